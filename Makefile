@@ -1,0 +1,98 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Development tools are pinned in a module of their own: their dependencies must not decide the versions that granter uses.
+tool = $$(go tool -modfile=.ci/tools/go.mod -n $(1))
+
+# How long each fuzz test runs.
+FUZZTIME ?= 10s
+# Several times what the whole suite takes on two cores; go test counts it per package.
+TIMEOUT ?= 15m
+# More arguments for go test, such as: make test ARGS='-run Checkpoint -v'
+ARGS ?=
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/granter
+	go build -trimpath -o bin/granter ./cmd/granter
+
+.PHONY: demo
+demo: ## a whole campaign in one process, with an embedded Kafka and Redis
+	go run ./cmd/granter demo
+
+.PHONY: install
+install: ## install the real servers that tests use: Redis, Java, Kafka
+	@deploy/dev/install.sh
+
+.PHONY: test
+test: install ## every test, those on real servers included
+	go test -tags integration -count=1 -timeout $(TIMEOUT) $(ARGS) ./...
+
+.PHONY: test-fast
+test-fast: ## the tests that need no server
+	go test -timeout $(TIMEOUT) $(ARGS) ./...
+
+.PHONY: race
+race: ## the tests that need no server, under the race detector
+	go test -race -timeout $(TIMEOUT) $(ARGS) ./...
+
+.PHONY: lint
+lint: vet fmt-check golangci shell ## everything that judges the source without running it
+
+.PHONY: vet
+vet:
+	go vet ./...
+	go vet -tags integration ./...
+
+.PHONY: fmt-check
+fmt-check:
+	@files=$$(gofmt -l -s .); [[ -z $$files ]] || { echo "not formatted (run make fmt):"; echo "$$files"; exit 1; }
+
+.PHONY: golangci
+golangci:
+	@golangci=$(call tool,golangci-lint) && "$$golangci" run
+
+.PHONY: shell
+shell:
+	@.ci/shell.sh
+
+.PHONY: fmt
+fmt: ## format the source
+	@golangci=$(call tool,golangci-lint) && "$$golangci" fmt
+
+.PHONY: fuzz
+fuzz: ## every fuzz test, each for FUZZTIME
+	@.ci/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: install ## measure a whole run on real servers
+	go run ./deploy/bench $(ARGS)
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what granter calls
+	@.ci/vuln.sh
+
+.PHONY: e2e
+e2e: install ## the built binary against real servers, as a user would
+	@.ci/e2e.sh
+
+.PHONY: up
+up: ## start a Kafka and a Redis, and print how to reach them
+	@deploy/dev/up.sh
+
+.PHONY: down
+down: ## stop them; their data stays (deploy/dev/down.sh --delete removes it)
+	@deploy/dev/down.sh
+
+.PHONY: ci
+ci: ## everything that must pass before a change lands
+	@.ci/run
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist
+	go clean -testcache

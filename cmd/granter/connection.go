@@ -1,0 +1,205 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/campaign"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/source"
+)
+
+// connection is where things run: the part of a command's settings that is environment, not campaign.
+type connection struct {
+	spec string
+	json bool
+
+	brokers   []string
+	group     string
+	kafkaUser string
+	mechanism string
+	kafkaTLS  tlsFiles
+
+	redis     []string
+	cluster   bool
+	sentinel  string
+	redisUser string
+	redisDB   int
+	redisTLS  tlsFiles
+
+	timeout  time.Duration
+	retryFor time.Duration
+}
+
+type tlsFiles struct {
+	on            bool
+	ca, cert, key string
+}
+
+func (c *connection) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVarP(&c.spec, "file", "f", "", "campaign spec, a YAML file (required)")
+	f.BoolVar(&c.json, "json", false, "print one JSON object for programs")
+	f.StringSliceVar(&c.brokers, "brokers", []string{"127.0.0.1:9092"}, "Kafka bootstrap servers, host:port,…")
+	f.StringVar(&c.group, "group", "", `consumer group (default "granter-" and the campaign's name)`)
+	f.StringVar(&c.mechanism, "kafka-sasl", "", "SASL mechanism: plain, scram-sha-256 or scram-sha-512")
+	f.StringVar(&c.kafkaUser, "kafka-user", "", "SASL user; the password comes from GRANTER_KAFKA_PASSWORD or the file GRANTER_KAFKA_PASSWORD_FILE")
+	c.kafkaTLS.addFlags(f, "kafka")
+	f.StringSliceVar(&c.redis, "redis", []string{"127.0.0.1:6379"}, "Redis addresses, host:port,…: one server, nodes of a cluster, or sentinels")
+	f.BoolVar(&c.cluster, "redis-cluster", false, "--redis is a node of a Redis Cluster (several addresses imply it)")
+	f.StringVar(&c.sentinel, "redis-sentinel", "", "--redis are sentinels; the name of the master they watch")
+	f.StringVar(&c.redisUser, "redis-user", "", "Redis ACL user; the password comes from GRANTER_REDIS_PASSWORD or the file GRANTER_REDIS_PASSWORD_FILE")
+	f.IntVar(&c.redisDB, "redis-db", 0, "Redis database number")
+	c.redisTLS.addFlags(f, "redis")
+	f.DurationVar(&c.timeout, "timeout", 10*time.Second, "time to connect, and for each request")
+	f.DurationVar(&c.retryFor, "retry-for", 2*time.Minute, "how long a failure that may pass is retried before giving up")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) }
+}
+
+func (t *tlsFiles) addFlags(f *pflag.FlagSet, what string) {
+	f.BoolVar(&t.on, what+"-tls", false, "use TLS")
+	f.StringVar(&t.ca, what+"-ca", "", "PEM file of the certificate authority (default: the system's); implies TLS")
+	f.StringVar(&t.cert, what+"-cert", "", "PEM file of the client certificate; implies TLS")
+	f.StringVar(&t.key, what+"-key", "", "PEM file of the client certificate's key")
+}
+
+// fromEnvironment sets every flag that was not given from its variable: --kafka-user from GRANTER_KAFKA_USER.
+func fromEnvironment(f *pflag.FlagSet) error {
+	var errs []error
+	f.VisitAll(func(flag *pflag.Flag) {
+		name := "GRANTER_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+		if value, ok := os.LookupEnv(name); ok && !flag.Changed && flag.Name != "help" {
+			if err := f.Set(flag.Name, value); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			}
+		}
+	})
+	if err := errors.Join(errs...); err != nil {
+		return usageError(err)
+	}
+	return nil
+}
+
+// password reads a secret from the environment or from the file that the environment names.
+func password(name string) (string, error) {
+	if file := os.Getenv(name + "_FILE"); file != "" {
+		b, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+		if err != nil {
+			return "", usageError(fmt.Errorf("%s_FILE: %w", name, err))
+		}
+		return strings.TrimRight(string(b), "\r\n"), nil
+	}
+	return os.Getenv(name), nil
+}
+
+func (t tlsFiles) config() (*tls.Config, error) {
+	if !t.on && t.ca == "" && t.cert == "" {
+		return nil, nil
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if t.ca != "" {
+		pem, err := os.ReadFile(t.ca)
+		if err != nil {
+			return nil, usageError(err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, usageError(fmt.Errorf("%s holds no PEM certificate", t.ca))
+		}
+	}
+	if t.cert != "" || t.key != "" {
+		pair, err := tls.LoadX509KeyPair(t.cert, t.key)
+		if err != nil {
+			return nil, usageError(fmt.Errorf("client certificate: %w", err))
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	return cfg, nil
+}
+
+// addresses checks a list of host:port and refuses what looks like a URL with a secret in it.
+func addresses(flag string, list []string) error {
+	if len(list) == 0 {
+		return usageError(fmt.Errorf("--%s is empty: want host:port,…", flag))
+	}
+	for _, a := range list {
+		if strings.Contains(a, "://") || strings.Contains(a, "@") {
+			return usageError(fmt.Errorf("--%s wants host:port, not a URL; user and password have settings of their own", flag))
+		}
+		host, port, err := net.SplitHostPort(a)
+		if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || n == 0 || host == "" {
+			return usageError(fmt.Errorf("--%s: %q is not host:port", flag, a))
+		}
+	}
+	return nil
+}
+
+func (c *connection) campaign() (*grant.Campaign, error) {
+	if c.spec == "" {
+		return nil, usageError(errors.New("which campaign? Name its spec by -f FILE (examples are in deploy/campaigns)"))
+	}
+	camp, err := campaign.Load(c.spec)
+	if err != nil {
+		return nil, usageError(err)
+	}
+	if c.group == "" {
+		c.group = "granter-" + camp.Name
+	}
+	return camp, nil
+}
+
+func (c *connection) kafka() (source.Kafka, error) {
+	k := source.Kafka{Brokers: c.brokers, Timeout: c.timeout}
+	if err := addresses("brokers", c.brokers); err != nil {
+		return k, err
+	}
+	var err error
+	if k.TLS, err = c.kafkaTLS.config(); err != nil {
+		return k, err
+	}
+	secret, err := password("GRANTER_KAFKA_PASSWORD")
+	if err != nil {
+		return k, err
+	}
+	if c.mechanism != "" && (c.kafkaUser == "" || secret == "") {
+		return k, usageError(errors.New("--kafka-sasl needs --kafka-user and the password in GRANTER_KAFKA_PASSWORD or GRANTER_KAFKA_PASSWORD_FILE"))
+	}
+	if k.SASL, err = source.Mechanism(c.mechanism, c.kafkaUser, secret); err != nil {
+		return k, usageError(err)
+	}
+	return k, nil
+}
+
+func (c *connection) redisClient() (redis.UniversalClient, error) {
+	if err := addresses("redis", c.redis); err != nil {
+		return nil, err
+	}
+	secret, err := password("GRANTER_REDIS_PASSWORD")
+	if err != nil {
+		return nil, err
+	}
+	secure, err := c.redisTLS.config()
+	if err != nil {
+		return nil, err
+	}
+	client, err := ledger.Connect(ledger.Options{
+		Addrs: c.redis, Cluster: c.cluster, Sentinel: c.sentinel, Username: c.redisUser, Password: secret,
+		DB: c.redisDB, TLSConfig: secure, DialTimeout: c.timeout, ReadTimeout: c.timeout, WriteTimeout: c.timeout,
+	})
+	if err != nil {
+		return nil, usageError(err)
+	}
+	return client, nil
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/segmentio/kafka-go/compress"
+	"github.com/spf13/cobra"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/population"
+)
+
+// loadFlags are the settings of granter load.
+type loadFlags struct {
+	connection
+	ids                   string
+	generate              int64
+	first, spread         int64
+	order                 string
+	duplicates, malformed string
+	seed                  uint64
+	rate                  float64
+	partitions, replicas  int
+	compression           string
+}
+
+func newLoad() *cobra.Command {
+	var flags loadFlags
+	cmd := &cobra.Command{
+		Use:   "load -f SPEC (--ids FILE|- | --generate N)",
+		Short: "Publish a population of user IDs to the campaign's topic",
+		Long: `Load publishes user IDs to the topic of a campaign, in the campaign's format: those of a file, one decimal ID a line,
+or a generated population for tests and rehearsals. The topic is created if it does not exist.
+
+Publishing a population twice is harmless: run grants every user once.
+
+` + exitHelp,
+		Example: `  granter load -f deploy/campaigns/emoticons.yaml --generate 1000000 --duplicates 1%
+  granter load -f deploy/campaigns/emoticons.yaml --ids users.txt`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return flags.execute(cmd) },
+	}
+	flags.addFlags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&flags.ids, "ids", "", "file with one user ID a line; - reads the standard input")
+	f.Int64Var(&flags.generate, "generate", 0, "number of distinct users to generate")
+	f.Int64Var(&flags.first, "first", 0, "with --generate: the lowest ID")
+	f.Int64Var(&flags.spread, "spread", 0, "with --generate: spread the users over so many consecutive IDs (default: as many as users)")
+	f.StringVar(&flags.order, "order", "shuffled", "with --generate: shuffled or ascending")
+	f.StringVar(&flags.duplicates, "duplicates", "0%", "with --generate: additional records that repeat a user, as a share of the users")
+	f.StringVar(&flags.malformed, "malformed", "0%", "with --generate: additional records without a valid ID, as a share of the users")
+	f.Uint64Var(&flags.seed, "seed", 1, "with --generate: the same seed gives the same population")
+	f.Float64Var(&flags.rate, "rate", 0, "records per second; 0: as fast as possible")
+	f.IntVar(&flags.partitions, "partitions", 0, "partitions of the topic if it has to be created (default: the broker's)")
+	f.IntVar(&flags.replicas, "replicas", 0, "replicas of the topic if it has to be created (default: the broker's)")
+	f.StringVar(&flags.compression, "compression", "none", "none, gzip, snappy, lz4 or zstd")
+	return cmd
+}
+
+// Loaded is what granter load published.
+type Loaded struct {
+	Topic            string  `json:"topic"`
+	Partitions       int     `json:"partitions"`
+	Records          int64   `json:"records"`
+	Malformed        int64   `json:"malformed"`
+	Bytes            int64   `json:"bytes"`
+	InDoubt          int64   `json:"in_doubt"` // sent again after an unknown outcome: may be in the topic twice
+	Seconds          float64 `json:"seconds"`
+	RecordsPerSecond float64 `json:"records_per_second"`
+}
+
+func (flags *loadFlags) execute(cmd *cobra.Command) error {
+	camp, err := flags.campaign()
+	if err != nil {
+		return err
+	}
+	k, err := flags.kafka()
+	if err != nil {
+		return err
+	}
+	users, total, closeIDs, err := flags.population(cmd, camp)
+	if err != nil {
+		return err
+	}
+	defer closeIDs()
+	var codec compress.Compression
+	if err := codec.UnmarshalText([]byte(flags.compression)); err != nil {
+		return usageError(fmt.Errorf("--compression %q: want none, gzip, snappy, lz4 or zstd", flags.compression))
+	}
+	transport := k.Transport()
+	defer transport.CloseIdleConnections()
+	client := k.Client(transport)
+	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if _, err := population.EnsureTopic(ctx, client, camp.Source.Topic, flags.partitions, flags.replicas, nil); err != nil {
+		return unreachable(err, k.Brokers)
+	}
+	update, done := newScreen(cmd.ErrOrStderr()).start(camp.Source.Topic)
+	result, err := population.Publish(ctx, client, camp.Source, users, population.Options{
+		Rate: flags.rate, Compression: codec,
+		Progress: func(r population.Result) { update(r.Records, max(total, r.Records), "") },
+	})
+	done()
+	loaded := Loaded{
+		Topic: camp.Source.Topic, Partitions: result.Partitions, Records: result.Records, Malformed: result.Malformed, Bytes: result.Bytes,
+		InDoubt: result.InDoubt, Seconds: result.Elapsed.Seconds(), RecordsPerSecond: result.Rate(),
+	}
+	if flags.json {
+		err = errors.Join(err, printJSON(cmd.OutOrStdout(), loaded))
+	} else {
+		fmt.Fprintf(cmd.OutOrStdout(), "published %s records to %s in %.2f s, %s records/s\n",
+			number(loaded.Records), loaded.Topic, loaded.Seconds, number(int64(loaded.RecordsPerSecond)))
+	}
+	return err
+}
+
+// population returns the records to publish and, if it is known, their number.
+func (flags *loadFlags) population(cmd *cobra.Command, camp *grant.Campaign) (users population.Source, total int64, closeIDs func(), err error) {
+	nothing := func() {}
+	switch {
+	case (flags.ids != "") == (flags.generate != 0):
+		return nil, 0, nothing, usageError(errors.New("which users? Give either --ids FILE (- for the standard input) or --generate N"))
+	case flags.ids == "-":
+		return population.ReadLines(cmd.InOrStdin(), camp.Source), 0, nothing, nil
+	case flags.ids != "":
+		file, err := os.Open(flags.ids)
+		if err != nil {
+			return nil, 0, nothing, usageError(err)
+		}
+		return population.ReadLines(file, camp.Source), 0, func() { file.Close() }, nil //nolint:errcheck // only read
+	}
+	plan := population.Plan{
+		Topic: camp.Source, Users: flags.generate, First: grant.UserID(flags.first), Spread: flags.spread,
+		Order: population.Order(flags.order), Seed: flags.seed,
+	}
+	var errs [3]error
+	plan.Duplicates, errs[0] = population.ParseShare(flags.duplicates)
+	plan.Malformed, errs[1] = population.ParseShare(flags.malformed)
+	errs[2] = plan.Validate()
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, 0, nothing, usageError(err)
+	}
+	return plan.Source(), plan.Counts().Records, nothing, nil
+}
+
+// unreachable adds what to do when no broker answers.
+func unreachable(err error, brokers []string) error {
+	return fmt.Errorf("Kafka at %v: %w (is --brokers or GRANTER_BROKERS right, and do TLS and SASL match the listener?)", brokers, err)
+}

@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Installs what the dev services need on Debian 12: redis-server, a Java 17 runtime, Maven, and Kafka's jars.
+# Says nothing and returns at once when everything is there.
+#
+# usage: install.sh
+# env:   GRANTER_DEV_HOME  where jars and dev data live (default ~/.cache/granter-dev)
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+complete() {
+  command -v redis-server >/dev/null && command -v redis-cli >/dev/null && command -v java >/dev/null &&
+    [[ -e $kafka_home/.complete ]]
+}
+
+as_root() {
+  if [[ $(id -u) == 0 ]]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    die "installing packages needs root: run this as root, install sudo, or ask for: $*"
+  fi
+}
+
+install_packages() {
+  local packages=()
+  command -v redis-server >/dev/null && command -v redis-cli >/dev/null || packages+=(redis-server)
+  command -v java >/dev/null || packages+=(default-jre-headless)
+  # Maven is needed only to fetch the jars.
+  [[ -e $kafka_home/.complete ]] || command -v mvn >/dev/null || packages+=(maven)
+  ((${#packages[@]})) || return 0
+
+  command -v apt-get >/dev/null ||
+    die "cannot install ${packages[*]}: this is not Debian. Install Redis 7, Java 17 and Maven with your own package manager, then run this again"
+  say "installing ${packages[*]}"
+  local log
+  log=$(mktemp)
+  if ! as_root apt-get update -qq >"$log" 2>&1 ||
+    ! as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >>"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    die "apt-get could not install ${packages[*]} (full log: $log)"
+  fi
+  rm -f "$log"
+
+  # Debian starts a Redis on 6379 on installation. Nobody asked for that one; a Redis that was there before is left alone.
+  if [[ " ${packages[*]} " == *" redis-server "* ]]; then
+    if [[ -d /run/systemd/system ]]; then
+      as_root systemctl disable --now redis-server >/dev/null 2>&1 || true
+    else
+      as_root service redis-server stop >/dev/null 2>&1 || true
+      as_root update-rc.d redis-server disable >/dev/null 2>&1 || true
+    fi
+  fi
+}
+
+check_versions() {
+  local redis java
+  redis=$(redis-server --version | sed -n 's/.* v=\([0-9]*\).*/\1/p')
+  ((redis >= 7)) || die "redis-server is version $redis, but 7 or newer is needed"
+  java=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')
+  ((java >= 11)) || die "java is version $java, but 17 is needed (11 is the least that Kafka 3.9 runs on)"
+}
+
+install_kafka() {
+  [[ -e $kafka_home/.complete ]] && return
+  say "fetching Kafka's jars into $kafka_home"
+  rm -rf "$kafka_home"
+  mkdir -p "$kafka_home"
+  local log=$kafka_home/install.log
+  if ! mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
+    -DoutputDirectory="$kafka_home/lib" >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    die "mvn could not fetch Kafka's jars (full log: $log). Maven needs to reach a mirror of Maven Central: see ~/.m2/settings.xml"
+  fi
+  share_classes || say "note: no class archive could be made, so a broker starts a second later"
+  touch "$kafka_home/.complete"
+}
+
+# A class-data archive halves a broker's start: run one broker until it is up, and let the JVM write what it loaded.
+share_classes() {
+  local dir
+  dir=$(mktemp -d)
+  "$here/kafka.sh" config "$dir" >/dev/null 2>&1 &&
+    GRANTER_DEV_KAFKA_JVM="-XX:ArchiveClassesAtExit=$kafka_home/kafka.jsa" "$here/kafka.sh" start "$dir" >/dev/null 2>&1 &&
+    "$here/kafka.sh" stop "$dir"
+  rm -rf "$dir"
+  [[ -s $kafka_home/kafka.jsa ]]
+}
+
+if complete; then exit 0; fi
+mkdir -p "$dev_home"
+# Two builds on one machine may get here together.
+if command -v flock >/dev/null; then
+  exec 9>"$dev_home/install.lock"
+  flock 9
+  if complete; then exit 0; fi
+fi
+install_packages
+check_versions
+install_kafka
+say "dev services are installed"

@@ -1,0 +1,108 @@
+package campaign
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant"
+)
+
+func TestTheCampaignsToDeployLoad(t *testing.T) {
+	files, err := filepath.Glob("../../deploy/campaigns/*.yaml")
+	require.NoError(t, err)
+	require.Len(t, files, 2)
+
+	emoticons, err := Load("../../deploy/campaigns/emoticons.yaml")
+	require.NoError(t, err)
+	assert.EqualValues(t, 48_000_000, emoticons.Population)
+	require.Len(t, emoticons.Items, 3)
+	granted := time.Date(2023, 1, 5, 9, 0, 0, 0, time.UTC)
+	held := emoticons.Entitlements(granted)
+	assert.True(t, held[0].ExpiresAt.IsZero())
+	assert.Equal(t, granted.AddDate(0, 0, 90), held[1].ExpiresAt)
+	assert.Equal(t, granted.AddDate(0, 0, 90), held[2].ExpiresAt)
+
+	cash, err := Load("../../deploy/campaigns/channel-cash.yaml")
+	require.NoError(t, err)
+	assert.Equal(t, "small-business-owners", cash.Source.Topic)
+	require.Len(t, cash.Items, 1)
+	assert.Equal(t, grant.KindCredit, cash.Items[0].Kind)
+	assert.EqualValues(t, 50_000, cash.Items[0].Amount)
+	assert.Equal(t, "KRW", cash.Items[0].Currency)
+}
+
+func TestEveryFieldIsDocumented(t *testing.T) {
+	doc := manual(t)
+	for section, fields := range map[string][]known{
+		"### At the top\n":         campaignFields,
+		"### In `source`\n":        sourceFields,
+		"### In each of `items`\n": itemFields,
+	} {
+		_, text, found := strings.Cut(doc, section)
+		require.True(t, found, section)
+		text, _, _ = strings.Cut(text, "\n#")
+		var want, got []string
+		for _, f := range fields {
+			want = append(want, f.name)
+		}
+		for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| ([^|]+) \\|").FindAllStringSubmatch(text, -1) {
+			got = append(got, row[1])
+			for _, f := range fields {
+				if f.name == row[1] {
+					assert.Equal(t, f.required, row[2] == "yes", "whether %s is required", f.name)
+				}
+			}
+		}
+		assert.Equal(t, want, got, section)
+	}
+}
+
+func TestTheExamplesInTheManualAreValid(t *testing.T) {
+	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(manual(t), -1)
+	require.NotEmpty(t, examples)
+	for _, example := range examples {
+		_, err := Parse("docs/campaign-spec.md", []byte(example[1]))
+		assert.NoError(t, err)
+	}
+}
+
+// What an error tells people to write must itself be right.
+func TestTheExamplesInErrorsAreValid(t *testing.T) {
+	write := func(fields []known) string {
+		var s []string
+		for _, f := range fields {
+			if f.name == "path" {
+				continue // belongs to another format than the example's
+			}
+			s = append(s, f.name+": "+f.example)
+		}
+		return strings.Join(s, "\n")
+	}
+	_, err := Parse("top", []byte(write(campaignFields)))
+	require.NoError(t, err)
+	nested := map[string]string{"source": "{" + strings.ReplaceAll(write(sourceFields), "\n", ", ") + "}"}
+	nested["items"] = "[{" + strings.ReplaceAll(strings.ReplaceAll(write(itemFields), "emoticon", "cash"), "\n", ", ") + "}]"
+	spec := slices.Clone(campaignFields)
+	for i, f := range spec {
+		if text, ok := nested[f.name]; ok {
+			spec[i].example = text
+		}
+	}
+	_, err = Parse("nested", []byte(write(spec)))
+	require.NoError(t, err)
+}
+
+func manual(t *testing.T) string {
+	t.Helper()
+	doc, err := os.ReadFile("../../docs/campaign-spec.md")
+	require.NoError(t, err)
+	return string(doc)
+}

@@ -1,0 +1,182 @@
+// Package grant is the vocabulary of a campaign and the story of one run: who gets what, from when,
+// until when, and how a run moves every user of a topic into the ledger exactly once.
+package grant
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// UserID identifies one user of the service. Any value from 0 to 2⁶³−1 is valid; a campaign may set a lower limit.
+type UserID uint64
+
+// MaxUserID is the largest user ID that any campaign accepts: the largest signed 64-bit integer, so that every
+// language and database downstream can hold it.
+const MaxUserID UserID = 1<<63 - 1
+
+// Kind says what an item is.
+type Kind string
+
+// The kinds of item. Credit and cash carry an amount of money; emoticon and item do not.
+const (
+	KindEmoticon Kind = "emoticon"
+	KindCredit   Kind = "credit"
+	KindCash     Kind = "cash"
+	KindItem     Kind = "item"
+)
+
+// Item is one thing that every user of a campaign receives.
+type Item struct {
+	ID       string        `json:"id"`
+	Kind     Kind          `json:"kind"`
+	Validity time.Duration `json:"validity"`           // counted from the grant; 0 means permanent
+	Amount   int64         `json:"amount,omitempty"`   // in the currency's smallest unit (won for KRW); credit and cash only
+	Currency string        `json:"currency,omitempty"` // ISO 4217; credit and cash only
+}
+
+// Campaign is what is granted, to whom, and when. It is immutable from its first grant on; Hash identifies its content.
+type Campaign struct {
+	Name       string
+	Title      string
+	StartsAt   time.Time
+	EndsAt     time.Time // zero: no end
+	Population int64     // expected number of distinct users; 0: unknown
+	Source     Topic
+	Items      []Item
+	Hash       string // hex SHA-256 of the canonical spec
+	Canonical  []byte // the canonical spec itself, as the ledger stores it
+}
+
+// Topic says where the user IDs are and how a record holds one.
+type Topic struct {
+	Topic       string
+	Format      Format
+	Path        string  // Format JSON only: dot-separated field path, such as "user.id"
+	From        Part    // which part of the record holds the ID
+	MaxID       UserID  // IDs above it are rejected as over the limit
+	MaxRejected float64 // share of consumed records, 0 to 1, above which the run stops instead of filling the dead-letter topic
+}
+
+// Format is how a record encodes a user ID.
+type Format string
+
+// The formats of a user ID.
+const (
+	FormatDecimal Format = "decimal" // ASCII digits, no sign, no spaces, no leading zeros except "0" itself
+	FormatJSON    Format = "json"    // a JSON document with the ID, a number or a string of digits, at a path
+	FormatInt64BE Format = "int64be" // 8 bytes, big-endian, as Kafka's LongSerializer writes them
+)
+
+// Part is the part of a Kafka record that holds the ID.
+type Part string
+
+// The parts of a record.
+const (
+	FromValue Part = "value"
+	FromKey   Part = "key"
+)
+
+// Entitlement is an item that one user holds.
+type Entitlement struct {
+	Item
+	GrantedAt time.Time
+	ExpiresAt time.Time // zero: permanent
+}
+
+// Entitlements returns what a user who was granted the campaign at the given moment holds, and until when.
+func (c *Campaign) Entitlements(at time.Time) []Entitlement {
+	out := make([]Entitlement, len(c.Items))
+	for i, item := range c.Items {
+		out[i] = Entitlement{Item: item, GrantedAt: at}
+		if item.Validity > 0 {
+			out[i].ExpiresAt = at.Add(item.Validity)
+		}
+	}
+	return out
+}
+
+// Tally counts records by outcome. At every checkpoint Consumed = Granted + Duplicate + Rejected + Withheld.
+type Tally struct {
+	Consumed  int64 `json:"consumed"`
+	Granted   int64 `json:"granted"`
+	Duplicate int64 `json:"duplicate"`
+	Rejected  int64 `json:"rejected"`
+	Withheld  int64 `json:"withheld"`
+}
+
+// Add returns the sum of two tallies.
+func (t Tally) Add(o Tally) Tally {
+	return Tally{
+		t.Consumed + o.Consumed, t.Granted + o.Granted, t.Duplicate + o.Duplicate,
+		t.Rejected + o.Rejected, t.Withheld + o.Withheld,
+	}
+}
+
+// Balanced reports whether the accounting identity holds.
+func (t Tally) Balanced() bool {
+	return t.Consumed == t.Granted+t.Duplicate+t.Rejected+t.Withheld
+}
+
+// RunID identifies one run of one process: the upper 42 bits are its start in Unix milliseconds, so that IDs sort by
+// time; the lower 22 are random.
+type RunID uint64
+
+// NewRunID makes the ID of a run that starts at the given moment.
+func NewRunID(at time.Time) RunID {
+	var b [4]byte
+	rand.Read(b[:]) //nolint:errcheck // crypto/rand.Read never returns an error (Go 1.24)
+	return RunID(uint64(at.UnixMilli())<<22 | uint64(binary.BigEndian.Uint32(b[:])&(1<<22-1)))
+}
+
+// String is the form that logs, the ledger and people use: 16 hexadecimal digits.
+func (r RunID) String() string { return fmt.Sprintf("%016x", uint64(r)) }
+
+// ParseRunID reads what String wrote.
+func ParseRunID(s string) (RunID, error) {
+	n, err := strconv.ParseUint(s, 16, 64)
+	if err != nil || len(s) != 16 {
+		return 0, fmt.Errorf("run ID %q: want 16 hexadecimal digits", s)
+	}
+	return RunID(n), nil
+}
+
+// RunState says where a run is in its life.
+type RunState string
+
+// The states of a run. A run found in a state other than finished, stopped or failed whose record is old was killed.
+const (
+	RunWaiting  RunState = "waiting"  // before starts_at
+	RunRunning  RunState = "running"  // granting
+	RunFinished RunState = "finished" // everything that was in the topic at its start is granted
+	RunStopped  RunState = "stopped"  // by a signal, with a checkpoint
+	RunFailed   RunState = "failed"   // by an error, with a checkpoint up to the failure
+)
+
+// RunRecord is what a run tells the ledger about itself at every checkpoint, so that status can be asked anywhere.
+type RunRecord struct {
+	Run        RunID     `json:"run"`
+	Host       string    `json:"host"`
+	PID        int       `json:"pid"`
+	Version    string    `json:"version"`
+	Spec       string    `json:"spec"` // the campaign's hash
+	State      RunState  `json:"state"`
+	Error      string    `json:"error,omitempty"`
+	StartedAt  time.Time `json:"started_at"`
+	UpdatedAt  time.Time `json:"updated_at"`
+	Partitions []int     `json:"partitions"`
+	Tally      Tally     `json:"tally"`
+	Rate       float64   `json:"rate"` // records consumed per second, over the last few seconds
+}
+
+// MarshalText makes a RunID a string of 16 hexadecimal digits in JSON.
+func (r RunID) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (r *RunID) UnmarshalText(b []byte) error {
+	id, err := ParseRunID(string(b))
+	*r = id
+	return err
+}

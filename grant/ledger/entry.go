@@ -1,0 +1,343 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"time"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/sharding"
+)
+
+// Entry is one element of a chunk's journal: one batch of users that were newly granted together.
+//
+//	1 byte   version, 1
+//	6 bytes  time of the grant by the clock of Redis, Unix milliseconds, big-endian
+//	8 bytes  run, big-endian
+//	uvarint  shard
+//	uvarint  number of the shard's flush
+//	uvarint  number of members, 1 to 65,536
+//	uvarint  number of ranges
+//	         for each range: uvarint partition, uvarint first offset, uvarint last − first
+//	rest     members: their low 16 bits as a Roaring bitmap in the portable format, with one container of key 0
+//
+// The Roaring part is what every Roaring library reads. Its container is the smallest of three: a sorted array of 2 bytes
+// a member (up to 4,096 members), runs of 4 bytes, or 8 KiB of bits.
+type Entry struct {
+	At      time.Time // to the millisecond
+	Run     grant.RunID
+	Shard   int
+	Flush   uint64
+	Ranges  []sharding.Range
+	Count   int // number of Members
+	Members sharding.Bitmap
+}
+
+const (
+	entryVersion = 1
+	stampBytes   = 1 + 6 // version and time, which the script puts in front
+	maxRanges    = 1 << 20
+
+	roaringNoRuns    = 12346 // cookie, then the number of containers
+	roaringRuns      = 12347 // cookie in the low half; the number of containers − 1 in the high half
+	roaringArrayMax  = 4096
+	roaringBitmapLen = 8192
+)
+
+// appendTail appends an entry without its first 7 bytes, and returns how many members there are.
+func appendTail(dst, head, ranges []byte, members *sharding.Bitmap) ([]byte, int) {
+	count, runs, last := 0, 0, uint64(0)
+	for i := range sharding.Words {
+		w := members.Word(i)
+		count += bits.OnesCount64(w)
+		runs += bits.OnesCount64(w &^ (w>>1 | last<<63)) // set, and the one before is not
+		last = w & 1
+	}
+	dst = append(dst, head...)
+	dst = binary.AppendUvarint(dst, uint64(count))
+	dst = append(dst, ranges...)
+	switch {
+	case count == 0:
+		return dst, 0
+	case 2+4*runs < min(2*count, roaringBitmapLen):
+		return appendRuns(dst, members, count, runs), count
+	case count <= roaringArrayMax:
+		dst = appendContainerHeader(dst, count)
+		return appendLows(dst, members, count), count
+	default:
+		dst = appendContainerHeader(dst, count)
+		for i := range sharding.Words {
+			dst = binary.LittleEndian.AppendUint64(dst, bits.Reverse64(members.Word(i)))
+		}
+		return dst, count
+	}
+}
+
+// appendContainerHeader begins a Roaring bitmap with one container that is an array or a bitmap.
+func appendContainerHeader(dst []byte, count int) []byte {
+	dst = binary.LittleEndian.AppendUint32(dst, roaringNoRuns)
+	dst = binary.LittleEndian.AppendUint32(dst, 1)
+	dst = binary.LittleEndian.AppendUint16(dst, 0)                // key
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(count-1))  //nolint:gosec // 1 to 65,536
+	return binary.LittleEndian.AppendUint32(dst, containerOffset) // where the container begins
+}
+
+const containerOffset = 4 + 4 + 2 + 2 + 4
+
+func appendRuns(dst []byte, members *sharding.Bitmap, count, runs int) []byte {
+	dst = binary.LittleEndian.AppendUint32(dst, roaringRuns)
+	dst = append(dst, 1) // the first container has runs
+	dst = binary.LittleEndian.AppendUint16(dst, 0)
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(count-1)) //nolint:gosec // 1 to 65,536
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(runs))    //nolint:gosec // up to 2,047, or it would not be smaller
+	start := -1
+	for i := range sharding.Words {
+		w := members.Word(i)
+		if start >= 0 && w == math.MaxUint64 || start < 0 && w == 0 {
+			continue
+		}
+		for at := 0; at < 64; {
+			rest := w << at
+			if start < 0 {
+				if rest == 0 {
+					break
+				}
+				at += bits.LeadingZeros64(rest)
+				start = i*64 + at
+				continue
+			}
+			at += bits.LeadingZeros64(^rest)
+			if at < 64 {
+				dst = appendRun(dst, start, i*64+at)
+				start = -1
+			}
+		}
+	}
+	if start >= 0 {
+		dst = appendRun(dst, start, sharding.ChunkSize)
+	}
+	return dst
+}
+
+// appendRun appends the run from start up to, not including, end.
+func appendRun(dst []byte, start, end int) []byte {
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(start))        //nolint:gosec // below 65,536
+	return binary.LittleEndian.AppendUint16(dst, uint16(end-start-1)) //nolint:gosec // below 65,536
+}
+
+// appendOffsets appends the members as the chunk script wants them: 2 bytes each, big-endian. They are few.
+func appendOffsets(dst []byte, members *sharding.Bitmap, count int) []byte {
+	at := len(dst)
+	dst = appendLows(dst, members, count)
+	for ; at < len(dst); at += 2 {
+		dst[at], dst[at+1] = dst[at+1], dst[at]
+	}
+	return dst
+}
+
+// appendLows appends the members, 2 bytes each, little-endian.
+func appendLows(dst []byte, members *sharding.Bitmap, count int) []byte {
+	at := len(dst)
+	dst = append(dst, make([]byte, 2*count)...)
+	for i := range sharding.Words {
+		for w := members.Word(i); w != 0; at += 2 {
+			lead := bits.LeadingZeros64(w)
+			binary.LittleEndian.PutUint16(dst[at:], uint16(i*64+lead)) //nolint:gosec // below 65,536
+			w &^= 1 << (63 - lead)
+		}
+	}
+	return dst
+}
+
+// appendRanges appends the number of ranges, and the ranges.
+func appendRanges(dst []byte, ranges []sharding.Range) ([]byte, error) {
+	dst = binary.AppendUvarint(dst, uint64(len(ranges)))
+	for _, r := range ranges {
+		if r.Partition < 0 || r.First < 0 || r.Last < r.First {
+			return dst, fmt.Errorf("range %d to %d of partition %d is none", r.First, r.Last, r.Partition)
+		}
+		dst = binary.AppendUvarint(dst, uint64(r.Partition))
+		dst = binary.AppendUvarint(dst, uint64(r.First))
+		dst = binary.AppendUvarint(dst, uint64(r.Last-r.First))
+	}
+	return dst, nil
+}
+
+// UnmarshalBinary reads what the ledger wrote, and nothing else: it refuses other versions, anything left over, and
+// contradictions. The memory of Ranges is used again.
+func (e *Entry) UnmarshalBinary(b []byte) error {
+	if len(b) < stampBytes+8 {
+		return fmt.Errorf("journal entry of %d bytes: too short", len(b))
+	}
+	if b[0] != entryVersion {
+		return fmt.Errorf("journal entry of version %d: this program knows version %d", b[0], entryVersion)
+	}
+	var stamp [8]byte
+	copy(stamp[2:], b[1:stampBytes])
+	e.At = time.UnixMilli(int64(binary.BigEndian.Uint64(stamp[:]))).UTC() //nolint:gosec // 48 bits
+	e.Run = grant.RunID(binary.BigEndian.Uint64(b[stampBytes:]))
+	r := fields{rest: b[stampBytes+8:]}
+	e.Shard = int(r.uvarint("shard", math.MaxInt32))        //nolint:gosec // bounded
+	e.Flush = r.uvarint("flush", math.MaxUint64)            //
+	e.Count = int(r.uvarint("members", sharding.ChunkSize)) //nolint:gosec // bounded
+	n := int(r.uvarint("ranges", maxRanges))                //nolint:gosec // bounded
+	e.Ranges = e.Ranges[:0]
+	for range n {
+		partition := int(r.uvarint("partition", math.MaxInt32)) //nolint:gosec // bounded
+		first := r.uvarint("first offset", math.MaxInt64)
+		length := r.uvarint("length of a range", math.MaxInt64-first)
+		if r.err != nil {
+			break
+		}
+		e.Ranges = append(e.Ranges, sharding.Range{
+			Partition: partition, First: int64(first), Last: int64(first + length), //nolint:gosec // bounded
+		})
+	}
+	if r.err != nil {
+		return fmt.Errorf("journal entry: %w", r.err)
+	}
+	if err := readMembers(&e.Members, r.rest, e.Count); err != nil {
+		return fmt.Errorf("journal entry: members: %w", err)
+	}
+	return nil
+}
+
+// fields reads uvarints until one is bad.
+type fields struct {
+	rest []byte
+	err  error
+}
+
+func (f *fields) uvarint(name string, limit uint64) uint64 {
+	if f.err != nil {
+		return 0
+	}
+	v, n := binary.Uvarint(f.rest)
+	switch {
+	case n <= 0:
+		f.err = fmt.Errorf("%s: not a number", name)
+		return 0
+	case v > limit:
+		f.err = fmt.Errorf("%s: %d is over %d", name, v, limit)
+		return 0
+	}
+	f.rest = f.rest[n:]
+	return v
+}
+
+var (
+	errShort    = errors.New("cut off")
+	errTrailing = errors.New("something is left over")
+	errOrder    = errors.New("not in ascending order")
+)
+
+// readMembers reads a Roaring bitmap with the given number of members, all in one container of key 0.
+func readMembers(dst *sharding.Bitmap, b []byte, count int) error {
+	clear(dst[:])
+	if len(b) < 4 {
+		return errShort
+	}
+	cookie := binary.LittleEndian.Uint32(b)
+	runs := cookie == roaringRuns // one container: nothing in the high half
+	var header []byte
+	switch {
+	case runs && len(b) >= 9:
+		if b[4] != 1 {
+			return fmt.Errorf("run flags %#x: want 1", b[4])
+		}
+		header, b = b[5:9], b[9:]
+	case cookie == roaringNoRuns && len(b) >= containerOffset:
+		if n := binary.LittleEndian.Uint32(b[4:]); n != 1 {
+			return fmt.Errorf("%d containers: want 1", n)
+		}
+		if at := binary.LittleEndian.Uint32(b[12:]); at != containerOffset {
+			return fmt.Errorf("container at byte %d: want %d", at, containerOffset)
+		}
+		header, b = b[8:12], b[containerOffset:]
+	case runs || cookie == roaringNoRuns:
+		return errShort
+	default:
+		return fmt.Errorf("cookie %d: not one Roaring container", cookie)
+	}
+	if key := binary.LittleEndian.Uint16(header); key != 0 {
+		return fmt.Errorf("container of key %d: want 0", key)
+	}
+	if n := int(binary.LittleEndian.Uint16(header[2:])) + 1; n != count {
+		return fmt.Errorf("%d in the container, %d in the entry", n, count)
+	}
+	switch {
+	case runs:
+		return readRuns(dst, b, count)
+	case count <= roaringArrayMax:
+		return readArray(dst, b, count)
+	default:
+		return readBits(dst, b, count)
+	}
+}
+
+func wantBytes(b []byte, n int) error {
+	switch {
+	case len(b) < n:
+		return errShort
+	case len(b) > n:
+		return errTrailing
+	}
+	return nil
+}
+
+func readArray(dst *sharding.Bitmap, b []byte, count int) error {
+	if err := wantBytes(b, 2*count); err != nil {
+		return err
+	}
+	previous := -1
+	for ; len(b) > 0; b = b[2:] {
+		low := binary.LittleEndian.Uint16(b)
+		if int(low) <= previous {
+			return errOrder
+		}
+		dst.Set(low)
+		previous = int(low)
+	}
+	return nil
+}
+
+func readBits(dst *sharding.Bitmap, b []byte, count int) error {
+	if err := wantBytes(b, roaringBitmapLen); err != nil {
+		return err
+	}
+	for i := range sharding.Words {
+		dst.SetWord(i, bits.Reverse64(binary.LittleEndian.Uint64(b[8*i:])))
+	}
+	if n := dst.Count(); n != count {
+		return fmt.Errorf("%d bits, %d in the entry", n, count)
+	}
+	return nil
+}
+
+func readRuns(dst *sharding.Bitmap, b []byte, count int) error {
+	if len(b) < 2 {
+		return errShort
+	}
+	if err := wantBytes(b[2:], 4*int(binary.LittleEndian.Uint16(b))); err != nil {
+		return err
+	}
+	end, total := -1, 0
+	for b = b[2:]; len(b) > 0; b = b[4:] {
+		first := int(binary.LittleEndian.Uint16(b))
+		last := first + int(binary.LittleEndian.Uint16(b[2:]))
+		if first <= end || last >= sharding.ChunkSize {
+			return errOrder
+		}
+		for low := first; low <= last; low++ {
+			dst.Set(uint16(low)) //nolint:gosec // below 65,536
+		}
+		end, total = last, total+last-first+1
+	}
+	if total != count {
+		return fmt.Errorf("%d in runs, %d in the entry", total, count)
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/sharding"
+)
+
+// bitmap makes a set of members.
+func bitmap(lows ...uint16) *sharding.Bitmap {
+	b := new(sharding.Bitmap)
+	for _, low := range lows {
+		b.Set(low)
+	}
+	return b
+}
+
+// span makes the set {from, from+step, …} of n members.
+func span(from, n, step int) *sharding.Bitmap {
+	b := new(sharding.Bitmap)
+	for i := range n {
+		b.Set(uint16(from + i*step))
+	}
+	return b
+}
+
+// scattered makes a set of n members without any pattern.
+func scattered(r *rand.Rand, n int) *sharding.Bitmap {
+	b := new(sharding.Bitmap)
+	for _, low := range r.Perm(sharding.ChunkSize)[:n] {
+		b.Set(uint16(low))
+	}
+	return b
+}
+
+// anyMembers draws sets that lie on both sides of every boundary between containers.
+func anyMembers(t *rapid.T) *sharding.Bitmap {
+	b := new(sharding.Bitmap)
+	for range rapid.IntRange(0, 3).Draw(t, "runs") {
+		from := rapid.IntRange(0, sharding.ChunkSize-1).Draw(t, "from")
+		n := rapid.IntRange(1, sharding.ChunkSize-from).Draw(t, "length")
+		b.Or(span(from, n, 1))
+	}
+	n := rapid.SampledFrom([]int{1, 2, smallDelta, smallDelta + 1, 2047, 4095, 4096, 4097, 30000}).Draw(t, "scattered")
+	b.Or(scattered(rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)), n))
+	return b
+}
+
+// stamp is what the script puts in front of an entry.
+func stamp(at time.Time) []byte {
+	return append([]byte{entryVersion}, binary.BigEndian.AppendUint64(nil, uint64(at.UnixMilli()))[2:]...)
+}
+
+func encode(t require.TestingT, e *Entry) []byte {
+	ranges, err := appendRanges(nil, e.Ranges)
+	require.NoError(t, err)
+	head := runBytes(e.Run)
+	head = binary.AppendUvarint(head, uint64(e.Shard))
+	head = binary.AppendUvarint(head, e.Flush)
+	b, count := appendTail(stamp(e.At), head, ranges, &e.Members)
+	require.Equal(t, e.Count, count)
+	return b
+}
+
+// container returns the Roaring part of a set of members.
+func container(members *sharding.Bitmap) []byte {
+	prefix, n := appendTail(nil, nil, nil, new(sharding.Bitmap))
+	b, count := appendTail(nil, nil, nil, members)
+	return b[len(prefix)-n+len(binary.AppendUvarint(nil, uint64(count)))-1:]
+}
+
+func TestEntryComesBackAsItWas(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := Entry{
+			At:      time.UnixMilli(rapid.Int64Range(0, 1<<48-1).Draw(t, "at")).UTC(),
+			Run:     grant.RunID(rapid.Uint64().Draw(t, "run")),
+			Shard:   rapid.IntRange(0, 1<<20).Draw(t, "shard"),
+			Flush:   rapid.Uint64().Draw(t, "flush"),
+			Members: *anyMembers(t),
+		}
+		for range rapid.IntRange(0, 5).Draw(t, "ranges") {
+			first := rapid.Int64Range(0, 1<<62).Draw(t, "first")
+			in.Ranges = append(in.Ranges, sharding.Range{
+				Partition: rapid.IntRange(0, 1<<30).Draw(t, "partition"),
+				First:     first, Last: first + rapid.Int64Range(0, 1<<62).Draw(t, "length"),
+			})
+		}
+		in.Count = in.Members.Count()
+		b := encode(t, &in)
+
+		out := Entry{Members: *span(0, sharding.ChunkSize, 1)}
+		require.NoError(t, out.UnmarshalBinary(b))
+		require.Equal(t, in, out)
+
+		short := rapid.IntRange(0, len(b)-1).Draw(t, "cut")
+		require.Error(t, out.UnmarshalBinary(b[:short]), "cut at %d of %d", short, len(b))
+		require.Error(t, out.UnmarshalBinary(append(b, 0)), "one byte more")
+	})
+}
+
+// The Roaring part must be byte for byte what the Roaring library writes, so that any of its ports can read journals.
+func TestEntryMembersAreWhatTheRoaringLibraryWrites(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		members := anyMembers(t)
+		reference := roaring.New()
+		for _, low := range members.Lows(nil) {
+			reference.Add(uint32(low))
+		}
+		reference.RunOptimize()
+		want, err := reference.ToBytes()
+		require.NoError(t, err)
+		require.Equal(t, want, container(members))
+	})
+}
+
+func TestEntryOfKnownBytes(t *testing.T) {
+	e := Entry{
+		At: time.UnixMilli(0x0123456789ab).UTC(), Run: 0x1122334455667788, Shard: 3, Flush: 300,
+		Ranges: []sharding.Range{{Partition: 7, First: 1000, Last: 1005}}, Count: 3, Members: *bitmap(1, 256, 65535),
+	}
+	require.Equal(t, []byte{
+		1, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88,
+		3, 0xac, 0x02, 3, 1, 7, 0xe8, 0x07, 5,
+		0x3a, 0x30, 0, 0, 1, 0, 0, 0, 0, 0, 2, 0, 16, 0, 0, 0, 1, 0, 0, 1, 0xff, 0xff,
+	}, encode(t, &e))
+}
+
+func TestEntryRefusesContradictions(t *testing.T) {
+	entry := func(count int, roaring []byte) []byte {
+		b := append(stamp(time.UnixMilli(1)), make([]byte, 8)...)
+		b = append(b, 0, 1)
+		b = binary.AppendUvarint(b, uint64(count))
+		return append(append(b, 0), roaring...)
+	}
+	with := func(b []byte, at int, value ...byte) []byte {
+		b = bytes.Clone(b)
+		copy(b[at:], value)
+		return b
+	}
+	array, runs, all := container(bitmap(1, 2, 9)), container(span(10, 100, 1)), container(span(0, 30000, 2))
+	var e Entry
+	require.NoError(t, e.UnmarshalBinary(entry(3, array)))
+	require.NoError(t, e.UnmarshalBinary(entry(100, runs)))
+	require.NoError(t, e.UnmarshalBinary(entry(30000, all)))
+
+	for name, b := range map[string][]byte{
+		"nothing":                        nil,
+		"another version":                with(entry(3, array), 0, 2),
+		"another number of members":      entry(4, array),
+		"no members":                     entry(0, nil),
+		"too many members":               entry(65537, array),
+		"another cookie":                 entry(3, with(array, 0, 0)),
+		"two containers":                 entry(3, with(array, 4, 2)),
+		"another key":                    entry(3, with(array, 8, 1)),
+		"another offset":                 entry(3, with(array, 12, 17)),
+		"an array out of order":          entry(3, with(array, 16, 3)),
+		"an array with a member twice":   entry(3, with(array, 16, 2)),
+		"more bits than members":         entry(30000, with(all, 16, 0xff)),
+		"no run flag":                    entry(100, with(runs, 4, 0)),
+		"a run of another length":        entry(100, with(runs, 13, 98)),
+		"a run over the end":             entry(100, with(runs, 11, 0xff, 0xff)),
+		"more runs than there are bytes": entry(100, with(runs, 9, 2)),
+		"a range over the end of offsets": append(append(stamp(time.UnixMilli(1)), make([]byte, 8)...),
+			append([]byte{0, 1, 3, 1, 0}, append(bytes.Repeat([]byte{0xff}, 8), append([]byte{0x7f, 1}, array...)...)...)...),
+	} {
+		require.Error(t, e.UnmarshalBinary(b), name)
+	}
+}
+
+func TestRangesThatAreNoneAreRefused(t *testing.T) {
+	for _, r := range []sharding.Range{{Partition: -1}, {First: -1}, {First: 2, Last: 1}} {
+		_, err := appendRanges(nil, []sharding.Range{r})
+		require.Error(t, err)
+	}
+}
+
+func FuzzEntry(f *testing.F) {
+	for _, members := range []*sharding.Bitmap{bitmap(7), span(5, 3000, 3), span(0, 30000, 2), span(0, sharding.ChunkSize, 1)} {
+		f.Add(encode(f, &Entry{
+			Members: *members, Count: members.Count(), Flush: 1, At: time.UnixMilli(1),
+			Ranges: []sharding.Range{{Partition: 1, First: 2, Last: 3}},
+		}))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var e, again Entry
+		if e.UnmarshalBinary(b) != nil {
+			return
+		}
+		require.Equal(t, e.Count, e.Members.Count())
+		require.NoError(t, again.UnmarshalBinary(encode(t, &e)))
+		require.Equal(t, e, again)
+	})
+}
+
+func BenchmarkEntry(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	head, ranges := make([]byte, 12), make([]byte, 80)
+	for name, members := range map[string]*sharding.Bitmap{
+		"16": scattered(r, 16), "1400": scattered(r, 1400), "4000": scattered(r, 4000), "20000": scattered(r, 20000),
+		"run": span(100, 60000, 1),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			buf := make([]byte, 0, 16<<10)
+			for b.Loop() {
+				buf, _ = appendTail(buf[:0], head, ranges, members)
+			}
+		})
+	}
+}

@@ -1,0 +1,232 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/redis/go-redis/v9"
+)
+
+// The kinds of error, as Kind returns them and metrics count them.
+const (
+	KindReadOnly    = "readonly"
+	KindLoading     = "loading"
+	KindClusterDown = "clusterdown"
+	KindTryAgain    = "tryagain"
+	KindMoved       = "moved"
+	KindMasterDown  = "masterdown"
+	KindOOM         = "oom"
+	KindMisconf     = "misconf"
+	KindNoReplicas  = "noreplicas"
+	KindNoScript    = "noscript"
+	KindBusy        = "busy"
+	KindMaxClients  = "maxclients"
+	KindTimeout     = "timeout"
+	KindNetwork     = "network"
+	KindAuth        = "auth"
+	KindNoPerm      = "noperm"
+	KindRegressed   = "regressed"
+	KindOther       = "other"
+)
+
+// Kinds are all kinds of error, for metrics that want to start at zero.
+var Kinds = []string{
+	KindReadOnly, KindLoading, KindClusterDown, KindTryAgain, KindMoved, KindMasterDown, KindOOM, KindMisconf,
+	KindNoReplicas, KindNoScript, KindBusy, KindMaxClients, KindTimeout, KindNetwork, KindAuth, KindNoPerm,
+	KindRegressed, KindOther,
+}
+
+// codes are the words that error replies begin with.
+var codes = []struct{ code, kind string }{
+	{"READONLY", KindReadOnly},
+	{"LOADING", KindLoading},
+	{"CLUSTERDOWN", KindClusterDown},
+	{"TRYAGAIN", KindTryAgain},
+	{"MOVED", KindMoved},
+	{"ASK", KindMoved},
+	{"MASTERDOWN", KindMasterDown},
+	{"OOM", KindOOM},
+	{"MISCONF", KindMisconf},
+	{"NOREPLICAS", KindNoReplicas},
+	{"NOSCRIPT", KindNoScript},
+	{"BUSY", KindBusy},
+	{"NOAUTH", KindAuth},
+	{"WRONGPASS", KindAuth},
+	{"NOPERM", KindNoPerm},
+}
+
+// Kind says what an error of Redis means, in bounded words; the empty string for nil.
+func Kind(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, ErrRegressed):
+		return KindRegressed
+	}
+	var reply redis.Error
+	if errors.As(err, &reply) {
+		return replyKind(reply.Error())
+	}
+	var timeout interface{ Timeout() bool }
+	var network net.Error
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, redis.ErrClosed):
+		return KindOther
+	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, os.ErrDeadlineExceeded),
+		errors.As(err, &timeout) && timeout.Timeout():
+		return KindTimeout
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
+		errors.As(err, &network), strings.Contains(err.Error(), "sentinels specified in configuration are unreachable"):
+		return KindNetwork
+	case strings.Contains(err.Error(), "cluster has no nodes"):
+		return KindClusterDown
+	}
+	return KindOther
+}
+
+func replyKind(text string) string {
+	text = strings.TrimPrefix(text, "ERR ")
+	for _, c := range codes {
+		if strings.HasPrefix(text, c.code+" ") {
+			return c.kind
+		}
+	}
+	// Up to Redis 6 an error inside a script is "ERR Error running script (call to …): …: -OOM command not allowed …".
+	for _, c := range codes {
+		if strings.Contains(text, "-"+c.code+" ") {
+			return c.kind
+		}
+	}
+	switch {
+	case strings.HasPrefix(text, "max number of clients"):
+		return KindMaxClients
+	case strings.HasPrefix(text, "AUTH "), strings.HasPrefix(text, "invalid password"), strings.HasPrefix(text, "Client sent AUTH"):
+		return KindAuth
+	}
+	return KindOther
+}
+
+// Retryable reports whether an error of this kind may go away by itself.
+func Retryable(kind string) bool {
+	switch kind {
+	case KindAuth, KindNoPerm, KindRegressed, KindOther:
+		return false
+	}
+	return true
+}
+
+// Hint says what an operator can do about an error of this kind; empty when there is nothing to say.
+func Hint(kind string) string {
+	switch kind {
+	case KindReadOnly:
+		return "this is a replica: point the granter at the master, at Sentinel or at the cluster"
+	case KindLoading:
+		return "Redis is still loading its data: wait, or allow more time"
+	case KindClusterDown:
+		return "some slots have no master: see CLUSTER INFO and CLUSTER NODES"
+	case KindTryAgain, KindMoved:
+		return "slots are moving between masters: finish the resharding"
+	case KindMasterDown:
+		return "this replica lost its master: see INFO replication"
+	case KindOOM:
+		return "Redis reached maxmemory: raise maxmemory (CONFIG SET maxmemory …), the granter then goes on"
+	case KindMisconf:
+		return "Redis cannot save to disk and refuses writes: free the disk, see its log"
+	case KindNoReplicas:
+		return "fewer replicas than min-replicas-to-write are in sync: repair replication"
+	case KindBusy:
+		return "a script blocks Redis: see the slow log, or SCRIPT KILL"
+	case KindMaxClients:
+		return "raise maxclients, or use a smaller pool"
+	case KindTimeout:
+		return "Redis does not answer in time: look for slow commands, swapping or a stopped process"
+	case KindNetwork:
+		return "cannot reach Redis: check that it runs, its address, and firewalls"
+	case KindAuth:
+		return "check user name and password"
+	case KindNoPerm:
+		return "the ACL of this user forbids a command or key: see ACL LOG; it needs the keys granter:*, their commands and EVALSHA"
+	}
+	return ""
+}
+
+// UnavailableError is returned when Redis refused an operation for good, or for longer than the ledger waits.
+type UnavailableError struct {
+	What     string    // the operation
+	Kind     string    // the last kind of error
+	Since    time.Time // of the first failed attempt
+	Attempts int
+	Err      error // the last error
+}
+
+func (e *UnavailableError) Error() string {
+	s := e.What + ": "
+	if e.Attempts > 1 {
+		s += fmt.Sprintf("Redis refuses since %s (%d attempts): ", e.Since.Format(time.RFC3339), e.Attempts)
+	}
+	s += e.Err.Error()
+	if hint := Hint(e.Kind); hint != "" {
+		s += " (" + hint + ")"
+	}
+	return s
+}
+
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// retry makes attempts until one succeeds, one fails for good, the context is cancelled, or failures have lasted for
+// RetryFor. An attempt must be idempotent. A cancelled context is noticed within the client's read timeout.
+func (l *Ledger) retry(ctx context.Context, what string, attempt func() error) error {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 20*time.Millisecond, 2*time.Second
+	failure := UnavailableError{What: what}
+	forgotten := 0
+	for {
+		err := attempt()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
+		}
+		failure.Kind, failure.Err = Kind(err), err
+		failure.Attempts++
+		if l.observer != nil {
+			l.observer.LedgerError(failure.Kind)
+		}
+		if failure.Kind == KindRegressed {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		if failure.Since.IsZero() {
+			failure.Since = time.Now()
+		}
+		if !Retryable(failure.Kind) || time.Since(failure.Since) >= l.retryFor {
+			return &failure
+		}
+		switch failure.Kind {
+		case KindNoScript:
+			// Its error, if any, is the next attempt's: that one finds the scripts missing again.
+			_ = l.loadScripts(ctx)
+			if forgotten++; forgotten == 1 {
+				continue
+			}
+		case KindMoved, KindClusterDown, KindReadOnly, KindNetwork, KindTimeout:
+			if l.cluster != nil {
+				l.cluster.ReloadState(ctx)
+			}
+		}
+		wait := time.NewTimer(pause.NextBackOff())
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
+		}
+	}
+}

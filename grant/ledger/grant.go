@@ -1,0 +1,271 @@
+package ledger
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/granter/granter/sharding"
+)
+
+const (
+	// smallDelta is up to how many members go as offsets: each costs about 0.6 µs of Redis, a bitmap 12 µs plus 8 KiB.
+	smallDelta = 16
+	// maxCalls is how many chunk calls go into one pipeline: 512 × 16 KiB = 8 MiB, so that it is far from the read timeout.
+	maxCalls = 512
+	// stagedLife is how long a staged delta stays that its script call did not remove: longer than any call takes, short
+	// enough not to matter for memory.
+	stagedLife = 10 * time.Minute
+)
+
+var errNoSession = errors.New("the ledger has no session: call Begin first")
+
+var _ sharding.Sink = (*Ledger)(nil)
+
+// flight is the flush that a shard has under way. Buffers are kept from flush to flush.
+type flight struct {
+	seq     uint64
+	done    bool     // acknowledged
+	chunks  []uint64 // of the deltas: a flush that comes again must be the same
+	pending []int    // deltas not yet acknowledged
+	rounds  []uint32 // by delta: how often it was cut down because of an overlap
+	calls   []call   // of the pipeline being sent
+	head    []byte   // what all entries of the flush have in common: run, shard, seq
+	ranges  []byte   // and the ranges
+	buf     []byte   // entries and offsets of the pipeline
+	sent    int      // bytes
+	applied int      // chunk calls
+}
+
+// call is one chunk call of a pipeline. Positions are into flight.buf.
+type call struct {
+	keys       chunkKeys
+	identity   string
+	tail       [2]int // the entry
+	offsets    [2]int // empty: the members are sent as a bitmap
+	reply      *redis.Cmd
+	deltaIndex int
+}
+
+// Grant implements sharding.Sink. See there for what it promises; in addition:
+//
+// Flush.Seq must grow from flush to flush of a shard, except for a flush that is handed in again after an error. Counts
+// are exact as long as the same run's last call for a chunk is remembered by the ledger, which it is unless 64 other runs
+// granted there since.
+//
+// ErrRegressed means that the ledger lost acknowledged writes: call Begin. An *UnavailableError says that Redis refused
+// for longer than Config.RetryFor, or for good. When the context is cancelled, Grant returns within the client's read
+// timeout. After any error it is unknown which members are granted.
+func (l *Ledger) Grant(ctx context.Context, f *sharding.Flush) error {
+	s := l.session.Load()
+	if s == nil {
+		return errNoSession
+	}
+	began := time.Now()
+	sh := s.shard(f.Shard)
+	if err := sh.take(l, f); err != nil {
+		return err
+	}
+	for len(sh.pending) > 0 {
+		if err := sh.encode(l, s, f); err != nil {
+			return err
+		}
+		what := fmt.Sprintf("granting flush %d of shard %d", f.Seq, f.Shard)
+		if err := l.retry(ctx, what, func() error { return l.send(ctx, s, sh, f) }); err != nil {
+			return err
+		}
+		if err := sh.settle(f); err != nil {
+			return err
+		}
+	}
+	sh.done = true
+	if l.observer != nil {
+		members := 0
+		for i := range f.Deltas {
+			members += f.Deltas[i].Count
+		}
+		l.observer.FlushDone(f.Shard, members, sh.applied, sh.sent, time.Since(began))
+	}
+	return nil
+}
+
+// take makes the flush the one under way. A flush that failed goes on where it was, so that a call that was applied but
+// not acknowledged is recognised by its identity.
+func (sh *shard) take(l *Ledger, f *sharding.Flush) error {
+	switch {
+	case f.Seq == sh.seq && !sh.done && len(f.Deltas) == len(sh.chunks):
+		for i := range f.Deltas {
+			if f.Deltas[i].Chunk != sh.chunks[i] {
+				return fmt.Errorf("flush %d of shard %d came again with other chunks", f.Seq, f.Shard)
+			}
+		}
+		return nil
+	case f.Seq <= sh.seq:
+		// Going on would take new calls for old ones, and lose users.
+		return fmt.Errorf("flush %d of shard %d came after flush %d: a new shard pool needs a new session (Begin)", f.Seq, f.Shard, sh.seq)
+	}
+	var err error
+	sh.ranges, err = appendRanges(sh.ranges[:0], f.Ranges)
+	if err != nil {
+		return fmt.Errorf("flush %d of shard %d: %w", f.Seq, f.Shard, err)
+	}
+	if f.Shard < 0 {
+		return fmt.Errorf("shard %d: must not be negative", f.Shard)
+	}
+	sh.head = append(sh.head[:0], runBytes(l.run)...)
+	sh.head = binary.AppendUvarint(sh.head, uint64(f.Shard))
+	sh.head = binary.AppendUvarint(sh.head, f.Seq)
+	sh.seq, sh.done, sh.sent, sh.applied = f.Seq, false, 0, 0
+	sh.chunks, sh.pending, sh.rounds = sh.chunks[:0], sh.pending[:0], sh.rounds[:0]
+	for i := range f.Deltas {
+		sh.chunks = append(sh.chunks, f.Deltas[i].Chunk)
+		sh.pending = append(sh.pending, i)
+		sh.rounds = append(sh.rounds, 0)
+	}
+	return nil
+}
+
+// encode prepares the calls of the next pipeline.
+func (sh *shard) encode(l *Ledger, s *session, f *sharding.Flush) error {
+	sh.calls, sh.buf = sh.calls[:0], sh.buf[:0]
+	for _, i := range sh.pending[:min(len(sh.pending), maxCalls)] {
+		d := &f.Deltas[i]
+		c := call{deltaIndex: i, identity: s.identity(f, sh.rounds[i])}
+		c.keys = l.keys.chunk(d.Chunk, c.identity)
+		c.tail[0] = len(sh.buf)
+		var count int
+		sh.buf, count = appendTail(sh.buf, sh.head, sh.ranges, d.Members)
+		c.tail[1] = len(sh.buf)
+		if count != d.Count || count == 0 {
+			return fmt.Errorf("flush %d of shard %d: chunk %d is said to have %d members and has %d", f.Seq, f.Shard, d.Chunk, d.Count, count)
+		}
+		c.offsets[0] = len(sh.buf)
+		if count <= smallDelta {
+			sh.buf = appendOffsets(sh.buf, d.Members, count)
+		}
+		c.offsets[1] = len(sh.buf)
+		sh.calls = append(sh.calls, c)
+	}
+	return nil
+}
+
+// identity names one call of a run for one chunk: it is the same when the call is sent again, and never the same for
+// other members. The nonce tells pools apart that count their flushes from 1 again.
+func (s *session) identity(f *sharding.Flush, round uint32) string {
+	var buf [64]byte
+	b := append(buf[:0], s.nonce...)
+	b = strconv.AppendInt(append(b, '-'), int64(f.Shard), 10)
+	b = strconv.AppendUint(append(b, '-'), f.Seq, 10)
+	b = strconv.AppendUint(append(b, '-'), uint64(round), 10)
+	return string(b)
+}
+
+// send makes one attempt: the index, then the chunk calls, and the tips behind them.
+func (l *Ledger) send(ctx context.Context, s *session, sh *shard, f *sharding.Flush) error {
+	// The index is on one master only, so it is written before anything that it must cover, and again in every attempt
+	// until a tip vouches for it.
+	var unknown []any
+	for i := range sh.calls {
+		chunk := f.Deltas[sh.calls[i].deltaIndex].Chunk
+		if _, ok := sh.known[chunk]; !ok {
+			unknown = append(unknown, chunk)
+		}
+	}
+	if len(unknown) > 0 {
+		if err := l.client.SAdd(ctx, l.keys.chunks, unknown...).Err(); err != nil {
+			return err
+		}
+	}
+
+	pipe := l.client.Pipeline()
+	run := any(sh.head[:8])
+	for i := range sh.calls {
+		c := &sh.calls[i]
+		delta := &f.Deltas[c.deltaIndex]
+		tail, offsets := sh.buf[c.tail[0]:c.tail[1]], sh.buf[c.offsets[0]:c.offsets[1]]
+		staged := any(c.keys.delta)
+		if len(offsets) == 0 {
+			stage := redis.NewStatusCmd(ctx, "set", staged, delta.Members[:], "ex", int(stagedLife.Seconds()))
+			if err := pipe.Process(ctx, stage); err != nil {
+				return err
+			}
+			sh.sent += sharding.BitmapBytes
+		}
+		c.reply = chunkCall.command(ctx, 5, c.keys.granted, c.keys.journal, c.keys.calls, staged, c.keys.scratch,
+			run, c.identity, tail, offsets)
+		if err := pipe.Process(ctx, c.reply); err != nil {
+			return err
+		}
+		sh.sent += len(tail) + len(offsets)
+		sh.applied++
+	}
+
+	acked := sh.acked.Load()
+	sh.tip++
+	tips := make([]*redis.Cmd, len(l.keys.anchors))
+	for i, anchor := range l.keys.anchors {
+		tips[i] = tipCall.command(ctx, 1, l.keys.tip(anchor, s.id), f.Shard, acked, sh.tip, int(tipLife.Seconds()))
+	}
+	err := l.execute(ctx, pipe, tips, func(i int, reply any) error {
+		found, ok := reply.(int64)
+		switch {
+		case !ok:
+			return fmt.Errorf("tip script: unexpected reply %v", reply)
+		case found < 0:
+			return fmt.Errorf("%w: %s: shard %d: expected at least pipeline %d, found %d",
+				ErrRegressed, l.keys.tip(l.keys.anchors[i], s.id), f.Shard, acked, -1-found)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	sh.acked.Store(sh.tip)
+	for _, chunk := range unknown {
+		sh.known[chunk.(uint64)] = struct{}{} //nolint:forcetypeassert // put in above
+	}
+	return nil
+}
+
+// settle looks at the replies of an acknowledged pipeline. What overlapped is cut down, and goes into a further pipeline
+// unless nothing is left.
+func (sh *shard) settle(f *sharding.Flush) error {
+	again := sh.pending[:copy(sh.pending, sh.pending[len(sh.calls):])]
+	for i := range sh.calls {
+		c := &sh.calls[i]
+		d := &f.Deltas[c.deltaIndex]
+		switch reply := c.reply.Val().(type) {
+		case int64:
+			if d.Granted != nil {
+				d.Granted.Or(d.Members)
+			}
+		case string:
+			granted := new(sharding.Bitmap)
+			copy(granted[:], reply)
+			duplicates := d.Members.Subtract(granted)
+			if duplicates == nil || len(reply) > len(granted) {
+				return fmt.Errorf("%w: %s is said to overlap a delta, and does not", ErrInconsistent, c.keys.granted)
+			}
+			d.Count -= duplicates.Count()
+			d.Granted = granted
+			if d.Duplicates == nil {
+				d.Duplicates = duplicates
+			} else {
+				d.Duplicates.Or(duplicates)
+			}
+			sh.rounds[c.deltaIndex]++
+			if d.Count > 0 {
+				again = append(again, c.deltaIndex)
+			}
+		default:
+			return fmt.Errorf("chunk script: unexpected reply %v for %s", reply, c.keys.granted)
+		}
+	}
+	sh.pending = again
+	return nil
+}

@@ -1,0 +1,126 @@
+package ledger
+
+import (
+	"strconv"
+
+	"github.com/granter/granter/grant"
+)
+
+// The keys of campaign C. What is in braces decides the slot of Redis Cluster, so that all keys of one script call are
+// on one master.
+//
+//	granter:{C/<chunk>}:granted     string  one bit for each user of the chunk: the truth about who has it
+//	granter:{C/<chunk>}:journal     list    one Entry for each batch of newly granted users, oldest first
+//	granter:{C/<chunk>}:calls       hash    run (8 bytes) → identity of the last call that this run applied
+//	granter:{C/<chunk>}:delta:<id>  string  members to grant, between a SET and the script call right behind it
+//	granter:{C/<chunk>}:scratch     string  exists inside the script only
+//	granter:{C}:chunks              set     every chunk that has been touched, and possibly more
+//	granter:{C}:spec                hash    hash, canonical, stored_at
+//	granter:{C}:runs                hash    run (16 hex digits) → grant.RunRecord as JSON
+//	granter:{<anchor>}:checkpoint   hash    partition → next offset
+//	granter:{<anchor>}:tip:<session> hash   shard → number of the last pipeline
+//	granter:{<anchor>}:probe:…      what Inspect writes to see whether it may; gone within a minute
+//
+// An anchor is a tag that stands for the master its slot is on. One Redis has one. A cluster has 64, evenly spaced, so
+// that every master has one as long as it owns 256 consecutive slots.
+type keys struct {
+	campaign string
+	anchors  []string
+	chunks   string
+	spec     string
+	runs     string
+}
+
+const (
+	slots        = 16384
+	clusterTags  = 64
+	anchorStride = slots / clusterTags
+)
+
+func newKeys(campaign string, cluster bool) keys {
+	base := "granter:{" + campaign + "}:"
+	k := keys{campaign: campaign, chunks: base + "chunks", spec: base + "spec", runs: base + "runs"}
+	if !cluster {
+		k.anchors = []string{campaign + "/anchor"}
+		return k
+	}
+	// The first suffix that falls into a wanted slot is taken: about 80,000 tries for all 64, the same on every replica.
+	k.anchors = make([]string, clusterTags)
+	for i, found := 0, 0; found < clusterTags; i++ {
+		tag := campaign + "/anchor/" + strconv.Itoa(i)
+		slot := int(crc16(tag)) % slots
+		if slot%anchorStride == 0 && k.anchors[slot/anchorStride] == "" {
+			k.anchors[slot/anchorStride] = tag
+			found++
+		}
+	}
+	return k
+}
+
+func (k *keys) checkpoint(anchor string) string { return "granter:{" + anchor + "}:checkpoint" }
+
+func (k *keys) tip(anchor, session string) string { return "granter:{" + anchor + "}:tip:" + session }
+
+// chunkKeys are the keys of one chunk call.
+type chunkKeys struct{ granted, journal, calls, delta, scratch string }
+
+// chunk builds the keys of a call in one allocation; the identity of the call makes the delta key its own.
+func (k *keys) chunk(chunk uint64, identity string) chunkKeys {
+	var buf [256]byte
+	b := append(buf[:0], "granter:{"...)
+	b = append(b, k.campaign...)
+	b = append(b, '/')
+	b = strconv.AppendUint(b, chunk, 10)
+	b = append(b, "}:"...)
+	base := len(b)
+	var ends [5]int
+	for i, name := range [...]string{"granted", "journal", "calls", "delta:", "scratch"} {
+		if i > 0 {
+			b = append(b, b[:base]...)
+		}
+		b = append(b, name...)
+		if name == "delta:" {
+			b = append(b, identity...)
+		}
+		ends[i] = len(b)
+	}
+	s := string(b)
+	return chunkKeys{s[:ends[0]], s[ends[0]:ends[1]], s[ends[1]:ends[2]], s[ends[2]:ends[3]], s[ends[3]:]}
+}
+
+// granted and journal are the keys that readers need.
+func (k *keys) granted(chunk uint64) string { return k.chunk(chunk, "").granted }
+func (k *keys) journal(chunk uint64) string { return k.chunk(chunk, "").journal }
+
+// runBytes is the form of a run ID inside the ledger: 8 bytes, big-endian.
+func runBytes(run grant.RunID) []byte {
+	var b [8]byte
+	for i := range b {
+		b[i] = byte(run >> (56 - 8*i))
+	}
+	return b[:]
+}
+
+// crc16 is the checksum that Redis Cluster computes slots with: CRC-16/XMODEM.
+func crc16(s string) uint16 {
+	var crc uint16
+	for i := range len(s) {
+		crc = crc<<8 ^ crcTable[byte(crc>>8)^s[i]]
+	}
+	return crc
+}
+
+var crcTable = func() (t [256]uint16) {
+	for i := range t {
+		crc := uint16(i) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ 0x1021
+			} else {
+				crc <<= 1
+			}
+		}
+		t[i] = crc
+	}
+	return t
+}()

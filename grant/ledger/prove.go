@@ -1,0 +1,295 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/granter/granter/sharding"
+)
+
+const (
+	walkPage      = 64  // bitmaps read at once: 512 KiB
+	countPage     = 512 // chunks counted in one pipeline
+	memorySample  = 64  // chunks that the memory is estimated from
+	maxViolations = 1000
+)
+
+// Totals is a summary of the ledger.
+type Totals struct {
+	Granted int64 `json:"granted"` // users
+	Chunks  int   `json:"chunks"`  // with at least one of them
+	Bytes   int64 `json:"bytes"`   // estimated memory of all chunks, from a sample; 0: Redis would not say
+}
+
+// Chunks returns every chunk that may have granted users, ascending.
+func (l *Ledger) Chunks(ctx context.Context) ([]uint64, error) {
+	var chunks []uint64
+	err := l.retry(ctx, "listing chunks", func() error {
+		chunks = chunks[:0]
+		for cursor := uint64(0); ; {
+			page, next, err := l.client.SScan(ctx, l.keys.chunks, cursor, "", 1000).Result()
+			if err != nil {
+				return err
+			}
+			for _, text := range page {
+				chunk, err := strconv.ParseUint(text, 10, 64)
+				if err != nil {
+					return fmt.Errorf("%w: %s: %w", ErrInconsistent, l.keys.chunks, err)
+				}
+				chunks = append(chunks, chunk)
+			}
+			if cursor = next; cursor == 0 {
+				return nil
+			}
+		}
+	})
+	slices.Sort(chunks)
+	return slices.Compact(chunks), err // SSCAN may return a member twice
+}
+
+// Totals counts the granted users. It takes about 10 µs of Redis for each chunk.
+func (l *Ledger) Totals(ctx context.Context) (Totals, error) {
+	var t Totals
+	chunks, err := l.Chunks(ctx)
+	if err != nil {
+		return t, err
+	}
+	var filled []uint64
+	for page := range slices.Chunk(chunks, countPage) {
+		counts := make([]*redis.IntCmd, len(page))
+		err := l.retry(ctx, "counting granted users", func() error {
+			pipe := l.client.Pipeline()
+			for i, chunk := range page {
+				counts[i] = pipe.BitCount(ctx, l.keys.granted(chunk), nil)
+			}
+			_, err := pipe.Exec(ctx)
+			return err
+		})
+		if err != nil {
+			return t, err
+		}
+		for i, count := range counts {
+			if count.Val() > 0 {
+				t.Granted += count.Val()
+				filled = append(filled, page[i])
+			}
+		}
+	}
+	t.Chunks = len(filled)
+	t.Bytes = l.estimateBytes(ctx, filled)
+	return t, nil
+}
+
+// estimateBytes asks for the memory of some chunks, evenly spread, and extrapolates. It is a service, not a promise: where
+// MEMORY USAGE is forbidden, the answer is 0.
+func (l *Ledger) estimateBytes(ctx context.Context, chunks []uint64) int64 {
+	n := min(len(chunks), memorySample)
+	if n == 0 {
+		return 0
+	}
+	pipe := l.client.Pipeline()
+	for i := range n {
+		keys := l.keys.chunk(chunks[i*len(chunks)/n], "")
+		for _, key := range []string{keys.granted, keys.journal, keys.calls} {
+			pipe.MemoryUsage(ctx, key, 0)
+		}
+	}
+	replies, err := pipe.Exec(ctx)
+	if err != nil {
+		return 0
+	}
+	var sum int64
+	for _, reply := range replies {
+		sum += reply.(*redis.IntCmd).Val() //nolint:forcetypeassert // made above
+	}
+	return sum * int64(len(chunks)) / int64(n)
+}
+
+// Walk hands the bitmap of every chunk with granted users to fn, by ascending chunk. The bitmap is used again. An error
+// of fn ends the walk and is returned as it is.
+func (l *Ledger) Walk(ctx context.Context, fn func(chunk uint64, granted *sharding.Bitmap) error) error {
+	chunks, err := l.Chunks(ctx)
+	if err != nil {
+		return err
+	}
+	var granted sharding.Bitmap
+	for page := range slices.Chunk(chunks, walkPage) {
+		replies := make([]*redis.StringCmd, len(page))
+		err := l.retry(ctx, "reading granted users", func() error {
+			pipe := l.client.Pipeline()
+			for i, chunk := range page {
+				replies[i] = pipe.Get(ctx, l.keys.granted(chunk))
+			}
+			if _, err := pipe.Exec(ctx); !errors.Is(err, redis.Nil) {
+				return err
+			}
+			for _, reply := range replies {
+				if err := reply.Err(); err != nil && !errors.Is(err, redis.Nil) {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for i, reply := range replies {
+			if len(reply.Val()) == 0 {
+				continue
+			}
+			clear(granted[:])
+			copy(granted[:], reply.Val())
+			if err := fn(page[i], &granted); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Proof says whether the ledger agrees with itself: in every chunk the entries of the journal are disjoint and together
+// are the bitmap. Then nobody was granted twice, and everybody who was has a time and an origin.
+type Proof struct {
+	Chunks     int         `json:"chunks"`     // looked at
+	Granted    int64       `json:"granted"`    // bits set
+	Entries    int64       `json:"entries"`    // of all journals
+	Journaled  int64       `json:"journaled"`  // members of all entries
+	Broken     int         `json:"broken"`     // chunks with violations
+	Violations []Violation `json:"violations"` // the first 1,000
+}
+
+// Violation is one thing that is wrong.
+type Violation struct {
+	Chunk uint64 `json:"chunk"`
+	What  string `json:"what"`
+}
+
+// Holds reports whether nothing is wrong.
+func (p *Proof) Holds() bool { return p.Broken == 0 && p.Granted == p.Journaled }
+
+// Prove reads the whole ledger, chunk by chunk. Each chunk is seen at one moment, so a run may go on meanwhile; then
+// different chunks are seen at different moments. It needs about 1.5 MiB of memory. What is wrong is in the Proof; an
+// error means that the ledger could not be read.
+func (l *Ledger) Prove(ctx context.Context) (Proof, error) {
+	var p Proof
+	chunks, err := l.Chunks(ctx)
+	if err != nil {
+		return p, err
+	}
+	for _, chunk := range chunks {
+		var result chunkProof
+		err := l.retry(ctx, fmt.Sprintf("proving chunk %d", chunk), func() (err error) {
+			result, err = l.proveChunk(ctx, chunk)
+			return err
+		})
+		if err != nil {
+			return p, err
+		}
+		p.Chunks++
+		p.Granted += result.granted
+		p.Entries += result.entries
+		p.Journaled += result.journaled
+		if len(result.violations) > 0 {
+			p.Broken++
+		}
+		for _, what := range result.violations {
+			if len(p.Violations) < maxViolations {
+				p.Violations = append(p.Violations, Violation{chunk, what})
+			}
+		}
+	}
+	return p, nil
+}
+
+type chunkProof struct {
+	granted, entries, journaled int64
+	violations                  []string
+}
+
+func (p *chunkProof) violated(format string, args ...any) {
+	p.violations = append(p.violations, fmt.Sprintf(format, args...))
+}
+
+func (l *Ledger) proveChunk(ctx context.Context, chunk uint64) (p chunkProof, err error) {
+	keys := l.keys.chunk(chunk, "")
+	// The bitmap and the length of the journal belong together; entries below that length do not change any more.
+	tx := l.client.TxPipeline()
+	bitmap, length := tx.Get(ctx, keys.granted), tx.LLen(ctx, keys.journal)
+	page := tx.LRange(ctx, keys.journal, 0, journalPage-1)
+	if _, err = tx.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return p, err
+	}
+	if err = errors.Join(length.Err(), page.Err()); err != nil {
+		return p, err
+	}
+	var granted, union sharding.Bitmap
+	if copy(granted[:], bitmap.Val()) < len(bitmap.Val()) {
+		p.violated("the bitmap has %d bytes, more than %d", len(bitmap.Val()), len(granted))
+	}
+	p.granted, p.entries = int64(granted.Count()), length.Val()
+
+	var e Entry
+	texts := page.Val()
+	for at := int64(0); at < p.entries; {
+		if len(texts) == 0 {
+			return p, fmt.Errorf("%w: %s became shorter", ErrInconsistent, keys.journal)
+		}
+		for _, text := range texts[:min(int64(len(texts)), p.entries-at)] {
+			if err := e.UnmarshalBinary([]byte(text)); err != nil {
+				p.violated("entry %d: %v", at, err)
+			} else {
+				p.journaled += int64(e.Count)
+				p.join(&union, &e, chunk, at)
+			}
+			at++
+		}
+		if at < p.entries {
+			if texts, err = l.client.LRange(ctx, keys.journal, at, at+journalPage-1).Result(); err != nil {
+				return p, err
+			}
+		}
+	}
+	if n, first := without(&granted, &union); n > 0 {
+		p.violated("%d users are granted but in no entry, the first is %d", n, sharding.Join(chunk, first))
+	}
+	if n, first := without(&union, &granted); n > 0 {
+		p.violated("%d users are in an entry but not granted, the first is %d", n, sharding.Join(chunk, first))
+	}
+	return p, nil
+}
+
+// join adds an entry to the union of those before it, which it must not overlap.
+func (p *chunkProof) join(union *sharding.Bitmap, e *Entry, chunk uint64, at int64) {
+	twice, first := 0, uint16(0)
+	for i := range sharding.Words {
+		if both := union.Word(i) & e.Members.Word(i); both != 0 {
+			if twice == 0 {
+				first = uint16(i*64 + bits.LeadingZeros64(both)) //nolint:gosec // below 65,536
+			}
+			twice += bits.OnesCount64(both)
+		}
+	}
+	if twice > 0 {
+		p.violated("entry %d: %d users are in an earlier entry too, the first is %d", at, twice, sharding.Join(chunk, first))
+	}
+	union.Or(&e.Members)
+}
+
+// without counts the bits of a that b has not, and returns the first of them.
+func without(a, b *sharding.Bitmap) (n int, first uint16) {
+	for i := range sharding.Words {
+		if only := a.Word(i) &^ b.Word(i); only != 0 {
+			if n == 0 {
+				first = uint16(i*64 + bits.LeadingZeros64(only)) //nolint:gosec // below 65,536
+			}
+			n += bits.OnesCount64(only)
+		}
+	}
+	return n, first
+}

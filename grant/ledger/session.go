@@ -1,0 +1,237 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// tipLife is how long the tips of a dead session stay. A living one refreshes them at every checkpoint.
+const tipLife = 7 * 24 * time.Hour
+
+// session is what a ledger knows between one Begin and the next.
+type session struct {
+	id    string // run and nonce, in the name of the tip keys
+	nonce string // 16 hex digits
+
+	mu       sync.Mutex
+	shards   map[int]*shard
+	expected map[int]int64 // the checkpoint as last read or written: no anchor may have less
+}
+
+// shard is the state of one shard of the pool in this session.
+type shard struct {
+	acked atomic.Uint64 // tip of the last acknowledged pipeline; Checkpoint reads it
+	tip   uint64        // of the last pipeline sent
+	known map[uint64]struct{}
+	flight
+}
+
+func (s *session) shard(index int) *shard {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sh := s.shards[index]
+	if sh == nil {
+		sh = &shard{known: map[uint64]struct{}{}}
+		s.shards[index] = sh
+	}
+	return sh
+}
+
+// Begin starts a session and returns the checkpoint to start from: for each partition the next offset to read. A
+// partition that is not in it starts at its beginning. Call it once before the first Grant, for every new shard pool (they
+// count their flushes from 1), and after ErrRegressed; no Grant or Checkpoint may be under way.
+func (l *Ledger) Begin(ctx context.Context) (map[int]int64, error) {
+	var found map[int]int64
+	err := l.retry(ctx, "beginning a session", func() (err error) {
+		if err = l.checkAnchors(ctx); err != nil {
+			return err
+		}
+		if err = l.loadScripts(ctx); err != nil {
+			return err
+		}
+		found, err = l.checkpoints(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var nonce [8]byte
+	rand.Read(nonce[:]) //nolint:errcheck // crypto/rand.Read never returns an error (Go 1.24)
+	s := &session{nonce: hex.EncodeToString(nonce[:]), shards: map[int]*shard{}, expected: found}
+	s.id = l.run.String() + "-" + s.nonce
+	l.session.Store(s)
+	return maps.Clone(found), nil
+}
+
+// Checkpoints returns the checkpoint that a new session would start from, without starting one.
+func (l *Ledger) Checkpoints(ctx context.Context) (map[int]int64, error) {
+	var found map[int]int64
+	err := l.retry(ctx, "reading the checkpoint", func() (err error) {
+		found, err = l.checkpoints(ctx)
+		return err
+	})
+	return found, err
+}
+
+// checkpoints takes the minimum over the anchors: what one master lost, none has. A partition that is missing at one is
+// missing.
+func (l *Ledger) checkpoints(ctx context.Context) (map[int]int64, error) {
+	pipe := l.client.Pipeline()
+	replies := make([]*redis.MapStringStringCmd, len(l.keys.anchors))
+	for i, anchor := range l.keys.anchors {
+		replies[i] = pipe.HGetAll(ctx, l.keys.checkpoint(anchor))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	lowest, seen := map[int]int64{}, map[int]int{}
+	for i, reply := range replies {
+		for field, value := range reply.Val() {
+			partition, err := strconv.Atoi(field)
+			next, err2 := strconv.ParseInt(value, 10, 64)
+			if err = errors.Join(err, err2); err != nil {
+				return nil, fmt.Errorf("checkpoint at %s: %w: %w", l.keys.checkpoint(l.keys.anchors[i]), ErrInconsistent, err)
+			}
+			if old, ok := lowest[partition]; !ok || next < old {
+				lowest[partition] = next
+			}
+			seen[partition]++
+		}
+	}
+	maps.DeleteFunc(lowest, func(partition int, _ int64) bool { return seen[partition] < len(replies) })
+	return lowest, nil
+}
+
+// Checkpoint records that everything before the given offsets is settled: granted by flushes that were acknowledged, or
+// in need of no grant. Partitions that are left out keep what they have, and none ever goes back. Call it only with what
+// Grant returned for, from one goroutine; shards may go on granting meanwhile.
+//
+// ErrRegressed means that a master lost acknowledged writes; where that was noticed, nothing is written. Other errors are
+// those of Grant. A call may be repeated.
+func (l *Ledger) Checkpoint(ctx context.Context, next map[int]int64) error {
+	s := l.session.Load()
+	if s == nil {
+		return errNoSession
+	}
+	args := s.checkpointArgs(next)
+	err := l.retry(ctx, "writing the checkpoint", func() error {
+		// A master that joined since Begin may have no anchor: the loss of its writes would go unnoticed.
+		if err := l.checkAnchors(ctx); err != nil {
+			return err
+		}
+		pipe := l.client.Pipeline()
+		replies := make([]*redis.Cmd, len(l.keys.anchors))
+		for i, anchor := range l.keys.anchors {
+			keys := []any{l.keys.checkpoint(anchor), l.keys.tip(anchor, s.id)}
+			replies[i] = checkpointCall.command(ctx, len(keys), append(keys, args...)...)
+		}
+		return l.execute(ctx, pipe, replies, func(i int, reply any) error {
+			lost, ok := reply.([]any)
+			if !ok || len(lost) != 0 && len(lost) != 4 {
+				return fmt.Errorf("checkpoint script: unexpected reply %v", reply)
+			}
+			if len(lost) == 0 {
+				return nil
+			}
+			return fmt.Errorf("%w: %s: %v %v: expected %v, found %v",
+				ErrRegressed, l.keys.checkpoint(l.keys.anchors[i]), lost[0], lost[1], lost[2], lost[3])
+		})
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for partition, offset := range next {
+		s.expected[partition] = max(offset, s.expected[partition])
+	}
+	return nil
+}
+
+// checkpointArgs lays out the arguments of the checkpoint script. Tips are read before anything is sent: they cover all
+// that the caller knows to be acknowledged, and may only grow.
+func (s *session) checkpointArgs(next map[int]int64) []any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	args := []any{int(tipLife.Seconds()), 0}
+	shards := 0
+	for _, index := range slices.Sorted(maps.Keys(s.shards)) {
+		if acked := s.shards[index].acked.Load(); acked > 0 {
+			args = append(args, index, acked)
+			shards++
+		}
+	}
+	args[1] = shards
+	partitions := slices.Collect(maps.Keys(s.expected))
+	for partition := range next {
+		if _, ok := s.expected[partition]; !ok {
+			partitions = append(partitions, partition)
+		}
+	}
+	slices.Sort(partitions)
+	for _, partition := range partitions {
+		expected, ok := s.expected[partition]
+		if !ok {
+			expected = -1
+		}
+		args = append(args, partition, expected, max(expected, next[partition]))
+	}
+	return args
+}
+
+// execute runs one script call for each anchor and hands their replies to check. All of a pipeline must go through.
+func (l *Ledger) execute(ctx context.Context, pipe redis.Pipeliner, calls []*redis.Cmd, check func(int, any) error) error {
+	for _, call := range calls {
+		if err := pipe.Process(ctx, call); err != nil {
+			return err
+		}
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	for i, call := range calls {
+		if err := check(i, call.Val()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkAnchors makes sure that every master of a cluster has an anchor.
+func (l *Ledger) checkAnchors(ctx context.Context) error {
+	if l.cluster == nil {
+		return nil
+	}
+	ranges, err := l.cluster.ClusterSlots(ctx).Result()
+	if err != nil {
+		return fmt.Errorf("asking for the cluster's slots: %w", err)
+	}
+	anchored := map[string]bool{}
+	for _, r := range ranges {
+		if len(r.Nodes) == 0 {
+			continue
+		}
+		first := (r.Start + anchorStride - 1) / anchorStride * anchorStride
+		node := cmp.Or(r.Nodes[0].ID, r.Nodes[0].Addr)
+		anchored[node] = anchored[node] || first <= r.End
+	}
+	for _, r := range ranges {
+		if len(r.Nodes) > 0 && !anchored[cmp.Or(r.Nodes[0].ID, r.Nodes[0].Addr)] {
+			return fmt.Errorf("cluster master %s owns no slot that is a multiple of %d, so its losses could not be noticed: rebalance the slots (redis-cli --cluster rebalance)",
+				r.Nodes[0].Addr, anchorStride)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,326 @@
+package grant
+
+import (
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/granter/granter/metrics"
+	"github.com/granter/granter/sharding"
+)
+
+// Monitor knows how a run is doing: it gathers what source, shards and ledger report, for the metrics, the progress
+// bar, the run's record and the health endpoints. It is safe for concurrent use.
+type Monitor struct {
+	metrics *metrics.Metrics
+	log     *slog.Logger
+	stall   time.Duration
+	pool    func() metrics.Pool
+
+	mu           sync.Mutex
+	state        RunState
+	started      time.Time
+	ends         map[int]int64
+	parts        map[int]*partitionState
+	live         *sharding.Pool
+	past         map[int]Tally // of generations that have ended
+	checkpointAt time.Time
+	samples      []sample
+	stalled      int
+}
+
+type partitionState struct {
+	start, next, highest, checkpoint int64
+	assigned                         bool
+	movedAt                          time.Time
+	warned                           bool
+}
+
+type sample struct {
+	at       time.Time
+	consumed int64
+}
+
+// rateWindow is the time over which the rate is averaged.
+const rateWindow = 5 * time.Second
+
+// NewMonitor makes a monitor. A partition that makes no progress for the time stall although records are waiting is
+// reported. pool returns the state of the ledger's connection pool.
+func NewMonitor(m *metrics.Metrics, log *slog.Logger, stall time.Duration, pool func() metrics.Pool) *Monitor {
+	return &Monitor{
+		metrics: m, log: log, stall: stall, pool: pool,
+		started: time.Now(), ends: map[int]int64{}, parts: map[int]*partitionState{}, past: map[int]Tally{},
+	}
+}
+
+// State records the run's state.
+func (m *Monitor) State(state RunState) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.state != "" {
+		m.metrics.State.WithLabelValues(string(m.state)).Set(0)
+	}
+	m.state = state
+	m.metrics.State.WithLabelValues(string(state)).Set(1)
+}
+
+func (m *Monitor) begin(ends map[int]int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ends = maps.Clone(ends)
+}
+
+func (m *Monitor) assigned(pool *sharding.Pool, starts map[int]int64) {
+	m.metrics.Generations.Inc()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.live = pool
+	m.checkpointAt = time.Now()
+	for p, start := range starts {
+		st := m.parts[p]
+		if st == nil {
+			st = &partitionState{start: start, highest: -1}
+			m.parts[p] = st
+		}
+		st.assigned, st.next, st.checkpoint, st.movedAt, st.warned = true, start, start, time.Now(), false
+	}
+}
+
+// released takes the books of the generation that ends into the total.
+func (m *Monitor) released() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.past = m.tallies()
+	m.live = nil
+	for p, st := range m.parts {
+		st.assigned = false
+		m.metrics.Lag.DeleteLabelValues(metrics.Partition(p))
+	}
+}
+
+// Position implements source.Observer.
+func (m *Monitor) Position(partition int, next, highest int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	st := m.parts[partition]
+	if st == nil {
+		return
+	}
+	if next > st.next {
+		st.movedAt, st.warned = time.Now(), false
+	}
+	st.next = next
+	label := metrics.Partition(partition)
+	m.metrics.Position.WithLabelValues(label).Set(float64(next))
+	if highest >= 0 {
+		st.highest = highest
+		m.metrics.End.WithLabelValues(label).Set(float64(highest))
+		m.metrics.Lag.WithLabelValues(label).Set(float64(max(highest-next, 0)))
+	}
+}
+
+// Rejected implements source.Observer.
+func (m *Monitor) Rejected(_ int, reason string) { m.metrics.Rejected.WithLabelValues(reason).Inc() }
+
+// KafkaError implements source.Observer.
+func (m *Monitor) KafkaError(kind string) { m.metrics.KafkaErrors.WithLabelValues(kind).Inc() }
+
+// LedgerError counts an error of a call to the ledger.
+func (m *Monitor) LedgerError(kind string) { m.metrics.RedisErrors.WithLabelValues(kind).Inc() }
+
+// FlushDone counts what a flush sent to the ledger.
+func (m *Monitor) FlushDone(_, _, calls, bytes int, _ time.Duration) {
+	m.metrics.LedgerCalls.Add(float64(calls))
+	m.metrics.LedgerBytes.Add(float64(bytes))
+}
+
+// Regressed counts a loss of acknowledged writes.
+func (m *Monitor) Regressed() { m.metrics.Regressions.Inc() }
+
+// Flushed implements sharding.Observer.
+func (m *Monitor) Flushed(shard, members, chunks int, took time.Duration) {
+	m.metrics.FlushMembers.Observe(float64(members))
+	m.metrics.FlushChunks.Observe(float64(chunks))
+	m.metrics.FlushSeconds.Observe(took.Seconds())
+	m.metrics.ShardMembers.WithLabelValues(metrics.Partition(shard)).Add(float64(members))
+}
+
+// wrote records a checkpoint.
+func (m *Monitor) wrote(took time.Duration) {
+	m.metrics.Checkpoints.Inc()
+	m.metrics.CheckpointSec.Observe(took.Seconds())
+}
+
+// checkpointed records that a checkpoint is current, and looks for partitions that do not move.
+func (m *Monitor) checkpointed(next map[int]int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	m.checkpointAt = now
+	m.stalled = 0
+	for p, offset := range next {
+		m.metrics.Checkpointed.WithLabelValues(metrics.Partition(p)).Set(float64(offset))
+		st := m.parts[p]
+		if offset > st.checkpoint {
+			st.checkpoint, st.movedAt, st.warned = offset, now, false
+		}
+		if behind := m.target(p) - st.checkpoint; behind > 0 && now.Sub(st.movedAt) > m.stall {
+			m.stalled++
+			if !st.warned {
+				st.warned = true
+				m.log.Error("a partition makes no progress", "partition", p, "offset", st.next, "records_waiting", behind,
+					"since", st.movedAt, "next_step", "look at its leader, at an open transaction, and at granter_kafka_errors_total")
+			}
+		}
+	}
+	m.metrics.Stalled.Set(float64(m.stalled))
+	m.samples = append(m.samples, sample{now, m.total().Consumed})
+	for len(m.samples) > 2 && now.Sub(m.samples[0].at) > rateWindow {
+		m.samples = m.samples[1:]
+	}
+}
+
+// target returns the offset up to which a partition is to be read.
+func (m *Monitor) target(p int) int64 { return max(m.ends[p], m.parts[p].highest) }
+
+// tallies returns the books of every partition this run has had. It is called with the lock held.
+func (m *Monitor) tallies() map[int]Tally {
+	out := maps.Clone(m.past)
+	if m.live == nil {
+		return out
+	}
+	positions, err := m.live.Positions()
+	if err != nil {
+		return out // the checkpoint stops the run with this error
+	}
+	for _, p := range positions {
+		out[p.Partition] = out[p.Partition].Add(Tally{
+			Consumed: p.Consumed, Granted: p.Granted, Duplicate: p.Duplicate, Rejected: p.Rejected, Withheld: p.Withheld,
+		})
+	}
+	return out
+}
+
+func (m *Monitor) total() Tally {
+	var sum Tally
+	for _, t := range m.tallies() {
+		sum = sum.Add(t)
+	}
+	return sum
+}
+
+func (m *Monitor) rate() float64 {
+	if len(m.samples) < 2 {
+		return 0
+	}
+	first, last := m.samples[0], m.samples[len(m.samples)-1]
+	return float64(last.consumed-first.consumed) / last.at.Sub(first.at).Seconds()
+}
+
+// Snapshot is how a run is doing at one moment.
+type Snapshot struct {
+	State         RunState
+	Tally         Tally
+	Partitions    map[int]Tally
+	Assigned      []int
+	Rate          float64 // records per second over the last seconds
+	Done, Work    int64   // records of the assigned partitions: read so far, and in all
+	CheckpointAge time.Duration
+	Stalled       int
+}
+
+// Snapshot returns how the run is doing.
+func (m *Monitor) Snapshot() Snapshot {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := Snapshot{State: m.state, Partitions: m.tallies(), Rate: m.rate(), Stalled: m.stalled}
+	for _, t := range s.Partitions {
+		s.Tally = s.Tally.Add(t)
+	}
+	for p, st := range m.parts {
+		if st.assigned {
+			s.Assigned = append(s.Assigned, p)
+		}
+		if end := m.target(p); end > st.start {
+			s.Work += end - st.start
+			s.Done += min(st.next, end) - st.start
+		}
+	}
+	slices.Sort(s.Assigned)
+	if !m.checkpointAt.IsZero() {
+		s.CheckpointAge = time.Since(m.checkpointAt)
+	}
+	return s
+}
+
+// fill adds what the monitor knows to a run's record.
+func (m *Monitor) fill(r RunRecord) RunRecord {
+	s := m.Snapshot()
+	r.Partitions, r.Tally, r.Rate = s.Assigned, s.Tally, s.Rate
+	return r
+}
+
+// Tallies implements metrics.Live.
+func (m *Monitor) Tallies() []metrics.Tally {
+	parts := m.Snapshot().Partitions
+	out := make([]metrics.Tally, 0, len(parts))
+	for p, t := range parts {
+		out = append(out, metrics.Tally{
+			Partition: p, Consumed: t.Consumed, Granted: t.Granted, Duplicate: t.Duplicate, Rejected: t.Rejected, Withheld: t.Withheld,
+		})
+	}
+	return out
+}
+
+// QueueDepths implements metrics.Live.
+func (m *Monitor) QueueDepths() []int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.live == nil {
+		return nil
+	}
+	return m.live.QueueDepths()
+}
+
+// CheckpointAge implements metrics.Live.
+func (m *Monitor) CheckpointAge() float64 { return m.Snapshot().CheckpointAge.Seconds() }
+
+// Progress implements metrics.Live.
+func (m *Monitor) Progress() (ratio, secondsLeft float64) { return m.Snapshot().Progress() }
+
+// Progress returns the share of the work that is done, and the seconds that the rest takes; −1: unknown.
+func (s Snapshot) Progress() (ratio, secondsLeft float64) {
+	switch {
+	case s.Work == s.Done:
+		return 1, 0
+	case s.Rate <= 0:
+		secondsLeft = -1
+	default:
+		secondsLeft = float64(s.Work-s.Done) / s.Rate
+	}
+	return float64(s.Done) / float64(s.Work), secondsLeft
+}
+
+// Pool implements metrics.Live.
+func (m *Monitor) Pool() metrics.Pool { return m.pool() }
+
+// Ready returns why the run is not ready, or nothing: it has partitions, its checkpoint is current, and no partition
+// is stalled.
+func (m *Monitor) Ready() string {
+	s := m.Snapshot()
+	switch {
+	case s.State == RunFinished:
+		return ""
+	case s.State == RunWaiting:
+		return "waiting for starts_at"
+	case len(s.Assigned) == 0:
+		return "no partitions assigned"
+	case s.CheckpointAge > m.stall:
+		return "the ledger has taken no checkpoint for " + s.CheckpointAge.Round(time.Second).String()
+	case s.Stalled > 0:
+		return "partitions make no progress"
+	}
+	return ""
+}

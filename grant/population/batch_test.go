@@ -1,0 +1,168 @@
+package population
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go/compress"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/granter/granter/grant"
+)
+
+func TestBatchRoundTripsThroughKafkaGo(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		topic := drawTopic(t)
+		p, err := newPayload(topic)
+		require.NoError(t, err)
+		codec := compress.Compression(rapid.IntRange(0, 4).Draw(t, "codec"))
+		b := newBatch(1<<20, true)
+		for range 2 { // the second time in used memory
+			b.reset()
+			b.opened = time.UnixMilli(rapid.Int64Range(1, 1<<42).Draw(t, "opened"))
+			kinds := append(Kinds(topic), KindFirst, KindFirst, KindFirst, KindFirst)
+			for range rapid.IntRange(1, 300).Draw(t, "records") {
+				r := Record{ID: drawID(t, topic.MaxID), Kind: rapid.SampledFrom(kinds).Draw(t, "kind")}
+				require.True(t, b.add(p, r))
+			}
+			sealed, err := b.seal(codec)
+			require.NoError(t, err)
+			got, set := decode(t, reader(sealed))
+			require.Equal(t, codec, set.Attributes.Compression())
+			require.Len(t, got, b.count)
+
+			malformed := 0
+			for i, r := range b.records {
+				part, other := got[i].value, got[i].key
+				if topic.From == grant.FromKey {
+					part, other = other, part
+					require.Equal(t, []byte{}, other, "the value is empty, not null")
+				} else {
+					require.Nil(t, other, "the key is null")
+				}
+				require.EqualValues(t, i, got[i].offset)
+				if r.Kind.Valid() {
+					id, ok := judge(topic, part)
+					require.True(t, ok)
+					require.Equal(t, r.ID, id)
+				} else {
+					malformed++
+					require.Equal(t, p.malformed(r), part)
+				}
+			}
+			require.Equal(t, malformed, b.malformed)
+		}
+	})
+}
+
+func TestBatchHoldsItsTimestamp(t *testing.T) {
+	p, err := newPayload(decimalTopic("t"))
+	require.NoError(t, err)
+	b := newBatch(4096, false)
+	b.opened = time.UnixMilli(1_700_000_000_123)
+	require.True(t, b.add(p, Record{ID: 1}))
+	sealed, err := b.seal(compress.None)
+	require.NoError(t, err)
+	var set protocol.RecordSet
+	_, err = set.ReadFrom(reader(sealed))
+	require.NoError(t, err)
+	r, err := set.Records.ReadRecord()
+	require.NoError(t, err)
+	require.True(t, r.Time.Equal(b.opened))
+}
+
+func TestBatchNeverExceedsItsLimit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		topic := drawTopic(t)
+		p, err := newPayload(topic)
+		require.NoError(t, err)
+		limit := rapid.IntRange(1024, 200_000).Draw(t, "limit")
+		b := newBatch(limit, false)
+		kinds := append(Kinds(topic), KindFirst)
+		for i := 0; ; i++ {
+			if !b.add(p, Record{ID: grant.UserID(i), Kind: kinds[i%len(kinds)]}) {
+				break
+			}
+		}
+		sealed, err := b.seal(compress.None)
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(sealed)-4, limit, "without the size before the batch")
+		require.Greater(t, len(sealed), limit-hugeSize-200, "it is full")
+		got, _ := decode(t, reader(sealed))
+		require.Len(t, got, b.count)
+	})
+}
+
+func BenchmarkBatch(b *testing.B) {
+	for _, topic := range []grant.Topic{
+		decimalTopic("t"),
+		{Topic: "t", Format: grant.FormatInt64BE},
+		{Topic: "t", Format: grant.FormatJSON, Path: "user.id"},
+	} {
+		b.Run(string(topic.Format), func(b *testing.B) {
+			p, err := newPayload(topic)
+			require.NoError(b, err)
+			const records = 10_000
+			batch := newBatch(1_000_000, false)
+			fill := func() int {
+				batch.reset()
+				for i := range grant.UserID(records) {
+					batch.add(p, Record{ID: 48_000_000 - i})
+				}
+				sealed, err := batch.seal(compress.None)
+				require.NoError(b, err)
+				return len(sealed)
+			}
+			b.SetBytes(int64(fill()))
+			b.ReportAllocs()
+			for b.Loop() {
+				fill()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/records, "ns/record")
+		})
+	}
+}
+
+func BenchmarkPlan(b *testing.B) {
+	for _, p := range []Plan{
+		{Users: 48_000_000, Order: Ascending},
+		{Users: 48_000_000},
+		{Users: 48_000_000, Spread: 400_000_000},
+		{Users: 48_000_000, Duplicates: 1},
+	} {
+		p.Topic = decimalTopic("t")
+		b.Run(fmt.Sprintf("order=%s/spread=%d/duplicates=%g", p.Order, p.Spread, p.Duplicates), func(b *testing.B) {
+			src := p.Source()
+			block := make([]Record, blockRecords)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := src.Next(b.Context(), block); err != nil {
+					src = p.Source()
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/blockRecords, "ns/record")
+		})
+	}
+}
+
+func BenchmarkLines(b *testing.B) {
+	var list bytes.Buffer
+	const lines = 1_000_000
+	for i := range lines {
+		fmt.Fprintln(&list, 10_000_000+i)
+	}
+	block := make([]Record, blockRecords)
+	b.SetBytes(int64(list.Len()))
+	b.ReportAllocs()
+	for b.Loop() {
+		src := ReadLines(bytes.NewReader(list.Bytes()), decimalTopic("t"))
+		for err := error(nil); err == nil; {
+			_, err = src.Next(b.Context(), block)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/lines, "ns/line")
+}

@@ -1,0 +1,199 @@
+package population
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+)
+
+// dealer encodes records into batches and deals these to the partitions' queues.
+type dealer struct {
+	options  Options
+	encoding *payload
+	free     chan *batch   // empty batches; how many there are bounds what is in flight
+	queues   []chan *batch // by partition; room for every batch, so that a slow partition never blocks the dealer itself
+	open     []*batch      // ByID: by partition; InTurn: one
+	turn     int
+	pace     pace
+}
+
+func newDealer(o Options, encoding *payload, partitions int) *dealer {
+	d := &dealer{options: o, encoding: encoding, queues: make([]chan *batch, partitions), open: make([]*batch, 1)}
+	if o.Dealing == ByID {
+		d.open = make([]*batch, partitions)
+	}
+	batches := o.InFlight + len(d.open)
+	d.free = make(chan *batch, batches)
+	for range batches {
+		d.free <- newBatch(o.BatchBytes, o.Delivered != nil)
+	}
+	for i := range d.queues {
+		d.queues[i] = make(chan *batch, batches)
+	}
+	return d
+}
+
+// run deals until the source ends or fails; everything that it handed out is dealt either way.
+func (d *dealer) run(ctx context.Context, f *feed) (sourceErr, err error) {
+	defer func() {
+		for _, q := range d.queues {
+			close(q)
+		}
+	}()
+	d.pace = newPace(d.options.Rate)
+	linger := time.NewTimer(0)
+	defer linger.Stop()
+	for {
+		b, err := d.receive(ctx, f, linger)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range b.records {
+			if d.pace.rate > 0 {
+				if err := d.await(ctx, d.pace.next(), linger); err != nil {
+					return nil, err
+				}
+			}
+			if err := d.deal(ctx, r); err != nil {
+				return nil, err
+			}
+		}
+		if b.err != nil {
+			d.flush()
+			if b.err == io.EOF {
+				b.err = nil
+			}
+			return b.err, nil
+		}
+		f.spare <- b.records
+	}
+}
+
+// receive returns the source's next block. While the source has none, it sends what has lingered.
+func (d *dealer) receive(ctx context.Context, f *feed, linger *time.Timer) (block, error) {
+	select {
+	case b := <-f.full:
+		return b, nil
+	default:
+	}
+	for {
+		lingered := d.lingered(linger)
+		select {
+		case b := <-f.full:
+			return b, nil
+		case <-lingered:
+			d.flush()
+		case <-ctx.Done():
+			return block{}, context.Cause(ctx)
+		}
+	}
+}
+
+// await waits until a moment, and meanwhile sends what has lingered.
+func (d *dealer) await(ctx context.Context, due time.Time, linger *time.Timer) error {
+	for {
+		now := time.Now()
+		if opened, ok := d.oldest(); ok && now.Sub(opened) >= d.options.Linger {
+			d.flush()
+		}
+		wait := due.Sub(now)
+		if wait <= 0 {
+			return nil
+		}
+		if opened, ok := d.oldest(); ok {
+			wait = min(wait, opened.Add(d.options.Linger).Sub(now))
+		}
+		linger.Reset(wait)
+		select {
+		case <-linger.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// lingered fires when the oldest open batch has waited long enough; it is nil without one.
+func (d *dealer) lingered(timer *time.Timer) <-chan time.Time {
+	opened, ok := d.oldest()
+	if !ok {
+		return nil
+	}
+	timer.Reset(time.Until(opened.Add(d.options.Linger)))
+	return timer.C
+}
+
+// oldest returns when the oldest open batch was opened.
+func (d *dealer) oldest() (opened time.Time, ok bool) {
+	for _, b := range d.open {
+		if b != nil && (!ok || b.opened.Before(opened)) {
+			opened, ok = b.opened, true
+		}
+	}
+	return opened, ok
+}
+
+func (d *dealer) deal(ctx context.Context, r Record) error {
+	slot := 0
+	if d.options.Dealing == ByID {
+		slot = int(below(mix(uint64(r.ID), 0), uint64(len(d.open))))
+	}
+	for {
+		b := d.open[slot]
+		if b == nil {
+			select {
+			case b = <-d.free:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			b.reset()
+			b.opened = time.Now()
+			d.open[slot] = b
+		}
+		if b.add(d.encoding, r) {
+			if b.count == d.options.BatchRecords {
+				d.dispatch(slot)
+			}
+			return nil
+		}
+		if b.count == 0 {
+			return fmt.Errorf("user %d: a record of kind %s does not fit a batch of %d bytes", r.ID, r.Kind, d.options.BatchBytes)
+		}
+		d.dispatch(slot)
+	}
+}
+
+// flush dispatches every open batch.
+func (d *dealer) flush() {
+	for slot, b := range d.open {
+		if b != nil {
+			d.dispatch(slot)
+		}
+	}
+}
+
+func (d *dealer) dispatch(slot int) {
+	partition := slot
+	if d.options.Dealing == InTurn {
+		partition = d.turn
+		d.turn = (d.turn + 1) % len(d.queues)
+	}
+	d.queues[partition] <- d.open[slot]
+	d.open[slot] = nil
+}
+
+// pace is the schedule of a trickle: the n-th record is due n/rate seconds after the first.
+type pace struct {
+	rate  float64
+	start time.Time
+	count int64
+}
+
+func newPace(rate float64) pace { return pace{rate: rate, start: time.Now()} }
+
+// next returns when the next record is due.
+func (p *pace) next() time.Time {
+	due := p.start.Add(time.Duration(float64(p.count) / p.rate * float64(time.Second)))
+	p.count++
+	return due
+}

@@ -1,0 +1,226 @@
+package population
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/granter/granter/grant"
+)
+
+// maxLine bounds a line, and with it the memory that a list without line ends takes.
+const maxLine = 4096
+
+// chunkSize is how much of a list is read at a time; there are two chunks, so that one is read while the other is parsed.
+const chunkSize = 256 << 10
+
+// byteOrderMark begins the lists that some spreadsheets export.
+var byteOrderMark = []byte("\ufeff")
+
+// ErrBadLine says that a list holds a line that is not a user ID. The error is a *LineError.
+var ErrBadLine = errors.New("bad line")
+
+// LineError is a line that is not a user ID.
+type LineError struct {
+	Line    int64  // counted from 1
+	Text    string // the line, or its beginning
+	Problem string
+}
+
+// Error says which line is wrong, why, and what to do.
+func (e *LineError) Error() string {
+	return fmt.Sprintf("line %d: %q: %s; correct it and load the list again (users published twice are granted once), "+
+		"or have bad lines published as they are", e.Line, e.Text, e.Problem)
+}
+
+// Unwrap returns ErrBadLine.
+func (e *LineError) Unwrap() error { return ErrBadLine }
+
+// Lines is a Source that reads a list: one decimal user ID a line, with LF or CRLF line ends, the last one optional. It
+// holds two chunks and a line in memory, however long the list. The first bad line (blank, not decimal, above the limit)
+// ends it with a *LineError after the records before it; with Verbatim such a line becomes a record instead.
+//
+// Reading happens in a goroutine that begins with the first Next and ends with the list or that call's context. If the context
+// ends while the reader blocks, as a terminal can, the goroutine stays until that read returns.
+type Lines struct {
+	// Verbatim publishes a bad line's bytes, without its line end, as the record's key or value. Format int64be
+	// does not allow it: a line of 8 bytes would name a user.
+	Verbatim bool
+
+	r       io.Reader
+	topic   grant.Topic
+	chunks  chan chunk  // read, to be parsed
+	spare   chan []byte // parsed, to be read into
+	current chunk
+	rest    []byte // of current, not parsed yet
+	begun   []byte // a line that began in an earlier chunk
+	line    int64
+	err     error
+}
+
+type chunk struct {
+	data []byte
+	err  error
+}
+
+// ReadLines returns a Source of the IDs that r lists, for a topic with a limit.
+func ReadLines(r io.Reader, t grant.Topic) *Lines { return &Lines{r: r, topic: t} }
+
+// Line returns how many lines have been read.
+func (l *Lines) Line() int64 { return l.line }
+
+// Next implements Source. It returns what the list has ready, rather than wait for more.
+func (l *Lines) Next(ctx context.Context, dst []Record) (int, error) {
+	if l.chunks == nil {
+		if l.Verbatim && l.topic.Format == grant.FormatInt64BE {
+			return 0, fmt.Errorf("bad lines cannot be published as they are in format %s: 8 bytes of text would name a user", l.topic.Format)
+		}
+		l.start(ctx)
+	}
+	n := 0
+	for n < len(dst) && l.err == nil {
+		end := bytes.IndexByte(l.rest, '\n')
+		if end < 0 {
+			if n > 0 && l.current.err == nil {
+				return n, nil
+			}
+			n += l.advance(ctx, dst[n:])
+			continue
+		}
+		line := l.rest[:end]
+		l.rest = l.rest[end+1:]
+		if len(l.begun) > 0 {
+			l.begun = append(l.begun, line...)
+			line = l.begun
+		}
+		n += l.parse(line, dst[n:])
+		l.begun = l.begun[:0]
+	}
+	if n > 0 && n == len(dst) {
+		return n, nil
+	}
+	return n, l.err
+}
+
+// advance waits for the next chunk, or at the end of the list takes a last line that has no line end.
+func (l *Lines) advance(ctx context.Context, dst []Record) (n int) {
+	l.begun = append(l.begun, l.rest...)
+	l.rest = nil
+	if len(l.begun) > maxLine {
+		l.line++
+		l.err = tooLong(l.line, l.begun)
+		return 0
+	}
+	if err := l.current.err; err != nil {
+		if err != io.EOF {
+			l.err = fmt.Errorf("reading the list after line %d: %w", l.line, err)
+			return 0
+		}
+		if len(l.begun) > 0 && !(l.line == 0 && bytes.Equal(l.begun, byteOrderMark)) {
+			n = l.parse(l.begun, dst)
+		}
+		if l.err == nil {
+			l.err = io.EOF
+		}
+		return n
+	}
+	if l.current.data != nil {
+		l.spare <- l.current.data
+	}
+	select {
+	case l.current = <-l.chunks:
+		l.rest = l.current.data
+	case <-ctx.Done():
+		l.err = context.Cause(ctx)
+	}
+	return 0
+}
+
+func (l *Lines) parse(line []byte, dst []Record) int {
+	l.line++
+	line = bytes.TrimSuffix(line, []byte{'\r'})
+	if l.line == 1 {
+		line = bytes.TrimPrefix(line, byteOrderMark)
+	}
+	id, problem := parseID(line, maxID(l.topic))
+	switch {
+	case problem == "":
+		dst[0] = Record{ID: id}
+	case len(line) > maxLine:
+		l.err = tooLong(l.line, line)
+		return 0
+	case l.Verbatim:
+		dst[0] = Record{Kind: KindVerbatim, Raw: bytes.Clone(line)}
+	default:
+		l.err = &LineError{Line: l.line, Text: excerpt(line), Problem: problem}
+		return 0
+	}
+	return 1
+}
+
+func (l *Lines) start(ctx context.Context) {
+	l.chunks = make(chan chunk)
+	l.spare = make(chan []byte, 2)
+	l.spare <- make([]byte, chunkSize)
+	l.spare <- make([]byte, chunkSize)
+	go func() {
+		for {
+			var c chunk
+			select {
+			case c.data = <-l.spare:
+			case <-ctx.Done():
+				return
+			}
+			n, err := l.r.Read(c.data[:chunkSize])
+			c.data, c.err = c.data[:n], err
+			select {
+			case l.chunks <- c:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+}
+
+// maxDigits is how many digits MaxUserID has; a number of so many fits a UserID.
+const maxDigits = 19
+
+// parseID reads a user ID as a list or a decimal record holds it, or says what is wrong.
+func parseID(text []byte, limit grant.UserID) (id grant.UserID, problem string) {
+	if len(text) == 0 {
+		return 0, "the line is blank"
+	}
+	for i, c := range text {
+		if c < '0' || c > '9' {
+			return 0, "not a decimal user ID"
+		}
+		if i < maxDigits {
+			id = id*10 + grant.UserID(c-'0')
+		}
+	}
+	if text[0] == '0' && len(text) > 1 {
+		return 0, "a user ID has no leading zeros"
+	}
+	if len(text) > maxDigits || id > limit {
+		return 0, "above the limit of " + strconv.FormatUint(uint64(limit), 10)
+	}
+	return id, ""
+}
+
+func tooLong(n int64, line []byte) error {
+	return &LineError{Line: n, Text: excerpt(line), Problem: fmt.Sprintf("longer than %d bytes", maxLine)}
+}
+
+// excerpt shortens a line for an error message.
+func excerpt(line []byte) string {
+	if len(line) > 64 {
+		return string(line[:64]) + "…"
+	}
+	return string(line)
+}

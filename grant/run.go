@@ -1,0 +1,401 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/granter/granter/sharding"
+)
+
+// Source is the topic of a campaign.
+type Source interface {
+	// Prepare makes sure that the topic can be read and rejected records can be stored.
+	Prepare(ctx context.Context) error
+	// Ends returns the end offset of every partition.
+	Ends(ctx context.Context) (map[int]int64, error)
+	// Join enters the consumer group.
+	Join() (Group, error)
+	// Consume hands the records of a partition from an offset on to a lane until it reaches the offset until (never,
+	// if that is negative) or the context is cancelled, which is no error. Rejected records are stored durably before
+	// the lane is marked beyond them.
+	Consume(ctx context.Context, partition int, from, until int64, lane *sharding.Lane) error
+}
+
+// Group is a membership in the consumer group.
+type Group interface {
+	// Next waits for an assignment of partitions. The one before must have been released.
+	Next(ctx context.Context) (Generation, error)
+	// Leave lets the others take over at once.
+	Leave() error
+}
+
+// Generation is one assignment of partitions.
+type Generation interface {
+	// Context is cancelled when the assignment ends.
+	Context() context.Context
+	// Committed returns the offset that Kafka has for each assigned partition; −1: none.
+	Committed() map[int]int64
+	// Commit tells Kafka's tools how far the group is. It may fail without harm: a restart trusts the ledger.
+	Commit(next map[int]int64) error
+	// Release ends the work on the generation.
+	Release()
+}
+
+// Ledger is the durable record of who has been granted what.
+type Ledger interface {
+	sharding.Sink
+	// EnsureSpec stores the campaign, or fails if users were granted a different version of it.
+	EnsureSpec(ctx context.Context, c *Campaign) error
+	// Begin starts a session and returns the offsets, by partition, from which on the ledger may lack something. A
+	// partition without one starts at the beginning.
+	Begin(ctx context.Context) (map[int]int64, error)
+	// Checkpoint says that everything below these offsets is granted or accounted for. It fails with ErrRegressed if
+	// the ledger has lost something that it acknowledged in this session.
+	Checkpoint(ctx context.Context, next map[int]int64) error
+	// Checkpoints returns the checkpoint as Begin does, without starting a session.
+	Checkpoints(ctx context.Context) (map[int]int64, error)
+	// SaveRun stores what the run says about itself.
+	SaveRun(ctx context.Context, r RunRecord) error
+}
+
+// ErrRegressed means that the ledger lost writes that it had acknowledged, as after a restart without fsync or a
+// fail-over to a replica that lagged. What was lost is read from the topic again.
+var ErrRegressed = errors.New("the ledger lost acknowledged writes")
+
+// Run moves every user of a topic into the ledger, exactly once. Its fields are set before Do and not changed after.
+type Run struct {
+	Campaign *Campaign
+	Source   Source
+	Ledger   Ledger
+	Sharding sharding.Config
+	Monitor  *Monitor
+	Record   RunRecord // who runs; the run fills in the rest
+	Log      *slog.Logger
+
+	Now             bool          // start before starts_at
+	Follow          bool          // go on when everything that was there at the start is granted
+	CheckpointEvery time.Duration // default 500 ms
+	PollEvery       time.Duration // how often to look whether other replicas have finished their partitions. Default 500 ms
+
+	drain     chan struct{}
+	drainOnce sync.Once
+	ends      map[int]int64 // where the topic ended at the start
+}
+
+// ErrDrained means that the run stopped because it was asked to, before everything was granted.
+var ErrDrained = errors.New("stopped before the end, with a checkpoint: start it again to continue")
+
+// NewRun returns a run with nothing but defaults.
+func NewRun() *Run {
+	return &Run{CheckpointEvery: 500 * time.Millisecond, PollEvery: 500 * time.Millisecond, drain: make(chan struct{})}
+}
+
+// Drain asks the run to stop soon: what is in hand is granted and checkpointed. Cancelling the context of Do stops it
+// at once; nothing is lost then either, but some work is done again.
+func (r *Run) Drain() { r.drainOnce.Do(func() { close(r.drain) }) }
+
+// Do is the whole run. It returns nil when everything that was in the topic at the start is granted, ErrDrained when
+// Drain was called before that, and otherwise the error that stopped it. In each case what it granted is in the ledger.
+func (r *Run) Do(ctx context.Context) (err error) {
+	defer func() { r.saveFinal(err) }()
+	if err := r.waitForStart(ctx); err != nil {
+		return err
+	}
+	if err := r.Ledger.EnsureSpec(ctx, r.Campaign); err != nil {
+		return err
+	}
+	if err := r.Source.Prepare(ctx); err != nil {
+		return err
+	}
+	if r.ends, err = r.Source.Ends(ctx); err != nil {
+		return err
+	}
+	r.Monitor.begin(r.ends)
+
+	group, err := r.Source.Join()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, group.Leave()) }()
+	for {
+		finished, err := r.generation(ctx, group)
+		if err != nil || finished {
+			return err
+		}
+		select {
+		case <-r.drain:
+			return ErrDrained
+		default:
+		}
+	}
+}
+
+// waitForStart returns at starts_at, or at once if the operator said so.
+func (r *Run) waitForStart(ctx context.Context) error {
+	c := r.Campaign
+	now := time.Now()
+	if !c.EndsAt.IsZero() && !now.Before(c.EndsAt) {
+		return fmt.Errorf("campaign %s ended at %s: nothing may be granted any more", c.Name, c.EndsAt.Format(time.RFC3339))
+	}
+	if !now.Before(c.StartsAt) {
+		return nil
+	}
+	if r.Now {
+		r.Log.Warn("STARTING BEFORE THE CAMPAIGN'S DATE, as told by --now", "starts_at", c.StartsAt, "early_by", c.StartsAt.Sub(now).Round(time.Second))
+		return nil
+	}
+	r.Monitor.State(RunWaiting)
+	r.Log.Info("waiting for the campaign to start", "starts_at", c.StartsAt, "wait", c.StartsAt.Sub(now).Round(time.Second))
+	for ; ; now = time.Now() {
+		left := c.StartsAt.Sub(now)
+		if left <= 0 {
+			return nil
+		}
+		r.save(ctx, RunWaiting)
+		select {
+		case <-time.After(min(left, time.Second)): // by the wall clock: a suspended machine must not start late
+		case <-r.drain:
+			return ErrDrained
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// generation works on one assignment of partitions until it ends, and reports whether the whole topic is granted.
+func (r *Run) generation(ctx context.Context, group Group) (finished bool, err error) {
+	waiting, stop := r.untilDrain(ctx)
+	defer stop()
+	gen, err := group.Next(waiting)
+	if err != nil {
+		if ctx.Err() == nil && waiting.Err() != nil {
+			return false, nil
+		}
+		return false, err
+	}
+	defer gen.Release()
+	for {
+		finished, err = r.session(ctx, gen)
+		if !errors.Is(err, ErrRegressed) {
+			return finished, err
+		}
+		r.Monitor.Regressed()
+		r.Log.Error("reading again from the ledger's older checkpoint", "reason", err)
+		if err := r.Ledger.EnsureSpec(ctx, r.Campaign); err != nil {
+			return false, err
+		}
+	}
+}
+
+// session grants what the assigned partitions hold, from the checkpoint on.
+func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err error) {
+	checkpoint, err := r.Ledger.Begin(ctx)
+	if err != nil {
+		return false, err
+	}
+	starts := startOffsets(gen.Committed(), checkpoint)
+	until, err := r.until(ctx, starts)
+	if err != nil {
+		return false, err
+	}
+	pool := sharding.New(r.Sharding, r.Ledger, starts)
+	r.Monitor.assigned(pool, starts)
+	defer r.Monitor.released()
+	r.Log.Info("partitions assigned", "from", starts)
+
+	// Lanes stop when the group changes, on Drain, at the end, or on failure. The shards then flush what they hold, and
+	// a last checkpoint says how far that went. Only ctx, a failing ledger or broken books stop the shards before that.
+	reading, stop := r.untilDrain(ctx)
+	defer stop()
+	defer context.AfterFunc(gen.Context(), stop)()
+	work, working := errgroup.WithContext(ctx)
+	defer context.AfterFunc(working, stop)()
+	lanes, reading := errgroup.WithContext(reading)
+	for partition, from := range starts {
+		lanes.Go(func() error {
+			return r.Source.Consume(reading, partition, from, until[partition], pool.Lane(partition))
+		})
+	}
+	var laneErr error
+	work.Go(func() error {
+		laneErr = lanes.Wait()
+		pool.Close()
+		return nil
+	})
+	flushed := make(chan struct{})
+	work.Go(func() error {
+		defer close(flushed)
+		return pool.Run(working)
+	})
+	work.Go(func() error { return r.checkpoints(working, gen, pool, flushed) })
+	if err := errors.Join(work.Wait(), laneErr); err != nil {
+		return false, err
+	}
+	return r.awaitOthers(ctx, gen)
+}
+
+// checkpoints writes a checkpoint regularly, and a last one when everything is flushed.
+func (r *Run) checkpoints(ctx context.Context, gen Generation, pool *sharding.Pool, flushed <-chan struct{}) error {
+	tick := time.NewTicker(r.CheckpointEvery)
+	defer tick.Stop()
+	last := map[int]int64{}
+	for done := false; !done; {
+		select {
+		case <-tick.C:
+		case <-flushed:
+			done = true
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		positions, err := pool.Positions()
+		if err != nil {
+			return err
+		}
+		next := make(map[int]int64, len(positions))
+		for _, p := range positions {
+			next[p.Partition] = p.Next
+		}
+		if !maps.Equal(next, last) {
+			if err := r.checkpoint(ctx, gen, next); err != nil {
+				return err
+			}
+			last = next
+		}
+		r.Monitor.checkpointed(next)
+		r.save(ctx, RunRunning)
+	}
+	return nil
+}
+
+func (r *Run) checkpoint(ctx context.Context, gen Generation, next map[int]int64) error {
+	began := time.Now()
+	if err := r.Ledger.Checkpoint(ctx, next); err != nil {
+		return err
+	}
+	r.Monitor.wrote(time.Since(began))
+	if err := gen.Commit(next); err != nil && gen.Context().Err() == nil {
+		r.Log.Warn("committing offsets to Kafka failed; the ledger has them", "error", err)
+		r.Monitor.KafkaError("broker")
+	}
+	return nil
+}
+
+// awaitOthers stays in the group until the whole topic is granted, by whichever replica: if one dies, its partitions
+// come to this one.
+func (r *Run) awaitOthers(ctx context.Context, gen Generation) (finished bool, err error) {
+	waiting, stop := r.untilDrain(ctx)
+	defer stop()
+	defer context.AfterFunc(gen.Context(), stop)()
+	for told := false; waiting.Err() == nil; told = true {
+		checkpoint, err := r.Ledger.Checkpoints(ctx)
+		if err != nil {
+			return false, err
+		}
+		if !r.Follow && reached(checkpoint, r.ends) {
+			return true, nil
+		}
+		if !told {
+			r.Log.Info("own partitions are granted; waiting for the other replicas")
+		}
+		select {
+		case <-time.After(r.PollEvery):
+		case <-waiting.Done():
+		}
+	}
+	return false, ctx.Err()
+}
+
+// reached reports whether a checkpoint is at or beyond all the given offsets.
+func reached(checkpoint, ends map[int]int64) bool {
+	for partition, end := range ends {
+		if checkpoint[partition] < end {
+			return false
+		}
+	}
+	return true
+}
+
+// startOffsets returns where to start each assigned partition: at the smaller of what the ledger and Kafka say, since
+// either may have lost its latest word. What only Kafka has the ledger has lost.
+func startOffsets(committed, checkpoint map[int]int64) map[int]int64 {
+	starts := make(map[int]int64, len(committed))
+	for partition, offset := range committed {
+		start := checkpoint[partition]
+		if offset >= 0 {
+			start = min(start, offset)
+		}
+		starts[partition] = start
+	}
+	return starts
+}
+
+// until returns where to stop each partition: where it ended at the start of the run, or when it was first seen.
+func (r *Run) until(ctx context.Context, starts map[int]int64) (map[int]int64, error) {
+	out := make(map[int]int64, len(starts))
+	for partition := range starts {
+		if _, known := r.ends[partition]; !known {
+			ends, err := r.Source.Ends(ctx)
+			if err != nil {
+				return nil, err
+			}
+			for p, end := range ends {
+				if _, known := r.ends[p]; !known {
+					r.Log.Info("the topic has grown", "partition", p, "records", end)
+					r.ends[p] = end
+				}
+			}
+			r.Monitor.begin(r.ends)
+		}
+		out[partition] = r.ends[partition]
+		if r.Follow {
+			out[partition] = -1
+		}
+	}
+	return out, nil
+}
+
+// untilDrain returns a context that ends with ctx or when Drain is called.
+func (r *Run) untilDrain(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-r.drain:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// save stores the run's record. A failure is logged, not returned: the record is a report, and what matters has its
+// own errors.
+func (r *Run) save(ctx context.Context, state RunState) {
+	r.Monitor.State(state)
+	record := r.Monitor.fill(r.Record)
+	record.State, record.Spec, record.UpdatedAt = state, r.Campaign.Hash, time.Now()
+	if err := r.Ledger.SaveRun(ctx, record); err != nil && ctx.Err() == nil {
+		r.Log.Warn("storing the run's record failed", "error", err)
+	}
+}
+
+// saveFinal stores how the run ended, with a context of its own: the run's may be cancelled.
+func (r *Run) saveFinal(err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	state := RunFinished
+	switch {
+	case errors.Is(err, ErrDrained), errors.Is(err, context.Canceled):
+		state = RunStopped
+	case err != nil:
+		state = RunFailed
+		r.Record.Error = err.Error()
+	}
+	r.save(ctx, state)
+}

@@ -1,0 +1,178 @@
+package source
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/granter/granter/grant"
+)
+
+// Reason says why a record holds no valid user ID. It is a metric label and a dead letter's header; the set is fixed.
+type Reason string
+
+// The reasons for rejecting a record.
+const (
+	ReasonEmpty       Reason = "empty"         // no value (a tombstone), or one of no bytes
+	ReasonNegative    Reason = "negative"      // starts with a minus
+	ReasonSign        Reason = "sign"          // starts with a plus
+	ReasonSpace       Reason = "space"         // has white space in it
+	ReasonLeadingZero Reason = "leading_zero"  // "007": two spellings of one user would be a trap downstream
+	ReasonNotDecimal  Reason = "not_decimal"   // has something else in it that is not a digit
+	ReasonOverLimit   Reason = "over_limit"    // above the campaign's max_id
+	ReasonLength      Reason = "length"        // int64be: not 8 bytes
+	ReasonJSON        Reason = "invalid_json"  // json: not a JSON document
+	ReasonNoField     Reason = "missing_field" // json: nothing at the path
+	ReasonFieldType   Reason = "field_type"    // json: neither a whole number nor a string of digits
+)
+
+// Reasons lists every reason, so that metrics can start at zero.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonEmpty, ReasonNegative, ReasonSign, ReasonSpace, ReasonLeadingZero, ReasonNotDecimal, ReasonOverLimit,
+		ReasonLength, ReasonJSON, ReasonNoField, ReasonFieldType,
+	}
+}
+
+// decoder takes a user ID from a record's key or value; reason is empty if it found one.
+type decoder func(data []byte) (id uint64, reason Reason)
+
+func newDecoder(t grant.Topic) (decoder, error) {
+	limit := uint64(t.MaxID)
+	if limit == 0 {
+		limit = uint64(grant.MaxUserID)
+	}
+	switch t.Format {
+	case grant.FormatDecimal:
+		return func(data []byte) (uint64, Reason) { return decimal(data, limit) }, nil
+	case grant.FormatInt64BE:
+		return func(data []byte) (uint64, Reason) { return int64BE(data, limit) }, nil
+	case grant.FormatJSON:
+		names := strings.Split(t.Path, ".")
+		for i, name := range names {
+			names[i] = gjson.Escape(name)
+		}
+		path := strings.Join(names, ".")
+		return func(data []byte) (uint64, Reason) { return jsonField(data, path, limit) }, nil
+	}
+	return nil, fmt.Errorf("source.format %q: want %s, %s or %s", t.Format, grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE)
+}
+
+// ParseUserID reads a user ID as people type it, by the same rules as a record in decimal format.
+func ParseUserID(s string, maxID grant.UserID) (grant.UserID, error) {
+	if maxID == 0 {
+		maxID = grant.MaxUserID
+	}
+	id, reason := decimal([]byte(s), uint64(maxID))
+	if reason != "" {
+		return 0, fmt.Errorf("user ID %q is malformed (%s): want decimal digits from 0 to %d, without sign, spaces or leading zeros", s, reason, maxID)
+	}
+	return grant.UserID(id), nil
+}
+
+func decimal(data []byte, limit uint64) (uint64, Reason) {
+	// 18 digits cannot overflow, and cover nearly every record.
+	if len(data) == 0 || len(data) > 18 || data[0] == '0' {
+		return decimalCarefully(data, limit)
+	}
+	var id uint64
+	for _, c := range data {
+		d := c - '0'
+		if d > 9 {
+			return 0, notDecimal(data)
+		}
+		id = id*10 + uint64(d)
+	}
+	if id > limit {
+		return 0, ReasonOverLimit
+	}
+	return id, ""
+}
+
+func decimalCarefully(data []byte, limit uint64) (uint64, Reason) {
+	if len(data) == 0 {
+		return 0, ReasonEmpty
+	}
+	for _, c := range data {
+		if c < '0' || c > '9' {
+			return 0, notDecimal(data)
+		}
+	}
+	if data[0] == '0' {
+		if len(data) == 1 {
+			return 0, ""
+		}
+		return 0, ReasonLeadingZero
+	}
+	var id uint64
+	for _, c := range data {
+		d := uint64(c - '0')
+		if d > limit || id > (limit-d)/10 {
+			return 0, ReasonOverLimit
+		}
+		id = id*10 + d
+	}
+	return id, ""
+}
+
+// notDecimal says what is wrong with data that hold something else than digits.
+func notDecimal(data []byte) Reason {
+	for _, c := range data {
+		if c == ' ' || c >= '\t' && c <= '\r' {
+			return ReasonSpace
+		}
+	}
+	digits := len(data) > 1
+	for _, c := range data[1:] {
+		digits = digits && c >= '0' && c <= '9'
+	}
+	switch {
+	case digits && data[0] == '-':
+		return ReasonNegative
+	case digits && data[0] == '+':
+		return ReasonSign
+	}
+	return ReasonNotDecimal
+}
+
+func int64BE(data []byte, limit uint64) (uint64, Reason) {
+	if len(data) == 0 {
+		return 0, ReasonEmpty
+	}
+	if len(data) != 8 {
+		return 0, ReasonLength
+	}
+	id := binary.BigEndian.Uint64(data)
+	if int64(id) < 0 {
+		return 0, ReasonNegative
+	}
+	if id > limit {
+		return 0, ReasonOverLimit
+	}
+	return id, ""
+}
+
+func jsonField(data []byte, path string, limit uint64) (uint64, Reason) {
+	if len(data) == 0 {
+		return 0, ReasonEmpty
+	}
+	if !gjson.ValidBytes(data) {
+		return 0, ReasonJSON
+	}
+	field := gjson.GetBytes(data, path)
+	switch {
+	case !field.Exists() || field.Type == gjson.Null:
+		return 0, ReasonNoField
+	case field.Type == gjson.String:
+		return decimal([]byte(field.Str), limit)
+	case field.Type == gjson.Number:
+		id, reason := decimal([]byte(field.Raw), limit)
+		if reason == ReasonNotDecimal {
+			reason = ReasonFieldType // 1.5, 1e3
+		}
+		return id, reason
+	}
+	return 0, ReasonFieldType
+}

@@ -1,0 +1,230 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/granter/granter/grant"
+)
+
+// Config is what a Source needs to know. Kafka, Topic, Campaign and Group are required.
+type Config struct {
+	Kafka    Kafka
+	Topic    grant.Topic
+	Campaign string
+	Run      grant.RunID
+	Group    string
+	// SessionTimeout is how long the group waits for a granter that does not answer before others take over its
+	// partitions. Default 10 s; brokers allow no less than 6 s unless configured otherwise.
+	SessionTimeout time.Duration
+	// RetryFor is how long a failure that may pass is retried before the run stops. Default 2 minutes.
+	RetryFor time.Duration
+	// FetchMemory bounds the memory of all fetches of this process, in bytes. Default 32 MiB.
+	FetchMemory int
+	// AcceptGaps are the gaps that an operator decided to leave out.
+	AcceptGaps []GapError
+	Observer   Observer
+	Log        *slog.Logger
+}
+
+// Observer is told what happens. It is called concurrently.
+type Observer interface {
+	// Position reports how far a partition is read, and its high watermark (−1: not known yet).
+	Position(partition int, next, highest int64)
+	// Rejected reports a record that is durably in the dead-letter topic, and one of Reasons.
+	Rejected(partition int, reason string)
+	// KafkaError reports one of ErrorKinds, also when trying again will help.
+	KafkaError(kind string)
+}
+
+// Source reads one topic.
+type Source struct {
+	cfg       Config
+	transport *kafka.Transport
+	client    *kafka.Client
+	dead      *deadLetters
+	decode    decoder
+	fromKey   bool
+	breaker   breaker
+
+	mu         sync.Mutex
+	partitions int // of the topic, as last seen
+}
+
+// New makes a source. It connects to nothing yet; Close must be called.
+func New(cfg Config) (*Source, error) {
+	if cfg.SessionTimeout <= 0 {
+		cfg.SessionTimeout = 10 * time.Second
+	}
+	if cfg.RetryFor <= 0 {
+		cfg.RetryFor = 2 * time.Minute
+	}
+	if cfg.FetchMemory <= 0 {
+		cfg.FetchMemory = 32 << 20
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Observer == nil {
+		cfg.Observer = silent{}
+	}
+	decode, err := newDecoder(cfg.Topic)
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{cfg: cfg, transport: cfg.Kafka.Transport(), decode: decode, fromKey: cfg.Topic.From == grant.FromKey}
+	s.client = cfg.Kafka.Client(s.transport)
+	s.dead = newDeadLetters(cfg.Kafka, s.transport, cfg.Topic.Topic, cfg.Campaign, cfg.Run)
+	s.breaker = breaker{limit: cfg.Topic.MaxRejected, topic: cfg.Topic.Topic}
+	return s, nil
+}
+
+// Close releases all connections.
+func (s *Source) Close() error {
+	err := s.dead.close()
+	s.transport.CloseIdleConnections()
+	return err
+}
+
+type silent struct{}
+
+func (silent) Position(int, int64, int64) {}
+func (silent) Rejected(int, string)       {}
+func (silent) KafkaError(string)          {}
+
+// topic returns the topic's metadata.
+func (s *Source) topic(ctx context.Context) (kafka.Topic, error) {
+	name := s.cfg.Topic.Topic
+	resp, err := s.client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{name}})
+	if err != nil {
+		return kafka.Topic{}, fmt.Errorf("asking for topic %s: %w", name, err)
+	}
+	for _, t := range resp.Topics {
+		if t.Name == name {
+			if t.Error != nil {
+				return kafka.Topic{}, fmt.Errorf("topic %s: %w", name, t.Error)
+			}
+			s.mu.Lock()
+			s.partitions = max(1, len(t.Partitions))
+			s.mu.Unlock()
+			return t, nil
+		}
+	}
+	return kafka.Topic{}, fmt.Errorf("topic %s: %w", name, kafka.UnknownTopicOrPartition)
+}
+
+// leader returns the address of the broker that leads a partition.
+func (s *Source) leader(ctx context.Context, number int) (string, error) {
+	t, err := s.topic(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, p := range t.Partitions {
+		if p.ID != number {
+			continue
+		}
+		if p.Error != nil {
+			return "", fmt.Errorf("partition %d: %w", number, p.Error)
+		}
+		if p.Leader.Host == "" {
+			return "", fmt.Errorf("partition %d: %w", number, kafka.LeaderNotAvailable)
+		}
+		return net.JoinHostPort(p.Leader.Host, strconv.Itoa(p.Leader.Port)), nil
+	}
+	return "", fmt.Errorf("partition %d: %w", number, kafka.UnknownTopicOrPartition)
+}
+
+// fetchBytes is how much one partition may fetch at once: the fetch memory is shared by all partitions. More than
+// 4 MiB gains nothing; less than 64 KiB would make a round trip of every few records.
+func (s *Source) fetchBytes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return min(max(s.cfg.FetchMemory/max(s.partitions, 1), 64<<10), 4<<20)
+}
+
+// Prepare makes sure that the topic can be read and that its dead-letter topic exists.
+func (s *Source) Prepare(ctx context.Context) error {
+	return backoffRetry(ctx, s.cfg.RetryFor, func() error {
+		t, err := s.topic(ctx)
+		if errors.Is(err, kafka.UnknownTopicOrPartition) {
+			return fmt.Errorf("%w: create it, or correct source.topic in the spec", &permanent{err})
+		}
+		if err != nil {
+			return err
+		}
+		return ensureDeadLetterTopic(ctx, s.client, t)
+	})
+}
+
+// permanent hides what an error is, so that it is not tried again.
+type permanent struct{ error }
+
+// Bounds are the first offset that a partition still has and the one that its next record will get.
+type Bounds struct{ First, End int64 }
+
+// Bounds returns the bounds of every partition of the topic.
+func (s *Source) Bounds(ctx context.Context) (map[int]Bounds, error) {
+	var out map[int]Bounds
+	err := backoffRetry(ctx, s.cfg.RetryFor, func() error {
+		t, err := s.topic(ctx)
+		if err != nil {
+			return err
+		}
+		numbers := make([]int, len(t.Partitions))
+		for i, p := range t.Partitions {
+			numbers[i] = p.ID
+		}
+		out, err = s.listBounds(ctx, numbers...)
+		return err
+	})
+	return out, err
+}
+
+// Ends returns the end offset of every partition of the topic.
+func (s *Source) Ends(ctx context.Context) (map[int]int64, error) {
+	bounds, err := s.Bounds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[int]int64, len(bounds))
+	for p, b := range bounds {
+		out[p] = b.End
+	}
+	return out, nil
+}
+
+func (s *Source) bounds(ctx context.Context, number int) (first, end int64, err error) {
+	all, err := s.listBounds(ctx, number)
+	return all[number].First, all[number].End, err
+}
+
+func (s *Source) listBounds(ctx context.Context, numbers ...int) (map[int]Bounds, error) {
+	var ask []kafka.OffsetRequest
+	for _, n := range numbers {
+		ask = append(ask, kafka.FirstOffsetOf(n), kafka.LastOffsetOf(n))
+	}
+	name := s.cfg.Topic.Topic
+	resp, err := s.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{name: ask}})
+	if err != nil {
+		return nil, fmt.Errorf("asking for the offsets of %s: %w", name, err)
+	}
+	out := map[int]Bounds{}
+	for _, p := range resp.Topics[name] {
+		if p.Error != nil {
+			return nil, fmt.Errorf("asking for the offsets of %s, partition %d: %w", name, p.Partition, p.Error)
+		}
+		out[p.Partition] = Bounds{First: p.FirstOffset, End: p.LastOffset}
+	}
+	if len(out) != len(numbers) {
+		return nil, fmt.Errorf("asked for the offsets of %d partitions of %s, got %d: %w", len(numbers), name, len(out), kafka.LeaderNotAvailable)
+	}
+	return out, nil
+}

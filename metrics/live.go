@@ -1,0 +1,98 @@
+package metrics
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Tally is what became of the records of one partition.
+type Tally struct {
+	Partition                                        int
+	Consumed, Granted, Duplicate, Rejected, Withheld int64
+}
+
+// Pool is the state of the connection pool to the ledger.
+type Pool struct {
+	Hits, Misses, Timeouts, Stale uint32
+	Total, Idle                   uint32
+}
+
+// Live is asked at every scrape, so that values which belong together are taken at the same moment. Its methods are
+// called concurrently.
+type Live interface {
+	Tallies() []Tally
+	QueueDepths() []int
+	CheckpointAge() float64 // seconds; 0 before the first
+	Progress() (ratio, secondsLeft float64)
+	Pool() Pool
+}
+
+type live struct {
+	Live
+	consumed, records, queue, skew, age, ratio, left *prometheus.Desc
+	hits, misses, timeouts, stale, conns             *prometheus.Desc
+}
+
+// Register adds the metrics that are collected at scrape time.
+func Register(reg prometheus.Registerer, campaign string, source Live) {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(namespace+"_"+name, help, labels, prometheus.Labels{"campaign": campaign})
+	}
+	reg.MustRegister(&live{
+		Live:     source,
+		consumed: desc("consumed_records_total", "Records whose outcome is decided.", "partition"),
+		records: desc("records_total",
+			"Records by outcome; in every scrape their sum over the outcomes equals granter_consumed_records_total.", "partition", "outcome"),
+		queue:    desc("shard_queue_blocks", "Blocks of IDs that wait in front of each shard.", "shard"),
+		skew:     desc("shard_queue_skew_ratio", "Longest shard queue divided by the mean; 1 when all are empty."),
+		age:      desc("checkpoint_age_seconds", "Time since the last checkpoint was written or found to be current."),
+		ratio:    desc("progress_ratio", "Share of the work of this process's partitions that is done, 0 to 1."),
+		left:     desc("estimated_seconds_left", "Seconds until this process's partitions are read, at the present rate; -1: unknown."),
+		hits:     desc("redis_pool_hits_total", "Times that a free connection to the ledger was found in the pool."),
+		misses:   desc("redis_pool_misses_total", "Times that no free connection to the ledger was found in the pool."),
+		timeouts: desc("redis_pool_timeouts_total", "Times that waiting for a connection to the ledger took too long."),
+		stale:    desc("redis_pool_stale_total", "Connections to the ledger that were removed as stale."),
+		conns:    desc("redis_pool_connections", "Connections to the ledger.", "state"),
+	})
+}
+
+func (l *live) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(l, ch) }
+
+func (l *live) Collect(ch chan<- prometheus.Metric) {
+	counter := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	for _, t := range l.Tallies() {
+		p := Partition(t.Partition)
+		counter(l.consumed, float64(t.Consumed), p)
+		for i, n := range []int64{t.Granted, t.Duplicate, t.Rejected, t.Withheld} {
+			counter(l.records, float64(n), p, Outcomes[i])
+		}
+	}
+	longest, sum := 0, 0
+	depths := l.QueueDepths()
+	for i, n := range depths {
+		gauge(l.queue, float64(n), strconv.Itoa(i))
+		longest, sum = max(longest, n), sum+n
+	}
+	skew := 1.0
+	if sum > 0 {
+		skew = float64(longest*len(depths)) / float64(sum)
+	}
+	gauge(l.skew, skew)
+	gauge(l.age, l.CheckpointAge())
+	ratio, left := l.Progress()
+	gauge(l.ratio, ratio)
+	gauge(l.left, left)
+	pool := l.Pool()
+	counter(l.hits, float64(pool.Hits))
+	counter(l.misses, float64(pool.Misses))
+	counter(l.timeouts, float64(pool.Timeouts))
+	counter(l.stale, float64(pool.Stale))
+	gauge(l.conns, float64(pool.Idle), "idle")
+	gauge(l.conns, float64(pool.Total-pool.Idle), "busy")
+}

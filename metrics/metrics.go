@@ -1,0 +1,144 @@
+// Package metrics is the catalogue of every metric that granter exports: one struct, injected into a registry, so that
+// a dashboard, a rule or a test can be held against it. docs/metrics.md is generated from it.
+package metrics
+
+import (
+	"runtime"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const namespace = "granter"
+
+// Metrics holds the metrics that are set as things happen.
+type Metrics struct {
+	Rejected      *prometheus.CounterVec // by reason
+	Position      *prometheus.GaugeVec   // by partition
+	End           *prometheus.GaugeVec
+	Lag           *prometheus.GaugeVec
+	Checkpointed  *prometheus.GaugeVec
+	FlushMembers  prometheus.Histogram
+	FlushChunks   prometheus.Histogram
+	FlushSeconds  prometheus.Histogram
+	LedgerCalls   prometheus.Counter
+	LedgerBytes   prometheus.Counter
+	ShardMembers  *prometheus.CounterVec // by shard
+	Checkpoints   prometheus.Counter
+	CheckpointSec prometheus.Histogram
+	Regressions   prometheus.Counter
+	Generations   prometheus.Counter
+	RedisErrors   *prometheus.CounterVec // by kind
+	KafkaErrors   *prometheus.CounterVec // by kind
+	Stalled       prometheus.Gauge
+	State         *prometheus.GaugeVec // by state
+	StartsAt      prometheus.Gauge
+	Expected      prometheus.Gauge
+}
+
+// Labels are the bounded sets of label values, so that every series exists from the start.
+type Labels struct {
+	Campaign, Version                       string
+	Reasons, RedisKinds, KafkaKinds, States []string
+}
+
+// Outcomes are the values of the label outcome.
+var Outcomes = []string{"granted", "duplicate", "rejected", "withheld"}
+
+// New registers the catalogue. The campaign is a label of every metric.
+func New(reg prometheus.Registerer, l Labels) *Metrics {
+	reg = prometheus.WrapRegistererWith(prometheus.Labels{"campaign": l.Campaign}, reg)
+	f := factory{reg}
+	m := &Metrics{
+		Rejected: f.counters("rejected_records_total",
+			"Records without a valid user ID, durably in the dead-letter topic, by reason.", "reason"),
+		Position: f.gauges("partition_position", "Offset of the next record that this process will read.", "partition"),
+		End:      f.gauges("partition_end", "High watermark: offset that the next produced record will get.", "partition"),
+		Lag:      f.gauges("partition_lag_records", "Records of the partition that this process has yet to read.", "partition"),
+		Checkpointed: f.gauges("partition_checkpoint",
+			"Offset up to which every record of the partition is granted or accounted for, durably in the ledger.", "partition"),
+		FlushMembers: f.histogram("flush_users", "Users in a flush to the ledger.", prometheus.ExponentialBuckets(1, 4, 11)),
+		FlushChunks:  f.histogram("flush_chunks", "Chunks of 65,536 IDs that a flush touches.", prometheus.ExponentialBuckets(1, 2, 9)),
+		FlushSeconds: f.histogram("flush_duration_seconds", "Time until the ledger acknowledged a flush, retries included.",
+			prometheus.ExponentialBuckets(0.0005, 2, 18)),
+		LedgerCalls: f.counter("ledger_calls_total", "Script calls to the ledger, one for each chunk in a flush."),
+		LedgerBytes: f.counter("ledger_sent_bytes_total", "Bytes of grants sent to the ledger."),
+		ShardMembers: f.counters("shard_users_total", "Users that each shard flushed; their spread is the shard skew.", "shard"),
+		Checkpoints:  f.counter("checkpoints_total", "Checkpoints written to the ledger."),
+		CheckpointSec: f.histogram("checkpoint_duration_seconds", "Time to write a checkpoint to every ledger master.",
+			prometheus.ExponentialBuckets(0.0005, 2, 18)),
+		Regressions: f.counter("ledger_regressions_total",
+			"Times that the ledger was found to have lost acknowledged writes; each makes the run read again from the older checkpoint."),
+		Generations: f.counter("generations_total", "Assignments of partitions that this process got from the consumer group."),
+		RedisErrors: f.counters("redis_errors_total", "Errors of calls to the ledger, also those that a retry overcame, by kind.", "kind"),
+		KafkaErrors: f.counters("kafka_errors_total", "Errors of calls to Kafka, also those that a retry overcame, by kind.", "kind"),
+		Stalled:     f.gauge("stalled_partitions", "Assigned partitions that make no progress although records are waiting."),
+		State:       f.gauges("run_state", "1 for the state that this run is in.", "state"),
+		StartsAt:    f.gauge("campaign_starts_at_seconds", "Unix time at which the campaign starts."),
+		Expected:    f.gauge("expected_users", "Distinct users that the campaign expects; 0: unknown."),
+	}
+	for _, v := range l.Reasons {
+		m.Rejected.WithLabelValues(v)
+	}
+	for _, v := range l.RedisKinds {
+		m.RedisErrors.WithLabelValues(v)
+	}
+	for _, v := range l.KafkaKinds {
+		m.KafkaErrors.WithLabelValues(v)
+	}
+	for _, v := range l.States {
+		m.State.WithLabelValues(v)
+	}
+	f.gaugeWith("build_info", "Always 1; the labels say what is running.", buildLabels(l.Version)).Set(1)
+	return m
+}
+
+func buildLabels(version string) prometheus.Labels {
+	revision := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = s.Value
+			}
+		}
+	}
+	return prometheus.Labels{"version": version, "revision": revision, "goversion": runtime.Version()}
+}
+
+type factory struct{ reg prometheus.Registerer }
+
+func (f factory) counter(name, help string) prometheus.Counter {
+	c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})
+	f.reg.MustRegister(c)
+	return c
+}
+
+func (f factory) counters(name, help, label string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, []string{label})
+	f.reg.MustRegister(c)
+	return c
+}
+
+func (f factory) gauge(name, help string) prometheus.Gauge { return f.gaugeWith(name, help, nil) }
+
+func (f factory) gaugeWith(name, help string, labels prometheus.Labels) prometheus.Gauge {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: labels})
+	f.reg.MustRegister(g)
+	return g
+}
+
+func (f factory) gauges(name, help, label string) *prometheus.GaugeVec {
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, []string{label})
+	f.reg.MustRegister(g)
+	return g
+}
+
+func (f factory) histogram(name, help string, buckets []float64) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets})
+	f.reg.MustRegister(h)
+	return h
+}
+
+// Partition is a value of the label partition.
+func Partition(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,93 @@
+package sharding
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+)
+
+// block is a run of IDs of one lane for one shard, and what the lane knows at its end.
+type block struct {
+	lane        int
+	first, last int64 // offsets of the first and last ID
+	ids         []uint64
+	sent        int64 // IDs that the lane sent to this shard, this block included: the lane's own count
+	mark        int64 // if marked: everything of the lane below this offset has been sent
+	marked      bool
+	idle        bool // the lane has nothing more to give at the moment
+}
+
+// Lane is one partition's way into the pool. One goroutine uses it.
+type Lane struct {
+	pool      *Pool
+	partition int
+	index     int
+	start     int64
+	mask      uint64
+	open      []*block // the block being filled for each shard
+	sent      []int64  // IDs routed to each shard
+	consumed  int64
+
+	marked             atomic.Int64 // never below what the shards have settled; see Mark
+	rejected, withheld atomic.Int64
+	pendingRejected    int64
+	pendingWithheld    int64
+}
+
+// Add routes the ID of the record at an offset. Offsets of a lane ascend. It blocks while the shard is busy, and fails
+// only when the context is cancelled.
+func (l *Lane) Add(ctx context.Context, offset int64, id uint64) error {
+	s := id >> ChunkBits & l.mask
+	b := l.open[s]
+	if len(b.ids) == 0 {
+		b.first = offset
+	}
+	b.ids = append(b.ids, id)
+	b.last = offset
+	l.consumed++
+	if len(b.ids) == cap(b.ids) {
+		return l.send(ctx, int(s))
+	}
+	return nil
+}
+
+// Reject counts a record without a valid ID. The caller must have stored the record durably before the next Mark.
+func (l *Lane) Reject() { l.consumed++; l.pendingRejected++ }
+
+// Withhold counts a record whose user does not get the items in this run.
+func (l *Lane) Withhold() { l.consumed++; l.pendingWithheld++ }
+
+// Mark says that every record below next has been added, rejected or withheld, and hands over what is still in open
+// blocks. idle says that the partition has nothing more to give at the moment, so waiting for more would only delay.
+func (l *Lane) Mark(ctx context.Context, next int64, idle bool) error {
+	var sent int64
+	for s, b := range l.open {
+		b.mark, b.marked, b.idle = next, true, idle
+		if err := l.send(ctx, s); err != nil {
+			return err
+		}
+		sent += l.sent[s]
+	}
+	rejected := l.rejected.Add(l.pendingRejected)
+	withheld := l.withheld.Add(l.pendingWithheld)
+	l.pendingRejected, l.pendingWithheld = 0, 0
+	l.marked.Store(next)
+	if l.consumed != sent+rejected+withheld {
+		return fmt.Errorf("%w in partition %d at offset %d: consumed %d, routed %d + rejected %d + withheld %d",
+			ErrUnbalanced, l.partition, next, l.consumed, sent, rejected, withheld)
+	}
+	return nil
+}
+
+func (l *Lane) send(ctx context.Context, s int) error {
+	b := l.open[s]
+	l.sent[s] += int64(len(b.ids))
+	b.sent = l.sent[s]
+	select {
+	case l.pool.shards[s].in <- b:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	l.open[s] = l.pool.block(l)
+	return nil
+}

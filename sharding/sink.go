@@ -1,0 +1,41 @@
+package sharding
+
+import "context"
+
+// Range is a span of record offsets of one partition, both ends included.
+type Range struct {
+	Partition   int
+	First, Last int64
+}
+
+// Delta is what one flush adds to one chunk.
+type Delta struct {
+	Chunk uint64
+	// Members are the users to grant. The sink clears those that had been granted before, so that after a successful
+	// call they are the newly granted ones. The memory belongs to the shard, before and after the call.
+	Members *Bitmap
+	// Count is the number of Members when the call is made, and again, after the sink cleared some, when it returns.
+	Count int
+	// Duplicates are the members that had been granted before; nil when there were none. Set by the sink.
+	Duplicates *Bitmap
+	// Granted is the chunk's whole bitmap, when the sink happened to learn it (it does whenever there are Duplicates);
+	// nil otherwise. Set by the sink; the shard keeps the memory.
+	Granted *Bitmap
+}
+
+// Flush is everything that one shard hands its sink at once. Seq counts up from 1 in each shard of a pool.
+type Flush struct {
+	Shard  int
+	Seq    uint64
+	Ranges []Range // where the members came from, one range for each partition
+	Deltas []Delta // one for each touched chunk, each with at least one member
+}
+
+// Sink makes grants durable.
+//
+// Grant returns nil only when every member of every delta is granted, by this call or before it. It is idempotent: the
+// same flush may be handed in again after an error. Shards call it concurrently, one call at a time for each shard, and
+// no two shards of a pool share a chunk. It must return soon after the context is cancelled.
+type Sink interface {
+	Grant(ctx context.Context, f *Flush) error
+}
