@@ -41,7 +41,7 @@ race: ## the tests that need no server, under the race detector
 	go test -race -timeout $(TIMEOUT) $(ARGS) ./...
 
 .PHONY: lint
-lint: vet fmt-check golangci shell ## everything that judges the source without running it
+lint: vet fmt-check golangci sleep shell ## everything that judges the source without running it
 
 .PHONY: vet
 vet:
@@ -55,6 +55,10 @@ fmt-check:
 .PHONY: golangci
 golangci:
 	@golangci=$(call tool,golangci-lint) && "$$golangci" run
+
+.PHONY: sleep
+sleep:
+	@.ci/sleep.sh
 
 .PHONY: shell
 shell:

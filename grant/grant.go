@@ -60,6 +60,9 @@ type Topic struct {
 	MaxRejected float64 // share of consumed records, 0 to 1, above which the run stops instead of filling the dead-letter topic
 }
 
+// DeadLetterSuffix is appended to a topic's name for the topic that holds its rejected records.
+const DeadLetterSuffix = ".rejected"
+
 // Format is how a record encodes a user ID.
 type Format string
 

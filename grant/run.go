@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -84,22 +83,27 @@ type Run struct {
 	CheckpointEvery time.Duration // default 500 ms
 	PollEvery       time.Duration // how often to look whether other replicas have finished their partitions. Default 500 ms
 
-	drain     chan struct{}
-	drainOnce sync.Once
-	ends      map[int]int64 // where the topic ended at the start
+	draining context.Context //nolint:containedctx // it is the run's life: cancelled with the reason for draining
+	drain    context.CancelCauseFunc
+	ends     map[int]int64 // where the topic ended at the start
 }
 
 // ErrDrained means that the run stopped because it was asked to, before everything was granted.
 var ErrDrained = errors.New("stopped before the end, with a checkpoint: start it again to continue")
 
+// ErrEnded means that the campaign's ends_at came: from then on nobody is granted anything.
+var ErrEnded = errors.New("the campaign has ended: nothing may be granted any more")
+
 // NewRun returns a run with nothing but defaults.
 func NewRun() *Run {
-	return &Run{CheckpointEvery: 500 * time.Millisecond, PollEvery: 500 * time.Millisecond, drain: make(chan struct{})}
+	r := &Run{CheckpointEvery: 500 * time.Millisecond, PollEvery: 500 * time.Millisecond}
+	r.draining, r.drain = context.WithCancelCause(context.Background())
+	return r
 }
 
 // Drain asks the run to stop soon: what is in hand is granted and checkpointed. Cancelling the context of Do stops it
 // at once; nothing is lost then either, but some work is done again.
-func (r *Run) Drain() { r.drainOnce.Do(func() { close(r.drain) }) }
+func (r *Run) Drain() { r.drain(ErrDrained) }
 
 // Do is the whole run. It returns nil when everything that was in the topic at the start is granted, ErrDrained when
 // Drain was called before that, and otherwise the error that stopped it. In each case what it granted is in the ledger.
@@ -107,6 +111,9 @@ func (r *Run) Do(ctx context.Context) (err error) {
 	defer func() { r.saveFinal(err) }()
 	if err := r.waitForStart(ctx); err != nil {
 		return err
+	}
+	if end := r.Campaign.EndsAt; !end.IsZero() {
+		defer time.AfterFunc(time.Until(end), func() { r.drain(ErrEnded) }).Stop()
 	}
 	if err := r.Ledger.EnsureSpec(ctx, r.Campaign); err != nil {
 		return err
@@ -129,10 +136,8 @@ func (r *Run) Do(ctx context.Context) (err error) {
 		if err != nil || finished {
 			return err
 		}
-		select {
-		case <-r.drain:
-			return ErrDrained
-		default:
+		if r.draining.Err() != nil {
+			return context.Cause(r.draining)
 		}
 	}
 }
@@ -142,7 +147,7 @@ func (r *Run) waitForStart(ctx context.Context) error {
 	c := r.Campaign
 	now := time.Now()
 	if !c.EndsAt.IsZero() && !now.Before(c.EndsAt) {
-		return fmt.Errorf("campaign %s ended at %s: nothing may be granted any more", c.Name, c.EndsAt.Format(time.RFC3339))
+		return fmt.Errorf("%s, ends_at %s: %w", c.Name, c.EndsAt.Format(time.RFC3339), ErrEnded)
 	}
 	if !now.Before(c.StartsAt) {
 		return nil
@@ -161,8 +166,8 @@ func (r *Run) waitForStart(ctx context.Context) error {
 		r.save(ctx, RunWaiting)
 		select {
 		case <-time.After(min(left, time.Second)): // by the wall clock: a suspended machine must not start late
-		case <-r.drain:
-			return ErrDrained
+		case <-r.draining.Done():
+			return context.Cause(r.draining)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -361,17 +366,11 @@ func (r *Run) until(ctx context.Context, starts map[int]int64) (map[int]int64, e
 	return out, nil
 }
 
-// untilDrain returns a context that ends with ctx or when Drain is called.
+// untilDrain returns a context that ends with ctx, or when Drain is called or the campaign ends.
 func (r *Run) untilDrain(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		select {
-		case <-r.drain:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
+	stop := context.AfterFunc(r.draining, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // save stores the run's record. A failure is logged, not returned: the record is a report, and what matters has its

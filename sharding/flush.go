@@ -63,8 +63,8 @@ func (s *shard) grant(ctx context.Context, part []*state, ranges []Range) (repea
 	members := 0
 	for i, st := range part {
 		b := &s.bitmaps[i]
-		for j := range st.words {
-			b.SetWord(j, st.words[j].pending)
+		for j := range st.bits {
+			b.SetWord(j, st.bits[j].pending)
 		}
 		f.Deltas[i] = Delta{Chunk: st.chunk, Members: b, Count: st.pending}
 		members += st.pending
@@ -78,10 +78,10 @@ func (s *shard) grant(ctx context.Context, part []*state, ranges []Range) (repea
 	}
 	for i, st := range part {
 		d := &f.Deltas[i]
-		for j := range st.words {
-			st.words[j].pending = 0
+		for j := range st.bits {
+			st.bits[j].pending = 0
 			if d.Granted != nil {
-				st.words[j].seen |= d.Granted.Word(j)
+				st.bits[j].seen |= d.Granted.Word(j)
 			}
 		}
 		st.pending = 0

@@ -17,20 +17,30 @@ const minSegment = 256
 // ascending one is: a chunk holds 16 times TargetPerChunk.
 const minTouched = 16
 
-// directChunks is how many chunk states a shard finds by index instead of by hash: with four shards that reaches
-// 17 billion consecutive IDs for 512 KiB a shard.
-const directChunks = 1 << 16
+// A shard finds the states of its first directPages × pageChunks chunks by index, others by hash. With four shards that
+// reaches 17 billion consecutive IDs.
+const (
+	pageChunks  = 1 << 10
+	directPages = 1 << 6
+)
 
-// state is what a shard remembers of one chunk. Both bits of an ID lie in one cache line.
+// state is what a shard remembers of one chunk. It is small and lies beside its neighbours, so that looking it up
+// costs no cache miss; the bits of an ID do.
 type state struct {
-	chunk uint64
-	words [Words]struct {
-		seen    uint64 // granted or pending, as far as this shard knows
-		pending uint64 // to be granted by the next flush
-	}
+	bits       *chunkBits // nil: not in use
+	chunk      uint64
 	pending    int     // number of pending bits
 	duplicates *Bitmap // members of the flush under way that had been granted before; nil when there are none
 }
+
+// chunkBits holds two bits for each ID of a chunk, both in one cache line, in the order of Bitmap.
+type chunkBits [Words]struct {
+	seen    uint64 // granted or pending, as far as this shard knows
+	pending uint64 // to be granted by the next flush
+}
+
+// page is how the states of neighbouring chunks of a shard lie together. They do not move.
+type page [pageChunks]state
 
 // tally is what a shard knows of one lane.
 type tally struct {
@@ -54,11 +64,10 @@ type shard struct {
 	stride int // log2 of the number of shards
 	in     chan *block
 
-	direct []*state
+	direct [directPages]*page
 	hashed map[uint64]*state
-	free   []*state
-
-	chunks int // number of states in direct and hashed
+	inUse  []*state
+	free   []*chunkBits
 
 	touched  []*state  // chunks with pending members
 	pending  int       // members pending in all of them
@@ -116,7 +125,7 @@ func (s *shard) run(ctx context.Context) error {
 func (s *shard) absorb(ctx context.Context, b *block) error {
 	lane, mark, marked, idle := b.lane, b.mark, b.marked, b.idle // a flush gives b back
 	for from := 0; ; {
-		room := s.cfg.MaxChunks - s.chunks
+		room := s.cfg.MaxChunks - len(s.inUse)
 		if room <= 0 {
 			if err := s.flush(ctx); err != nil {
 				return err
@@ -158,7 +167,7 @@ func (s *shard) absorbIDs(b *block, from, to int) {
 		if st == nil || st.chunk != chunk {
 			st = s.find(chunk)
 		}
-		w, bit := &st.words[uint16(id)>>6], uint64(1)<<(63-id&63)
+		w, bit := &st.bits[uint16(id)>>6], uint64(1)<<(63-id&63)
 		if w.seen&bit != 0 {
 			continue
 		}
@@ -190,9 +199,11 @@ func (s *shard) flushWithin(d time.Duration) {
 // find returns the state of a chunk, and makes it if need be.
 func (s *shard) find(chunk uint64) *state {
 	i := chunk >> s.stride
-	if i < uint64(len(s.direct)) {
-		if st := s.direct[i]; st != nil {
-			return st
+	if i < directPages*pageChunks {
+		if p := s.direct[i/pageChunks]; p != nil {
+			if st := &p[i%pageChunks]; st.bits != nil {
+				return st
+			}
 		}
 	} else if st := s.hashed[chunk]; st != nil {
 		return st
@@ -202,36 +213,34 @@ func (s *shard) find(chunk uint64) *state {
 
 func (s *shard) remember(chunk, i uint64) *state {
 	var st *state
-	if n := len(s.free); n > 0 {
-		st, s.free = s.free[n-1], s.free[:n-1]
-		*st = state{}
+	if i < directPages*pageChunks {
+		p := s.direct[i/pageChunks]
+		if p == nil {
+			p = new(page)
+			s.direct[i/pageChunks] = p
+		}
+		st = &p[i%pageChunks]
 	} else {
 		st = new(state)
+		s.hashed[chunk] = st
 	}
 	st.chunk = chunk
-	s.chunks++
-	if i >= directChunks {
-		s.hashed[chunk] = st
-		return st
+	if n := len(s.free); n > 0 {
+		st.bits, s.free = s.free[n-1], s.free[:n-1]
+		*st.bits = chunkBits{}
+	} else {
+		st.bits = new(chunkBits)
 	}
-	for uint64(len(s.direct)) <= i {
-		s.direct = append(s.direct, nil)
-	}
-	s.direct[i] = st
+	s.inUse = append(s.inUse, st)
 	return st
 }
 
 // forget drops all states. Nothing may be pending. What was known as granted is learned again from the sink.
 func (s *shard) forget() {
-	for i, st := range s.direct {
-		if st != nil {
-			s.free = append(s.free, st)
-			s.direct[i] = nil
-		}
+	for _, st := range s.inUse {
+		s.free = append(s.free, st.bits)
+		*st = state{}
 	}
-	for _, st := range s.hashed {
-		s.free = append(s.free, st)
-	}
+	s.inUse = s.inUse[:0]
 	clear(s.hashed)
-	s.chunks = 0
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/campaign"
 	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/population"
 	"github.com/granter/granter/grant/source"
 	"github.com/granter/granter/metrics"
 	"github.com/granter/granter/sharding"
@@ -37,6 +38,7 @@ type runFlags struct {
 	checkpointEvery    time.Duration
 	gaps               []string
 	logFormat          string
+	maxRejected        string
 }
 
 func newRun() *cobra.Command {
@@ -67,6 +69,7 @@ is lost then either.
 	f.DurationVar(&flags.stall, "stall-after", time.Minute, "report a partition that makes no progress for so long")
 	f.DurationVar(&flags.checkpointEvery, "checkpoint-every", 500*time.Millisecond, "time between checkpoints")
 	f.StringArrayVar(&flags.gaps, "accept-gap", nil, "PARTITION:FROM-TO, offsets to leave out because they are gone from the topic (repeatable)")
+	f.StringVar(&flags.maxRejected, "max-rejected", "", "share of records without a valid ID at which to stop, such as 5% (default: the spec's)")
 	f.StringVar(&flags.logFormat, "log-format", "", "text or json (default: text on a terminal, else json)")
 	return cmd
 }
@@ -95,6 +98,11 @@ func (flags *runFlags) execute(cmd *cobra.Command) error {
 	gaps, err := parseGaps(flags.gaps)
 	if err != nil {
 		return err
+	}
+	if flags.maxRejected != "" {
+		if camp.Source.MaxRejected, err = population.ParseShare(flags.maxRejected); err != nil {
+			return usageError(fmt.Errorf("--max-rejected: %w", err))
+		}
 	}
 	client, err := flags.redisClient()
 	if err != nil {

@@ -13,16 +13,13 @@ import (
 
 // The limits of a spec.
 const (
-	maxTitle    = 200                         // runes
-	maxTopic    = 249 - len(DeadLetterSuffix) // bytes: Kafka allows 249, and the dead-letter topic's name is longer by its suffix
-	maxPath     = 250                         // bytes
-	maxItems    = 64                          // what a user can be shown on one page
-	maxValidity = 100 * 365 * 24 * time.Hour  // far below the 292 years that a time.Duration holds
-	maxAmount   = 1_000_000_000_000_000       // 10¹⁵: times 9,000 users it still fits a signed 64-bit sum
+	maxTitle    = 200                               // runes
+	maxTopic    = 249 - len(grant.DeadLetterSuffix) // bytes: Kafka allows 249, and the dead-letter topic's name is longer by its suffix
+	maxPath     = 250                               // bytes
+	maxItems    = 64                                // what a user can be shown on one page
+	maxValidity = 100 * 365 * 24 * time.Hour        // far below the 292 years that a time.Duration holds
+	maxAmount   = 1_000_000_000_000_000             // 10¹⁵: times 9,000 users it still fits a signed 64-bit sum
 )
-
-// DeadLetterSuffix ends the name of the topic that takes a topic's rejected records. It is not granted from.
-const DeadLetterSuffix = ".rejected"
 
 // DefaultMaxRejected is the share of rejected records above which a run stops: one in a hundred, more than a producer's
 // occasional bad record and less than any topic in the wrong format.
@@ -118,10 +115,10 @@ func (d *decoder) topic(f field) string {
 		d.reportf(topicForm, f.line, f.path, "%s is not a legal name in Kafka: write the name of the topic with the user IDs", quote(name))
 	case len(name) > maxTopic:
 		d.reportf(topicForm, f.line, f.path, "has %d characters: write at most %d (Kafka's 249, less %d for the %s of the dead-letter topic)",
-			len(name), maxTopic, len(DeadLetterSuffix), DeadLetterSuffix)
-	case strings.HasSuffix(name, DeadLetterSuffix):
+			len(name), maxTopic, len(grant.DeadLetterSuffix), grant.DeadLetterSuffix)
+	case strings.HasSuffix(name, grant.DeadLetterSuffix):
 		d.reportf(topicDeadLetter, f.line, f.path, "%s is a dead-letter topic, whose records were rejected: write the topic itself, %s",
-			quote(name), quote(strings.TrimSuffix(name, DeadLetterSuffix)))
+			quote(name), quote(strings.TrimSuffix(name, grant.DeadLetterSuffix)))
 	}
 	return name
 }

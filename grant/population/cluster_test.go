@@ -63,12 +63,12 @@ func TestPublishedPopulationsAreReadBack(t *testing.T) {
 	} {
 		for codec := compress.None; codec <= compress.Zstd; codec++ {
 			topic.Topic = fmt.Sprintf("population-%d-%s", i, codec)
-			p := Plan{Topic: topic, Users: 5000, Spread: 1 << 30, Duplicates: 0.1, Malformed: 0.02, Seed: uint64(i)}
+			p := Plan{Topic: topic, Users: 2000, Spread: 1 << 30, Duplicates: 0.1, Malformed: 0.02, Seed: uint64(i)}
 			n, err := EnsureTopic(t.Context(), client, topic.Topic, 4, 1, nil)
 			require.NoError(t, err)
 			require.Equal(t, 4, n)
 			dealing := []Dealing{InTurn, ByID}[int(codec)%2]
-			r, err := Publish(t.Context(), client, topic, p.Source(), Options{BatchRecords: 300, Compression: codec, Dealing: dealing})
+			r, err := Publish(t.Context(), client, topic, p.Source(), Options{BatchRecords: 150, Compression: codec, Dealing: dealing})
 			require.NoError(t, err)
 			require.Equal(t, p.Counts().Records, r.Records)
 			require.Equal(t, p.Counts().Malformed, r.Malformed)
@@ -100,6 +100,41 @@ func TestPublishingGoesOnWhenLeadersMove(t *testing.T) {
 	require.EqualValues(t, 100, r.InDoubt)
 	require.EqualValues(t, 4, faults.Hits())
 	requirePopulation(t, client, p, 6, 100)
+}
+
+func TestDeliveriesSayWhereTheRecordsAre(t *testing.T) {
+	_, client := fakeKafka(t, kfake.NumBrokers(2), kfake.SeedTopics(3, "t"))
+	requireDeliveries(t, client, "t", 3)
+}
+
+// requireDeliveries publishes a trickle and finds every record at the offset that its delivery named.
+func requireDeliveries(t *testing.T, client *kafka.Client, topic string, partitions int) {
+	t.Helper()
+	type place struct {
+		partition int
+		offset    int64
+	}
+	p := Plan{Topic: decimalTopic(topic), Users: 3000, Malformed: 0.05, Seed: 8}
+	told := map[place]Record{}
+	began := time.Now()
+	_, err := Publish(t.Context(), client, p.Topic, p.Source(), Options{Rate: 20_000, Delivered: func(d Delivery) {
+		require.True(t, !d.OpenedAt.Before(began) && !d.SentAt.Before(d.OpenedAt) && d.AckedAt.After(d.SentAt))
+		for i, r := range d.Records {
+			told[place{d.Partition, d.BaseOffset + int64(i)}] = r
+		}
+	}})
+	require.NoError(t, err)
+	require.Len(t, told, int(p.Counts().Records))
+	for partition := range partitions {
+		for _, m := range readPartition(t, client, topic, partition) {
+			r := told[place{partition, m.offset}]
+			id, ok := judge(p.Topic, m.value)
+			require.Equal(t, r.Kind.Valid(), ok)
+			if ok {
+				require.Equal(t, r.ID, id)
+			}
+		}
+	}
 }
 
 func TestPublishingNeedsTheTopic(t *testing.T) {
@@ -163,9 +198,9 @@ func TestEnsureTopic(t *testing.T) {
 	n, err = ensure("default", 0)
 	require.NoError(t, err)
 	require.Equal(t, 7, n)
-	_, err = ensure("no such: name!", 1)
-	require.ErrorIs(t, err, kafka.InvalidTopic)
-	require.ErrorContains(t, err, "creating topic no such: name!")
+	_, err = EnsureTopic(t.Context(), client, "copies", 2, 3, nil)
+	require.ErrorIs(t, err, kafka.InvalidReplicationFactor)
+	require.ErrorContains(t, err, "creating topic copies with 2 partitions and 3 replicas")
 
 	settings, err := client.DescribeConfigs(t.Context(), &kafka.DescribeConfigsRequest{
 		Resources: []kafka.DescribeConfigRequestResource{{ResourceType: kafka.ResourceTypeTopic, ResourceName: "three", ConfigNames: []string{"retention.ms"}}},

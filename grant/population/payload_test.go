@@ -15,6 +15,8 @@ import (
 	"github.com/granter/granter/grant"
 )
 
+var decimal = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
+
 // judge reads an ID as grant.Topic describes it, with nothing of the code under test.
 func judge(topic grant.Topic, part []byte) (grant.UserID, bool) {
 	text := string(part)
@@ -44,7 +46,7 @@ func judge(topic grant.Topic, part []byte) (grant.UserID, bool) {
 			return 0, false
 		}
 	}
-	if !regexp.MustCompile(`^(0|[1-9][0-9]*)$`).MatchString(text) {
+	if !decimal.MatchString(text) {
 		return 0, false
 	}
 	id, err := strconv.ParseUint(text, 10, 63)
@@ -98,12 +100,12 @@ func TestPayloadExamples(t *testing.T) {
 		p.put(part, r.ID)
 		return string(part)
 	}
-	decimal := decimalTopic("t")
+	text := decimalTopic("t")
 	document := grant.Topic{Topic: "t", Format: grant.FormatJSON, Path: "user.id", MaxID: 999}
 	binary := grant.Topic{Topic: "t", Format: grant.FormatInt64BE, MaxID: 999}
 
-	require.Equal(t, "0", encode(decimal, Record{ID: 0}))
-	require.Equal(t, "9223372036854775807", encode(decimal, Record{ID: grant.MaxUserID}))
+	require.Equal(t, "0", encode(text, Record{ID: 0}))
+	require.Equal(t, "9223372036854775807", encode(text, Record{ID: grant.MaxUserID}))
 	require.Equal(t, `{"user":{"id":123}}`, encode(document, Record{ID: 123}))
 	require.Equal(t, "\x00\x00\x00\x00\x00\x00\x01\x00", encode(binary, Record{ID: 256}))
 
@@ -111,7 +113,7 @@ func TestPayloadExamples(t *testing.T) {
 		KindEmpty: "", KindNegative: "-43", KindSign: "+42", KindSpaces: " 42", KindLetters: "user42",
 		KindLeadingZeros: "042", KindFraction: "42.5", KindOverLimit: "9223372036854775850",
 	} {
-		require.Equal(t, want, encode(decimal, Record{ID: 42, Kind: kind}), kind.String())
+		require.Equal(t, want, encode(text, Record{ID: 42, Kind: kind}), kind.String())
 	}
 	for kind, want := range map[Kind]string{
 		KindSign: `{"user":{"id":"+42"}}`, KindFraction: `{"user":{"id":42.5}}`, KindOverLimit: `{"user":{"id":1042}}`,
@@ -119,7 +121,7 @@ func TestPayloadExamples(t *testing.T) {
 	} {
 		require.Equal(t, want, encode(document, Record{ID: 42, Kind: kind}), kind.String())
 	}
-	require.Equal(t, "abc", encode(decimal, Record{Kind: KindVerbatim, Raw: []byte("abc")}))
+	require.Equal(t, "abc", encode(text, Record{Kind: KindVerbatim, Raw: []byte("abc")}))
 }
 
 func TestDecimalsOfEveryLength(t *testing.T) {

@@ -32,5 +32,5 @@ func (b *breaker) pass(consumed, rejected int) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %d of %d in topic %s, the limit is %g%%: look at samples in %s, correct source.format or the topic, "+
-		"or raise source.max_rejected in the spec", ErrTooManyRejected, b.rejected, b.consumed, b.topic, b.limit*100, DeadLetterTopic(b.topic))
+		"or run with a higher --max-rejected", ErrTooManyRejected, b.rejected, b.consumed, b.topic, b.limit*100, DeadLetterTopic(b.topic))
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // DeadLetterTopic returns the name of the topic that holds the rejected records of a topic.
-func DeadLetterTopic(topic string) string { return topic + ".rejected" }
+func DeadLetterTopic(topic string) string { return topic + grant.DeadLetterSuffix }
 
 // maxDeadLetter is the largest record that the dead-letter topic takes: more than a broker's default for the source
 // (1 MiB), because a compressed record can be larger than the limit when it is written again on its own.

@@ -163,7 +163,8 @@ func TestLeaderMoves(t *testing.T) {
 
 func TestSharedKafkaIsOne(t *testing.T) {
 	t.Parallel()
-	require.Same(t, SharedKafka(t), SharedKafka(t))
+	first := SharedKafka(t)
+	require.Same(t, first, SharedKafka(t))
 }
 
 func TestSecuredKafka(t *testing.T) {

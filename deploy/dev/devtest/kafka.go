@@ -19,11 +19,12 @@ import (
 // A broker that moves partitions on a busy machine takes its time to create a topic.
 const exchangeTimeout = 20 * time.Second
 
-// Credentials that the SASL listener knows, by PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512.
+// Credentials that the SASL listener knows, by PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512. The guest can log in, and is then
+// authorised for nothing.
 const (
 	SASLUser     = "granter"
 	SASLPassword = "granter-secret"
-	// The guest can log in, and is then authorised for nothing.
+
 	GuestUser     = "guest"
 	GuestPassword = "guest-secret"
 )
@@ -105,7 +106,10 @@ func startKafka(tb TB, o KafkaOptions) (*Kafka, error) {
 			return nil, err
 		}
 	}
-	return k, k.awaitBrokers()
+	if err := k.awaitBrokers(); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 func (k *Kafka) listeners(kind string, enabled bool) ([]string, error) {

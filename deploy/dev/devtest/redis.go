@@ -143,17 +143,19 @@ func StartRedisCluster(tb TB, masters, replicasEach int, opts ...RedisOption) *C
 	tb.Helper()
 	dir := tempDir(tb)
 	opts = append([]RedisOption{clusterNode}, opts...)
-	form := []string{"form", "--replicas", strconv.Itoa(replicasEach)}
-	c := new(Cluster)
-	for i := range masters * (1 + replicasEach) {
+	nodes := masters * (1 + replicasEach)
+	c := &Cluster{Addrs: make([]string, 0, nodes), Nodes: make([]*Redis, 0, nodes)}
+	dirs := make([]string, 0, nodes)
+	for i := range nodes {
 		node, err := startRedis(tb, filepath.Join(dir, fmt.Sprintf("node-%d", i)), opts)
 		if err != nil {
 			tb.Fatalf("starting node %d of a Redis Cluster: %v", i, err)
 		}
 		c.Nodes = append(c.Nodes, node)
 		c.Addrs = append(c.Addrs, node.Addr)
-		form = append(form, node.Dir)
+		dirs = append(dirs, node.Dir)
 	}
+	form := append([]string{"form", "--replicas", strconv.Itoa(replicasEach)}, dirs...)
 	if _, err := output("cluster.sh", form...); err != nil {
 		tb.Fatalf("forming a Redis Cluster: %v", err)
 	}

@@ -1,0 +1,548 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/sharding"
+)
+
+// conformance is what every kind of Redis must do. Each test gets it empty.
+func conformance(t *testing.T, options Options) {
+	for _, test := range []struct {
+		name string
+		run  func(*world)
+	}{
+		{"grants and looks up, whatever the shape of a delta", grantsEveryShape},
+		{"tells those granted before from the others", cutsOverlaps},
+		{"grants several deltas and shards", grantsManyDeltas},
+		{"counts a call once when its replies are lost", countsOnceWhenRepliesAreLost},
+		{"counts a call once when another run comes in between", countsOnceBetweenOthers},
+		{"goes on with a flush that failed", goesOnAfterFailure},
+		{"takes no flush of a new pool for one of an old", tellsPoolsApart},
+		{"lets two runs grant the same users", letsRunsRace},
+		{"keeps the highest checkpoint", keepsHighestCheckpoint},
+		{"starts a partition over when an anchor lost it", takesLowestCheckpoint},
+		{"notices FLUSHALL at a flush", noticesFlushAllAtGrant},
+		{"notices FLUSHALL at a checkpoint", noticesFlushAllAtCheckpoint},
+		{"notices an older snapshot at a flush", noticesSnapshotAtGrant},
+		{"notices an older snapshot at a checkpoint", noticesSnapshotAtCheckpoint},
+		{"trusts no tip of an attempt that failed", trustsNoTipOfFailedAttempt},
+		{"loads scripts again", loadsScriptsAgain},
+		{"keeps the spec once somebody is granted", keepsSpec},
+		{"remembers runs", remembersRuns},
+		{"finds what is wrong", findsViolations},
+		{"reads long journals", readsLongJournals},
+		{"forgets the calls of dead runs", forgetsDeadRuns},
+		{"indexes a chunk before it grants", indexesFirst},
+		{"returns when the context is cancelled", returnsWhenCancelled},
+		{"tells what kind of Redis it is", inspects},
+		{"refuses what would lose users", refusesMisuse},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(newWorld(t, options)) })
+	}
+}
+
+func grantsEveryShape(w *world) {
+	r := seeded(w.T)
+	shapes := map[uint64]*sharding.Bitmap{
+		1: bitmap(0), 2: bitmap(65535), 3: span(100, smallDelta, 9), 4: span(100, smallDelta+1, 9),
+		5: scattered(r, 4095), 6: scattered(r, 4096), 7: scattered(r, 4097), 8: span(500, 20000, 1),
+		9: span(0, sharding.ChunkSize, 1), 10: span(1, 32768, 2), 1 << 47: bitmap(3),
+	}
+	p := w.join()
+	want := oracle{}
+	before := w.now()
+	for chunk, members := range shapes {
+		want.add(chunk, members)
+		f := p.grant(2, delta(chunk, members))
+		require.Nil(w, f.Deltas[0].Duplicates)
+		require.Equal(w, want[chunk].Count(), f.Deltas[0].Count)
+	}
+	after := w.now()
+	w.holds(p.Ledger, want)
+	require.EqualValues(w, want.count(), p.seen.granted)
+
+	for chunk, members := range want {
+		lows := members.Lows(nil)
+		for _, low := range []uint16{lows[0], lows[len(lows)/2], lows[len(lows)-1]} {
+			user := grant.UserID(sharding.Join(chunk, low))
+			g, ok, err := p.Lookup(w.ctx, user)
+			require.NoError(w, err)
+			require.True(w, ok)
+			require.Equal(w, user, g.User)
+			require.Equal(w, p.Run(), g.Run)
+			require.Equal(w, 2, g.Shard)
+			require.Positive(w, g.Flush)
+			require.Equal(w, []sharding.Range{{Partition: 2, First: 10, Last: 19}, {Partition: 100, First: 5, Last: 5}}, g.Ranges)
+			require.False(w, g.At.Before(before) || g.At.After(after), "%s is not between %s and %s", g.At, before, after)
+		}
+	}
+	for _, user := range []grant.UserID{0, 1<<16 | 1, grant.MaxUserID} {
+		_, ok, err := p.Lookup(w.ctx, user)
+		require.NoError(w, err)
+		require.False(w, ok)
+	}
+	for key := range w.snapshot() {
+		require.NotContains(w, key, ":delta:")
+		require.NotContains(w, key, ":scratch")
+	}
+}
+
+// now is the clock of Redis, to the millisecond.
+func (w *world) now() time.Time {
+	now, err := w.client.Time(w.ctx).Result()
+	require.NoError(w, err)
+	return now.Truncate(time.Millisecond)
+}
+
+func cutsOverlaps(w *world) {
+	p, other := w.join(), w.join()
+	for chunk, sizes := range map[uint64][2]int{1: {3, 5}, 2: {5, 3000}, 3: {3000, 5}, 4: {3000, 6000}, 5: {65536, 65536}, 6: {7, 7}} {
+		first, second := span(0, sizes[0], 1), span(0, sizes[1], 1)
+		want := oracle{}
+		want.add(chunk, first)
+		want.add(chunk, second)
+		other.grant(1, delta(chunk, first))
+		f := p.grant(1, delta(chunk, second))
+		d := f.Deltas[0]
+		require.Equal(w, max(0, sizes[1]-sizes[0]), d.Count)
+		require.Equal(w, d.Count, d.Members.Count())
+		require.Equal(w, min(sizes[0], sizes[1]), d.Duplicates.Count())
+		require.Equal(w, want[chunk], d.Granted)
+		require.False(w, d.Members.Has(0))
+		require.True(w, d.Duplicates.Has(0))
+	}
+	proof, err := p.Prove(w.ctx)
+	require.NoError(w, err)
+	require.True(w, proof.Holds(), "%+v", proof)
+}
+
+func grantsManyDeltas(w *world) {
+	r := seeded(w.T)
+	p := w.join()
+	want := oracle{}
+	var group errgroup.Group
+	for shard := range 3 {
+		var deltas []sharding.Delta
+		for i := range maxCalls + 40 { // more than one pipeline takes
+			members := scattered(r, 1+r.IntN(30))
+			chunk := uint64(i*3 + shard)
+			want.add(chunk, members)
+			deltas = append(deltas, delta(chunk, members))
+		}
+		f := p.flush(shard, deltas...)
+		group.Go(func() error { return p.Grant(w.ctx, f) })
+	}
+	require.NoError(w, group.Wait())
+	w.holds(p.Ledger, want)
+	require.EqualValues(w, 3*(maxCalls+40), p.seen.calls)
+}
+
+func countsOnceWhenRepliesAreLost(w *world) {
+	p := w.join()
+	want := oracle{}
+	for i, share := range []float64{0, 0.4, 0.7, 1} {
+		for chunk, members := range map[uint64]*sharding.Bitmap{1: span(i*100, 9, 1), 2: span(i*8000, 8000, 1)} {
+			want.add(chunk, members)
+			p.fault.once(share, nil)
+			f := p.grant(1, delta(chunk, members), delta(chunk+10, bitmap(uint16(i))))
+			want.add(chunk+10, bitmap(uint16(i)))
+			require.Equal(w, members.Count(), f.Deltas[0].Count)
+			require.Nil(w, f.Deltas[0].Duplicates)
+		}
+	}
+	require.Equal(w, 8, p.seen.kinds[KindNetwork])
+	require.EqualValues(w, want.count(), p.seen.granted)
+	w.holds(p.Ledger, want)
+}
+
+func countsOnceBetweenOthers(w *world) {
+	for chunk, n := range map[uint64]int{1: 9, 2: 3000} {
+		p, other := w.join(), w.join()
+		p.fault.once(1, func() { other.grant(1, delta(chunk, span(0, 2*n, 1))) })
+		f := p.grant(1, delta(chunk, span(0, n, 1)))
+		require.Equal(w, n, f.Deltas[0].Count, "its own call came first")
+		require.Nil(w, f.Deltas[0].Duplicates)
+		require.Equal(w, n, other.seen.granted)
+	}
+}
+
+func goesOnAfterFailure(w *world) {
+	p, other := w.joinFor(time.Millisecond), w.join()
+	other.grant(1, delta(2, span(0, 100, 1)))
+	want := oracle{}
+	want.add(1, span(0, 3000, 1))
+	want.add(2, span(0, 3000, 1))
+	f := p.flush(1, delta(1, span(0, 3000, 1)), delta(2, span(0, 3000, 1)))
+
+	// The second pipeline, with what was left of chunk 2, is applied, but its replies are lost.
+	pipelines := 0
+	p.fault.next = func(n int) int {
+		if pipelines++; pipelines == 1 {
+			return -1
+		}
+		return n
+	}
+	var unavailable *UnavailableError
+	require.ErrorAs(w, p.Grant(w.ctx, f), &unavailable)
+	require.Equal(w, KindNetwork, unavailable.Kind)
+	p.fault.never()
+	require.NoError(w, p.Grant(w.ctx, f))
+	require.Equal(w, []int{3000, 2900}, []int{f.Deltas[0].Count, f.Deltas[1].Count})
+	require.Nil(w, f.Deltas[0].Duplicates)
+	require.Equal(w, 100, f.Deltas[1].Duplicates.Count())
+	w.holds(p.Ledger, want)
+	p.grant(1, delta(3, bitmap(1)))
+}
+
+func tellsPoolsApart(w *world) {
+	p := w.join()
+	p.grant(1, delta(1, span(0, 3000, 1)))
+	p.begin()
+	f := p.grant(1, delta(1, span(3000, 3000, 1))) // flush 1 again, of the same run
+	require.Equal(w, 3000, f.Deltas[0].Count)
+	want := oracle{}
+	want.add(1, span(0, 6000, 1))
+	w.holds(p.Ledger, want)
+}
+
+func letsRunsRace(w *world) {
+	r := seeded(w.T)
+	want := oracle{}
+	var group errgroup.Group
+	players := []*player{w.join(), w.join()}
+	for _, p := range players {
+		for shard := range 2 {
+			random := rand.New(rand.NewPCG(r.Uint64(), 0))
+			var flushes []*sharding.Flush
+			for range 6 {
+				a, b := scattered(random, 1+random.IntN(6000)), scattered(random, 1+random.IntN(20))
+				want.add(uint64(shard), a)
+				want.add(uint64(shard+2), b)
+				flushes = append(flushes, p.flush(shard, delta(uint64(shard), a), delta(uint64(shard+2), b)))
+			}
+			group.Go(func() error {
+				for _, f := range flushes {
+					if err := p.Grant(w.ctx, f); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+	}
+	require.NoError(w, group.Wait())
+	w.holds(players[0].Ledger, want)
+	require.EqualValues(w, want.count(), players[0].seen.granted+players[1].seen.granted)
+}
+
+func keepsHighestCheckpoint(w *world) {
+	p, other := w.join(), w.join()
+	require.Empty(w, p.start)
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 10, 1: 20}))
+	require.NoError(w, other.Checkpoint(w.ctx, map[int]int64{1: 15, 2: 0}))
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 5}))
+	require.NoError(w, p.Checkpoint(w.ctx, nil))
+	found, err := p.Checkpoints(w.ctx)
+	require.NoError(w, err)
+	require.Equal(w, map[int]int64{0: 10, 1: 20, 2: 0}, found)
+	other.begin()
+	require.Equal(w, found, other.start)
+
+	p.fault.once(1, nil) // the write is repeated
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 11}))
+	other.begin()
+	require.Equal(w, map[int]int64{0: 11, 1: 20, 2: 0}, other.start)
+}
+
+func takesLowestCheckpoint(w *world) {
+	p := w.join()
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 10, 1: 20}))
+	anchor := p.keys.checkpoint(p.keys.anchors[len(p.keys.anchors)/2])
+	require.NoError(w, w.client.HSet(w.ctx, anchor, "1", 7).Err())
+	other := w.join()
+	require.Equal(w, map[int]int64{0: 10, 1: 7}, other.start)
+	require.NoError(w, w.client.HDel(w.ctx, anchor, "1").Err())
+	other.begin()
+	require.Equal(w, map[int]int64{0: 10}, other.start)
+	require.ErrorIs(w, p.Checkpoint(w.ctx, map[int]int64{0: 11}), ErrRegressed)
+
+	require.NoError(w, w.client.Del(w.ctx, anchor).Err())
+	other.begin()
+	require.Empty(w, other.start)
+	require.NoError(w, other.Checkpoint(w.ctx, map[int]int64{0: 3, 1: 4}))
+	other.begin()
+	require.Equal(w, map[int]int64{0: 3, 1: 4}, other.start)
+}
+
+func noticesFlushAllAtGrant(w *world) {
+	p := w.join()
+	p.grant(1, delta(1, span(0, 9, 1)))
+	w.flush()
+	require.ErrorIs(w, p.Grant(w.ctx, p.flush(1, delta(2, span(0, 9, 1)))), ErrRegressed)
+	p.begin()
+	require.Empty(w, p.start)
+	f := p.grant(1, delta(1, span(0, 9, 1)), delta(2, span(0, 9, 1)))
+	require.Nil(w, f.Deltas[0].Duplicates)
+	want := oracle{}
+	want.add(1, span(0, 9, 1))
+	want.add(2, span(0, 9, 1))
+	w.holds(p.Ledger, want)
+}
+
+func noticesFlushAllAtCheckpoint(w *world) {
+	p := w.join()
+	p.grant(1, delta(1, span(0, 9, 1)))
+	w.flush()
+	require.ErrorIs(w, p.Checkpoint(w.ctx, map[int]int64{0: 1}), ErrRegressed)
+	require.Empty(w, w.snapshot(), "nothing may be written")
+
+	// A session that granted nothing notices by what it began with.
+	p.begin()
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 1}))
+	p.begin()
+	w.flush()
+	err := p.Checkpoint(w.ctx, map[int]int64{3: 1})
+	require.ErrorIs(w, err, ErrRegressed)
+	require.ErrorContains(w, err, "partition 0: expected 1, found -1")
+	require.Equal(w, KindRegressed, Kind(err))
+}
+
+func noticesSnapshotAtGrant(w *world) {
+	p := w.join()
+	p.grant(1, delta(1, span(0, 9, 1)))
+	old := w.snapshot()
+	p.grant(1, delta(1, span(9, 9, 1)))
+	w.restore(old)
+	err := p.Grant(w.ctx, p.flush(1, delta(1, span(18, 9, 1))))
+	require.ErrorIs(w, err, ErrRegressed)
+	require.ErrorContains(w, err, "shard 1: expected at least pipeline 2, found 1")
+}
+
+func noticesSnapshotAtCheckpoint(w *world) {
+	p := w.join()
+	p.grant(1, delta(1, span(0, 9, 1)))
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 9}))
+	p.grant(2, delta(2, span(0, 9, 1)))
+	old := w.snapshot()
+	p.grant(2, delta(2, span(9, 3000, 1)))
+	w.restore(old)
+	p.grant(1, delta(1, span(9, 9, 1))) // this shard lost nothing
+	require.ErrorIs(w, p.Checkpoint(w.ctx, map[int]int64{0: 18, 1: 3009}), ErrRegressed)
+	p.begin()
+	require.Equal(w, map[int]int64{0: 9}, p.start)
+}
+
+// A first attempt fails at the index of chunks but leaves its tip; the second succeeds, and its writes are lost together
+// with everything since the first. Had the second used the tip of the first, nobody would notice.
+func trustsNoTipOfFailedAttempt(w *world) {
+	p := w.join()
+	p.grant(1, delta(1, span(0, 9, 1)))
+	var between snapshot
+	p.fault.once(1, func() {
+		between = w.snapshot()
+		keys := p.keys.chunk(2, "")
+		for _, key := range []string{keys.granted, keys.journal, keys.calls} {
+			delete(between, key)
+		}
+	})
+	p.grant(1, delta(2, span(0, 9, 1)))
+	w.restore(between)
+	require.ErrorIs(w, p.Checkpoint(w.ctx, map[int]int64{0: 18}), ErrRegressed)
+}
+
+func loadsScriptsAgain(w *world) {
+	p := w.join()
+	forget := func() { w.each(func(c *redis.Client) error { return c.ScriptFlush(w.ctx).Err() }) }
+	forget()
+	f := p.grant(1, delta(1, span(0, 9, 1)), delta(2, span(0, 3000, 1)))
+	require.Equal(w, 3000, f.Deltas[1].Count)
+	forget()
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 1}))
+	forget()
+	require.NoError(w, p.EnsureSpec(w.ctx, w.campaign()))
+	require.Equal(w, map[string]int{KindNoScript: 3}, p.seen.kinds)
+	want := oracle{}
+	want.add(1, span(0, 9, 1))
+	want.add(2, span(0, 3000, 1))
+	w.holds(p.Ledger, want)
+}
+
+func keepsSpec(w *world) {
+	p := w.join()
+	_, ok, err := p.Spec(w.ctx)
+	require.NoError(w, err)
+	require.False(w, ok)
+	one, two := w.campaign(), &grant.Campaign{Name: w.campaign().Name, Hash: "bb22", Canonical: []byte("spec: two\n")}
+	require.NoError(w, p.EnsureSpec(w.ctx, two))
+	require.NoError(w, p.EnsureSpec(w.ctx, one), "nobody is granted yet")
+	p.grant(1, delta(1, bitmap(1)))
+	require.NoError(w, p.EnsureSpec(w.ctx, one))
+	var conflict *SpecConflictError
+	require.ErrorAs(w, p.EnsureSpec(w.ctx, two), &conflict)
+	require.Equal(w, &SpecConflictError{StoredHash: "aa11", Stored: one.Canonical, GivenHash: "bb22", Given: two.Canonical}, conflict)
+	stored, ok, err := p.Spec(w.ctx)
+	require.NoError(w, err)
+	require.True(w, ok)
+	require.Equal(w, "aa11", stored.Hash)
+	require.Equal(w, one.Canonical, stored.Canonical)
+	require.WithinDuration(w, time.Now(), stored.StoredAt, time.Minute)
+}
+
+func remembersRuns(w *world) {
+	p := w.join()
+	runs, err := p.Runs(w.ctx)
+	require.NoError(w, err)
+	require.Empty(w, runs)
+	at := time.Date(2022, 11, 5, 0, 0, 0, 0, time.UTC)
+	first := grant.RunRecord{Run: 7, Host: "a", State: grant.RunRunning, StartedAt: at, UpdatedAt: at, Partitions: []int{0, 2}}
+	second := grant.RunRecord{Run: 1 << 60, Host: "b", State: grant.RunFailed, Error: "x", StartedAt: at, UpdatedAt: at}
+	require.NoError(w, p.SaveRun(w.ctx, second))
+	require.NoError(w, p.SaveRun(w.ctx, first))
+	first.State, first.Tally.Granted = grant.RunFinished, 5
+	require.NoError(w, p.SaveRun(w.ctx, first))
+	runs, err = p.Runs(w.ctx)
+	require.NoError(w, err)
+	require.Equal(w, []grant.RunRecord{first, second}, runs)
+	require.NoError(w, w.client.HSet(w.ctx, p.keys.runs, "odd", "{").Err())
+	runs, err = p.Runs(w.ctx)
+	require.ErrorIs(w, err, ErrInconsistent)
+	require.Len(w, runs, 2)
+}
+
+func findsViolations(w *world) {
+	p := w.join()
+	for chunk := range uint64(8) {
+		p.grant(1, delta(chunk, span(0, 100, 2)))
+		p.grant(1, delta(chunk, span(1000, 3000, 1)))
+	}
+	journal := func(chunk uint64) string { return p.keys.journal(chunk) }
+	do := func(err error) { w.Helper(); require.NoError(w, err) }
+	do(w.client.SetBit(w.ctx, p.keys.granted(1), 7, 1).Err())
+	do(w.client.SetBit(w.ctx, p.keys.granted(2), 8, 0).Err())
+	entry := w.client.LIndex(w.ctx, journal(3), 0).Val()
+	do(w.client.RPush(w.ctx, journal(3), entry).Err())
+	do(w.client.RPush(w.ctx, journal(4), "rubbish").Err())
+	do(w.client.LPop(w.ctx, journal(5)).Err())
+	do(w.client.Del(w.ctx, p.keys.granted(6)).Err())
+	do(w.client.Append(w.ctx, p.keys.granted(7), string(make([]byte, sharding.BitmapBytes))).Err())
+
+	proof, err := p.Prove(w.ctx)
+	require.NoError(w, err)
+	require.False(w, proof.Holds())
+	require.Equal(w, 8, proof.Chunks)
+	require.Equal(w, 7, proof.Broken)
+	found := map[uint64]string{}
+	for _, v := range proof.Violations {
+		found[v.Chunk] += v.What
+	}
+	require.Equal(w, "1 users are granted but in no entry, the first is 65543", found[1])
+	require.Equal(w, "1 users are in an entry but not granted, the first is 131080", found[2])
+	require.Equal(w, "entry 2: 100 users are in an earlier entry too, the first is 196608", found[3])
+	require.Contains(w, found[4], "entry 2: journal entry of 7 bytes")
+	require.Contains(w, found[5], "100 users are granted but in no entry")
+	require.Contains(w, found[6], "3100 users are in an entry but not granted")
+	require.Contains(w, found[7], "more than 8192")
+
+	_, _, err = p.Lookup(w.ctx, grant.UserID(sharding.Join(1, 7)))
+	require.ErrorIs(w, err, ErrInconsistent)
+	_, _, err = p.Lookup(w.ctx, grant.UserID(sharding.Join(5, 0)))
+	require.ErrorIs(w, err, ErrInconsistent)
+}
+
+func readsLongJournals(w *world) {
+	p := w.join()
+	want := oracle{}
+	for i := range 2*journalPage + 3 {
+		members := bitmap(uint16(i * 3))
+		want.add(1, members)
+		p.grant(i%2, delta(1, members))
+	}
+	w.holds(p.Ledger, want)
+	last := grant.UserID(sharding.Join(1, uint16((2*journalPage+2)*3)))
+	g, ok, err := p.Lookup(w.ctx, last)
+	require.NoError(w, err)
+	require.True(w, ok)
+	require.EqualValues(w, journalPage+2, g.Flush)
+}
+
+func forgetsDeadRuns(w *world) {
+	p := w.join()
+	calls := p.keys.chunk(1, "").calls
+	for i := range 70 {
+		require.NoError(w, w.client.HSet(w.ctx, calls, string(runBytes(grant.RunID(i+1))), "x").Err())
+	}
+	p.grant(1, delta(1, bitmap(1)))
+	p.fault.once(1, nil)
+	f := p.grant(1, delta(1, bitmap(2)))
+	require.Equal(w, 1, f.Deltas[0].Count)
+	require.EqualValues(w, 1, w.client.HLen(w.ctx, calls).Val())
+}
+
+// A chunk that is missing in the index would be missing in every proof. The index may lose what no tip vouches for.
+func indexesFirst(w *world) {
+	p := w.join()
+	p.fault.once(1, func() { require.NoError(w, w.client.Del(w.ctx, p.keys.chunks).Err()) })
+	p.grant(1, delta(7, bitmap(1)))
+	chunks, err := p.Chunks(w.ctx)
+	require.NoError(w, err)
+	require.Equal(w, []uint64{7}, chunks)
+}
+
+func returnsWhenCancelled(w *world) {
+	p := w.join()
+	p.fault.always(0)
+	ctx, cancel := context.WithCancelCause(w.ctx)
+	reason := errors.New("stop")
+	var once sync.Once
+	p.seen.onError = func(string, int) { once.Do(func() { cancel(reason) }) }
+	require.ErrorIs(w, p.Grant(ctx, p.flush(1, delta(1, bitmap(1)))), reason)
+	require.ErrorIs(w, p.Checkpoint(ctx, nil), reason)
+}
+
+func inspects(w *world) {
+	p := w.join()
+	require.NoError(w, p.Health(w.ctx))
+	facts, err := p.Inspect(w.ctx)
+	require.NoError(w, err)
+	require.NotEmpty(w, facts.Masters)
+	require.Equal(w, w.options.Cluster, facts.Cluster)
+	require.Empty(w, facts.Anchors)
+	for _, node := range facts.Masters {
+		require.Empty(w, node.WriteError)
+		require.Less(w, node.ClockAhead.Abs(), node.RoundTrip+time.Second)
+	}
+	require.Empty(w, w.snapshot(), "the probe leaves nothing")
+}
+
+func refusesMisuse(w *world) {
+	client := w.connect()
+	for _, name := range []string{"", "a{b", "a}b"} {
+		_, err := New(client, &grant.Campaign{Name: name}, 1, Config{})
+		require.ErrorContains(w, err, "campaign name")
+	}
+	l, err := New(client, w.campaign(), 1, Config{})
+	require.NoError(w, err)
+	require.ErrorIs(w, l.Grant(w.ctx, &sharding.Flush{Seq: 1}), errNoSession)
+	require.ErrorIs(w, l.Checkpoint(w.ctx, nil), errNoSession)
+
+	p := w.join()
+	p.grant(1, delta(1, bitmap(1)))
+	old := &sharding.Flush{Shard: 1, Seq: 1, Deltas: []sharding.Delta{delta(1, bitmap(2))}}
+	require.ErrorContains(w, p.Grant(w.ctx, old), "new session")
+	wrong := delta(1, bitmap(2))
+	wrong.Count = 2
+	require.ErrorContains(w, p.Grant(w.ctx, p.flush(1, wrong)), "is said to have 2 members and has 1")
+	require.ErrorContains(w, p.Grant(w.ctx, p.flush(1, delta(1, bitmap()))), "0 members")
+	require.NoError(w, p.Grant(w.ctx, p.flush(1)), "nothing to grant")
+}

@@ -1,0 +1,322 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/sharding"
+)
+
+// world is an empty Redis and ledgers of one campaign on it.
+type world struct {
+	*testing.T
+	ctx     context.Context
+	options Options
+	client  redis.UniversalClient // for looking and meddling; it repeats nothing and is hurt by no fault
+}
+
+func newWorld(t *testing.T, options Options) *world {
+	t.Helper()
+	w := &world{T: t, ctx: t.Context(), options: options}
+	w.client = w.connect()
+	w.flush()
+	return w
+}
+
+func (w *world) connect() redis.UniversalClient {
+	w.Helper()
+	c, err := Connect(w.options)
+	require.NoError(w, err)
+	w.Cleanup(func() { require.NoError(w, c.Close()) })
+	return c
+}
+
+// each runs fn on every master.
+func (w *world) each(fn func(c *redis.Client) error) {
+	w.Helper()
+	if cluster, ok := w.client.(*redis.ClusterClient); ok {
+		require.NoError(w, cluster.ForEachMaster(w.ctx, func(_ context.Context, c *redis.Client) error { return fn(c) }))
+		return
+	}
+	require.NoError(w, fn(w.client.(*redis.Client)))
+}
+
+// flush is what happens when somebody types FLUSHALL.
+func (w *world) flush() {
+	w.Helper()
+	w.each(func(c *redis.Client) error { return c.FlushAll(w.ctx).Err() })
+}
+
+// player is one run, with a fault to inject and a flush counter.
+type player struct {
+	*Ledger
+	w     *world
+	fault *fault
+	seen  *observed
+	seqs  map[int]uint64
+	start map[int]int64 // what Begin returned
+}
+
+func (w *world) campaign() *grant.Campaign {
+	return &grant.Campaign{Name: "sorry-2022", Hash: "aa11", Canonical: []byte("spec: one\n")}
+}
+
+// join starts a run, with a session begun.
+func (w *world) join() *player {
+	w.Helper()
+	return w.joinFor(5 * time.Second)
+}
+
+func (w *world) joinFor(retryFor time.Duration) *player {
+	w.Helper()
+	p := &player{w: w, fault: &fault{}, seen: &observed{kinds: map[string]int{}}}
+	client := w.connect()
+	client.AddHook(p.fault)
+	var err error
+	p.Ledger, err = New(client, w.campaign(), grant.NewRunID(time.Now()), Config{RetryFor: retryFor, Observer: p.seen})
+	require.NoError(w, err)
+	p.begin()
+	return p
+}
+
+func (p *player) begin() {
+	p.w.Helper()
+	var err error
+	p.start, err = p.Begin(p.w.ctx)
+	require.NoError(p.w, err)
+	p.seqs = map[int]uint64{}
+}
+
+// flush makes the next flush of a shard.
+func (p *player) flush(shard int, deltas ...sharding.Delta) *sharding.Flush {
+	p.seqs[shard]++
+	return &sharding.Flush{
+		Shard: shard, Seq: p.seqs[shard], Deltas: deltas,
+		Ranges: []sharding.Range{{Partition: shard, First: 10, Last: 19}, {Partition: 100, First: 5, Last: 5}},
+	}
+}
+
+func (p *player) grant(shard int, deltas ...sharding.Delta) *sharding.Flush {
+	p.w.Helper()
+	f := p.flush(shard, deltas...)
+	require.NoError(p.w, p.Grant(p.w.ctx, f))
+	return f
+}
+
+func delta(chunk uint64, members *sharding.Bitmap) sharding.Delta {
+	return sharding.Delta{Chunk: chunk, Members: members, Count: members.Count()}
+}
+
+// oracle is who should be granted.
+type oracle map[uint64]*sharding.Bitmap
+
+func (o oracle) add(chunk uint64, members *sharding.Bitmap) {
+	if o[chunk] == nil {
+		o[chunk] = new(sharding.Bitmap)
+	}
+	o[chunk].Or(members)
+}
+
+func (o oracle) count() (n int64) {
+	for _, members := range o {
+		n += int64(members.Count())
+	}
+	return n
+}
+
+// holds checks that exactly the users of the oracle are granted, each once.
+func (w *world) holds(l *Ledger, want oracle) {
+	w.Helper()
+	got := oracle{}
+	require.NoError(w, l.Walk(w.ctx, func(chunk uint64, granted *sharding.Bitmap) error {
+		got.add(chunk, granted)
+		return nil
+	}))
+	require.Equal(w, len(want), len(got), "chunks")
+	for chunk, members := range want {
+		require.NotNil(w, got[chunk], "chunk %d", chunk)
+		require.True(w, *members == *got[chunk], "members of chunk %d", chunk)
+	}
+	proof, err := l.Prove(w.ctx)
+	require.NoError(w, err)
+	require.True(w, proof.Holds(), "%+v", proof)
+	require.Equal(w, want.count(), proof.Granted)
+	totals, err := l.Totals(w.ctx)
+	require.NoError(w, err)
+	require.Equal(w, want.count(), totals.Granted)
+	require.Equal(w, len(want), totals.Chunks)
+}
+
+// observed is an Observer that counts.
+type observed struct {
+	mu      sync.Mutex
+	kinds   map[string]int
+	granted int
+	calls   int
+	onError func(kind string, n int)
+}
+
+func (o *observed) LedgerError(kind string) {
+	o.mu.Lock()
+	o.kinds[kind]++
+	n, fn := o.kinds[kind], o.onError
+	o.mu.Unlock()
+	if fn != nil {
+		fn(kind, n)
+	}
+}
+
+func (o *observed) FlushDone(_, members, calls, _ int, _ time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.granted += members
+	o.calls += calls
+}
+
+var errCut = fmt.Errorf("the network was cut: %w", io.ErrUnexpectedEOF)
+
+// fault is a hook that loses commands or replies. next says how many commands of the coming pipeline of chunk calls
+// reach Redis before the connection breaks, and with all of them their replies are lost; −1 lets it pass.
+type fault struct {
+	mu   sync.Mutex
+	next func(commands int) (reach int)
+	then func() // runs once, right after the broken pipeline
+}
+
+func (f *fault) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (f *fault) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (f *fault) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		f.mu.Lock()
+		reach := -1
+		if f.next != nil {
+			reach = f.next(len(cmds))
+		}
+		then := f.then
+		f.mu.Unlock()
+		if reach < 0 {
+			return next(ctx, cmds)
+		}
+		if reach > 0 {
+			if err := next(ctx, cmds[:reach]); err != nil {
+				return err
+			}
+		}
+		for _, cmd := range cmds {
+			cmd.SetErr(errCut)
+		}
+		if then != nil {
+			then()
+		}
+		return errCut
+	}
+}
+
+// once breaks the coming pipeline after the given share of its commands.
+func (f *fault) once(share float64, then func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next = func(n int) int {
+		f.next = nil
+		return int(share * float64(n))
+	}
+	f.then = then
+}
+
+// always breaks every pipeline after the given share of its commands.
+func (f *fault) always(share float64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next, f.then = func(n int) int { return int(share * float64(n)) }, nil
+}
+
+// never ends all faults.
+func (f *fault) never() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next, f.then = nil, nil
+}
+
+// snapshot is a copy of everything in Redis, as a restore from last night's backup would bring it back.
+type snapshot map[string]any
+
+func (w *world) snapshot() snapshot {
+	w.Helper()
+	s := snapshot{}
+	var mu sync.Mutex
+	w.each(func(c *redis.Client) error {
+		keys, err := c.Keys(w.ctx, "*").Result()
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			value, err := read(w.ctx, c, key)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			s[key] = value
+			mu.Unlock()
+		}
+		return nil
+	})
+	return s
+}
+
+func read(ctx context.Context, c *redis.Client, key string) (any, error) {
+	switch kind := c.Type(ctx, key).Val(); kind {
+	case "string":
+		return c.Get(ctx, key).Result()
+	case "hash":
+		return c.HGetAll(ctx, key).Result()
+	case "list":
+		return c.LRange(ctx, key, 0, -1).Result()
+	case "set":
+		return c.SMembers(ctx, key).Result()
+	default:
+		return nil, errors.New("a key of type " + kind)
+	}
+}
+
+func (w *world) restore(s snapshot) {
+	w.Helper()
+	w.flush()
+	for key, value := range s {
+		var err error
+		switch value := value.(type) {
+		case string:
+			err = w.client.Set(w.ctx, key, value, 0).Err()
+		case map[string]string:
+			err = w.client.HSet(w.ctx, key, value).Err()
+		case []string:
+			all := make([]any, len(value))
+			for i := range value {
+				all[i] = value[i]
+			}
+			if key == newKeys(w.campaign().Name, false).chunks {
+				err = w.client.SAdd(w.ctx, key, all...).Err()
+			} else {
+				err = w.client.RPush(w.ctx, key, all...).Err()
+			}
+		}
+		require.NoError(w, err)
+	}
+}
+
+// seeded returns a source of randomness, and prints its seed in case the test fails.
+func seeded(t *testing.T) *rand.Rand {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
