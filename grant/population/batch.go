@@ -50,8 +50,8 @@ const (
 	batchTimestamp = 31
 )
 
-// recordOverhead is an upper bound of what a record takes beside its key and value: four variable-length integers of up to
-// five bytes, and three single bytes.
+// recordOverhead is an upper bound of what a record takes beside its key and value: four variable-length integers of up
+// to five bytes, and three single bytes.
 const recordOverhead = 4*5 + 3
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -128,8 +128,8 @@ func (b *batch) addMalformed(p *payload, r Record) bool {
 	return true
 }
 
-// grow makes room for a record with one part of a size, writes what comes before the key, and returns where the record begins
-// and how long it is so far. The record's own size, which comes first, is filled in by finish.
+// grow makes room for a record with one part of a size, writes what comes before the key, and returns where the record
+// begins and how long it is so far. The record's own size, which comes first, is filled in by finish.
 func (b *batch) grow(part int) (at, n int, ok bool) {
 	at = len(b.buf)
 	if at+part+recordOverhead > b.limit {
@@ -140,7 +140,8 @@ func (b *batch) grow(part int) (at, n int, ok bool) {
 	}
 	b.buf = b.buf[:at+part+recordOverhead]
 
-	// 1 attributes, 1 timestamp delta, the offset delta, 1 for the part that is null or empty, the other part, 1 headers.
+	// 1 attributes, 1 timestamp delta, the offset delta, 1 for the part that is null or empty, the other part, 1
+	// headers.
 	size := 4 + varintSize(b.count) + part
 	if null := 1; part == 0 {
 		size += null
@@ -191,7 +192,8 @@ func (b *batch) seal(c compress.Compression) ([]byte, error) {
 	return out, nil
 }
 
-// reader hands the sealed bytes to one attempt at a request. Each attempt has its own, since an abandoned one may still be read.
+// reader hands the sealed bytes to one attempt at a request. Each attempt has its own, since an abandoned one may still
+// be read.
 func reader(sealed []byte) io.Reader { return bytes.NewReader(sealed) }
 
 // varintSize is the size of a non-negative number as a zigzag variable-length integer.

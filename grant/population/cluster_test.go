@@ -166,12 +166,13 @@ func TestAListIsPublished(t *testing.T) {
 		want[id] = true
 		fmt.Fprintf(&list, "%d\r\n", id)
 	}
-	r, err := Publish(t.Context(), client, decimalTopic("t"), ReadLines(strings.NewReader(list.String()), decimalTopic("t")), Options{})
+	topic := decimalTopic("t")
+	r, err := Publish(t.Context(), client, topic, ReadLines(strings.NewReader(list.String()), topic), Options{})
 	require.NoError(t, err)
 	require.EqualValues(t, 50_000, r.Records)
 	for partition := range 2 {
 		for _, m := range readPartition(t, client, "t", partition) {
-			id, ok := judge(decimalTopic("t"), m.value)
+			id, ok := judge(topic, m.value)
 			require.True(t, ok)
 			delete(want, id)
 		}
@@ -203,7 +204,9 @@ func TestEnsureTopic(t *testing.T) {
 	require.ErrorContains(t, err, "creating topic copies with 2 partitions and 3 replicas")
 
 	settings, err := client.DescribeConfigs(t.Context(), &kafka.DescribeConfigsRequest{
-		Resources: []kafka.DescribeConfigRequestResource{{ResourceType: kafka.ResourceTypeTopic, ResourceName: "three", ConfigNames: []string{"retention.ms"}}},
+		Resources: []kafka.DescribeConfigRequestResource{{
+			ResourceType: kafka.ResourceTypeTopic, ResourceName: "three", ConfigNames: []string{"retention.ms"},
+		}},
 	})
 	require.NoError(t, err)
 	require.Equal(t, "60000", settings.Resources[0].ConfigEntries[0].ConfigValue)

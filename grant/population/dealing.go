@@ -2,6 +2,7 @@ package population
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -61,8 +62,8 @@ func (d *dealer) run(ctx context.Context, f *feed) (sourceErr, err error) {
 		}
 		if b.err != nil {
 			d.flush()
-			if b.err == io.EOF {
-				b.err = nil
+			if errors.Is(b.err, io.EOF) {
+				return nil, nil
 			}
 			return b.err, nil
 		}
@@ -193,7 +194,8 @@ func newPace(rate float64) pace { return pace{rate: rate, start: time.Now()} }
 
 // next returns when the next record is due.
 func (p *pace) next() time.Time {
-	due := p.start.Add(time.Duration(float64(p.count) / p.rate * float64(time.Second)))
+	const never = 1e9 // seconds, which a time.Duration can hold
+	due := min(float64(p.count)/p.rate, never)
 	p.count++
-	return due
+	return p.start.Add(time.Duration(due * float64(time.Second)))
 }

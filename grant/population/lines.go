@@ -14,7 +14,8 @@ import (
 // maxLine bounds a line, and with it the memory that a list without line ends takes.
 const maxLine = 4096
 
-// chunkSize is how much of a list is read at a time; there are two chunks, so that one is read while the other is parsed.
+// chunkSize is how much of a list is read at a time; there are two chunks, so that one is read while the other is
+// parsed.
 const chunkSize = 256 << 10
 
 // byteOrderMark begins the lists that some spreadsheets export.
@@ -43,8 +44,8 @@ func (e *LineError) Unwrap() error { return ErrBadLine }
 // holds two chunks and a line in memory, however long the list. The first bad line (blank, not decimal, above the limit)
 // ends it with a *LineError after the records before it; with Verbatim such a line becomes a record instead.
 //
-// Reading happens in a goroutine that begins with the first Next and ends with the list or that call's context. If the context
-// ends while the reader blocks, as a terminal can, the goroutine stays until that read returns.
+// Reading happens in a goroutine that begins with the first Next and ends with the list or that call's context. If the
+// context ends while the reader blocks, as a terminal can, the goroutine stays until that read returns.
 type Lines struct {
 	// Verbatim publishes a bad line's bytes, without its line end, as the record's key or value. Format int64be
 	// does not allow it: a line of 8 bytes would name a user.
@@ -115,7 +116,7 @@ func (l *Lines) advance(ctx context.Context, dst []Record) (n int) {
 		return 0
 	}
 	if err := l.current.err; err != nil {
-		if err != io.EOF {
+		if !errors.Is(err, io.EOF) {
 			l.err = fmt.Errorf("reading the list after line %d: %w", l.line, err)
 			return 0
 		}

@@ -49,7 +49,11 @@ func TestLinesReadsIDs(t *testing.T) {
 		"byte order mark, CR": "\ufeff0\r\n12\r\n9223372036854775807\r\n",
 	} {
 		for _, block := range []int{1, 2, 100} {
-			for _, r := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text)), iotest.DataErrReader(strings.NewReader(text))} {
+			for _, r := range []io.Reader{
+				strings.NewReader(text),
+				iotest.OneByteReader(strings.NewReader(text)),
+				iotest.DataErrReader(strings.NewReader(text)),
+			} {
 				lines := ReadLines(r, decimalTopic("t"))
 				records, err := drain(t.Context(), lines, block)
 				require.NoError(t, err, name)
@@ -193,7 +197,9 @@ func TestLinesHandsOutWhatAPipeHasReady(t *testing.T) {
 }
 
 func FuzzLines(f *testing.F) {
-	for _, seed := range []string{"1\n2\n", "1\r\n\r\n", "\ufeff5", "9223372036854775808\n", "007", "\n", "\r", "1\x00", "18446744073709551615"} {
+	for _, seed := range []string{
+		"1\n2\n", "1\r\n\r\n", "\ufeff5", "9223372036854775808\n", "007", "\n", "\r", "1\x00", "18446744073709551615",
+	} {
 		f.Add([]byte(seed), uint64(grant.MaxUserID), true)
 		f.Add([]byte(seed), uint64(5), false)
 	}

@@ -73,7 +73,9 @@ func readPartition(t testing.TB, client *kafka.Client, topic string, partition i
 
 	var messages []message
 	for next := int64(0); next < end; {
-		fetched, err := client.Fetch(ctx, &kafka.FetchRequest{Topic: topic, Partition: partition, Offset: next, MinBytes: 1, MaxBytes: 8 << 20})
+		fetched, err := client.Fetch(ctx, &kafka.FetchRequest{
+			Topic: topic, Partition: partition, Offset: next, MinBytes: 1, MaxBytes: 8 << 20,
+		})
 		require.NoError(t, err)
 		require.NoError(t, fetched.Error)
 		for {

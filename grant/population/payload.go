@@ -51,18 +51,25 @@ func (k Kind) String() string {
 // Valid reports whether a record of the kind holds a valid ID.
 func (k Kind) Valid() bool { return k <= KindRepeat }
 
-// Kinds returns the kinds of bad record that a generated population holds for a topic, in the order in which they take turns.
+// Kinds returns the kinds of bad record that a generated population holds for a topic, in the order in which they take
+// turns.
 func Kinds(t grant.Topic) []Kind {
 	switch t.Format {
 	case grant.FormatJSON:
-		return []Kind{KindEmpty, KindTombstone, KindNegative, KindSign, KindSpaces, KindLetters, KindLeadingZeros, KindFraction, KindOverLimit, KindHuge, KindMissing, KindNull, KindTruncated}
+		return []Kind{
+			KindEmpty, KindTombstone, KindNegative, KindSign, KindSpaces, KindLetters, KindLeadingZeros, KindFraction,
+			KindOverLimit, KindHuge, KindMissing, KindNull, KindTruncated,
+		}
 	case grant.FormatInt64BE:
 		if maxID(t) == grant.MaxUserID { // every 8-byte value above it is negative
 			return []Kind{KindEmpty, KindTombstone, KindNegative, KindLetters, KindHuge, KindTruncated}
 		}
 		return []Kind{KindEmpty, KindTombstone, KindNegative, KindLetters, KindOverLimit, KindHuge, KindTruncated}
 	default:
-		return []Kind{KindEmpty, KindTombstone, KindNegative, KindSign, KindSpaces, KindLetters, KindLeadingZeros, KindFraction, KindOverLimit, KindHuge}
+		return []Kind{
+			KindEmpty, KindTombstone, KindNegative, KindSign, KindSpaces, KindLetters, KindLeadingZeros, KindFraction,
+			KindOverLimit, KindHuge,
+		}
 	}
 }
 
@@ -113,7 +120,8 @@ func newPayload(t grant.Topic) (*payload, error) {
 			p.suffix = append(p.suffix, '}')
 		}
 	default:
-		errs = append(errs, fmt.Errorf("format: %q: want %s, %s or %s", t.Format, grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE))
+		errs = append(errs, fmt.Errorf("format: %q: want %s, %s or %s",
+			t.Format, grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE))
 	}
 	return p, errors.Join(errs...)
 }
@@ -231,7 +239,8 @@ func decimalSize(v uint64) int {
 	return n
 }
 
-const digitPairs = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"
+const digitPairs = "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849" +
+	"5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"
 
 // putDecimal writes v into dst, whose length is the number of its digits.
 func putDecimal(dst []byte, v uint64) {

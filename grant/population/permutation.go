@@ -2,9 +2,9 @@ package population
 
 import "math/bits"
 
-// permutation is a pseudo-random bijection of 0…n−1 in constant memory. It mixes the smallest 2ᵇ ≥ n values by
-// rounds of steps that each can be undone modulo 2ᵇ (xor a constant, multiply by an odd one, fold the upper half into the
-// lower), and walks the cycle until it is back below n: fewer than two rounds of it on average, since 2ᵇ < 2n.
+// permutation is a pseudo-random bijection of 0…n−1 in constant memory. It mixes the smallest 2ᵇ ≥ n values by rounds of
+// steps that each can be undone modulo 2ᵇ (xor a constant, multiply by an odd one, fold the upper half into the lower),
+// and walks the cycle until it is back below n: fewer than two rounds of it on average, since 2ᵇ < 2n.
 type permutation struct {
 	n, mask uint64
 	fold    uint8

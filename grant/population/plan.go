@@ -43,7 +43,8 @@ type Plan struct {
 	// Duplicates is how many records repeat a random earlier user, as a share of Users, 0 to 1. They come on top.
 	Duplicates float64
 
-	// Malformed is how many bad records there are, as a share of Users, 0 to 1. They come on top, one kind of Kinds after the other.
+	// Malformed is how many bad records there are, as a share of Users, 0 to 1. They come on top, one kind of Kinds
+	// after the other.
 	Malformed float64
 
 	// Seed selects the permutation, the places in a larger space, and the repeats.
@@ -57,10 +58,12 @@ func (p Plan) Validate() error {
 		errs = append(errs, fmt.Errorf("users: %d: want at least 1", p.Users))
 	}
 	if p.Spread != 0 && p.Spread < p.Users {
-		errs = append(errs, fmt.Errorf("spread: an ID space of %d cannot hold %d distinct users: want 0 or at least as many", p.Spread, p.Users))
+		errs = append(errs, fmt.Errorf("spread: an ID space of %d cannot hold %d distinct users: want 0 or at least as many",
+			p.Spread, p.Users))
 	}
 	if limit := maxID(p.Topic); p.First > limit || uint64(max(p.space(), 1)-1) > uint64(limit-p.First) {
-		errs = append(errs, fmt.Errorf("first: IDs from %d on, %d of them, exceed the topic's limit of %d", p.First, p.space(), limit))
+		errs = append(errs, fmt.Errorf("first: IDs from %d on, %d of them, exceed the topic's limit of %d",
+			p.First, p.space(), limit))
 	}
 	if p.Order != "" && p.Order != Shuffled && p.Order != Ascending {
 		errs = append(errs, fmt.Errorf("order: %q: want %s or %s", p.Order, Shuffled, Ascending))
@@ -73,11 +76,13 @@ func (p Plan) Validate() error {
 }
 
 func checkShare(name string, share float64) error {
-	if share >= 0 && share <= 1 {
-		return nil
+	if !isShare(share) {
+		return fmt.Errorf("%s: a share of %v: want 0 to 1", name, share)
 	}
-	return fmt.Errorf("%s: a share of %v: want 0 to 1", name, share) // NaN too
+	return nil
 }
+
+func isShare(v float64) bool { return v >= 0 && v <= 1 } // NaN is none
 
 func (p Plan) space() int64 {
 	if p.Spread == 0 {
@@ -231,7 +236,7 @@ func ParseShare(s string) (float64, error) {
 	if percent {
 		v /= 100
 	}
-	if err != nil || !(v >= 0 && v <= 1) {
+	if err != nil || !isShare(v) {
 		return 0, fmt.Errorf("share %q: want a percentage from 0%% to 100%%, such as 0.5%%, or a number from 0 to 1", s)
 	}
 	return v, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -18,11 +19,12 @@ type Dealing string
 
 // The ways of dealing.
 const (
-	// InTurn gives each batch to the next partition, so that the repeats of a user land in any partition, and the order of the
-	// population holds inside each. Which partition a record goes to depends on the plan and the batch's bounds alone.
+	// InTurn gives each batch to the next partition, so that the repeats of a user land in any partition, and the order
+	// of the population holds inside each. Where exactly a record goes is not promised: a batch that lingered is shorter.
 	InTurn Dealing = "in-turn"
 
-	// ByID gives all valid records of a user to one partition, by a hash of the ID (not the one that Java's producer uses).
+	// ByID gives all valid records of a user to one partition, by a hash of the ID (not the one that Java's producer
+	// uses).
 	ByID Dealing = "by-id"
 )
 
@@ -44,8 +46,8 @@ type Options struct {
 	// at a time. Default 16.
 	InFlight int
 
-	// Rate makes a steady trickle of so many records per second; 0 is as fast as the brokers take them. A publisher that fell
-	// behind catches up, so that latencies measured against the schedule omit nothing.
+	// Rate makes a steady trickle of so many records per second; 0 is as fast as the brokers take them. A publisher that
+	// fell behind catches up, so that latencies measured against the schedule omit nothing.
 	Rate float64
 
 	// Linger is how long a record waits for others of its batch when none are ready. Default 5 ms.
@@ -54,7 +56,8 @@ type Options struct {
 	// RequestTimeout bounds one attempt; the broker waits half as long for its replicas. Default 30 s.
 	RequestTimeout time.Duration
 
-	// GiveUp is how long a batch is tried again after retriable errors, such as a partition between two leaders. Default 2 min.
+	// GiveUp is how long a batch is tried again after retriable errors, such as a partition between two leaders. Default
+	// 2 min.
 	GiveUp time.Duration
 
 	// Progress, if set, is called after every acknowledged batch, one call at a time; it should be quick.
@@ -64,7 +67,8 @@ type Options struct {
 	Delivered func(Delivery)
 }
 
-// Delivery is an acknowledged batch. Records[i] has the offset BaseOffset+i (of the last attempt, if there were several).
+// Delivery is an acknowledged batch. Records[i] has the offset BaseOffset+i (of the last attempt, if there were
+// several).
 type Delivery struct {
 	Partition  int
 	BaseOffset int64
@@ -118,7 +122,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.InFlight < 1 {
 		errs = append(errs, fmt.Errorf("in flight: %d: want at least 1", o.InFlight))
 	}
-	if !(o.Rate >= 0) {
+	if math.IsNaN(o.Rate) || o.Rate < 0 {
 		errs = append(errs, fmt.Errorf("rate: %v: want 0 or more records per second", o.Rate))
 	}
 	if o.Linger < 0 || o.RequestTimeout < 0 || o.GiveUp < 0 {
@@ -140,9 +144,10 @@ type cluster interface {
 	RawProduce(context.Context, *kafka.RawProduceRequest) (*kafka.ProduceResponse, error)
 }
 
-// Publish sends a source's records to a topic, which must exist, and returns when all are acknowledged by all in-sync replicas. On an
-// error the result still says how much was acknowledged before: when the source fails (a bad line, say), everything that it
-// handed out; when ctx ends, what was acknowledged within the next seconds. Publishing the same population again is harmless.
+// Publish sends a source's records to a topic, which must exist, and returns when all are acknowledged by all in-sync
+// replicas. On an error the result still says how much was acknowledged before: when the source fails (a bad line, say),
+// everything that it handed out; when ctx ends, what was acknowledged within the next seconds. Publishing the same
+// population again is harmless.
 //
 // The client's address and transport are used, its timeout is not.
 func Publish(ctx context.Context, client *kafka.Client, topic grant.Topic, src Source, o Options) (Result, error) {
@@ -174,13 +179,7 @@ func publish(ctx context.Context, c cluster, topic grant.Topic, src Source, o Op
 	// A batch in flight when the run is stopped is given a few seconds, so that the result counts it.
 	attempts, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
-	defer context.AfterFunc(ctx, func() {
-		select {
-		case <-time.After(stopGrace):
-			abandon()
-		case <-attempts.Done():
-		}
-	})()
+	context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, abandon) })
 
 	group.Go(func() error { feed.run(ctx, src); return nil })
 	for i, partition := range partitions {

@@ -132,7 +132,9 @@ func TestBatchesAreDealtInTurnAndKeepTheirOrder(t *testing.T) {
 
 func TestRetriesUntilALeaderIsThere(t *testing.T) {
 	b := &brokers{partitions: 1, answer: func(_ context.Context, _, try int) error {
-		return []error{nil, kafka.NotLeaderForPartition, kafka.LeaderNotAvailable, kafka.BrokerNotAvailable, kafka.NotEnoughReplicas, nil}[min(try, 5)]
+		return []error{
+			kafka.NotLeaderForPartition, kafka.LeaderNotAvailable, kafka.BrokerNotAvailable, kafka.NotEnoughReplicas, nil,
+		}[min(try, 5)-1]
 	}}
 	inBubble(t, b, ascending(10).Source(), Options{}, func(t *testing.T, r Result, err error, took time.Duration) {
 		require.NoError(t, err)
@@ -144,14 +146,17 @@ func TestRetriesUntilALeaderIsThere(t *testing.T) {
 }
 
 func TestAmbiguousAttemptsAreRepeatedAndCountedAsInDoubt(t *testing.T) {
-	for _, cause := range []error{kafka.RequestTimedOut, kafka.NotEnoughReplicasAfterAppend, io.ErrUnexpectedEOF, context.DeadlineExceeded, errUnread} {
+	for _, cause := range []error{
+		kafka.RequestTimedOut, kafka.NotEnoughReplicasAfterAppend, io.ErrUnexpectedEOF, context.DeadlineExceeded, errUnread,
+	} {
 		b := &brokers{partitions: 1, answer: func(_ context.Context, _, try int) error {
 			if try == 1 {
 				return cause
 			}
 			return nil
 		}}
-		inBubble(t, b, ascending(300).Source(), Options{BatchRecords: 100, InFlight: 1}, func(t *testing.T, r Result, err error, _ time.Duration) {
+		o := Options{BatchRecords: 100, InFlight: 1}
+		inBubble(t, b, ascending(300).Source(), o, func(t *testing.T, r Result, err error, _ time.Duration) {
 			require.NoError(t, err)
 			require.EqualValues(t, 300, r.Records)
 			require.EqualValues(t, 100, r.InDoubt)
@@ -178,7 +183,8 @@ func TestRefusedBatchesEndTheRunWithPlaceAndHint(t *testing.T) {
 			}
 			return nil
 		}}
-		inBubble(t, b, ascending(1_000_000).Source(), Options{BatchRecords: 100}, func(t *testing.T, r Result, err error, took time.Duration) {
+		o := Options{BatchRecords: 100}
+		inBubble(t, b, ascending(1_000_000).Source(), o, func(t *testing.T, r Result, err error, took time.Duration) {
 			require.ErrorIs(t, err, cause)
 			require.ErrorContains(t, err, "publishing to topic t, ")
 			require.ErrorContains(t, err, "partition 1 on broker 7 (kafka-7:9092), after 1 attempts")
@@ -191,7 +197,8 @@ func TestRefusedBatchesEndTheRunWithPlaceAndHint(t *testing.T) {
 
 func TestGivesUpInTheEnd(t *testing.T) {
 	b := &brokers{partitions: 1, answer: func(context.Context, int, int) error { return kafka.NotLeaderForPartition }}
-	inBubble(t, b, ascending(10).Source(), Options{GiveUp: 10 * time.Second}, func(t *testing.T, r Result, err error, took time.Duration) {
+	o := Options{GiveUp: 10 * time.Second}
+	inBubble(t, b, ascending(10).Source(), o, func(t *testing.T, r Result, err error, took time.Duration) {
 		require.ErrorIs(t, err, kafka.NotLeaderForPartition)
 		require.Zero(t, r.Records)
 		require.LessOrEqual(t, took, 10*time.Second)
@@ -258,7 +265,8 @@ func TestATrickleCatchesUpAfterAStall(t *testing.T) {
 		}
 		return nil
 	}}
-	inBubble(t, b, ascending(4000).Source(), Options{Rate: 1000, InFlight: 1}, func(t *testing.T, r Result, err error, took time.Duration) {
+	o := Options{Rate: 1000, InFlight: 1}
+	inBubble(t, b, ascending(4000).Source(), o, func(t *testing.T, r Result, err error, took time.Duration) {
 		require.NoError(t, err)
 		require.EqualValues(t, 4000, r.Records)
 		require.InDelta(t, 4, took.Seconds(), 0.02)
@@ -343,6 +351,34 @@ func TestByIDPutsAllRecordsOfAUserIntoOnePartition(t *testing.T) {
 		for _, n := range load {
 			require.InDelta(t, 800, n, 200)
 		}
+	})
+}
+
+func TestRepeatsComeInOtherPartitionsToo(t *testing.T) {
+	b := &brokers{partitions: 4}
+	p := Plan{Topic: decimalTopic("t"), Users: 10_000, Duplicates: 0.5}
+	inBubble(t, b, p.Source(), Options{BatchRecords: 50}, func(t *testing.T, _ Result, err error, _ time.Duration) {
+		require.NoError(t, err)
+		homes := map[string]map[int]int{}
+		for _, q := range b.received {
+			for _, m := range q.messages {
+				id := string(m.value)
+				if homes[id] == nil {
+					homes[id] = map[int]int{}
+				}
+				homes[id][q.partition]++
+			}
+		}
+		same, other := 0, 0
+		for _, partitions := range homes {
+			for _, n := range partitions {
+				same += n - 1
+			}
+			other += len(partitions) - 1
+		}
+		require.Equal(t, 5000, same+other)
+		require.Greater(t, same, 1000, "in a partition that has the user already")
+		require.Greater(t, other, 3000, "in one that has not")
 	})
 }
 

@@ -31,8 +31,8 @@ func (s *sending) snapshot() Result {
 	return s.result
 }
 
-// run sends a partition's batches one after the other, so that their order holds, and returns the batches to free. When ctx
-// ends it stops after the batch in flight, whose attempts have a context of their own.
+// run sends a partition's batches one after the other, so that their order holds, and returns the batches to free. When
+// ctx ends it stops after the batch in flight, whose attempts have a context of their own.
 func (s *sending) run(ctx, attempts context.Context, partition int, queue <-chan *batch, free chan<- *batch) error {
 	for b := range queue {
 		if ctx.Err() != nil {

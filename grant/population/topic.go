@@ -18,10 +18,12 @@ var ErrNoTopic = errors.New("topic does not exist")
 // adminTimeout bounds the creation of a topic; the controller waits half as long for the brokers.
 const adminTimeout = 30 * time.Second
 
-// EnsureTopic creates a topic unless it exists, and returns how many partitions it has. 0 partitions or
-// replicas means the brokers' default; config holds topic settings by name. An existing topic is left as it is, but one with another
+// EnsureTopic creates a topic unless it exists, and returns how many partitions it has. 0 partitions or replicas means
+// the brokers' default; config holds topic settings by name. An existing topic is left as it is, but one with another
 // number of partitions than asked for is an error: partitions cannot be taken away, and adding them moves keys.
-func EnsureTopic(ctx context.Context, client *kafka.Client, topic string, partitions, replication int, config map[string]string) (int, error) {
+func EnsureTopic(
+	ctx context.Context, client *kafka.Client, topic string, partitions, replication int, config map[string]string,
+) (int, error) {
 	c := &kafka.Client{Addr: client.Addr, Transport: client.Transport, Timeout: adminTimeout}
 	t, err := describe(ctx, c, topic)
 	if errors.Is(err, ErrNoTopic) {

@@ -1,0 +1,170 @@
+// Command bench measures granter on real servers and prints a table: make bench.
+//
+// Every figure of a row comes from the same few minutes on the same machine. Before each run of granter the same topic
+// is merely fetched, by granter's own client and by kafka-go's fastest, so that the ratio holds when the machine's
+// speed drifts. Each measurement is made several times; the table has the medians.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/granter/granter/deploy/dev/devtest"
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "reader" {
+		if err := reader(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	repeats := flag.Int("repeats", 3, "measurements of each kind; the table has the medians")
+	scale := flag.Float64("scale", 1, "multiply every population by this, for a quick look")
+	only := flag.String("only", "", "measure only the rows whose name contains this")
+	docs := flag.String("docs", "", "write performance.md's table and plot into this folder")
+	flag.Parse()
+	err := devtest.Standalone(func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }, func(tb devtest.TB) error {
+		b, err := newBench(tb, *repeats, *scale)
+		if err != nil {
+			return err
+		}
+		results, err := b.all(context.Background(), *only)
+		if err != nil {
+			return err
+		}
+		text := b.report(results)
+		fmt.Print(text)
+		if *docs == "" {
+			return nil
+		}
+		return b.publish(*docs, text, results)
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// row is one line of the table.
+type row struct {
+	name     string
+	users    int64
+	spread   int64
+	order    string
+	codec    string
+	fsync    bool // Redis with AOF everysec
+	again    bool // measure a second run over the finished topic
+	baseline bool // kafka-go's Reader with pipelines of 1,000 SET NX, instead of granter
+}
+
+var rows = []row{
+	{name: "1 M dense, shuffled", users: 1e6, fsync: true},
+	{name: "2 M dense, shuffled", users: 2e6, fsync: true},
+	{name: "4 M dense, shuffled", users: 4e6, fsync: true},
+	{name: "kafka-go Reader, SET NX × 1,000", users: 4e6, fsync: true, baseline: true},
+	{name: "8 M dense, shuffled", users: 8e6, fsync: true},
+	{name: "16 M dense, shuffled", users: 16e6, fsync: true},
+	{name: "48 M dense, shuffled", users: 48e6, fsync: true},
+	{name: "48 M again, all duplicates", users: 48e6, fsync: true, again: true},
+	{name: "48 M, Redis without AOF", users: 48e6},
+	{name: "48 M, lz4 topic", users: 48e6, codec: "lz4", fsync: true},
+	{name: "48 M ascending", users: 48e6, order: "ascending", fsync: true},
+	{name: "48 M spread over 400 M", users: 48e6, spread: 400e6, fsync: true},
+}
+
+const partitions = 8
+
+// bench holds what all rows share.
+type bench struct {
+	tb      devtest.TB
+	kafka   *devtest.Kafka
+	dir     string
+	granter string
+	self    string
+	repeats int
+	scale   float64
+}
+
+func newBench(tb devtest.TB, repeats int, scale float64) (*bench, error) {
+	b := &bench{tb: tb, dir: tb.TempDir(), repeats: max(repeats, 1), scale: scale}
+	b.granter = filepath.Join(b.dir, "granter")
+	if out, err := exec.Command("go", "build", "-o", b.granter, "./cmd/granter").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("building granter (run this from the repository's root): %w\n%s", err, out)
+	}
+	var err error
+	if b.self, err = os.Executable(); err != nil {
+		return nil, err
+	}
+	b.kafka = devtest.StartKafka(tb, devtest.KafkaOptions{})
+	return b, nil
+}
+
+// all measures the rows. Rows of the same population share its topic.
+func (b *bench) all(ctx context.Context, only string) ([]result, error) {
+	var results []result
+	loaded := map[string]bool{}
+	for _, r := range rows {
+		if !strings.Contains(r.name, only) {
+			continue
+		}
+		r.users, r.spread = int64(float64(r.users)*b.scale), int64(float64(r.spread)*b.scale)
+		spec, err := b.spec(r)
+		if err != nil {
+			return nil, err
+		}
+		if !loaded[r.topic()] {
+			if err := b.load(ctx, r, spec); err != nil {
+				return nil, err
+			}
+			loaded[r.topic()] = true
+		}
+		res, err := b.measure(ctx, r, spec)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", r.name, err)
+		}
+		fmt.Fprintln(os.Stderr, res.line())
+		results = append(results, res)
+	}
+	return results, nil
+}
+
+// topic names the population of a row.
+func (r row) topic() string {
+	return fmt.Sprintf("bench-%d-%d-%s%s", r.users, r.spread, r.order, r.codec)
+}
+
+func (b *bench) spec(r row) (string, error) {
+	path := filepath.Join(b.dir, r.topic()+".yaml")
+	return path, os.WriteFile(path, []byte(fmt.Sprintf(`campaign: bench
+title: Benchmark
+starts_at: 2023-01-05T00:00:00+09:00
+source: {topic: %s}
+items:
+  - {id: thank-you-permanent, kind: emoticon, validity: permanent}
+  - {id: cheer-up-90d, kind: emoticon, validity: 90d}
+  - {id: lets-go-90d, kind: emoticon, validity: 90d}
+`, r.topic())), 0o600)
+}
+
+func (b *bench) load(ctx context.Context, r row, spec string) error {
+	args := []string{
+		"load", "-f", spec, "--brokers", b.kafka.Brokers[0], "--partitions", fmt.Sprint(partitions), "--replicas", "1",
+		"--generate", fmt.Sprint(r.users), "--spread", fmt.Sprint(r.spread),
+	}
+	if r.order != "" {
+		args = append(args, "--order", r.order)
+	}
+	if r.codec != "" {
+		args = append(args, "--compression", r.codec)
+	}
+	out, err := exec.CommandContext(ctx, b.granter, args...).CombinedOutput()
+	fmt.Fprintf(os.Stderr, "%s", out)
+	return err
+}

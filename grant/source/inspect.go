@@ -1,0 +1,211 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/granter/granter/grant"
+)
+
+// ClientID is the name by which brokers know this program, in their logs and as a group's member.
+const ClientID = clientID
+
+// Ping asks a broker for the versions it speaks, after it has accepted the credentials. It takes Kafka.Timeout at most,
+// also when the broker's machine is frozen.
+func (k Kafka) Ping(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, k.timeout())
+	defer cancel()
+	d := k.Dialer()
+	d.DialFunc = func(dial context.Context, network, addr string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(dial, network, addr)
+		if err == nil {
+			context.AfterFunc(ctx, func() { conn.Close() }) // kafka-go sets no deadline while it authenticates
+		}
+		return conn, err
+	}
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err == nil {
+		_, err = conn.ApiVersions()
+		conn.Close()
+	}
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("no answer: %w", context.Cause(ctx))
+	}
+	return err
+}
+
+// Place is where to take a sample: up to Limit records of a partition, from offset From on and before offset Until.
+type Place struct {
+	Partition   int
+	From, Until int64
+	Limit       int
+}
+
+// Sampled is one record of a sample.
+type Sampled struct {
+	Offset int64
+	ID     grant.UserID
+	Reason Reason // empty: ID is valid
+	Data   []byte // what is no valid ID, up to 64 bytes of it
+}
+
+// Sample is what a place holds, as Consume would see it.
+type Sample struct {
+	Place
+	Records       []Sampled // by ascending offset
+	Transactional bool      // a transaction wrote some of them, or others that were aborted and are hidden
+	Hidden        int       // batches that readers do not see: aborted, or markers of transactions
+	Oldest        time.Time // when the first batch was written, as it says; zero: it does not
+}
+
+// Sample reads the records at some places through one connection to the broker that leads their partitions. It returns
+// what it has read also when it fails or the context ends.
+func (s *Source) Sample(ctx context.Context, broker string, places []Place) ([]Sample, error) {
+	c, err := s.cfg.Kafka.dial(ctx, broker)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to %s: %w", broker, err)
+	}
+	defer c.Close()
+	sampler := sampler{Source: s, conn: &conn{Conn: c, topic: s.cfg.Topic.Topic}}
+	samples := make([]Sample, 0, len(places))
+	for _, place := range places {
+		sample := Sample{Place: place}
+		err := sampler.take(ctx, &sample)
+		samples = append(samples, sample)
+		if err != nil {
+			return samples, fmt.Errorf("reading partition %d at offset %d: %w", place.Partition, place.From, err)
+		}
+	}
+	return samples, nil
+}
+
+const (
+	sampleBytes = 64 << 10 // of a fetch; a broker sends one whole batch at least
+	sampleData  = 64       // bytes that are kept of a record without a valid ID
+)
+
+type sampler struct {
+	*Source
+	conn     *conn
+	inflated bytes.Buffer
+}
+
+func (s *sampler) take(ctx context.Context, out *Sample) error {
+	s.conn.partition = out.Partition
+	maxBytes := sampleBytes
+	for next := out.From; next < out.Until && len(out.Records) < out.Limit; {
+		f, err := s.conn.fetch(ctx, next, maxBytes, 0)
+		if err == nil && f.code != 0 {
+			err = f.code
+		}
+		if err != nil {
+			return err
+		}
+		before := next
+		if next, err = s.add(out, f, next); err != nil {
+			return err
+		}
+		if next > before {
+			continue
+		}
+		if len(f.records) == 0 || maxBytes >= maxResponse/4 {
+			return nil // an open transaction is in front, or a batch that a run will complain about
+		}
+		maxBytes *= 4
+	}
+	return nil
+}
+
+// add appends the records of a fetch from an offset on, and returns the offset behind the last one it looked at.
+func (s *sampler) add(out *Sample, f fetched, next int64) (int64, error) {
+	hidden := newHidden(f.aborted)
+	for rest := f.records; len(rest) > 0 && len(out.Records) < out.Limit && next < out.Until; {
+		raw := rest
+		var b batch
+		var err error
+		b, rest, err = readBatch(raw)
+		if errors.Is(err, errTruncated) {
+			return next, nil
+		}
+		if err != nil {
+			return next, err
+		}
+		hide := hidden.hides(&b)
+		if b.last < next {
+			continue
+		}
+		out.Transactional = out.Transactional || b.transactional()
+		if at := int64(binary.BigEndian.Uint64(raw[27:])); out.Oldest.IsZero() && at > 0 {
+			out.Oldest = time.UnixMilli(at)
+		}
+		if hide {
+			out.Hidden++
+		} else if err := s.addBatch(out, &b, next); err != nil {
+			return next, err
+		}
+		next = b.last + 1
+	}
+	return next, nil
+}
+
+func (s *sampler) addBatch(out *Sample, b *batch, next int64) error {
+	data, err := b.inflate(&s.inflated)
+	if err != nil {
+		return err
+	}
+	var rec record
+	for range b.count {
+		if data, err = readRecord(data, &rec); err != nil {
+			return fmt.Errorf("batch at offset %d: %w", b.base, err)
+		}
+		offset := b.base + rec.delta
+		if offset < next {
+			continue
+		}
+		if offset >= out.Until || len(out.Records) >= out.Limit {
+			return nil
+		}
+		field := rec.value
+		if s.fromKey {
+			field = rec.key
+		}
+		id, reason := s.decode(field)
+		sampled := Sampled{Offset: offset, ID: grant.UserID(id), Reason: reason}
+		if reason != "" {
+			sampled.Data = bytes.Clone(field[:min(len(field), sampleData)])
+		}
+		out.Records = append(out.Records, sampled)
+	}
+	return nil
+}
+
+// CheckDeadLetters asks the broker whether Prepare could create the dead-letter topic, and creates nothing.
+func (s *Source) CheckDeadLetters(ctx context.Context, topic kafka.Topic) error {
+	replicas := 1
+	if len(topic.Partitions) > 0 {
+		replicas = max(1, len(topic.Partitions[0].Replicas))
+	}
+	name := DeadLetterTopic(topic.Name)
+	resp, err := s.client.CreateTopics(ctx, &kafka.CreateTopicsRequest{ValidateOnly: true, Topics: []kafka.TopicConfig{{
+		Topic: name, NumPartitions: len(topic.Partitions), ReplicationFactor: replicas,
+		ConfigEntries: []kafka.ConfigEntry{
+			{ConfigName: "max.message.bytes", ConfigValue: strconv.Itoa(maxDeadLetter)},
+			{ConfigName: "retention.ms", ConfigValue: "-1"},
+		},
+	}}})
+	if err == nil {
+		err = resp.Errors[name]
+	}
+	if errors.Is(err, kafka.TopicAlreadyExists) {
+		return nil
+	}
+	return err
+}
