@@ -30,11 +30,11 @@ const (
 
 // Item is one thing that every user of a campaign receives.
 type Item struct {
-	ID       string        `json:"id"`
-	Kind     Kind          `json:"kind"`
-	Validity time.Duration `json:"validity"`           // counted from the grant; 0 means permanent
-	Amount   int64         `json:"amount,omitempty"`   // in the currency's smallest unit (won for KRW); credit and cash only
-	Currency string        `json:"currency,omitempty"` // ISO 4217; credit and cash only
+	ID       string
+	Kind     Kind
+	Validity time.Duration // counted from the grant; 0 means permanent
+	Amount   int64         // in the currency's smallest unit (won for KRW); credit and cash only
+	Currency string        // ISO 4217; credit and cash only
 }
 
 // Campaign is what is granted, to whom, and when. It is immutable from its first grant on; Hash identifies its content.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -64,12 +63,4 @@ func moment(t time.Time) string {
 		return "never"
 	}
 	return t.Format("2006-01-02 15:04:05 -07:00")
-}
-
-func describe(item grant.Item) string {
-	parts := []string{string(item.Kind)}
-	if item.Amount != 0 {
-		parts = append(parts, number(item.Amount)+" "+item.Currency)
-	}
-	return strings.Join(parts, " ")
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -75,7 +77,10 @@ type offsetRange struct {
 }
 
 type entitlement struct {
-	grant.Item
+	ID        string     `json:"id"`
+	Kind      grant.Kind `json:"kind"`
+	Amount    int64      `json:"amount,omitempty"` // in the currency's smallest unit
+	Currency  string     `json:"currency,omitempty"`
 	Permanent bool       `json:"permanent"`
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Expired   bool       `json:"expired"`
@@ -91,8 +96,9 @@ func newVerdict(c *grant.Campaign, user grant.UserID, g ledger.Grant, granted bo
 	for _, r := range g.Ranges {
 		v.Ranges = append(v.Ranges, offsetRange(r))
 	}
+	slices.SortFunc(v.Ranges, func(a, b offsetRange) int { return cmp.Compare(a.Partition, b.Partition) })
 	for _, e := range c.Entitlements(at) {
-		out := entitlement{Item: e.Item, Permanent: e.ExpiresAt.IsZero()}
+		out := entitlement{ID: e.ID, Kind: e.Kind, Amount: e.Amount, Currency: e.Currency, Permanent: e.ExpiresAt.IsZero()}
 		if !out.Permanent {
 			out.ExpiresAt, out.Expired = &e.ExpiresAt, time.Now().After(e.ExpiresAt)
 		}
@@ -131,7 +137,7 @@ func verify(ctx context.Context, w io.Writer, led *ledger.Ledger, c *grant.Campa
 
 func printVerdict(w io.Writer, c *grant.Campaign, v Verdict) {
 	if !v.Granted {
-		fmt.Fprintf(w, "user %d: NOT granted %s\n", v.User, c.Name)
+		fmt.Fprintf(w, "user %d: NOT granted %s (granter status says whether the run is over)\n", v.User, c.Name)
 		return
 	}
 	fmt.Fprintf(w, "user %d: granted %s at %s by run %s (shard %d, flush %d)\n", v.User, c.Name, moment(*v.At), *v.Run, *v.Shard, *v.Flush)
@@ -144,10 +150,17 @@ func printVerdict(w io.Writer, c *grant.Campaign, v Verdict) {
 		case !e.Permanent:
 			until = "until " + moment(*e.ExpiresAt)
 		}
-		rows = append(rows, fmt.Sprintf("  %s\t%s\t%s", e.ID, describe(e.Item), until))
+		rows = append(rows, fmt.Sprintf("  %s\t%s\t%s", e.ID, e.describe(), until))
 	}
 	for _, r := range v.Ranges {
 		rows = append(rows, fmt.Sprintf("  record in %s/%d\toffsets %d to %d\t", c.Source.Topic, r.Partition, r.First, r.Last))
 	}
 	table(w, rows...)
+}
+
+func (e entitlement) describe() string {
+	if e.Amount == 0 {
+		return string(e.Kind)
+	}
+	return fmt.Sprintf("%s %s %s", e.Kind, number(e.Amount), e.Currency)
 }

@@ -156,35 +156,29 @@ func (s *sampler) add(out *Sample, f fetched, next int64) (int64, error) {
 	return next, nil
 }
 
+// errEnough ends a visit early.
+var errEnough = errors.New("the sample is large enough")
+
 func (s *sampler) addBatch(out *Sample, b *batch, next int64) error {
-	data, err := b.inflate(&s.inflated)
-	if err != nil {
-		return err
-	}
-	var rec record
-	for range b.count {
-		if data, err = readRecord(data, &rec); err != nil {
-			return fmt.Errorf("batch at offset %d: %w", b.base, err)
+	err := b.visit(&s.inflated, next, out.Until, func(offset int64, key, value []byte) error {
+		if len(out.Records) >= out.Limit {
+			return errEnough
 		}
-		offset := b.base + rec.delta
-		if offset < next {
-			continue
-		}
-		if offset >= out.Until || len(out.Records) >= out.Limit {
-			return nil
-		}
-		field := rec.value
 		if s.fromKey {
-			field = rec.key
+			value = key
 		}
-		id, reason := s.decode(field)
+		id, reason := s.decode(value)
 		sampled := Sampled{Offset: offset, ID: grant.UserID(id), Reason: reason}
 		if reason != "" {
-			sampled.Data = bytes.Clone(field[:min(len(field), sampleData)])
+			sampled.Data = bytes.Clone(value[:min(len(value), sampleData)])
 		}
 		out.Records = append(out.Records, sampled)
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // CheckDeadLetters asks the broker whether Prepare could create the dead-letter topic, and creates nothing.
