@@ -14,8 +14,9 @@ import (
 
 // Config bounds a pool's memory and sets how it batches. The zero value of a field means its default.
 type Config struct {
-	// Shards is the number of shards, rounded up to a power of two. Default: twice the processors, so that the others
-	// accumulate while some wait for the sink.
+	// Shards is the number of shards, rounded up to a power of two. Default: eight for each processor, so that the
+	// others accumulate while some wait for the sink, and the bitmaps of one (733 chunks of a dense 48 million over 16
+	// shards: 46 × 16 KiB) stay in a processor's cache while it works through its queue.
 	Shards int
 	// BlockIDs is how many IDs travel in one channel send. Default 4,096: at 100 ns a send that is 0.02 ns an ID.
 	BlockIDs int
@@ -49,7 +50,7 @@ func (c Config) withDefaults() Config {
 			*v = d
 		}
 	}
-	def(&c.Shards, 2*runtime.GOMAXPROCS(0))
+	def(&c.Shards, min(8*runtime.GOMAXPROCS(0), 64))
 	c.Shards = 1 << bits.Len(uint(c.Shards-1))
 	def(&c.BlockIDs, 4096)
 	def(&c.QueueBlocks, 16)

@@ -63,7 +63,7 @@ is lost then either.
 	f.BoolVar(&flags.follow, "follow", false, "keep going when everything that was there at the start is granted")
 	f.BoolVar(&flags.force, "force", false, "run although preflight found a failure")
 	f.StringVar(&flags.listen, "listen", "127.0.0.1:9464", `address of /metrics, /healthz and /readyz, or "off"`)
-	f.IntVar(&flags.shards, "shards", 0, "number of shards, rounded up to a power of two (default: twice the processors)")
+	f.IntVar(&flags.shards, "shards", 0, "number of shards, rounded up to a power of two (default: eight for each processor, at most 64)")
 	f.IntVar(&flags.fetchMemory, "fetch-memory", 32<<20, "bytes that all fetches may take together")
 	f.DurationVar(&flags.session, "session-timeout", 10*time.Second, "how long the others wait for a granter that does not answer before they take over")
 	f.DurationVar(&flags.stall, "stall-after", time.Minute, "report a partition that makes no progress for so long")

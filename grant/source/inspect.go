@@ -18,6 +18,12 @@ import (
 // ClientID is the name by which brokers know this program, in their logs and as a group's member.
 const ClientID = clientID
 
+// BreakerMinimum is how many records a run rejects before their share may stop it.
+const BreakerMinimum = breakerMinimum
+
+// MaxDeadLetter is the largest record, in bytes, that a dead-letter topic takes which Prepare created. Larger ones are cut.
+const MaxDeadLetter = maxDeadLetter
+
 // Ping asks a broker for the versions it speaks, after it has accepted the credentials. It takes Kafka.Timeout at most,
 // also when the broker's machine is frozen.
 func (k Kafka) Ping(ctx context.Context, address string) error {
