@@ -25,7 +25,8 @@ type Config struct {
 	// TargetPerChunk is the mean number of new members in a touched chunk at which a shard flushes. Default 4,096: the
 	// size where a journal entry changes from a sorted array to a bitmap, so larger would save nothing in the journal.
 	TargetPerChunk int
-	// MaxPending bounds the IDs that one shard holds unflushed. Default 4 Mi over all shards: 32 MiB of blocks.
+	// MaxPending bounds the IDs that one shard holds unflushed. Default 8 Mi over all shards: 64 MiB of blocks, and
+	// 1,400 IDs for each chunk when 48 million users are spread over 400 million IDs.
 	MaxPending int
 	// MaxChunks bounds the chunks whose bitmaps one shard holds. Default 8,192 over all shards: 16 KiB each, 128 MiB,
 	// 537 million consecutive IDs.
@@ -55,7 +56,7 @@ func (c Config) withDefaults() Config {
 	def(&c.BlockIDs, 4096)
 	def(&c.QueueBlocks, 16)
 	def(&c.TargetPerChunk, 4096)
-	def(&c.MaxPending, max(4<<20/c.Shards, c.BlockIDs))
+	def(&c.MaxPending, max(8<<20/c.Shards, c.BlockIDs))
 	def(&c.MaxChunks, max(8192/c.Shards, 1))
 	if c.MaxDelay <= 0 {
 		c.MaxDelay = 500 * time.Millisecond

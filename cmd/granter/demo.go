@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os/signal"
@@ -35,9 +36,7 @@ items:
 const demoPartitions = 8
 
 func newDemo() *cobra.Command {
-	var users int64
-	var once bool
-	var listen string
+	var d demonstration
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Grant a generated population, with Kafka and Redis inside this process",
@@ -47,26 +46,44 @@ lookups until Ctrl-C.
 
 The in-process servers stand in for real ones: they keep everything in memory, and are not fast.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return demo(cmd, users, once, listen) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return d.execute(cmd) },
 	}
 	f := cmd.Flags()
-	f.Int64Var(&users, "users", 1_000_000, "number of distinct users")
-	f.BoolVar(&once, "once", false, "exit after the run")
-	f.StringVar(&listen, "listen", "127.0.0.1:9464", `address of /metrics, /healthz, /readyz and /users/{id}, or "off"`)
+	f.Int64Var(&d.users, "users", 1_000_000, "number of distinct users")
+	f.BoolVar(&d.once, "once", false, "exit after the run")
+	f.BoolVar(&d.json, "json", false, "print one JSON object for programs, and exit after the run")
+	f.StringVar(&d.listen, "listen", "127.0.0.1:9464", `address of /metrics, /healthz, /readyz and /users/{id}, or "off"`)
 	return cmd
 }
 
-func demo(cmd *cobra.Command, users int64, once bool, listen string) error {
-	out := cmd.OutOrStdout()
+// demonstration is one granter demo.
+type demonstration struct {
+	users      int64
+	once, json bool
+	listen     string
+
+	out    io.Writer
+	counts population.Counts
+}
+
+// Demonstrated is what granter demo --json prints.
+type Demonstrated struct {
+	Run    *Summary `json:"run"`
+	Proof  *Proof   `json:"proof"`
+	Lookup Verdict  `json:"lookup"`
+}
+
+func (d *demonstration) execute(cmd *cobra.Command) error {
+	d.out = cmd.OutOrStdout()
 	camp, err := campaign.Parse("demo", []byte(demoSpec))
 	if err != nil {
 		return err
 	}
-	plan := population.Plan{Topic: camp.Source, Users: users, Duplicates: 0.01, Malformed: 0.0001, Seed: 1}
+	plan := population.Plan{Topic: camp.Source, Users: d.users, Duplicates: 0.01, Malformed: 0.0001, Seed: 1}
 	if err := plan.Validate(); err != nil {
 		return usageError(err)
 	}
-	camp.Population = users
+	camp.Population, d.counts = d.users, plan.Counts()
 	redis, err := miniredis.Run()
 	if err != nil {
 		return fmt.Errorf("starting the in-process Redis: %w", err)
@@ -77,67 +94,85 @@ func demo(cmd *cobra.Command, users int64, once bool, listen string) error {
 		return fmt.Errorf("starting the in-process Kafka: %w", err)
 	}
 	defer kafka.Close()
-
-	flags := &runFlags{listen: listen, stall: time.Minute, checkpointEvery: 200 * time.Millisecond, force: true}
-	flags.brokers, flags.redis, flags.group = kafka.ListenAddrs(), []string{redis.Addr()}, "granter-demo"
-	flags.timeout, flags.retryFor, flags.session = 10*time.Second, time.Minute, 10*time.Second
-	k := source.Kafka{Brokers: flags.brokers}
-
-	transport := k.Transport()
-	defer transport.CloseIdleConnections()
-	counts := plan.Counts()
-	fmt.Fprintf(out, "publishing %s users, %s duplicates and %s malformed records to an in-process Kafka …\n",
-		number(counts.Distinct), number(counts.Repeats), number(counts.Malformed))
-	loaded, err := population.Publish(cmd.Context(), k.Client(transport), camp.Source, plan.Source(), population.Options{})
-	if err != nil {
-		return fmt.Errorf("publishing the population: %w", err)
+	k := source.Kafka{Brokers: kafka.ListenAddrs()}
+	if err := d.publish(cmd.Context(), k, plan); err != nil {
+		return err
 	}
-	fmt.Fprintf(out, "published %s records in %.1f s\n\n", number(loaded.Records), loaded.Elapsed.Seconds())
 
+	flags := &runFlags{listen: d.listen, stall: time.Minute, checkpointEvery: 200 * time.Millisecond, force: true}
+	flags.brokers, flags.redis, flags.group = k.Brokers, []string{redis.Addr()}, "granter-demo"
+	flags.timeout, flags.retryFor, flags.session = 10*time.Second, time.Minute, 10*time.Second
 	client, err := flags.redisClient()
 	if err != nil {
 		return err
 	}
 	defer client.Close() //nolint:errcheck // the process ends
-	screen := newScreen(cmd.ErrOrStderr())
-	log := slog.New(slog.NewTextHandler(screen, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	j := job{campaign: camp, kafka: k, redis: client, flags: flags, log: log, screen: screen, run: grant.NewRunID(time.Now()), registry: newRegistry()}
-	return j.demonstrate(cmd.Context(), cmd, counts, once)
-}
-
-// demonstrate runs the job, checks and shows what it did, and unless told otherwise keeps serving.
-func (j *job) demonstrate(ctx context.Context, cmd *cobra.Command, counts population.Counts, once bool) error {
-	out := cmd.OutOrStdout()
-	led, err := ledger.New(j.redis, j.campaign, 0, ledger.Config{RetryFor: time.Second})
+	led, err := ledger.New(client, camp, 0, ledger.Config{RetryFor: time.Second})
 	if err != nil {
 		return err
 	}
-	j.serveUsers = func(mux *http.ServeMux) { mux.Handle("GET /users/{id}", lookups(led, j.campaign)) }
-	j.afterRun = func(summary *Summary) error {
-		printSummary(out, false, summary)
-		if summary.Granted != counts.Distinct || summary.Tally.Rejected != counts.Malformed {
-			return fmt.Errorf("granted %d of %d users and rejected %d of %d malformed records", summary.Granted, counts.Distinct, summary.Tally.Rejected, counts.Malformed)
-		}
-		proof, err := led.Prove(ctx)
-		if err != nil {
-			return err
-		}
-		printProof(out, newProof(&proof))
-		fmt.Fprintln(out)
-		if err := verify(ctx, out, led, j.campaign, []grant.UserID{grant.UserID(counts.Distinct / 2)}, false); err != nil {
-			return err
-		}
-		if once || j.flags.listen == "off" {
-			return nil
-		}
-		fmt.Fprintf(out, "\nserving until Ctrl-C:\n  http://%[1]s/metrics\n  http://%[1]s/users/%[2]d\n", j.flags.listen, counts.Distinct/2)
-		ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-		defer stop()
-		<-ctx.Done()
+	screen := newScreen(cmd.ErrOrStderr())
+	log := slog.New(slog.NewTextHandler(screen, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	j := job{
+		campaign: camp, kafka: k, redis: client, flags: flags, log: log, screen: screen, run: grant.NewRunID(time.Now()), registry: newRegistry(),
+		serveUsers: func(mux *http.ServeMux) { mux.Handle("GET /users/{id}", lookups(led, camp)) },
+		afterRun:   func(s *Summary) error { return d.show(cmd.Context(), led, camp, s) },
+	}
+	_, err = j.execute(cmd.Context())
+	return err
+}
+
+func (d *demonstration) publish(ctx context.Context, k source.Kafka, plan population.Plan) error {
+	transport := k.Transport()
+	defer transport.CloseIdleConnections()
+	d.say("publishing %s users, %s duplicates and %s malformed records to an in-process Kafka …\n",
+		number(d.counts.Distinct), number(d.counts.Repeats), number(d.counts.Malformed))
+	loaded, err := population.Publish(ctx, k.Client(transport), plan.Topic, plan.Source(), population.Options{})
+	if err != nil {
+		return fmt.Errorf("publishing the population: %w", err)
+	}
+	d.say("published %s records in %.1f s\n\n", number(loaded.Records), loaded.Elapsed.Seconds())
+	return nil
+}
+
+// say writes for people.
+func (d *demonstration) say(format string, args ...any) {
+	if !d.json {
+		fmt.Fprintf(d.out, format, args...)
+	}
+}
+
+// show checks and shows what the run did and, unless told otherwise, keeps serving.
+func (d *demonstration) show(ctx context.Context, led *ledger.Ledger, c *grant.Campaign, s *Summary) error {
+	if s.Granted != d.counts.Distinct || s.Tally.Rejected != d.counts.Malformed {
+		return fmt.Errorf("granted %d of %d users and rejected %d of %d malformed records",
+			s.Granted, d.counts.Distinct, s.Tally.Rejected, d.counts.Malformed)
+	}
+	proof, err := led.Prove(ctx)
+	if err != nil {
+		return err
+	}
+	user := grant.UserID(d.counts.Distinct / 2)
+	g, granted, err := led.Lookup(ctx, user)
+	if err != nil {
+		return err
+	}
+	shown := Demonstrated{Run: s, Proof: newProof(&proof), Lookup: newVerdict(c, user, g, granted)}
+	if d.json {
+		return printJSON(d.out, shown)
+	}
+	printSummary(d.out, false, s)
+	printProof(d.out, shown.Proof)
+	fmt.Fprintln(d.out)
+	printVerdict(d.out, c, shown.Lookup)
+	if d.once || d.listen == "off" {
 		return nil
 	}
-	_, err = j.execute(ctx)
-	return err
+	fmt.Fprintf(d.out, "\nserving until Ctrl-C:\n  http://%[1]s/metrics\n  http://%[1]s/users/%[2]d\n", d.listen, user)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	<-ctx.Done()
+	return nil
 }
 
 // lookups answers GET /users/{id} with a Verdict.

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant"
+)
+
+// patience is how long a test waits for what should happen soon. It is far above what that takes on a busy machine.
+const patience = time.Minute
+
+// process is one granter, as an operator would run it.
+type process struct {
+	*testing.T
+	cmd      *exec.Cmd
+	out, err text
+	began    time.Time
+	ended    chan struct{} // closed when it has been waited for
+}
+
+// text is what a process has written so far.
+type text struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (x *text) Write(p []byte) (int, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.b.Write(p)
+}
+
+func (x *text) String() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.b.String()
+}
+
+// command is how a granter is started: its environment, its standard input and its arguments.
+type command struct {
+	env   []string // in addition to this process's
+	stdin string
+	args  []string
+}
+
+// start starts a granter, and ends it with the test.
+func start(t *testing.T, c command) *process {
+	t.Helper()
+	p := &process{T: t, cmd: exec.Command("granter", c.args...), ended: make(chan struct{}), began: time.Now()}
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
+	p.cmd.Stdin = strings.NewReader(c.stdin)
+	p.cmd.Env = append(os.Environ(), c.env...)
+	p.cmd.SysProcAttr = childAttributes()
+	require.NoError(t, p.cmd.Start())
+	go func() {
+		defer close(p.ended)
+		_ = p.cmd.Wait() // its state says how it ended
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+		if t.Failed() {
+			t.Logf("granter %s\n%s%s", strings.Join(c.args, " "), tail(p.err.String(), 20), p.out.String())
+		}
+	})
+	return p
+}
+
+// granter runs a granter to its end.
+func granter(t *testing.T, c command) *process {
+	t.Helper()
+	p := start(t, c)
+	p.wait()
+	return p
+}
+
+func tail(s string, lines int) string {
+	all := strings.SplitAfter(s, "\n")
+	return strings.Join(all[max(0, len(all)-lines-1):], "")
+}
+
+func (p *process) signal(s syscall.Signal) {
+	p.Helper()
+	require.NoError(p, p.cmd.Process.Signal(s))
+}
+
+// kill is kill -9.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended just now
+	<-p.ended
+}
+
+// wait waits for the end and returns the exit code; −1: killed by a signal.
+func (p *process) wait() int {
+	p.Helper()
+	return p.waitFor(2 * patience)
+}
+
+func (p *process) waitFor(d time.Duration) int {
+	p.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(d):
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // its goroutines say what it waits for
+		select {
+		case <-p.ended:
+		case <-time.After(5 * time.Second):
+		}
+		require.FailNow(p, "granter does not end", "within %s:\n%s", d, p.err.String())
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+func (p *process) running() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// says reports whether the log has a text.
+func (p *process) says(what string) bool { return strings.Contains(p.err.String(), what) }
+
+// awaitLog waits until the log has a text, which must come before the process ends.
+func (p *process) awaitLog(what string) {
+	p.Helper()
+	await(p.T, "the log says "+what, func() bool {
+		if !p.running() {
+			require.Contains(p, p.err.String(), what)
+		}
+		return p.says(what)
+	})
+}
+
+// logged returns the value of a field of the last log line with a message; nil: there is no such line.
+func (p *process) logged(message, field string) any {
+	var value any
+	for line := range strings.Lines(p.err.String()) {
+		var fields map[string]any
+		if json.Unmarshal([]byte(line), &fields) == nil && fields["msg"] == message {
+			value = fields[field]
+		}
+	}
+	return value
+}
+
+// summary returns what a run with --json said at its end, and holds the accounting identity against it.
+func (p *process) summary() Summary {
+	p.Helper()
+	p.wait()
+	var s Summary
+	require.NoError(p, json.Unmarshal([]byte(p.out.String()), &s), p.out.String())
+	var sum grant.Tally
+	for partition, t := range s.Partitions {
+		require.True(p, t.Balanced(), "partition %d: %+v", partition, t)
+		sum = sum.Add(t)
+	}
+	require.Equal(p, s.Tally, sum)
+	return s
+}
+
+// await polls until something is so.
+func await(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	awaitFor(t, patience, what, so)
+}
+
+func awaitFor(t *testing.T, limit time.Duration, what string, so func() bool) {
+	t.Helper()
+	deadline := time.After(limit)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !so() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			require.FailNow(t, "gave up waiting", "%s: not within %s", what, limit)
+		}
+	}
+}

@@ -1,0 +1,268 @@
+//go:build integration
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/segmentio/kafka-go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/deploy/dev/devtest"
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/campaign"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/population"
+	"github.com/granter/granter/sharding"
+)
+
+// seed is printed by every scenario; GRANTER_SEED repeats one.
+var seed = func() string {
+	if s := os.Getenv("GRANTER_SEED"); s != "" {
+		return s
+	}
+	return fmt.Sprint(time.Now().UnixNano())
+}()
+
+// scenario is a campaign with a topic of its own on real servers, and everything that was published to it.
+type scenario struct {
+	*testing.T
+	rand     *rand.Rand
+	brokers  []string
+	redis    []string // what granters are told; see client for what the test uses
+	cluster  bool
+	campaign *grant.Campaign
+	spec     string // its file
+	flags    []string
+	env      []string
+
+	kafka  *kafka.Client
+	client redis.UniversalClient // of a Redis that is never behind a proxy
+	ledger *ledger.Ledger
+	plans  []population.Plan
+}
+
+const specText = `campaign: %[1]s
+title: %[1]s
+starts_at: 2023-01-05T00:00:00+09:00
+source: {topic: %[1]s, max_rejected: 50%%}
+items:
+  - {id: thank-you-permanent, kind: emoticon, validity: permanent}
+  - {id: cheer-up-90d, kind: emoticon, validity: 90d}
+`
+
+// durable is what a Redis needs so that granter trusts it with grants.
+func durable() []devtest.RedisOption {
+	return []devtest.RedisOption{devtest.RedisSet("appendonly", "yes"), devtest.RedisSet("appendfsync", "everysec")}
+}
+
+// newScenario makes a campaign and an empty topic for it, on the shared Kafka.
+func newScenario(t *testing.T, partitions int, redisAddrs ...string) *scenario {
+	t.Helper()
+	return newScenarioOn(t, devtest.SharedKafka(t), partitions, redisAddrs...)
+}
+
+func newScenarioOn(t *testing.T, k *devtest.Kafka, partitions int, redisAddrs ...string) *scenario {
+	t.Helper()
+	hash := fnv.New64a()
+	fmt.Fprint(hash, seed, t.Name())
+	s := &scenario{
+		T: t, rand: rand.New(rand.NewPCG(hash.Sum64(), 1)), brokers: k.Brokers, redis: redisAddrs, cluster: len(redisAddrs) > 1,
+		flags: []string{"--session-timeout=2s", "--listen=off", "--json", "--checkpoint-every=200ms"},
+	}
+	t.Logf("GRANTER_SEED=%s", seed)
+	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-", "Test", "").Replace(t.Name()))
+	name = fmt.Sprintf("%.50s-%d", name, time.Now().UnixNano()%1e9)
+	s.spec = filepath.Join(t.TempDir(), "campaign.yaml")
+	require.NoError(t, os.WriteFile(s.spec, fmt.Appendf(nil, specText, name), 0o600))
+	var err error
+	s.campaign, err = campaign.Load(s.spec)
+	require.NoError(t, err)
+
+	transport := &kafka.Transport{MetadataTTL: 100 * time.Millisecond}
+	t.Cleanup(transport.CloseIdleConnections)
+	s.kafka = &kafka.Client{Addr: kafka.TCP(k.Brokers...), Transport: transport, Timeout: 20 * time.Second}
+	k.CreateTopic(t, name, partitions, 1, nil)
+	s.client, err = ledger.Connect(ledger.Options{Addrs: redisAddrs})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.client.Close() })
+	s.ledger, err = ledger.New(s.client, s.campaign, 0, ledger.Config{RetryFor: patience})
+	require.NoError(t, err)
+	return s
+}
+
+// users plans some users; one in 20 is named twice, and one record in 2,000 is malformed.
+func (s *scenario) users(first, count int64) population.Plan {
+	return population.Plan{
+		Topic: s.campaign.Source, Users: count, First: grant.UserID(first), Duplicates: 0.05, Malformed: 0.0005, Seed: s.rand.Uint64(),
+	}
+}
+
+// publish publishes users, and waits until the topic has them.
+func (s *scenario) publish(plan population.Plan) {
+	s.Helper()
+	s.plans = append(s.plans, plan)
+	// Small batches: every partition gets a part of every population.
+	_, err := population.Publish(s.Context(), s.kafka, s.campaign.Source, plan.Source(), population.Options{BatchRecords: 1000})
+	require.NoError(s, err)
+}
+
+// trickle publishes users in the background, at a rate. The function that it returns waits until all are published.
+func (s *scenario) trickle(plan population.Plan, o population.Options) (wait func()) {
+	s.Helper()
+	s.plans = append(s.plans, plan)
+	ctx, stop := context.WithCancel(context.Background())
+	published := make(chan error, 1)
+	go func() {
+		_, err := population.Publish(ctx, s.kafka, s.campaign.Source, plan.Source(), o)
+		published <- err
+		close(published)
+	}()
+	s.Cleanup(func() { stop(); <-published })
+	return func() {
+		s.Helper()
+		require.NoError(s, <-published)
+	}
+}
+
+// run starts a granter.
+func (s *scenario) run(flags ...string) *process {
+	s.Helper()
+	return start(s.T, s.command("run", append(s.flags, flags...)...))
+}
+
+// finish runs a granter to its end, which must be that everything is granted.
+func (s *scenario) finish(flags ...string) Summary {
+	s.Helper()
+	p := s.run(flags...)
+	require.Zero(s, p.wait(), p.err.String())
+	return p.summary()
+}
+
+func (s *scenario) command(name string, flags ...string) command {
+	args := []string{name, "-f", s.spec, "--brokers", strings.Join(s.brokers, ","), "--redis", strings.Join(s.redis, ",")}
+	return command{args: append(args, flags...), env: s.env}
+}
+
+// granted returns how many users the ledger has at the moment; 0 while it does not answer.
+func (s *scenario) granted() int64 {
+	ctx, cancel := context.WithTimeout(s.Context(), time.Second)
+	defer cancel()
+	totals, err := s.ledger.Totals(ctx)
+	if err != nil {
+		return 0
+	}
+	return totals.Granted
+}
+
+// awaitGranted waits until so many users are granted while a granter runs.
+func (s *scenario) awaitGranted(p *process, users int64) {
+	s.Helper()
+	await(s.T, fmt.Sprintf("%d users are granted", users), func() bool {
+		require.True(s, p.running(), "granter ended early: slow it down more\n%s", p.err.String())
+		return s.granted() >= users
+	})
+}
+
+// awaitCheckpoint waits until Redis has any checkpoint, and returns it.
+func (s *scenario) checkpoint() map[int]int64 {
+	ctx, cancel := context.WithTimeout(s.Context(), time.Second)
+	defer cancel()
+	next, err := s.ledger.Checkpoints(ctx)
+	if err != nil {
+		return nil
+	}
+	return next
+}
+
+// slow makes every master of Redis refuse to write most of the time, so that a run of a second takes several and has a
+// middle. Reads go on. The function that it returns ends that.
+func (s *scenario) slow(pause time.Duration) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	each := func(ctx context.Context, args ...any) {
+		// Errors are what scenarios are made of: a Redis that is down needs no slowing down.
+		if cluster, ok := s.client.(*redis.ClusterClient); ok {
+			_ = cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return c.Do(ctx, args...).Err() })
+			return
+		}
+		_ = s.client.Do(ctx, args...).Err()
+	}
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(pause + 2*time.Millisecond)
+		defer tick.Stop()
+		for {
+			each(ctx, "client", "pause", pause.Milliseconds(), "write")
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				each(context.Background(), "client", "unpause")
+				return
+			}
+		}
+	}()
+	stop = func() { cancel(); <-ended }
+	s.Cleanup(stop)
+	return stop
+}
+
+// between returns a random duration from a to b.
+func (s *scenario) between(a, b time.Duration) time.Duration {
+	return a + time.Duration(s.rand.Int64N(int64(b-a)+1))
+}
+
+// killAfter kills a granter a while after its start, unless it has ended by then.
+func (p *process) killAfter(d time.Duration) {
+	select {
+	case <-time.After(time.Until(p.began.Add(d))):
+	case <-p.ended:
+	}
+	p.kill()
+}
+
+// interrupt sends SIGTERM.
+func (p *process) interrupt() {
+	p.Helper()
+	p.signal(syscall.SIGTERM)
+}
+
+// bitmaps is a set of users.
+type bitmaps map[uint64]*sharding.Bitmap
+
+func (b bitmaps) add(id uint64) (added bool) {
+	chunk, low := sharding.Split(id)
+	if b[chunk] == nil {
+		b[chunk] = new(sharding.Bitmap)
+	}
+	return b[chunk].Set(low)
+}
+
+func (b bitmaps) count() (n int64) {
+	for _, chunk := range b {
+		n += int64(chunk.Count())
+	}
+	return n
+}
+
+// missing returns how many members of b are not in o, and one of them.
+func (b bitmaps) missing(o bitmaps) (n int, example uint64) {
+	for chunk, members := range b {
+		for _, low := range members.Lows(nil) {
+			if other := o[chunk]; other == nil || !other.Has(low) {
+				n, example = n+1, sharding.Join(chunk, low)
+			}
+		}
+	}
+	return n, example
+}

@@ -1,0 +1,194 @@
+//go:build integration
+
+package devtest
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/sasl"
+	"github.com/segmentio/kafka-go/sasl/plain"
+	"github.com/segmentio/kafka-go/sasl/scram"
+	"github.com/stretchr/testify/require"
+)
+
+func ask(t *testing.T, r *Redis, command string) string {
+	t.Helper()
+	reply, err := askRedis(r.Addr, command)
+	require.NoError(t, err)
+	return reply
+}
+
+func TestRedisLifecycle(t *testing.T) {
+	t.Parallel()
+	r := StartRedis(t, RedisSet("appendonly", "yes"), RedisSet("appendfsync", "always"), RedisSet("maxmemory", "64mb"))
+	require.Equal(t, "+OK", ask(t, r, "SET k v"))
+	first := r.PID()
+
+	r.Stop()
+	require.Zero(t, r.PID())
+	require.Error(t, pingRedis(r.Addr))
+	r.Restart()
+	require.NotEqual(t, first, r.PID())
+	require.Equal(t, "v", ask(t, r, "GET k"), "a clean restart keeps the data")
+
+	r.Kill()
+	r.Kill()
+	r.Restart()
+	require.Equal(t, "v", ask(t, r, "GET k"), "with appendfsync always, so does a kill")
+
+	r.Freeze()
+	require.Error(t, pingRedis(r.Addr))
+	r.Resume()
+	require.NoError(t, pingRedis(r.Addr))
+
+	r.Freeze()
+	r.Stop()
+	require.Zero(t, r.PID(), "a frozen server can be stopped")
+}
+
+func TestRedisDirectivesWinOverDefaults(t *testing.T) {
+	t.Parallel()
+	r := StartRedis(t, RedisSet("save", "60", "1"), RedisSet("maxmemory-policy", "allkeys-lru"), RedisSet("requirepass", "a b"))
+	require.True(t, strings.HasPrefix(ask(t, r, "GET k"), "-NOAUTH"))
+	conf, err := os.ReadFile(filepath.Join(r.Dir, "redis.conf"))
+	require.NoError(t, err)
+	require.Contains(t, string(conf), "allkeys-lru")
+}
+
+func TestRedisThatCannotStartIsReported(t *testing.T) {
+	t.Parallel()
+	began := time.Now()
+	err := Standalone(t.Logf, func(tb TB) error {
+		StartRedis(tb, RedisSet("no-such-directive", "1"))
+		return nil
+	})
+	require.ErrorContains(t, err, "no-such-directive", "the log says why")
+	require.Less(t, time.Since(began), startTimeout/2)
+}
+
+func TestReplicaFollows(t *testing.T) {
+	t.Parallel()
+	primary := StartRedis(t)
+	require.Equal(t, "+OK", ask(t, primary, "SET k v"))
+	replica := StartRedis(t, ReplicaOf(primary))
+	require.Equal(t, "v", ask(t, replica, "GET k"))
+}
+
+func TestRedisClusterFailsOver(t *testing.T) {
+	t.Parallel()
+	c := StartRedisCluster(t, 3, 1)
+	require.Len(t, c.Addrs, 6)
+	require.Contains(t, ask(t, c.Nodes[3], "INFO replication"), "role:slave")
+	c.Nodes[0].Kill()
+	require.Eventually(t, func() bool {
+		return strings.Contains(ask(t, c.Nodes[3], "INFO replication"), "role:master") &&
+			strings.Contains(ask(t, c.Nodes[1], "CLUSTER INFO"), "cluster_state:ok")
+	}, 30*time.Second, 50*time.Millisecond)
+}
+
+func produce(t *testing.T, addr, topic, value string) {
+	t.Helper()
+	transport := new(kafka.Transport)
+	defer transport.CloseIdleConnections()
+	w := &kafka.Writer{Addr: kafka.TCP(addr), Topic: topic, BatchTimeout: time.Millisecond, Transport: transport}
+	require.NoError(t, w.WriteMessages(context.Background(), kafka.Message{Value: []byte(value)}))
+	require.NoError(t, w.Close())
+}
+
+func consume(t *testing.T, addr, topic string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	conn, err := kafka.DialLeader(ctx, "tcp", addr, topic, 0)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
+	m, err := conn.ReadMessage(1 << 20)
+	require.NoError(t, err)
+	return string(m.Value)
+}
+
+func TestKafkaLifecycle(t *testing.T) {
+	t.Parallel()
+	k := StartKafka(t, KafkaOptions{Props: map[string]string{"message.max.bytes": "2000000"}})
+	k.CreateTopic(t, "ids", 1, 1, map[string]string{"retention.ms": "3600000"})
+	produce(t, k.Brokers[0], "ids", "42")
+	require.Equal(t, "42", consume(t, k.Brokers[0], "ids"))
+
+	k.Stop(0)
+	k.Restart(0)
+	require.Equal(t, "42", consume(t, k.Brokers[0], "ids"))
+	k.Kill(0)
+	k.Restart(0)
+	require.Equal(t, "42", consume(t, k.Brokers[0], "ids"))
+
+	k.Freeze(0)
+	require.Error(t, registered(k.Brokers[0]))
+	k.Resume(0)
+	require.NoError(t, registered(k.Brokers[0]))
+}
+
+func TestLeaderMoves(t *testing.T) {
+	t.Parallel()
+	k := StartKafka(t, KafkaOptions{Brokers: 3})
+	k.CreateTopic(t, "ids", 1, 2, nil)
+	k.CreateTopic(t, "lone", 1, 1, nil)
+	for i := range 3 {
+		k.MoveLeader(t, "ids", 0, i)
+		require.Equal(t, i, k.Leader(t, "ids", 0))
+		k.MoveLeader(t, "lone", 0, i)
+		require.Equal(t, i, k.Leader(t, "lone", 0))
+	}
+	k.Kill(2)
+	require.Eventually(t, func() bool { return k.Leader(t, "ids", 0) != 2 }, 30*time.Second, 50*time.Millisecond)
+	k.Restart(2)
+	k.MoveLeader(t, "ids", 0, 2)
+}
+
+func TestSharedKafkaIsOne(t *testing.T) {
+	t.Parallel()
+	first := SharedKafka(t)
+	require.Same(t, first, SharedKafka(t))
+}
+
+func TestSecuredKafka(t *testing.T) {
+	t.Parallel()
+	k := StartKafka(t, KafkaOptions{SASL: true})
+	login := func(mechanism sasl.Mechanism) error {
+		conn, err := (&kafka.Dialer{Timeout: 10 * time.Second, SASLMechanism: mechanism}).Dial("tcp", k.SASLBrokers[0])
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		return conn.CreateTopics(kafka.TopicConfig{Topic: "t" + mechanism.Name(), NumPartitions: 1, ReplicationFactor: 1})
+	}
+	scram512, err := scram.Mechanism(scram.SHA512, SASLUser, SASLPassword)
+	require.NoError(t, err)
+	require.NoError(t, login(scram512))
+	require.NoError(t, login(plain.Mechanism{Username: SASLUser, Password: SASLPassword}))
+	require.ErrorIs(t, login(plain.Mechanism{Username: SASLUser, Password: "wrong"}), kafka.SASLAuthenticationFailed)
+	require.ErrorIs(t, login(plain.Mechanism{Username: GuestUser, Password: GuestPassword}), kafka.TopicAuthorizationFailed)
+}
+
+func TestStandaloneEndsItsServers(t *testing.T) {
+	t.Parallel()
+	var pid int
+	var dir string
+	failure := errors.New("done")
+	err := Standalone(t.Logf, func(tb TB) error {
+		r := StartRedis(tb)
+		pid, dir = r.PID(), r.Dir
+		return failure
+	})
+	require.ErrorIs(t, err, failure)
+	require.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH)
+	require.NoDirExists(t, dir)
+}

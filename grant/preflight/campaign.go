@@ -1,0 +1,88 @@
+package preflight
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/granter/granter/grant/campaign"
+)
+
+func (j *judgement) judgeCampaign() {
+	j.judgeDates()
+	if j.redis.err != nil {
+		return // Redis's results say why
+	}
+	j.judgeSpec()
+	j.judgeProgress()
+}
+
+func (j *judgement) judgeDates() {
+	c := j.Campaign
+	ends := "no end"
+	if !c.EndsAt.IsZero() {
+		ends = "ends at " + moment(c.EndsAt)
+	}
+	switch {
+	case !c.EndsAt.IsZero() && !j.now.Before(c.EndsAt):
+		j.fail("campaign.dates", fmt.Sprintf("it ended at %s, %s ago", moment(c.EndsAt), span(j.now.Sub(c.EndsAt))),
+			"nothing may be granted any more: if that is wrong, correct ends_at in the spec before the first grant")
+	case j.now.Before(c.StartsAt):
+		j.pass("campaign.dates", fmt.Sprintf("starts in %s, at %s; %s", span(c.StartsAt.Sub(j.now)), moment(c.StartsAt), ends))
+	default:
+		j.pass("campaign.dates", fmt.Sprintf("started at %s, %s ago; %s", moment(c.StartsAt), span(j.now.Sub(c.StartsAt)), ends))
+	}
+}
+
+func (j *judgement) judgeSpec() {
+	r := j.redis
+	const name = "campaign.spec"
+	given := fmt.Sprintf("%.12s", j.Campaign.Hash)
+	switch {
+	case r.specErr != nil:
+		j.fail(name, "the ledger's spec cannot be read: "+r.specErr.Error(), "look at the key granter:{"+j.Campaign.Name+"}:spec")
+	case !r.stored:
+		j.pass(name, given+", not stored yet: the first run stores it")
+	case r.spec.Hash == j.Campaign.Hash && bytes.Equal(r.spec.Canonical, j.Campaign.Canonical):
+		j.pass(name, fmt.Sprintf("%s, the one that is stored since %s", given, moment(r.spec.StoredAt.In(j.Campaign.StartsAt.Location()))))
+	case r.totalsErr == nil && r.totals.Granted == 0:
+		j.pass(name, fmt.Sprintf("%s replaces %.12s, under which nobody was granted", given, r.spec.Hash))
+	default:
+		diff := strings.ReplaceAll(campaign.Diff(r.spec.Canonical, j.Campaign.Canonical), "\n", "; ")
+		j.fail(name, "users were granted under another spec: "+diff, "give the campaign another name, or its old spec back")
+	}
+}
+
+func (j *judgement) judgeProgress() {
+	r := j.redis
+	const name = "campaign.progress"
+	if r.totalsErr != nil || r.checkpointErr != nil {
+		err := r.totalsErr
+		if err == nil {
+			err = r.checkpointErr
+		}
+		j.fail(name, "the ledger cannot be read: "+err.Error(), "run granter status --prove, which says where it is inconsistent")
+		return
+	}
+	if len(r.checkpoint) == 0 && r.totals.Granted == 0 {
+		j.pass(name, "nobody is granted yet: a run starts from the beginning")
+		return
+	}
+	granted := plural(r.totals.Granted, "user") + " granted"
+	if want := j.Campaign.Population; want > 0 {
+		granted = fmt.Sprintf("%s of %s granted", number(r.totals.Granted), plural(want, "user"))
+	}
+	if starts := j.starts(); len(starts) > 0 {
+		var left int64
+		for partition, from := range starts {
+			left += max(0, j.kafka.bounds[partition].End-from)
+		}
+		granted += fmt.Sprintf("; a run continues at the checkpoint, with %s to read", plural(left, "record"))
+	}
+	if want := j.Campaign.Population; want > 0 && r.totals.Granted > want {
+		j.warn(name, granted, "more users than the spec expects: make sure that the topic holds those that it should")
+		return
+	}
+	j.pass(name, granted)
+}
+

@@ -1,0 +1,294 @@
+package preflight
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/segmentio/kafka-go"
+
+	"github.com/granter/granter/grant/source"
+)
+
+// kafkaFacts are what Kafka said. Every fact has its error; an error means that the fact is not known.
+type kafkaFacts struct {
+	bootstrap []answer // of each address that was given
+	brokers   []broker // that the cluster consists of; empty: no address answered
+	err       error    // why the cluster could not be described
+
+	names    []string // of all topics that this user may see
+	topic    kafka.Topic
+	topicErr error
+
+	config    map[string]string
+	configErr error
+
+	bounds    map[int]source.Bounds
+	boundsErr error
+	stable    map[int]int64 // up to where a read-committed reader can read
+	stableErr error
+
+	letters       bool // the dead-letter topic exists
+	lettersConfig map[string]string
+	lettersErr    error // it cannot be created
+
+	members      []string
+	strangers    []string // members that are no granter
+	groupErr     error
+	committed    map[int]int64
+	committedErr error
+
+	samples   []source.Sample
+	sampleErr error
+}
+
+type answer struct {
+	addr string
+	err  error
+}
+
+type broker struct {
+	answer
+	leads int // partitions of the topic
+}
+
+// patience is how long a question is asked again that a broker cannot answer yet, as while it loads its groups.
+const patience = 2 * time.Second
+
+func (f *kafkaFacts) gather(ctx context.Context, in *Input) {
+	var work sync.WaitGroup
+	defer work.Wait()
+	alive, rest := f.findBroker(ctx, in)
+	work.Go(rest)
+	if alive == "" {
+		return
+	}
+	k := in.Kafka
+	k.Brokers = []string{alive}
+	a := asker{kafkaFacts: f, Input: in, kafka: k}
+	transport := k.Transport()
+	defer transport.CloseIdleConnections()
+	a.client = k.Client(transport)
+	var err error
+	a.source, err = source.New(source.Config{
+		Kafka: k, Topic: in.Campaign.Source, Campaign: in.Campaign.Name, Group: in.Group, RetryFor: patience,
+	})
+	if err != nil {
+		f.err = err
+		return
+	}
+	defer a.source.Close() //nolint:errcheck // nothing was written
+	if f.err = a.describe(ctx); f.err != nil {
+		return
+	}
+	a.all(ctx)
+}
+
+// findBroker asks all addresses at once and returns the first that answers, or "" when none does. The others are
+// awaited by rest.
+func (f *kafkaFacts) findBroker(ctx context.Context, in *Input) (alive string, rest func()) {
+	f.bootstrap = make([]answer, len(in.Kafka.Brokers))
+	answered := make(chan int, len(f.bootstrap))
+	for i, addr := range in.Kafka.Brokers {
+		f.bootstrap[i].addr = addr
+		go func() {
+			f.bootstrap[i].err = in.Kafka.Ping(ctx, addr)
+			answered <- i
+		}()
+	}
+	waiting := len(f.bootstrap)
+	for ; waiting > 0 && alive == ""; waiting-- {
+		if i := <-answered; f.bootstrap[i].err == nil {
+			alive = f.bootstrap[i].addr
+		}
+	}
+	return alive, func() {
+		for range waiting {
+			<-answered
+		}
+	}
+}
+
+// asker puts questions to a cluster of which one broker is known to answer.
+type asker struct {
+	*kafkaFacts
+	*Input
+	kafka  source.Kafka
+	client *kafka.Client
+	source *source.Source
+}
+
+// describe learns the brokers and topics.
+func (a *asker) describe(ctx context.Context) error {
+	var cluster *kafka.MetadataResponse
+	err := ask(ctx, func() (err error) {
+		cluster, err = a.client.Metadata(ctx, &kafka.MetadataRequest{})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("asking for the cluster's metadata: %w", err)
+	}
+	a.topicErr = kafka.UnknownTopicOrPartition
+	name := a.Campaign.Source.Topic
+	for _, t := range cluster.Topics {
+		a.names = append(a.names, t.Name)
+		switch t.Name {
+		case name:
+			a.topic, a.topicErr = t, t.Error
+		case source.DeadLetterTopic(name):
+			a.letters = t.Error == nil
+		}
+	}
+	leads := map[int]int{}
+	for _, p := range a.topic.Partitions {
+		leads[p.Leader.ID]++
+	}
+	for _, b := range cluster.Brokers {
+		a.brokers = append(a.brokers, broker{answer: answer{addr: address(b)}, leads: leads[b.ID]})
+	}
+	return nil
+}
+
+func address(b kafka.Broker) string { return net.JoinHostPort(b.Host, strconv.Itoa(b.Port)) }
+
+// all asks everything else at the same time.
+func (a *asker) all(ctx context.Context) {
+	var work sync.WaitGroup
+	defer work.Wait()
+	for i := range a.brokers {
+		if a.brokers[i].addr == a.kafka.Brokers[0] {
+			continue
+		}
+		work.Go(func() { a.brokers[i].err = a.kafka.Ping(ctx, a.brokers[i].addr) })
+	}
+	work.Go(func() { a.askMembers(ctx) })
+	if a.topicErr != nil {
+		return
+	}
+	work.Go(func() { a.askConfig(ctx) })
+	work.Go(func() { a.committedErr = ask(ctx, func() error { return a.askCommitted(ctx) }) })
+	work.Go(func() { a.stableErr = ask(ctx, func() error { return a.askStable(ctx) }) })
+	if !a.letters {
+		work.Go(func() { a.lettersErr = ask(ctx, func() error { return a.source.CheckDeadLetters(ctx, a.topic) }) })
+	}
+	if a.bounds, a.boundsErr = a.source.Bounds(ctx); a.boundsErr == nil {
+		a.takeSamples(ctx)
+	}
+}
+
+// ask tries again for a moment when the error may pass.
+func ask(ctx context.Context, question func() error) error {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 500*time.Millisecond
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := question()
+		if _, again := source.Classify(err); err != nil && !again {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}, backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(patience))
+	return err
+}
+
+func (a *asker) askConfig(ctx context.Context) {
+	topics := []string{a.topic.Name}
+	if a.letters {
+		topics = append(topics, source.DeadLetterTopic(a.topic.Name))
+	}
+	found := map[string]map[string]string{}
+	a.configErr = ask(ctx, func() error {
+		req := &kafka.DescribeConfigsRequest{}
+		for _, name := range topics {
+			req.Resources = append(req.Resources, kafka.DescribeConfigRequestResource{
+				ResourceType: kafka.ResourceTypeTopic, ResourceName: name,
+				ConfigNames: []string{"retention.ms", "retention.bytes", "cleanup.policy", "max.message.bytes"},
+			})
+		}
+		resp, err := a.client.DescribeConfigs(ctx, req)
+		if err != nil {
+			return err
+		}
+		for _, r := range resp.Resources {
+			if r.Error != nil && r.ResourceName == a.topic.Name {
+				return r.Error
+			}
+			found[r.ResourceName] = map[string]string{}
+			for _, e := range r.ConfigEntries {
+				found[r.ResourceName][e.ConfigName] = e.ConfigValue
+			}
+		}
+		return nil
+	})
+	a.config, a.lettersConfig = found[topics[0]], found[topics[len(topics)-1]]
+}
+
+func (a *asker) askStable(ctx context.Context) error {
+	name := a.topic.Name
+	req := &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{}, IsolationLevel: kafka.ReadCommitted}
+	for _, p := range a.topic.Partitions {
+		req.Topics[name] = append(req.Topics[name], kafka.LastOffsetOf(p.ID))
+	}
+	resp, err := a.client.ListOffsets(ctx, req)
+	if err != nil {
+		return err
+	}
+	stable := map[int]int64{}
+	for _, p := range resp.Topics[name] {
+		if p.Error != nil {
+			return p.Error
+		}
+		stable[p.Partition] = p.LastOffset
+	}
+	a.stable = stable
+	return nil
+}
+
+func (a *asker) askCommitted(ctx context.Context) error {
+	name := a.topic.Name
+	req := &kafka.OffsetFetchRequest{GroupID: a.Group, Topics: map[string][]int{}}
+	for _, p := range a.topic.Partitions {
+		req.Topics[name] = append(req.Topics[name], p.ID)
+	}
+	resp, err := a.client.OffsetFetch(ctx, req)
+	if err == nil {
+		err = resp.Error
+	}
+	if err != nil {
+		return err
+	}
+	committed := map[int]int64{}
+	for _, p := range resp.Topics[name] {
+		if p.Error != nil {
+			return p.Error
+		}
+		committed[p.Partition] = p.CommittedOffset
+	}
+	a.committed = committed
+	return nil
+}
+
+func (a *asker) askMembers(ctx context.Context) {
+	a.groupErr = ask(ctx, func() error {
+		resp, err := a.client.DescribeGroups(ctx, &kafka.DescribeGroupsRequest{GroupIDs: []string{a.Group}})
+		if err != nil {
+			return err
+		}
+		for _, g := range resp.Groups {
+			if g.Error != nil {
+				return g.Error
+			}
+			for _, m := range g.Members {
+				member := m.ClientID + m.ClientHost // the host starts with a slash
+				a.members = append(a.members, member)
+				if m.ClientID != source.ClientID {
+					a.strangers = append(a.strangers, member)
+				}
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,80 @@
+package preflight
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+)
+
+// redisFacts are what Redis and the ledger in it said. Every fact has its error; an error means that it is not known.
+type redisFacts struct {
+	ledger.Facts
+	err     error
+	machine map[string]int64 // bytes of memory of each master's machine
+
+	spec          ledger.StoredSpec
+	stored        bool
+	specErr       error
+	checkpoint    map[int]int64
+	checkpointErr error
+	totals        ledger.Totals
+	totalsErr     error
+}
+
+func (f *redisFacts) gather(ctx context.Context, in *Input) {
+	// One attempt is enough: waiting is for a run.
+	led, err := ledger.New(in.Redis, in.Campaign, grant.NewRunID(in.now), ledger.Config{RetryFor: time.Nanosecond})
+	if err != nil {
+		f.err = err
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, in.Timeout)
+	defer cancel()
+	f.read(ctx, led)
+	if f.err != nil {
+		return
+	}
+	f.machine = map[string]int64{}
+	var mu sync.Mutex
+	ask := func(ctx context.Context, c *redis.Client) error {
+		text, err := c.Info(ctx, "memory").Result()
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.Options().Addr, err)
+		}
+		if _, after, ok := strings.Cut(text, "total_system_memory:"); ok {
+			digits, _, _ := strings.Cut(after, "\r\n")
+			if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				f.machine[c.Options().Addr] = n
+			}
+		}
+		return nil
+	}
+	// What is not known is missing in the map, and that is reported where it is needed.
+	switch c := in.Redis.(type) {
+	case *redis.ClusterClient:
+		_ = c.ForEachMaster(ctx, ask)
+	case *redis.Client:
+		_ = ask(ctx, c)
+	}
+}
+
+func (f *redisFacts) read(ctx context.Context, led ledgerReader) {
+	if f.Facts, f.err = led.Inspect(ctx); f.err != nil {
+		return
+	}
+	var work sync.WaitGroup
+	work.Go(func() { f.spec, f.stored, f.specErr = led.Spec(ctx) })
+	work.Go(func() { f.checkpoint, f.checkpointErr = led.Checkpoints(ctx) })
+	work.Go(func() { f.totals, f.totalsErr = led.Totals(ctx) })
+	work.Wait()
+}

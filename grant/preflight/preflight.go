@@ -1,0 +1,150 @@
+// Package preflight answers, before anything is granted, whether a run would come to its end: it asks Kafka, a sample of
+// the topic, Redis and the ledger, says what it found, and for everything that is wrong, what to do. It changes nothing.
+package preflight
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/source"
+)
+
+// Status is the outcome of one check.
+type Status string
+
+// The statuses.
+const (
+	Pass Status = "pass"
+	Warn Status = "warn" // a run works, but something can go wrong later, or is not known
+	Fail Status = "fail" // a run would stop, or lose something
+)
+
+// Result is the outcome of one check.
+type Result struct {
+	Name   string `json:"name"` // stable, for programs: area.check
+	Status Status `json:"status"`
+	Detail string `json:"detail"`           // what was found
+	Advice string `json:"advice,omitempty"` // what to do next; never empty for Warn and Fail
+}
+
+// Report holds the results in the order of the areas: kafka, sample, redis, campaign.
+type Report struct {
+	Results []Result
+}
+
+// Failed reports whether any check failed.
+func (r Report) Failed() bool { return r.Count(Fail) > 0 }
+
+// Count returns how many results have a status.
+func (r Report) Count(s Status) int {
+	n := 0
+	for i := range r.Results {
+		if r.Results[i].Status == s {
+			n++
+		}
+	}
+	return n
+}
+
+// Input is what to check. Campaign, Kafka, Group and Redis are required.
+type Input struct {
+	Campaign *grant.Campaign
+	Kafka    source.Kafka
+	Group    string                // consumer group
+	Redis    redis.UniversalClient // as ledger.Connect makes it; it stays the caller's
+	// AllowVolatile accepts a Redis that loses everything when it restarts.
+	AllowVolatile bool
+	// AcceptGaps are the gaps that an operator decided to leave out.
+	AcceptGaps []source.GapError
+	// Timeout is how long an unreachable server is waited for. Default 10 s.
+	Timeout time.Duration
+
+	now time.Time
+}
+
+// limit bounds a whole check: the time-out of a server, and what healthy ones need besides.
+const limit = 14 * time.Second
+
+// Check runs all checks and returns their results. It takes about 0.2 s with healthy servers nearby, Timeout when one
+// does not answer, and never more than 14 s. What depends on a server that does not answer is not checked; the server's
+// own result says so.
+func Check(ctx context.Context, in Input) Report {
+	if in.Timeout <= 0 {
+		in.Timeout = 10 * time.Second
+	}
+	if in.now.IsZero() {
+		in.now = time.Now()
+	}
+	in.Kafka.Timeout = min(in.Timeout, limit)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errors.New("preflight took too long"))
+	defer cancel()
+
+	var k kafkaFacts
+	var r redisFacts
+	var work sync.WaitGroup
+	work.Go(func() { k.gather(ctx, &in) })
+	work.Go(func() { r.gather(ctx, &in) })
+	work.Wait()
+	return judge(&in, &k, &r)
+}
+
+// judge draws the conclusions. All that it knows is in its arguments.
+func judge(in *Input, k *kafkaFacts, r *redisFacts) Report {
+	j := judgement{Input: in, kafka: k, redis: r}
+	j.judgeKafka()
+	j.judgeSample()
+	j.judgeRedis()
+	j.judgeCampaign()
+	return Report{Results: j.results}
+}
+
+type judgement struct {
+	*Input
+	kafka   *kafkaFacts
+	redis   *redisFacts
+	results []Result
+	demand  *demand // nil: unknown
+}
+
+func (j *judgement) pass(name, detail string) {
+	j.results = append(j.results, Result{Name: name, Status: Pass, Detail: detail})
+}
+
+func (j *judgement) warn(name, detail, advice string) {
+	j.results = append(j.results, Result{Name: name, Status: Warn, Detail: detail, Advice: advice})
+}
+
+func (j *judgement) fail(name, detail, advice string) {
+	j.results = append(j.results, Result{Name: name, Status: Fail, Detail: detail, Advice: advice})
+}
+
+// starts are the offsets at which a run would start its partitions, by the rule of grant.Run: the smaller of what the
+// ledger and Kafka say. nil: the ledger does not answer.
+func (j *judgement) starts() map[int]int64 {
+	if j.redis.err != nil || j.redis.checkpointErr != nil {
+		return nil
+	}
+	starts := map[int]int64{}
+	for partition := range j.kafka.bounds {
+		start := j.redis.checkpoint[partition]
+		if committed, ok := j.kafka.committed[partition]; ok && committed >= 0 {
+			start = min(start, committed)
+		}
+		starts[partition] = start
+	}
+	return starts
+}
+
+// ledgerReader is what a check asks of the ledger. None of it is tried again for long.
+type ledgerReader interface {
+	Inspect(ctx context.Context) (ledger.Facts, error)
+	Spec(ctx context.Context) (ledger.StoredSpec, bool, error)
+	Checkpoints(ctx context.Context) (map[int]int64, error)
+	Totals(ctx context.Context) (ledger.Totals, error)
+}

@@ -1,0 +1,149 @@
+package preflight
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/granter/granter/grant/source"
+)
+
+// rejects are the records of the sample without a valid ID, for one reason.
+type rejects struct {
+	reason  source.Reason
+	count   int
+	samples []string
+}
+
+func (j *judgement) judgeSample() {
+	f := j.kafka
+	if f.boundsErr != nil || f.bounds == nil {
+		return // Kafka's results say why
+	}
+	sampled, invalid := 0, 0
+	byReason := map[source.Reason]*rejects{}
+	for i := range f.samples {
+		s := &f.samples[i]
+		for k := range s.Records {
+			rec := &s.Records[k]
+			sampled++
+			if rec.Reason == "" {
+				continue
+			}
+			invalid++
+			r := byReason[rec.Reason]
+			if r == nil {
+				r = &rejects{reason: rec.Reason}
+				byReason[rec.Reason] = r
+			}
+			r.count++
+			if len(r.samples) < 3 {
+				r.samples = append(r.samples, fmt.Sprintf("%d/%d %+q", s.Partition, rec.Offset, rec.Data))
+			}
+		}
+	}
+	switch {
+	case f.sampleErr != nil:
+		j.fail("sample.valid", "reading a sample failed: "+f.sampleErr.Error(), "allow this user to Read the topic, and look at the broker's log")
+	case sampled == 0:
+		j.pass("sample.valid", "there is nothing to sample")
+	case invalid == 0:
+		j.pass("sample.valid", fmt.Sprintf("all of %s hold a user ID", plural(sampled, "sampled record")))
+	default:
+		j.judgeInvalid(sampled, invalid, byReason)
+	}
+	if sampled > invalid {
+		j.judgeDensity(sampled, invalid)
+	}
+}
+
+func (j *judgement) judgeInvalid(sampled, invalid int, byReason map[source.Reason]*rejects) {
+	list := slices.SortedFunc(maps.Values(byReason), func(a, b *rejects) int {
+		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.reason, b.reason))
+	})
+	var words []string
+	for _, r := range list {
+		words = append(words, fmt.Sprintf("%s %d (partition/offset %s)", r.reason, r.count, strings.Join(r.samples, ", ")))
+	}
+	detail := fmt.Sprintf("%s of %s (%s) hold no user ID: %s",
+		number(invalid), plural(sampled, "sampled record"), share(invalid, sampled), strings.Join(words, "; "))
+	spec := j.Campaign.Source
+	rate := float64(invalid) / float64(sampled)
+	// The rule of the breaker in package source: a share counts from so many rejected records on.
+	expected := rate * float64(j.recordCount())
+	if rate > spec.MaxRejected && expected > source.BreakerMinimum {
+		j.fail("sample.valid", detail, fmt.Sprintf("a run would stop, because max_rejected is %g%%: correct source.format, source.from or source.topic in the spec, "+
+			"repair the topic, or raise max_rejected", spec.MaxRejected*100))
+		return
+	}
+	j.warn("sample.valid", detail, "a run puts such records into "+source.DeadLetterTopic(spec.Topic)+" and goes on: decide whether their users matter")
+}
+
+func (j *judgement) recordCount() int64 {
+	var n int64
+	for _, b := range j.kafka.bounds {
+		n += b.End - b.First
+	}
+	return n
+}
+
+// judgeDensity estimates the memory that the ledger will need.
+func (j *judgement) judgeDensity(sampled, invalid int) {
+	visited := make([][]uint64, 0, len(j.kafka.samples))
+	for i := range j.kafka.samples {
+		var ids []uint64
+		for _, rec := range j.kafka.samples[i].Records {
+			if rec.Reason == "" {
+				ids = append(ids, uint64(rec.ID))
+			}
+		}
+		if len(ids) > 0 {
+			visited = append(visited, ids)
+		}
+	}
+	records := j.recordCount()
+	d := estimate(visited, records, records*int64(sampled-invalid)/int64(sampled), j.Campaign.Population, int64(sampled) == records)
+	j.demand = &d
+	detail := fmt.Sprintf("IDs from %d to %d: %s users in %s chunks of 65,536 IDs, %s",
+		d.min, d.max, about(d.users), between(d.chunks, func(v float64) string { return about(int64(v + 0.5)) }), between(d.bytes, memory[float64]))
+	if d.users > 0 {
+		detail += fmt.Sprintf(", %s bytes a user", between([2]float64{d.bytes[0] / float64(d.users), d.bytes[1] / float64(d.users)}, digits))
+	}
+	const advice = "bitmaps do not fit such IDs: IDs counted up by a database do; number the users for this campaign, or wait for a layout for opaque IDs"
+	switch low, high := d.hopeless(); {
+	case low:
+		j.fail("sample.ids", "IDs look random (UUID-like or opaque): "+detail, advice)
+	case high:
+		j.warn("sample.ids", detail, "part of the IDs may be random, and need much memory: "+
+			"set population in the spec, and look at the highest and lowest IDs of the topic")
+	default:
+		j.pass("sample.ids", detail)
+	}
+}
+
+// about rounds to three digits.
+func about(n int64) string {
+	unit := int64(1)
+	for n/unit >= 1000 {
+		unit *= 10
+	}
+	return number((n + unit/2) / unit * unit)
+}
+
+func digits(v float64) string {
+	if v < 100 {
+		return fmt.Sprintf("%.2g", v)
+	}
+	return about(int64(v))
+}
+
+// between writes a range, or one value when its ends look the same.
+func between(r [2]float64, text func(float64) string) string {
+	low, high := text(r[0]), text(r[1])
+	if low == high || r[1] < r[0]*1.1 {
+		return "about " + high
+	}
+	return low + " to " + high
+}

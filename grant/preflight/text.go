@@ -1,0 +1,113 @@
+package preflight
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// number writes an integer with thousands separators.
+func number[T ~int | ~int64 | ~uint64](n T) string {
+	s := fmt.Sprintf("%d", n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// memory writes a number of bytes in the units of Redis: 1 kB is 1,024 bytes.
+func memory[T ~int64 | ~float64](bytes T) string {
+	value, unit := float64(bytes), "B"
+	for _, next := range []string{"kB", "MB", "GB", "TB", "PB"} {
+		if value < 1024 {
+			break
+		}
+		value, unit = value/1024, next
+	}
+	if value < 10 && unit != "B" {
+		return fmt.Sprintf("%.1f %s", value, unit)
+	}
+	return fmt.Sprintf("%.0f %s", value, unit)
+}
+
+// share writes a share from 0 to 1 as a percentage with two significant digits.
+func share(part, whole int) string {
+	return strconv.FormatFloat(100*float64(part)/float64(max(whole, 1)), 'g', 2, 64) + "%"
+}
+
+// span writes a duration with its two largest units.
+func span(d time.Duration) string {
+	units := []struct {
+		length time.Duration
+		name   string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}}
+	var words []string
+	for _, u := range units {
+		if n := d / u.length; n > 0 || len(words) > 0 {
+			if n > 0 {
+				words = append(words, fmt.Sprintf("%d %s", n, u.name))
+			}
+			d %= u.length
+			if len(words) == 2 || n == 0 {
+				break
+			}
+		}
+	}
+	if len(words) == 0 {
+		return d.Round(time.Millisecond).String()
+	}
+	return strings.Join(words, " ")
+}
+
+// moment writes a time with its zone.
+func moment(t time.Time) string { return t.Format("2006-01-02 15:04:05 -07:00") }
+
+// plural writes a number and a noun that takes an s.
+func plural[T ~int | ~int64](n T, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return number(n) + " " + noun + "s"
+}
+
+// few joins some words, and says how many more there are.
+func few(words []string, most int) string {
+	if len(words) <= most {
+		return strings.Join(words, ", ")
+	}
+	return strings.Join(words[:most], ", ") + fmt.Sprintf(" and %d more", len(words)-most)
+}
+
+// nearest returns the word that s is most likely a slip of, or "".
+func nearest(s string, words []string) string {
+	best, least := "", max(1, len(s)/3)+1
+	for _, w := range words {
+		if n := distance(strings.ToLower(s), strings.ToLower(w)); n < least {
+			best, least = w, n
+		}
+	}
+	return best
+}
+
+// distance counts the bytes to insert, delete or replace to turn a into b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = slices.Min([]int{cost, row[j] + 1, row[j+1] + 1})
+		}
+	}
+	return row[len(b)]
+}
