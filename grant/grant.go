@@ -101,7 +101,8 @@ func (c *Campaign) Entitlements(at time.Time) []Entitlement {
 	return out
 }
 
-// Tally counts records by outcome. At every checkpoint Consumed = Granted + Duplicate + Rejected + Withheld.
+// Tally counts records by outcome. At every checkpoint Consumed = Granted + Duplicate + Rejected + Withheld. A record
+// that is read again, after a rebalance or a loss, counts again.
 type Tally struct {
 	Consumed  int64 `json:"consumed"`
 	Granted   int64 `json:"granted"`

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/granter/granter/metrics"
 	"github.com/granter/granter/sharding"
 )
@@ -21,8 +23,6 @@ type Monitor struct {
 
 	mu           sync.Mutex
 	state        RunState
-	started      time.Time
-	ends         map[int]int64
 	parts        map[int]*partitionState
 	live         *sharding.Pool
 	past         map[int]Tally // of generations that have ended
@@ -33,8 +33,10 @@ type Monitor struct {
 
 type partitionState struct {
 	start, next, highest, checkpoint int64
+	end                              int64 // of the partition when the run first saw it
+	follow                           bool  // what comes behind end is read, too
 	assigned                         bool
-	movedAt                          time.Time
+	movedAt                          time.Time // when it last moved or had nothing to do
 	warned                           bool
 }
 
@@ -51,7 +53,7 @@ const rateWindow = 5 * time.Second
 func NewMonitor(m *metrics.Metrics, log *slog.Logger, stall time.Duration, pool func() metrics.Pool) *Monitor {
 	return &Monitor{
 		metrics: m, log: log, stall: stall, pool: pool,
-		started: time.Now(), ends: map[int]int64{}, parts: map[int]*partitionState{}, past: map[int]Tally{},
+		parts: map[int]*partitionState{}, past: map[int]Tally{},
 	}
 }
 
@@ -59,6 +61,9 @@ func NewMonitor(m *metrics.Metrics, log *slog.Logger, stall time.Duration, pool 
 func (m *Monitor) State(state RunState) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.state == state {
+		return // a scrape must not meet the gauge at 0 in between
+	}
 	if m.state != "" {
 		m.metrics.State.WithLabelValues(string(m.state)).Set(0)
 	}
@@ -66,37 +71,51 @@ func (m *Monitor) State(state RunState) {
 	m.metrics.State.WithLabelValues(string(state)).Set(1)
 }
 
-func (m *Monitor) begin(ends map[int]int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.ends = maps.Clone(ends)
-}
+// joined records an assignment of partitions by the consumer group.
+func (m *Monitor) joined() { m.metrics.Generations.Inc() }
 
-func (m *Monitor) assigned(pool *sharding.Pool, starts map[int]int64) {
-	m.metrics.Generations.Inc()
+// assigned records what a session begins with: where each of its partitions starts, where it stops (negative: never),
+// and where the topic's partitions end.
+func (m *Monitor) assigned(pool *sharding.Pool, starts, until, ends map[int]int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.live = pool
 	m.checkpointAt = time.Now()
+	for p := range m.parts {
+		if _, still := starts[p]; !still {
+			m.forget(p)
+		}
+	}
 	for p, start := range starts {
 		st := m.parts[p]
 		if st == nil {
 			st = &partitionState{start: start, highest: -1}
 			m.parts[p] = st
 		}
+		st.start = min(st.start, start) // after a loss it may be further back
+		st.end, st.follow = ends[p], until[p] < 0
 		st.assigned, st.next, st.checkpoint, st.movedAt, st.warned = true, start, start, time.Now(), false
 	}
 }
 
-// released takes the books of the generation that ends into the total.
+// forget drops a partition that another replica has now, but not its books. It is called with the lock held.
+func (m *Monitor) forget(p int) {
+	delete(m.parts, p)
+	for _, gauge := range []*prometheus.GaugeVec{m.metrics.Position, m.metrics.End, m.metrics.Lag, m.metrics.Checkpointed} {
+		gauge.DeleteLabelValues(metrics.Partition(p))
+	}
+}
+
+// released takes the books of the session that ends into the total.
 func (m *Monitor) released() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.past = m.tallies()
 	m.live = nil
-	for p, st := range m.parts {
+	m.stalled = 0
+	m.metrics.Stalled.Set(0)
+	for _, st := range m.parts {
 		st.assigned = false
-		m.metrics.Lag.DeleteLabelValues(metrics.Partition(p))
 	}
 }
 
@@ -147,14 +166,10 @@ func (m *Monitor) Flushed(shard, members, chunks int, took time.Duration) {
 	m.metrics.ShardMembers.WithLabelValues(metrics.Partition(shard)).Add(float64(members))
 }
 
-// wrote records a checkpoint.
-func (m *Monitor) wrote(took time.Duration) {
+// checkpointed records a checkpoint, and looks for partitions that do not move.
+func (m *Monitor) checkpointed(next map[int]int64, took time.Duration) {
 	m.metrics.Checkpoints.Inc()
 	m.metrics.CheckpointSec.Observe(took.Seconds())
-}
-
-// checkpointed records that a checkpoint is current, and looks for partitions that do not move.
-func (m *Monitor) checkpointed(next map[int]int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
@@ -163,10 +178,11 @@ func (m *Monitor) checkpointed(next map[int]int64) {
 	for p, offset := range next {
 		m.metrics.Checkpointed.WithLabelValues(metrics.Partition(p)).Set(float64(offset))
 		st := m.parts[p]
-		if offset > st.checkpoint {
+		behind := st.target() - offset
+		if offset > st.checkpoint || behind <= 0 {
 			st.checkpoint, st.movedAt, st.warned = offset, now, false
 		}
-		if behind := m.target(p) - st.checkpoint; behind > 0 && now.Sub(st.movedAt) > m.stall {
+		if behind > 0 && now.Sub(st.movedAt) > m.stall {
 			m.stalled++
 			if !st.warned {
 				st.warned = true
@@ -182,8 +198,13 @@ func (m *Monitor) checkpointed(next map[int]int64) {
 	}
 }
 
-// target returns the offset up to which a partition is to be read.
-func (m *Monitor) target(p int) int64 { return max(m.ends[p], m.parts[p].highest) }
+// target returns the offset up to which a partition is to be read, as far as that is known.
+func (st *partitionState) target() int64 {
+	if st.follow {
+		return max(st.end, st.highest)
+	}
+	return st.end
+}
 
 // tallies returns the books of every partition this run has had. It is called with the lock held.
 func (m *Monitor) tallies() map[int]Tally {
@@ -211,12 +232,17 @@ func (m *Monitor) total() Tally {
 	return sum
 }
 
+// rate is 0 when no checkpoint is written any more: the last one says nothing about now.
 func (m *Monitor) rate() float64 {
 	if len(m.samples) < 2 {
 		return 0
 	}
 	first, last := m.samples[0], m.samples[len(m.samples)-1]
-	return float64(last.consumed-first.consumed) / last.at.Sub(first.at).Seconds()
+	took := last.at.Sub(first.at)
+	if took <= 0 || time.Since(last.at) > rateWindow {
+		return 0
+	}
+	return float64(last.consumed-first.consumed) / took.Seconds()
 }
 
 // Snapshot is how a run is doing at one moment.
@@ -224,9 +250,10 @@ type Snapshot struct {
 	State         RunState
 	Tally         Tally
 	Partitions    map[int]Tally
+	Member        bool // the consumer group has assigned partitions to this process, or none because others have all
 	Assigned      []int
 	Rate          float64 // records per second over the last seconds
-	Done, Work    int64   // records of the assigned partitions: read so far, and in all
+	Done, Work    int64   // records of this process's partitions, from where it began: read so far, and in all
 	CheckpointAge time.Duration
 	Stalled       int
 }
@@ -235,7 +262,9 @@ type Snapshot struct {
 func (m *Monitor) Snapshot() Snapshot {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := Snapshot{State: m.state, Partitions: m.tallies(), Rate: m.rate(), Stalled: m.stalled}
+	s := Snapshot{
+		State: m.state, Partitions: m.tallies(), Member: m.live != nil, Assigned: []int{}, Rate: m.rate(), Stalled: m.stalled,
+	}
 	for _, t := range s.Partitions {
 		s.Tally = s.Tally.Add(t)
 	}
@@ -243,7 +272,7 @@ func (m *Monitor) Snapshot() Snapshot {
 		if st.assigned {
 			s.Assigned = append(s.Assigned, p)
 		}
-		if end := m.target(p); end > st.start {
+		if end := st.target(); end > st.start {
 			s.Work += end - st.start
 			s.Done += min(st.next, end) - st.start
 		}
@@ -290,9 +319,12 @@ func (m *Monitor) CheckpointAge() float64 { return m.Snapshot().CheckpointAge.Se
 // Progress implements metrics.Live.
 func (m *Monitor) Progress() (ratio, secondsLeft float64) { return m.Snapshot().Progress() }
 
-// Progress returns the share of the work that is done, and the seconds that the rest takes; −1: unknown.
+// Progress returns the share of the work that is done, and the seconds that the rest takes; −1: unknown. A replica
+// that stands by, because others have all partitions, has done its work.
 func (s Snapshot) Progress() (ratio, secondsLeft float64) {
 	switch {
+	case s.Work == 0 && !s.Member && s.State != RunFinished:
+		return 0, -1 // it does not know yet what there is to do
 	case s.Work == s.Done:
 		return 1, 0
 	case s.Rate <= 0:
@@ -306,8 +338,8 @@ func (s Snapshot) Progress() (ratio, secondsLeft float64) {
 // Pool implements metrics.Live.
 func (m *Monitor) Pool() metrics.Pool { return m.pool() }
 
-// Ready returns why the run is not ready, or nothing: it has partitions, its checkpoint is current, and no partition
-// is stalled.
+// Ready returns why the run is not ready, or nothing: it is in the consumer group, its checkpoint is current, and no
+// partition is stalled. A replica that stands by, because others have all partitions, is ready.
 func (m *Monitor) Ready() string {
 	s := m.Snapshot()
 	switch {
@@ -315,7 +347,7 @@ func (m *Monitor) Ready() string {
 		return ""
 	case s.State == RunWaiting:
 		return "waiting for starts_at"
-	case len(s.Assigned) == 0:
+	case !s.Member:
 		return "no partitions assigned"
 	case s.CheckpointAge > m.stall:
 		return "the ledger has taken no checkpoint for " + s.CheckpointAge.Round(time.Second).String()

@@ -124,44 +124,41 @@ func (r *Run) Do(ctx context.Context) (err error) {
 	if r.ends, err = r.Source.Ends(ctx); err != nil {
 		return err
 	}
-	r.Monitor.begin(r.ends)
 
 	group, err := r.Source.Join()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, group.Leave()) }()
-	for {
+	defer func() {
+		if err := group.Leave(); err != nil {
+			r.Log.Warn("leaving the consumer group failed; the others take over when the session times out", "error", err)
+		}
+	}()
+	for r.draining.Err() == nil {
 		finished, err := r.generation(ctx, group)
 		if err != nil || finished {
 			return err
 		}
-		if r.draining.Err() != nil {
-			return context.Cause(r.draining)
-		}
 	}
+	return context.Cause(r.draining)
 }
 
 // waitForStart returns at starts_at, or at once if the operator said so.
 func (r *Run) waitForStart(ctx context.Context) error {
 	c := r.Campaign
-	now := time.Now()
-	if !c.EndsAt.IsZero() && !now.Before(c.EndsAt) {
-		return fmt.Errorf("%s, ends_at %s: %w", c.Name, c.EndsAt.Format(time.RFC3339), ErrEnded)
-	}
-	if !now.Before(c.StartsAt) {
-		return nil
-	}
-	if r.Now {
-		r.Log.Warn("STARTING BEFORE THE CAMPAIGN'S DATE, as told by --now", "starts_at", c.StartsAt, "early_by", c.StartsAt.Sub(now).Round(time.Second))
-		return nil
-	}
-	r.Monitor.State(RunWaiting)
-	r.Log.Info("waiting for the campaign to start", "starts_at", c.StartsAt, "wait", c.StartsAt.Sub(now).Round(time.Second))
-	for ; ; now = time.Now() {
+	for told := false; ; told = true {
+		now := time.Now()
 		left := c.StartsAt.Sub(now)
-		if left <= 0 {
+		switch {
+		case r.ended(now):
+			return fmt.Errorf("%s, ends_at %s: %w", c.Name, c.EndsAt.Format(time.RFC3339), ErrEnded)
+		case left <= 0:
 			return nil
+		case r.Now:
+			r.Log.Warn("STARTING BEFORE THE CAMPAIGN'S DATE, as told by --now", "starts_at", c.StartsAt, "early_by", left.Round(time.Second))
+			return nil
+		case !told:
+			r.Log.Info("waiting for the campaign to start", "starts_at", c.StartsAt, "wait", left.Round(time.Second))
 		}
 		r.save(ctx, RunWaiting)
 		select {
@@ -174,18 +171,27 @@ func (r *Run) waitForStart(ctx context.Context) error {
 	}
 }
 
+// ended reports whether nobody may be granted anything any more.
+func (r *Run) ended(now time.Time) bool {
+	end := r.Campaign.EndsAt
+	return !end.IsZero() && !now.Before(end)
+}
+
 // generation works on one assignment of partitions until it ends, and reports whether the whole topic is granted.
 func (r *Run) generation(ctx context.Context, group Group) (finished bool, err error) {
 	waiting, stop := r.untilDrain(ctx)
 	defer stop()
-	gen, err := group.Next(waiting)
+	r.save(ctx, RunRunning)
+	joined, err := group.Next(waiting)
 	if err != nil {
 		if ctx.Err() == nil && waiting.Err() != nil {
 			return false, nil
 		}
 		return false, err
 	}
-	defer gen.Release()
+	defer joined.Release()
+	r.Monitor.joined()
+	gen := &committing{Generation: joined, committed: joined.Committed()}
 	for {
 		finished, err = r.session(ctx, gen)
 		if !errors.Is(err, ErrRegressed) {
@@ -211,7 +217,7 @@ func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err e
 		return false, err
 	}
 	pool := sharding.New(r.Sharding, r.Ledger, starts)
-	r.Monitor.assigned(pool, starts)
+	r.Monitor.assigned(pool, starts, until, r.ends)
 	defer r.Monitor.released()
 	r.Log.Info("partitions assigned", "from", starts)
 
@@ -236,21 +242,23 @@ func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err e
 	})
 	flushed := make(chan struct{})
 	work.Go(func() error {
-		defer close(flushed)
-		return pool.Run(working)
+		if err := pool.Run(working); err != nil {
+			return err
+		}
+		close(flushed)
+		return nil
 	})
 	work.Go(func() error { return r.checkpoints(working, gen, pool, flushed) })
 	if err := errors.Join(work.Wait(), laneErr); err != nil {
 		return false, err
 	}
-	return r.awaitOthers(ctx, gen)
+	return r.awaitOthers(ctx, gen, pool)
 }
 
 // checkpoints writes a checkpoint regularly, and a last one when everything is flushed.
 func (r *Run) checkpoints(ctx context.Context, gen Generation, pool *sharding.Pool, flushed <-chan struct{}) error {
 	tick := time.NewTicker(r.CheckpointEvery)
 	defer tick.Stop()
-	last := map[int]int64{}
 	for done := false; !done; {
 		select {
 		case <-tick.C:
@@ -259,46 +267,74 @@ func (r *Run) checkpoints(ctx context.Context, gen Generation, pool *sharding.Po
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		positions, err := pool.Positions()
-		if err != nil {
+		if err := r.checkpoint(ctx, gen, pool); err != nil {
 			return err
 		}
-		next := make(map[int]int64, len(positions))
-		for _, p := range positions {
-			next[p.Partition] = p.Next
-		}
-		if !maps.Equal(next, last) {
-			if err := r.checkpoint(ctx, gen, next); err != nil {
-				return err
-			}
-			last = next
-		}
-		r.Monitor.checkpointed(next)
-		r.save(ctx, RunRunning)
 	}
 	return nil
 }
 
-func (r *Run) checkpoint(ctx context.Context, gen Generation, next map[int]int64) error {
+// checkpoint tells the ledger, Kafka and the operator how far the generation is. The ledger is told also when nothing
+// has changed: that is how a loss is noticed while no record comes.
+func (r *Run) checkpoint(ctx context.Context, gen Generation, pool *sharding.Pool) error {
+	if r.ended(time.Now()) {
+		r.drain(ErrEnded) // the timer of Do stands still while the machine is suspended
+	}
+	positions, err := pool.Positions()
+	if err != nil {
+		return err
+	}
+	next := make(map[int]int64, len(positions))
+	for _, p := range positions {
+		next[p.Partition] = p.Next
+	}
 	began := time.Now()
 	if err := r.Ledger.Checkpoint(ctx, next); err != nil {
 		return err
 	}
-	r.Monitor.wrote(time.Since(began))
+	r.Monitor.checkpointed(next, time.Since(began))
 	if err := gen.Commit(next); err != nil && gen.Context().Err() == nil {
 		r.Log.Warn("committing offsets to Kafka failed; the ledger has them", "error", err)
 		r.Monitor.KafkaError("broker")
 	}
+	r.save(ctx, RunRunning)
 	return nil
 }
 
+// committing is a generation that knows what has been committed since it began. Without that, a session after a loss
+// would go back to the generation's beginning, which retention may have removed.
+type committing struct {
+	Generation
+
+	committed map[int]int64
+}
+
+func (c *committing) Committed() map[int]int64 { return c.committed }
+
+// Commit commits what is new.
+func (c *committing) Commit(next map[int]int64) error {
+	if maps.Equal(next, c.committed) {
+		return nil
+	}
+	err := c.Generation.Commit(next)
+	if err == nil {
+		c.committed = next
+	}
+	return err
+}
+
 // awaitOthers stays in the group until the whole topic is granted, by whichever replica: if one dies, its partitions
-// come to this one.
-func (r *Run) awaitOthers(ctx context.Context, gen Generation) (finished bool, err error) {
+// come to this one. Until then what this one granted may still be lost, so it goes on looking for that.
+func (r *Run) awaitOthers(ctx context.Context, gen Generation, pool *sharding.Pool) (finished bool, err error) {
 	waiting, stop := r.untilDrain(ctx)
 	defer stop()
 	defer context.AfterFunc(gen.Context(), stop)()
 	for told := false; waiting.Err() == nil; told = true {
+		if told {
+			if err := r.checkpoint(ctx, gen, pool); err != nil {
+				return false, err
+			}
+		}
 		checkpoint, err := r.Ledger.Checkpoints(ctx)
 		if err != nil {
 			return false, err
@@ -356,7 +392,6 @@ func (r *Run) until(ctx context.Context, starts map[int]int64) (map[int]int64, e
 					r.ends[p] = end
 				}
 			}
-			r.Monitor.begin(r.ends)
 		}
 		out[partition] = r.ends[partition]
 		if r.Follow {
@@ -379,7 +414,7 @@ func (r *Run) save(ctx context.Context, state RunState) {
 	r.Monitor.State(state)
 	record := r.Monitor.fill(r.Record)
 	record.State, record.Spec, record.UpdatedAt = state, r.Campaign.Hash, time.Now()
-	if err := r.Ledger.SaveRun(ctx, record); err != nil && ctx.Err() == nil {
+	if err := r.Ledger.SaveRun(ctx, record); err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 		r.Log.Warn("storing the run's record failed", "error", err)
 	}
 }

@@ -100,6 +100,10 @@ func (p *process) kill() {
 	<-p.ended
 }
 
+// freeze stops the process without its knowledge, as a machine does that is suspended; thaw lets it go on.
+func (p *process) freeze() { p.Helper(); p.signal(syscall.SIGSTOP) }
+func (p *process) thaw()   { p.Helper(); p.signal(syscall.SIGCONT) }
+
 // wait waits for the end and returns the exit code; −1: killed by a signal.
 func (p *process) wait() int {
 	p.Helper()

@@ -190,6 +190,7 @@ func (s *scenario) checkpoint() map[int]int64 {
 func (s *scenario) slow(pause time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
+	const gap = 3 * time.Millisecond
 	each := func(ctx context.Context, args ...any) {
 		// Errors are what scenarios are made of: a Redis that is down needs no slowing down.
 		if cluster, ok := s.client.(*redis.ClusterClient); ok {
@@ -200,15 +201,16 @@ func (s *scenario) slow(pause time.Duration) (stop func()) {
 	}
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(pause + 2*time.Millisecond)
-		defer tick.Stop()
-		for {
-			each(ctx, "client", "pause", pause.Milliseconds(), "write")
+		for ctx.Err() == nil {
+			each(ctx, "client", "pause", 10*pause.Milliseconds(), "write")
 			select {
-			case <-tick.C:
+			case <-time.After(pause):
 			case <-ctx.Done():
-				each(context.Background(), "client", "unpause")
-				return
+			}
+			each(context.WithoutCancel(ctx), "client", "unpause")
+			select {
+			case <-time.After(gap):
+			case <-ctx.Done():
 			}
 		}
 	}()

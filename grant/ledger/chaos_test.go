@@ -43,6 +43,9 @@ func (c *chaos) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func (c *chaos) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if opening(cmds) {
+			return next(ctx, cmds)
+		}
 		if c.strikes(0.5) {
 			c.lose()
 		}

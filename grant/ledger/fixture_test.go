@@ -200,7 +200,7 @@ func (f *fault) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		f.mu.Lock()
 		reach := -1
-		if f.next != nil {
+		if f.next != nil && !opening(cmds) {
 			reach = f.next(len(cmds))
 		}
 		then := f.then
@@ -222,6 +222,9 @@ func (f *fault) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 		return errCut
 	}
 }
+
+// opening reports whether go-redis is greeting on a new connection: hooks see that, too.
+func opening(cmds []redis.Cmder) bool { return cmds[0].Name() == "client" }
 
 // once breaks the coming pipeline after the given share of its commands.
 func (f *fault) once(share float64, then func()) {

@@ -167,8 +167,8 @@ func (s *session) identity(f *sharding.Flush, round uint32) string {
 
 // send makes one attempt: the index, then the chunk calls, and the tips behind them.
 func (l *Ledger) send(ctx context.Context, s *session, sh *shard, f *sharding.Flush) error {
-	// The index is on one master only, so it is written before anything that it must cover, and again in every attempt
-	// until a tip vouches for it.
+	// The index of chunks is on one master. It is written before anything that it must cover, so that it never lacks a
+	// chunk; and again with it, before a tip that vouches for it: the first write may be lost before the pipeline comes.
 	var unknown []any
 	for i := range sh.calls {
 		chunk := f.Deltas[sh.calls[i].deltaIndex].Chunk
@@ -183,6 +183,9 @@ func (l *Ledger) send(ctx context.Context, s *session, sh *shard, f *sharding.Fl
 	}
 
 	pipe := l.client.Pipeline()
+	if len(unknown) > 0 {
+		pipe.SAdd(ctx, l.keys.chunks, unknown...)
+	}
 	run := any(sh.head[:8])
 	for i := range sh.calls {
 		c := &sh.calls[i]

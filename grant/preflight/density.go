@@ -63,7 +63,7 @@ func estimate(visited [][]uint64, records, valid, population int64, census bool)
 		d.users = population
 	}
 	if census && d.users <= valid {
-		d.users = int64(t.distinct)
+		d.users = int64(t.ids)
 		d.chunks = [2]float64{float64(len(t.places)), float64(len(t.places))}
 	} else {
 		d.chunks = t.chunks(float64(d.users), float64(max(records, d.users)))
@@ -79,13 +79,13 @@ func estimate(visited [][]uint64, records, valid, population int64, census bool)
 
 // tally is what a sample tells about chunks.
 type tally struct {
-	ids, distinct int
-	min, max      uint64
-	places        map[uint64]int // chunk → number of places that it was met at
-	once          int            // IDs in chunks that were met at one place only
-	steps         int            // from one record to the next at the same place
-	entered       float64        // how many of them led into another chunk, as expected from their length
-	visits        int            // places with IDs
+	ids      int // distinct ones
+	min, max uint64
+	places   map[uint64]int // chunk → number of places that it was met at
+	once     int            // IDs in chunks that were met at one place only
+	steps    int            // from one record to the next at the same place
+	entered  float64        // how many of them led into another chunk, as expected from their length
+	visits   int            // places with IDs
 }
 
 func tallyOf(visited [][]uint64) tally {
@@ -95,15 +95,17 @@ func tallyOf(visited [][]uint64) tally {
 	for i, ids := range visited {
 		at[i] = map[uint64]int{}
 		for k, id := range ids {
-			t.ids++
-			t.min, t.max = min(t.min, id), max(t.max, id)
-			distinct[id] = struct{}{}
-			chunk, _ := sharding.Split(id)
-			at[i][chunk]++
 			if k > 0 {
 				t.steps++
 				t.entered += min(1, math.Abs(float64(id)-float64(ids[k-1]))/sharding.ChunkSize)
 			}
+			if _, again := distinct[id]; again {
+				continue // a user who shares a chunk with himself says nothing about others
+			}
+			distinct[id] = struct{}{}
+			t.min, t.max = min(t.min, id), max(t.max, id)
+			chunk, _ := sharding.Split(id)
+			at[i][chunk]++
 		}
 		for chunk := range at[i] {
 			t.places[chunk]++
@@ -116,7 +118,7 @@ func tallyOf(visited [][]uint64) tally {
 			}
 		}
 	}
-	t.distinct = len(distinct)
+	t.ids = len(distinct)
 	return t
 }
 

@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -120,6 +121,8 @@ type asker struct {
 	kafka  source.Kafka
 	client *kafka.Client
 	source *source.Source
+
+	controller string // address of the broker that creates topics
 }
 
 // describe learns the brokers and topics.
@@ -131,6 +134,10 @@ func (a *asker) describe(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("asking for the cluster's metadata: %w", err)
+	}
+	a.controller = a.kafka.Brokers[0]
+	if cluster.Controller.Host != "" {
+		a.controller = address(cluster.Controller)
 	}
 	a.topicErr = kafka.UnknownTopicOrPartition
 	name := a.Campaign.Source.Topic
@@ -173,7 +180,9 @@ func (a *asker) all(ctx context.Context) {
 	work.Go(func() { a.committedErr = ask(ctx, func() error { return a.askCommitted(ctx) }) })
 	work.Go(func() { a.stableErr = ask(ctx, func() error { return a.askStable(ctx) }) })
 	if !a.letters {
-		work.Go(func() { a.lettersErr = ask(ctx, func() error { return a.source.CheckDeadLetters(ctx, a.topic) }) })
+		work.Go(func() {
+			a.lettersErr = ask(ctx, func() error { return a.source.CheckDeadLetters(ctx, a.controller, a.topic) })
+		})
 	}
 	if a.bounds, a.boundsErr = a.source.Bounds(ctx); a.boundsErr == nil {
 		a.takeSamples(ctx)
@@ -257,6 +266,9 @@ func (a *asker) askCommitted(ctx context.Context) error {
 	if err == nil {
 		err = resp.Error
 	}
+	if errors.Is(err, kafka.GroupIdNotFound) {
+		return nil // nothing is committed
+	}
 	if err != nil {
 		return err
 	}
@@ -278,7 +290,7 @@ func (a *asker) askMembers(ctx context.Context) {
 			return err
 		}
 		for _, g := range resp.Groups {
-			if g.Error != nil {
+			if g.Error != nil && !errors.Is(g.Error, kafka.GroupIdNotFound) {
 				return g.Error
 			}
 			for _, m := range g.Members {

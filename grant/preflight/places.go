@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"math"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -14,7 +14,8 @@ import (
 
 const (
 	sampleSize   = 16000           // records of the whole topic: enough to tell random IDs of 50 million users from dense ones
-	samplePlaces = 200             // at about 0.5 ms each, if there are not more partitions than that
+	samplePlaces = 200             // at 0.5 to 2 ms each, if there are not more partitions than that
+	connections  = 4               // to each leader
 	sampleTime   = 3 * time.Second // after which the sample is as large as it got
 )
 
@@ -22,24 +23,28 @@ const (
 func (a *asker) takeSamples(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, sampleTime)
 	defer cancel()
-	byLeader := map[string][]source.Place{}
+	type connection struct {
+		leader string
+		lane   int
+	}
+	shares := map[connection][]source.Place{}
 	leader := map[int]string{}
 	for _, p := range a.topic.Partitions {
 		leader[p.ID] = address(p.Leader)
 	}
-	for _, place := range places(a.bounds) {
-		addr := leader[place.Partition]
-		byLeader[addr] = append(byLeader[addr], place)
+	for i, place := range places(a.bounds) {
+		c := connection{leader[place.Partition], i % connections}
+		shares[c] = append(shares[c], place)
 	}
 	var mu sync.Mutex
 	var work sync.WaitGroup
-	for addr, list := range byLeader {
+	for c, list := range shares {
 		work.Go(func() {
-			samples, err := a.source.Sample(ctx, addr, list)
+			samples, err := a.source.Sample(ctx, c.leader, list)
 			mu.Lock()
 			defer mu.Unlock()
 			a.samples = append(a.samples, samples...)
-			if !errors.Is(err, context.DeadlineExceeded) || len(samples) == 0 {
+			if ctx.Err() == nil || len(samples) == 0 {
 				a.sampleErr = errors.Join(a.sampleErr, err)
 			}
 		})
@@ -47,52 +52,48 @@ func (a *asker) takeSamples(ctx context.Context) {
 	work.Wait()
 }
 
-// places spreads the sample evenly over the topic. Partitions are often dealt the same order of IDs, so each has its
-// places a little further along than the one before; and the list begins with places that are far apart, because it may
+// places spreads the sample over the topic: one place in each of equally long parts of a partition, somewhere in it, so
+// that no regularity of the topic can hide between them. The list begins with places that are far apart, because it may
 // not be read to its end.
 func places(bounds map[int]source.Bounds) []source.Place {
 	if len(bounds) == 0 {
 		return nil
 	}
 	perPartition := max(sampleSize/len(bounds), 10)
-	count := max(samplePlaces/len(bounds), 1)
-	if len(bounds) == 1 {
-		count /= 2 // each is a round trip after the other
-	}
-	var out []source.Place
-	partitions := slices.Sorted(maps.Keys(bounds))
-	for round := range count {
-		slot := round * step(count) % count
-		for _, partition := range partitions {
-			b := bounds[partition]
-			n := b.End - b.First
-			if n <= int64(perPartition) {
-				if round == 0 && n > 0 {
-					out = append(out, source.Place{Partition: partition, From: b.First, Until: b.End, Limit: int(n)})
-				}
-				continue
+	parts := max(samplePlaces/len(bounds), 1)
+	rng := rand.New(rand.NewPCG(0, 0)) // two checks of the same topic look at the same records
+	var all [][]source.Place           // by part
+	for _, partition := range slices.Sorted(maps.Keys(bounds)) {
+		for part, place := range placesIn(bounds[partition], perPartition, parts, rng) {
+			if part == len(all) {
+				all = append(all, nil)
 			}
-			length := perPartition / count
-			stride := float64(n-int64(length)) / float64(count)
-			_, shift := math.Modf(golden * float64(partition))
-			at := func(slot int) int64 { return b.First + int64(stride*(float64(slot)+shift)) }
-			out = append(out, source.Place{Partition: partition, From: at(slot), Until: min(b.End, at(slot+1)), Limit: length})
+			place.Partition = partition
+			all[part] = append(all[part], place)
 		}
 	}
-	return out
+	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return slices.Concat(all...)
 }
 
-const golden = 0.6180339887498949
-
-// step is a stride that visits every one of n slots once, with neighbours far apart in time: the number next to the golden section of n that has no divisor in common with it.
-func step(n int) int {
-	for s := max(1, int(golden*float64(n))); ; s++ {
-		a, b := s, n
-		for b != 0 {
-			a, b = b, a%b
-		}
-		if a == 1 {
-			return s
+// placesIn returns the places in one partition: all of it, if it is small.
+func placesIn(b source.Bounds, records, parts int, rng *rand.Rand) []source.Place {
+	n := b.End - b.First
+	switch {
+	case n <= 0:
+		return nil
+	case n <= int64(records):
+		return []source.Place{{From: b.First, Until: b.End, Limit: int(n)}}
+	}
+	out := make([]source.Place, parts)
+	length := records / parts
+	stride := float64(n-int64(length)) / float64(parts)
+	for i := range out {
+		from := b.First + int64(stride*(float64(i)+rng.Float64()))
+		out[i] = source.Place{From: from, Until: b.End, Limit: length}
+		if i > 0 {
+			out[i-1].Until = from
 		}
 	}
+	return slices.DeleteFunc(out, func(p source.Place) bool { return p.From == p.Until })
 }

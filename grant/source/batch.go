@@ -7,10 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"slices"
-
-	"github.com/segmentio/kafka-go/compress"
 )
 
 // A record batch, as Kafka stores and sends it since 0.11 (magic 2), all integers big-endian:
@@ -29,7 +26,6 @@ const (
 	attrCompression = 0x07
 	attrTransaction = 0x10
 	attrControl     = 0x20
-	maxInflated     = 256 << 20 // a batch that inflates beyond this is taken for corrupt or hostile
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -39,6 +35,9 @@ var errTruncated = errors.New("record batch is cut off")
 
 // errCorrupt means that a record batch contradicts itself. It is never skipped.
 var errCorrupt = errors.New("corrupt record batch")
+
+// errFormat means that records are in a format that Kafka replaced in 0.11. No second look changes that.
+var errFormat = errors.New("old message format: rewrite the topic with a current producer")
 
 // batch is one record batch. It points into the memory it was read from.
 type batch struct {
@@ -55,12 +54,11 @@ func readBatch(data []byte) (b batch, rest []byte, err error) {
 		return b, nil, errTruncated
 	}
 	b.base = int64(binary.BigEndian.Uint64(data))
+	if len(data) > 16 && data[16] != 2 { // before the length: an old batch may be shorter than a new one's header
+		return b, nil, fmt.Errorf("offset %d has message format %d, and only format 2 is read: %w", b.base, data[16], errFormat)
+	}
 	length := int64(int32(binary.BigEndian.Uint32(data[8:])))
 	if length < batchHeader-batchPrefix {
-		if len(data) > 16 && data[16] < 2 && length > 0 {
-			return b, nil, fmt.Errorf("%w: offset %d uses message format %d, which Kafka replaced in 0.11: rewrite the topic with a current producer",
-				errCorrupt, b.base, data[16])
-		}
 		return b, nil, fmt.Errorf("%w at offset %d: length %d", errCorrupt, b.base, length)
 	}
 	end := batchPrefix + length
@@ -68,10 +66,6 @@ func readBatch(data []byte) (b batch, rest []byte, err error) {
 		return b, nil, errTruncated
 	}
 	data, rest = data[:end], data[end:]
-	if magic := data[16]; magic != 2 {
-		return b, nil, fmt.Errorf("%w at offset %d: message format %d; only format 2 (Kafka 0.11 and later) is read: rewrite the topic with a current producer",
-			errCorrupt, b.base, magic)
-	}
 	if want, got := binary.BigEndian.Uint32(data[17:]), crc32.Checksum(data[21:], castagnoli); want != got {
 		return b, nil, fmt.Errorf("%w at offset %d: CRC-32C is %08x, should be %08x", errCorrupt, b.base, got, want)
 	}
@@ -114,27 +108,44 @@ func (h *hidden) hides(b *batch) bool {
 	return b.transactional() && h.aborting[b.producer]
 }
 
-// inflate returns the records of a batch, decompressed into buf if need be.
-func (b *batch) inflate(buf *bytes.Buffer) ([]byte, error) {
-	code := b.attributes & attrCompression
-	if code == 0 {
-		return b.payload, nil
+// records hands out the records of a batch one after the other.
+type records struct {
+	batch *batch
+	data  []byte // what is left of them
+	left  int
+	delta int64 // offset delta of the last one; −1: none yet
+	err   error
+}
+
+// open inflates a batch, into buf if need be, and returns its records, which are valid until buf changes.
+func (b *batch) open(buf *bytes.Buffer) (r records, err error) {
+	r = records{batch: b, left: b.count, delta: -1}
+	r.data, err = b.inflate(buf)
+	return r, err
+}
+
+// next reads a record and reports whether there was one. After the last one err tells why there are no more.
+func (r *records) next(rec *record) bool {
+	if r.left == 0 {
+		if len(r.data) != 0 && r.err == nil {
+			r.err = fmt.Errorf("%w at offset %d: %d bytes behind the last record", errCorrupt, r.batch.base, len(r.data))
+		}
+		return false
 	}
-	codec := compress.Compression(code).Codec()
-	if codec == nil {
-		return nil, fmt.Errorf("%w at offset %d: unknown compression %d", errCorrupt, b.base, code)
+	r.left--
+	if r.data, r.err = readRecord(r.data, rec); r.err != nil {
+		r.left, r.err = 0, fmt.Errorf("batch at offset %d: %w", r.batch.base, r.err)
+		return false
 	}
-	r := codec.NewReader(bytes.NewReader(b.payload))
-	defer r.Close() //nolint:errcheck // gives the decoder back; the data is read
-	buf.Reset()
-	n, err := buf.ReadFrom(io.LimitReader(r, maxInflated+1))
-	if err != nil {
-		return nil, fmt.Errorf("%w at offset %d: %s: %w", errCorrupt, b.base, codec.Name(), err)
+	// A record out of order would be taken for one that was handed over already.
+	if rec.delta <= r.delta || rec.delta > r.batch.last-r.batch.base {
+		r.left, r.data = 0, nil
+		r.err = fmt.Errorf("%w at offset %d: offset delta %d after %d, of at most %d",
+			errCorrupt, r.batch.base, rec.delta, r.delta, r.batch.last-r.batch.base)
+		return false
 	}
-	if n > maxInflated {
-		return nil, fmt.Errorf("%w at offset %d: %s inflates beyond %d MiB", errCorrupt, b.base, codec.Name(), maxInflated>>20)
-	}
-	return buf.Bytes(), nil
+	r.delta = rec.delta
+	return true
 }
 
 // record is one record of a batch. It points into the batch's memory; nil and empty differ.

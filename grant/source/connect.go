@@ -18,7 +18,10 @@ import (
 	"github.com/segmentio/kafka-go/sasl/scram"
 )
 
-const clientID = "granter"
+const (
+	clientID       = "granter"
+	defaultTimeout = 10 * time.Second
+)
 
 // Kafka says how to reach the brokers.
 type Kafka struct {
@@ -47,17 +50,47 @@ func (k Kafka) timeout() time.Duration {
 	if k.Timeout > 0 {
 		return k.Timeout
 	}
-	return 10 * time.Second
+	return defaultTimeout
 }
 
 // Dialer returns what kafka-go's consumer group connects with.
 func (k Kafka) Dialer() *kafka.Dialer {
-	return &kafka.Dialer{ClientID: clientID, Timeout: k.timeout(), DualStack: true, TLS: k.TLS, SASLMechanism: k.SASL}
+	return &kafka.Dialer{ClientID: clientID, Timeout: k.timeout(), DialFunc: k.open, TLS: k.TLS, SASLMechanism: k.SASL}
 }
 
-// Transport returns what kafka-go's client and writer connect with. The caller closes its idle connections.
+// Transport returns what kafka-go's client connects with. The caller closes its idle connections.
 func (k Kafka) Transport() *kafka.Transport {
-	return &kafka.Transport{ClientID: clientID, DialTimeout: k.timeout(), TLS: k.TLS, SASL: k.SASL, MetadataTTL: time.Second}
+	return &kafka.Transport{
+		ClientID: clientID, Dial: k.open, DialTimeout: k.timeout(), TLS: k.TLS, SASL: k.SASL,
+		MetadataTTL: 2 * time.Second, // how long a leader that moved is looked for in vain, and how long the answer may take
+	}
+}
+
+// open connects, and no more.
+func (k Kafka) open(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: k.timeout()}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &impatient{Conn: conn, timeout: k.timeout()}, nil
+}
+
+// impatient is a connection on which nothing waits for ever. kafka-go sets no deadline while it authenticates, so a
+// broker that freezes at that moment would hang the consumer group, and whoever wants to leave it.
+type impatient struct {
+	net.Conn
+	timeout time.Duration
+}
+
+func (c *impatient) SetDeadline(t time.Time) error      { return c.Conn.SetDeadline(c.bound(t)) }
+func (c *impatient) SetReadDeadline(t time.Time) error  { return c.Conn.SetReadDeadline(c.bound(t)) }
+func (c *impatient) SetWriteDeadline(t time.Time) error { return c.Conn.SetWriteDeadline(c.bound(t)) }
+
+func (c *impatient) bound(t time.Time) time.Time {
+	if t.IsZero() {
+		t = time.Now().Add(c.timeout)
+	}
+	return t
 }
 
 // Client returns a client for everything but fetching.
@@ -72,24 +105,37 @@ func (k Kafka) dial(ctx context.Context, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, k.timeout())
+	defer cancel()
 	var conn net.Conn
+	opened := func() bool { return true }
 	d := k.Dialer()
 	d.TLS = nil
-	d.DialFunc = func(ctx context.Context, network, addr string) (_ net.Conn, err error) {
-		if conn, err = (&net.Dialer{}).DialContext(ctx, network, addr); err != nil || k.TLS == nil {
-			return conn, err
+	d.DialFunc = func(_ context.Context, network, addr string) (net.Conn, error) {
+		raw, err := k.open(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		conn = raw
+		opened = context.AfterFunc(ctx, func() { raw.Close() }) // kafka-go does not look at the context while it authenticates
+		if k.TLS == nil {
+			return conn, nil
 		}
 		cfg := k.TLS.Clone()
 		if cfg.ServerName == "" {
 			cfg.ServerName = host
 		}
-		secure := tls.Client(conn, cfg)
+		secure := tls.Client(raw, cfg)
 		conn = secure
 		return conn, secure.HandshakeContext(ctx)
 	}
-	if _, err := d.DialContext(ctx, "tcp", address); err != nil {
+	_, err = d.DialContext(ctx, "tcp", address)
+	if !opened() {
+		err = ctx.Err()
+	}
+	if err != nil {
 		if conn != nil {
-			conn.Close() //nolint:errcheck // the dial failed
+			conn.Close()
 		}
 		return nil, err
 	}
@@ -101,14 +147,14 @@ type ErrorKind string
 
 // The kinds of error.
 const (
-	KindLeader        ErrorKind = "leader"        // the partition's leader moved or is being elected
-	KindBroker        ErrorKind = "broker"        // any other error that a broker reports and that may pass
-	KindNetwork       ErrorKind = "network"       // refused, reset, closed, time-out
-	KindRange         ErrorKind = "out_of_range"  // the topic no longer, or not yet, has the offset
-	KindAuthorization ErrorKind = "authorization" // not allowed; does not pass by waiting
-	KindAuthenticate  ErrorKind = "authentication"
+	KindLeader        ErrorKind = "leader"         // the partition's leader moved or is being elected
+	KindBroker        ErrorKind = "broker"         // any other error that a broker reports and that may pass
+	KindNetwork       ErrorKind = "network"        // refused, reset, closed, time-out
+	KindRange         ErrorKind = "out_of_range"   // the topic no longer, or not yet, has the offset
+	KindAuthorization ErrorKind = "authorization"  // not allowed; does not pass by waiting
+	KindAuthenticate  ErrorKind = "authentication" // wrong credentials, or a certificate that one side does not trust
 	KindTopic         ErrorKind = "unknown_topic"
-	KindCorrupt       ErrorKind = "corrupt" // a record batch contradicts itself or its CRC
+	KindCorrupt       ErrorKind = "corrupt" // a record batch contradicts itself or its CRC, or an answer makes no sense
 	KindOther         ErrorKind = "other"
 )
 
@@ -123,16 +169,20 @@ func ErrorKinds() []ErrorKind {
 func Classify(err error) (kind ErrorKind, retry bool) {
 	var code kafka.Error
 	var network net.Error
+	var remote *net.OpError
+	var certificate *tls.CertificateVerificationError
 	switch {
-	case errors.Is(err, errCorrupt), errors.Is(err, errTruncated):
+	case errors.Is(err, errCorrupt), errors.Is(err, errTruncated), errors.Is(err, errResponse):
 		return KindCorrupt, true // a copy of the batch on the way may be what is damaged; the deadline decides
+	case errors.Is(err, errFormat):
+		return KindCorrupt, false
 	case errors.As(err, &code):
 		switch code {
 		case kafka.LeaderNotAvailable, kafka.NotLeaderForPartition, kafka.FencedLeaderEpoch, kafka.UnknownLeaderEpoch,
 			kafka.ReplicaNotAvailable, kafka.PreferredLeaderNotAvailable, kafka.OffsetNotAvailable:
 			return KindLeader, true
 		case kafka.OffsetOutOfRange:
-			return KindRange, false
+			return KindRange, true // of a leader that does not know yet how far it is; GapError and ErrBeyondEnd are final
 		case kafka.TopicAuthorizationFailed, kafka.GroupAuthorizationFailed, kafka.ClusterAuthorizationFailed,
 			kafka.TransactionalIDAuthorizationFailed:
 			return KindAuthorization, false
@@ -140,8 +190,14 @@ func Classify(err error) (kind ErrorKind, retry bool) {
 			return KindAuthenticate, false
 		case kafka.UnknownTopicOrPartition:
 			return KindTopic, true // also while metadata spread through the cluster
+		case kafka.InvalidTopic, kafka.InvalidConfiguration, kafka.InvalidRequest, kafka.PolicyViolation, kafka.UnsupportedVersion,
+			kafka.InvalidGroupId, kafka.InconsistentGroupProtocol, kafka.InvalidSessionTimeout, kafka.MessageSizeTooLarge,
+			kafka.RecordListTooLarge, kafka.SecurityDisabled:
+			return KindBroker, false // the same question gets the same answer
 		}
 		return KindBroker, true
+	case errors.As(err, &certificate), errors.As(err, &remote) && remote.Op == "remote error":
+		return KindAuthenticate, false // one side refuses the other's certificate, or offers no common version of TLS
 	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
 		errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, io.ErrClosedPipe):
 		return KindNetwork, true

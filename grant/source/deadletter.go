@@ -1,11 +1,11 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/segmentio/kafka-go"
 
@@ -27,38 +27,29 @@ const (
 	HeaderOffset    = "granter-offset"
 	HeaderCampaign  = "granter-campaign"
 	HeaderRun       = "granter-run"
-	HeaderTruncated = "granter-truncated" // the original length; the bytes are cut to what the dead-letter topic takes
+	HeaderTruncated = "granter-truncated" // original length of key and value together; the longer is cut to what the topic takes
 )
+
+// letterBytes is how much goes into one request: with the headers, well below the 1 MiB that a topic takes by default.
+const letterBytes = 512 << 10
 
 // deadLetters writes rejected records. It is safe for concurrent use.
 type deadLetters struct {
-	writer   *kafka.Writer
+	client   *kafka.Client
 	campaign string
 	run      grant.RunID
-	topic    string
+	topic    string // the source
 }
 
-func newDeadLetters(k Kafka, transport *kafka.Transport, topic, campaign string, run grant.RunID) *deadLetters {
-	return &deadLetters{
-		topic: topic, campaign: campaign, run: run,
-		writer: &kafka.Writer{
-			Addr: kafka.TCP(k.Brokers...), Topic: DeadLetterTopic(topic), Transport: transport,
-			RequiredAcks: kafka.RequireAll, Balancer: &kafka.RoundRobin{},
-			BatchTimeout: time.Millisecond, BatchBytes: maxDeadLetter, MaxAttempts: 10,
-			WriteTimeout: k.timeout(), ReadTimeout: k.timeout(),
-		},
-	}
+// letter is a rejected record, with memory of its own. Nil and empty differ.
+type letter struct {
+	key, value []byte
+	headers    []kafka.Header
 }
 
 // letter makes the dead letter of a record. It copies the record's bytes.
-func (d *deadLetters) letter(partition int, offset int64, rec *record, reason Reason) kafka.Message {
-	clone := func(b []byte) []byte {
-		if b == nil {
-			return nil
-		}
-		return append([]byte{}, b...)
-	}
-	return kafka.Message{Key: clone(rec.key), Value: clone(rec.value), Headers: []kafka.Header{
+func (d *deadLetters) letter(partition int, offset int64, rec *record, reason Reason) letter {
+	return letter{key: bytes.Clone(rec.key), value: bytes.Clone(rec.value), headers: []kafka.Header{
 		{Key: HeaderReason, Value: []byte(reason)},
 		{Key: HeaderTopic, Value: []byte(d.topic)},
 		{Key: HeaderPartition, Value: strconv.AppendInt(nil, int64(partition), 10)},
@@ -68,57 +59,89 @@ func (d *deadLetters) letter(partition int, offset int64, rec *record, reason Re
 	}}
 }
 
-// write returns when the letters are on all in-sync replicas. Writing a letter again after an error may store it
-// twice: topic, partition and offset in its headers tell.
-func (d *deadLetters) write(ctx context.Context, letters []kafka.Message) error {
-	err := d.writer.WriteMessages(ctx, letters...)
-	var tooLarge kafka.MessageTooLargeError
-	if errors.As(err, &tooLarge) || errors.Is(err, kafka.MessageSizeTooLarge) {
-		for i := range letters {
-			truncate(&letters[i])
-		}
-		err = d.writer.WriteMessages(ctx, letters...)
-	}
+func (l *letter) size() int { return len(l.key) + len(l.value) }
+
+// write returns when the letters of a partition are on all in-sync replicas, in order. It removes from letters what is
+// there. Writing a letter again after an error may store it twice: topic, partition and offset in its headers tell.
+func (d *deadLetters) write(ctx context.Context, partition int, letters *[]letter) error {
+	name := DeadLetterTopic(d.topic)
+	t, err := describe(ctx, d.client, name)
 	if err != nil {
-		return fmt.Errorf("writing %d rejected records to %s: %w", len(letters), d.writer.Topic, first(err))
+		return err
+	}
+	for len(*letters) > 0 {
+		for (*letters)[0].size() > maxDeadLetter && (*letters)[0].cut() { //nolint:revive // cut does it; a request has a limit, too
+		}
+		n, size := 1, (*letters)[0].size()
+		for n < len(*letters) && size+(*letters)[n].size() <= letterBytes && n < letterBytes/256 { // 256: headers
+			size += (*letters)[n].size()
+			n++
+		}
+		if err := d.produce(ctx, partition%max(1, len(t.Partitions)), (*letters)[:n]); err != nil {
+			return fmt.Errorf("writing rejected records to %s: %w", name, err)
+		}
+		clear((*letters)[:n])
+		*letters = (*letters)[n:]
 	}
 	return nil
 }
 
-// first returns the first real error of a batch: kafka-go reports one for every message.
-func first(err error) error {
-	var many kafka.WriteErrors
-	if errors.As(err, &many) {
-		for _, e := range many {
-			if e != nil {
-				return e
-			}
+// produce writes letters in one request, or in several if the topic refuses that as too large.
+func (d *deadLetters) produce(ctx context.Context, partition int, letters []letter) error {
+	list := make([]kafka.Record, len(letters))
+	for i, l := range letters {
+		list[i] = kafka.Record{Key: kafka.NewBytes(l.key), Value: kafka.NewBytes(l.value), Headers: l.headers}
+	}
+	resp, err := d.client.Produce(ctx, &kafka.ProduceRequest{
+		Topic: DeadLetterTopic(d.topic), Partition: partition, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(list...),
+	})
+	if err == nil {
+		err = resp.Error
+	}
+	if !errors.Is(err, kafka.MessageSizeTooLarge) && !errors.Is(err, kafka.RecordListTooLarge) {
+		return err
+	}
+	if half := len(letters) / 2; half > 0 {
+		if err := d.produce(ctx, partition, letters[:half]); err != nil {
+			return err
 		}
+		return d.produce(ctx, partition, letters[half:])
+	}
+	if letters[0].cut() {
+		return d.produce(ctx, partition, letters)
 	}
 	return err
 }
 
-const truncatedLength = 256 << 10
-
-// truncate cuts a letter that the dead-letter topic refuses. The source still has the whole record.
-func truncate(m *kafka.Message) {
-	for _, b := range []*[]byte{&m.Key, &m.Value} {
-		if len(*b) > truncatedLength {
-			m.Headers = append(m.Headers, kafka.Header{Key: HeaderTruncated, Value: strconv.AppendInt(nil, int64(len(*b)), 10)})
-			*b = (*b)[:truncatedLength]
-		}
+// cut halves a letter that the dead-letter topic refuses, and says in a header how long it was. The source still has
+// the whole record.
+func (l *letter) cut() bool {
+	const least = 1 << 10
+	longer := &l.value
+	if len(l.key) > len(l.value) {
+		longer = &l.key
 	}
+	if len(*longer) <= least {
+		return false
+	}
+	if l.headers[len(l.headers)-1].Key != HeaderTruncated {
+		l.headers = append(l.headers, kafka.Header{Key: HeaderTruncated, Value: strconv.AppendInt(nil, int64(l.size()), 10)})
+	}
+	*longer = (*longer)[:len(*longer)/2]
+	return true
 }
 
-func (d *deadLetters) close() error { return d.writer.Close() }
-
-// ensureDeadLetterTopic creates the dead-letter topic, with as many partitions and replicas as the source has.
+// ensureDeadLetterTopic creates the dead-letter topic, with as many partitions and replicas as the source has, unless
+// it exists: brokers refuse to create one also when it exists, if they do not allow it.
 func ensureDeadLetterTopic(ctx context.Context, client *kafka.Client, source kafka.Topic) error {
+	name := DeadLetterTopic(source.Name)
+	if _, err := describe(ctx, client, name); !errors.Is(err, kafka.UnknownTopicOrPartition) {
+		return err
+	}
 	replicas := 1
 	if len(source.Partitions) > 0 {
 		replicas = max(1, len(source.Partitions[0].Replicas))
 	}
-	name := DeadLetterTopic(source.Name)
 	resp, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{
 		Topic: name, NumPartitions: len(source.Partitions), ReplicationFactor: replicas,
 		ConfigEntries: []kafka.ConfigEntry{

@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,6 +12,9 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/apiversions"
+	"github.com/segmentio/kafka-go/protocol/createtopics"
 
 	"github.com/granter/granter/grant"
 )
@@ -29,18 +33,46 @@ const MaxDeadLetter = maxDeadLetter
 func (k Kafka) Ping(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, k.timeout())
 	defer cancel()
-	d := k.Dialer()
-	d.DialFunc = func(dial context.Context, network, addr string) (net.Conn, error) {
-		conn, err := (&net.Dialer{}).DialContext(dial, network, addr)
-		if err == nil {
-			context.AfterFunc(ctx, func() { conn.Close() }) // kafka-go sets no deadline while it authenticates
-		}
-		return conn, err
+	return k.within(ctx, address, func(c *protocol.Conn) error {
+		_, err := c.RoundTrip(&apiversions.Request{})
+		return err
+	})
+}
+
+// within uses a connection to a broker for something that the context can end at any moment. The authentication is a
+// part of that: kafka-go sets no deadline for it.
+func (k Kafka) within(ctx context.Context, address string, use func(*protocol.Conn) error) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
 	}
-	conn, err := d.DialContext(ctx, "tcp", address)
+	var conn net.Conn
+	d := k.Dialer()
+	d.TLS = nil
+	d.DialFunc = func(dial context.Context, network, addr string) (net.Conn, error) {
+		raw, err := (&net.Dialer{}).DialContext(dial, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		conn = raw
+		context.AfterFunc(ctx, func() { raw.Close() })
+		if k.TLS == nil {
+			return conn, nil
+		}
+		cfg := k.TLS.Clone()
+		if cfg.ServerName == "" {
+			cfg.ServerName = host
+		}
+		secure := tls.Client(raw, cfg)
+		conn = secure
+		return conn, secure.HandshakeContext(dial)
+	}
+	_, err = d.DialContext(ctx, "tcp", address)
+	if conn != nil {
+		defer conn.Close()
+	}
 	if err == nil {
-		_, err = conn.ApiVersions()
-		conn.Close()
+		err = use(protocol.NewConn(conn, clientID))
 	}
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("no answer: %w", context.Cause(ctx))
@@ -75,22 +107,23 @@ type Sample struct {
 // Sample reads the records at some places through one connection to the broker that leads their partitions. It returns
 // what it has read also when it fails or the context ends.
 func (s *Source) Sample(ctx context.Context, broker string, places []Place) ([]Sample, error) {
-	c, err := s.cfg.Kafka.dial(ctx, broker)
-	if err != nil {
-		return nil, fmt.Errorf("connecting to %s: %w", broker, err)
-	}
-	defer c.Close()
-	sampler := sampler{Source: s, conn: &conn{Conn: c, topic: s.cfg.Topic.Topic}}
 	samples := make([]Sample, 0, len(places))
-	for _, place := range places {
-		sample := Sample{Place: place}
-		err := sampler.take(ctx, &sample)
-		samples = append(samples, sample)
-		if err != nil {
-			return samples, fmt.Errorf("reading partition %d at offset %d: %w", place.Partition, place.From, err)
+	err := s.cfg.Kafka.within(ctx, broker, func(c *protocol.Conn) error {
+		sampler := sampler{Source: s, conn: &conn{Conn: c, topic: s.cfg.Topic.Topic}}
+		for _, place := range places {
+			sample := Sample{Place: place}
+			err := sampler.take(ctx, &sample)
+			samples = append(samples, sample)
+			if err != nil {
+				return fmt.Errorf("partition %d at offset %d: %w", place.Partition, place.From, err)
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		err = fmt.Errorf("reading at %s: %w", broker, err)
 	}
-	return samples, nil
+	return samples, err
 }
 
 const (
@@ -187,25 +220,33 @@ func (s *sampler) addBatch(out *Sample, b *batch, next int64) error {
 	return err
 }
 
-// CheckDeadLetters asks the broker whether Prepare could create the dead-letter topic, and creates nothing.
-func (s *Source) CheckDeadLetters(ctx context.Context, topic kafka.Topic) error {
+// CheckDeadLetters asks the controller, or any broker that forwards to it, whether Prepare could create the dead-letter
+// topic, and creates nothing.
+func (s *Source) CheckDeadLetters(ctx context.Context, controller string, topic kafka.Topic) error {
 	replicas := 1
 	if len(topic.Partitions) > 0 {
 		replicas = max(1, len(topic.Partitions[0].Replicas))
 	}
-	name := DeadLetterTopic(topic.Name)
-	resp, err := s.client.CreateTopics(ctx, &kafka.CreateTopicsRequest{ValidateOnly: true, Topics: []kafka.TopicConfig{{
-		Topic: name, NumPartitions: len(topic.Partitions), ReplicationFactor: replicas,
-		ConfigEntries: []kafka.ConfigEntry{
-			{ConfigName: "max.message.bytes", ConfigValue: strconv.Itoa(maxDeadLetter)},
-			{ConfigName: "retention.ms", ConfigValue: "-1"},
-		},
-	}}})
-	if err == nil {
-		err = resp.Errors[name]
-	}
-	if errors.Is(err, kafka.TopicAlreadyExists) {
+	return s.cfg.Kafka.within(ctx, controller, func(c *protocol.Conn) error {
+		// kafka-go's client would wait until the topic appears. Version 2 is what brokers from 0.11 to 4.x all speak.
+		c.SetVersions(map[protocol.ApiKey]int16{protocol.CreateTopics: 2})
+		reply, err := c.RoundTrip(&createtopics.Request{ValidateOnly: true, TimeoutMs: 5000, Topics: []createtopics.RequestTopic{{
+			Name: DeadLetterTopic(topic.Name), NumPartitions: int32(len(topic.Partitions)), ReplicationFactor: int16(replicas),
+			Configs: []createtopics.RequestConfig{
+				{Name: "max.message.bytes", Value: strconv.Itoa(maxDeadLetter)},
+				{Name: "retention.ms", Value: "-1"},
+			},
+		}}})
+		if err != nil {
+			return err
+		}
+		resp, ok := reply.(*createtopics.Response)
+		if !ok || len(resp.Topics) != 1 {
+			return fmt.Errorf("unexpected reply %T", reply)
+		}
+		if code := kafka.Error(resp.Topics[0].ErrorCode); code != 0 && code != kafka.TopicAlreadyExists {
+			return fmt.Errorf("%w (%s)", code, resp.Topics[0].ErrorMessage)
+		}
 		return nil
-	}
-	return err
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/segmentio/kafka-go"
 
 	"github.com/granter/granter/grant"
@@ -27,7 +28,8 @@ type Config struct {
 	SessionTimeout time.Duration
 	// RetryFor is how long a failure that may pass is retried before the run stops. Default 2 minutes.
 	RetryFor time.Duration
-	// FetchMemory bounds the memory of all fetches of this process, in bytes. Default 32 MiB.
+	// FetchMemory is shared by the fetches of this process, in bytes. Default 32 MiB. A partition fetches 64 KiB at
+	// least, and one whole batch in any case; what a compressed batch inflates to comes on top, while it is read.
 	FetchMemory int
 	// AcceptGaps are the gaps that an operator decided to leave out.
 	AcceptGaps []GapError
@@ -81,17 +83,18 @@ func New(cfg Config) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{cfg: cfg, transport: cfg.Kafka.Transport(), decode: decode, fromKey: cfg.Topic.From == grant.FromKey}
+	// By name, because brokers leave topics out of the list of all that they only refuse to describe.
+	s.transport.MetadataTopics = []string{cfg.Topic.Topic, DeadLetterTopic(cfg.Topic.Topic)}
 	s.client = cfg.Kafka.Client(s.transport)
-	s.dead = newDeadLetters(cfg.Kafka, s.transport, cfg.Topic.Topic, cfg.Campaign, cfg.Run)
+	s.dead = &deadLetters{client: s.client, topic: cfg.Topic.Topic, campaign: cfg.Campaign, run: cfg.Run}
 	s.breaker = breaker{limit: cfg.Topic.MaxRejected, topic: cfg.Topic.Topic}
 	return s, nil
 }
 
 // Close releases all connections.
 func (s *Source) Close() error {
-	err := s.dead.close()
 	s.transport.CloseIdleConnections()
-	return err
+	return nil
 }
 
 type silent struct{}
@@ -102,8 +105,18 @@ func (silent) KafkaError(string)          {}
 
 // topic returns the topic's metadata.
 func (s *Source) topic(ctx context.Context) (kafka.Topic, error) {
-	name := s.cfg.Topic.Topic
-	resp, err := s.client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{name}})
+	t, err := describe(ctx, s.client, s.cfg.Topic.Topic)
+	if err == nil {
+		s.mu.Lock()
+		s.partitions = max(1, len(t.Partitions))
+		s.mu.Unlock()
+	}
+	return t, err
+}
+
+// describe returns a topic's metadata, as the transport last saw it.
+func describe(ctx context.Context, client *kafka.Client, name string) (kafka.Topic, error) {
+	resp, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{name}})
 	if err != nil {
 		return kafka.Topic{}, fmt.Errorf("asking for topic %s: %w", name, err)
 	}
@@ -112,9 +125,6 @@ func (s *Source) topic(ctx context.Context) (kafka.Topic, error) {
 			if t.Error != nil {
 				return kafka.Topic{}, fmt.Errorf("topic %s: %w", name, t.Error)
 			}
-			s.mu.Lock()
-			s.partitions = max(1, len(t.Partitions))
-			s.mu.Unlock()
 			return t, nil
 		}
 	}
@@ -152,7 +162,7 @@ func (s *Source) fetchBytes() int {
 
 // Prepare makes sure that the topic can be read and that its dead-letter topic exists.
 func (s *Source) Prepare(ctx context.Context) error {
-	return backoffRetry(ctx, s.cfg.RetryFor, func() error {
+	return s.retry(ctx, "preparing the topics", func() error {
 		t, err := s.topic(ctx)
 		if errors.Is(err, kafka.UnknownTopicOrPartition) {
 			return fmt.Errorf("%w: create it, or correct source.topic in the spec", &permanent{err})
@@ -167,13 +177,39 @@ func (s *Source) Prepare(ctx context.Context) error {
 // permanent hides what an error is, so that it is not tried again.
 type permanent struct{ error }
 
+// retry tries until it succeeds, the error cannot pass, or Config.RetryFor is up.
+func (s *Source) retry(ctx context.Context, what string, try func() error) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := try()
+		if err == nil {
+			return struct{}{}, nil
+		}
+		kind, again := Classify(err)
+		s.cfg.Observer.KafkaError(string(kind))
+		if !again {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}, backoff.WithBackOff(pauses()), backoff.WithMaxElapsedTime(s.cfg.RetryFor), backoff.WithNotify(func(err error, _ time.Duration) {
+		s.cfg.Log.Warn(what+" failed, trying again", "error", err)
+	}))
+	return err
+}
+
+// pauses are 50 ms to 3 s.
+func pauses() backoff.BackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval = 50*time.Millisecond, 3*time.Second
+	return b
+}
+
 // Bounds are the first offset that a partition still has and the one that its next record will get.
 type Bounds struct{ First, End int64 }
 
 // Bounds returns the bounds of every partition of the topic.
 func (s *Source) Bounds(ctx context.Context) (map[int]Bounds, error) {
 	var out map[int]Bounds
-	err := backoffRetry(ctx, s.cfg.RetryFor, func() error {
+	err := s.retry(ctx, "asking for offsets", func() error {
 		t, err := s.topic(ctx)
 		if err != nil {
 			return err

@@ -3,9 +3,11 @@ package source
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -19,13 +21,18 @@ const (
 	fetchVersion  = 4
 	readCommitted = 1
 	maxResponse   = 1 << 30
+	responseStep  = 1 << 20 // a response's memory grows by no more than was read already, or this
 )
+
+// errResponse means that an answer is not what a broker answers to a fetch. The connection is of no use afterwards.
+var errResponse = errors.New("malformed fetch response")
 
 // conn is an authenticated connection to one broker that fetches one partition.
 type conn struct {
 	net.Conn
 	topic       string
 	partition   int
+	timeout     time.Duration // for an answer, beyond the time that a fetch may wait. Default 10 s
 	correlation int32
 	request     []byte
 	response    []byte
@@ -39,23 +46,31 @@ type aborted struct {
 
 // fetched is the answer to a fetch. The records are valid until the next fetch.
 type fetched struct {
-	code    kafka.Error // 0: none
-	highest int64       // the high watermark: offset of the next record to be produced and replicated
-	aborted []aborted
-	records []byte
+	code     kafka.Error   // 0: none
+	throttle time.Duration // how long the broker wants to be left alone, by a quota. It sends no records then
+	highest  int64         // the high watermark: offset of the next record to be produced and replicated; −1: not told
+	stable   int64         // the last stable offset: records from here on are not handed out, because of an open transaction
+	aborted  []aborted
+	records  []byte
 }
 
-// fetch asks for records from an offset on. It waits at most the given time for the first one.
+// fetch asks for records from an offset on. It waits at most the given time for the first one. After an error the
+// connection is of no use.
 func (c *conn) fetch(ctx context.Context, offset int64, maxBytes int, wait time.Duration) (f fetched, err error) {
+	timeout := c.timeout
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	// Before AfterFunc, or it might take back the deadline that the end of the context sets.
+	if err := c.SetDeadline(time.Now().Add(wait + timeout)); err != nil {
+		return f, err
+	}
 	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // then the read fails on its own
 	defer func() {
-		if !stop() && ctx.Err() != nil {
+		if !stop() {
 			err = ctx.Err()
 		}
 	}()
-	if err := c.SetDeadline(time.Now().Add(wait + 30*time.Second)); err != nil {
-		return f, err
-	}
 	c.correlation++
 	c.request = fetchRequest(c.request[:0], c.correlation, c.topic, c.partition, offset, maxBytes, wait)
 	if _, err := c.Write(c.request); err != nil {
@@ -67,16 +82,28 @@ func (c *conn) fetch(ctx context.Context, offset int64, maxBytes int, wait time.
 	}
 	n := binary.BigEndian.Uint32(size[:])
 	if n > maxResponse {
-		return f, fmt.Errorf("%s answers with %d bytes: is it a Kafka broker?", c.RemoteAddr(), n)
+		return f, fmt.Errorf("%w: %s answers with %d bytes: is it a Kafka broker?", errResponse, c.RemoteAddr(), n)
 	}
-	if int(n) > cap(c.response) {
-		c.response = make([]byte, n+n/4)
-	}
-	c.response = c.response[:n]
-	if _, err := io.ReadFull(c, c.response); err != nil {
+	if err := c.readResponse(int(n)); err != nil {
 		return f, err
 	}
 	return parseFetch(c.response, c.correlation, c.topic, c.partition)
+}
+
+// readResponse reads n bytes. It takes memory as they arrive: n may be anything if this is no broker.
+func (c *conn) readResponse(n int) error {
+	c.response = c.response[:0]
+	for len(c.response) < n {
+		have := len(c.response)
+		if have == cap(c.response) {
+			c.response = slices.Grow(c.response, min(n-have, max(have, responseStep)))
+		}
+		c.response = c.response[:min(n, cap(c.response))]
+		if _, err := io.ReadFull(c, c.response[have:]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func fetchRequest(b []byte, correlation int32, topic string, partition int, offset int64, maxBytes int, wait time.Duration) []byte {
@@ -106,27 +133,32 @@ func fetchRequest(b []byte, correlation int32, topic string, partition int, offs
 func parseFetch(data []byte, correlation int32, topic string, partition int) (f fetched, err error) {
 	r := reader{data: data}
 	if got := r.int32(); got != correlation && r.ok() {
-		return f, fmt.Errorf("fetch response %d answers request %d", got, correlation)
+		return f, fmt.Errorf("%w: it answers request %d, not %d", errResponse, got, correlation)
 	}
-	r.int32() // throttle time: the broker has waited already
+	f.throttle = time.Duration(max(r.int32(), 0)) * time.Millisecond
+	topics := r.int32()
+	if topics == 0 && f.throttle > 0 && len(r.data) == 0 {
+		f.highest, f.stable = -1, -1 // all that a broker says when a quota is exceeded
+		return f, nil
+	}
+	if topics != 1 && r.ok() {
+		return f, fmt.Errorf("%w: it has %d topics, asked for 1", errResponse, topics)
+	}
+	if got := r.bytes(int(r.int16())); string(got) != topic && r.ok() {
+		return f, fmt.Errorf("%w: it is for topic %q, asked for %q", errResponse, got, topic)
+	}
 	if n := r.int32(); n != 1 && r.ok() {
-		return f, fmt.Errorf("fetch response has %d topics, asked for 1", n)
-	}
-	if got := string(r.bytes(int(r.int16()))); got != topic && r.ok() {
-		return f, fmt.Errorf("fetch response is for topic %q, asked for %q", got, topic)
-	}
-	if n := r.int32(); n != 1 && r.ok() {
-		return f, fmt.Errorf("fetch response has %d partitions, asked for 1", n)
+		return f, fmt.Errorf("%w: it has %d partitions, asked for 1", errResponse, n)
 	}
 	if got := r.int32(); int(got) != partition && r.ok() {
-		return f, fmt.Errorf("fetch response is for partition %d, asked for %d", got, partition)
+		return f, fmt.Errorf("%w: it is for partition %d, asked for %d", errResponse, got, partition)
 	}
 	f.code = kafka.Error(r.int16())
 	f.highest = r.int64()
-	r.int64() // last stable offset: the broker sends nothing beyond it
+	f.stable = r.int64()
 	if n := int(r.int32()); n > 0 {
 		if n > len(r.data)/16 {
-			return f, fmt.Errorf("fetch response has %d aborted transactions in %d bytes", n, len(r.data))
+			return fetched{}, fmt.Errorf("%w: %d aborted transactions in %d bytes", errResponse, n, len(r.data))
 		}
 		f.aborted = make([]aborted, n)
 		for i := range f.aborted {
@@ -136,8 +168,8 @@ func parseFetch(data []byte, correlation int32, topic string, partition int) (f 
 	if n := int(r.int32()); n > 0 {
 		f.records = r.bytes(n)
 	}
-	if !r.ok() {
-		return fetched{}, fmt.Errorf("fetch response of %d bytes is cut off", len(data))
+	if !r.ok() || len(r.data) != 0 {
+		return fetched{}, fmt.Errorf("%w: its %d bytes end in the middle, or are too many", errResponse, len(data))
 	}
 	return f, nil
 }

@@ -1,0 +1,115 @@
+//go:build integration
+
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/deploy/dev/devtest"
+	"github.com/granter/granter/grant"
+)
+
+// SIGTERM lets a granter finish what is in hand. Its checkpoint is then exactly what it consumed, so that the next run
+// reads no record a second time.
+func TestStoppedAndContinued(t *testing.T) {
+	s := newScenario(t, 8, devtest.StartRedis(t, durable()...).Addr)
+	s.publish(s.users(0, 400_000))
+	normal := s.slow(20 * time.Millisecond)
+	var consumed, stopped int64
+	for round := range 12 {
+		s.publish(s.users(300_000+int64(round)*100_000, 150_000))
+		p := s.run()
+		select {
+		case <-time.After(s.between(50*time.Millisecond, 900*time.Millisecond)):
+			p.interrupt()
+		case <-p.ended:
+		}
+		code := p.waitFor(20 * time.Second)
+		require.Contains(t, []int{exitOK, exitStopped}, code, p.err.String())
+		sum := p.summary()
+		if code == exitStopped {
+			stopped++
+			require.Equal(t, grant.RunStopped, sum.State)
+			require.Contains(t, p.err.String(), "start it again to continue")
+		}
+		consumed += sum.Consumed
+		var checkpoint int64
+		for _, next := range s.checkpoint() {
+			checkpoint += next
+		}
+		require.Equal(t, consumed, checkpoint, p.err.String())
+	}
+	normal()
+	consumed += s.finish().Consumed
+	require.Equal(t, s.read(s.campaign.Source.Topic).records, consumed)
+	t.Logf("%d runs were stopped before their end", stopped)
+	s.exactlyOnce()
+}
+
+// A second SIGTERM does not wait for a Redis that does not answer.
+func TestStoppedAtOnce(t *testing.T) {
+	r := devtest.StartRedis(t, durable()...)
+	s := newScenario(t, 4, r.Addr)
+	s.publish(s.users(0, 600_000))
+	normal := s.slow(50 * time.Millisecond)
+	p := s.run("--shards=1")
+	s.awaitGranted(p, 100_000)
+	normal()
+	r.Freeze()
+	p.interrupt()
+	p.awaitLog("stopping soon")
+	second := time.Now()
+	p.interrupt()
+	code := p.waitFor(20 * time.Second)
+	t.Logf("ended %s after the second signal", time.Since(second).Round(time.Millisecond))
+	require.Equal(t, exitStopped, code)
+	require.Less(t, time.Since(second), 4*time.Second)
+	r.Resume()
+	s.finish()
+	s.exactlyOnce()
+}
+
+// A SIGTERM is obeyed while the group is waiting for a member that was killed.
+func TestStoppedWhileJoining(t *testing.T) {
+	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
+	s.publish(s.users(0, 200_000))
+	normal := s.slow(100 * time.Millisecond)
+	first := s.run("--shards=1", "--session-timeout=20s")
+	s.awaitGranted(first, 50_000)
+	first.kill()
+	normal()
+	p := s.run("--session-timeout=20s")
+	await(t, "granter joins", func() bool { return p.says("serving") || time.Since(p.began) > time.Second })
+	p.interrupt()
+	p.awaitLog("stopping soon")
+	p.interrupt()
+	require.Equal(t, exitStopped, p.waitFor(5*time.Second))
+	s.finish("--group=" + s.campaign.Name)
+	s.exactlyOnce()
+}
+
+// A granter that its operator, or the machine, stops for longer than the group waits comes back as a zombie: others have
+// its partitions. What it still had in hand does no harm.
+func TestZombie(t *testing.T) {
+	s := newScenario(t, 8, devtest.StartRedis(t, durable()...).Addr)
+	s.publish(s.users(0, 2_000_000))
+	normal := s.slow(200 * time.Millisecond)
+	zombie := s.run("--shards=1")
+	s.awaitGranted(zombie, 100_000)
+	zombie.freeze()
+	other := s.run("--shards=1")
+	other.awaitLog(`"msg":"partitions assigned"`)
+	before := s.granted()
+	s.awaitGranted(other, before+100_000)
+	zombie.thaw()
+	before = s.granted()
+	s.awaitGranted(other, before+100_000)
+	normal()
+	require.Zero(t, zombie.wait())
+	require.Zero(t, other.wait())
+	t.Logf("the zombie granted %d, the other %d", zombie.summary().Granted, other.summary().Granted)
+	s.exactlyOnce()
+}

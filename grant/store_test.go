@@ -1,0 +1,247 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/granter/granter/sharding"
+)
+
+var (
+	errDown     = errors.New("the ledger does not answer")
+	errConflict = errors.New("users were granted another version of the campaign")
+)
+
+// store is a ledger in memory that can lose the end of its history, as Redis can. It notices a loss as the real one
+// does: by the tip of each shard, and by the checkpoint that a session last saw. It checks what a run promises.
+type store struct {
+	topic *topic
+
+	mu         sync.Mutex
+	undo       []func() // takes back the history, the last write first
+	spec       string
+	users      map[uint64]bool
+	tips       map[string]uint64 // by session and shard
+	checkpoint map[int]int64
+	records    map[RunID][]RunRecord
+	granted    int64 // newly granted in acknowledged flushes; what was lost is not taken away
+	sessions   int
+	complete   bool // somebody was told that everything is granted
+	broken     []string
+
+	grant func(*sharding.Flush) (applied bool, err error) // decides the fate of a flush
+	write func(map[int]int64) error                       // decides that of a checkpoint
+	save  error
+}
+
+func newStore(tp *topic) *store {
+	return &store{
+		topic: tp, users: map[uint64]bool{}, tips: map[string]uint64{}, checkpoint: map[int]int64{}, records: map[RunID][]RunRecord{},
+	}
+}
+
+// lose takes back the last n writes, and reports whether there was anything to lose. Nobody looks for a loss any more
+// once everything was granted.
+func (s *store) lose(n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.complete || len(s.undo) == 0 {
+		return false
+	}
+	for ; n > 0 && len(s.undo) > 0; n-- {
+		last := len(s.undo) - 1
+		s.undo[last]()
+		s.undo = s.undo[:last]
+	}
+	return true
+}
+
+// loseEverything is FLUSHALL.
+func (s *store) loseEverything() bool { return s.lose(1 << 30) }
+
+// has returns how many users are granted.
+func (s *store) has() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.users)
+}
+
+func (s *store) at() map[int]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.checkpoint)
+}
+
+// record returns what a run said about itself last, and the states it went through.
+func (s *store) record(run RunID) (last RunRecord, states []RunState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, last = range s.records[run] {
+		states = append(states, last.State)
+	}
+	return last, slices.Compact(states)
+}
+
+// client is the store as one run's Ledger.
+type client struct {
+	*store
+	run RunID
+
+	session  string
+	acked    map[int]uint64
+	expected map[int]int64
+}
+
+func (s *store) client(run RunID) *client { return &client{store: s, run: run} }
+
+func (c *client) EnsureSpec(_ context.Context, campaign *Campaign) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.spec == "" {
+		c.spec = campaign.Hash
+		c.undo = append(c.undo, func() { c.spec = "" })
+	}
+	if c.spec != campaign.Hash {
+		return errConflict
+	}
+	return nil
+}
+
+func (c *client) Begin(context.Context) (map[int]int64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sessions++
+	c.session = fmt.Sprintf("%s-%d", c.run, c.sessions)
+	c.acked, c.expected = map[int]uint64{}, maps.Clone(c.store.checkpoint)
+	if c.spec == "" {
+		c.broken = append(c.broken, "began without a spec")
+	}
+	return maps.Clone(c.expected), nil
+}
+
+// Grant implements sharding.Sink.
+func (c *client) Grant(ctx context.Context, f *sharding.Flush) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	applied, err := true, error(nil)
+	if c.grant != nil {
+		applied, err = c.grant(f)
+	}
+	if !applied {
+		return err
+	}
+	tip := fmt.Sprintf("%s-%d", c.session, f.Shard)
+	before := c.tips[tip]
+	if before < c.acked[f.Shard] {
+		return fmt.Errorf("shard %d: %w", f.Shard, ErrRegressed)
+	}
+	var fresh []uint64
+	for i := range f.Deltas {
+		d := &f.Deltas[i]
+		duplicates, granted := new(sharding.Bitmap), new(sharding.Bitmap)
+		for _, low := range d.Members.Lows(nil) {
+			id := sharding.Join(d.Chunk, low)
+			if c.users[id] {
+				duplicates.Set(low)
+				continue
+			}
+			c.users[id] = true
+			fresh = append(fresh, id)
+		}
+		for id := range c.users {
+			if chunk, low := sharding.Split(id); chunk == d.Chunk {
+				granted.Set(low)
+			}
+		}
+		if duplicates.Count() > 0 {
+			d.Members.Subtract(duplicates)
+			d.Count, d.Duplicates, d.Granted = d.Members.Count(), duplicates, granted
+		}
+	}
+	c.tips[tip] = f.Seq
+	c.undo = append(c.undo, func() {
+		c.tips[tip] = before
+		for _, id := range fresh {
+			delete(c.users, id)
+		}
+	})
+	if err == nil {
+		c.acked[f.Shard] = f.Seq
+		c.granted += int64(len(fresh))
+	}
+	return err
+}
+
+func (c *client) Checkpoint(ctx context.Context, next map[int]int64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if c.write != nil {
+		if err := c.write(next); err != nil {
+			return err
+		}
+	}
+	for shard, acked := range c.acked {
+		if c.tips[fmt.Sprintf("%s-%d", c.session, shard)] < acked {
+			return fmt.Errorf("tip of shard %d: %w", shard, ErrRegressed)
+		}
+	}
+	for p, expected := range c.expected {
+		if c.store.checkpoint[p] < expected {
+			return fmt.Errorf("checkpoint of partition %d: %w", p, ErrRegressed)
+		}
+	}
+	before := maps.Clone(c.store.checkpoint)
+	for p, offset := range next {
+		c.store.checkpoint[p] = max(c.store.checkpoint[p], offset)
+		c.expected[p] = max(c.expected[p], offset)
+	}
+	c.inspect()
+	if !maps.Equal(before, c.store.checkpoint) {
+		c.undo = append(c.undo, func() { c.store.checkpoint = before })
+	}
+	return nil
+}
+
+// inspect checks that nobody below the checkpoint is without a grant.
+func (s *store) inspect() {
+	s.topic.mu.Lock()
+	defer s.topic.mu.Unlock()
+	for p, next := range s.checkpoint {
+		for offset, id := range s.topic.parts[p][:next] {
+			if id >= 0 && !s.users[uint64(id)] {
+				s.broken = append(s.broken, fmt.Sprintf("checkpoint %d of partition %d, but user %d at %d is not granted", next, p, id, offset))
+				return
+			}
+		}
+	}
+}
+
+func (c *client) Checkpoints(context.Context) (map[int]int64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ends, err := c.topic.Ends(context.Background())
+	if err == nil && reached(c.store.checkpoint, ends) {
+		c.complete = true
+	}
+	return maps.Clone(c.store.checkpoint), err
+}
+
+func (c *client) SaveRun(_ context.Context, r RunRecord) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.save != nil {
+		return c.save
+	}
+	c.records[c.run] = append(c.records[c.run], r)
+	return nil
+}

@@ -1,0 +1,336 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/granter/granter/sharding"
+)
+
+// What a record of a topic is when it is not a user ID.
+const (
+	malformed = -1
+	outside   = -2 // of the canary, say
+)
+
+// topic is a Kafka topic in memory, with the consumer group that reads it. A rebalance works as in Kafka: every
+// generation ends, and the next begins when every member waits for it.
+type topic struct {
+	mu        sync.Mutex
+	changed   chan struct{} // closed and replaced at every change
+	parts     [][]int64
+	holds     map[int]int64 // by partition: no record from this offset on is handed over
+	failures  map[int]failure
+	members   []*member
+	committed map[int]int64
+	consumed  []consumed
+	broken    []string // what the run did that Kafka would not forgive
+
+	batch     int           // records in a fetch
+	pace      time.Duration // how long a fetch takes
+	commitErr error
+	leaveErr  error
+	prepare   error
+}
+
+type failure struct {
+	offset int64
+	err    error
+	once   bool
+}
+
+// consumed is one call of Consume.
+type consumed struct {
+	partition   int
+	from, until int64
+}
+
+func newTopic(parts ...[]int64) *topic {
+	return &topic{
+		parts: parts, batch: 64,
+		holds: map[int]int64{}, failures: map[int]failure{}, committed: map[int]int64{},
+	}
+}
+
+// ids returns n records: the user IDs first, first + step, and so on.
+func ids(n int, first, step int64) []int64 {
+	out := make([]int64, n)
+	for i := range out {
+		out[i] = first + int64(i)*step
+	}
+	return out
+}
+
+// change changes the topic and wakes whoever waits for that.
+func (tp *topic) change(fn func()) {
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	fn()
+	close(tp.changed)
+	tp.changed = make(chan struct{})
+}
+
+func (tp *topic) hold(partition int, offset int64) {
+	tp.change(func() { tp.holds[partition] = offset })
+}
+
+func (tp *topic) release() { tp.change(func() { clear(tp.holds) }) }
+
+func (tp *topic) fail(partition int, offset int64, err error) {
+	tp.change(func() { tp.failures[partition] = failure{offset: offset, err: err} })
+}
+
+func (tp *topic) add(partition int, records ...int64) {
+	tp.change(func() { tp.parts[partition] = append(tp.parts[partition], records...) })
+}
+
+// grow adds a partition; the group notices.
+func (tp *topic) grow(records []int64) {
+	tp.change(func() {
+		tp.parts = append(tp.parts, records)
+		tp.rebalance()
+	})
+}
+
+// users returns the users of the topic.
+func (tp *topic) users() map[uint64]bool {
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	out := map[uint64]bool{}
+	for _, records := range tp.parts {
+		for _, id := range records {
+			if id >= 0 {
+				out[uint64(id)] = true
+			}
+		}
+	}
+	return out
+}
+
+// calls returns the calls of Consume for a partition.
+func (tp *topic) calls(partition int) []consumed {
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(tp.consumed), func(c consumed) bool { return c.partition != partition })
+}
+
+// reader is the topic as one run's Source.
+type reader struct {
+	*topic
+	monitor *Monitor
+}
+
+func (r reader) Prepare(context.Context) error { return r.prepare }
+
+func (tp *topic) Ends(context.Context) (map[int]int64, error) {
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	out := map[int]int64{}
+	for p, records := range tp.parts {
+		out[p] = int64(len(records))
+	}
+	return out, nil
+}
+
+func (r reader) Consume(ctx context.Context, partition int, from, until int64, lane *sharding.Lane) error {
+	r.mu.Lock()
+	r.consumed = append(r.consumed, consumed{partition, from, until})
+	r.mu.Unlock()
+	r.monitor.Position(partition, from, -1)
+	for next := from; until < 0 || next < until; {
+		records, end, err := r.fetch(ctx, partition, next, until)
+		for i, id := range records {
+			switch id {
+			case malformed:
+				lane.Reject()
+				r.monitor.Rejected(partition, "malformed")
+			case outside:
+				lane.Withhold()
+			default:
+				if lane.Add(ctx, next+int64(i), uint64(id)) != nil {
+					return nil
+				}
+			}
+		}
+		next += int64(len(records))
+		if marked := lane.Mark(ctx, next, next == end); marked != nil {
+			err = marked
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		r.monitor.Position(partition, next, end)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fetch returns records from an offset on as soon as there are any, and the end of the partition.
+func (tp *topic) fetch(ctx context.Context, partition int, next, until int64) (records []int64, end int64, err error) {
+	if tp.pace > 0 {
+		select {
+		case <-time.After(tp.pace):
+		case <-ctx.Done():
+		}
+	}
+	for ctx.Err() == nil {
+		tp.mu.Lock()
+		end = int64(len(tp.parts[partition]))
+		to := min(end, next+int64(tp.batch))
+		if until >= 0 {
+			to = min(to, until)
+		}
+		if f, ok := tp.failures[partition]; ok && f.offset >= next && f.offset <= to {
+			to, err = f.offset, f.err
+			if f.once {
+				delete(tp.failures, partition)
+			}
+		}
+		if hold, ok := tp.holds[partition]; ok && hold <= to {
+			to, err = max(hold, next), nil
+		}
+		if to > next || err != nil {
+			records = slices.Clone(tp.parts[partition][next:to])
+			tp.mu.Unlock()
+			return records, end, err
+		}
+		changed := tp.changed
+		tp.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+	return nil, end, nil
+}
+
+// member is one run's Group.
+type member struct {
+	*topic
+	gen     *generation // not released yet
+	waiting bool
+	next    chan *generation
+}
+
+func (tp *topic) Join() (Group, error) {
+	m := &member{topic: tp, next: make(chan *generation, 1)}
+	tp.change(func() {
+		tp.members = append(tp.members, m)
+		tp.rebalance()
+	})
+	return m, nil
+}
+
+func (m *member) Leave() error {
+	m.change(func() {
+		if m.gen != nil {
+			m.broken = append(m.broken, "left the group before the generation was released")
+		}
+		m.members = slices.DeleteFunc(m.members, func(o *member) bool { return o == m })
+		m.rebalance()
+	})
+	return m.leaveErr
+}
+
+// rebalance ends every generation. It is called with the lock held.
+func (tp *topic) rebalance() {
+	for _, m := range tp.members {
+		if m.gen != nil {
+			m.gen.cancel()
+		}
+	}
+	tp.assign()
+}
+
+// assign begins the next generation if every member waits for it. It is called with the lock held.
+func (tp *topic) assign() {
+	for _, m := range tp.members {
+		if !m.waiting {
+			return
+		}
+	}
+	for i, m := range tp.members {
+		g := &generation{member: m, committed: map[int]int64{}}
+		g.ctx, g.cancel = context.WithCancel(context.Background())
+		for p := i; p < len(tp.parts); p += len(tp.members) {
+			g.committed[p] = -1
+			if offset, ok := tp.committed[p]; ok {
+				g.committed[p] = offset
+			}
+		}
+		m.gen, m.waiting = g, false
+		m.next <- g
+	}
+}
+
+func (m *member) Next(ctx context.Context) (Generation, error) {
+	m.change(func() {
+		if m.gen != nil {
+			m.broken = append(m.broken, "waited for a generation before the one before was released")
+		}
+		m.waiting = true
+		m.assign()
+	})
+	select {
+	case g := <-m.next:
+		return g, nil
+	case <-ctx.Done():
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.waiting = false
+	select {
+	case <-m.next: // came too late
+		m.gen.cancel()
+		m.gen = nil
+	default:
+	}
+	return nil, ctx.Err()
+}
+
+type generation struct {
+	member    *member
+	ctx       context.Context
+	cancel    context.CancelFunc
+	committed map[int]int64
+}
+
+var errGenerationEnded = errors.New("the generation has ended")
+
+func (g *generation) Context() context.Context { return g.ctx }
+func (g *generation) Committed() map[int]int64 { return g.committed }
+
+func (g *generation) Commit(next map[int]int64) error {
+	tp := g.member.topic
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	if g.ctx.Err() != nil {
+		return errGenerationEnded
+	}
+	if tp.commitErr != nil {
+		return tp.commitErr
+	}
+	for p, offset := range next {
+		if _, ok := g.committed[p]; !ok {
+			tp.broken = append(tp.broken, fmt.Sprintf("committed partition %d, which is not assigned", p))
+		}
+		tp.committed[p] = offset
+	}
+	return nil
+}
+
+func (g *generation) Release() {
+	g.cancel()
+	g.member.change(func() {
+		if g.member.gen != g {
+			g.member.broken = append(g.member.broken, "released a generation twice")
+		}
+		g.member.gen = nil
+	})
+}
