@@ -5,6 +5,8 @@ SHELL := bash
 # Development tools are pinned in a module of their own: their dependencies must not decide the versions that granter uses.
 tool = $$(go tool -modfile=.ci/tools/go.mod -n $(1))
 
+# What granter --version says.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 # How long each fuzz test runs.
 FUZZTIME ?= 10s
 # Several times what the whole suite takes on two cores; go test counts it per package.
@@ -18,7 +20,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/granter
-	go build -trimpath -o bin/granter ./cmd/granter
+	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/granter ./cmd/granter
 
 .PHONY: demo
 demo: ## a whole campaign in one process, with an embedded Kafka and Redis

@@ -63,15 +63,19 @@ func (w *world) process(set ...func(*Run)) *process {
 	return p
 }
 
-// start starts a run. A run that hangs ends with an error after a day.
+// start starts a run and returns when it waits for something: a run that is started before another is its elder in the
+// group. A run that hangs ends with an error after a day.
 func (w *world) start(set ...func(*Run)) *process {
 	p := w.process(set...)
 	ctx, cancel := context.WithTimeout(context.Background(), 24*time.Hour)
 	p.cancel = cancel
+	over := make(chan struct{})
 	go func() {
-		defer cancel()
+		defer close(over)
 		p.done <- p.Do(ctx)
 	}()
+	w.t.Cleanup(func() { cancel(); <-over })
+	synctest.Wait()
 	return p
 }
 

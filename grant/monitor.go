@@ -28,6 +28,7 @@ type Monitor struct {
 	past         map[int]Tally // of generations that have ended
 	checkpointAt time.Time
 	samples      []sample
+	refused      map[string]time.Time // when an error of this kind was logged last
 	stalled      int
 }
 
@@ -53,7 +54,7 @@ const rateWindow = 5 * time.Second
 func NewMonitor(m *metrics.Metrics, log *slog.Logger, stall time.Duration, pool func() metrics.Pool) *Monitor {
 	return &Monitor{
 		metrics: m, log: log, stall: stall, pool: pool,
-		parts: map[int]*partitionState{}, past: map[int]Tally{},
+		parts: map[int]*partitionState{}, past: map[int]Tally{}, refused: map[string]time.Time{},
 	}
 }
 
@@ -146,8 +147,20 @@ func (m *Monitor) Rejected(_ int, reason string) { m.metrics.Rejected.WithLabelV
 // KafkaError implements source.Observer.
 func (m *Monitor) KafkaError(kind string) { m.metrics.KafkaErrors.WithLabelValues(kind).Inc() }
 
-// LedgerError counts an error of a call to the ledger.
-func (m *Monitor) LedgerError(kind string) { m.metrics.RedisErrors.WithLabelValues(kind).Inc() }
+// ledgerErrorEvery is how often an error of the ledger is logged while it lasts.
+const ledgerErrorEvery = 10 * time.Second
+
+// LedgerError counts an error of a call to the ledger. Every kind is logged at once, and then from time to time: each
+// shard tries again by itself, several times a second.
+func (m *Monitor) LedgerError(kind string) {
+	m.metrics.RedisErrors.WithLabelValues(kind).Inc()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now := time.Now(); now.Sub(m.refused[kind]) >= ledgerErrorEvery {
+		m.refused[kind] = now
+		m.log.Warn("a call to the ledger failed", "kind", kind)
+	}
+}
 
 // FlushDone counts what a flush sent to the ledger.
 func (m *Monitor) FlushDone(_, _, calls, bytes int, _ time.Duration) {

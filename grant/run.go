@@ -115,13 +115,7 @@ func (r *Run) Do(ctx context.Context) (err error) {
 	if end := r.Campaign.EndsAt; !end.IsZero() {
 		defer time.AfterFunc(time.Until(end), func() { r.drain(ErrEnded) }).Stop()
 	}
-	if err := r.Ledger.EnsureSpec(ctx, r.Campaign); err != nil {
-		return err
-	}
-	if err := r.Source.Prepare(ctx); err != nil {
-		return err
-	}
-	if r.ends, err = r.Source.Ends(ctx); err != nil {
+	if err := r.prepare(ctx); err != nil {
 		return err
 	}
 
@@ -141,6 +135,25 @@ func (r *Run) Do(ctx context.Context) (err error) {
 		}
 	}
 	return context.Cause(r.draining)
+}
+
+// prepare makes sure that there is something to do. Nothing is in hand yet, so Drain ends it at once.
+func (r *Run) prepare(ctx context.Context) (err error) {
+	preparing, stop := r.untilDrain(ctx)
+	defer stop()
+	defer func() {
+		if err != nil && ctx.Err() == nil && r.draining.Err() != nil {
+			err = context.Cause(r.draining)
+		}
+	}()
+	if err := r.Ledger.EnsureSpec(preparing, r.Campaign); err != nil {
+		return err
+	}
+	if err := r.Source.Prepare(preparing); err != nil {
+		return err
+	}
+	r.ends, err = r.Source.Ends(preparing)
+	return err
 }
 
 // waitForStart returns at starts_at, or at once if the operator said so.
@@ -199,9 +212,6 @@ func (r *Run) generation(ctx context.Context, group Group) (finished bool, err e
 		}
 		r.Monitor.Regressed()
 		r.Log.Error("reading again from the ledger's older checkpoint", "reason", err)
-		if err := r.Ledger.EnsureSpec(ctx, r.Campaign); err != nil {
-			return false, err
-		}
 	}
 }
 
@@ -209,6 +219,9 @@ func (r *Run) generation(ctx context.Context, group Group) (finished bool, err e
 func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err error) {
 	checkpoint, err := r.Ledger.Begin(ctx)
 	if err != nil {
+		return false, err
+	}
+	if err := r.Ledger.EnsureSpec(ctx, r.Campaign); err != nil {
 		return false, err
 	}
 	starts := startOffsets(gen.Committed(), checkpoint)
@@ -293,6 +306,9 @@ func (r *Run) checkpoint(ctx context.Context, gen Generation, pool *sharding.Poo
 		return err
 	}
 	r.Monitor.checkpointed(next, time.Since(began))
+	if err := r.Ledger.EnsureSpec(ctx, r.Campaign); err != nil { // a loss of the spec alone would go unnoticed
+		return err
+	}
 	if err := gen.Commit(next); err != nil && gen.Context().Err() == nil {
 		r.Log.Warn("committing offsets to Kafka failed; the ledger has them", "error", err)
 		r.Monitor.KafkaError("broker")
@@ -329,7 +345,7 @@ func (r *Run) awaitOthers(ctx context.Context, gen Generation, pool *sharding.Po
 	waiting, stop := r.untilDrain(ctx)
 	defer stop()
 	defer context.AfterFunc(gen.Context(), stop)()
-	for told := false; waiting.Err() == nil; told = true {
+	for told := false; waiting.Err() == nil && gen.Context().Err() == nil; told = true {
 		if told {
 			if err := r.checkpoint(ctx, gen, pool); err != nil {
 				return false, err
@@ -405,6 +421,9 @@ func (r *Run) until(ctx context.Context, starts map[int]int64) (map[int]int64, e
 func (r *Run) untilDrain(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(r.draining, cancel)
+	if r.draining.Err() != nil {
+		cancel() // AfterFunc does so in a goroutine of its own, some time
+	}
 	return ctx, func() { stop(); cancel() }
 }
 

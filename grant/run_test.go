@@ -194,8 +194,11 @@ func TestWhatIsInFrontOfAGapIsGrantedBeforeTheRunStops(t *testing.T) {
 	gap := errors.New("offsets 70 to 79 are gone")
 	inWorld(t, newTopic(ids(100, 0, 1), ids(100, 1000, 1)), func(t *testing.T, w *world) {
 		w.topic.fail(0, 70, gap)
+		w.topic.hold(0, 70)
 		w.topic.hold(1, 40)
 		p := w.start()
+		w.settle()
+		w.topic.hold(0, 100)
 		require.ErrorIs(t, p.wait(), gap)
 		require.Equal(t, map[int]int64{0: 70, 1: 40}, w.store.at())
 		require.Len(t, w.store.users, 110)
@@ -218,7 +221,7 @@ func TestALedgerThatFailsForGoodStopsTheRun(t *testing.T) {
 			s.grant = func(*sharding.Flush) (bool, error) { return true, errDown }
 		}},
 		{"at a checkpoint", func(s *store) {
-			s.write = func(map[int]int64) error { return errDown }
+			s.write = func(context.Context) error { return errDown }
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -227,7 +230,7 @@ func TestALedgerThatFailsForGoodStopsTheRun(t *testing.T) {
 				p := w.start()
 				w.settle()
 				require.Equal(t, map[int]int64{0: 100}, w.store.at())
-				c.refuse(w.store)
+				w.store.change(func() { c.refuse(w.store) })
 				w.topic.release()
 				require.ErrorIs(t, p.wait(), errDown)
 				require.Equal(t, map[int]int64{0: 100}, w.store.at())

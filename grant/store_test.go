@@ -34,7 +34,7 @@ type store struct {
 	broken     []string
 
 	grant func(*sharding.Flush) (applied bool, err error) // decides the fate of a flush
-	write func(map[int]int64) error                       // decides that of a checkpoint
+	write func(context.Context) error                     // decides that of a checkpoint; it may block
 	save  error
 }
 
@@ -62,6 +62,12 @@ func (s *store) lose(n int) bool {
 
 // loseEverything is FLUSHALL.
 func (s *store) loseEverything() bool { return s.lose(1 << 30) }
+
+func (s *store) change(fn func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fn()
+}
 
 // has returns how many users are granted.
 func (s *store) has() int {
@@ -117,9 +123,6 @@ func (c *client) Begin(context.Context) (map[int]int64, error) {
 	c.sessions++
 	c.session = fmt.Sprintf("%s-%d", c.run, c.sessions)
 	c.acked, c.expected = map[int]uint64{}, maps.Clone(c.store.checkpoint)
-	if c.spec == "" {
-		c.broken = append(c.broken, "began without a spec")
-	}
 	return maps.Clone(c.expected), nil
 }
 
@@ -181,14 +184,17 @@ func (c *client) Grant(ctx context.Context, f *sharding.Flush) error {
 
 func (c *client) Checkpoint(ctx context.Context, next map[int]int64) error {
 	c.mu.Lock()
+	write := c.write
+	c.mu.Unlock()
+	if write != nil {
+		if err := write(ctx); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
 	defer c.mu.Unlock()
 	if ctx.Err() != nil {
 		return ctx.Err()
-	}
-	if c.write != nil {
-		if err := c.write(next); err != nil {
-			return err
-		}
 	}
 	for shard, acked := range c.acked {
 		if c.tips[fmt.Sprintf("%s-%d", c.session, shard)] < acked {
@@ -196,7 +202,7 @@ func (c *client) Checkpoint(ctx context.Context, next map[int]int64) error {
 		}
 	}
 	for p, expected := range c.expected {
-		if c.store.checkpoint[p] < expected {
+		if found, ok := c.store.checkpoint[p]; !ok || found < expected {
 			return fmt.Errorf("checkpoint of partition %d: %w", p, ErrRegressed)
 		}
 	}

@@ -2,7 +2,6 @@ package grant
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -301,8 +300,6 @@ type generation struct {
 	committed map[int]int64
 }
 
-var errGenerationEnded = errors.New("the generation has ended")
-
 func (g *generation) Context() context.Context { return g.ctx }
 func (g *generation) Committed() map[int]int64 { return g.committed }
 
@@ -310,8 +307,8 @@ func (g *generation) Commit(next map[int]int64) error {
 	tp := g.member.topic
 	tp.mu.Lock()
 	defer tp.mu.Unlock()
-	if g.ctx.Err() != nil {
-		return errGenerationEnded
+	if g.member.gen != g {
+		tp.broken = append(tp.broken, "committed after the generation was released")
 	}
 	if tp.commitErr != nil {
 		return tp.commitErr

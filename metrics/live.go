@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,41 +24,48 @@ type Pool struct {
 type Live interface {
 	Tallies() []Tally
 	QueueDepths() []int
-	CheckpointAge() float64 // seconds; 0 before the first
-	Progress() (ratio, secondsLeft float64)
+	CheckpointAge() float64                 // seconds; 0 before the first
+	Progress() (ratio, secondsLeft float64) // secondsLeft is negative when it is not known
 	Pool() Pool
 }
 
 type live struct {
 	Live
+
+	descs                                            []*prometheus.Desc
 	consumed, records, queue, skew, age, ratio, left *prometheus.Desc
 	hits, misses, timeouts, stale, conns             *prometheus.Desc
 }
 
 // Register adds the metrics that are collected at scrape time.
 func Register(reg prometheus.Registerer, campaign string, source Live) {
+	l := &live{Live: source}
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(namespace+"_"+name, help, labels, prometheus.Labels{"campaign": campaign})
+		d := prometheus.NewDesc(namespace+"_"+name, help, labels, prometheus.Labels{"campaign": campaign})
+		l.descs = append(l.descs, d)
+		return d
 	}
-	reg.MustRegister(&live{
-		Live:     source,
-		consumed: desc("consumed_records_total", "Records whose outcome is decided.", "partition"),
-		records: desc("records_total",
-			"Records by outcome; in every scrape their sum over the outcomes equals granter_consumed_records_total.", "partition", "outcome"),
-		queue:    desc("shard_queue_blocks", "Blocks of IDs that wait in front of each shard.", "shard"),
-		skew:     desc("shard_queue_skew_ratio", "Longest shard queue divided by the mean; 1 when all are empty."),
-		age:      desc("checkpoint_age_seconds", "Time since the last checkpoint was written or found to be current."),
-		ratio:    desc("progress_ratio", "Share of the work of this process's partitions that is done, 0 to 1."),
-		left:     desc("estimated_seconds_left", "Seconds until this process's partitions are read, at the present rate; -1: unknown."),
-		hits:     desc("redis_pool_hits_total", "Times that a free connection to the ledger was found in the pool."),
-		misses:   desc("redis_pool_misses_total", "Times that no free connection to the ledger was found in the pool."),
-		timeouts: desc("redis_pool_timeouts_total", "Times that waiting for a connection to the ledger took too long."),
-		stale:    desc("redis_pool_stale_total", "Connections to the ledger that were removed as stale."),
-		conns:    desc("redis_pool_connections", "Connections to the ledger.", "state"),
-	})
+	l.consumed = desc("consumed_records_total", "Records whose outcome is decided.", "partition")
+	l.records = desc("records_total",
+		"Records by outcome; in every scrape their sum over the outcomes equals granter_consumed_records_total.", "partition", "outcome")
+	l.queue = desc("shard_queue_blocks", "Blocks of IDs that wait in front of each shard.", "shard")
+	l.skew = desc("shard_queue_skew_ratio", "Longest shard queue divided by the mean; 1 when all are empty.")
+	l.age = desc("checkpoint_age_seconds", "Time since the ledger took the last checkpoint.")
+	l.ratio = desc("progress_ratio", "Share of the records of this process's partitions that is read, 0 to 1.")
+	l.left = desc("estimated_remaining_seconds", "Time until this process's partitions are read, at the present rate; NaN: unknown.")
+	l.hits = desc("redis_pool_hits_total", "Times that a free connection to the ledger was found in the pool.")
+	l.misses = desc("redis_pool_misses_total", "Times that no free connection to the ledger was found in the pool.")
+	l.timeouts = desc("redis_pool_timeouts_total", "Times that waiting for a connection to the ledger took too long.")
+	l.stale = desc("redis_pool_stale_connections_total", "Connections to the ledger that were removed as stale.")
+	l.conns = desc("redis_pool_connections", "Connections to the ledger, by state.", "state")
+	reg.MustRegister(l)
 }
 
-func (l *live) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(l, ch) }
+func (l *live) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range l.descs {
+		ch <- d
+	}
+}
 
 func (l *live) Collect(ch chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, v float64, labels ...string) {
@@ -86,6 +94,9 @@ func (l *live) Collect(ch chan<- prometheus.Metric) {
 	gauge(l.skew, skew)
 	gauge(l.age, l.CheckpointAge())
 	ratio, left := l.Progress()
+	if left < 0 {
+		left = math.NaN()
+	}
 	gauge(l.ratio, ratio)
 	gauge(l.left, left)
 	pool := l.Pool()

@@ -35,19 +35,22 @@ type Lane struct {
 }
 
 // Add routes the ID of the record at an offset. Offsets of a lane ascend. It blocks while the shard is busy, and fails
-// only when the context is cancelled.
+// only when the context is cancelled; the record is then not added.
 func (l *Lane) Add(ctx context.Context, offset int64, id uint64) error {
 	s := id >> ChunkBits & l.mask
 	b := l.open[s]
+	if len(b.ids) == cap(b.ids) {
+		if !l.send(int(s), ctx.Done()) {
+			return ctx.Err()
+		}
+		b = l.open[s]
+	}
 	if len(b.ids) == 0 {
 		b.first = offset
 	}
 	b.ids = append(b.ids, id)
 	b.last = offset
 	l.consumed++
-	if len(b.ids) == cap(b.ids) {
-		return l.send(ctx, int(s))
-	}
 	return nil
 }
 
@@ -59,12 +62,15 @@ func (l *Lane) Withhold() { l.consumed++; l.pendingWithheld++ }
 
 // Mark says that every record below next has been added, rejected or withheld, and hands over what is still in open
 // blocks. idle says that the partition has nothing more to give at the moment, so waiting for more would only delay.
+//
+// A cancelled context does not keep it from doing so while the pool runs: whoever is stopped in the middle marks how far
+// it came, or all since its last mark would be read again.
 func (l *Lane) Mark(ctx context.Context, next int64, idle bool) error {
 	var sent int64
 	for s, b := range l.open {
 		b.mark, b.marked, b.idle = next, true, idle
-		if err := l.send(ctx, s); err != nil {
-			return err
+		if !l.send(s, ctx.Done()) && !l.send(s, l.pool.ended) {
+			return ctx.Err()
 		}
 		sent += l.sent[s]
 	}
@@ -79,15 +85,17 @@ func (l *Lane) Mark(ctx context.Context, next int64, idle bool) error {
 	return nil
 }
 
-func (l *Lane) send(ctx context.Context, s int) error {
+// send hands over the open block of a shard, unless it is stopped before the shard takes it.
+func (l *Lane) send(s int, stopped <-chan struct{}) bool {
 	b := l.open[s]
-	l.sent[s] += int64(len(b.ids))
-	b.sent = l.sent[s]
+	b.sent = l.sent[s] + int64(len(b.ids))
+	sent := b.sent // the shard owns b from now on
 	select {
 	case l.pool.shards[s].in <- b:
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-stopped:
+		return false
 	}
+	l.sent[s] = sent
 	l.open[s] = l.pool.block(l)
-	return nil
+	return true
 }

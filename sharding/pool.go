@@ -77,11 +77,12 @@ type Pool struct {
 	shards []*shard
 	lanes  []*Lane // fixed before Run
 	blocks sync.Pool
+	ended  chan struct{} // closed when Run returns: nobody takes blocks any more
 }
 
 // New makes a pool with one lane for each partition, which starts at the given offset.
 func New(cfg Config, sink Sink, starts map[int]int64) *Pool {
-	p := &Pool{cfg: cfg.withDefaults()}
+	p := &Pool{cfg: cfg.withDefaults(), ended: make(chan struct{})}
 	p.blocks.New = func() any { return &block{ids: make([]uint64, 0, p.cfg.BlockIDs)} }
 	for partition, start := range starts {
 		l := &Lane{pool: p, partition: partition, index: len(p.lanes), start: start, mask: uint64(p.cfg.Shards - 1)}
@@ -108,8 +109,9 @@ func (p *Pool) Lane(partition int) *Lane {
 	return nil
 }
 
-// Run works until Close was called and everything is flushed, a sink fails, or the context is cancelled.
+// Run works until Close was called and everything is flushed, a sink fails, or the context is cancelled. Call it once.
 func (p *Pool) Run(ctx context.Context) error {
+	defer close(p.ended)
 	g, ctx := errgroup.WithContext(ctx)
 	for _, s := range p.shards {
 		g.Go(func() error { return s.run(ctx) })

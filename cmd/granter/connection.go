@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -182,7 +183,13 @@ func (c *connection) kafka() (source.Kafka, error) {
 	return k, nil
 }
 
+// quiet keeps go-redis from writing lines of its own among the log: what goes wrong is in the errors that it returns.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
 func (c *connection) redisClient() (redis.UniversalClient, error) {
+	redis.SetLogger(quiet{})
 	if err := addresses("redis", c.redis); err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func TestLossWhileAReplicaWaits(t *testing.T) {
 	s.publish(s.users(0, 1_000_000))
 	normal := s.slow(150 * time.Millisecond)
 	waits, works := s.run(), s.run()
-	works.awaitLog(`"msg":"partitions assigned"`)
+	await(t, "both have half of the partitions", func() bool { return waits.partitions() == 4 && works.partitions() == 4 })
 	s.awaitGranted(works, s.granted()+50_000)
 	works.freeze()
 	normal()

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -115,12 +118,7 @@ func (p *process) waitFor(d time.Duration) int {
 	select {
 	case <-p.ended:
 	case <-time.After(d):
-		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // its goroutines say what it waits for
-		select {
-		case <-p.ended:
-		case <-time.After(5 * time.Second):
-		}
-		require.FailNow(p, "granter does not end", "within %s:\n%s", d, p.err.String())
+		require.FailNow(p, "granter does not end", "within %s", d)
 	}
 	return p.cmd.ProcessState.ExitCode()
 }
@@ -158,6 +156,38 @@ func (p *process) logged(message, field string) any {
 		}
 	}
 	return value
+}
+
+// partitions returns how many partitions a run was assigned last.
+func (p *process) partitions() int {
+	from, _ := p.logged("partitions assigned", "from").(map[string]any)
+	return len(from)
+}
+
+// metric returns the value of a metric, summed over its labels; 0 while the process does not serve metrics.
+func (p *process) metric(name string) float64 {
+	p.Helper()
+	address, ok := p.logged("serving", "metrics").(string)
+	if !ok {
+		return 0
+	}
+	client := http.Client{Timeout: time.Second}
+	defer client.CloseIdleConnections()
+	resp, err := client.Get(address)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	sum := 0.0
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		series, value, _ := strings.Cut(lines.Text(), " ")
+		if found, _, _ := strings.Cut(series, "{"); found == name {
+			v, err := strconv.ParseFloat(value, 64)
+			require.NoError(p, err)
+			sum += v
+		}
+	}
+	return sum
 }
 
 // summary returns what a run with --json said at its end, and holds the accounting identity against it.

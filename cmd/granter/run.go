@@ -246,6 +246,10 @@ func texts[T ~string](list []T) []string {
 	return out
 }
 
+// stopGrace is how long a run that is to stop at once may take to say so. A server that does not answer, or a group that
+// waits for a dead member, would keep it for longer, and is not worth waiting for: nothing is lost by a kill.
+const stopGrace = time.Second
+
 // onSignals drains at the first SIGTERM or SIGINT and stops at the second.
 func onSignals(log *slog.Logger, drain, stop func()) (done func()) {
 	signals := make(chan os.Signal, 2)
@@ -262,6 +266,7 @@ func onSignals(log *slog.Logger, drain, stop func()) (done func()) {
 				} else {
 					log.Warn("stopping at once; nothing is lost", "signal", s.String())
 					stop()
+					time.AfterFunc(stopGrace, func() { os.Exit(exitStopped) })
 				}
 			case <-quit:
 				return

@@ -93,12 +93,21 @@ func newScenarioOn(t *testing.T, k *devtest.Kafka, partitions int, redisAddrs ..
 	t.Cleanup(transport.CloseIdleConnections)
 	s.kafka = &kafka.Client{Addr: kafka.TCP(k.Brokers...), Transport: transport, Timeout: 20 * time.Second}
 	k.CreateTopic(t, name, partitions, 1, nil)
-	s.client, err = ledger.Connect(ledger.Options{Addrs: redisAddrs})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = s.client.Close() })
-	s.ledger, err = ledger.New(s.client, s.campaign, 0, ledger.Config{RetryFor: patience})
-	require.NoError(t, err)
+	s.useRedis(redisAddrs...)
 	return s
+}
+
+// useRedis makes the test look at a Redis.
+func (s *scenario) useRedis(addrs ...string) {
+	s.Helper()
+	redis.SetLogger(quiet{})
+	var err error
+	s.client, err = ledger.Connect(ledger.Options{Addrs: addrs})
+	require.NoError(s, err)
+	client := s.client
+	s.Cleanup(func() { _ = client.Close() })
+	s.ledger, err = ledger.New(s.client, s.campaign, 0, ledger.Config{RetryFor: patience})
+	require.NoError(s, err)
 }
 
 // users plans some users; one in 20 is named twice, and one record in 2,000 is malformed.
@@ -174,7 +183,20 @@ func (s *scenario) awaitGranted(p *process, users int64) {
 	})
 }
 
-// awaitCheckpoint waits until Redis has any checkpoint, and returns it.
+// record returns what a granter says about itself; a zero record while it has not said anything.
+func (s *scenario) record(p *process) grant.RunRecord {
+	ctx, cancel := context.WithTimeout(s.Context(), time.Second)
+	defer cancel()
+	runs, _ := s.ledger.Runs(ctx) // what cannot be read is not there
+	for _, r := range runs {
+		if r.PID == p.cmd.Process.Pid {
+			return r
+		}
+	}
+	return grant.RunRecord{}
+}
+
+// checkpoint returns the checkpoint that Redis has at the moment; nil while it does not answer.
 func (s *scenario) checkpoint() map[int]int64 {
 	ctx, cancel := context.WithTimeout(s.Context(), time.Second)
 	defer cancel()

@@ -17,7 +17,7 @@ import (
 func TestStoppedAndContinued(t *testing.T) {
 	s := newScenario(t, 8, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 400_000))
-	normal := s.slow(20 * time.Millisecond)
+	normal := s.slow(60 * time.Millisecond)
 	var consumed, stopped int64
 	for round := range 12 {
 		s.publish(s.users(300_000+int64(round)*100_000, 150_000))
@@ -82,11 +82,12 @@ func TestStoppedWhileJoining(t *testing.T) {
 	first.kill()
 	normal()
 	p := s.run("--session-timeout=20s")
-	await(t, "granter joins", func() bool { return p.says("serving") || time.Since(p.began) > time.Second })
+	await(t, "it joins the group", func() bool { return s.record(p).State == grant.RunRunning })
 	p.interrupt()
 	p.awaitLog("stopping soon")
 	p.interrupt()
 	require.Equal(t, exitStopped, p.waitFor(5*time.Second))
+	require.NotContains(t, p.err.String(), "partitions assigned")
 	s.finish("--group=" + s.campaign.Name)
 	s.exactlyOnce()
 }

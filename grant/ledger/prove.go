@@ -218,21 +218,30 @@ func (p *chunkProof) violated(format string, args ...any) {
 
 func (l *Ledger) proveChunk(ctx context.Context, chunk uint64) (p chunkProof, err error) {
 	keys := l.keys.chunk(chunk, "")
-	// The bitmap and the length of the journal belong together; entries below that length do not change any more.
-	tx := l.client.TxPipeline()
-	bitmap, length := tx.Get(ctx, keys.granted), tx.LLen(ctx, keys.journal)
-	page := tx.LRange(ctx, keys.journal, 0, journalPage-1)
-	if _, err = tx.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return p, err
-	}
-	if err = errors.Join(length.Err(), page.Err()); err != nil {
-		return p, err
+	var bitmap *redis.StringCmd
+	var page *redis.StringSliceCmd
+	// The bitmap belongs to the journal when that is as long after reading as before: each call that changes the one
+	// makes the other longer. (Redis allows no MULTI when it is out of memory, and that is a good time for a proof.)
+	for {
+		pipe := l.client.Pipeline()
+		before := pipe.LLen(ctx, keys.journal)
+		bitmap, page = pipe.Get(ctx, keys.granted), pipe.LRange(ctx, keys.journal, 0, journalPage-1)
+		after := pipe.LLen(ctx, keys.journal)
+		if _, err = pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+			return p, err
+		}
+		if err = errors.Join(before.Err(), page.Err(), after.Err()); err != nil {
+			return p, err
+		}
+		if p.entries = after.Val(); before.Val() == p.entries {
+			break
+		}
 	}
 	var granted, union sharding.Bitmap
 	if copy(granted[:], bitmap.Val()) < len(bitmap.Val()) {
 		p.violated("the bitmap has %d bytes, more than %d", len(bitmap.Val()), len(granted))
 	}
-	p.granted, p.entries = int64(granted.Count()), length.Val()
+	p.granted = int64(granted.Count())
 
 	var e Entry
 	texts := page.Val()

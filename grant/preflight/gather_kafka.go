@@ -11,6 +11,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/describegroups"
 
 	"github.com/granter/granter/grant/source"
 )
@@ -45,6 +46,7 @@ type kafkaFacts struct {
 
 	samples   []source.Sample
 	sampleErr error
+	sampleCut bool // there was no time for all of it
 }
 
 type answer struct {
@@ -70,10 +72,9 @@ func (f *kafkaFacts) gather(ctx context.Context, in *Input) {
 	}
 	k := in.Kafka
 	k.Brokers = []string{alive}
-	a := asker{kafkaFacts: f, Input: in, kafka: k}
-	transport := k.Transport()
-	defer transport.CloseIdleConnections()
-	a.client = k.Client(transport)
+	a := asker{kafkaFacts: f, Input: in, kafka: k, transport: k.Transport()}
+	defer a.transport.CloseIdleConnections()
+	a.client = k.Client(a.transport)
 	var err error
 	a.source, err = source.New(source.Config{
 		Kafka: k, Topic: in.Campaign.Source, Campaign: in.Campaign.Name, Group: in.Group, RetryFor: patience,
@@ -118,9 +119,10 @@ func (f *kafkaFacts) findBroker(ctx context.Context, in *Input) (alive string, r
 type asker struct {
 	*kafkaFacts
 	*Input
-	kafka  source.Kafka
-	client *kafka.Client
-	source *source.Source
+	kafka     source.Kafka
+	transport *kafka.Transport
+	client    *kafka.Client
+	source    *source.Source
 
 	controller string // address of the broker that creates topics
 }
@@ -172,17 +174,22 @@ func (a *asker) all(ctx context.Context) {
 		}
 		work.Go(func() { a.brokers[i].err = a.kafka.Ping(ctx, a.brokers[i].addr) })
 	}
-	work.Go(func() { a.askMembers(ctx) })
+	question := func(err *error, put func(context.Context) error) {
+		work.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, a.Timeout)
+			defer cancel()
+			*err = ask(ctx, func() error { return put(ctx) })
+		})
+	}
+	question(&a.groupErr, a.askMembers)
 	if a.topicErr != nil {
 		return
 	}
-	work.Go(func() { a.askConfig(ctx) })
-	work.Go(func() { a.committedErr = ask(ctx, func() error { return a.askCommitted(ctx) }) })
-	work.Go(func() { a.stableErr = ask(ctx, func() error { return a.askStable(ctx) }) })
+	question(&a.configErr, a.askConfig)
+	question(&a.committedErr, a.askCommitted)
+	question(&a.stableErr, a.askStable)
 	if !a.letters {
-		work.Go(func() {
-			a.lettersErr = ask(ctx, func() error { return a.source.CheckDeadLetters(ctx, a.controller, a.topic) })
-		})
+		question(&a.lettersErr, a.askLetters)
 	}
 	if a.bounds, a.boundsErr = a.source.Bounds(ctx); a.boundsErr == nil {
 		a.takeSamples(ctx)
@@ -203,36 +210,37 @@ func ask(ctx context.Context, question func() error) error {
 	return err
 }
 
-func (a *asker) askConfig(ctx context.Context) {
+func (a *asker) askConfig(ctx context.Context) error {
 	topics := []string{a.topic.Name}
 	if a.letters {
 		topics = append(topics, source.DeadLetterTopic(a.topic.Name))
 	}
-	found := map[string]map[string]string{}
-	a.configErr = ask(ctx, func() error {
-		req := &kafka.DescribeConfigsRequest{}
-		for _, name := range topics {
-			req.Resources = append(req.Resources, kafka.DescribeConfigRequestResource{
-				ResourceType: kafka.ResourceTypeTopic, ResourceName: name,
-				ConfigNames: []string{"retention.ms", "retention.bytes", "cleanup.policy", "max.message.bytes"},
-			})
+	req := &kafka.DescribeConfigsRequest{}
+	for _, name := range topics {
+		req.Resources = append(req.Resources, kafka.DescribeConfigRequestResource{
+			ResourceType: kafka.ResourceTypeTopic, ResourceName: name,
+			ConfigNames: []string{"retention.ms", "retention.bytes", "cleanup.policy", "max.message.bytes"},
+		})
+	}
+	resp, err := a.client.DescribeConfigs(ctx, req)
+	if err != nil {
+		return err
+	}
+	for _, r := range resp.Resources {
+		config := map[string]string{}
+		for _, e := range r.ConfigEntries {
+			config[e.ConfigName] = e.ConfigValue
 		}
-		resp, err := a.client.DescribeConfigs(ctx, req)
-		if err != nil {
-			return err
+		if r.ResourceName != a.topic.Name {
+			a.lettersConfig = config // empty if it is forbidden
+			continue
 		}
-		for _, r := range resp.Resources {
-			if r.Error != nil && r.ResourceName == a.topic.Name {
-				return r.Error
-			}
-			found[r.ResourceName] = map[string]string{}
-			for _, e := range r.ConfigEntries {
-				found[r.ResourceName][e.ConfigName] = e.ConfigValue
-			}
+		if r.Error != nil {
+			return r.Error
 		}
-		return nil
-	})
-	a.config, a.lettersConfig = found[topics[0]], found[topics[len(topics)-1]]
+		a.config = config
+	}
+	return nil
 }
 
 func (a *asker) askStable(ctx context.Context) error {
@@ -283,24 +291,36 @@ func (a *asker) askCommitted(ctx context.Context) error {
 	return nil
 }
 
-func (a *asker) askMembers(ctx context.Context) {
-	a.groupErr = ask(ctx, func() error {
-		resp, err := a.client.DescribeGroups(ctx, &kafka.DescribeGroupsRequest{GroupIDs: []string{a.Group}})
-		if err != nil {
-			return err
+// askMembers reads the raw response: kafka-go's client fails on what newer members say about themselves.
+func (a *asker) askMembers(ctx context.Context) error {
+	reply, err := a.transport.RoundTrip(ctx, kafka.TCP(a.kafka.Brokers...), &describegroups.Request{Groups: []string{a.Group}})
+	if err != nil {
+		return err
+	}
+	resp, ok := reply.(*describegroups.Response)
+	if !ok {
+		return fmt.Errorf("unexpected reply %T", reply)
+	}
+	for _, g := range resp.Groups {
+		if code := kafka.Error(g.ErrorCode); code != 0 && code != kafka.GroupIdNotFound {
+			return code
 		}
-		for _, g := range resp.Groups {
-			if g.Error != nil && !errors.Is(g.Error, kafka.GroupIdNotFound) {
-				return g.Error
-			}
-			for _, m := range g.Members {
-				member := m.ClientID + m.ClientHost // the host starts with a slash
-				a.members = append(a.members, member)
-				if m.ClientID != source.ClientID {
-					a.strangers = append(a.strangers, member)
-				}
+		for _, m := range g.Members {
+			member := m.ClientID + m.ClientHost // the host starts with a slash
+			a.members = append(a.members, member)
+			if m.ClientID != source.ClientID {
+				a.strangers = append(a.strangers, member)
 			}
 		}
-		return nil
-	})
+	}
+	return nil
+}
+
+// askLetters asks whether a run could create the dead-letter topic. Brokers in KRaft mode forward that to the controller.
+func (a *asker) askLetters(ctx context.Context) error {
+	err := a.source.CheckDeadLetters(ctx, a.kafka.Brokers[0], a.topic)
+	if errors.Is(err, kafka.NotController) {
+		err = a.source.CheckDeadLetters(ctx, a.controller, a.topic)
+	}
+	return err
 }

@@ -25,10 +25,12 @@ func (j *judgement) judgeKafka() {
 	}
 	j.judgeLeaders()
 	j.judgeReplicas()
-	if j.kafka.boundsErr != nil {
+	switch {
+	case j.blamed(j.kafka.boundsErr):
+	case j.kafka.boundsErr != nil:
 		j.fail("kafka.records", "unknown, because "+j.kafka.boundsErr.Error(),
 			"check that every broker that leads a partition answers, and that this user may Describe the topic")
-	} else {
+	default:
 		j.judgeRecords()
 		j.judgeGaps()
 	}
@@ -36,6 +38,14 @@ func (j *judgement) judgeKafka() {
 	j.judgeTransactions()
 	j.judgeLetters()
 	j.judgeGroup()
+}
+
+// blamed reports whether an error is a consequence of brokers that do not answer. They have been reported, and once is
+// enough.
+func (j *judgement) blamed(err error) bool {
+	kind, _ := source.Classify(err)
+	return err != nil && kind != source.KindAuthorization &&
+		slices.ContainsFunc(j.kafka.brokers, func(b broker) bool { return b.err != nil })
 }
 
 // judgeBrokers judges whether the cluster can be asked at all, and returns whether it can.
@@ -76,7 +86,7 @@ func (j *judgement) judgeBrokers() bool {
 	}
 	switch {
 	case leaders:
-		j.fail("kafka.brokers", "the cluster names brokers that do not answer: "+troubles(dead),
+		j.fail("kafka.brokers", "the cluster names brokers that do not answer: "+troubles(dead)+"; what needs them is not checked",
 			"brokers must be reachable from here under the names of their advertised.listeners; "+brokerAdvice(dead))
 	case len(dead) > 0:
 		j.warn("kafka.brokers", "not all answer: "+troubles(dead), brokerAdvice(dead))
@@ -234,6 +244,9 @@ func (j *judgement) judgeGaps() {
 func (j *judgement) judgeConfig() {
 	f := j.kafka
 	name := f.topic.Name
+	if j.blamed(f.configErr) {
+		return
+	}
 	if f.configErr != nil {
 		j.warn("kafka.retention", "unknown, because "+f.configErr.Error(),
 			"allow this user to DescribeConfigs the topic, or make sure yourself that retention is unlimited and cleanup.policy is delete")
@@ -310,6 +323,7 @@ func (j *judgement) judgeTransactions() {
 	}
 	transactional := slices.ContainsFunc(f.samples, func(s source.Sample) bool { return s.Transactional })
 	switch {
+	case j.blamed(f.stableErr):
 	case f.stableErr != nil:
 		j.warn("kafka.transactions", "unknown, because "+f.stableErr.Error(), "check again: a run waits for the end of open transactions")
 	case len(open) > 0:
@@ -328,6 +342,7 @@ func (j *judgement) judgeLetters() {
 	switch {
 	case f.letters:
 		j.pass("kafka.rejected", "rejected records go to "+name+", which exists")
+	case j.blamed(f.lettersErr):
 	case f.lettersErr != nil:
 		j.fail("kafka.rejected", fmt.Sprintf("the topic %s for rejected records does not exist and cannot be created: %v", name, f.lettersErr),
 			fmt.Sprintf("create it with %s and retention.ms=-1 and allow this user to Write it, or allow this user to Create it",
@@ -345,6 +360,7 @@ func (j *judgement) judgeGroup() {
 	}
 	kind, _ := source.Classify(err)
 	switch {
+	case j.blamed(err):
 	case err != nil && kind == source.KindAuthorization:
 		j.fail("kafka.group", j.Group+": "+err.Error(), "allow this user to Read the group, or name another by --group")
 	case err != nil:

@@ -40,11 +40,19 @@ func (a *asker) takeSamples(ctx context.Context) {
 	var work sync.WaitGroup
 	for c, list := range shares {
 		work.Go(func() {
-			samples, err := a.source.Sample(ctx, c.leader, list)
+			var samples []source.Sample
+			err := ask(ctx, func() (err error) { // a topic may be so new that its leader does not know it yet
+				samples, err = a.source.Sample(ctx, c.leader, list)
+				return err
+			})
 			mu.Lock()
 			defer mu.Unlock()
 			a.samples = append(a.samples, samples...)
-			if ctx.Err() == nil || len(samples) == 0 {
+			switch {
+			case err == nil:
+			case ctx.Err() != nil && len(samples) > 0:
+				a.sampleCut = true
+			default:
 				a.sampleErr = errors.Join(a.sampleErr, err)
 			}
 		})

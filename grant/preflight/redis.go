@@ -232,7 +232,10 @@ func judgeRights(n *ledger.NodeFacts) Result {
 		return Result{} // a replica refuses everything, and redis.role says so
 	case n.WriteError != "":
 		advice := n.WriteHint
-		if advice == "" {
+		switch {
+		case strings.Contains(n.WriteError, "user executing the script can't"): // that is how Redis 7 says NOPERM inside a script
+			advice = ledger.Hint(ledger.KindNoPerm)
+		case advice == "":
 			advice = "repeat it with redis-cli and look at Redis's log"
 		}
 		return Result{Status: Fail, Detail: "trying to grant failed: " + n.WriteError, Advice: advice}

@@ -45,6 +45,7 @@ func (j *judgement) judgeSample() {
 		}
 	}
 	switch {
+	case j.blamed(f.sampleErr):
 	case f.sampleErr != nil:
 		j.fail("sample.valid", "reading a sample failed: "+f.sampleErr.Error(), "allow this user to Read the topic, and look at the broker's log")
 	case sampled == 0:
@@ -89,6 +90,22 @@ func (j *judgement) recordCount() int64 {
 	return n
 }
 
+// census reports whether the sample is the whole topic.
+func (j *judgement) census() bool {
+	whole := map[int]bool{}
+	for i := range j.kafka.samples {
+		s := &j.kafka.samples[i]
+		b := j.kafka.bounds[s.Partition]
+		whole[s.Partition] = s.From == b.First && s.Until == b.End && int64(s.Limit) >= b.End-b.First
+	}
+	for partition, b := range j.kafka.bounds {
+		if b.End > b.First && !whole[partition] {
+			return false
+		}
+	}
+	return !j.kafka.sampleCut && j.kafka.sampleErr == nil
+}
+
 // judgeDensity estimates the memory that the ledger will need.
 func (j *judgement) judgeDensity(sampled, invalid int) {
 	visited := make([][]uint64, 0, len(j.kafka.samples))
@@ -103,8 +120,11 @@ func (j *judgement) judgeDensity(sampled, invalid int) {
 			visited = append(visited, ids)
 		}
 	}
-	records := j.recordCount()
-	d := estimate(visited, records, records*int64(sampled-invalid)/int64(sampled), j.Campaign.Population, int64(sampled) == records)
+	records, census := j.recordCount(), j.census()
+	if census {
+		records = int64(sampled) // some offsets are markers of transactions, or compacted
+	}
+	d := estimate(visited, records, records*int64(sampled-invalid)/int64(sampled), j.Campaign.Population, census)
 	j.demand = &d
 	detail := fmt.Sprintf("IDs from %d to %d: %s users in %s chunks of 65,536 IDs, %s",
 		d.min, d.max, about(d.users), between(d.chunks, func(v float64) string { return about(int64(v + 0.5)) }), between(d.bytes, memory[float64]))

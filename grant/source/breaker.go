@@ -22,15 +22,18 @@ type breaker struct {
 	rejected, consumed int64
 }
 
-// pass counts the records of a fetch and fails if too large a share of all records so far is rejected.
-func (b *breaker) pass(consumed, rejected int) error {
+// pass counts the records of a fetch, and the rejected ones among them, and fails if too large a share of all records so
+// far is rejected. It fails at a rejected record only, and names one: none of this fetch is stored.
+func (b *breaker) pass(consumed int, rejected []letter) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.consumed += int64(consumed)
-	b.rejected += int64(rejected)
-	if b.rejected <= breakerMinimum || float64(b.rejected) <= b.limit*float64(b.consumed) {
+	b.rejected += int64(len(rejected))
+	if len(rejected) == 0 || b.rejected <= breakerMinimum || float64(b.rejected) <= b.limit*float64(b.consumed) {
 		return nil
 	}
-	return fmt.Errorf("%w: %d of %d in topic %s, the limit is %g%%: look at samples in %s, correct source.format or the topic, "+
-		"or run with a higher --max-rejected", ErrTooManyRejected, b.rejected, b.consumed, b.topic, b.limit*100, DeadLetterTopic(b.topic))
+	last := &rejected[len(rejected)-1]
+	return fmt.Errorf("%w: %d of %d in topic %s, the limit is %g%%, the last one for %s at offset %d (key %.40q, value %.40q): "+
+		"correct source.format or the topic, or run with a higher --max-rejected; %s has samples",
+		ErrTooManyRejected, b.rejected, b.consumed, b.topic, b.limit*100, last.reason, last.offset, last.key, last.value, DeadLetterTopic(b.topic))
 }

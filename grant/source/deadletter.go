@@ -30,8 +30,11 @@ const (
 	HeaderTruncated = "granter-truncated" // original length of key and value together; the longer is cut to what the topic takes
 )
 
-// letterBytes is how much goes into one request: with the headers, well below the 1 MiB that a topic takes by default.
-const letterBytes = 512 << 10
+// One request takes this much: with some 250 bytes of headers for each letter, below the 1 MiB that a topic takes by default.
+const (
+	letterBytes = 512 << 10
+	letterCount = 1024
+)
 
 // deadLetters writes rejected records. It is safe for concurrent use.
 type deadLetters struct {
@@ -43,57 +46,75 @@ type deadLetters struct {
 
 // letter is a rejected record, with memory of its own. Nil and empty differ.
 type letter struct {
+	offset     int64
+	reason     Reason
 	key, value []byte
-	headers    []kafka.Header
+	whole      int // size before it was cut; 0: it is whole
 }
 
-// letter makes the dead letter of a record. It copies the record's bytes.
-func (d *deadLetters) letter(partition int, offset int64, rec *record, reason Reason) letter {
-	return letter{key: bytes.Clone(rec.key), value: bytes.Clone(rec.value), headers: []kafka.Header{
-		{Key: HeaderReason, Value: []byte(reason)},
-		{Key: HeaderTopic, Value: []byte(d.topic)},
-		{Key: HeaderPartition, Value: strconv.AppendInt(nil, int64(partition), 10)},
-		{Key: HeaderOffset, Value: strconv.AppendInt(nil, offset, 10)},
-		{Key: HeaderCampaign, Value: []byte(d.campaign)},
-		{Key: HeaderRun, Value: []byte(d.run.String())},
-	}}
+func newLetter(offset int64, rec *record, reason Reason) letter {
+	return letter{offset: offset, reason: reason, key: bytes.Clone(rec.key), value: bytes.Clone(rec.value)}
 }
 
 func (l *letter) size() int { return len(l.key) + len(l.value) }
 
-// write returns when the letters of a partition are on all in-sync replicas, in order. It removes from letters what is
-// there. Writing a letter again after an error may store it twice: topic, partition and offset in its headers tell.
+// cut halves the longer part of a letter that is too large for the dead-letter topic. The source still has the whole
+// record. It reports whether there was anything to cut.
+func (l *letter) cut() bool {
+	longer := &l.value
+	if len(l.key) > len(l.value) {
+		longer = &l.key
+	}
+	if len(*longer) < 2 {
+		return false
+	}
+	if l.whole == 0 {
+		l.whole = l.size()
+	}
+	*longer = (*longer)[:len(*longer)/2]
+	return true
+}
+
+// write returns when the letters of a partition are on all in-sync replicas, in order. It takes off letters what is
+// there, also when it fails. Writing a letter again after an error may store it twice: topic, partition and offset in
+// its headers tell.
 func (d *deadLetters) write(ctx context.Context, partition int, letters *[]letter) error {
+	if len(*letters) == 0 {
+		return nil
+	}
 	name := DeadLetterTopic(d.topic)
 	t, err := describe(ctx, d.client, name)
 	if err != nil {
 		return err
 	}
 	for len(*letters) > 0 {
-		for (*letters)[0].size() > maxDeadLetter && (*letters)[0].cut() { //nolint:revive // cut does it; a request has a limit, too
+		n, size := 0, 0
+		for ; n < len(*letters) && n < letterCount; n++ {
+			l := &(*letters)[n]
+			for l.size() > maxDeadLetter {
+				l.cut()
+			}
+			if size += l.size(); n > 0 && size > letterBytes {
+				break
+			}
 		}
-		n, size := 1, (*letters)[0].size()
-		for n < len(*letters) && size+(*letters)[n].size() <= letterBytes && n < letterBytes/256 { // 256: headers
-			size += (*letters)[n].size()
-			n++
-		}
-		if err := d.produce(ctx, partition%max(1, len(t.Partitions)), (*letters)[:n]); err != nil {
+		if err := d.produce(ctx, partition, partition%max(1, len(t.Partitions)), (*letters)[:n]); err != nil {
 			return fmt.Errorf("writing rejected records to %s: %w", name, err)
 		}
-		clear((*letters)[:n])
 		*letters = (*letters)[n:]
 	}
 	return nil
 }
 
-// produce writes letters in one request, or in several if the topic refuses that as too large.
-func (d *deadLetters) produce(ctx context.Context, partition int, letters []letter) error {
+// produce writes letters of a partition in one request, or in several if the topic refuses that as too large.
+func (d *deadLetters) produce(ctx context.Context, from, to int, letters []letter) error {
 	list := make([]kafka.Record, len(letters))
-	for i, l := range letters {
-		list[i] = kafka.Record{Key: kafka.NewBytes(l.key), Value: kafka.NewBytes(l.value), Headers: l.headers}
+	for i := range letters {
+		l := &letters[i]
+		list[i] = kafka.Record{Key: kafka.NewBytes(l.key), Value: kafka.NewBytes(l.value), Headers: d.headers(from, l)}
 	}
 	resp, err := d.client.Produce(ctx, &kafka.ProduceRequest{
-		Topic: DeadLetterTopic(d.topic), Partition: partition, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(list...),
+		Topic: DeadLetterTopic(d.topic), Partition: to, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(list...),
 	})
 	if err == nil {
 		err = resp.Error
@@ -102,33 +123,30 @@ func (d *deadLetters) produce(ctx context.Context, partition int, letters []lett
 		return err
 	}
 	if half := len(letters) / 2; half > 0 {
-		if err := d.produce(ctx, partition, letters[:half]); err != nil {
+		if err := d.produce(ctx, from, to, letters[:half]); err != nil {
 			return err
 		}
-		return d.produce(ctx, partition, letters[half:])
+		return d.produce(ctx, from, to, letters[half:])
 	}
 	if letters[0].cut() {
-		return d.produce(ctx, partition, letters)
+		return d.produce(ctx, from, to, letters)
 	}
 	return err
 }
 
-// cut halves a letter that the dead-letter topic refuses, and says in a header how long it was. The source still has
-// the whole record.
-func (l *letter) cut() bool {
-	const least = 1 << 10
-	longer := &l.value
-	if len(l.key) > len(l.value) {
-		longer = &l.key
+func (d *deadLetters) headers(partition int, l *letter) []kafka.Header {
+	h := []kafka.Header{
+		{Key: HeaderReason, Value: []byte(l.reason)},
+		{Key: HeaderTopic, Value: []byte(d.topic)},
+		{Key: HeaderPartition, Value: strconv.AppendInt(nil, int64(partition), 10)},
+		{Key: HeaderOffset, Value: strconv.AppendInt(nil, l.offset, 10)},
+		{Key: HeaderCampaign, Value: []byte(d.campaign)},
+		{Key: HeaderRun, Value: []byte(d.run.String())},
 	}
-	if len(*longer) <= least {
-		return false
+	if l.whole > 0 {
+		h = append(h, kafka.Header{Key: HeaderTruncated, Value: strconv.AppendInt(nil, int64(l.whole), 10)})
 	}
-	if l.headers[len(l.headers)-1].Key != HeaderTruncated {
-		l.headers = append(l.headers, kafka.Header{Key: HeaderTruncated, Value: strconv.AppendInt(nil, int64(l.size()), 10)})
-	}
-	*longer = (*longer)[:len(*longer)/2]
-	return true
+	return h
 }
 
 // ensureDeadLetterTopic creates the dead-letter topic, with as many partitions and replicas as the source has, unless

@@ -2,8 +2,10 @@ package source
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"strings"
+	"unsafe"
 
 	"github.com/tidwall/gjson"
 
@@ -26,13 +28,14 @@ const (
 	ReasonJSON        Reason = "invalid_json"  // json: not a JSON document
 	ReasonNoField     Reason = "missing_field" // json: nothing at the path
 	ReasonFieldType   Reason = "field_type"    // json: neither a whole number nor a string of digits
+	ReasonAmbiguous   Reason = "ambiguous"     // json: the field is there more than once, and parsers differ in which one they take
 )
 
 // Reasons lists every reason, so that metrics can start at zero.
 func Reasons() []Reason {
 	return []Reason{
 		ReasonEmpty, ReasonNegative, ReasonSign, ReasonSpace, ReasonLeadingZero, ReasonNotDecimal, ReasonOverLimit,
-		ReasonLength, ReasonJSON, ReasonNoField, ReasonFieldType,
+		ReasonLength, ReasonJSON, ReasonNoField, ReasonFieldType, ReasonAmbiguous,
 	}
 }
 
@@ -40,31 +43,30 @@ func Reasons() []Reason {
 type decoder func(data []byte) (id uint64, reason Reason)
 
 func newDecoder(t grant.Topic) (decoder, error) {
-	limit := uint64(t.MaxID)
-	if limit == 0 {
-		limit = uint64(grant.MaxUserID)
-	}
+	limit := uint64(limitOf(t.MaxID))
 	switch t.Format {
 	case grant.FormatDecimal:
 		return func(data []byte) (uint64, Reason) { return decimal(data, limit) }, nil
 	case grant.FormatInt64BE:
 		return func(data []byte) (uint64, Reason) { return int64BE(data, limit) }, nil
 	case grant.FormatJSON:
-		names := strings.Split(t.Path, ".")
-		for i, name := range names {
-			names[i] = gjson.Escape(name)
-		}
-		path := strings.Join(names, ".")
+		path := strings.Split(t.Path, ".")
 		return func(data []byte) (uint64, Reason) { return jsonField(data, path, limit) }, nil
 	}
 	return nil, fmt.Errorf("source.format %q: want %s, %s or %s", t.Format, grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE)
 }
 
+// limitOf returns a topic's limit; a topic that sets none has the general one.
+func limitOf(maxID grant.UserID) grant.UserID {
+	if maxID == 0 {
+		return grant.MaxUserID
+	}
+	return min(maxID, grant.MaxUserID)
+}
+
 // ParseUserID reads a user ID as people type it, by the same rules as a record in decimal format.
 func ParseUserID(s string, maxID grant.UserID) (grant.UserID, error) {
-	if maxID == 0 {
-		maxID = grant.MaxUserID
-	}
+	maxID = limitOf(maxID)
 	id, reason := decimal([]byte(s), uint64(maxID))
 	if reason != "" {
 		return 0, fmt.Errorf("user ID %q is malformed (%s): want decimal digits from 0 to %d, without sign, spaces or leading zeros", s, reason, maxID)
@@ -154,25 +156,56 @@ func int64BE(data []byte, limit uint64) (uint64, Reason) {
 	return id, ""
 }
 
-func jsonField(data []byte, path string, limit uint64) (uint64, Reason) {
+// maxNested is the length from which on a JSON document is checked by encoding/json, which limits how deep it may be
+// nested: gjson calls itself for each level, and a document of millions of brackets would exhaust the stack.
+const maxNested = 8 << 10
+
+func jsonField(data []byte, path []string, limit uint64) (uint64, Reason) {
 	if len(data) == 0 {
 		return 0, ReasonEmpty
 	}
-	if !gjson.ValidBytes(data) {
+	valid := gjson.ValidBytes
+	if len(data) > maxNested {
+		valid = json.Valid
+	}
+	if !valid(data) {
 		return 0, ReasonJSON
 	}
-	field := gjson.GetBytes(data, path)
-	switch {
-	case !field.Exists() || field.Type == gjson.Null:
+	// Nothing changes the data during the call, and the copy that gjson makes would be the only allocation.
+	field := gjson.Parse(unsafe.String(unsafe.SliceData(data), len(data))) //nolint:gosec // see above
+	for _, name := range path {
+		var found gjson.Result
+		times := 0
+		if field.IsObject() {
+			field.ForEach(func(key, value gjson.Result) bool {
+				if key.Str == name {
+					found = value
+					times++
+				}
+				return true
+			})
+		}
+		switch times {
+		case 0:
+			return 0, ReasonNoField
+		case 1:
+			field = found
+		default:
+			return 0, ReasonAmbiguous
+		}
+	}
+	switch field.Type {
+	case gjson.Null:
 		return 0, ReasonNoField
-	case field.Type == gjson.String:
+	case gjson.String:
 		return decimal([]byte(field.Str), limit)
-	case field.Type == gjson.Number:
+	case gjson.Number:
 		id, reason := decimal([]byte(field.Raw), limit)
 		if reason == ReasonNotDecimal {
 			reason = ReasonFieldType // 1.5, 1e3
 		}
 		return id, reason
+	case gjson.True, gjson.False, gjson.JSON:
 	}
 	return 0, ReasonFieldType
 }

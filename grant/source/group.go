@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -11,40 +13,83 @@ import (
 	"github.com/granter/granter/grant"
 )
 
+const (
+	watchEvery = 2 * time.Second // to notice that the topic has more partitions
+	leaveFor   = 5 * time.Second // to tell the group; if that fails, the others wait for the session to expire
+)
+
 // Group is this process's membership in the consumer group.
 type Group struct {
 	source *Source
 	group  *kafka.ConsumerGroup
+	dealt  atomic.Int64       // partitions of the topic, when this process as the group's leader last dealt them out; 0: it did not
+	hangUp context.CancelFunc // closes every connection of the group
 }
 
 // Join enters the consumer group. The group hands out partitions by Next; Leave must be called.
 func (s *Source) Join() (grant.Group, error) {
-	g, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
-		ID:                     s.cfg.Group,
-		Brokers:                s.cfg.Kafka.Brokers,
-		Dialer:                 s.cfg.Kafka.Dialer(),
-		Topics:                 []string{s.cfg.Topic.Topic},
-		GroupBalancers:         []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
-		HeartbeatInterval:      min(s.cfg.SessionTimeout/4, 3*time.Second),
-		SessionTimeout:         s.cfg.SessionTimeout,
-		RebalanceTimeout:       30 * time.Second,
-		JoinGroupBackoff:       500 * time.Millisecond,
-		WatchPartitionChanges:  true, // topic growth ends the generation, and the next one has the new partitions
-		PartitionWatchInterval: 2 * time.Second,
-		StartOffset:            kafka.FirstOffset,
-		Timeout:                s.cfg.Kafka.timeout(),
+	g := &Group{source: s}
+	var connected context.Context
+	connected, g.hangUp = context.WithCancel(context.Background())
+	dialer := s.cfg.Kafka.Dialer()
+	dialer.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if connected.Err() != nil {
+			return nil, connected.Err()
+		}
+		conn, err := s.cfg.Kafka.open(ctx, network, address)
+		if err == nil {
+			context.AfterFunc(connected, func() { conn.Close() })
+		}
+		return conn, err
+	}
+	var err error
+	g.group, err = kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
+		ID:                s.cfg.Group,
+		Brokers:           s.cfg.Kafka.Brokers,
+		Dialer:            dialer,
+		Topics:            []string{s.cfg.Topic.Topic},
+		GroupBalancers:    []kafka.GroupBalancer{dealer{topic: s.cfg.Topic.Topic, dealt: &g.dealt}},
+		HeartbeatInterval: min(s.cfg.SessionTimeout/4, 3*time.Second),
+		SessionTimeout:    s.cfg.SessionTimeout,
+		RebalanceTimeout:  30 * time.Second,
+		JoinGroupBackoff:  500 * time.Millisecond,
+		StartOffset:       kafka.FirstOffset,
+		Timeout:           s.cfg.Kafka.timeout(),
 		ErrorLogger: kafka.LoggerFunc(func(format string, args ...any) {
 			s.cfg.Log.Debug("consumer group: " + fmt.Sprintf(format, args...))
 		}),
 	})
 	if err != nil {
+		g.hangUp()
 		return nil, fmt.Errorf("consumer group %s: %w", s.cfg.Group, err)
 	}
-	return &Group{source: s, group: g}, nil
+	return g, nil
+}
+
+// dealer deals out partitions as kafka-go's range balancer does, and remembers how many there were.
+type dealer struct {
+	kafka.RangeGroupBalancer
+	topic string
+	dealt *atomic.Int64
+}
+
+func (d dealer) AssignGroups(members []kafka.GroupMember, partitions []kafka.Partition) kafka.GroupMemberAssignments {
+	n := 0
+	for i := range partitions {
+		if partitions[i].Topic == d.topic {
+			n++
+		}
+	}
+	d.dealt.Store(int64(n))
+	return d.RangeGroupBalancer.AssignGroups(members, partitions)
 }
 
 // Leave leaves the group, so that the others take over at once. The current generation must have been released.
-func (g *Group) Leave() error { return g.group.Close() }
+func (g *Group) Leave() error {
+	defer time.AfterFunc(leaveFor, g.hangUp).Stop() // a broker that does not answer holds nobody up
+	defer g.hangUp()
+	return g.group.Close()
+}
 
 // Generation is one assignment of partitions to this process. It ends when the group changes.
 type Generation struct {
@@ -58,28 +103,25 @@ type Generation struct {
 
 // Next waits for the next assignment. The previous generation must have been released.
 func (g *Group) Next(ctx context.Context) (grant.Generation, error) {
-	var gen *kafka.Generation
-	failing := time.Now()
-	for gen == nil {
-		var err error
-		if gen, err = g.group.Next(ctx); err == nil {
-			break
-		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		kind, retry := Classify(err)
-		g.source.cfg.Observer.KafkaError(string(kind))
-		if errors.Is(err, kafka.ErrGroupClosed) || !retry || time.Since(failing) > g.source.cfg.RetryFor {
-			return nil, fmt.Errorf("joining consumer group %s: %w", g.source.cfg.Group, err)
-		}
-		g.source.cfg.Log.Warn("joining the consumer group failed, trying again", "group", g.source.cfg.Group, "error", err)
+	gen, err := g.next(ctx)
+	if err != nil {
+		return nil, err
 	}
 	out := &Generation{topic: g.source.cfg.Topic.Topic, gen: gen, committed: map[int]int64{}, released: make(chan struct{})}
 	for _, a := range gen.Assignments[out.topic] {
 		out.committed[a.ID] = max(a.Offset, -1)
 	}
+	if len(out.committed) == 0 {
+		// There may be more members than partitions, but without a topic all would wait for ever.
+		err := g.source.retry(ctx, "looking for the topic", func() error { _, err := g.source.topic(ctx); return err })
+		if err != nil {
+			return nil, err
+		}
+	}
 	out.ctx, out.cancel = context.WithCancel(context.Background())
+	if dealt := g.dealt.Swap(0); dealt > 0 {
+		gen.Start(func(ended context.Context) { g.watch(ended, int(dealt)) })
+	}
 	gen.Start(func(ended context.Context) {
 		// The group waits for this function before it joins the next generation.
 		select {
@@ -90,6 +132,47 @@ func (g *Group) Next(ctx context.Context) (grant.Generation, error) {
 		}
 	})
 	return out, nil
+}
+
+func (g *Group) next(ctx context.Context) (*kafka.Generation, error) {
+	failing := time.Time{}
+	for {
+		gen, err := g.group.Next(ctx)
+		if err == nil {
+			return gen, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		kind, retry := Classify(err)
+		g.source.cfg.Observer.KafkaError(string(kind))
+		if failing.IsZero() {
+			failing = time.Now()
+		}
+		if errors.Is(err, kafka.ErrGroupClosed) || !retry || time.Since(failing) > g.source.cfg.RetryFor {
+			return nil, fmt.Errorf("joining consumer group %s: %w", g.source.cfg.Group, err)
+		}
+		g.source.cfg.Log.Warn("joining the consumer group failed, trying again", "group", g.source.cfg.Group, "error", err)
+	}
+}
+
+// watch returns, and so ends the generation, when the topic has more partitions than were dealt out. Only the member
+// that dealt them knows. kafka-go's own watcher misses those that came between the dealing and its first look, and asks
+// in a way that makes brokers create a topic that was deleted.
+func (g *Group) watch(ended context.Context, dealt int) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		if t, err := g.source.topic(ended); err == nil && len(t.Partitions) > dealt {
+			g.source.cfg.Log.Info("the topic has grown, joining the group again", "partitions", len(t.Partitions), "before", dealt)
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ended.Done():
+			return
+		}
+	}
 }
 
 // Committed returns, for each assigned partition, the offset that Kafka has for the group; −1: none.

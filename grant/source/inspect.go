@@ -13,8 +13,8 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
-	"github.com/segmentio/kafka-go/protocol/apiversions"
 	"github.com/segmentio/kafka-go/protocol/createtopics"
+	"github.com/segmentio/kafka-go/protocol/metadata"
 
 	"github.com/granter/granter/grant"
 )
@@ -28,13 +28,14 @@ const BreakerMinimum = breakerMinimum
 // MaxDeadLetter is the largest record, in bytes, that a dead-letter topic takes which Prepare created. Larger ones are cut.
 const MaxDeadLetter = maxDeadLetter
 
-// Ping asks a broker for the versions it speaks, after it has accepted the credentials. It takes Kafka.Timeout at most,
-// also when the broker's machine is frozen.
+// Ping asks a broker something that it answers only when it has accepted the credentials, or wants none. It takes
+// Kafka.Timeout at most, also when the broker's machine is frozen.
 func (k Kafka) Ping(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, k.timeout())
 	defer cancel()
 	return k.within(ctx, address, func(c *protocol.Conn) error {
-		_, err := c.RoundTrip(&apiversions.Request{})
+		c.SetVersions(map[protocol.ApiKey]int16{protocol.Metadata: 4}) // brokers from 0.11 to 4.x all speak it
+		_, err := c.RoundTrip(&metadata.Request{TopicNames: []string{}})
 		return err
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/segmentio/kafka-go"
 
 	"github.com/granter/granter/sharding"
@@ -16,6 +15,9 @@ import (
 
 // fetchWait is how long a fetch waits for the first new record. Records that arrive meanwhile end it at once.
 const fetchWait = 500 * time.Millisecond
+
+// keepInflated is the largest buffer for inflated batches that is kept for the next one: several times a usual batch.
+const keepInflated = 16 << 20
 
 // partition reads one partition. It belongs to one goroutine.
 type partition struct {
@@ -27,23 +29,21 @@ type partition struct {
 	conn     *conn
 	maxBytes int
 	inflated bytes.Buffer
-	added    int             // records of this fetch
-	letters  []kafka.Message // those of them that were rejected, and why
-	reasons  []Reason
+	added    int      // records of this fetch
+	letters  []letter // those of them that were rejected
 }
 
 // Consume hands every record of a partition from an offset on to a lane, until it reaches the offset until (never, if
 // that is negative) or the context is cancelled, which is no error. Failures that may pass are retried until
 // Config.RetryFor has gone by without a record or an answer.
 func (s *Source) Consume(ctx context.Context, number int, from, until int64, lane *sharding.Lane) error {
-	p := &partition{Source: s, number: number, next: from, until: until, lane: lane, maxBytes: s.fetchBytes()}
+	p := &partition{Source: s, number: number, next: from, until: until, lane: lane}
 	defer p.disconnect()
 	if err := p.checkStart(ctx); err != nil {
 		return p.outcome(ctx, err)
 	}
 	s.cfg.Observer.Position(number, p.next, -1)
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 3*time.Second
+	pause := pauses()
 	failing := time.Time{}
 	for p.until < 0 || p.next < p.until {
 		err := p.step(ctx)
@@ -68,12 +68,17 @@ func (s *Source) Consume(ctx context.Context, number int, from, until int64, lan
 			return fmt.Errorf("partition %d at offset %d: no success for %v: %w", number, p.next, s.cfg.RetryFor, err)
 		}
 		s.cfg.Log.Warn("fetch failed, trying again", "partition", number, "offset", p.next, "error", err)
-		select {
-		case <-time.After(pause.NextBackOff()):
-		case <-ctx.Done():
-		}
+		wait(ctx, pause.NextBackOff())
 	}
 	return nil
+}
+
+// wait returns after a time or when the context ends.
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
 }
 
 // outcome makes cancellation no error, and says where any other error happened.
@@ -102,13 +107,13 @@ var ErrBeyondEnd = errors.New("the checkpoint is beyond the end of the topic: th
 
 // checkStart compares the position with what the topic still has.
 func (p *partition) checkStart(ctx context.Context) error {
-	return backoffRetry(ctx, p.cfg.RetryFor, func() error {
+	return p.retry(ctx, "looking for the position in the topic", func() error {
 		first, end, err := p.bounds(ctx, p.number)
 		if err != nil {
 			return err
 		}
 		if p.next > end {
-			return fmt.Errorf("partition %d: checkpoint %d, end %d: %w", p.number, p.next, end, ErrBeyondEnd)
+			return fmt.Errorf("checkpoint %d, end %d: %w", p.next, end, ErrBeyondEnd)
 		}
 		if p.next >= first {
 			return nil
@@ -119,23 +124,19 @@ func (p *partition) checkStart(ctx context.Context) error {
 		}
 		p.cfg.Log.Warn("continuing behind a gap, as told", "partition", p.number, "from", gap.From, "to", gap.To)
 		p.next = first
-		return nil
+		return p.lane.Mark(ctx, first, true) // there may be no record behind it that would do so
 	})
 }
 
 // step fetches once and hands over what came.
 func (p *partition) step(ctx context.Context) error {
-	if p.conn == nil {
-		if err := p.connect(ctx); err != nil {
-			return err
-		}
-	}
-	f, err := p.conn.fetch(ctx, p.next, p.maxBytes, fetchWait)
+	f, err := p.fetch(ctx)
 	if err != nil {
 		return err
 	}
 	if f.code == kafka.OffsetOutOfRange {
-		if err := p.checkStart(ctx); err != nil {
+		before := p.next
+		if err := p.checkStart(ctx); err != nil || p.next != before {
 			return err
 		}
 	}
@@ -146,14 +147,43 @@ func (p *partition) step(ctx context.Context) error {
 	if err := p.handOver(ctx, f); err != nil {
 		return err
 	}
-	if p.next == before && len(f.records) > 0 {
-		// Not one whole batch: make room for it.
-		if p.maxBytes >= maxResponse/4 {
-			return fmt.Errorf("%w: batch at offset %d is larger than %d MiB", errCorrupt, p.next, p.maxBytes>>20)
-		}
-		p.maxBytes *= 4
+	if f.highest >= 0 {
+		p.cfg.Observer.Position(p.number, p.next, f.highest)
 	}
-	p.cfg.Observer.Position(p.number, p.next, f.highest)
+	return p.makeRoom(before, f)
+}
+
+// fetch asks the partition's leader for records at the position.
+func (p *partition) fetch(ctx context.Context) (f fetched, err error) {
+	if p.conn == nil {
+		if err := p.connect(ctx); err != nil {
+			return f, err
+		}
+	}
+	f, err = p.conn.fetch(ctx, p.next, max(p.maxBytes, p.fetchBytes()), fetchWait)
+	if err == nil && f.throttle > 0 {
+		wait(ctx, min(f.throttle, p.cfg.RetryFor)) // the broker will not listen before that
+	}
+	return f, err
+}
+
+// makeRoom asks for more the next time if there was not one whole batch in a fetch, and otherwise returns to the usual.
+// Brokers send one whole batch, whatever its size, but are not obliged to.
+func (p *partition) makeRoom(before int64, f fetched) error {
+	if p.next != before || len(f.records) == 0 {
+		p.maxBytes = 0
+		if cap(p.conn.response) > 2*p.fetchBytes() {
+			p.conn.response = nil
+		}
+		if p.inflated.Cap() > keepInflated {
+			p.inflated = bytes.Buffer{}
+		}
+		return nil
+	}
+	if p.maxBytes >= maxResponse/4 {
+		return fmt.Errorf("%w: no whole batch at offset %d in %d MiB", errCorrupt, p.next, p.maxBytes>>20)
+	}
+	p.maxBytes = 4 * max(p.maxBytes, p.fetchBytes())
 	return nil
 }
 
@@ -166,13 +196,13 @@ func (p *partition) connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connecting to %s: %w", address, err)
 	}
-	p.conn = &conn{Conn: c, topic: p.cfg.Topic.Topic, partition: p.number}
+	p.conn = &conn{Conn: c, topic: p.cfg.Topic.Topic, partition: p.number, timeout: p.cfg.Kafka.timeout()}
 	return nil
 }
 
 func (p *partition) disconnect() {
 	if p.conn != nil {
-		p.conn.Close() //nolint:errcheck // nothing is lost with it
+		p.conn.Close()
 		p.conn = nil
 	}
 }
@@ -181,61 +211,60 @@ func (p *partition) disconnect() {
 // their end. Rejected records are in the dead-letter topic before the mark passes them.
 func (p *partition) handOver(ctx context.Context, f fetched) error {
 	p.added = 0
-	next, failed := p.addBatches(ctx, f)
-	if p.until >= 0 {
-		next = min(next, p.until)
-	}
+	next, failed := f.visible(p.next, p.until, func(b *batch, next int64) (int64, error) { return p.addRecords(ctx, b, next) })
 	if err := p.buryLetters(ctx); err != nil {
 		return err
 	}
-	if err := p.lane.Mark(ctx, next, next >= f.highest || next == p.until); err != nil {
+	if err := p.lane.Mark(ctx, next, next >= f.end() || next == p.until); err != nil {
 		return err
 	}
 	p.next = next
 	return failed
 }
 
-// addBatches adds every record to the lane that a committed transaction, or none, wrote. It returns the offset behind
-// the last record it dealt with.
-func (p *partition) addBatches(ctx context.Context, f fetched) (next int64, err error) {
-	next = p.next
+// visible calls visit for every batch of a fetch that a committed transaction, or none, wrote and that reaches beyond
+// next, until it comes to the offset until (never, if that is negative). visit returns the offset behind the last
+// record it dealt with, and so does visible: behind a batch, when all of it was dealt with.
+func (f *fetched) visible(next, until int64, visit func(b *batch, next int64) (int64, error)) (int64, error) {
 	hidden := newHidden(f.aborted)
-	for records := f.records; len(records) > 0 && (p.until < 0 || next < p.until); {
+	for rest := f.records; len(rest) > 0 && (until < 0 || next < until); {
 		var b batch
-		b, records, err = readBatch(records)
+		var err error
+		b, rest, err = readBatch(rest)
 		if errors.Is(err, errTruncated) {
-			return next, nil
+			break
 		}
 		if err != nil {
 			return next, err
 		}
+		hide := hidden.hides(&b)
 		if b.last < next {
 			continue
 		}
-		if !hidden.hides(&b) {
-			if next, err = p.addRecords(ctx, &b, next); err != nil {
+		if !hide {
+			if next, err = visit(&b, next); err != nil {
 				return next, err
 			}
 		}
 		next = b.last + 1
+	}
+	if until >= 0 {
+		next = min(next, until)
 	}
 	return next, nil
 }
 
 // addRecords adds the records of a batch from an offset on, and returns the offset behind the last one it dealt with.
 func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64, error) {
-	data, err := b.inflate(&p.inflated)
+	list, err := b.open(&p.inflated)
 	if err != nil {
 		return next, err
 	}
 	var rec record
-	for range b.count {
-		if data, err = readRecord(data, &rec); err != nil {
-			return next, fmt.Errorf("batch at offset %d: %w", b.base, err)
-		}
+	for list.next(&rec) {
 		offset := b.base + rec.delta
 		if offset < next {
-			continue
+			continue // the batch begins before the position
 		}
 		if p.until >= 0 && offset >= p.until {
 			return p.until, nil
@@ -246,8 +275,7 @@ func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64
 		}
 		id, reason := p.decode(field)
 		if reason != "" {
-			p.letters = append(p.letters, p.dead.letter(p.number, offset, &rec, reason))
-			p.reasons = append(p.reasons, reason)
+			p.letters = append(p.letters, newLetter(offset, &rec, reason))
 			p.lane.Reject()
 		} else if err := p.lane.Add(ctx, offset, id); err != nil {
 			return next, err
@@ -255,46 +283,24 @@ func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64
 		next = offset + 1
 		p.added++
 	}
-	if len(data) != 0 {
-		return next, fmt.Errorf("%w at offset %d: %d bytes behind the last record", errCorrupt, b.base, len(data))
-	}
-	return next, nil
+	return next, list.err
 }
 
 // buryLetters makes this fetch's rejected records durable, unless they are so many that the topic or the spec is
 // wrong: then the run stops instead of copying the topic.
 func (p *partition) buryLetters(ctx context.Context) error {
-	if err := p.breaker.pass(p.added, len(p.letters)); err != nil {
+	if err := p.breaker.pass(p.added, p.letters); err != nil {
 		return err
 	}
-	if len(p.letters) == 0 {
-		return nil
-	}
-	err := backoffRetry(ctx, p.cfg.RetryFor, func() error { return p.dead.write(ctx, p.letters) })
+	left := p.letters
+	err := p.retry(ctx, "storing rejected records", func() error { return p.dead.write(ctx, p.number, &left) })
 	if err != nil {
 		return &permanent{err} // it has been tried for long enough
 	}
-	for _, reason := range p.reasons {
-		p.cfg.Observer.Rejected(p.number, string(reason))
+	for i := range p.letters {
+		p.cfg.Observer.Rejected(p.number, string(p.letters[i].reason))
 	}
 	clear(p.letters)
-	p.letters, p.reasons = p.letters[:0], p.reasons[:0]
+	p.letters = p.letters[:0]
 	return nil
-}
-
-// backoffRetry tries until it succeeds, the error cannot pass, or the time is up.
-func backoffRetry(ctx context.Context, limit time.Duration, try func() error) error {
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 3*time.Second
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		err := try()
-		if err == nil {
-			return struct{}{}, nil
-		}
-		if _, again := Classify(err); !again {
-			err = backoff.Permanent(err)
-		}
-		return struct{}{}, err
-	}, backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(limit))
-	return err
 }

@@ -185,7 +185,9 @@ func (s *Source) retry(ctx context.Context, what string, try func() error) error
 			return struct{}{}, nil
 		}
 		kind, again := Classify(err)
-		s.cfg.Observer.KafkaError(string(kind))
+		if ctx.Err() == nil {
+			s.cfg.Observer.KafkaError(string(kind))
+		}
 		if !again {
 			err = backoff.Permanent(err)
 		}
@@ -256,6 +258,10 @@ func (s *Source) listBounds(ctx context.Context, numbers ...int) (map[int]Bounds
 	for _, p := range resp.Topics[name] {
 		if p.Error != nil {
 			return nil, fmt.Errorf("asking for the offsets of %s, partition %d: %w", name, p.Partition, p.Error)
+		}
+		if p.FirstOffset < 0 || p.LastOffset < p.FirstOffset { // two requests: the partition may change between them
+			return nil, fmt.Errorf("asking for the offsets of %s, partition %d: first %d, end %d: %w",
+				name, p.Partition, p.FirstOffset, p.LastOffset, kafka.LeaderNotAvailable)
 		}
 		out[p.Partition] = Bounds{First: p.FirstOffset, End: p.LastOffset}
 	}

@@ -54,6 +54,14 @@ type fetched struct {
 	records  []byte
 }
 
+// end returns the offset up to which there is something to read.
+func (f *fetched) end() int64 {
+	if f.stable < 0 { // not every broker has transactions
+		return f.highest
+	}
+	return f.stable
+}
+
 // fetch asks for records from an offset on. It waits at most the given time for the first one. After an error the
 // connection is of no use.
 func (c *conn) fetch(ctx context.Context, offset int64, maxBytes int, wait time.Duration) (f fetched, err error) {
@@ -137,7 +145,7 @@ func parseFetch(data []byte, correlation int32, topic string, partition int) (f 
 	}
 	f.throttle = time.Duration(max(r.int32(), 0)) * time.Millisecond
 	topics := r.int32()
-	if topics == 0 && f.throttle > 0 && len(r.data) == 0 {
+	if topics == 0 && r.ok() && f.throttle > 0 && len(r.data) == 0 {
 		f.highest, f.stable = -1, -1 // all that a broker says when a quota is exceeded
 		return f, nil
 	}

@@ -1,0 +1,60 @@
+//go:build integration
+
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/deploy/dev/devtest"
+)
+
+// One of three masters comes back without its last writes. Its part of the checkpoint is what counts for all.
+func TestClusterMasterLosesItsLastWrites(t *testing.T) {
+	c := devtest.StartRedisCluster(t, 3, 0, durable()...)
+	s := newScenario(t, 4, c.Addrs...)
+	s.lossy(func() {
+		c.Nodes[1].Kill()
+		truncateTail(t, c.Nodes[1].Dir, 0.4)
+		c.Nodes[1].Restart()
+	})
+}
+
+// A master dies while its replica is down. The cluster promotes the replica when it is back, with what it had.
+func TestClusterFailoverToALaggingReplica(t *testing.T) {
+	c := devtest.StartRedisCluster(t, 3, 1, durable()...)
+	s := newScenario(t, 4, c.Addrs...)
+	s.lossy(func() {
+		replica := c.Nodes[3]
+		replica.Kill()
+		before := s.granted()
+		await(t, "the run goes on", func() bool { return s.granted() > before+200_000 })
+		c.Nodes[0].Kill()
+		replica.Restart()
+	})
+}
+
+// Redis stops answering for five seconds, with calls under way: they time out, are sent again, and Redis then executes
+// both. Nobody is counted twice, or as a duplicate of himself.
+func TestRedisFreezes(t *testing.T) {
+	r := devtest.StartRedis(t, durable()...)
+	s := newScenario(t, 4, r.Addr)
+	s.publish(s.users(0, 1_000_000))
+	normal := s.slow(100 * time.Millisecond)
+	p := s.run("--shards=1", "--timeout=1s", "--listen=127.0.0.1:0")
+	s.awaitGranted(p, 200_000)
+	normal()
+	r.Freeze()
+	thaw := time.After(5 * time.Second)
+	await(t, "calls time out", func() bool { return p.metric("granter_redis_errors_total") > 0 })
+	<-thaw
+	r.Resume()
+	require.Zero(t, p.wait(), p.err.String())
+	sum := p.summary()
+	require.EqualValues(t, 1_000_000, sum.Granted)
+	require.EqualValues(t, s.plans[0].Counts().Repeats, sum.Duplicate)
+	require.False(t, p.says("older checkpoint"))
+	s.exactlyOnce()
+}

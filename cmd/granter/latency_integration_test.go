@@ -1,0 +1,116 @@
+//go:build integration
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/deploy/dev/devtest"
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/population"
+	"github.com/granter/granter/sharding"
+)
+
+// In a trickle of 10,000 users a second, 99 of 100 users can be looked up within 100 ms of the moment at which their
+// record was produced.
+func TestTrickleIsGrantedAtOnce(t *testing.T) {
+	s := newScenario(t, 8, devtest.StartRedis(t, durable()...).Addr)
+	p := s.run("--follow")
+	await(t, "all partitions are read", func() bool { return p.partitions() == 8 })
+
+	const wanted = 100 * time.Millisecond
+	met := false
+	for try := 0; try < 3 && !met; try++ { // others may keep this machine busy for a while
+		l := s.measure(population.Plan{
+			Topic: s.campaign.Source, Users: 60_000, First: grant.UserID(try * 60_000), Seed: s.rand.Uint64(),
+		})
+		t.Logf("from the record's creation to its grant: %s", quantiles(l.created))
+		t.Logf("from its acknowledgement to its grant:   %s", quantiles(l.acknowledged))
+		t.Logf("from its acknowledgement to a lookup:    %s", quantiles(l.lookedUp))
+		met = quantile(l.created, 0.99) <= wanted && quantile(l.lookedUp, 0.99) <= wanted
+	}
+	require.True(t, met, "the 99th percentile is above %s in three tries", wanted)
+	p.interrupt()
+	require.Equal(t, exitStopped, p.wait())
+	s.exactlyOnce()
+}
+
+// latencies are those of one trickle: of every user by the journal, and of some by looking them up.
+type latencies struct{ created, acknowledged, lookedUp []time.Duration }
+
+// measure publishes 10,000 users a second.
+func (s *scenario) measure(plan population.Plan) latencies {
+	s.Helper()
+	type moments struct{ opened, acked time.Time }
+	var l latencies
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	batches, produced := 0, map[uint64]moments{}
+	seen := make(chan time.Duration, plan.Users)
+	wait := s.trickle(plan, population.Options{
+		Rate: 10_000, BatchRecords: 100,
+		Delivered: func(d population.Delivery) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, r := range d.Records {
+				produced[uint64(r.ID)] = moments{d.OpenedAt, d.AckedAt}
+			}
+			if batches++; batches%3 == 0 {
+				last := d.Records[len(d.Records)-1].ID
+				wg.Go(func() { seen <- s.lookUp(last).Sub(d.AckedAt) })
+			}
+		},
+	})
+	wait()
+	wg.Wait()
+	close(seen)
+	for d := range seen {
+		l.lookedUp = append(l.lookedUp, d)
+	}
+	await(s.T, "all are granted", func() bool { return s.granted() == int64(plan.First)+plan.Users })
+	for chunk := uint64(plan.First) / sharding.ChunkSize; chunk <= (uint64(plan.First)+uint64(plan.Users))/sharding.ChunkSize; chunk++ {
+		texts, err := s.client.LRange(s.Context(), fmt.Sprintf("granter:{%s/%d}:journal", s.campaign.Name, chunk), 0, -1).Result()
+		require.NoError(s, err)
+		for _, text := range texts {
+			var e ledger.Entry
+			require.NoError(s, e.UnmarshalBinary([]byte(text)))
+			for _, low := range e.Members.Lows(nil) {
+				if m, ok := produced[sharding.Join(chunk, low)]; ok {
+					l.created = append(l.created, e.At.Sub(m.opened.Truncate(time.Millisecond)))
+					l.acknowledged = append(l.acknowledged, e.At.Sub(m.acked.Truncate(time.Millisecond)))
+				}
+			}
+		}
+	}
+	require.Len(s, l.created, int(plan.Users))
+	return l
+}
+
+// lookUp asks for a user until the ledger says granted, and returns when it did.
+func (s *scenario) lookUp(user grant.UserID) time.Time {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		if _, granted, err := s.ledger.Lookup(s.Context(), user); err == nil && granted {
+			break
+		}
+	}
+	return time.Now()
+}
+
+func quantile(d []time.Duration, q float64) time.Duration {
+	slices.Sort(d)
+	return d[min(len(d)-1, int(q*float64(len(d))))]
+}
+
+func quantiles(d []time.Duration) string {
+	ms := func(q float64) float64 { return float64(quantile(d, q)) / float64(time.Millisecond) }
+	return fmt.Sprintf("p50 %.1f ms, p99 %.1f ms, p99.9 %.1f ms, max %.1f ms (of %d)", ms(0.5), ms(0.99), ms(0.999), ms(1), len(d))
+}

@@ -1,0 +1,150 @@
+package grant
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+func TestEntitlementsLastAsLongAsTheirItemSays(t *testing.T) {
+	const days = 24 * time.Hour
+	seoul := time.FixedZone("KST", 9*60*60)
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	require.NoError(t, err)
+	c := &Campaign{Items: []Item{
+		{ID: "forever", Kind: KindEmoticon},
+		{ID: "quarter", Kind: KindEmoticon, Validity: 90 * days},
+		{ID: "cash", Kind: KindCredit, Amount: 50_000, Currency: "KRW", Validity: time.Nanosecond},
+	}}
+	for _, at := range []time.Time{
+		time.Date(2022, 11, 5, 0, 0, 0, 0, seoul),
+		time.Date(2022, 11, 5, 0, 0, 0, 123_456_789, time.UTC),
+		time.Date(2024, 2, 28, 23, 59, 59, 999_999_999, seoul), // a leap day is a day
+		time.Date(2024, 3, 30, 2, 30, 0, 0, berlin),            // the night before a day of 23 hours
+		time.Date(2024, 10, 26, 2, 30, 0, 0, berlin),           // and before one of 25
+	} {
+		got := c.Entitlements(at)
+		require.Len(t, got, 3)
+		for i, e := range got {
+			require.Equal(t, c.Items[i], e.Item)
+			require.Equal(t, at, e.GrantedAt)
+		}
+		require.True(t, got[0].ExpiresAt.IsZero(), "permanent")
+		require.Equal(t, 7_776_000*time.Second, got[1].ExpiresAt.Sub(at), "90 days of 24 hours, to the nanosecond")
+		require.Equal(t, at.UnixNano()+1, got[2].ExpiresAt.UnixNano())
+	}
+	at := time.Date(2024, 3, 30, 2, 30, 0, 0, berlin)
+	require.Equal(t, 3, c.Entitlements(at)[1].ExpiresAt.Hour(), "the clocks on the walls were set forward meanwhile")
+	require.Empty(t, (&Campaign{}).Entitlements(at))
+}
+
+func TestTalliesAddUp(t *testing.T) {
+	count := rapid.Int64Range(0, 1<<40)
+	draw := func(t *rapid.T, name string) Tally {
+		out := Tally{
+			Granted: count.Draw(t, name+" granted"), Duplicate: count.Draw(t, name+" duplicate"),
+			Rejected: count.Draw(t, name+" rejected"), Withheld: count.Draw(t, name+" withheld"),
+		}
+		out.Consumed = out.Granted + out.Duplicate + out.Rejected + out.Withheld
+		return out
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := draw(t, "a"), draw(t, "b")
+		sum := a.Add(b)
+		require.True(t, sum.Balanced())
+		require.Equal(t, sum, b.Add(a))
+		require.Equal(t, a, a.Add(Tally{}))
+		require.Equal(t, a.Consumed+b.Consumed, sum.Consumed)
+		require.Equal(t, a.Granted+b.Granted, sum.Granted)
+		require.Equal(t, a.Duplicate+b.Duplicate, sum.Duplicate)
+		require.Equal(t, a.Rejected+b.Rejected, sum.Rejected)
+		require.Equal(t, a.Withheld+b.Withheld, sum.Withheld)
+		for _, field := range []*int64{&sum.Consumed, &sum.Granted, &sum.Duplicate, &sum.Rejected, &sum.Withheld} {
+			*field++
+			require.False(t, sum.Balanced())
+			*field--
+		}
+	})
+}
+
+func TestARunIDIsTheSameAfterItWasWritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		id := RunID(rapid.Uint64().Draw(t, "id"))
+		text := id.String()
+		require.Len(t, text, 16)
+		got, err := ParseRunID(text)
+		require.NoError(t, err)
+		require.Equal(t, id, got)
+
+		data, err := json.Marshal(map[RunID]RunID{id: id})
+		require.NoError(t, err)
+		require.JSONEq(t, `{"`+text+`":"`+text+`"}`, string(data))
+		var back map[RunID]RunID
+		require.NoError(t, json.Unmarshal(data, &back))
+		require.Equal(t, map[RunID]RunID{id: id}, back)
+	})
+}
+
+func TestRunIDsSortByTime(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ms := rapid.Int64Range(0, 1<<42-2).Draw(t, "ms") // until the year 2109
+		a, b := NewRunID(time.UnixMilli(ms)), NewRunID(time.UnixMilli(ms+1))
+		require.Less(t, a, b)
+		require.Less(t, a.String(), b.String())
+		require.Equal(t, ms, int64(a>>22))
+	})
+	at := time.Now()
+	same := make([]RunID, 100)
+	for i := range same {
+		same[i] = NewRunID(at)
+	}
+	slices.Sort(same)
+	require.Len(t, slices.Compact(same), 100, "replicas that start in the same millisecond are told apart")
+}
+
+func TestWhatIsNoRunIDIsRefused(t *testing.T) {
+	for _, text := range []string{
+		"", "0", "123456789abcdef", "123456789abcdef01", "123456789abcdefg", "+23456789abcdef0", "-23456789abcdef0",
+		"0x3456789abcdef0", " 23456789abcdef0", "12345678_abcdef0", "１23456789abcd",
+	} {
+		_, err := ParseRunID(text)
+		require.ErrorContains(t, err, "want 16 hexadecimal digits", "%q", text)
+		var id RunID
+		require.Error(t, id.UnmarshalText([]byte(text)), "%q", text)
+	}
+	id, err := ParseRunID("FFFFFFFFFFFFFFFF")
+	require.NoError(t, err)
+	require.Equal(t, RunID(math.MaxUint64), id)
+}
+
+func TestProgress(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		s     Snapshot
+		ratio float64
+		left  float64
+	}{
+		{"before anything is known", Snapshot{}, 0, -1},
+		{"waiting for the start", Snapshot{State: RunWaiting}, 0, -1},
+		{"running, but not assigned yet", Snapshot{State: RunRunning}, 0, -1},
+		{"standing by", Snapshot{State: RunRunning, Member: true}, 1, 0},
+		{"nothing done yet", Snapshot{State: RunRunning, Member: true, Work: 100}, 0, -1},
+		{"half done", Snapshot{State: RunRunning, Member: true, Work: 100, Done: 50, Rate: 10}, 0.5, 5},
+		{"half done, at a stand", Snapshot{State: RunRunning, Member: true, Work: 100, Done: 50}, 0.5, -1},
+		{"between two generations", Snapshot{State: RunRunning, Work: 100, Done: 25, Rate: 10}, 0.25, 7.5},
+		{"all done", Snapshot{State: RunRunning, Member: true, Work: 100, Done: 100, Rate: 10}, 1, 0},
+		{"finished", Snapshot{State: RunFinished, Work: 100, Done: 100}, 1, 0},
+		{"finished with nothing to do", Snapshot{State: RunFinished}, 1, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ratio, left := c.s.Progress()
+			require.InDelta(t, c.ratio, ratio, 1e-12)
+			require.InDelta(t, c.left, left, 1e-12)
+		})
+	}
+}

@@ -1,0 +1,243 @@
+package source
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"pgregory.net/rapid"
+)
+
+func TestFetchRequestsAreWhatFranzGoReads(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		topic := rapid.StringMatching(`[a-zA-Z0-9._-]{1,249}`).Draw(t, "topic")
+		correlation := rapid.Int32().Draw(t, "correlation")
+		partition := rapid.Int32Range(0, 1<<30).Draw(t, "partition")
+		offset := rapid.Int64Min(0).Draw(t, "offset")
+		size := rapid.Int32Range(1, 1<<30).Draw(t, "bytes")
+		wait := rapid.Int32Range(0, 10_000).Draw(t, "wait")
+		b := fetchRequest(nil, correlation, topic, int(partition), offset, int(size), time.Duration(wait)*time.Millisecond)
+		require.EqualValues(t, len(b)-4, binary.BigEndian.Uint32(b))
+		require.EqualValues(t, correlation, int32(binary.BigEndian.Uint32(b[8:])))
+		require.Equal(t, clientID, string(b[14:14+len(clientID)]))
+		req := kmsg.NewPtrFetchRequest()
+		req.Version = int16(binary.BigEndian.Uint16(b[6:]))
+		require.NoError(t, req.ReadFrom(b[14+len(clientID):]))
+		want := kmsg.NewPtrFetchRequest()
+		want.Version, want.ReplicaID, want.MaxWaitMillis, want.MinBytes, want.MaxBytes, want.IsolationLevel = 4, -1, wait, 1, size, 1
+		part := kmsg.NewFetchRequestTopicPartition()
+		part.Partition, part.FetchOffset, part.PartitionMaxBytes = partition, offset, size
+		want.Topics = []kmsg.FetchRequestTopic{{Topic: topic, Partitions: []kmsg.FetchRequestTopicPartition{part}}}
+		require.Equal(t, want, req)
+	})
+}
+
+func TestFetchResponsesAreReadAsFranzGoWritesThem(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := fetched{
+			code:     kafka.Error(rapid.Int16().Draw(t, "code")),
+			throttle: time.Duration(rapid.Int32Range(0, 1000).Draw(t, "throttle")) * time.Millisecond,
+			highest:  rapid.Int64().Draw(t, "highest"), stable: rapid.Int64().Draw(t, "stable"),
+			records: rapid.SliceOfN(rapid.Byte(), 1, 100).Draw(t, "records"),
+		}
+		resp := fetchResponse(want.highest, want.records)
+		resp.ThrottleMillis = int32(want.throttle.Milliseconds())
+		part := &resp.Topics[0].Partitions[0]
+		part.ErrorCode, part.LastStableOffset, part.Partition = int16(want.code), want.stable, 3
+		for range rapid.IntRange(0, 3).Draw(t, "aborted") {
+			a := aborted{producer: rapid.Int64().Draw(t, "producer"), first: rapid.Int64().Draw(t, "first")}
+			want.aborted = append(want.aborted, a)
+			part.AbortedTransactions = append(part.AbortedTransactions,
+				kmsg.FetchResponseTopicPartitionAbortedTransaction{ProducerID: a.producer, FirstOffset: a.first})
+		}
+		data := framed(7, resp.AppendTo(nil))[4:]
+		got, err := parseFetch(data, 7, topicName, 3)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+
+		_, err = parseFetch(data[:rapid.IntRange(0, len(data)-1).Draw(t, "cut off at")], 7, topicName, 3)
+		require.ErrorIs(t, err, errResponse)
+		_, err = parseFetch(append(data, 0), 7, topicName, 3)
+		require.ErrorIs(t, err, errResponse)
+	})
+}
+
+func TestAResponseToSomethingElseIsRefused(t *testing.T) {
+	good := framed(7, fetchResponse(10, nil).AppendTo(nil))[4:]
+	_, err := parseFetch(good, 7, topicName, 0)
+	require.NoError(t, err)
+	two := fetchResponse(10, nil)
+	two.Topics = append(two.Topics, two.Topics[0])
+	parts := fetchResponse(10, nil)
+	parts.Topics[0].Partitions = append(parts.Topics[0].Partitions, parts.Topics[0].Partitions[0])
+	for want, f := range map[string]func() (fetched, error){
+		"answers request 7, not 8":      func() (fetched, error) { return parseFetch(good, 8, topicName, 0) },
+		"is for topic":                  func() (fetched, error) { return parseFetch(good, 7, "other", 0) },
+		"is for partition 0, asked for": func() (fetched, error) { return parseFetch(good, 7, topicName, 1) },
+		"has 2 topics":                  func() (fetched, error) { return parseFetch(framed(7, two.AppendTo(nil))[4:], 7, topicName, 0) },
+		"has 2 partitions":              func() (fetched, error) { return parseFetch(framed(7, parts.AppendTo(nil))[4:], 7, topicName, 0) },
+		"has 0 topics": func() (fetched, error) {
+			return parseFetch(framed(7, (&kmsg.FetchResponse{Version: 4}).AppendTo(nil))[4:], 7, topicName, 0)
+		},
+	} {
+		_, err := f()
+		require.ErrorIs(t, err, errResponse)
+		require.ErrorContains(t, err, want)
+		kind, again := Classify(err)
+		require.Equal(t, KindCorrupt, kind)
+		require.True(t, again, "another connection may do better")
+	}
+}
+
+func FuzzParseFetch(f *testing.F) {
+	full := fetchResponse(99, batchOf(users(0, 3)...).encode(f))
+	full.Topics[0].Partitions[0].AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{{ProducerID: 1, FirstOffset: 2}}
+	f.Add(framed(7, full.AppendTo(nil))[4:])
+	f.Add(framed(7, fetchResponse(0, nil).AppendTo(nil))[4:])
+	f.Add(framed(7, (&kmsg.FetchResponse{Version: 4, ThrottleMillis: 100}).AppendTo(nil))[4:])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got, err := parseFetch(data, 7, topicName, 0)
+		if err != nil {
+			require.ErrorIs(t, err, errResponse)
+			return
+		}
+		require.LessOrEqual(t, len(got.records)+16*len(got.aborted), len(data))
+		resp := kmsg.NewPtrFetchResponse()
+		resp.Version = 4
+		require.NoError(t, resp.ReadFrom(data[4:]), "what is believed, franz-go believes as well")
+		if len(resp.Topics) == 0 {
+			require.Positive(t, got.throttle)
+			return
+		}
+		part := resp.Topics[0].Partitions[0]
+		require.Equal(t, part.HighWatermark, got.highest)
+		require.Equal(t, part.LastStableOffset, got.stable)
+		require.EqualValues(t, part.ErrorCode, got.code)
+		require.Equal(t, string(part.RecordBatches), string(got.records))
+		require.Len(t, got.aborted, len(part.AbortedTransactions))
+	})
+}
+
+// hostile makes a connection to something that is no broker, or a broken one.
+func hostile(t *testing.T, answer func(c net.Conn)) *conn {
+	t.Helper()
+	here, there := net.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		request := make([]byte, 1<<10)
+		if n, err := there.Read(request); err == nil && n > 0 {
+			answer(there)
+		}
+	}()
+	t.Cleanup(func() {
+		here.Close()
+		there.Close()
+		<-done
+	})
+	return &conn{Conn: here, topic: topicName, timeout: 300 * time.Millisecond}
+}
+
+func TestNoAnswerTakesMemoryThatItDoesNotFill(t *testing.T) {
+	for name, answer := range map[string][]byte{
+		"a web server":         []byte("HTTP/1.1 400 Bad Request\r\n\r\n"),
+		"a TLS listener":       {0x15, 3, 3, 0, 2, 2, 80},
+		"1 GiB, cut off":       {0x40, 0, 0, 0, 1, 2, 3},
+		"4 GiB":                {0xff, 0xff, 0xff, 0xff},
+		"nothing":              {},
+		"half a size":          {0, 0},
+		"no correlation ID":    {0, 0, 0, 2, 1, 2},
+		"a response of nobody": framed(99, fetchResponse(1, nil).AppendTo(nil)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := hostile(t, func(c net.Conn) {
+				c.Write(answer)
+				c.Close()
+			})
+			var err error
+			took := allocated(func() { _, err = c.fetch(t.Context(), 0, 1<<20, 0) })
+			require.Error(t, err)
+			_, again := Classify(err)
+			require.True(t, again)
+			require.Less(t, took, uint64(8<<20))
+		})
+	}
+}
+
+func TestASlowAnswerIsReadAndASilentBrokerIsGivenUp(t *testing.T) {
+	response := framed(1, fetchResponse(3, batchOf(users(0, 3)...).encode(t)).AppendTo(nil))
+	c := hostile(t, func(c net.Conn) {
+		for _, b := range response {
+			c.Write([]byte{b})
+		}
+	})
+	f, err := c.fetch(t.Context(), 0, 1<<20, time.Second)
+	require.NoError(t, err)
+	got, _, err := handed(f, 0, -1)
+	require.NoError(t, err)
+	require.Len(t, got, 3)
+
+	c = hostile(t, func(c net.Conn) { io.Copy(io.Discard, c) })
+	_, err = c.fetch(t.Context(), 0, 1<<20, 0)
+	kind, again := Classify(err)
+	require.Equal(t, KindNetwork, kind)
+	require.True(t, again)
+}
+
+func TestAFetchEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	c := hostile(t, func(c net.Conn) {
+		c.Write([]byte{0, 0, 0, 100, 0})
+		cancel()
+		io.Copy(io.Discard, c)
+	})
+	c.timeout = time.Hour
+	_, err := c.fetch(ctx, 0, 1<<20, 0)
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = c.fetch(ctx, 0, 1<<20, 0)
+	require.ErrorIs(t, err, context.Canceled, "also when it was over before")
+}
+
+func TestErrorsAreSortedByWhetherWaitingHelps(t *testing.T) {
+	for _, c := range []struct {
+		err   error
+		kind  ErrorKind
+		again bool
+	}{
+		{kafka.NotLeaderForPartition, KindLeader, true},
+		{kafka.OffsetOutOfRange, KindRange, true},
+		{kafka.UnknownTopicOrPartition, KindTopic, true},
+		{kafka.TopicAuthorizationFailed, KindAuthorization, false},
+		{kafka.SASLAuthenticationFailed, KindAuthenticate, false},
+		{kafka.RebalanceInProgress, KindBroker, true},
+		{kafka.GroupCoordinatorNotAvailable, KindBroker, true},
+		{kafka.PolicyViolation, KindBroker, false},
+		{kafka.InvalidSessionTimeout, KindBroker, false},
+		{io.EOF, KindNetwork, true},
+		{context.DeadlineExceeded, KindNetwork, true},
+		{&net.OpError{Op: "dial", Err: errors.New("connection refused")}, KindNetwork, true},
+		{&net.OpError{Op: "remote error", Err: errors.New("tls: bad certificate")}, KindAuthenticate, false},
+		{errCorrupt, KindCorrupt, true},
+		{errFormat, KindCorrupt, false},
+		{&GapError{}, KindOther, false},
+		{ErrBeyondEnd, KindOther, false},
+		{ErrTooManyRejected, KindOther, false},
+		{&permanent{io.EOF}, KindOther, false},
+	} {
+		kind, again := Classify(errors.Join(c.err))
+		require.Equal(t, c.kind, kind, "%v", c.err)
+		require.Equal(t, c.again, again, "%v", c.err)
+		require.Contains(t, ErrorKinds(), kind)
+	}
+	for _, k := range ErrorKinds() {
+		require.Equal(t, strings.ToLower(string(k)), string(k))
+	}
+}
