@@ -125,6 +125,7 @@ func TestAPartitionThatIsAddedInMidRunIsReadUpToItsEnd(t *testing.T) {
 		w.topic.hold(0, 50)
 		p := w.start()
 		w.settle()
+		w.topic.add(0, 998) // came after the start
 		w.topic.grow(ids(30, 500, 1))
 		w.settle()
 		require.Equal(t, []int{0, 1}, p.Monitor.Snapshot().Assigned)
@@ -145,7 +146,7 @@ func TestALossIsReadAgain(t *testing.T) {
 		lose   func(*store) bool
 		next   func(*world) // what happens then
 	}{
-		{"a flush", false, 100, func(s *store) bool { return s.lose(2) }, func(w *world) { w.topic.release() }},
+		{"a flush", false, 100, (*store).loseFlush, func(w *world) { w.topic.release() }},
 		{"many flushes", false, 300, func(s *store) bool { return s.lose(12) }, func(w *world) { w.topic.release() }},
 		{"everything, the spec too", false, 300, (*store).loseEverything, func(w *world) { w.topic.release() }},
 		{"while no record comes", true, 1000, func(s *store) bool { return s.lose(5) }, func(*world) {}},

@@ -132,9 +132,10 @@ func TestAnotherVersionOfTheCampaignIsRefusedBeforeAnybodyIsGranted(t *testing.T
 
 func TestATopicThatCannotBeReadStopsTheRunBeforeItJoins(t *testing.T) {
 	inWorld(t, newTopic(ids(10, 0, 1)), func(t *testing.T, w *world) {
-		w.topic.prepare = errors.New("no such topic")
+		missing := errors.New("no such topic")
+		w.topic.prepare = func(context.Context) error { return missing }
 		p := w.start()
-		require.ErrorIs(t, p.wait(), w.topic.prepare)
+		require.ErrorIs(t, p.wait(), missing)
 		require.Empty(t, w.topic.calls(0))
 	})
 }
@@ -167,6 +168,22 @@ func TestARunThatIsDrainedBeforeItStartsGrantsNobody(t *testing.T) {
 		p := w.start(func(r *Run) { r.Drain() })
 		require.ErrorIs(t, p.wait(), ErrDrained)
 		require.Empty(t, w.store.users)
+	})
+}
+
+func TestDrainEndsTheWaitForABrokerThatDoesNotAnswer(t *testing.T) {
+	inWorld(t, newTopic(ids(10, 0, 1)), func(t *testing.T, w *world) {
+		w.topic.prepare = func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		p := w.start()
+		began := time.Now()
+		p.Drain()
+		require.ErrorIs(t, p.wait(), ErrDrained)
+		require.Equal(t, began, time.Now())
+		_, states := w.store.record(p.Record.Run)
+		require.Equal(t, []RunState{RunStopped}, states)
 	})
 }
 

@@ -60,6 +60,16 @@ func (s *store) lose(n int) bool {
 	return true
 }
 
+// loseFlush takes back so much that somebody has lost his grant.
+func (s *store) loseFlush() bool {
+	for n := s.has(); s.has() == n; {
+		if !s.lose(1) {
+			return false
+		}
+	}
+	return true
+}
+
 // loseEverything is FLUSHALL.
 func (s *store) loseEverything() bool { return s.lose(1 << 30) }
 

@@ -33,7 +33,7 @@ type topic struct {
 	pace      time.Duration // how long a fetch takes
 	commitErr error
 	leaveErr  error
-	prepare   error
+	prepare   func(context.Context) error
 }
 
 type failure struct {
@@ -123,7 +123,12 @@ type reader struct {
 	monitor *Monitor
 }
 
-func (r reader) Prepare(context.Context) error { return r.prepare }
+func (r reader) Prepare(ctx context.Context) error {
+	if r.prepare == nil {
+		return nil
+	}
+	return r.prepare(ctx)
+}
 
 func (tp *topic) Ends(context.Context) (map[int]int64, error) {
 	tp.mu.Lock()

@@ -61,7 +61,7 @@ func (flags *checkFlags) execute(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close() //nolint:errcheck // the process ends
+	defer client.Close()
 	report := preflight.Check(cmd.Context(), preflight.Input{
 		Campaign: camp, Kafka: k, Group: flags.group, Redis: client,
 		AllowVolatile: flags.allowVolatile, AcceptGaps: gaps, Timeout: flags.timeout,
@@ -88,6 +88,7 @@ func (flags *checkFlags) execute(cmd *cobra.Command) error {
 func (j *job) preflight(ctx context.Context) error {
 	report := preflight.Check(ctx, preflight.Input{
 		Campaign: j.campaign, Kafka: j.kafka, Group: j.flags.group, Redis: j.redis, AcceptGaps: j.gaps, Timeout: j.flags.timeout,
+		AllowVolatile: j.flags.allowVolatile,
 	})
 	if err := ctx.Err(); err != nil {
 		return err
@@ -142,16 +143,15 @@ func (t *reportTable) print(r preflight.Report) {
 	for _, result := range r.Results {
 		longest = max(longest, len(result.Name))
 	}
-	indent := len("✓ pass  ") - len("✓") + 1 + longest + 2
+	indent := uniseg.StringWidth("✓ pass  ") + longest + 2
 	width := max(t.width-indent, 30)
 	for _, result := range r.Results {
 		lines := wrap(result.Detail, width)
-		for _, line := range wrap(result.Advice, width-2) {
-			lines = append(lines, "→ "+line)
-		}
-		for i := range lines {
-			if i > 0 && strings.HasPrefix(lines[i], "→ ") && strings.HasPrefix(lines[i-1], "→ ") {
-				lines[i] = "  " + strings.TrimPrefix(lines[i], "→ ")
+		for i, line := range wrap(result.Advice, width-2) {
+			if i == 0 {
+				lines = append(lines, "→ "+line)
+			} else {
+				lines = append(lines, "  "+line)
 			}
 		}
 		for i, line := range lines {
@@ -186,7 +186,7 @@ func wrap(text string, width int) []string {
 	var lines []string
 	for paragraph := range strings.Lines(text) {
 		line := ""
-		for _, word := range strings.Fields(paragraph) {
+		for word := range strings.FieldsSeq(paragraph) {
 			switch {
 			case line == "":
 				line = word

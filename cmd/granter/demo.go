@@ -99,7 +99,7 @@ func (d *demonstration) execute(cmd *cobra.Command) error {
 		return err
 	}
 
-	flags := &runFlags{listen: d.listen, stall: time.Minute, checkpointEvery: 200 * time.Millisecond, force: true}
+	flags := &runFlags{listen: d.listen, stall: time.Minute, checkpointEvery: 200 * time.Millisecond}
 	flags.brokers, flags.redis, flags.group = k.Brokers, []string{redis.Addr()}, "granter-demo"
 	flags.timeout, flags.retryFor, flags.session = 10*time.Second, time.Minute, 10*time.Second
 	client, err := flags.redisClient()
@@ -115,6 +115,7 @@ func (d *demonstration) execute(cmd *cobra.Command) error {
 	log := slog.New(slog.NewTextHandler(screen, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	j := job{
 		campaign: camp, kafka: k, redis: client, flags: flags, log: log, screen: screen, run: grant.NewRunID(time.Now()), registry: newRegistry(),
+		embedded:   true,
 		serveUsers: func(mux *http.ServeMux) { mux.Handle("GET /users/{id}", lookups(led, camp)) },
 		afterRun:   func(s *Summary) error { return d.show(cmd.Context(), led, camp, s) },
 	}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant"
@@ -49,6 +51,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 
 // run is main without os.Exit, so that tests can call it.
 func run(args []string) int {
+	redis.SetLogger(silent{}) // every error of it comes back to its caller, who says what it means
 	root := newRoot()
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
@@ -62,6 +65,9 @@ func run(args []string) int {
 			fmt.Fprintln(root.ErrOrStderr(), "granter:", exit.err)
 		}
 		return exit.code
+	case strings.HasPrefix(err.Error(), "unknown command "): // cobra says so of arguments too many as well
+		fmt.Fprintln(root.ErrOrStderr(), "granter:", strings.TrimSpace(err.Error()))
+		return exitUsage
 	case errors.Is(err, grant.ErrDrained), errors.Is(err, context.Canceled):
 		fmt.Fprintln(root.ErrOrStderr(), "granter:", grant.ErrDrained)
 		return exitStopped
@@ -69,6 +75,10 @@ func run(args []string) int {
 	fmt.Fprintln(root.ErrOrStderr(), "granter:", err)
 	return exitFailed
 }
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{

@@ -31,6 +31,7 @@ import (
 type runFlags struct {
 	connection
 	now, follow, force bool
+	allowVolatile      bool
 	listen             string
 	shards             int
 	fetchMemory        int
@@ -62,6 +63,7 @@ is lost then either.
 	f.BoolVar(&flags.now, "now", false, "start before starts_at")
 	f.BoolVar(&flags.follow, "follow", false, "keep going when everything that was there at the start is granted")
 	f.BoolVar(&flags.force, "force", false, "run although preflight found a failure")
+	f.BoolVar(&flags.allowVolatile, "allow-volatile", false, "accept a Redis that persists nothing: a restart loses every grant")
 	f.StringVar(&flags.listen, "listen", "127.0.0.1:9464", `address of /metrics, /healthz and /readyz, or "off"`)
 	f.IntVar(&flags.shards, "shards", 0, "number of shards, rounded up to a power of two (default: eight for each processor, at most 64)")
 	f.IntVar(&flags.fetchMemory, "fetch-memory", 32<<20, "bytes that all fetches may take together")
@@ -123,14 +125,18 @@ func (flags *runFlags) execute(cmd *cobra.Command) error {
 	if summary != nil {
 		printSummary(cmd.OutOrStdout(), flags.json, summary)
 	}
-	return explain(err)
+	return explain(err, k.Brokers)
 }
 
-// explain adds the diff to a refusal to change a campaign.
-func explain(err error) error {
+// explain adds to an error what its reader needs: the diff to a refusal to change a campaign, where Kafka is looked for.
+func explain(err error, brokers []string) error {
 	var conflict *ledger.SpecConflictError
-	if errors.As(err, &conflict) {
+	var refused *ledger.UnavailableError
+	switch kind, _ := source.Classify(err); {
+	case errors.As(err, &conflict):
 		return usageError(fmt.Errorf("%w\n%s", err, campaign.Diff(conflict.Stored, conflict.Given)))
+	case kind == source.KindNetwork && !errors.As(err, &refused):
+		return unreachable(err, brokers)
 	}
 	return err
 }
@@ -147,6 +153,7 @@ type job struct {
 	run      grant.RunID
 	registry *prometheus.Registry
 
+	embedded   bool                  // the servers are in this process: nothing to check beforehand
 	serveUsers func(*http.ServeMux) // adds to what the run serves; may be nil
 	afterRun   func(*Summary) error // called after a successful run while it still serves; may be nil
 }
@@ -187,8 +194,10 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 	if j.serveUsers != nil {
 		j.serveUsers(server.mux)
 	}
-	if err := j.preflight(ctx); err != nil {
-		return nil, err
+	if !j.embedded {
+		if err := j.preflight(ctx); err != nil {
+			return nil, err
+		}
 	}
 	progress := j.screen.follow(monitor, j.campaign)
 	began := time.Now()

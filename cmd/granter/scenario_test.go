@@ -98,11 +98,19 @@ func newScenarioOn(t *testing.T, k *devtest.Kafka, partitions int, redisAddrs ..
 }
 
 // useRedis makes the test look at a Redis.
-func (s *scenario) useRedis(addrs ...string) {
+func (s *scenario) useRedis(addrs ...string) { s.Helper(); s.connect(ledger.Options{Addrs: addrs}) }
+
+// login makes the test look at a Redis that wants a password.
+func (s *scenario) login(password string) {
+	s.Helper()
+	s.connect(ledger.Options{Addrs: s.redis, Password: password})
+}
+
+func (s *scenario) connect(o ledger.Options) {
 	s.Helper()
 	redis.SetLogger(quiet{})
 	var err error
-	s.client, err = ledger.Connect(ledger.Options{Addrs: addrs})
+	s.client, err = ledger.Connect(o)
 	require.NoError(s, err)
 	client := s.client
 	s.Cleanup(func() { _ = client.Close() })

@@ -76,6 +76,7 @@ func BenchmarkGrant(b *testing.B) {
 // spent is the time that Redis spent on commands of its clients, in microseconds. What scripts called is in that of the
 // scripts already.
 func spent(b *testing.B, client *redis.Client) float64 {
+	b.Helper()
 	text, err := client.Info(b.Context(), "commandstats").Result()
 	require.NoError(b, err)
 	sum := 0.0

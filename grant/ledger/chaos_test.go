@@ -114,7 +114,7 @@ func TestSimulatedFaults(t *testing.T) {
 			r := seeded(t)
 			topic := make([][]uint64, 4)
 			for partition := range topic {
-				for range 3000 {
+				for range 2000 {
 					topic[partition] = append(topic[partition], sharding.Join(r.Uint64N(3), uint16(r.UintN(6000))))
 				}
 			}

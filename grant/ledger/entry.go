@@ -80,8 +80,8 @@ func appendTail(dst, head, ranges []byte, members *sharding.Bitmap) ([]byte, int
 func appendContainerHeader(dst []byte, count int) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, roaringNoRuns)
 	dst = binary.LittleEndian.AppendUint32(dst, 1)
-	dst = binary.LittleEndian.AppendUint16(dst, 0)                // key
-	dst = binary.LittleEndian.AppendUint16(dst, uint16(count-1))  //nolint:gosec // 1 to 65,536
+	dst = binary.LittleEndian.AppendUint16(dst, 0) // key
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(count-1))
 	return binary.LittleEndian.AppendUint32(dst, containerOffset) // where the container begins
 }
 
@@ -91,8 +91,8 @@ func appendRuns(dst []byte, members *sharding.Bitmap, count, runs int) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, roaringRuns)
 	dst = append(dst, 1) // the first container has runs
 	dst = binary.LittleEndian.AppendUint16(dst, 0)
-	dst = binary.LittleEndian.AppendUint16(dst, uint16(count-1)) //nolint:gosec // 1 to 65,536
-	dst = binary.LittleEndian.AppendUint16(dst, uint16(runs))    //nolint:gosec // up to 2,047, or it would not be smaller
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(count-1))
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(runs))
 	start := -1
 	for i := range sharding.Words {
 		w := members.Word(i)
@@ -124,8 +124,8 @@ func appendRuns(dst []byte, members *sharding.Bitmap, count, runs int) []byte {
 
 // appendRun appends the run from start up to, not including, end.
 func appendRun(dst []byte, start, end int) []byte {
-	dst = binary.LittleEndian.AppendUint16(dst, uint16(start))        //nolint:gosec // below 65,536
-	return binary.LittleEndian.AppendUint16(dst, uint16(end-start-1)) //nolint:gosec // below 65,536
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(start))
+	return binary.LittleEndian.AppendUint16(dst, uint16(end-start-1))
 }
 
 // appendOffsets appends the members as the chunk script wants them: 2 bytes each, big-endian. They are few.
@@ -145,7 +145,7 @@ func appendLows(dst []byte, members *sharding.Bitmap, count int) []byte {
 	for i := range sharding.Words {
 		for w := members.Word(i); w != 0; at += 2 {
 			lead := bits.LeadingZeros64(w)
-			binary.LittleEndian.PutUint16(dst[at:], uint16(i*64+lead)) //nolint:gosec // below 65,536
+			binary.LittleEndian.PutUint16(dst[at:], uint16(i*64+lead))
 			w &^= 1 << (63 - lead)
 		}
 	}
@@ -177,23 +177,23 @@ func (e *Entry) UnmarshalBinary(b []byte) error {
 	}
 	var stamp [8]byte
 	copy(stamp[2:], b[1:stampBytes])
-	e.At = time.UnixMilli(int64(binary.BigEndian.Uint64(stamp[:]))).UTC() //nolint:gosec // 48 bits
+	e.At = time.UnixMilli(int64(binary.BigEndian.Uint64(stamp[:]))).UTC()
 	e.Run = grant.RunID(binary.BigEndian.Uint64(b[stampBytes:]))
 	r := fields{rest: b[stampBytes+8:]}
-	e.Shard = int(r.uvarint("shard", math.MaxInt32))        //nolint:gosec // bounded
-	e.Flush = r.uvarint("flush", math.MaxUint64)            //
-	e.Count = int(r.uvarint("members", sharding.ChunkSize)) //nolint:gosec // bounded
-	n := int(r.uvarint("ranges", maxRanges))                //nolint:gosec // bounded
+	e.Shard = int(r.uvarint("shard", math.MaxInt32))
+	e.Flush = r.uvarint("flush", math.MaxUint64) //
+	e.Count = int(r.uvarint("members", sharding.ChunkSize))
+	n := int(r.uvarint("ranges", maxRanges))
 	e.Ranges = e.Ranges[:0]
 	for range n {
-		partition := int(r.uvarint("partition", math.MaxInt32)) //nolint:gosec // bounded
+		partition := int(r.uvarint("partition", math.MaxInt32))
 		first := r.uvarint("first offset", math.MaxInt64)
 		length := r.uvarint("length of a range", math.MaxInt64-first)
 		if r.err != nil {
 			break
 		}
 		e.Ranges = append(e.Ranges, sharding.Range{
-			Partition: partition, First: int64(first), Last: int64(first + length), //nolint:gosec // bounded
+			Partition: partition, First: int64(first), Last: int64(first + length),
 		})
 	}
 	if r.err != nil {
@@ -332,7 +332,7 @@ func readRuns(dst *sharding.Bitmap, b []byte, count int) error {
 			return errOrder
 		}
 		for low := first; low <= last; low++ {
-			dst.Set(uint16(low)) //nolint:gosec // below 65,536
+			dst.Set(uint16(low))
 		}
 		end, total = last, total+last-first+1
 	}

@@ -70,20 +70,18 @@ func Kind(err error) string {
 	case errors.Is(err, ErrRegressed):
 		return KindRegressed
 	}
-	var reply redis.Error
-	if errors.As(err, &reply) {
+	if reply, ok := errors.AsType[redis.Error](err); ok {
 		return replyKind(reply.Error())
 	}
-	var timeout interface{ Timeout() bool }
-	var network net.Error
+	network, isNetwork := errors.AsType[net.Error](err)
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, redis.ErrClosed):
 		return KindOther
 	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, os.ErrDeadlineExceeded),
-		errors.As(err, &timeout) && timeout.Timeout():
+		isNetwork && network.Timeout():
 		return KindTimeout
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
-		errors.As(err, &network), strings.Contains(err.Error(), "sentinels specified in configuration are unreachable"):
+		isNetwork, strings.Contains(err.Error(), "sentinels specified in configuration are unreachable"):
 		return KindNetwork
 	case strings.Contains(err.Error(), "cluster has no nodes"):
 		return KindClusterDown

@@ -191,16 +191,14 @@ func (l *Ledger) send(ctx context.Context, s *session, sh *shard, f *sharding.Fl
 		c := &sh.calls[i]
 		delta := &f.Deltas[c.deltaIndex]
 		tail, offsets := sh.buf[c.tail[0]:c.tail[1]], sh.buf[c.offsets[0]:c.offsets[1]]
-		staged := any(c.keys.delta)
 		if len(offsets) == 0 {
-			stage := redis.NewStatusCmd(ctx, "set", staged, delta.Members[:], "ex", int(stagedLife.Seconds()))
+			stage := redis.NewStatusCmd(ctx, "set", c.keys.delta, delta.Members[:], "ex", int(stagedLife.Seconds()))
 			if err := pipe.Process(ctx, stage); err != nil {
 				return err
 			}
 			sh.sent += sharding.BitmapBytes
 		}
-		c.reply = chunkCall.command(ctx, 5, c.keys.granted, c.keys.journal, c.keys.calls, staged, c.keys.scratch,
-			run, c.identity, tail, offsets)
+		c.reply = chunkCall.command(ctx, c.keys.all(), run, c.identity, tail, offsets)
 		if err := pipe.Process(ctx, c.reply); err != nil {
 			return err
 		}
@@ -212,7 +210,7 @@ func (l *Ledger) send(ctx context.Context, s *session, sh *shard, f *sharding.Fl
 	sh.tip++
 	tips := make([]*redis.Cmd, len(l.keys.anchors))
 	for i, anchor := range l.keys.anchors {
-		tips[i] = tipCall.command(ctx, 1, l.keys.tip(anchor, s.id), f.Shard, acked, sh.tip, int(tipLife.Seconds()))
+		tips[i] = tipCall.command(ctx, []string{l.keys.tip(anchor, s.id)}, f.Shard, acked, sh.tip, int(tipLife.Seconds()))
 	}
 	err := l.execute(ctx, pipe, tips, func(i int, reply any) error {
 		found, ok := reply.(int64)
@@ -230,7 +228,7 @@ func (l *Ledger) send(ctx context.Context, s *session, sh *shard, f *sharding.Fl
 	}
 	sh.acked.Store(sh.tip)
 	for _, chunk := range unknown {
-		sh.known[chunk.(uint64)] = struct{}{} //nolint:forcetypeassert // put in above
+		sh.known[chunk.(uint64)] = struct{}{}
 	}
 	return nil
 }

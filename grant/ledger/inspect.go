@@ -86,7 +86,8 @@ func (l *Ledger) Inspect(ctx context.Context) (Facts, error) {
 			f.Anchors = err.Error()
 		}
 	}
-	return f, l.probe(ctx, &f)
+	err = l.probe(ctx, &f)
+	return f, err
 }
 
 func inspectNode(ctx context.Context, c *redis.Client) (NodeFacts, error) {
@@ -187,14 +188,14 @@ func (l *Ledger) probeAnchor(ctx context.Context, anchor string) error {
 	var members sharding.Bitmap
 	members.Set(1)
 	pipe := l.client.Pipeline()
-	calls := []redis.Cmder{
+	calls := append(make([]redis.Cmder, 0, 6+2*len(key)),
 		redis.NewIntCmd(ctx, "sadd", key[7], 1),
 		redis.NewStatusCmd(ctx, "set", key[3], members[:], "ex", 60),
-		chunkCall.command(ctx, 5, key[0], key[1], key[2], key[3], key[4], runBytes(l.run), "1", "entry", ""),
-		chunkCall.command(ctx, 5, key[0], key[1], key[2], key[3], key[4], runBytes(l.run), "2", "entry", []byte{0, 2}),
-		tipCall.command(ctx, 1, key[5], 0, 0, 1, 60),
-		checkpointCall.command(ctx, 2, key[6], key[5], 60, 1, 0, 1, 0, -1, 1),
-	}
+		chunkCall.command(ctx, key[:5], runBytes(l.run), "1", "entry", ""),
+		chunkCall.command(ctx, key[:5], runBytes(l.run), "2", "entry", []byte{0, 2}),
+		tipCall.command(ctx, key[5:6], 0, 0, 1, 60),
+		checkpointCall.command(ctx, []string{key[6], key[5]}, 60, 1, 0, 1, 0, -1, 1),
+	)
 	for _, k := range key {
 		calls = append(calls, redis.NewBoolCmd(ctx, "expire", k, 60))
 	}

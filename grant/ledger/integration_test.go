@@ -135,7 +135,7 @@ func TestOutOfMemoryIsWaitedFor(t *testing.T) {
 		return w.client.ConfigSet(w.ctx, "maxmemory", maxmemory).Err()
 	}
 	require.NoError(t, set("1"))
-	p.seen.onError = func(kind string, n int) {
+	p.seen.onError = func(_ string, n int) {
 		if n < 3 {
 			return
 		}
@@ -295,7 +295,8 @@ func TestClusterSlotMoves(t *testing.T) {
 	p := w.join()
 	p.grant(1, delta(1, bitmap(1)))
 	from, to := nodeID(t, cluster.Nodes[0]), nodeID(t, cluster.Nodes[2])
-	chunk, slot := uint64(2), 0
+	chunk := uint64(2)
+	var slot int
 	for ; ; chunk++ { // one of the first master, with no key in its slot
 		key := p.keys.granted(chunk)
 		tag := key[strings.Index(key, "{")+1 : strings.Index(key, "}")]
@@ -333,8 +334,7 @@ func TestSentinelFailover(t *testing.T) {
 	p := w.joinFor(time.Minute)
 	killed, until := false, 0
 	marathon(w, p, func(step int) bool {
-		switch {
-		case !killed && step == 20:
+		if !killed && step == 20 {
 			primary.Kill()
 			killed = true
 			until = step + 20

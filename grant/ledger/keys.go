@@ -64,6 +64,11 @@ func (k *keys) tip(anchor, session string) string { return "granter:{" + anchor 
 // chunkKeys are the keys of one chunk call.
 type chunkKeys struct{ granted, journal, calls, delta, scratch string }
 
+// all are the keys in the order of the chunk script.
+func (k *chunkKeys) all() []string {
+	return []string{k.granted, k.journal, k.calls, k.delta, k.scratch}
+}
+
 // chunk builds the keys of a call in one allocation; the identity of the call makes the delta key its own.
 func (k *keys) chunk(chunk uint64, identity string) chunkKeys {
 	var buf [256]byte

@@ -40,7 +40,7 @@ import (
 // Errors that a caller decides on.
 var (
 	// ErrRegressed means that the ledger lost writes that it had acknowledged. The session is over: call Begin, and read
-	// again from what it returns. That is safe at any time, and grants nobody twice.
+	// again from what it returns, with a new shard pool. That is safe at any time, and grants nobody twice.
 	ErrRegressed = grant.ErrRegressed
 	// ErrInconsistent means that the ledger contradicts itself in a way that no failure explains: somebody wrote to its
 	// keys. Prove says where.
@@ -90,7 +90,7 @@ func New(client redis.UniversalClient, campaign *grant.Campaign, run grant.RunID
 	if l.retryFor <= 0 {
 		l.retryFor = DefaultRetryFor
 	}
-	retries := 0
+	var retries int
 	switch c := client.(type) {
 	case *redis.Client:
 		retries = c.Options().MaxRetries
@@ -118,5 +118,5 @@ func (l *Ledger) eachMaster(ctx context.Context, fn func(context.Context, *redis
 	if l.cluster != nil {
 		return l.cluster.ForEachMaster(ctx, fn)
 	}
-	return fn(ctx, l.client.(*redis.Client)) //nolint:forcetypeassert // New allows nothing else
+	return fn(ctx, l.client.(*redis.Client))
 }

@@ -106,7 +106,7 @@ func (l *Ledger) estimateBytes(ctx context.Context, chunks []uint64) int64 {
 	}
 	var sum int64
 	for _, reply := range replies {
-		sum += reply.(*redis.IntCmd).Val() //nolint:forcetypeassert // made above
+		sum += reply.(*redis.IntCmd).Val()
 	}
 	return sum * int64(len(chunks)) / int64(n)
 }
@@ -279,7 +279,7 @@ func (p *chunkProof) join(union *sharding.Bitmap, e *Entry, chunk uint64, at int
 	for i := range sharding.Words {
 		if both := union.Word(i) & e.Members.Word(i); both != 0 {
 			if twice == 0 {
-				first = uint16(i*64 + bits.LeadingZeros64(both)) //nolint:gosec // below 65,536
+				first = uint16(i*64 + bits.LeadingZeros64(both))
 			}
 			twice += bits.OnesCount64(both)
 		}
@@ -295,7 +295,7 @@ func without(a, b *sharding.Bitmap) (n int, first uint16) {
 	for i := range sharding.Words {
 		if only := a.Word(i) &^ b.Word(i); only != 0 {
 			if n == 0 {
-				first = uint16(i*64 + bits.LeadingZeros64(only)) //nolint:gosec // below 65,536
+				first = uint16(i*64 + bits.LeadingZeros64(only))
 			}
 			n += bits.OnesCount64(only)
 		}

@@ -152,10 +152,13 @@ func (l *Ledger) loadScripts(ctx context.Context) error {
 	})
 }
 
-// command is EVALSHA of the script; args are the keys, then the other arguments.
-func (s *script) command(ctx context.Context, keyCount int, args ...any) *redis.Cmd {
-	all := make([]any, 0, 3+len(args))
-	cmd := redis.NewCmd(ctx, append(append(all, "evalsha", s.sha, keyCount), args...)...)
+// command is EVALSHA of the script.
+func (s *script) command(ctx context.Context, keys []string, args ...any) *redis.Cmd {
+	all := append(make([]any, 0, 3+len(keys)+len(args)), "evalsha", s.sha, len(keys))
+	for _, key := range keys {
+		all = append(all, key)
+	}
+	cmd := redis.NewCmd(ctx, append(all, args...)...)
 	cmd.SetFirstKeyPos(3)
 	return cmd
 }

@@ -50,8 +50,10 @@ func (s *session) shard(index int) *shard {
 }
 
 // Begin starts a session and returns the checkpoint to start from: for each partition the next offset to read. A
-// partition that is not in it starts at its beginning. Call it once before the first Grant, for every new shard pool (they
-// count their flushes from 1), and after ErrRegressed; no Grant or Checkpoint may be under way.
+// partition that is not in it starts at its beginning.
+//
+// Each session needs a new shard pool, and each pool a new session: pools count their flushes from 1, and what an old one
+// remembers as granted may be what was lost. No Grant or Checkpoint may be under way.
 func (l *Ledger) Begin(ctx context.Context) (map[int]int64, error) {
 	var found map[int]int64
 	err := l.retry(ctx, "beginning a session", func() (err error) {
@@ -68,7 +70,7 @@ func (l *Ledger) Begin(ctx context.Context) (map[int]int64, error) {
 		return nil, err
 	}
 	var nonce [8]byte
-	rand.Read(nonce[:]) //nolint:errcheck // crypto/rand.Read never returns an error (Go 1.24)
+	rand.Read(nonce[:])
 	s := &session{nonce: hex.EncodeToString(nonce[:]), shards: map[int]*shard{}, expected: found}
 	s.id = l.run.String() + "-" + s.nonce
 	l.session.Store(s)
@@ -134,8 +136,7 @@ func (l *Ledger) Checkpoint(ctx context.Context, next map[int]int64) error {
 		pipe := l.client.Pipeline()
 		replies := make([]*redis.Cmd, len(l.keys.anchors))
 		for i, anchor := range l.keys.anchors {
-			keys := []any{l.keys.checkpoint(anchor), l.keys.tip(anchor, s.id)}
-			replies[i] = checkpointCall.command(ctx, len(keys), append(keys, args...)...)
+			replies[i] = checkpointCall.command(ctx, []string{l.keys.checkpoint(anchor), l.keys.tip(anchor, s.id)}, args...)
 		}
 		return l.execute(ctx, pipe, replies, func(i int, reply any) error {
 			lost, ok := reply.([]any)
@@ -214,7 +215,7 @@ func (l *Ledger) checkAnchors(ctx context.Context) error {
 	if l.cluster == nil {
 		return nil
 	}
-	ranges, err := l.cluster.ClusterSlots(ctx).Result()
+	ranges, err := l.cluster.ClusterSlots(ctx).Result() //nolint:staticcheck // CLUSTER SHARDS needs Redis 7
 	if err != nil {
 		return fmt.Errorf("asking for the cluster's slots: %w", err)
 	}

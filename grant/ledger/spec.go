@@ -38,7 +38,7 @@ func (l *Ledger) EnsureSpec(ctx context.Context, c *grant.Campaign) error {
 	var stored []any
 	err := l.retry(ctx, "storing the spec", func() error {
 		pipe := l.client.Pipeline()
-		reply := specCall.command(ctx, 2, l.keys.spec, l.keys.chunks, c.Hash, c.Canonical, time.Now().UTC().Format(time.RFC3339))
+		reply := specCall.command(ctx, []string{l.keys.spec, l.keys.chunks}, c.Hash, c.Canonical, time.Now().UTC().Format(time.RFC3339))
 		if err := pipe.Process(ctx, reply); err != nil {
 			return err
 		}

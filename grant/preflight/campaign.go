@@ -48,7 +48,7 @@ func (j *judgement) judgeSpec() {
 		j.pass(name, fmt.Sprintf("%s replaces %.12s, under which nobody was granted", given, r.spec.Hash))
 	default:
 		diff := strings.ReplaceAll(campaign.Diff(r.spec.Canonical, j.Campaign.Canonical), "\n", "; ")
-		j.fail(name, "users were granted under another spec: "+diff, "give the campaign another name, or its old spec back")
+		j.fail(name, "the campaign has been granted under another spec: "+diff, "give the campaign another name, or its old spec back")
 	}
 }
 

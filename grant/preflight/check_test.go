@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +21,7 @@ import (
 )
 
 // input is a check of topic "users" with the given servers.
-func input(t testing.TB, brokers []string, o ledger.Options) Input {
+func input(t *testing.T, brokers []string, o ledger.Options) Input {
 	t.Helper()
 	c := parse(t, specText)
 	c.EndsAt, c.Population = time.Time{}, 0
@@ -35,11 +34,11 @@ func input(t testing.TB, brokers []string, o ledger.Options) Input {
 	}
 }
 
-func fakeRedis(t testing.TB) ledger.Options {
+func fakeRedis(t *testing.T) ledger.Options {
 	return ledger.Options{Addrs: []string{miniredis.RunT(t).Addr()}}
 }
 
-func fakeKafka(t testing.TB, options ...kfake.Opt) []string {
+func fakeKafka(t *testing.T, options ...kfake.Opt) []string {
 	t.Helper()
 	cluster, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(2)}, options...)...)
 	require.NoError(t, err)
@@ -47,14 +46,14 @@ func fakeKafka(t testing.TB, options ...kfake.Opt) []string {
 	return cluster.ListenAddrs()
 }
 
-func clientOf(t testing.TB, brokers []string) *kafka.Client {
+func clientOf(t *testing.T, brokers []string) *kafka.Client {
 	transport := &kafka.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &kafka.Client{Addr: kafka.TCP(brokers...), Transport: transport}
 }
 
 // produce writes values to a partition, in one batch.
-func produce(t testing.TB, brokers []string, topic string, partition int, values ...string) {
+func produce(t *testing.T, brokers []string, topic string, partition int, values ...string) {
 	t.Helper()
 	client := clientOf(t, brokers)
 	require.NoError(t, ask(t.Context(), func() error { // a leader may not know yet that it is one
@@ -79,7 +78,7 @@ func ids(from, to int) (values []string) {
 	return values
 }
 
-func check(t testing.TB, in Input) Report {
+func check(t *testing.T, in Input) Report {
 	t.Helper()
 	r := Check(t.Context(), in)
 	wellFormed(t, r)
@@ -210,7 +209,7 @@ func TestCheckWithRefusedKafkaCredentials(t *testing.T) {
 }
 
 // silent accepts connections and never says a word.
-func silent(t testing.TB) string {
+func silent(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -233,7 +232,7 @@ func silent(t testing.TB) string {
 	return l.Addr().String()
 }
 
-func closed(t testing.TB) string {
+func closed(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -295,5 +294,5 @@ func TestCheckWithAClientThatIsNoCluster(t *testing.T) {
 	require.IsType(t, &redis.ClusterClient{}, in.Redis)
 	r := check(t, in)
 	assert.Equal(t, Fail, find(t, r, "redis.reachable").Status)
-	assert.True(t, strings.Contains(find(t, r, "redis.reachable").Advice, "--redis"))
+	assert.Contains(t, find(t, r, "redis.reachable").Advice, "--redis")
 }

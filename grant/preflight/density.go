@@ -58,9 +58,9 @@ func memoryOf(users, chunks float64) float64 {
 // how many users are expected (0: unknown), census whether the sample is the whole topic.
 func estimate(visited [][]uint64, records, valid, population int64, census bool) demand {
 	t := tallyOf(visited)
-	d := demand{min: t.min, max: t.max, users: valid}
-	if population > 0 {
-		d.users = population
+	d := demand{min: t.min, max: t.max, users: max(valid, population)}
+	if population > 0 && valid < population+population/4 {
+		d.users = population // some users are in the topic twice; if there are many more records, population may be wrong
 	}
 	if census && d.users <= valid {
 		d.users = int64(t.ids)

@@ -5,6 +5,7 @@ package preflight
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,24 +57,15 @@ func realInput(t *testing.T, o ledger.Options) Input {
 func onlyFails(t *testing.T, r Report, names ...string) {
 	t.Helper()
 	for _, result := range r.Results {
-		assert.Equal(t, contains(names, result.Name), result.Status == Fail, "%+v", result)
+		assert.Equal(t, slices.Contains(names, result.Name), result.Status == Fail, "%+v", result)
 	}
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 func TestRealServersPass(t *testing.T) {
 	in := realInput(t, at(durable(t)))
-	r := check(t, in)
+	check(t, in)
 	began := time.Now()
-	r = check(t, in)
+	r := check(t, in)
 	t.Logf("took %v", time.Since(began))
 	assert.Equal(t, len(r.Results), r.Count(Pass))
 	assert.Len(t, r.Results, 27)
@@ -96,7 +88,7 @@ func TestRealTopicThatWasTruncated(t *testing.T) {
 	onlyFails(t, check(t, in))
 }
 
-func deleteRecords(t testing.TB, brokers []string, topic string, partition int32, before int64) {
+func deleteRecords(t *testing.T, brokers []string, topic string, partition int32, before int64) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
 	require.NoError(t, err)
@@ -298,7 +290,7 @@ func TestRealRedisRights(t *testing.T) {
 	defer admin.Close()
 	user := func(rule string) Input {
 		args := []any{"acl", "setuser", "granter", "reset", "on", ">secret"}
-		for _, word := range strings.Fields(rule) {
+		for word := range strings.FieldsSeq(rule) {
 			args = append(args, word)
 		}
 		require.NoError(t, admin.Do(context.Background(), args...).Err())

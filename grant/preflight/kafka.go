@@ -106,7 +106,7 @@ func (j *judgement) judgeBrokers() bool {
 }
 
 func troubles(list []answer) string {
-	var words []string
+	words := make([]string, 0, len(list))
 	for _, a := range list {
 		text := a.err.Error()
 		for _, noise := range []string{"failed to dial: ", "failed to open connection to " + a.addr + ": ", "dial tcp " + a.addr + ": "} {
@@ -184,7 +184,7 @@ func (j *judgement) judgeReplicas() {
 
 func (j *judgement) judgeRecords() {
 	var all int64
-	var each []string
+	each := make([]string, 0, len(j.kafka.bounds))
 	starts := j.starts()
 	for _, partition := range slices.Sorted(maps.Keys(j.kafka.bounds)) {
 		b := j.kafka.bounds[partition]
@@ -193,14 +193,19 @@ func (j *judgement) judgeRecords() {
 		all += b.End - max(0, b.First-max(0, starts[partition]))
 	}
 	detail := fmt.Sprintf("%s in all; by partition: %s", plural(all, "record"), few(each, 32))
-	switch want := j.Campaign.Population; {
+	want := j.Campaign.Population
+	expected := ""
+	if want > 0 {
+		expected = fmt.Sprintf("; the spec expects %s", plural(want, "user"))
+	}
+	switch {
 	case all == 0:
 		j.warn("kafka.records", "the topic is empty", "publish the users before the launch: a run grants what is there when it starts, and then ends")
 	case all < want:
-		j.warn("kafka.records", fmt.Sprintf("%s; the spec expects %s", detail, plural(want, "user")),
+		j.warn("kafka.records", detail+expected,
 			fmt.Sprintf("publish the missing %s before the launch, or correct population in the spec", number(want-all)))
 	default:
-		j.pass("kafka.records", detail)
+		j.pass("kafka.records", detail+expected)
 	}
 }
 

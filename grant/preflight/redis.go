@@ -160,9 +160,13 @@ func (j *judgement) judgeMemory(n *ledger.NodeFacts) Result {
 	if masters > 1 {
 		unevenly = 1.1
 	}
+	taken := float64(j.redis.totals.Bytes)
+	if taken == 0 { // MEMORY USAGE is forbidden
+		taken = memoryOf(float64(j.redis.totals.Granted), float64(j.redis.totals.Chunks))
+	}
 	var need [2]float64
 	for i, total := range j.demand.bytes {
-		need[i] = max(0, total-float64(j.redis.totals.Bytes)) * unevenly / masters
+		need[i] = max(0, total-taken) * unevenly / masters
 	}
 	free := float64(room - n.UsedMemory)
 	detail := fmt.Sprintf("%s more needed, %s", between(need, memory[float64]), used)

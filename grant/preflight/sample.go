@@ -64,7 +64,7 @@ func (j *judgement) judgeInvalid(sampled, invalid int, byReason map[source.Reaso
 	list := slices.SortedFunc(maps.Values(byReason), func(a, b *rejects) int {
 		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.reason, b.reason))
 	})
-	var words []string
+	words := make([]string, 0, len(list))
 	for _, r := range list {
 		words = append(words, fmt.Sprintf("%s %d (partition/offset %s)", r.reason, r.count, strings.Join(r.samples, ", ")))
 	}

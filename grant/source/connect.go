@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
@@ -196,6 +197,10 @@ func Classify(err error) (kind ErrorKind, retry bool) {
 			return KindBroker, false // the same question gets the same answer
 		}
 		return KindBroker, true
+	case errors.Is(err, protocol.ErrNoLeader): // kafka-go's own, without asking, while its metadata show none
+		return KindLeader, true
+	case errors.Is(err, protocol.ErrNoTopic), errors.Is(err, protocol.ErrNoPartition):
+		return KindTopic, true
 	case errors.As(err, &certificate), errors.As(err, &remote) && remote.Op == "remote error":
 		return KindAuthenticate, false // one side refuses the other's certificate, or offers no common version of TLS
 	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),

@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"hash/crc32"
 	"log/slog"
@@ -275,3 +276,5 @@ func clientOf(t testing.TB, brokers ...string) *kafka.Client {
 	t.Cleanup(transport.CloseIdleConnections)
 	return &kafka.Client{Addr: kafka.TCP(brokers...), Transport: transport, Timeout: patience}
 }
+
+func insecure() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }

@@ -212,7 +212,9 @@ func (p *partition) disconnect() {
 func (p *partition) handOver(ctx context.Context, f fetched) error {
 	p.added = 0
 	next, failed := f.visible(p.next, p.until, func(b *batch, next int64) (int64, error) { return p.addRecords(ctx, b, next) })
-	if err := p.buryLetters(ctx); err != nil {
+	burying, stop := finishing(ctx)
+	defer stop()
+	if err := p.buryLetters(burying); err != nil {
 		return err
 	}
 	if err := p.lane.Mark(ctx, next, next >= f.end() || next == p.until); err != nil {
@@ -284,6 +286,17 @@ func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64
 		p.added++
 	}
 	return next, list.err
+}
+
+// finishTime is how long a run that is stopped may take to store the rejected records that it has in hand.
+const finishTime = 5 * time.Second
+
+// finishing returns a context that outlives another one by finishTime, so that a run that is stopped in the middle of a
+// fetch can move its position to there.
+func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(finishTime, cancel) })
+	return out, func() { stop(); cancel() }
 }
 
 // buryLetters makes this fetch's rejected records durable, unless they are so many that the topic or the spec is

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant"
+)
+
+// waiting starts a granter whose campaign begins a while from now, on a topic with three users.
+func waiting(t *testing.T, startsIn time.Duration, flags ...string) (p *process, with func(args ...string) command) {
+	t.Helper()
+	servers, err := startInProcess()
+	require.NoError(t, err)
+	t.Cleanup(servers.close)
+	spec := filepath.Join(t.TempDir(), "waiting.yaml")
+	require.NoError(t, os.WriteFile(spec, fmt.Appendf(nil, `campaign: waiting
+title: Anything
+starts_at: %s
+source: {topic: waiting}
+items: [{id: thing, kind: item, validity: permanent}]
+`, time.Now().Add(startsIn).UTC().Format(time.RFC3339)), 0o600))
+	with = func(args ...string) command {
+		return command{env: servers.environment(), args: append([]string{args[0], "-f", spec}, args[1:]...)}
+	}
+	load := with("load", "--ids", "-", "--partitions", "1")
+	load.stdin = "1\n2\n3\n"
+	require.Zero(t, granter(t, load).wait())
+	p = start(t, with(append([]string{"run", "--json"}, flags...)...))
+	p.awaitLog("waiting for the campaign to start")
+	return p, with
+}
+
+// Before its date a campaign waits, says so, grants nobody, and obeys SIGTERM.
+func TestBeforeItsDate(t *testing.T) {
+	p, with := waiting(t, time.Hour)
+	var s Status
+	await(t, "status shows the run", func() bool {
+		status := granter(t, with("status", "--json"))
+		require.NoError(t, json.Unmarshal([]byte(status.out.String()), &s))
+		return len(s.Runs) == 1
+	})
+	require.Equal(t, grant.RunWaiting, s.Runs[0].State)
+	require.Zero(t, s.Granted)
+	require.EqualValues(t, 3, s.Lag)
+	require.Nil(t, s.LastCheckpoint)
+	require.Equal(t, exitNotGranted, granter(t, with("verify", "2")).wait())
+
+	asked := time.Now()
+	p.signal(syscall.SIGTERM)
+	require.Equal(t, exitStopped, p.wait())
+	require.Less(t, time.Since(asked), 10*time.Second)
+	require.Equal(t, grant.RunStopped, p.summary().State)
+	require.Contains(t, p.err.String(), "start it again to continue")
+}
+
+// On its date it starts by itself, and not before.
+func TestOnItsDate(t *testing.T) {
+	p, with := waiting(t, 3*time.Second)
+	require.Zero(t, p.wait())
+	require.EqualValues(t, 3, p.summary().Granted)
+	var verdicts []Verdict
+	verify := granter(t, with("verify", "--json", "1", "2", "3"))
+	require.NoError(t, json.Unmarshal([]byte(verify.out.String()), &verdicts))
+	var s Status
+	require.NoError(t, json.Unmarshal([]byte(granter(t, with("status", "--json")).out.String()), &s))
+	for _, v := range verdicts {
+		require.False(t, v.At.Before(s.StartsAt), "user %d was granted at %s, the campaign starts at %s", v.User, v.At, s.StartsAt)
+	}
+}

@@ -1,0 +1,120 @@
+package ledger
+
+import (
+	"github.com/stretchr/testify/require"
+)
+
+func keepsHighestCheckpoint(w *world) {
+	p, other := w.join(), w.join()
+	require.Empty(w, p.start)
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 10, 1: 20}))
+	require.NoError(w, other.Checkpoint(w.ctx, map[int]int64{1: 15, 2: 0}))
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 5}))
+	require.NoError(w, p.Checkpoint(w.ctx, nil))
+	found, err := p.Checkpoints(w.ctx)
+	require.NoError(w, err)
+	require.Equal(w, map[int]int64{0: 10, 1: 20, 2: 0}, found)
+	other.begin()
+	require.Equal(w, found, other.start)
+
+	p.fault.once(1, nil) // the write is repeated
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 11}))
+	other.begin()
+	require.Equal(w, map[int]int64{0: 11, 1: 20, 2: 0}, other.start)
+}
+
+func takesLowestCheckpoint(w *world) {
+	p := w.join()
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 10, 1: 20}))
+	anchor := p.keys.checkpoint(p.keys.anchors[len(p.keys.anchors)/2])
+	require.NoError(w, w.client.HSet(w.ctx, anchor, "1", 7).Err())
+	other := w.join()
+	require.Equal(w, map[int]int64{0: 10, 1: 7}, other.start)
+	require.NoError(w, w.client.HDel(w.ctx, anchor, "1").Err())
+	other.begin()
+	require.Equal(w, map[int]int64{0: 10}, other.start)
+	require.ErrorIs(w, p.Checkpoint(w.ctx, map[int]int64{0: 11}), ErrRegressed)
+
+	require.NoError(w, w.client.Del(w.ctx, anchor).Err())
+	other.begin()
+	require.Empty(w, other.start)
+	require.NoError(w, other.Checkpoint(w.ctx, map[int]int64{0: 3, 1: 4}))
+	other.begin()
+	require.Equal(w, map[int]int64{0: 3, 1: 4}, other.start)
+}
+
+func noticesFlushAllAtGrant(w *world) {
+	p := w.join()
+	p.grant(1, delta(1, span(0, 9, 1)))
+	w.flush()
+	require.ErrorIs(w, p.Grant(w.ctx, p.flush(1, delta(2, span(0, 9, 1)))), ErrRegressed)
+	p.begin()
+	require.Empty(w, p.start)
+	f := p.grant(1, delta(1, span(0, 9, 1)), delta(2, span(0, 9, 1)))
+	require.Nil(w, f.Deltas[0].Duplicates)
+	want := oracle{}
+	want.add(1, span(0, 9, 1))
+	want.add(2, span(0, 9, 1))
+	w.holds(p.Ledger, want)
+}
+
+func noticesFlushAllAtCheckpoint(w *world) {
+	p := w.join()
+	p.grant(1, delta(1, span(0, 9, 1)))
+	w.flush()
+	require.ErrorIs(w, p.Checkpoint(w.ctx, map[int]int64{0: 1}), ErrRegressed)
+	require.Empty(w, w.snapshot(), "nothing may be written")
+
+	// A session that granted nothing notices by what it began with.
+	p.begin()
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 1}))
+	p.begin()
+	w.flush()
+	err := p.Checkpoint(w.ctx, map[int]int64{3: 1})
+	require.ErrorIs(w, err, ErrRegressed)
+	require.ErrorContains(w, err, "partition 0: expected 1, found -1")
+	require.Equal(w, KindRegressed, Kind(err))
+}
+
+func noticesSnapshotAtGrant(w *world) {
+	p := w.join()
+	p.grant(1, delta(1, span(0, 9, 1)))
+	old := w.snapshot()
+	p.grant(1, delta(1, span(9, 9, 1)))
+	w.restore(old)
+	err := p.Grant(w.ctx, p.flush(1, delta(1, span(18, 9, 1))))
+	require.ErrorIs(w, err, ErrRegressed)
+	require.ErrorContains(w, err, "shard 1: expected at least pipeline 2, found 1")
+}
+
+func noticesSnapshotAtCheckpoint(w *world) {
+	p := w.join()
+	p.grant(1, delta(1, span(0, 9, 1)))
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 9}))
+	p.grant(2, delta(2, span(0, 9, 1)))
+	old := w.snapshot()
+	p.grant(2, delta(2, span(9, 3000, 1)))
+	w.restore(old)
+	p.grant(1, delta(1, span(9, 9, 1))) // this shard lost nothing
+	require.ErrorIs(w, p.Checkpoint(w.ctx, map[int]int64{0: 18, 1: 3009}), ErrRegressed)
+	p.begin()
+	require.Equal(w, map[int]int64{0: 9}, p.start)
+}
+
+// A first attempt fails at the index of chunks but leaves its tip; the second succeeds, and its writes are lost together
+// with everything since the first. Had the second used the tip of the first, nobody would notice.
+func trustsNoTipOfFailedAttempt(w *world) {
+	p := w.join()
+	p.grant(1, delta(1, span(0, 9, 1)))
+	var between snapshot
+	p.fault.once(1, func() {
+		between = w.snapshot()
+		keys := p.keys.chunk(2, "")
+		for _, key := range []string{keys.granted, keys.journal, keys.calls} {
+			delete(between, key)
+		}
+	})
+	p.grant(1, delta(2, span(0, 9, 1)))
+	w.restore(between)
+	require.ErrorIs(w, p.Checkpoint(w.ctx, map[int]int64{0: 18}), ErrRegressed)
+}

@@ -1,0 +1,105 @@
+package metrics_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+//go:generate go test -count=1 -run ^TestTheDocumentIsFresh$ . -update
+
+var update = flag.Bool("update", false, "write docs/metrics.md")
+
+const document = "../docs/metrics.md"
+
+const preface = `<!-- Written by go generate ./metrics from the catalogue; do not edit. -->
+
+# Metrics
+
+` + "`granter run`" + ` serves these on ` + "`/metrics`" + ` (` + "`--listen`" + `), beside the usual ` + "`go_`, `process_` and `promhttp_`" + ` ones. Every metric has the
+label ` + "`campaign`" + `, too. Each replica exports what it does itself: add counters up over the replicas. A record that is read again,
+after a rebalance or a loss, counts again.
+
+| name | type | labels | what it is | look at it when |
+|---|---|---|---|---|
+`
+
+// lookWhen says, for every metric, what question it answers.
+var lookWhen = map[string]string{
+	"build_info":                         "replicas behave differently",
+	"campaign_expected_users":            "judging how complete the rollout is",
+	"campaign_start_timestamp_seconds":   "nothing moves: is it time yet?",
+	"checkpoint_age_seconds":             "it exceeds a few seconds while running: the ledger does not answer",
+	"checkpoint_duration_seconds":        "the age of the checkpoint grows: one slow master delays all",
+	"checkpoints_total":                  "it stands still while running",
+	"consumed_records_total":             "asking how fast it goes: its rate is the throughput",
+	"estimated_remaining_seconds":        "somebody asks when it will be done",
+	"flush_chunks":                       "flushes are slow: IDs that are spread widely touch many chunks",
+	"flush_duration_seconds":             "throughput falls: is it the ledger?",
+	"flush_users":                        "throughput falls: small flushes under load mean scattered IDs",
+	"group_generations_total":            "partitions move between replicas again and again",
+	"kafka_errors_total":                 "a partition is stalled, or lag grows",
+	"ledger_calls_total":                 "Redis is busy: calls for each user",
+	"ledger_regressions_total":           "ever: Redis restarted or failed over, and lost writes; they are granted again",
+	"ledger_sent_bytes_total":            "the network to Redis is full",
+	"partition_checkpoint_offset":        "asking what a restart would start from",
+	"partition_end_offset":               "the topic is still being filled",
+	"partition_lag_records":              "judging which partition is behind",
+	"partition_position_offset":          "one partition is slower than the others",
+	"progress_ratio":                     "somebody asks how far it is",
+	"records_total":                      "auditing: the outcomes add up to what was consumed",
+	"redis_errors_total":                 "the age of the checkpoint grows; the kind says why Redis refuses",
+	"redis_pool_connections":             "calls to Redis wait: are all connections busy?",
+	"redis_pool_hits_total":              "judging the size of the pool, against misses",
+	"redis_pool_misses_total":            "connections are opened again and again",
+	"redis_pool_stale_connections_total": "something between granter and Redis cuts connections",
+	"redis_pool_timeouts_total":          "ever: the pool is too small or Redis too slow",
+	"rejected_records_total":             "it grows: the reason says what is wrong with the topic",
+	"run_state":                          "asking what each replica does",
+	"shard_queue_blocks":                 "the ledger is slower than the topic: queues are full",
+	"shard_queue_skew_ratio":             "queues are full: near the number of shards, one shard has all the work",
+	"shard_users_total":                  "judging the spread of the users over the shards",
+	"stalled_partitions":                 "it is not 0; the log names the partition",
+}
+
+func TestTheDocumentIsFresh(t *testing.T) {
+	reg, _ := populated(t)
+	families, err := reg.Gather()
+	require.NoError(t, err)
+	var b strings.Builder
+	b.WriteString(preface)
+	documented := 0
+	for _, f := range families {
+		names := map[string]bool{}
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				names[l.GetName()] = true
+			}
+		}
+		delete(names, "campaign")
+		var labels []string
+		for name := range names {
+			labels = append(labels, "`"+name+"`")
+		}
+		slices.Sort(labels)
+		when, ok := lookWhen[strings.TrimPrefix(f.GetName(), "granter_")]
+		require.True(t, ok, "say in lookWhen when to look at %s", f.GetName())
+		documented++
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", f.GetName(), strings.ToLower(f.GetType().String()),
+			strings.Join(labels, ", "), strings.TrimSuffix(f.GetHelp(), "."), when)
+	}
+	require.Len(t, lookWhen, documented, "lookWhen speaks of metrics that are not there")
+
+	if *update {
+		require.NoError(t, os.WriteFile(document, []byte(b.String()), 0o644))
+		return
+	}
+	have, err := os.ReadFile(document)
+	require.NoError(t, err)
+	require.Equal(t, b.String(), string(have), "run go generate ./metrics")
+}
