@@ -2,6 +2,7 @@ package grant
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -145,33 +146,36 @@ func (r reader) Consume(ctx context.Context, partition int, from, until int64, l
 	r.consumed = append(r.consumed, consumed{partition, from, until})
 	r.mu.Unlock()
 	r.monitor.Position(partition, from, -1)
-	for next := from; until < 0 || next < until; {
-		records, end, err := r.fetch(ctx, partition, next, until)
-		for i, id := range records {
-			switch id {
-			case malformed:
-				lane.Reject()
-				r.monitor.Rejected(partition, "malformed")
-			case outside:
-				lane.Withhold()
-			default:
-				if lane.Add(ctx, next+int64(i), uint64(id)) != nil {
-					return nil
-				}
-			}
-		}
-		next += int64(len(records))
-		if marked := lane.Mark(ctx, next, next == end); marked != nil {
-			err = marked
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		r.monitor.Position(partition, next, end)
-		if err != nil {
+	for next := from; ctx.Err() == nil && (until < 0 || next < until); {
+		records, end, failed := r.fetch(ctx, partition, next, until)
+		err := r.handOver(ctx, partition, next, end, records, lane)
+		if err = errors.Join(err, failed); err != nil && ctx.Err() == nil {
 			return err
 		}
+		next += int64(len(records))
 	}
+	return nil
+}
+
+func (r reader) handOver(ctx context.Context, partition int, next, end int64, records []int64, lane *sharding.Lane) error {
+	for _, id := range records {
+		switch id {
+		case malformed:
+			lane.Reject()
+			r.monitor.Rejected(partition, "malformed")
+		case outside:
+			lane.Withhold()
+		default:
+			if err := lane.Add(ctx, next, uint64(id)); err != nil {
+				return err
+			}
+		}
+		next++
+	}
+	if err := lane.Mark(ctx, next, next == end); err != nil {
+		return err
+	}
+	r.monitor.Position(partition, next, end)
 	return nil
 }
 
@@ -260,8 +264,8 @@ func (tp *topic) assign() {
 		}
 	}
 	for i, m := range tp.members {
-		g := &generation{member: m, committed: map[int]int64{}}
-		g.ctx, g.cancel = context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancel(context.Background())
+		g := &generation{member: m, ctx: ctx, cancel: cancel, committed: map[int]int64{}}
 		for p := i; p < len(tp.parts); p += len(tp.members) {
 			g.committed[p] = -1
 			if offset, ok := tp.committed[p]; ok {

@@ -103,6 +103,8 @@ func replyKind(text string) string {
 		}
 	}
 	switch {
+	case strings.HasPrefix(text, "The user executing the script can't"): // Redis 7, inside a script
+		return KindNoPerm
 	case strings.HasPrefix(text, "max number of clients"):
 		return KindMaxClients
 	case strings.HasPrefix(text, "AUTH "), strings.HasPrefix(text, "invalid password"), strings.HasPrefix(text, "Client sent AUTH"):
