@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -153,7 +154,7 @@ type job struct {
 	run      grant.RunID
 	registry *prometheus.Registry
 
-	embedded   bool                  // the servers are in this process: nothing to check beforehand
+	embedded   bool                 // the servers are in this process: nothing to check beforehand
 	serveUsers func(*http.ServeMux) // adds to what the run serves; may be nil
 	afterRun   func(*Summary) error // called after a successful run while it still serves; may be nil
 }
@@ -182,6 +183,9 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 	host, _ := os.Hostname() //nolint:errcheck // a report without the host's name is still one
 	r.Record = grant.RunRecord{Run: j.run, Host: host, PID: os.Getpid(), Version: version, StartedAt: time.Now()}
 
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // most of the heap is bitmaps that stay; half as much again is enough to collect the rest
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	stopSignals := onSignals(log, r.Drain, stop)
