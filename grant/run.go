@@ -105,8 +105,8 @@ func NewRun() *Run {
 // at once; nothing is lost then either, but some work is done again.
 func (r *Run) Drain() { r.drain(ErrDrained) }
 
-// Do is the whole run. It returns nil when everything that was in the topic at the start is granted, ErrDrained when
-// Drain was called before that, and otherwise the error that stopped it. In each case what it granted is in the ledger.
+// Do is the whole run. It returns nil when everything that was in the topic at the start is granted, or when the campaign
+// ends while it follows; ErrDrained when Drain was called before that, and otherwise the error that stopped it. In each case what it granted is in the ledger.
 func (r *Run) Do(ctx context.Context) (err error) {
 	defer func() { r.saveFinal(err) }()
 	if err := r.waitForStart(ctx); err != nil {
@@ -134,7 +134,10 @@ func (r *Run) Do(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	return context.Cause(r.draining)
+	if cause := context.Cause(r.draining); !r.Follow || !errors.Is(cause, ErrEnded) {
+		return cause
+	}
+	return nil // until ends_at is how long a run follows
 }
 
 // prepare makes sure that there is something to do. Nothing is in hand yet, so Drain ends it at once.
@@ -212,6 +215,10 @@ func (r *Run) generation(ctx context.Context, group Group) (finished bool, err e
 		}
 		r.Monitor.Regressed()
 		r.Log.Error("reading again from the ledger's older checkpoint", "reason", err)
+		select {
+		case <-time.After(r.PollEvery): // a ledger that goes on losing writes must not make a loop of this
+		case <-waiting.Done():
+		}
 	}
 }
 

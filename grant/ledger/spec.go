@@ -37,8 +37,10 @@ type StoredSpec struct {
 func (l *Ledger) EnsureSpec(ctx context.Context, c *grant.Campaign) error {
 	var stored []any
 	err := l.retry(ctx, "storing the spec", func() error {
-		if err := l.loadScripts(ctx); err != nil {
-			return err
+		if l.session.Load() == nil { // the first thing a run does; Begin loads them for what follows
+			if err := l.loadScripts(ctx); err != nil {
+				return err
+			}
 		}
 		pipe := l.client.Pipeline()
 		reply := specCall.command(ctx, []string{l.keys.spec, l.keys.chunks}, c.Hash, c.Canonical, time.Now().UTC().Format(time.RFC3339))
