@@ -43,7 +43,7 @@ race: ## the tests that need no server, under the race detector
 	go test -race -timeout $(TIMEOUT) $(ARGS) ./...
 
 .PHONY: lint
-lint: vet fmt-check golangci sleep shell ## everything that judges the source without running it
+lint: vet fmt-check golangci sleep shell guarantee ## everything that judges the source without running it
 
 .PHONY: vet
 vet:
@@ -62,6 +62,10 @@ golangci:
 sleep:
 	@.ci/sleep.sh
 
+.PHONY: guarantee
+guarantee:
+	@.ci/guarantee.sh
+
 .PHONY: shell
 shell:
 	@.ci/shell.sh
@@ -75,8 +79,8 @@ fuzz: ## every fuzz test, each for FUZZTIME
 	@.ci/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: install ## measure a whole run on real servers
-	go run ./deploy/bench $(ARGS)
+bench: install ## measure on real servers; writes docs/performance.md (5 to 10 minutes)
+	go run ./deploy/bench -docs docs $(ARGS)
 
 .PHONY: vuln
 vuln: ## known vulnerabilities in what granter calls
