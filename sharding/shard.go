@@ -14,7 +14,7 @@ const maxDeltas = 256
 const minSegment = 256
 
 // minTouched keeps a shard from flushing a few thousand IDs again and again while a stream is in one chunk, as an
-// ascending one is: a chunk holds 16 times TargetPerChunk.
+// ascending one is: a chunk holds eight times TargetPerChunk.
 const minTouched = 16
 
 // A shard finds the states of its first directPages × pageChunks chunks by index, others by hash. With four shards that

@@ -45,12 +45,12 @@ func TestRedisFreezes(t *testing.T) {
 	normal := s.slow(100 * time.Millisecond)
 	p := s.run("--shards=1", "--timeout=1s", "--listen=127.0.0.1:0")
 	s.awaitGranted(p, 200_000)
-	normal()
 	r.Freeze()
 	thaw := time.After(5 * time.Second)
 	await(t, "calls time out", func() bool { return p.metric("granter_redis_errors_total") > 0 })
 	<-thaw
 	r.Resume()
+	normal()
 	require.Zero(t, p.wait(), p.err.String())
 	sum := p.summary()
 	require.EqualValues(t, 1_000_000, sum.Granted)

@@ -50,9 +50,9 @@ func TestRedisRefusesWrites(t *testing.T) {
 			normal := s.slow(100 * time.Millisecond)
 			p := s.run(append(flags, "--shards=1")...)
 			s.awaitGranted(p, 100_000)
-			normal()
 			c.refuse(s, r)
-			await(t, "the refusal is logged", func() bool { return p.says(`"kind":"` + c.kind + `"`) })
+			normal()
+			p.awaitLog(`"kind":"` + c.kind + `"`)
 			return s, r, p
 		}
 		t.Run(c.name+" for a while", func(t *testing.T) {

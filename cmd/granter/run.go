@@ -136,8 +136,13 @@ func explain(err error, brokers []string) error {
 	switch kind, _ := source.Classify(err); {
 	case errors.As(err, &conflict):
 		return usageError(fmt.Errorf("%w\n%s", err, campaign.Diff(conflict.Stored, conflict.Given)))
-	case kind == source.KindNetwork && !errors.As(err, &refused):
+	case errors.As(err, &refused): // the ledger has said what to do
+	case kind == source.KindNetwork:
 		return unreachable(err, brokers)
+	case kind == source.KindAuthenticate:
+		return fmt.Errorf("Kafka at %v: %w (check --kafka-sasl, --kafka-user, the password and the certificates)", brokers, err)
+	case kind == source.KindAuthorization:
+		return fmt.Errorf("Kafka at %v: %w (granter check says which rights the user lacks)", brokers, err)
 	}
 	return err
 }

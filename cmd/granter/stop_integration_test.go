@@ -57,7 +57,6 @@ func TestStoppedAtOnce(t *testing.T) {
 	normal := s.slow(50 * time.Millisecond)
 	p := s.run("--shards=1")
 	s.awaitGranted(p, 100_000)
-	normal()
 	r.Freeze()
 	p.interrupt()
 	p.awaitLog("stopping soon")
@@ -68,6 +67,7 @@ func TestStoppedAtOnce(t *testing.T) {
 	require.Equal(t, exitStopped, code)
 	require.Less(t, time.Since(second), 4*time.Second)
 	r.Resume()
+	normal()
 	s.finish()
 	s.exactlyOnce()
 }

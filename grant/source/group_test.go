@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -134,20 +135,34 @@ func TestTheOthersTakeOverFromAMemberThatVanishes(t *testing.T) {
 
 func TestMoreMembersThanPartitions(t *testing.T) {
 	c := groupKafka(t, 1)
-	first := join(t, newSource(t, c.ListenAddrs(), quick))
-	second := join(t, newSource(t, c.ListenAddrs(), quick))
-	idle := make(chan grant.Generation)
-	go func() { idle <- settle(t, second, 0) }()
-	gen := settle(t, first, 1)
-	select {
-	case other := <-idle:
-		other.Release()
-	case <-gen.Context().Done(): // the second got the partition: its turn to be idle comes
-		gen.Release()
-		gen = settle(t, first, 0)
-		(<-idle).Release()
+	var shares [2]atomic.Int64 // partitions of each member; −1 while it has no assignment
+	ctx, cancel := context.WithCancel(t.Context())
+	var work sync.WaitGroup
+	for i := range shares {
+		shares[i].Store(-1)
+		g := join(t, newSource(t, c.ListenAddrs(), quick))
+		work.Go(func() {
+			for {
+				gen, err := g.Next(ctx)
+				if err != nil {
+					return
+				}
+				shares[i].Store(int64(len(gen.Committed())))
+				select {
+				case <-gen.Context().Done():
+				case <-ctx.Done():
+				}
+				shares[i].Store(-1)
+				gen.Release()
+			}
+		})
 	}
-	gen.Release()
+	require.Eventually(t, func() bool {
+		a, b := shares[0].Load(), shares[1].Load()
+		return min(a, b) == 0 && max(a, b) == 1
+	}, patience, time.Millisecond)
+	cancel()
+	work.Wait()
 }
 
 func TestATopicThatGrowsIsDealtAgain(t *testing.T) {
@@ -297,9 +312,11 @@ func TestAFrozenBrokerHoldsNobodyUp(t *testing.T) {
 			require.Error(t, s.Prepare(t.Context()))
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(50*time.Millisecond, cancel)
-			_, err = k.dial(ctx, k.Brokers[0])
-			if name != "plain" { // there is nothing to wait for
+			if conn, err := k.dial(ctx, k.Brokers[0]); name != "plain" {
 				require.ErrorIs(t, err, context.Canceled)
+			} else { // there is nothing to wait for
+				require.NoError(t, err)
+				conn.Close()
 			}
 			require.NoError(t, g.Leave())
 			require.Less(t, time.Since(began), patience/4)
