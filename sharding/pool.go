@@ -18,7 +18,8 @@ type Config struct {
 	// others accumulate while some wait for the sink, and the bitmaps of one (733 chunks of a dense 48 million over 16
 	// shards: 46 × 16 KiB) stay in a processor's cache while it works through its queue.
 	Shards int
-	// BlockIDs is how many IDs travel in one channel send. Default 4,096: at 100 ns a send that is 0.02 ns an ID.
+	// BlockIDs is how many IDs travel in one channel send. Default 4,096: at 100 ns a send that is 0.02 ns an ID. Fewer
+	// if that many for each lane and shard would be more than 4 Mi together, 32 MiB, but at least 64.
 	BlockIDs int
 	// QueueBlocks is how many blocks may wait in front of each shard. Default 16: 16 × 32 KiB = 512 KiB a shard.
 	QueueBlocks int
@@ -46,7 +47,7 @@ type Observer interface {
 	Flushed(shard, members, chunks int, took time.Duration)
 }
 
-func (c Config) withDefaults() Config {
+func (c Config) withDefaults(lanes int) Config {
 	def := func(v *int, d int) {
 		if *v <= 0 {
 			*v = d
@@ -54,7 +55,7 @@ func (c Config) withDefaults() Config {
 	}
 	def(&c.Shards, min(8*runtime.GOMAXPROCS(0), 64))
 	c.Shards = 1 << bits.Len(uint(c.Shards-1))
-	def(&c.BlockIDs, 4096)
+	def(&c.BlockIDs, max(min(4096, 4<<20/c.Shards/max(lanes, 1)), 64))
 	def(&c.QueueBlocks, 16)
 	def(&c.TargetPerChunk, 8192)
 	def(&c.MaxPending, max(8<<20/c.Shards, c.BlockIDs))
@@ -83,7 +84,7 @@ type Pool struct {
 
 // New makes a pool with one lane for each partition, which starts at the given offset.
 func New(cfg Config, sink Sink, starts map[int]int64) *Pool {
-	p := &Pool{cfg: cfg.withDefaults(), ended: make(chan struct{})}
+	p := &Pool{cfg: cfg.withDefaults(len(starts)), ended: make(chan struct{})}
 	p.blocks.New = func() any { return &block{ids: make([]uint64, 0, p.cfg.BlockIDs)} }
 	for partition, start := range starts {
 		l := &Lane{pool: p, partition: partition, index: len(p.lanes), start: start, mask: uint64(p.cfg.Shards - 1)}

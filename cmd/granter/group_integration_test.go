@@ -35,9 +35,9 @@ func TestReplicasComeAndGo(t *testing.T) {
 func TestLossWhileAReplicaWaits(t *testing.T) {
 	r := devtest.StartRedis(t, durable()...)
 	s := newScenario(t, 8, r.Addr)
-	s.flags = append(s.flags, "--session-timeout=30s", "--shards=1")
+	s.flags = append(s.flags, "--session-timeout=8s", "--shards=1")
 	s.publish(s.users(0, 1_000_000))
-	normal := s.slow(150 * time.Millisecond)
+	normal := s.slow(400 * time.Millisecond)
 	waits, works := s.run(), s.run()
 	await(t, "both have half of the partitions", func() bool { return waits.partitions() == 4 && works.partitions() == 4 })
 	s.awaitGranted(works, s.granted()+50_000)

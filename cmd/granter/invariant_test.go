@@ -146,22 +146,29 @@ func (s *scenario) each(topic string, fn func(*kgo.Record)) map[int]int64 {
 	return ends
 }
 
-// ends returns the end offset of every partition of a topic.
-func (s *scenario) ends(topic string) map[int]int64 {
+// ends returns the end offset of every partition of a topic. A broker that has just restarted needs a moment.
+func (s *scenario) ends(topic string) (ends map[int]int64) {
 	s.Helper()
-	meta, err := s.kafka.Metadata(s.Context(), &kafka.MetadataRequest{Topics: []string{topic}})
-	require.NoError(s, err)
-	require.NoError(s, meta.Topics[0].Error)
-	var ask []kafka.OffsetRequest
-	for _, p := range meta.Topics[0].Partitions {
-		ask = append(ask, kafka.LastOffsetOf(p.ID))
-	}
-	offsets, err := s.kafka.ListOffsets(s.Context(), &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic: ask}})
-	require.NoError(s, err)
-	ends := map[int]int64{}
-	for _, p := range offsets.Topics[topic] {
-		require.NoError(s, p.Error)
-		ends[p.Partition] = p.LastOffset
-	}
+	await(s.T, "the broker knows where "+topic+" ends", func() bool {
+		ends = map[int]int64{}
+		meta, err := s.kafka.Metadata(s.Context(), &kafka.MetadataRequest{Topics: []string{topic}})
+		if err != nil || meta.Topics[0].Error != nil {
+			return false
+		}
+		var ask []kafka.OffsetRequest
+		for _, p := range meta.Topics[0].Partitions {
+			ask = append(ask, kafka.LastOffsetOf(p.ID))
+		}
+		offsets, err := s.kafka.ListOffsets(s.Context(), &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic: ask}})
+		if err != nil {
+			return false
+		}
+		for _, p := range offsets.Topics[topic] {
+			if p.Error == nil {
+				ends[p.Partition] = p.LastOffset
+			}
+		}
+		return len(ends) == len(ask)
+	})
 	return ends
 }

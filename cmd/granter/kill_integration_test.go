@@ -26,8 +26,8 @@ func TestKilledWhileUsersArrive(t *testing.T) {
 func TestKilledWithABacklog(t *testing.T) {
 	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 500_000))
-	normal := s.slow(100 * time.Millisecond)
-	s.killRepeatedly(14, 1200*time.Millisecond, func(round int) *process {
+	normal := s.slow(200 * time.Millisecond)
+	s.killRepeatedly(14, 1500*time.Millisecond, func(round int) *process {
 		s.publish(s.users(400_000+int64(round)*100_000, 200_000))
 		return s.run("--checkpoint-every=20ms", "--shards=1")
 	})

@@ -17,13 +17,13 @@ import (
 func TestStoppedAndContinued(t *testing.T) {
 	s := newScenario(t, 8, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 400_000))
-	normal := s.slow(60 * time.Millisecond)
+	normal := s.slow(100 * time.Millisecond)
 	var consumed, stopped int64
 	for round := range 12 {
 		s.publish(s.users(300_000+int64(round)*100_000, 150_000))
-		p := s.run()
+		p := s.run("--shards=1")
 		select {
-		case <-time.After(s.between(50*time.Millisecond, 900*time.Millisecond)):
+		case <-time.After(s.between(100*time.Millisecond, time.Second)):
 			p.interrupt()
 		case <-p.ended:
 		}

@@ -2,7 +2,6 @@ package source
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"strconv"
 	"testing"
@@ -205,9 +204,7 @@ func TestARunEndsWhileLettersWait(t *testing.T) {
 	produce(t, c.ListenAddrs(), values(topicName, 0, "1", "x", "3")...)
 	failing := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: letterTopic, Err: kerr.NotEnoughReplicas, Count: -1})
 	r := read(t, s, 0, 0, 3)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	require.NoError(t, failing.Wait(ctx, 2))
+	require.Eventually(t, func() bool { return failing.Hits() >= 2 }, patience, time.Millisecond)
 	r.cancel()
 	p, err := r.end()
 	require.NoError(t, err)

@@ -22,7 +22,6 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-// join makes a process of the group. Its context ends what it waits for.
 func join(t *testing.T, s *Source) *Group {
 	t.Helper()
 	g, err := s.Join()
@@ -37,20 +36,73 @@ func next(t *testing.T, g *Group) grant.Generation {
 	defer cancel()
 	gen, err := g.Next(ctx)
 	require.NoError(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			gen.(*Generation).cancel()
+			select {
+			case <-gen.(*Generation).released:
+			default:
+				gen.Release() // or leaving would wait for ever
+			}
+		}
+	})
 	return gen
 }
 
-// settle goes through generations until the process has so many partitions, and leaves that one to the test.
-func settle(t *testing.T, g *Group, partitions int) grant.Generation {
+// member is a process of the group that takes what it is given, and gives it back when the group changes.
+type member struct {
+	*Group
+	share atomic.Pointer[[]int] // its partitions; nil between two generations
+	leave func()                // in an orderly way; once
+}
+
+func follow(t *testing.T, g *Group) *member {
 	t.Helper()
-	for {
-		gen := next(t, g)
-		if len(gen.Committed()) == partitions {
-			return gen
+	m := &member{Group: g}
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() {
+		for {
+			gen, err := g.Next(ctx)
+			if err != nil {
+				return
+			}
+			have := partitions(gen)
+			m.share.Store(&have)
+			select {
+			case <-gen.Context().Done():
+			case <-ctx.Done():
+			}
+			m.share.Store(nil)
+			gen.Release()
 		}
-		ended(t, gen)
-		gen.Release()
-	}
+	})
+	m.leave = sync.OnceFunc(func() {
+		cancel()
+		work.Wait()
+		require.NoError(t, g.Leave())
+	})
+	t.Cleanup(m.leave)
+	return m
+}
+
+// shared waits until some members share all partitions as told.
+func shared(t *testing.T, members []*member, sizes ...int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var got, all []int
+		for _, m := range members {
+			share := m.share.Load()
+			if share == nil {
+				return false
+			}
+			got = append(got, len(*share))
+			all = append(all, *share...)
+		}
+		slices.Sort(got)
+		slices.Sort(all)
+		return slices.Equal(got, sizes) && len(slices.Compact(all)) == len(all)
+	}, patience, time.Millisecond)
 }
 
 func ended(t *testing.T, gen grant.Generation) {
@@ -93,76 +145,31 @@ func TestPartitionsMoveWhenMembersComeAndGo(t *testing.T) {
 	gen := next(t, first)
 	require.Equal(t, []int{0, 1, 2, 3}, partitions(gen))
 
-	second, err := newSource(t, c.ListenAddrs(), quick).Join()
-	require.NoError(t, err)
-	other := make(chan grant.Generation)
-	go func() { other <- settle(t, second.(*Group), 2) }()
+	second := follow(t, join(t, newSource(t, c.ListenAddrs(), quick)))
 	ended(t, gen)
-	select {
-	case gen := <-other:
-		require.Fail(t, "the first has not released its partitions", "%v", gen.Committed())
-	case <-time.After(50 * time.Millisecond):
-	}
+	require.Nil(t, second.share.Load(), "the first has not released its partitions")
 	gen.Release()
-	gen = settle(t, first, 2)
-	theirs := <-other
-	require.Equal(t, []int{0, 1, 2, 3}, slices.Sorted(slices.Values(append(partitions(gen), partitions(theirs)...))))
-
-	theirs.Release()
-	require.NoError(t, second.Leave())
-	ended(t, gen)
-	gen.Release()
-	gen = settle(t, first, 4)
-	gen.Release()
+	both := []*member{follow(t, first), second}
+	shared(t, both, 2, 2)
+	second.leave()
+	shared(t, both[:1], 4)
 }
 
 func TestTheOthersTakeOverFromAMemberThatVanishes(t *testing.T) {
 	c := groupKafka(t, 4)
-	first := join(t, newSource(t, c.ListenAddrs(), quick))
-	vanishing := join(t, newSource(t, c.ListenAddrs(), quick))
-	other := make(chan grant.Generation)
-	go func() { other <- settle(t, vanishing, 2) }()
-	gen := settle(t, first, 2)
-	theirs := <-other
-	vanishing.hangUp() // it can say nothing any more
-	ended(t, theirs)
-	ended(t, gen)
-	gen.Release()
-	gen = settle(t, first, 4)
-	gen.Release()
-	theirs.Release()
+	both := []*member{follow(t, join(t, newSource(t, c.ListenAddrs(), quick))), follow(t, join(t, newSource(t, c.ListenAddrs(), quick)))}
+	shared(t, both, 2, 2)
+	both[1].hangUp() // it can say nothing any more
+	shared(t, both[:1], 4)
+	require.Nil(t, both[1].share.Load(), "and notices")
 }
 
 func TestMoreMembersThanPartitions(t *testing.T) {
 	c := groupKafka(t, 1)
-	var shares [2]atomic.Int64 // partitions of each member; −1 while it has no assignment
-	ctx, cancel := context.WithCancel(t.Context())
-	var work sync.WaitGroup
-	for i := range shares {
-		shares[i].Store(-1)
-		g := join(t, newSource(t, c.ListenAddrs(), quick))
-		work.Go(func() {
-			for {
-				gen, err := g.Next(ctx)
-				if err != nil {
-					return
-				}
-				shares[i].Store(int64(len(gen.Committed())))
-				select {
-				case <-gen.Context().Done():
-				case <-ctx.Done():
-				}
-				shares[i].Store(-1)
-				gen.Release()
-			}
-		})
-	}
-	require.Eventually(t, func() bool {
-		a, b := shares[0].Load(), shares[1].Load()
-		return min(a, b) == 0 && max(a, b) == 1
-	}, patience, time.Millisecond)
-	cancel()
-	work.Wait()
+	both := []*member{follow(t, join(t, newSource(t, c.ListenAddrs(), quick))), follow(t, join(t, newSource(t, c.ListenAddrs(), quick)))}
+	shared(t, both, 0, 1)
+	both[0].leave()
+	shared(t, both[1:], 1)
 }
 
 func TestATopicThatGrowsIsDealtAgain(t *testing.T) {
