@@ -54,7 +54,7 @@ func TestRedisFreezes(t *testing.T) {
 	require.Zero(t, p.wait(), p.err.String())
 	sum := p.summary()
 	require.EqualValues(t, 1_000_000, sum.Granted)
-	require.EqualValues(t, s.plans[0].Counts().Repeats, sum.Duplicate)
+	require.Equal(t, s.plans[0].Counts().Repeats, sum.Duplicate)
 	require.False(t, p.says("older checkpoint"))
 	s.exactlyOnce()
 }

@@ -18,7 +18,7 @@ func TestBrokerRestarts(t *testing.T) {
 	k := devtest.StartKafka(t, devtest.KafkaOptions{})
 	s := newScenarioOn(t, k, 4, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 1_000_000))
-	normal := s.slow(100 * time.Millisecond)
+	normal := s.slow(300 * time.Millisecond)
 	p := s.run("--shards=1", "--timeout=2s", "--fetch-memory=1")
 	s.awaitGranted(p, 150_000)
 	k.Kill(0)
@@ -67,7 +67,7 @@ func TestTopicGrowsWhileItIsFollowed(t *testing.T) {
 func TestTopicGrowsDuringARun(t *testing.T) {
 	s := newScenario(t, 2, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 700_000))
-	normal := s.slow(500 * time.Millisecond)
+	normal := s.slow(800 * time.Millisecond)
 	p := s.run("--shards=1")
 	s.awaitGranted(p, 50_000)
 	s.addPartitions(5)

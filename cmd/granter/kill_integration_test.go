@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -52,7 +53,7 @@ func (s *scenario) killRepeatedly(rounds int, reach time.Duration, start func(ro
 		} else {
 			group = fmt.Sprintf("--group=%s-%d", s.campaign.Name, i)
 		}
-		s.flags = append(flags, group)
+		s.flags = append(slices.Clone(flags), group)
 		granted, checkpoint := s.granted(), s.checkpoint()
 		p := start(i)
 		p.killAfter(time.Duration(float64(limit) * (float64(stratum) + s.rand.Float64()) / float64(rounds)))

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ func TestRedisRefusesWrites(t *testing.T) {
 			r := devtest.StartRedis(t, append(durable(), c.options...)...)
 			s := newScenario(t, 4, r.Addr)
 			s.publish(s.users(0, 600_000))
-			normal := s.slow(100 * time.Millisecond)
+			normal := s.slow(250 * time.Millisecond)
 			p := s.run(append(flags, "--shards=1")...)
 			s.awaitGranted(p, 100_000)
 			c.refuse(s, r)
@@ -117,7 +118,7 @@ func TestReplicaIsRefused(t *testing.T) {
 func TestStatusOfARun(t *testing.T) {
 	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 1_000_000))
-	normal := s.slow(150 * time.Millisecond)
+	normal := s.slow(300 * time.Millisecond)
 	p := s.run("--shards=1")
 	s.awaitGranted(p, 100_000)
 	var during Status
@@ -174,7 +175,7 @@ func TestSecretsStaySecret(t *testing.T) {
 
 	wrong := *s
 	for _, name := range []string{"GRANTER_REDIS_PASSWORD", "GRANTER_KAFKA_PASSWORD"} {
-		wrong.env = append(s.env, name+"=hunter3")
+		wrong.env = append(slices.Clone(s.env), name+"=hunter3")
 		p := wrong.run()
 		require.Equal(t, exitPreflight, p.wait(), p.err.String())
 		p = wrong.run("--force", "--retry-for=1s")

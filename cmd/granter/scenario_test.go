@@ -272,12 +272,12 @@ func (p *process) interrupt() {
 // bitmaps is a set of users.
 type bitmaps map[uint64]*sharding.Bitmap
 
-func (b bitmaps) add(id uint64) (added bool) {
+func (b bitmaps) add(id uint64) {
 	chunk, low := sharding.Split(id)
 	if b[chunk] == nil {
 		b[chunk] = new(sharding.Bitmap)
 	}
-	return b[chunk].Set(low)
+	b[chunk].Set(low)
 }
 
 func (b bitmaps) count() (n int64) {

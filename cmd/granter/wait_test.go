@@ -14,33 +14,35 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-// waiting starts a granter whose campaign begins a while from now, on a topic with three users.
-func waiting(t *testing.T, startsIn time.Duration, flags ...string) (p *process, with func(args ...string) command) {
+// dated makes a campaign with dates, on a topic with three users.
+func dated(t *testing.T, dates string) (with func(args ...string) command) {
 	t.Helper()
 	servers, err := startInProcess()
 	require.NoError(t, err)
 	t.Cleanup(servers.close)
-	spec := filepath.Join(t.TempDir(), "waiting.yaml")
-	require.NoError(t, os.WriteFile(spec, fmt.Appendf(nil, `campaign: waiting
+	spec := filepath.Join(t.TempDir(), "dated.yaml")
+	require.NoError(t, os.WriteFile(spec, fmt.Appendf(nil, `campaign: dated
 title: Anything
-starts_at: %s
-source: {topic: waiting}
+%s
+source: {topic: dated}
 items: [{id: thing, kind: item, validity: permanent}]
-`, time.Now().Add(startsIn).UTC().Format(time.RFC3339)), 0o600))
+`, dates), 0o600))
 	with = func(args ...string) command {
 		return command{env: servers.environment(), args: append([]string{args[0], "-f", spec}, args[1:]...)}
 	}
 	load := with("load", "--ids", "-", "--partitions", "1")
 	load.stdin = "1\n2\n3\n"
 	require.Zero(t, granter(t, load).wait())
-	p = start(t, with(append([]string{"run", "--json"}, flags...)...))
-	p.awaitLog("waiting for the campaign to start")
-	return p, with
+	return with
 }
+
+func in(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339) }
 
 // Before its date a campaign waits, says so, grants nobody, and obeys SIGTERM.
 func TestBeforeItsDate(t *testing.T) {
-	p, with := waiting(t, time.Hour)
+	with := dated(t, "starts_at: "+in(time.Hour))
+	p := start(t, with("run", "--json"))
+	p.awaitLog("waiting for the campaign to start")
 	var s Status
 	await(t, "status shows the run", func() bool {
 		status := granter(t, with("status", "--json"))
@@ -63,7 +65,9 @@ func TestBeforeItsDate(t *testing.T) {
 
 // On its date it starts by itself, and not before.
 func TestOnItsDate(t *testing.T) {
-	p, with := waiting(t, 3*time.Second)
+	with := dated(t, "starts_at: "+in(3*time.Second))
+	p := start(t, with("run", "--json"))
+	p.awaitLog("waiting for the campaign to start")
 	require.Zero(t, p.wait())
 	require.EqualValues(t, 3, p.summary().Granted)
 	var verdicts []Verdict
@@ -74,4 +78,21 @@ func TestOnItsDate(t *testing.T) {
 	for _, v := range verdicts {
 		require.False(t, v.At.Before(s.StartsAt), "user %d was granted at %s, the campaign starts at %s", v.User, v.At, s.StartsAt)
 	}
+}
+
+// A run that follows its topic ends by itself when the campaign does, also while nothing happens. After that nobody is
+// granted anything.
+func TestAtItsEnd(t *testing.T) {
+	with := dated(t, "starts_at: 2023-01-05T00:00:00+09:00\nends_at: "+in(4*time.Second))
+	p := start(t, with("run", "--json", "--follow"))
+	require.Equal(t, exitOK, p.wait())
+	require.EqualValues(t, 3, p.summary().Granted)
+	load := with("load", "--ids", "-")
+	load.stdin = "4\n"
+	require.Zero(t, granter(t, load).wait())
+	require.Equal(t, exitPreflight, granter(t, with("run")).wait())
+	p = granter(t, with("run", "--force"))
+	require.Equal(t, exitFailed, p.wait())
+	require.Contains(t, tail(p.err.String(), 1), "the campaign has ended")
+	require.Equal(t, exitNotGranted, granter(t, with("verify", "4")).wait())
 }

@@ -198,17 +198,39 @@ func TestLettersThatCannotBeStoredStopTheRun(t *testing.T) {
 	}
 }
 
-func TestARunEndsWhileLettersWait(t *testing.T) {
+// What a run that is stopped has in hand, it finishes: otherwise all of the fetch would be read again.
+func TestAStoppedRunStoresTheLettersInHand(t *testing.T) {
+	t.Parallel()
+	c := fakeKafka(t, 1)
+	s := prepared(t, c)
+	produce(t, c.ListenAddrs(), values(topicName, 0, "1", "x", "3")...)
+	failing := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: letterTopic, Err: kerr.NotEnoughReplicas, Count: -1})
+	r := read(t, s, 0, 0, -1)
+	require.Eventually(t, func() bool { return failing.Hits() >= 2 }, patience, time.Millisecond)
+	r.cancel()
+	require.Zero(t, r.position().Next)
+	failing.Remove()
+	p, err := r.end()
+	require.NoError(t, err)
+	require.EqualValues(t, 3, p.Next)
+	require.EqualValues(t, 1, p.Rejected)
+	stored(t, c.ListenAddrs(), letterTopic, 1)
+}
+
+func TestAStoppedRunDoesNotWaitForLettersForEver(t *testing.T) {
+	t.Parallel()
 	c := fakeKafka(t, 1)
 	s := prepared(t, c)
 	produce(t, c.ListenAddrs(), values(topicName, 0, "1", "x", "3")...)
 	failing := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: letterTopic, Err: kerr.NotEnoughReplicas, Count: -1})
 	r := read(t, s, 0, 0, 3)
 	require.Eventually(t, func() bool { return failing.Hits() >= 2 }, patience, time.Millisecond)
+	began := time.Now()
 	r.cancel()
 	p, err := r.end()
 	require.NoError(t, err)
 	require.Zero(t, p.Next)
+	require.Less(t, time.Since(began), finishTime+5*time.Second)
 }
 
 func secured(t *testing.T, acls ...kfake.ACL) *kfake.Cluster {

@@ -333,6 +333,7 @@ func TestAFrozenBrokerHoldsNobodyUp(t *testing.T) {
 
 // A broker that freezes while partitions are dealt must not keep a run from ending.
 func TestLeavingDoesNotWaitForABrokerThatIsAway(t *testing.T) {
+	t.Parallel()
 	c := groupKafka(t, 1)
 	release := make(chan struct{})
 	defer close(release)
