@@ -19,6 +19,8 @@ type Source interface {
 	Prepare(ctx context.Context) error
 	// Ends returns the end offset of every partition.
 	Ends(ctx context.Context) (map[int]int64, error)
+	// Starts returns the first offset that every partition still has.
+	Starts(ctx context.Context) (map[int]int64, error)
 	// Join enters the consumer group.
 	Join() (Group, error)
 	// Consume hands the records of a partition from an offset on to a lane until it reaches the offset until (never,
@@ -134,10 +136,15 @@ func (r *Run) Do(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if cause := context.Cause(r.draining); !r.Follow || !errors.Is(cause, ErrEnded) {
-		return cause
+	cause := context.Cause(r.draining)
+	if r.Follow && errors.Is(cause, ErrEnded) {
+		// Until ends_at is how long a run follows, if it came as far as a run that does not follow must.
+		checkpoint, err := r.Ledger.Checkpoints(ctx)
+		if err != nil || reached(checkpoint, r.ends) {
+			return err
+		}
 	}
-	return nil // until ends_at is how long a run follows
+	return cause
 }
 
 // prepare makes sure that there is something to do. Nothing is in hand yet, so Drain ends it at once.
@@ -217,7 +224,7 @@ func (r *Run) generation(ctx context.Context, group Group) (finished bool, err e
 		r.Log.Error("reading again from the ledger's older checkpoint", "reason", err)
 		select {
 		case <-time.After(r.PollEvery): // a ledger that goes on losing writes must not make a loop of this
-		case <-waiting.Done():
+		case <-ctx.Done():
 		}
 	}
 }
@@ -231,7 +238,11 @@ func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err e
 	if err := r.Ledger.EnsureSpec(ctx, r.Campaign); err != nil {
 		return false, err
 	}
-	starts := startOffsets(gen.Committed(), checkpoint)
+	firsts, err := r.Source.Starts(ctx)
+	if err != nil {
+		return false, err
+	}
+	starts := startOffsets(gen.Committed(), checkpoint, firsts)
 	until, err := r.until(ctx, starts)
 	if err != nil {
 		return false, err
@@ -387,15 +398,15 @@ func reached(checkpoint, ends map[int]int64) bool {
 }
 
 // startOffsets returns where to start each assigned partition: at the smaller of what the ledger and Kafka say, since
-// either may have lost its latest word. What only Kafka has the ledger has lost.
-func startOffsets(committed, checkpoint map[int]int64) map[int]int64 {
+// either may have lost its latest word. What only Kafka has the ledger has lost. What only the ledger has may be of
+// another topic: Kafka forgets the offsets of a topic that is deleted, so one that was made again, or that another
+// cluster took over, is read from its first record; that grants nobody twice. What retention removed below the ledger's
+// checkpoint has been granted, and is no gap.
+func startOffsets(committed, checkpoint, firsts map[int]int64) map[int]int64 {
 	starts := make(map[int]int64, len(committed))
 	for partition, offset := range committed {
-		start := checkpoint[partition]
-		if offset >= 0 {
-			start = min(start, offset)
-		}
-		starts[partition] = start
+		trusted := checkpoint[partition]
+		starts[partition] = max(min(trusted, max(offset, 0)), min(trusted, firsts[partition]))
 	}
 	return starts
 }

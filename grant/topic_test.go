@@ -27,6 +27,7 @@ type topic struct {
 	failures  map[int]failure
 	members   []*member
 	committed map[int]int64
+	firsts    map[int]int64 // what retention has left
 	consumed  []consumed
 	broken    []string // what the run did that Kafka would not forgive
 
@@ -129,6 +130,10 @@ func (r reader) Prepare(ctx context.Context) error {
 		return nil
 	}
 	return r.prepare(ctx)
+}
+
+func (tp *topic) Starts(context.Context) (map[int]int64, error) {
+	return tp.firsts, nil
 }
 
 func (tp *topic) Ends(context.Context) (map[int]int64, error) {

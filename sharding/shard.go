@@ -57,12 +57,13 @@ type segment struct {
 }
 
 type shard struct {
-	index  int
-	cfg    Config
-	sink   Sink
-	pool   *Pool
-	stride int // log2 of the number of shards
-	in     chan *block
+	index   int
+	cfg     Config
+	sink    Sink
+	pool    *Pool
+	stride  int // log2 of the number of shards
+	maxHeld int // blocks: twice what MaxPending fills, for most may be half empty
+	in      chan *block
 
 	direct [directPages]*page
 	hashed map[uint64]*state
@@ -89,6 +90,8 @@ func newShard(index int, cfg Config, sink Sink, p *Pool) *shard {
 		stride: bits.Len(uint(cfg.Shards)) - 1,
 		in:     make(chan *block, cfg.QueueBlocks),
 		hashed: map[uint64]*state{},
+
+		maxHeld: max(2*cfg.MaxPending/cfg.BlockIDs, 64),
 	}
 	for _, l := range p.lanes {
 		s.current = append(s.current, tally{next: l.start})
@@ -124,7 +127,12 @@ func (s *shard) run(ctx context.Context) error {
 // whatever IDs arrive.
 func (s *shard) absorb(ctx context.Context, b *block) error {
 	lane, mark, marked, idle := b.lane, b.mark, b.marked, b.idle // a flush gives b back
-	for from := 0; ; {
+	if len(b.ids) == 0 {
+		s.current[lane].sent = b.sent
+		s.pool.blocks.Put(b) // it brought a mark and no IDs
+		b = nil
+	}
+	for from := 0; b != nil; {
 		room := s.cfg.MaxChunks - len(s.inUse)
 		if room <= 0 {
 			if err := s.flush(ctx); err != nil {
@@ -145,7 +153,7 @@ func (s *shard) absorb(ctx context.Context, b *block) error {
 	if s.pending == 0 {
 		return s.flush(ctx) // nothing to write, only the books to publish
 	}
-	if s.pending >= s.cfg.MaxPending || s.pending >= s.cfg.TargetPerChunk*max(len(s.touched), minTouched) {
+	if len(s.held) >= s.maxHeld || s.pending >= s.cfg.MaxPending || s.pending >= s.cfg.TargetPerChunk*max(len(s.touched), minTouched) {
 		return s.flush(ctx)
 	}
 	if idle {

@@ -37,12 +37,16 @@ type connection struct {
 	cluster   bool
 	sentinel  string
 	redisUser string
+	guardUser string // of the sentinels
 	redisDB   int
 	redisTLS  tlsFiles
 
 	timeout  time.Duration
 	retryFor time.Duration
 }
+
+// poolSize is how many connections to each Redis may be open: one for each of 64 shards, and some for everything else.
+const poolSize = 80
 
 type tlsFiles struct {
 	on            bool
@@ -61,6 +65,7 @@ func (c *connection) addFlags(cmd *cobra.Command) {
 	f.StringSliceVar(&c.redis, "redis", []string{"127.0.0.1:6379"}, "Redis addresses, host:port,…: one server, nodes of a cluster, or sentinels")
 	f.BoolVar(&c.cluster, "redis-cluster", false, "--redis is a node of a Redis Cluster (several addresses imply it)")
 	f.StringVar(&c.sentinel, "redis-sentinel", "", "--redis are sentinels; the name of the master they watch")
+	f.StringVar(&c.guardUser, "redis-sentinel-user", "", "ACL user of the sentinels; the password comes from GRANTER_SENTINEL_PASSWORD or the file GRANTER_SENTINEL_PASSWORD_FILE")
 	f.StringVar(&c.redisUser, "redis-user", "", "Redis ACL user; the password comes from GRANTER_REDIS_PASSWORD or the file GRANTER_REDIS_PASSWORD_FILE")
 	f.IntVar(&c.redisDB, "redis-db", 0, "Redis database number")
 	c.redisTLS.addFlags(f, "redis")
@@ -174,6 +179,9 @@ func (c *connection) kafka() (source.Kafka, error) {
 	if err != nil {
 		return k, err
 	}
+	if c.mechanism == "" && c.kafkaUser != "" {
+		return k, usageError(errors.New("--kafka-user is of no use without --kafka-sasl: plain, scram-sha-256 or scram-sha-512"))
+	}
 	if c.mechanism != "" && (c.kafkaUser == "" || secret == "") {
 		return k, usageError(errors.New("--kafka-sasl needs --kafka-user and the password in GRANTER_KAFKA_PASSWORD or GRANTER_KAFKA_PASSWORD_FILE"))
 	}
@@ -201,7 +209,12 @@ func (c *connection) redisClient() (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, err
 	}
+	guard, err := password("GRANTER_SENTINEL_PASSWORD")
+	if err != nil {
+		return nil, err
+	}
 	client, err := ledger.Connect(ledger.Options{
+		SentinelUsername: c.guardUser, SentinelPassword: guard, PoolSize: poolSize,
 		Addrs: c.redis, Cluster: c.cluster, Sentinel: c.sentinel, Username: c.redisUser, Password: secret,
 		DB: c.redisDB, TLSConfig: secure, DialTimeout: c.timeout, ReadTimeout: c.timeout, WriteTimeout: c.timeout,
 	})

@@ -48,8 +48,8 @@ func newRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run -f SPEC",
 		Short: "Grant the campaign to every user of its topic",
-		Long: `Run waits for the campaign's starts_at, checks everything as "granter check" does, and then grants every user that
-is in the topic when it starts. It can be stopped and started again at any time, also by kill -9, and several may run
+		Long: `Run checks everything as "granter check" does, waits for the campaign's starts_at, and then grants every user that is
+in the topic when it starts. It can be stopped and started again at any time, also by kill -9, and several may run
 at once, on one or many machines: they share the partitions.
 
 SIGTERM or SIGINT stops it soon: what is in hand is granted and checkpointed. A second signal stops it at once; nothing

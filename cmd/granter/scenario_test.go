@@ -221,13 +221,14 @@ func (s *scenario) slow(pause time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	const gap = 3 * time.Millisecond
+	client := s.client // a scenario may go on with another one
 	each := func(ctx context.Context, args ...any) {
 		// Errors are what scenarios are made of: a Redis that is down needs no slowing down.
-		if cluster, ok := s.client.(*redis.ClusterClient); ok {
+		if cluster, ok := client.(*redis.ClusterClient); ok {
 			_ = cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return c.Do(ctx, args...).Err() })
 			return
 		}
-		_ = s.client.Do(ctx, args...).Err()
+		_ = client.Do(ctx, args...).Err()
 	}
 	go func() {
 		defer close(ended)

@@ -118,6 +118,13 @@ func (c *connection) status(ctx context.Context, prove bool) (*Status, error) {
 	defer src.Close() //nolint:errcheck // the process ends
 
 	s := &Status{Campaign: camp.Name, Title: camp.Title, StartsAt: camp.StartsAt, Expected: camp.Population}
+	if stored, ok, err := led.Spec(ctx); err != nil {
+		return nil, err
+	} else if ok && stored.Hash != camp.Hash {
+		return nil, explain(&ledger.SpecConflictError{
+			StoredHash: stored.Hash, Stored: stored.Canonical, GivenHash: camp.Hash, Given: camp.Canonical,
+		}, k.Brokers)
+	}
 	if !camp.EndsAt.IsZero() {
 		s.EndsAt = &camp.EndsAt
 	}

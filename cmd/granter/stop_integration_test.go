@@ -25,8 +25,9 @@ func TestStoppedAndContinued(t *testing.T) {
 	for round := range 12 {
 		s.publish(rarely(s.users(300_000+int64(round)*100_000, 150_000)))
 		p := s.run("--shards=1")
+		await(t, "it has begun", func() bool { return s.record(p).State != "" })
 		select {
-		case <-time.After(s.between(100*time.Millisecond, time.Second)):
+		case <-time.After(s.between(0, time.Second)):
 			p.interrupt()
 		case <-p.ended:
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/campaign"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/source"
 )
@@ -51,11 +52,30 @@ records of the topic, and until when each item is valid.
 			if err != nil {
 				return err
 			}
+			if camp, err = granted(cmd.Context(), cmd.ErrOrStderr(), led, camp); err != nil {
+				return err
+			}
 			return verify(cmd.Context(), cmd.OutOrStdout(), led, camp, users, c.json)
 		},
 	}
 	c.addFlags(cmd)
 	return cmd
+}
+
+// granted returns the campaign as users were granted it, which the file may no longer say.
+func granted(ctx context.Context, warn io.Writer, led *ledger.Ledger, file *grant.Campaign) (*grant.Campaign, error) {
+	stored, ok, err := led.Spec(ctx)
+	if err != nil || !ok || stored.Hash == file.Hash {
+		return file, err
+	}
+	camp, err := campaign.Parse("the ledger's spec", stored.Canonical)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(warn, "granter: the file differs from the campaign that was granted; this answer is by the latter:\n%s\n",
+		campaign.Diff(stored.Canonical, file.Canonical))
+	camp.StartsAt = camp.StartsAt.In(file.StartsAt.Location()) // times are shown in the zone of the file
+	return camp, nil
 }
 
 // Verdict is the answer for one user.

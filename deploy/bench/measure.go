@@ -169,7 +169,7 @@ func memory(ctx context.Context, client *redis.Client) (int64, error) {
 }
 
 func forgetCheckpoints(ctx context.Context, client *redis.Client) error {
-	keys, err := client.Keys(ctx, "granter:*:checkpoint").Result()
+	keys, err := client.Keys(ctx, "granter:*:checkpoint:*").Result()
 	if err != nil || len(keys) == 0 {
 		return errors.Join(err, errors.New("no checkpoint found"))
 	}

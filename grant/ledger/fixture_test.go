@@ -308,7 +308,7 @@ func (w *world) restore(s snapshot) {
 			for i := range value {
 				all[i] = value[i]
 			}
-			if key == newKeys(w.campaign().Name, false).chunks {
+			if key == newKeys(w.campaign().Name, "", false).chunks {
 				err = w.client.SAdd(w.ctx, key, all...).Err()
 			} else {
 				err = w.client.RPush(w.ctx, key, all...).Err()

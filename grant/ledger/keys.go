@@ -17,7 +17,7 @@ import (
 //	granter:{C}:chunks              set     every chunk that has been touched, and possibly more
 //	granter:{C}:spec                hash    hash, canonical, stored_at
 //	granter:{C}:runs                hash    run (16 hex digits) → grant.RunRecord as JSON
-//	granter:{<anchor>}:checkpoint   hash    partition → next offset
+//	granter:{<anchor>}:checkpoint:<spec> hash partition → next offset; a corrected spec reads the topic from the start
 //	granter:{<anchor>}:tip:<session> hash   shard → number of the last pipeline
 //	granter:{<anchor>}:probe:…      what Inspect writes to see whether it may; gone within a minute
 //
@@ -25,6 +25,7 @@ import (
 // that every master has one as long as it owns 256 consecutive slots.
 type keys struct {
 	campaign string
+	version  string // of the spec: the first digits of its hash
 	anchors  []string
 	chunks   string
 	spec     string
@@ -37,9 +38,9 @@ const (
 	anchorStride = slots / clusterTags
 )
 
-func newKeys(campaign string, cluster bool) keys {
+func newKeys(campaign, hash string, cluster bool) keys {
 	base := "granter:{" + campaign + "}:"
-	k := keys{campaign: campaign, chunks: base + "chunks", spec: base + "spec", runs: base + "runs"}
+	k := keys{campaign: campaign, version: hash[:min(len(hash), 12)], chunks: base + "chunks", spec: base + "spec", runs: base + "runs"}
 	if !cluster {
 		k.anchors = []string{campaign + "/anchor"}
 		return k
@@ -57,7 +58,9 @@ func newKeys(campaign string, cluster bool) keys {
 	return k
 }
 
-func (k *keys) checkpoint(anchor string) string { return "granter:{" + anchor + "}:checkpoint" }
+func (k *keys) checkpoint(anchor string) string {
+	return "granter:{" + anchor + "}:checkpoint:" + k.version
+}
 
 func (k *keys) tip(anchor, session string) string { return "granter:{" + anchor + "}:tip:" + session }
 

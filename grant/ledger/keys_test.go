@@ -17,25 +17,25 @@ func TestSlotsAreThoseOfRedis(t *testing.T) {
 
 func TestAnchorsAreSpreadEvenly(t *testing.T) {
 	for _, campaign := range []string{"c", "kakao-outage-2022"} {
-		k := newKeys(campaign, true)
+		k := newKeys(campaign, "", true)
 		require.Len(t, k.anchors, clusterTags)
 		for i, anchor := range k.anchors {
 			require.True(t, strings.HasPrefix(anchor, campaign+"/"))
 			require.Equal(t, i*anchorStride, int(crc16(anchor))%slots)
 		}
-		require.Equal(t, k.anchors, newKeys(campaign, true).anchors, "every replica must find the same")
+		require.Equal(t, k.anchors, newKeys(campaign, "", true).anchors, "every replica must find the same")
 	}
-	require.Len(t, newKeys("c", false).anchors, 1)
+	require.Len(t, newKeys("c", "0123456789abcdef", false).anchors, 1)
 }
 
 func TestKeysOfAChunk(t *testing.T) {
-	k := newKeys("c", false)
+	k := newKeys("c", "0123456789abcdef", false)
 	require.Equal(t, chunkKeys{
 		granted: "granter:{c/12}:granted", journal: "granter:{c/12}:journal", calls: "granter:{c/12}:calls",
 		delta: "granter:{c/12}:delta:id", scratch: "granter:{c/12}:scratch",
 	}, k.chunk(12, "id"))
 	require.Equal(t, "granter:{c}:chunks", k.chunks)
-	require.Equal(t, "granter:{c/anchor}:checkpoint", k.checkpoint(k.anchors[0]))
+	require.Equal(t, "granter:{c/anchor}:checkpoint:0123456789ab", k.checkpoint(k.anchors[0]))
 }
 
 func TestFindsMastersWithoutAnchor(t *testing.T) {

@@ -103,7 +103,7 @@ func New(client redis.UniversalClient, campaign *grant.Campaign, run grant.RunID
 	if retries > 0 {
 		return nil, errors.New("the Redis client repeats commands by itself: set MaxRetries and MaxRedirects to -1")
 	}
-	l.keys = newKeys(campaign.Name, l.cluster != nil)
+	l.keys = newKeys(campaign.Name, campaign.Hash, l.cluster != nil)
 	return l, nil
 }
 

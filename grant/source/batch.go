@@ -200,9 +200,5 @@ func varint(data []byte) (v int64, n int) {
 		u := int64(data[0])
 		return u>>1 ^ -(u & 1), 1
 	}
-	if len(data) > 1 && data[1] < 0x80 { // an offset delta, as a rule
-		u := int64(data[0]&0x7f) | int64(data[1])<<7
-		return u>>1 ^ -(u & 1), 2
-	}
 	return binary.Varint(data)
 }

@@ -35,9 +35,9 @@ func handed(f fetched, next, until int64) (list []rec, behind int64, err error) 
 	return list, behind, err
 }
 
-func genBytes(max int) *rapid.Generator[[]byte] {
+func genBytes(most int) *rapid.Generator[[]byte] {
 	return rapid.OneOf(
-		rapid.Just([]byte(nil)), rapid.Just([]byte{}), rapid.SliceOfN(rapid.Byte(), 1, max),
+		rapid.Just([]byte(nil)), rapid.Just([]byte{}), rapid.SliceOfN(rapid.Byte(), 1, most),
 		rapid.Custom(func(t *rapid.T) []byte { return fmt.Append(nil, rapid.Int64().Draw(t, "id")) }),
 	)
 }

@@ -21,8 +21,8 @@ type decoding struct {
 	end   func()
 }
 
-func startDecoding(t testing.TB, codec compress.Compression, topic grant.Topic, value func(i int) []byte) *decoding {
-	t.Helper()
+func startDecoding(tb testing.TB, codec compress.Compression, topic grant.Topic, value func(i int) []byte) *decoding {
+	tb.Helper()
 	const batches, records = 20, 1000
 	d := &decoding{count: batches * records}
 	for b := range batches {
@@ -31,27 +31,27 @@ func startDecoding(t testing.TB, codec compress.Compression, topic grant.Topic, 
 			offset := raw.base + int64(i)
 			raw.records = append(raw.records, rec{offset: offset, value: value(int(offset))})
 		}
-		d.f.records = append(d.f.records, raw.encode(t)...)
+		d.f.records = append(d.f.records, raw.encode(tb)...)
 	}
 	d.f.highest, d.f.stable = 1<<62, 1<<62
 	topic.Topic, topic.MaxRejected = topicName, 1
-	s := newSource(t, []string{"127.0.0.1:1"}, func(c *Config) { c.Topic = topic })
+	s := newSource(tb, []string{"127.0.0.1:1"}, func(c *Config) { c.Topic = topic })
 	pool := sharding.New(sharding.Config{Shards: 1}, discard{}, map[int]int64{0: 0})
 	d.p = &partition{Source: s, until: -1, lane: pool.Lane(0)}
 	done := make(chan error)
 	go func() { done <- pool.Run(context.Background()) }()
 	d.end = func() {
 		pool.Close()
-		require.NoError(t, <-done)
+		require.NoError(tb, <-done)
 	}
 	return d
 }
 
-func (d *decoding) once(t testing.TB) {
+func (d *decoding) once(tb testing.TB) {
 	d.p.next = 0
 	if err := d.p.handOver(context.Background(), d.f); err != nil || d.p.added != d.count {
-		require.NoError(t, err)
-		require.Equal(t, d.count, d.p.added)
+		require.NoError(tb, err)
+		require.Equal(tb, d.count, d.p.added)
 	}
 }
 

@@ -33,7 +33,7 @@ func (b *breaker) pass(consumed int, rejected []letter) error {
 		return nil
 	}
 	last := &rejected[len(rejected)-1]
-	return fmt.Errorf("%w: %d of %d in topic %s, the limit is %g%%, the last one for %s at offset %d (key %.40q, value %.40q): "+
+	return fmt.Errorf("%w: %d of %d in topic %s, the limit is %g%%, the last one for %s at offset %d: "+
 		"correct source.format or the topic, or run with a higher --max-rejected; %s has samples",
-		ErrTooManyRejected, b.rejected, b.consumed, b.topic, b.limit*100, last.reason, last.offset, last.key, last.value, DeadLetterTopic(b.topic))
+		ErrTooManyRejected, b.rejected, b.consumed, b.topic, b.limit*100, last.reason, last.offset, DeadLetterTopic(b.topic))
 }

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"net"
 	"sync/atomic"
 	"testing"
 
@@ -38,7 +37,8 @@ func TestTheBreakerTripsAboveItsLimitOnly(t *testing.T) {
 	t.Run("an example is named", func(t *testing.T) {
 		b := &breaker{limit: 0.5}
 		err := b.pass(1001, append(reject(1000), letter{offset: 77, reason: ReasonSpace, value: []byte(" 12")}))
-		require.ErrorContains(t, err, `the last one for space at offset 77 (key "", value " 12")`)
+		require.ErrorContains(t, err, "the last one for space at offset 77")
+		require.NotContains(t, err.Error(), " 12", "who it is about is nobody's business")
 	})
 }
 
@@ -49,10 +49,7 @@ func TestAFloodOfRejectsStopsTheRunBeforeItIsStored(t *testing.T) {
 		flood[i] = rec{offset: int64(i), value: []byte("user 7")}
 	}
 	var produced atomic.Int64
-	var b *scripted
-	b = startScripted(t, func(c net.Conn, correlation int32, req *kmsg.FetchRequest) error {
-		return serveLog(t, batchOf(flood...))(c, correlation, req)
-	})
+	b := startScripted(t, serveLog(t, batchOf(flood...)))
 	b.other = func(req kmsg.Request) kmsg.Response {
 		if _, ok := req.(*kmsg.ProduceRequest); ok {
 			produced.Add(1)

@@ -30,7 +30,7 @@ type scripted struct {
 	conns      map[net.Conn]bool
 }
 
-func startScripted(t testing.TB, fetch func(c net.Conn, correlation int32, req *kmsg.FetchRequest) error) *scripted {
+func startScripted(t *testing.T, fetch func(c net.Conn, correlation int32, req *kmsg.FetchRequest) error) *scripted {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -62,7 +62,9 @@ func (b *scripted) accept() {
 		b.mu.Unlock()
 		b.work.Go(func() {
 			defer c.Close()
-			for b.serve(c) == nil {
+			var err error
+			for err == nil {
+				err = b.serve(c)
 			}
 			b.mu.Lock()
 			delete(b.conns, c)
@@ -115,7 +117,7 @@ func (b *scripted) answer(req kmsg.Request) kmsg.Response {
 		resp.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 1, Host: host, Port: int32(n)}}
 		for _, name := range []string{topicName, DeadLetterTopic(topicName)} {
 			resp.Topics = append(resp.Topics, kmsg.MetadataResponseTopic{
-				Topic: kmsg.StringPtr(name), Partitions: []kmsg.MetadataResponseTopicPartition{{Leader: 1, Replicas: []int32{1}, ISR: []int32{1}}},
+				Topic: new(name), Partitions: []kmsg.MetadataResponseTopicPartition{{Leader: 1, Replicas: []int32{1}, ISR: []int32{1}}},
 			})
 		}
 	case *kmsg.ListOffsetsResponse:
@@ -142,7 +144,7 @@ func framed(correlation int32, body []byte) []byte {
 
 // fetchResponse is what a sane broker answers, in franz-go's encoding.
 func fetchResponse(highest int64, records []byte) *kmsg.FetchResponse {
-	return &kmsg.FetchResponse{Version: 4, Topics: []kmsg.FetchResponseTopic{{
+	return &kmsg.FetchResponse{Version: fetchVersion, Topics: []kmsg.FetchResponseTopic{{
 		Topic: topicName,
 		Partitions: []kmsg.FetchResponseTopicPartition{{
 			HighWatermark: highest, LastStableOffset: highest, RecordBatches: records,

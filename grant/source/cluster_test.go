@@ -10,7 +10,7 @@ import (
 )
 
 // fakeKafka is a cluster in this process, with the topic.
-func fakeKafka(t testing.TB, partitions int32, options ...kfake.Opt) *kfake.Cluster {
+func fakeKafka(t *testing.T, partitions int32, options ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
 	c, err := kfake.NewCluster(append(options, kfake.SeedTopics(partitions, topicName))...)
 	require.NoError(t, err)
@@ -18,7 +18,7 @@ func fakeKafka(t testing.TB, partitions int32, options ...kfake.Opt) *kfake.Clus
 	return c
 }
 
-func franz(t testing.TB, brokers []string, options ...kgo.Opt) *kgo.Client {
+func franz(t *testing.T, brokers []string, options ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner())}, options...)...)
 	require.NoError(t, err)
@@ -27,7 +27,7 @@ func franz(t testing.TB, brokers []string, options ...kgo.Opt) *kgo.Client {
 }
 
 // produce writes records with franz-go, to the partition and topic that each names.
-func produce(t testing.TB, brokers []string, records ...*kgo.Record) {
+func produce(t *testing.T, brokers []string, records ...*kgo.Record) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -38,23 +38,23 @@ func produce(t testing.TB, brokers []string, records ...*kgo.Record) {
 	c.Close()
 }
 
-// values makes records of a partition.
-func values(topic string, partition int32, list ...string) (out []*kgo.Record) {
+// values makes records of partition 0.
+func values(topic string, list ...string) (out []*kgo.Record) {
 	for _, v := range list {
-		out = append(out, &kgo.Record{Topic: topic, Partition: partition, Value: []byte(v)})
+		out = append(out, &kgo.Record{Topic: topic, Value: []byte(v)})
 	}
 	return out
 }
 
-func userRecords(topic string, partition int32, from, to int64) (out []*kgo.Record) {
+func userRecords(topic string, from, to int64) (out []*kgo.Record) {
 	for _, r := range users(from, to) {
-		out = append(out, &kgo.Record{Topic: topic, Partition: partition, Value: r.value})
+		out = append(out, &kgo.Record{Topic: topic, Value: r.value})
 	}
 	return out
 }
 
 // stored reads records of a topic with franz-go.
-func stored(t testing.TB, brokers []string, topic string, n int) (out []*kgo.Record) {
+func stored(t *testing.T, brokers []string, topic string, n int) (out []*kgo.Record) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

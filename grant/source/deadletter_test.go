@@ -87,10 +87,10 @@ func TestALetterThatIsTooLargeIsCut(t *testing.T) {
 	require.NoError(t, c.CreateTopic(letterTopic, 1, map[string]string{"max.message.bytes": "20000"}))
 	s := prepared(t, c)
 	big := bytes.Repeat([]byte("0123456789"), 10_000)
-	list := values(topicName, 0, "x", string(big), "y")
+	list := values(topicName, "x", string(big), "y")
 	list = append(list, &kgo.Record{Topic: topicName, Key: big, Value: []byte("z")})
 	for i := range 300 {
-		list = append(list, values(topicName, 0, "small "+strconv.Itoa(i))...)
+		list = append(list, values(topicName, "small "+strconv.Itoa(i))...)
 	}
 	produce(t, c.ListenAddrs(), list...)
 	p, err := read(t, s, 0, 0, 304).end()
@@ -118,7 +118,7 @@ func TestAMillionBytesOfSmallLettersFitTheDefaultLimit(t *testing.T) {
 	require.NoError(t, c.CreateTopic(letterTopic, 1, nil))
 	var list []*kgo.Record
 	for i := range 5000 {
-		list = append(list, values(topicName, 0, fmt.Sprintf("user %0*d", 1+i%900, i))...)
+		list = append(list, values(topicName, fmt.Sprintf("user %0*d", 1+i%900, i))...)
 	}
 	produce(t, c.ListenAddrs(), list...)
 	p, err := read(t, prepared(t, c), 0, 0, 5000).end()
@@ -134,7 +134,7 @@ func TestThePositionWaitsForTheDeadLetters(t *testing.T) {
 	c := fakeKafka(t, 1)
 	seen := new(witness)
 	s := prepared(t, c, func(c *Config) { c.Observer = seen })
-	produce(t, c.ListenAddrs(), values(topicName, 0, "1", "x", "3")...)
+	produce(t, c.ListenAddrs(), values(topicName, "1", "x", "3")...)
 	asked, release := make(chan struct{}), make(chan struct{})
 	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 		close(asked)
@@ -156,7 +156,7 @@ func TestThePositionWaitsForTheDeadLetters(t *testing.T) {
 func TestLettersAreWrittenAgainUntilTheyAreStored(t *testing.T) {
 	c := fakeKafka(t, 1)
 	s := prepared(t, c)
-	produce(t, c.ListenAddrs(), values(topicName, 0, "1", "x", "y", "4")...)
+	produce(t, c.ListenAddrs(), values(topicName, "1", "x", "y", "4")...)
 	for _, e := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.NotEnoughReplicas, kerr.UnknownTopicOrPartition} {
 		c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: letterTopic, Err: e})
 	}
@@ -187,7 +187,7 @@ func TestLettersThatCannotBeStoredStopTheRun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cluster := fakeKafka(t, 1)
 			s := prepared(t, cluster, func(cfg *Config) { cfg.RetryFor = c.retry })
-			produce(t, cluster.ListenAddrs(), values(topicName, 0, "1", "x", "3")...)
+			produce(t, cluster.ListenAddrs(), values(topicName, "1", "x", "3")...)
 			cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: letterTopic, Err: c.err, Count: -1})
 			began := time.Now()
 			p, err := read(t, s, 0, 0, 3).end()
@@ -203,7 +203,7 @@ func TestAStoppedRunStoresTheLettersInHand(t *testing.T) {
 	t.Parallel()
 	c := fakeKafka(t, 1)
 	s := prepared(t, c)
-	produce(t, c.ListenAddrs(), values(topicName, 0, "1", "x", "3")...)
+	produce(t, c.ListenAddrs(), values(topicName, "1", "x", "3")...)
 	failing := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: letterTopic, Err: kerr.NotEnoughReplicas, Count: -1})
 	r := read(t, s, 0, 0, -1)
 	require.Eventually(t, func() bool { return failing.Hits() >= 2 }, patience, time.Millisecond)
@@ -221,7 +221,7 @@ func TestAStoppedRunDoesNotWaitForLettersForEver(t *testing.T) {
 	t.Parallel()
 	c := fakeKafka(t, 1)
 	s := prepared(t, c)
-	produce(t, c.ListenAddrs(), values(topicName, 0, "1", "x", "3")...)
+	produce(t, c.ListenAddrs(), values(topicName, "1", "x", "3")...)
 	failing := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: letterTopic, Err: kerr.NotEnoughReplicas, Count: -1})
 	r := read(t, s, 0, 0, 3)
 	require.Eventually(t, func() bool { return failing.Hits() >= 2 }, patience, time.Millisecond)
@@ -245,20 +245,20 @@ func allow(name string, operations ...kmsg.ACLOperation) (list []kfake.ACL) {
 	return list
 }
 
-func as(user, password string) func(*Config) {
-	return func(c *Config) { c.Kafka.SASL = plain.Mechanism{Username: user, Password: password} }
+func as(password string) func(*Config) {
+	return func(c *Config) { c.Kafka.SASL = plain.Mechanism{Username: "granter", Password: password} }
 }
 
 func TestATopicMadeBySomebodyElseNeedsNoPermissionToCreate(t *testing.T) {
 	c := secured(t, append(allow(topicName, kmsg.ACLOperationRead), allow(letterTopic, kmsg.ACLOperationWrite)...)...)
-	s := newSource(t, c.ListenAddrs(), as("granter", "secret"))
+	s := newSource(t, c.ListenAddrs(), as("secret"))
 	began := time.Now()
 	err := s.Prepare(t.Context())
 	require.ErrorContains(t, err, "creating dead-letter topic kakaotalk-users.rejected (create it yourself, or allow granter to)")
 	require.Less(t, time.Since(began), 10*time.Second)
 
 	require.NoError(t, c.CreateTopic(letterTopic, 1, nil))
-	require.NoError(t, newSource(t, c.ListenAddrs(), as("granter", "secret")).Prepare(t.Context()))
+	require.NoError(t, newSource(t, c.ListenAddrs(), as("secret")).Prepare(t.Context()))
 }
 
 func TestWhatIsMissingIsNamedAtOnce(t *testing.T) {
@@ -270,7 +270,7 @@ func TestWhatIsMissingIsNamedAtOnce(t *testing.T) {
 	require.ErrorContains(t, err, "create it, or correct source.topic in the spec")
 
 	c := secured(t, allow("unrelated", kmsg.ACLOperationRead)...)
-	err = newSource(t, c.ListenAddrs(), as("granter", "secret")).Prepare(t.Context())
+	err = newSource(t, c.ListenAddrs(), as("secret")).Prepare(t.Context())
 	require.ErrorIs(t, err, kafka.TopicAuthorizationFailed, "hiding a topic is not saying that there is none")
 	c.ControlKey(int16(kmsg.SASLAuthenticate), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl() // kfake itself hangs up
@@ -278,7 +278,7 @@ func TestWhatIsMissingIsNamedAtOnce(t *testing.T) {
 		resp.ErrorCode = kerr.SaslAuthenticationFailed.Code
 		return resp, nil, true
 	})
-	err = newSource(t, c.ListenAddrs(), as("granter", "wrong")).Prepare(t.Context())
+	err = newSource(t, c.ListenAddrs(), as("wrong")).Prepare(t.Context())
 	require.ErrorIs(t, err, kafka.SASLAuthenticationFailed)
 	require.Less(t, time.Since(began), 10*time.Second)
 

@@ -118,8 +118,8 @@ func partitions(gen grant.Generation) []int { return slices.Sorted(maps.Keys(gen
 
 func quick(c *Config) { c.SessionTimeout = 600 * time.Millisecond }
 
-func groupKafka(t *testing.T, partitions int32, options ...kfake.Opt) *kfake.Cluster {
-	return fakeKafka(t, partitions, append(options, kfake.GroupMinSessionTimeout(100*time.Millisecond))...)
+func groupKafka(t *testing.T, partitions int32) *kfake.Cluster {
+	return fakeKafka(t, partitions, kfake.GroupMinSessionTimeout(100*time.Millisecond))
 }
 
 func TestAGroupRemembersHowFarItIs(t *testing.T) {
@@ -236,11 +236,11 @@ func TestAGroupWithoutATopicDoesNotWaitForEver(t *testing.T) {
 func TestJoiningFailsAtOnceWhenWaitingDoesNotHelp(t *testing.T) {
 	c := secured(t, allow(topicName, kmsg.ACLOperationRead)...)
 	began := time.Now()
-	g := join(t, newSource(t, c.ListenAddrs(), as("granter", "secret")))
+	g := join(t, newSource(t, c.ListenAddrs(), as("secret")))
 	_, err := g.Next(t.Context())
 	require.ErrorIs(t, err, kafka.GroupAuthorizationFailed)
 	require.ErrorContains(t, err, "joining consumer group granter-sorry")
-	g = join(t, newSource(t, c.ListenAddrs(), as("granter", "wrong")))
+	g = join(t, newSource(t, c.ListenAddrs(), as("wrong")))
 	_, err = g.Next(t.Context())
 	require.ErrorIs(t, err, kafka.SASLAuthenticationFailed)
 	require.Less(t, time.Since(began), 10*time.Second)
@@ -295,6 +295,7 @@ func frozen(t *testing.T) string {
 
 // kafka-go waits without a deadline while it authenticates.
 func TestAFrozenBrokerHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
 	for name, k := range map[string]Kafka{
 		"plain":              {},
 		"while it logs in":   {SASL: plain.Mechanism{Username: "u", Password: "p"}},

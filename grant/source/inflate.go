@@ -49,7 +49,7 @@ func (b *batch) inflate(buf *bytes.Buffer) (data []byte, err error) {
 
 func inflateStream(buf *bytes.Buffer, codec compress.Compression, data []byte) error {
 	r := codec.Codec().NewReader(bytes.NewReader(data))
-	defer r.Close() //nolint:errcheck // gives the decoder back; the data is read
+	defer r.Close() // gives the decoder back
 	n, err := buf.ReadFrom(io.LimitReader(r, maxInflated+1))
 	if err == nil && n > maxInflated {
 		err = errInflated

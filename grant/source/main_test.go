@@ -150,13 +150,13 @@ func (m *memory) ids() []int64 {
 // reading is a Consume under way, into a pool with a sink of its own.
 type reading struct {
 	*memory
-	t      testing.TB
+	t      *testing.T
 	pool   *sharding.Pool
 	done   chan error
 	cancel context.CancelFunc
 }
 
-func read(t testing.TB, s *Source, partition int, from, until int64) *reading {
+func read(t *testing.T, s *Source, partition int, from, until int64) *reading {
 	t.Helper()
 	r := &reading{memory: &memory{chunks: map[uint64]*sharding.Bitmap{}}, t: t, done: make(chan error, 1)}
 	r.pool = sharding.New(sharding.Config{Shards: 2, BlockIDs: 100}, r.memory, map[int]int64{partition: from})
@@ -206,7 +206,11 @@ func (r *reading) requireUsers(next int64, want ...rec) {
 	p, err := r.end()
 	require.NoError(r.t, err)
 	require.Equal(r.t, next, p.Next)
-	require.Equal(r.t, offsetsOf(want), r.ids())
+	if got := r.ids(); !slices.Equal(offsetsOf(want), got) {
+		require.Equal(r.t, offsetsOf(want)[:min(len(want), 200)], got[:min(len(got), 200)], "%d of %d users", len(got), len(want))
+		require.Len(r.t, got, len(want))
+		require.Fail(r.t, "not these users", "%v", got[200:])
+	}
 	require.EqualValues(r.t, len(want), p.Granted)
 	require.Equal(r.t, p.Granted, p.Consumed, "nothing is handed over twice, nothing rejected")
 }
@@ -216,6 +220,7 @@ func offsetsOf(list []rec) []int64 {
 	for _, r := range list {
 		out = append(out, r.offset)
 	}
+	slices.Sort(out)
 	return out
 }
 
@@ -254,24 +259,24 @@ func (w *witness) errors() []string {
 const topicName = "kakaotalk-users"
 
 // newSource makes a source of decimal user IDs.
-func newSource(t testing.TB, brokers []string, options ...func(*Config)) *Source {
-	t.Helper()
+func newSource(tb testing.TB, brokers []string, options ...func(*Config)) *Source {
+	tb.Helper()
 	cfg := Config{
 		Kafka:    Kafka{Brokers: brokers},
 		Topic:    grant.Topic{Topic: topicName, Format: grant.FormatDecimal, MaxRejected: 1},
 		Campaign: "sorry", Run: 0xabc, Group: "granter-sorry", RetryFor: patience,
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Log: slog.New(slog.NewTextHandler(tb.Output(), nil)),
 	}
 	for _, o := range options {
 		o(&cfg)
 	}
 	s, err := New(cfg)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, s.Close()) })
 	return s
 }
 
-func clientOf(t testing.TB, brokers ...string) *kafka.Client {
+func clientOf(t *testing.T, brokers ...string) *kafka.Client {
 	transport := &kafka.Transport{MetadataTTL: 100 * time.Millisecond}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &kafka.Client{Addr: kafka.TCP(brokers...), Transport: transport, Timeout: patience}

@@ -84,7 +84,7 @@ func wait(ctx context.Context, d time.Duration) {
 // outcome makes cancellation no error, and says where any other error happened.
 func (p *partition) outcome(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // the error is how it learned of that
 	}
 	return fmt.Errorf("partition %d: %w", p.number, err)
 }
@@ -119,7 +119,8 @@ func (p *partition) checkStart(ctx context.Context) error {
 			return nil
 		}
 		gap := GapError{Partition: p.number, From: p.next, To: first}
-		if !slices.Contains(p.cfg.AcceptGaps, gap) {
+		accepted := func(a GapError) bool { return a.Partition == gap.Partition && a.From <= gap.From && gap.To <= a.To }
+		if !slices.ContainsFunc(p.cfg.AcceptGaps, accepted) {
 			return &gap
 		}
 		p.cfg.Log.Warn("continuing behind a gap, as told", "partition", p.number, "from", gap.From, "to", gap.To)
@@ -212,6 +213,9 @@ func (p *partition) disconnect() {
 func (p *partition) handOver(ctx context.Context, f fetched) error {
 	p.added = 0
 	next, failed := f.visible(p.next, p.until, func(b *batch, next int64) (int64, error) { return p.addRecords(ctx, b, next) })
+	if errors.Is(failed, errLettersFull) {
+		failed = nil // the next fetch goes on where this one stopped
+	}
 	burying, stop := finishing(ctx)
 	defer stop()
 	if err := p.buryLetters(burying); err != nil {
@@ -277,6 +281,9 @@ func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64
 		}
 		id, reason := p.decode(field)
 		if reason != "" {
+			if len(p.letters) == maxLetters {
+				return next, errLettersFull
+			}
 			p.letters = append(p.letters, newLetter(offset, &rec, reason))
 			p.lane.Reject()
 		} else if err := p.lane.Add(ctx, offset, id); err != nil {
@@ -287,6 +294,11 @@ func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64
 	}
 	return next, list.err
 }
+
+// maxLetters is how many rejected records are held at once. A small compressed batch may inflate to millions.
+const maxLetters = 8192
+
+var errLettersFull = errors.New("rejected records must be stored before more are read")
 
 // finishTime is how long a run that is stopped may take to store the rejected records that it has in hand.
 const finishTime = 5 * time.Second

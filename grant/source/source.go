@@ -239,13 +239,26 @@ func (s *Source) Ends(ctx context.Context) (map[int]int64, error) {
 	return out, nil
 }
 
+// Starts returns the first offset that every partition of the topic still has.
+func (s *Source) Starts(ctx context.Context) (map[int]int64, error) {
+	bounds, err := s.Bounds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[int]int64, len(bounds))
+	for p, b := range bounds {
+		out[p] = b.First
+	}
+	return out, nil
+}
+
 func (s *Source) bounds(ctx context.Context, number int) (first, end int64, err error) {
 	all, err := s.listBounds(ctx, number)
 	return all[number].First, all[number].End, err
 }
 
 func (s *Source) listBounds(ctx context.Context, numbers ...int) (map[int]Bounds, error) {
-	var ask []kafka.OffsetRequest
+	ask := make([]kafka.OffsetRequest, 0, 2*len(numbers))
 	for _, n := range numbers {
 		ask = append(ask, kafka.FirstOffsetOf(n), kafka.LastOffsetOf(n))
 	}
