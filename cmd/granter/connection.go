@@ -110,7 +110,7 @@ func password(name string) (string, error) {
 	return os.Getenv(name), nil
 }
 
-func (t tlsFiles) config() (*tls.Config, error) {
+func (t *tlsFiles) config() (*tls.Config, error) {
 	if !t.on && t.ca == "" && t.cert == "" {
 		return nil, nil
 	}

@@ -106,7 +106,7 @@ func (d *demonstration) execute(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close() //nolint:errcheck // the process ends
+	defer client.Close()
 	led, err := ledger.New(client, camp, 0, ledger.Config{RetryFor: time.Second})
 	if err != nil {
 		return err

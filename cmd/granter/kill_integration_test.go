@@ -38,22 +38,20 @@ func TestKilledWithABacklog(t *testing.T) {
 }
 
 // killRepeatedly starts granters and kills each of them once: the moments are random, and spread evenly over the time
-// from the start of a process. Every fifth is in the group of the one before, and so must wait until Kafka gives that one
-// up; the others join a group of their own, about which Kafka knows nothing.
+// from the start of a process. Each is in the group of the one before, and so waits until Kafka gives that one up; only
+// every seventh is in a group of its own, about which Kafka knows nothing, and reads everything again.
 func (s *scenario) killRepeatedly(rounds int, reach time.Duration, start func(round int) *process) {
 	s.Helper()
-	const everyFifth = 5
+	const everySeventh, session = 7, 700 * time.Millisecond
 	phases := map[string]int{}
 	flags := s.flags
-	group := ""
 	for i, stratum := range s.rand.Perm(rounds) {
-		limit := reach
-		if i%everyFifth == everyFifth-1 {
-			limit += 2 * time.Second
-		} else {
-			group = fmt.Sprintf("--group=%s-%d", s.campaign.Name, i)
+		limit := reach + session
+		s.flags = append(slices.Clone(flags), "--session-timeout="+session.String())
+		if i%everySeventh == everySeventh-1 {
+			limit = reach
+			s.flags = append(s.flags, fmt.Sprintf("--group=%s-%d", s.campaign.Name, i))
 		}
-		s.flags = append(slices.Clone(flags), group)
 		granted, checkpoint := s.granted(), s.checkpoint()
 		p := start(i)
 		p.killAfter(time.Duration(float64(limit) * (float64(stratum) + s.rand.Float64()) / float64(rounds)))

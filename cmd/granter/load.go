@@ -131,7 +131,7 @@ func (flags *loadFlags) population(cmd *cobra.Command, camp *grant.Campaign) (us
 		if err != nil {
 			return nil, 0, nothing, usageError(err)
 		}
-		return population.ReadLines(file, camp.Source), 0, func() { file.Close() }, nil //nolint:errcheck // only read
+		return population.ReadLines(file, camp.Source), 0, func() { file.Close() }, nil
 	}
 	plan := population.Plan{
 		Topic: camp.Source, Users: flags.generate, First: grant.UserID(flags.first), Spread: flags.spread,

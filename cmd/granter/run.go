@@ -111,7 +111,7 @@ func (flags *runFlags) execute(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close() //nolint:errcheck // the process ends
+	defer client.Close()
 
 	screen := newScreen(cmd.ErrOrStderr())
 	log, err := newLogger(screen, flags.logFormat)
@@ -185,7 +185,7 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 		r.CheckpointEvery = j.flags.checkpointEvery
 	}
 	r.Sharding = sharding.Config{Shards: j.flags.shards, Observer: monitor}
-	host, _ := os.Hostname() //nolint:errcheck // a report without the host's name is still one
+	host, _ := os.Hostname()
 	r.Record = grant.RunRecord{Run: j.run, Host: host, PID: os.Getpid(), Version: version, StartedAt: time.Now()}
 
 	if os.Getenv("GOGC") == "" {
@@ -223,11 +223,28 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 	}
 	log.Info("run ended", "state", s.State, "consumed", s.Tally.Consumed, "granted", s.Tally.Granted, "duplicate", s.Tally.Duplicate,
 		"rejected", s.Tally.Rejected, "withheld", s.Tally.Withheld, "seconds", took.Seconds())
+	if err == nil {
+		err = j.judgeRejects(log, s.Tally)
+	}
 	if err == nil && j.afterRun != nil {
 		stopSignals()
 		err = j.afterRun(summary)
 	}
 	return summary, err
+}
+
+// judgeRejects looks at the rejected records of a run that is over. The breaker lets the first thousand pass, so a small
+// topic, or a wrong format, would otherwise end as a success.
+func (j *job) judgeRejects(log *slog.Logger, t grant.Tally) error {
+	switch {
+	case t.Rejected > 0 && t.Granted+t.Duplicate == 0:
+		return fmt.Errorf("none of %d records of %s holds a valid user ID, and nobody is granted: correct source.format or source.topic in the spec and run again; %s has samples",
+			t.Consumed, j.campaign.Source.Topic, source.DeadLetterTopic(j.campaign.Source.Topic))
+	case float64(t.Rejected) > j.campaign.Source.MaxRejected*float64(t.Consumed):
+		log.Warn("more records than max_rejected hold no valid user ID; look at the dead letters", "rejected", t.Rejected,
+			"consumed", t.Consumed, "topic", source.DeadLetterTopic(j.campaign.Source.Topic))
+	}
+	return nil
 }
 
 // assemble makes the parts of a run, wired to one monitor.

@@ -106,7 +106,7 @@ func (c *connection) status(ctx context.Context, prove bool) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer client.Close() //nolint:errcheck // the process ends
+	defer client.Close()
 	led, err := ledger.New(client, camp, 0, ledger.Config{RetryFor: c.timeout})
 	if err != nil {
 		return nil, err
@@ -118,19 +118,19 @@ func (c *connection) status(ctx context.Context, prove bool) (*Status, error) {
 	defer src.Close() //nolint:errcheck // the process ends
 
 	s := &Status{Campaign: camp.Name, Title: camp.Title, StartsAt: camp.StartsAt, Expected: camp.Population}
-	if stored, ok, err := led.Spec(ctx); err != nil {
-		return nil, err
-	} else if ok && stored.Hash != camp.Hash {
-		return nil, explain(&ledger.SpecConflictError{
-			StoredHash: stored.Hash, Stored: stored.Canonical, GivenHash: camp.Hash, Given: camp.Canonical,
-		}, k.Brokers)
-	}
 	if !camp.EndsAt.IsZero() {
 		s.EndsAt = &camp.EndsAt
 	}
 	totals, err := led.Totals(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if stored, ok, err := led.Spec(ctx); err != nil {
+		return nil, err
+	} else if ok && stored.Hash != camp.Hash && totals.Granted > 0 {
+		return nil, explain(&ledger.SpecConflictError{
+			StoredHash: stored.Hash, Stored: stored.Canonical, GivenHash: camp.Hash, Given: camp.Canonical,
+		}, k.Brokers)
 	}
 	s.Granted = totals.Granted
 	checkpoint, err := led.Checkpoints(ctx)

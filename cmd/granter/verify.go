@@ -47,7 +47,7 @@ records of the topic, and until when each item is valid.
 			if err != nil {
 				return err
 			}
-			defer client.Close() //nolint:errcheck // the process ends
+			defer client.Close()
 			led, err := ledger.New(client, camp, 0, ledger.Config{RetryFor: c.timeout})
 			if err != nil {
 				return err

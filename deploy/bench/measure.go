@@ -71,7 +71,7 @@ func (b *bench) once(ctx context.Context, r row, spec string) (res result, err e
 		}
 		server := devtest.StartRedis(tb, options...)
 		client := redis.NewClient(&redis.Options{Addr: server.Addr})
-		defer client.Close() //nolint:errcheck // the program ends
+		defer client.Close()
 		if r.again {
 			if _, err := b.run(ctx, r, spec, server); err != nil {
 				return err
@@ -137,7 +137,7 @@ func (b *bench) check(r row) func(result, error) (result, error) {
 
 // child runs a process and returns what it said and used.
 func (b *bench) child(ctx context.Context, name string, args ...string) (result, error) {
-	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // our own binaries
+	cmd := exec.CommandContext(ctx, name, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

@@ -34,7 +34,7 @@ func reader(args []string) error {
 	if err != nil {
 		return err
 	}
-	defer src.Close() //nolint:errcheck // the program ends
+	defer src.Close()
 	ctx := context.Background()
 	began := time.Now()
 	ends, err := src.Ends(ctx)
@@ -75,7 +75,7 @@ func batchRead(ctx context.Context, broker, topic string, partition int, end int
 	if err != nil {
 		return 0, err
 	}
-	defer conn.Close() //nolint:errcheck // only read
+	defer conn.Close()
 	buf := make([]byte, 64)
 	for offset := int64(0); offset < end; {
 		if _, err := conn.Seek(offset, kafka.SeekAbsolute|kafka.SeekDontCheck); err != nil {
@@ -101,12 +101,12 @@ func batchRead(ctx context.Context, broker, topic string, partition int, end int
 // setNX is what a user would otherwise write: a key for each user.
 func setNX(ctx context.Context, broker, topic, addr string, partition int, end int64) (n, granted int64, err error) {
 	client := redis.NewClient(&redis.Options{Addr: addr, ReadTimeout: 30 * time.Second})
-	defer client.Close() //nolint:errcheck // the program ends
+	defer client.Close()
 	r := kafka.NewReader(kafka.ReaderConfig{
 		Brokers: []string{broker}, Topic: topic, Partition: partition, MinBytes: 1, MaxBytes: 4 << 20,
 		QueueCapacity: 10_000, MaxWait: 200 * time.Millisecond,
 	})
-	defer r.Close() //nolint:errcheck // only read
+	defer r.Close()
 	if err := r.SetOffset(kafka.FirstOffset); err != nil {
 		return 0, 0, err
 	}

@@ -41,7 +41,7 @@ const (
 // publish replaces the table in performance.md and draws the plot beside it.
 func (b *bench) publish(dir, text string, results []result) error {
 	path := filepath.Join(dir, "performance.md")
-	old, err := os.ReadFile(path) //nolint:gosec // the caller names the folder
+	old, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (b *bench) publish(dir, text string, results []result) error {
 	if !ok || !ok2 {
 		return fmt.Errorf("%s has no place for the table: want the lines %q and %q", path, beginMark, endMark)
 	}
-	if err := os.WriteFile(path, []byte(head+beginMark+text+endMark+tail), 0o644); err != nil { //nolint:gosec // a document
+	if err := os.WriteFile(path, []byte(head+beginMark+text+endMark+tail), 0o644); err != nil {
 		return err
 	}
 	return draw(filepath.Join(dir, "performance.svg"), results)

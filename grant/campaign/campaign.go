@@ -21,7 +21,7 @@ func Load(path string) (*grant.Campaign, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the campaign spec: %w", err)
 	}
-	defer file.Close() //nolint:errcheck // it was only read from
+	defer file.Close()
 	// One byte more than allowed tells "too large" from "just fits", however large the file is or claims to be.
 	data, err := io.ReadAll(io.LimitReader(file, MaxSize+1))
 	if err != nil {

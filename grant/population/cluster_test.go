@@ -98,7 +98,7 @@ func TestPublishingGoesOnWhenLeadersMove(t *testing.T) {
 	require.EqualValues(t, 20_000, r.Records)
 	require.GreaterOrEqual(t, r.Retries, int64(4+1), "the faults, and at least one moved leader")
 	require.EqualValues(t, 100, r.InDoubt)
-	require.EqualValues(t, 4, faults.Hits())
+	require.Equal(t, int64(4), int64(faults.Hits()))
 	requirePopulation(t, client, p, 6, 100)
 }
 

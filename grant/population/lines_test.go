@@ -26,7 +26,7 @@ func drain(ctx context.Context, src Source, block int) (records []Record, err er
 		n, err = src.Next(ctx, dst)
 		records = append(records, dst[:n]...)
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return records, err

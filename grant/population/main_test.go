@@ -2,6 +2,7 @@ package population
 
 import (
 	"context"
+	"errors"
 	"io"
 	"testing"
 
@@ -32,7 +33,7 @@ func decode(t require.TestingT, sealed io.Reader) (messages []message, set proto
 	require.NoError(t, err)
 	for {
 		r, err := set.Records.ReadRecord()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return messages, set
 		}
 		require.NoError(t, err)
@@ -80,7 +81,7 @@ func readPartition(t testing.TB, client *kafka.Client, topic string, partition i
 		require.NoError(t, fetched.Error)
 		for {
 			r, err := fetched.Records.ReadRecord()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			require.NoError(t, err)

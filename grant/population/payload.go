@@ -154,6 +154,7 @@ func (p *payload) malformed(r Record) []byte {
 		return []byte{}
 	case KindVerbatim:
 		return append([]byte{}, r.Raw...)
+	default:
 	}
 	if p.format == grant.FormatInt64BE {
 		return p.malformedInt64(r)
@@ -178,6 +179,7 @@ func (p *payload) malformed(r Record) []byte {
 		text = strconv.FormatUint(p.overLimit(r.ID), 10)
 	case KindHuge:
 		text = "9" + strings.Repeat("0", hugeSize-1)
+	default:
 	}
 	if p.format != grant.FormatJSON {
 		return []byte(text)
@@ -191,6 +193,7 @@ func (p *payload) malformed(r Record) []byte {
 		text = "null"
 	case KindTruncated:
 		return append(append([]byte{}, p.prefix...), digits...)
+	default:
 	}
 	return append(append(append([]byte{}, p.prefix...), text...), p.suffix...)
 }
@@ -208,6 +211,7 @@ func (p *payload) malformedInt64(r Record) []byte {
 		b = make([]byte, hugeSize)
 	case KindTruncated:
 		b = b[:7]
+	default:
 	}
 	return b
 }

@@ -45,6 +45,7 @@ func judge(topic grant.Topic, part []byte) (grant.UserID, bool) {
 		default:
 			return 0, false
 		}
+	case grant.FormatDecimal:
 	}
 	if !decimal.MatchString(text) {
 		return 0, false
@@ -106,7 +107,7 @@ func TestPayloadExamples(t *testing.T) {
 
 	require.Equal(t, "0", encode(text, Record{ID: 0}))
 	require.Equal(t, "9223372036854775807", encode(text, Record{ID: grant.MaxUserID}))
-	require.Equal(t, `{"user":{"id":123}}`, encode(document, Record{ID: 123}))
+	require.Equal(t, `{"user":{"id":123}}`, encode(document, Record{ID: 123})) //nolint:testifylint // byte for byte
 	require.Equal(t, "\x00\x00\x00\x00\x00\x00\x01\x00", encode(binary, Record{ID: 256}))
 
 	for kind, want := range map[Kind]string{

@@ -48,6 +48,7 @@ func startDecoding(tb testing.TB, codec compress.Compression, topic grant.Topic,
 }
 
 func (d *decoding) once(tb testing.TB) {
+	tb.Helper()
 	d.p.next = 0
 	if err := d.p.handOver(context.Background(), d.f); err != nil || d.p.added != d.count {
 		require.NoError(tb, err)
