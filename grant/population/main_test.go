@@ -56,6 +56,7 @@ func fakeKafka(t *testing.T, options ...kfake.Opt) (*kfake.Cluster, *kafka.Clien
 }
 
 func clientOf(t testing.TB, brokers ...string) *kafka.Client {
+	t.Helper()
 	transport := &kafka.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &kafka.Client{Addr: kafka.TCP(brokers...), Transport: transport}

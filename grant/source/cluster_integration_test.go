@@ -12,7 +12,7 @@ import (
 )
 
 // held reads a partition whose source stops after a third until the test lets it go on.
-func held(t *testing.T, k *devtest.Kafka, topic string, until int64) (*reading, *gate) {
+func held(t *testing.T, k *devtest.Kafka, topic string, until int64) (*reading, *gate) { //nolint:unparam // says what is held back
 	t.Helper()
 	g := &gate{at: until / 3, reached: make(chan struct{}), open: make(chan struct{})}
 	s := newSource(t, k.Brokers, on(topic), func(c *Config) {
