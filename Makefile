@@ -32,7 +32,7 @@ install: ## install the real servers that tests use: Redis, Java, Kafka
 
 .PHONY: test
 test: install ## every test, those on real servers included
-	go test -tags integration -count=1 -timeout $(TIMEOUT) $(ARGS) ./...
+	go test -tags integration -count=1 -p 1 -timeout $(TIMEOUT) $(ARGS) ./... # one package's servers at a time
 
 .PHONY: test-fast
 test-fast: ## the tests that need no server

@@ -89,7 +89,7 @@ func newScenarioOn(t *testing.T, k *devtest.Kafka, partitions int, redisAddrs ..
 	s.campaign, err = campaign.Load(s.spec)
 	require.NoError(t, err)
 
-	transport := &kafka.Transport{MetadataTTL: 100 * time.Millisecond}
+	transport := &kafka.Transport{MetadataTTL: time.Second}
 	t.Cleanup(transport.CloseIdleConnections)
 	s.kafka = &kafka.Client{Addr: kafka.TCP(k.Brokers...), Transport: transport, Timeout: 20 * time.Second}
 	k.CreateTopic(t, name, partitions, 1, nil)

@@ -85,7 +85,7 @@ type Result struct {
 	Batches    int64
 	Bytes      int64 // as sent, after compression
 	Retries    int64
-	InDoubt    int64 // records of Records sent again after an attempt whose outcome is unknown: they may be in the topic twice
+	InDoubt    int64 // records sent again after an attempt of unknown outcome, counted for each such attempt: so many more may be in the topic
 	Partitions int
 	Elapsed    time.Duration
 }

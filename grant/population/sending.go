@@ -99,7 +99,7 @@ func (s *sending) send(ctx, attempts context.Context, partition int, b *batch) (
 	s.result.Bytes += int64(len(sealed))
 	s.result.Retries += tries - 1
 	if inDoubt > 0 {
-		s.result.InDoubt += int64(b.count)
+		s.result.InDoubt += int64(b.count) * inDoubt
 	}
 	s.result.Elapsed = acked.Sub(s.started)
 	if s.options.Progress != nil {

@@ -107,13 +107,29 @@ func consume(t *testing.T, addr, topic string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
+	for {
+		value, err := consumeOnce(ctx, addr, topic)
+		if ctx.Err() != nil {
+			require.NoError(t, err)
+		}
+		if err == nil {
+			return value
+		}
+	}
+}
+
+// consumeOnce may fail while the partition's leader is being elected.
+func consumeOnce(ctx context.Context, addr, topic string) (string, error) {
 	conn, err := kafka.DialLeader(ctx, "tcp", addr, topic, 0)
-	require.NoError(t, err)
+	if err != nil {
+		return "", err
+	}
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return "", err
+	}
 	m, err := conn.ReadMessage(1 << 20)
-	require.NoError(t, err)
-	return string(m.Value)
+	return string(m.Value), err
 }
 
 func TestKafkaLifecycle(t *testing.T) {
