@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 missing=0
+# shellcheck disable=SC2016 # backquotes of Markdown
 while read -r name; do
   if ! grep -rqs "^func $name(" --include='*_test.go' .; then
     echo "docs/guarantee.md names $name, and there is no such test" >&2

@@ -111,3 +111,6 @@ func (w *world) requireAllGranted() {
 func (p *process) metrics() *metrics.Metrics { return p.Monitor.metrics }
 
 func follow(r *Run) { r.Follow = true }
+
+// anHourPasses is for use inside a world, whose time passes as soon as everybody waits.
+func anHourPasses() { time.Sleep(time.Hour) }

@@ -86,7 +86,7 @@ func TestAReplicaWithoutPartitionsStandsBy(t *testing.T) {
 		ratio, left := s.Progress()
 		require.InDelta(t, 1, ratio, 0)
 		require.Zero(t, left)
-		time.Sleep(time.Hour)
+		anHourPasses()
 		record, _ := w.store.record(b.Record.Run)
 		require.Less(t, time.Since(record.UpdatedAt), 2*time.Second, "it is seen to be alive")
 		require.Less(t, b.Monitor.CheckpointAge(), 2.0)
@@ -105,7 +105,7 @@ func TestAReplicaThatWaitsForOthersIsSeenToBeAlive(t *testing.T) {
 	inWorld(t, newTopic(ids(100, 0, 1), ids(100, 1000, 1)), func(t *testing.T, w *world) {
 		w.topic.hold(0, 50)
 		a, b := w.start(), w.start()
-		time.Sleep(time.Hour)
+		anHourPasses()
 		require.Empty(t, b.Monitor.Ready())
 		require.Zero(t, b.Monitor.Snapshot().Stalled)
 		require.Zero(t, b.Monitor.Snapshot().Rate)

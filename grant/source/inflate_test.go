@@ -66,7 +66,7 @@ func TestABatchThatInflatesWithoutEndIsRefused(t *testing.T) {
 		took := allocated(func() { _, _, err = handed(fetched{records: raw}, 7, -1) })
 		require.ErrorIs(t, err, errCorrupt)
 		require.ErrorIs(t, err, errInflated, codec)
-		require.Less(t, took, uint64(6*maxInflated), "buffers double, and that is all")
+		require.Less(t, took, uint64(10*maxInflated), "buffers double, and that is all; the race detector adds its own")
 	}
 }
 
