@@ -309,7 +309,7 @@ func onSignals(log *slog.Logger, drain, stop func()) (done func()) {
 		}
 	})
 	return sync.OnceFunc(func() {
-		signal.Stop(signals)
+		// Signals stay caught: one that comes now must not take the exit code from a run that has ended.
 		close(quit)
 		wg.Wait()
 	})
