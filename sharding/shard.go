@@ -192,7 +192,11 @@ func (s *shard) absorbIDs(b *block, from, to int) {
 	t.sent = b.sent - int64(len(b.ids)-to)
 	t.granted += int64(fresh)
 	t.duplicate += int64(to - from - fresh)
-	s.held = append(s.held, segment{b, from, to})
+	if n := len(s.held); n > 0 && s.held[n-1].block == b {
+		s.held[n-1].to = to
+	} else {
+		s.held = append(s.held, segment{b, from, to})
+	}
 }
 
 // flushWithin makes sure that what is pending is flushed before the delay has passed.
