@@ -68,7 +68,7 @@ func TestTopicGrowsWhileItIsFollowed(t *testing.T) {
 func TestTopicGrowsDuringARun(t *testing.T) {
 	s := newScenario(t, 2, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 700_000))
-	normal := s.slow(800 * time.Millisecond)
+	normal := s.slow(1500 * time.Millisecond)
 	p := s.run("--shards=1")
 	s.awaitGranted(p, 50_000)
 	s.addPartitions(5)
