@@ -173,6 +173,34 @@ type RunRecord struct {
 	Partitions []int     `json:"partitions"`
 	Tally      Tally     `json:"tally"`
 	Rate       float64   `json:"rate"` // records consumed per second, over the last few seconds
+
+	Pass         string           `json:"pass,omitempty"`    // "canary 1%" or "only 20 users"; empty: everybody
+	Control      int64            `json:"control"`           // version of the control that this replica obeys
+	Limit        float64          `json:"limit,omitempty"`   // users per second that this replica may grant at most; 0: no limit
+	Holds        []Hold           `json:"holds,omitempty"`   // why it is slow or stands, the weightiest first
+	Rejects      map[string]int64 `json:"rejects,omitempty"` // by reason
+	Samples      []Reject         `json:"samples,omitempty"` // the last rejected records, one or two for each reason
+	Skew         float64          `json:"skew"`              // longest shard queue divided by the mean
+	Redis        RedisHealth      `json:"redis"`
+	CheckpointAt *time.Time       `json:"checkpoint_at,omitempty"` // when the ledger took the last checkpoint
+}
+
+// Reject is a record without a valid user ID.
+type Reject struct {
+	Partition int    `json:"partition"`
+	Offset    int64  `json:"offset"`
+	Reason    string `json:"reason"`
+	Value     string `json:"value"` // quoted, and cut to what fits a line
+}
+
+// RedisHealth is what a replica measures of the ledger's Redis. Bytes are those of the master that is nearest to its
+// limit; −1: not known.
+type RedisHealth struct {
+	LatencySeconds float64 `json:"latency_seconds"` // of a call, the worst of the last second
+	MemoryBytes    int64   `json:"memory_bytes"`
+	MemoryLimit    int64   `json:"memory_limit_bytes"`  // 0: none
+	ReplicaLag     int64   `json:"replica_lag_bytes"`   // of the replica that is furthest behind; 0 without replicas
+	ClockAhead     float64 `json:"clock_ahead_seconds"` // Redis's clock minus this process's
 }
 
 // MarshalText makes a RunID a string of 16 hexadecimal digits in JSON.

@@ -35,12 +35,27 @@ type Metrics struct {
 	State         *prometheus.GaugeVec // by state
 	StartsAt      prometheus.Gauge
 	Expected      prometheus.Gauge
+
+	PlannedEnd     prometheus.Gauge
+	StartDelay     prometheus.Gauge
+	ControlVersion prometheus.Gauge
+	Hold           *prometheus.GaugeVec // by cause
+	HoldSince      *prometheus.GaugeVec // by cause
+	Throttle       prometheus.Gauge
+	Limit          prometheus.Gauge
+	LedgerGranted  prometheus.Gauge
+	RedisLatency   prometheus.Gauge
+	RedisMemory    prometheus.Gauge
+	RedisMemoryMax prometheus.Gauge
+	RedisProjected prometheus.Gauge
+	ReplicaLag     prometheus.Gauge
+	ClockAhead     prometheus.Gauge
 }
 
 // Labels are the bounded sets of label values, so that every series exists from the start.
 type Labels struct {
-	Campaign, Version                       string
-	Reasons, RedisKinds, KafkaKinds, States []string
+	Campaign, Version, Spec                         string
+	Reasons, RedisKinds, KafkaKinds, States, Causes []string
 }
 
 // Outcomes are the values of the label outcome.
@@ -76,8 +91,36 @@ func New(reg prometheus.Registerer, l Labels) *Metrics {
 		KafkaErrors: f.counters("kafka_errors_total", "Errors of calls to Kafka, also those that a retry overcame, by kind.", "kind"),
 		Stalled:     f.gauge("stalled_partitions", "Assigned partitions that make no progress although records are waiting."),
 		State:       f.gauges("run_state", "1 for the state that this run is in.", "state"),
-		StartsAt:    f.gauge("campaign_start_timestamp_seconds", "Unix time at which the campaign starts."),
-		Expected:    f.gauge("campaign_expected_users", "Distinct users that the campaign expects; 0: unknown."),
+		StartsAt: f.gauge("campaign_start_timestamp_seconds",
+			"Unix time at which the campaign starts: the spec's starts_at, or what it was postponed to."),
+		Expected: f.gauge("campaign_expected_users", "Distinct users that the campaign expects; 0: unknown."),
+
+		PlannedEnd: f.gauge("campaign_planned_end_timestamp_seconds",
+			"Unix time by which everything is to be granted (--finish-by, or the spec's ends_at); 0: no plan."),
+		StartDelay: f.gauge("start_delay_seconds",
+			"How long after the campaign's start the first run began; 0: in time, or not the first run."),
+		ControlVersion: f.gauge("control_version", "Version of the operators' orders that this process obeys."),
+		Hold:           f.gauges("hold", "1 while this cause slows or stops the run.", "cause"),
+		HoldSince:      f.gauges("hold_since_timestamp_seconds", "Unix time since when this cause is in force; 0: it is not.", "cause"),
+		Throttle: f.gauge("throttle_users_per_second",
+			"Limit that operators have set, for all replicas together; 0: none."),
+		Limit: f.gauge("feedback_limit_users_per_second",
+			"Limit that this process sets itself because a measurement is above --slow-at; 0: none."),
+		LedgerGranted: f.gauge("ledger_granted_users",
+			"Users that the ledger has as granted, by whichever process, as of the last count; every process exports the same."),
+		RedisLatency:   f.gauge("redis_latency_seconds", "Time of a small call to the ledger's Redis, the worst of the last second."),
+		RedisMemory:    f.gauge("redis_memory_used_bytes", "Memory that the master nearest to its limit uses; -1: unknown."),
+		RedisMemoryMax: f.gauge("redis_memory_limit_bytes", "Limit of that master: maxmemory, or the machine's memory; 0: unknown."),
+		RedisProjected: f.gauge("redis_memory_projected_bytes",
+			"Memory that the fullest master will use when everybody is granted, as preflight projected it; 0: unknown."),
+		ReplicaLag: f.gauge("redis_replica_lag_bytes", "How far the replica of Redis that is furthest behind is behind its master."),
+		ClockAhead: f.gauge("redis_clock_ahead_seconds", "Clock of Redis minus the clock of this process."),
+	}
+	f.gaugeWith("campaign_info", "Always 1; the label says which version of the spec this process works by.",
+		prometheus.Labels{"spec": l.Spec}).Set(1)
+	for _, v := range l.Causes {
+		m.Hold.WithLabelValues(v)
+		m.HoldSince.WithLabelValues(v)
 	}
 	for _, v := range l.Reasons {
 		m.Rejected.WithLabelValues(v)

@@ -52,7 +52,7 @@ func (b *books) Pool() metrics.Pool {
 var labels = metrics.Labels{
 	Campaign: "emoticons", Version: "v1.2.3",
 	Reasons: []string{"empty", "not_decimal"}, RedisKinds: []string{"timeout", "readonly"}, KafkaKinds: []string{"leader", "network"},
-	States: []string{"waiting", "running"},
+	States: []string{"waiting", "running"}, Spec: "0123abcd", Causes: []string{"latency", "operator_pause"},
 }
 
 // populated is a registry in which every metric has a series.
@@ -160,6 +160,7 @@ func TestLabelValuesAreBounded(t *testing.T) {
 				allowed := map[string]func(string) bool{
 					"campaign": oneOf(labels.Campaign), "partition": number, "shard": number,
 					"outcome": oneOf(metrics.Outcomes...), "reason": oneOf(labels.Reasons...), "kind": kinds[name], "state": states[name],
+					"cause": oneOf(labels.Causes...), "spec": oneOf(labels.Spec),
 				}[label]
 				if name == "granter_build_info" && label != "campaign" {
 					require.Contains(t, []string{"version", "revision", "goversion"}, label)

@@ -251,7 +251,7 @@ func (j *job) judgeRejects(log *slog.Logger, t grant.Tally) error {
 func (j *job) assemble() (*grant.Monitor, *ledger.Ledger, *source.Source, error) {
 	m := metrics.New(j.registry, metrics.Labels{
 		Campaign: j.campaign.Name, Version: version, Reasons: texts(source.Reasons()), KafkaKinds: texts(source.ErrorKinds()),
-		RedisKinds: ledger.Kinds,
+		RedisKinds: ledger.Kinds, Spec: j.campaign.Hash[:min(12, len(j.campaign.Hash))], Causes: texts(grant.Causes()),
 		States:     texts([]grant.RunState{grant.RunWaiting, grant.RunRunning, grant.RunFinished, grant.RunStopped, grant.RunFailed}),
 	})
 	m.StartsAt.Set(float64(j.campaign.StartsAt.Unix()))

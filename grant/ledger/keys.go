@@ -17,6 +17,10 @@ import (
 //	granter:{C}:chunks              set     every chunk that has been touched, and possibly more
 //	granter:{C}:spec                hash    hash, canonical, stored_at
 //	granter:{C}:runs                hash    run (16 hex digits) → grant.RunRecord as JSON
+//	granter:{C}:control             string  grant.Control as JSON
+//	granter:{C}:history             list    grant.Act as JSON, of orders that were carried out; oldest first
+//	granter:{C}:refusals            list    grant.Act as JSON, of the last orders that were refused
+//	granter:{C}:budget              hash    at, left, rate: what replicas may grant under a throttle
 //	granter:{<anchor>}:checkpoint:<spec> hash partition → next offset; a corrected spec reads the topic from the start
 //	granter:{<anchor>}:tip:<session> hash   shard → number of the last pipeline
 //	granter:{<anchor>}:probe:…      what Inspect writes to see whether it may; gone within a minute
@@ -30,6 +34,10 @@ type keys struct {
 	chunks   string
 	spec     string
 	runs     string
+	control  string
+	history  string
+	refusals string
+	budget   string
 }
 
 const (
@@ -41,6 +49,7 @@ const (
 func newKeys(campaign, hash string, cluster bool) keys {
 	base := "granter:{" + campaign + "}:"
 	k := keys{campaign: campaign, version: hash[:min(len(hash), 12)], chunks: base + "chunks", spec: base + "spec", runs: base + "runs"}
+	k.control, k.history, k.refusals, k.budget = base+"control", base+"history", base+"refusals", base+"budget"
 	if !cluster {
 		k.anchors = []string{campaign + "/anchor"}
 		return k

@@ -143,7 +143,7 @@ var (
 // loadScripts makes every master know the scripts. Restarts, fail-overs and SCRIPT FLUSH make them forget.
 func (l *Ledger) loadScripts(ctx context.Context) error {
 	return l.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
-		for _, s := range []script{chunkCall, tipCall, checkpointCall, specCall} {
+		for _, s := range []script{chunkCall, tipCall, checkpointCall, specCall, controlCall, takeCall} {
 			if err := c.ScriptLoad(ctx, s.text).Err(); err != nil {
 				return fmt.Errorf("loading scripts on %s: %w", c.Options().Addr, err)
 			}

@@ -1,0 +1,236 @@
+// Package status answers how far a campaign is, from the ledger and Kafka alone: while runs go on anywhere, or none does.
+package status
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/source"
+)
+
+// Ledger is what a status needs of the ledger.
+type Ledger interface {
+	Totals(ctx context.Context) (ledger.Totals, error)
+	Spec(ctx context.Context) (ledger.StoredSpec, bool, error)
+	Checkpoints(ctx context.Context) (map[int]int64, error)
+	Runs(ctx context.Context) ([]grant.RunRecord, error)
+	Control(ctx context.Context) (grant.Control, time.Time, error)
+}
+
+// Topic is what a status needs of Kafka.
+type Topic interface {
+	Bounds(ctx context.Context) (map[int]source.Bounds, error)
+}
+
+// Phase says in one word where a campaign is.
+type Phase string
+
+// The phases.
+const (
+	PhaseWaiting   Phase = "waiting"   // before the start
+	PhaseIdle      Phase = "idle"      // records wait, and nobody runs
+	PhaseRunning   Phase = "running"   // at full speed
+	PhaseThrottled Phase = "throttled" // slower than it could
+	PhasePaused    Phase = "paused"    // runs are there, and grant nobody
+	PhaseFinished  Phase = "finished"  // every record in the topic is granted or accounted for
+	PhaseEnded     Phase = "ended"     // ends_at has passed
+)
+
+// Status is how far a campaign is.
+type Status struct {
+	At            time.Time  `json:"at"`
+	Campaign      string     `json:"campaign"`
+	Title         string     `json:"title"`
+	Spec          string     `json:"spec"` // hash
+	Phase         Phase      `json:"phase"`
+	StartsAt      time.Time  `json:"starts_at"` // the spec's, or what it was postponed to
+	PostponedFrom *time.Time `json:"postponed_from,omitempty"`
+	EndsAt        *time.Time `json:"ends_at,omitempty"`
+	Granted       int64      `json:"granted"`
+	Expected      int64      `json:"expected,omitempty"` // the spec's population
+	Percentage    float64    `json:"percentage"`         // of expected or, without it, of the records
+	Records       int64      `json:"records"`            // in the topic
+	Lag           int64      `json:"lag"`                // records behind the checkpoint
+	Rate          float64    `json:"rate"`               // records per second, of all live replicas
+	SecondsLeft   *float64   `json:"seconds_left,omitempty"`
+	EstimatedEnd  *time.Time `json:"estimated_end,omitempty"`
+	LedgerBytes   int64      `json:"ledger_bytes"` // estimated; 0: not known
+
+	LastCheckpoint *time.Time       `json:"last_checkpoint,omitempty"`
+	Control        grant.Control    `json:"control"`
+	Holds          []grant.Hold     `json:"holds"`   // of all live replicas, one for each cause, the weightiest first
+	Rejects        map[string]int64 `json:"rejects"` // by reason, of all runs
+	Samples        []grant.Reject   `json:"samples"` // of rejected records
+	Partitions     []Partition      `json:"partitions"`
+	Runs           []Replica        `json:"runs"` // the youngest last
+}
+
+// Partition is how far one partition is.
+type Partition struct {
+	Partition  int   `json:"partition"`
+	First      int64 `json:"first"`
+	End        int64 `json:"end"`
+	Checkpoint int64 `json:"checkpoint"`
+	Lag        int64 `json:"lag"`
+}
+
+// Replica is one run, and what follows from its record.
+type Replica struct {
+	grant.RunRecord
+	Live  bool `json:"live"`  // it said so within the last seconds
+	Obeys bool `json:"obeys"` // it has seen the last order
+}
+
+// LostAfter is how long a run may be silent before it counts as lost: 20 times as long as it usually is.
+const LostAfter = 10 * time.Second
+
+// maxRuns is how many runs a status lists besides the live ones.
+const maxRuns = 20
+
+// Gather asks ledger and topic. Errors are theirs; a *ledger.SpecConflictError means that the campaign is granted under
+// another spec than the given one.
+func Gather(ctx context.Context, c *grant.Campaign, led Ledger, topic Topic) (*Status, error) {
+	s := &Status{
+		At: time.Now(), Campaign: c.Name, Title: c.Title, Spec: c.Hash, StartsAt: c.StartsAt, Expected: c.Population,
+		Holds: []grant.Hold{}, Rejects: map[string]int64{}, Samples: []grant.Reject{},
+	}
+	if !c.EndsAt.IsZero() {
+		s.EndsAt = &c.EndsAt
+	}
+	totals, err := led.Totals(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.Granted, s.LedgerBytes = totals.Granted, totals.Bytes
+	stored, ok, err := led.Spec(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if ok && stored.Hash != c.Hash && totals.Granted > 0 {
+		return nil, &ledger.SpecConflictError{
+			StoredHash: stored.Hash, Stored: stored.Canonical, GivenHash: c.Hash, Given: c.Canonical,
+		}
+	}
+	checkpoint, err := led.Checkpoints(ctx)
+	if err != nil {
+		return nil, err
+	}
+	control, now, err := led.Control(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.Control = control
+	if control.StartsAt != nil {
+		s.PostponedFrom, s.StartsAt = &c.StartsAt, *control.StartsAt
+	}
+	bounds, err := topic.Bounds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.addPartitions(bounds, checkpoint)
+	runs, err := led.Runs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.addRuns(runs, now)
+	s.estimate()
+	s.Phase = s.phase(now)
+	return s, nil
+}
+
+func (s *Status) addPartitions(bounds map[int]source.Bounds, checkpoint map[int]int64) {
+	for _, p := range slices.Sorted(maps.Keys(bounds)) {
+		b := bounds[p]
+		part := Partition{Partition: p, First: b.First, End: b.End, Checkpoint: checkpoint[p]}
+		part.Lag = max(0, b.End-max(b.First, part.Checkpoint))
+		s.Partitions = append(s.Partitions, part)
+		s.Records += b.End - b.First
+		s.Lag += part.Lag
+	}
+}
+
+// addRuns adds what the runs say of themselves. Their clocks may differ from this one's, so now is Redis's.
+func (s *Status) addRuns(runs []grant.RunRecord, now time.Time) {
+	holds := map[grant.Cause]grant.Hold{}
+	for i := range runs {
+		r := Replica{RunRecord: runs[i]}
+		at := r.UpdatedAt.Add(time.Duration(r.Redis.ClockAhead * float64(time.Second)))
+		active := r.State == grant.RunRunning || r.State == grant.RunWaiting
+		r.Live = active && now.Sub(at) < LostAfter
+		r.Obeys = r.Control >= s.Control.Version
+		for reason, n := range r.Rejects {
+			s.Rejects[reason] += n
+		}
+		if r.CheckpointAt != nil && r.Pass == "" && (s.LastCheckpoint == nil || r.CheckpointAt.After(*s.LastCheckpoint)) {
+			s.LastCheckpoint = r.CheckpointAt
+		}
+		s.Samples = append(s.Samples, r.Samples...)
+		if r.Live {
+			s.Rate += r.Rate
+			for _, h := range r.Holds {
+				if old, ok := holds[h.Cause]; !ok || h.Since.Before(old.Since) {
+					holds[h.Cause] = h
+				}
+			}
+		}
+		s.Runs = append(s.Runs, r)
+	}
+	for _, cause := range grant.Causes() {
+		if h, ok := holds[cause]; ok {
+			s.Holds = append(s.Holds, h)
+		}
+	}
+	slices.SortFunc(s.Samples, func(a, b grant.Reject) int {
+		return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+	})
+	s.Samples = slices.Compact(s.Samples)
+	surplus := len(s.Runs) - maxRuns
+	s.Runs = slices.DeleteFunc(s.Runs, func(r Replica) bool { surplus--; return surplus >= 0 && !r.Live })
+}
+
+// estimate says when it will be done, at the present rate.
+func (s *Status) estimate() {
+	switch {
+	case s.Expected > 0:
+		s.Percentage = 100 * float64(s.Granted) / float64(s.Expected)
+	case s.Records > 0:
+		s.Percentage = 100 * float64(s.Records-s.Lag) / float64(s.Records)
+	}
+	if s.Rate > 0 {
+		left := float64(s.Lag) / s.Rate
+		end := s.At.Add(time.Duration(left * float64(time.Second))).Truncate(time.Second)
+		s.SecondsLeft, s.EstimatedEnd = &left, &end
+	}
+}
+
+func (s *Status) phase(now time.Time) Phase {
+	live, stopped := 0, 0
+	for i := range s.Runs {
+		if r := &s.Runs[i]; r.Live {
+			live++
+			if len(r.Holds) > 0 && r.Holds[0].Cause.Stops() {
+				stopped++
+			}
+		}
+	}
+	switch {
+	case s.EndsAt != nil && !now.Before(*s.EndsAt):
+		return PhaseEnded
+	case now.Before(s.StartsAt) && s.Rate == 0 && s.Granted == 0:
+		return PhaseWaiting
+	case live == 0 && s.Lag == 0:
+		return PhaseFinished
+	case live == 0:
+		return PhaseIdle
+	case s.Control.Paused, stopped == live:
+		return PhasePaused
+	case len(s.Holds) > 0:
+		return PhaseThrottled
+	}
+	return PhaseRunning
+}
