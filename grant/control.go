@@ -109,20 +109,11 @@ func (c *Control) Apply(o *Order, campaign *Campaign, now time.Time) (Control, e
 		return *c, fmt.Errorf("%w: %s", ErrRefused, fmt.Sprintf(format, args...))
 	}
 	switch o.Action {
-	case ActionPause:
-		if c.Paused {
-			return refuse("it is paused already")
-		}
+	case ActionPause: // also when it is paused: after a loss replicas may know better than Redis
 		next.Paused = true
 	case ActionResume:
-		if !c.Paused {
-			return refuse("it is not paused")
-		}
 		next.Paused = false
 	case ActionThrottle:
-		if o.Throttle == c.Throttle {
-			return refuse("the limit is that already")
-		}
 		next.Throttle = o.Throttle
 	case ActionAbort:
 		next.Abort = next.Version

@@ -30,6 +30,11 @@ type Monitor struct {
 	samples      []sample
 	refused      map[string]time.Time // when an error of this kind was logged last
 	stalled      int
+	control      Control
+	holds        []Hold
+	limit        float64
+	redis        RedisHealth
+	rejects      rejects
 }
 
 type partitionState struct {
@@ -142,7 +147,12 @@ func (m *Monitor) Position(partition int, next, highest int64) {
 }
 
 // Rejected implements source.Observer.
-func (m *Monitor) Rejected(_ int, reason string) { m.metrics.Rejected.WithLabelValues(reason).Inc() }
+func (m *Monitor) Rejected(r Reject) {
+	m.metrics.Rejected.WithLabelValues(r.Reason).Inc()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rejects.add(r)
+}
 
 // KafkaError implements source.Observer.
 func (m *Monitor) KafkaError(kind string) { m.metrics.KafkaErrors.WithLabelValues(kind).Inc() }
@@ -192,7 +202,7 @@ func (m *Monitor) checkpointed(next map[int]int64, took time.Duration) {
 		m.metrics.Checkpointed.WithLabelValues(metrics.Partition(p)).Set(float64(offset))
 		st := m.parts[p]
 		behind := st.target() - offset
-		if offset > st.checkpoint || behind <= 0 {
+		if offset > st.checkpoint || behind <= 0 || len(m.holds) > 0 { // what is held makes no progress, and should not
 			st.checkpoint, st.movedAt, st.warned = offset, now, false
 		}
 		if behind > 0 && now.Sub(st.movedAt) > m.stall {
@@ -300,7 +310,16 @@ func (m *Monitor) Snapshot() Snapshot {
 // fill adds what the monitor knows to a run's record.
 func (m *Monitor) fill(r RunRecord) RunRecord {
 	s := m.Snapshot()
-	r.Partitions, r.Tally, r.Rate = s.Assigned, s.Tally, s.Rate
+	r.State, r.Partitions, r.Tally, r.Rate = s.State, s.Assigned, s.Tally, s.Rate
+	r.Skew = metrics.Skew(m.QueueDepths())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r.Control, r.Holds, r.Limit, r.Redis = m.control.Version, m.holds, m.limit, m.redis
+	r.Rejects, r.Samples = m.rejects.summary()
+	if !m.checkpointAt.IsZero() {
+		at := m.checkpointAt
+		r.CheckpointAt = &at
+	}
 	return r
 }
 

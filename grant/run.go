@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -80,14 +83,27 @@ type Run struct {
 	Record   RunRecord // who runs; the run fills in the rest
 	Log      *slog.Logger
 
+	Orders  Orders                                                       // of operators; nil: nobody gives any
+	Measure func(ctx context.Context, latency time.Duration) Measurement // asked once a second; latency is that of Orders. nil: no feedback
+	Count   func(ctx context.Context) (int64, error)                     // granted users of the whole ledger; nil: not counted
+	Recheck func(ctx context.Context) error                              // preflight again, shortly before the start; nil: not again
+
 	Now             bool          // start before starts_at
 	Follow          bool          // go on when everything that was there at the start is granted
+	Partial         bool          // not everybody is granted: the checkpoints are the ledger's alone, and Kafka is told nothing
 	CheckpointEvery time.Duration // default 500 ms
 	PollEvery       time.Duration // how often to look whether other replicas have finished their partitions. Default 500 ms
+	RetryFor        time.Duration // how long to wait for the first orders. Default 2 minutes
 
+	saving   sync.Mutex // reports come in their order
+	steering steering
 	draining context.Context //nolint:containedctx // it is the run's life: cancelled with the reason for draining
 	drain    context.CancelCauseFunc
-	ends     map[int]int64 // where the topic ended at the start
+	ends     map[int]int64 // where the topic ended at the start, or at the order to finish
+
+	finishing context.Context //nolint:containedctx // cancelled by the order to finish
+	finishNow context.CancelFunc
+	finished  atomic.Pointer[Finish]
 }
 
 // ErrDrained means that the run stopped because it was asked to, before everything was granted.
@@ -96,10 +112,14 @@ var ErrDrained = errors.New("stopped before the end, with a checkpoint: start it
 // ErrEnded means that the campaign's ends_at came: from then on nobody is granted anything.
 var ErrEnded = errors.New("the campaign has ended: nothing may be granted any more")
 
+// ErrAborted means that an operator ended the run before everything was granted.
+var ErrAborted = errors.New("aborted by an operator, with a checkpoint: start it again to continue (granter history says who and why)")
+
 // NewRun returns a run with nothing but defaults.
 func NewRun() *Run {
-	r := &Run{CheckpointEvery: 500 * time.Millisecond, PollEvery: 500 * time.Millisecond}
+	r := &Run{CheckpointEvery: 500 * time.Millisecond, PollEvery: 500 * time.Millisecond, RetryFor: 2 * time.Minute}
 	r.draining, r.drain = context.WithCancelCause(context.Background())
+	r.finishing, r.finishNow = context.WithCancel(context.Background())
 	return r
 }
 
@@ -107,10 +127,19 @@ func NewRun() *Run {
 // at once; nothing is lost then either, but some work is done again.
 func (r *Run) Drain() { r.drain(ErrDrained) }
 
+// Drained is closed when Drain was called, or something else ended the run early.
+func (r *Run) Drained() <-chan struct{} { return r.draining.Done() }
+
 // Do is the whole run. It returns nil when everything that was in the topic at the start is granted, or when the campaign
 // ends while it follows; ErrDrained when Drain was called before that, and otherwise the error that stopped it. In each case what it granted is in the ledger.
 func (r *Run) Do(ctx context.Context) (err error) {
 	defer func() { r.saveFinal(err) }()
+	r.steering.run, r.steering.gate = r, NewGate(r.Orders)
+	letGo, err := r.steering.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer letGo()
 	if err := r.waitForStart(ctx); err != nil {
 		return err
 	}
@@ -162,36 +191,92 @@ func (r *Run) prepare(ctx context.Context) (err error) {
 	if err := r.Source.Prepare(preparing); err != nil {
 		return err
 	}
-	r.ends, err = r.Source.Ends(preparing)
-	return err
+	if r.ends, err = r.Source.Ends(preparing); err != nil {
+		return err
+	}
+	return r.sayIfMissed(preparing)
 }
 
-// waitForStart returns at starts_at, or at once if the operator said so.
+// missedAfter is how late a start may be.
+const missedAfter = time.Minute
+
+// sayIfMissed says that the campaign should have begun long ago, if this run is the first.
+func (r *Run) sayIfMissed(ctx context.Context) error {
+	start := r.steering.control.Load().Start(r.Campaign)
+	late := time.Since(start)
+	if late < missedAfter || r.Partial {
+		return nil
+	}
+	checkpoint, err := r.Ledger.Checkpoints(ctx)
+	if err != nil || len(checkpoint) > 0 {
+		return err
+	}
+	r.Log.Warn("THE START WAS MISSED: this is the first run", "starts_at", start, "late_by", late.Round(time.Second).String())
+	r.Monitor.missed(late)
+	return nil
+}
+
+// recheckBefore is when preflight runs again, if there is so much time; recheckEvery, how often while it fails.
+const (
+	recheckBefore = time.Minute
+	recheckEvery  = 10 * time.Second
+)
+
+// waitForStart returns at starts_at, or at what it was postponed to, when preflight passes again; or at once, if the
+// operator of this run said so and nobody has postponed it.
 func (r *Run) waitForStart(ctx context.Context) error {
 	c := r.Campaign
-	for told := false; ; told = true {
+	var told time.Time // the start that the log knows
+	var checked bool   // preflight passed again
+	var checkAt time.Time
+	for first := true; ; first = false {
 		now := time.Now()
-		left := c.StartsAt.Sub(now)
+		control := r.steering.control.Load()
+		start := control.Start(c)
+		left := start.Sub(now)
+		early := r.Now && control.StartsAt == nil
+		if first && left <= recheckBefore || r.Recheck == nil {
+			checked = true // it has passed just now
+		}
+		r.Monitor.starts(start)
 		switch {
 		case r.ended(now):
 			return fmt.Errorf("%s, ends_at %s: %w", c.Name, c.EndsAt.Format(time.RFC3339), ErrEnded)
-		case left <= 0:
+		case early && left > 0:
+			r.Log.Warn("STARTING BEFORE THE CAMPAIGN'S DATE, as told by --now", "starts_at", start, "early_by", left.Round(time.Second).String())
 			return nil
-		case r.Now:
-			r.Log.Warn("STARTING BEFORE THE CAMPAIGN'S DATE, as told by --now", "starts_at", c.StartsAt, "early_by", left.Round(time.Second))
+		case left <= 0 && checked:
+			r.steering.block(CauseSchedule, "")
 			return nil
-		case !told:
-			r.Log.Info("waiting for the campaign to start", "starts_at", c.StartsAt, "wait", left.Round(time.Second))
+		case left > 0 && !start.Equal(told):
+			told = start
+			r.Log.Info("waiting for the campaign to start", "starts_at", start, "wait", left.Round(time.Second).String(), "postponed", control.StartsAt != nil)
+			r.steering.block(CauseSchedule, "the campaign starts at "+start.Format(time.RFC3339))
+		}
+		if !checked && left <= recheckBefore && !now.Before(checkAt) {
+			checked = r.recheck(ctx)
+			checkAt = time.Now().Add(recheckEvery)
 		}
 		r.save(ctx, RunWaiting)
 		select {
-		case <-time.After(min(left, time.Second)): // by the wall clock: a suspended machine must not start late
+		case <-time.After(max(min(time.Until(start), time.Second), 10*time.Millisecond)): // by the wall clock: a suspended machine must not start late
 		case <-r.draining.Done():
 			return context.Cause(r.draining)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// recheck runs preflight again. A run that waits for its date is not ended by a failure: it holds, and tries again.
+func (r *Run) recheck(ctx context.Context) bool {
+	if err := r.Recheck(ctx); err != nil {
+		r.steering.block(CausePreflight, err.Error())
+		return false
+	}
+	r.Log.Info("preflight passed again")
+	r.steering.block(CausePreflight, "")
+	return true
 }
 
 // ended reports whether nobody may be granted anything any more.
@@ -214,9 +299,12 @@ func (r *Run) generation(ctx context.Context, group Group) (finished bool, err e
 	}
 	defer joined.Release()
 	r.Monitor.joined()
-	gen := &committing{Generation: joined, committed: joined.Committed()}
+	gen := &committing{Generation: joined, committed: joined.Committed(), partial: r.Partial}
 	for {
 		finished, err = r.session(ctx, gen)
+		if errors.Is(err, errFinishing) {
+			continue // the same partitions, up to another end
+		}
 		if !errors.Is(err, ErrRegressed) {
 			return finished, err
 		}
@@ -231,6 +319,7 @@ func (r *Run) generation(ctx context.Context, group Group) (finished bool, err e
 
 // session grants what the assigned partitions hold, from the checkpoint on.
 func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err error) {
+	r.heedFinish()
 	checkpoint, err := r.Ledger.Begin(ctx)
 	if err != nil {
 		return false, err
@@ -247,7 +336,9 @@ func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err e
 	if err != nil {
 		return false, err
 	}
-	pool := sharding.New(r.Sharding, r.Ledger, starts)
+	cfg := r.Sharding
+	cfg.Gate = r.steering.gate
+	pool := sharding.New(cfg, r.Ledger, starts)
 	r.Monitor.assigned(pool, starts, until, r.ends)
 	defer r.Monitor.released()
 	r.Log.Info("partitions assigned", "from", starts)
@@ -257,6 +348,7 @@ func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err e
 	reading, stop := r.untilDrain(ctx)
 	defer stop()
 	defer context.AfterFunc(gen.Context(), stop)()
+	defer context.AfterFunc(r.finishing, stop)()
 	work, working := errgroup.WithContext(ctx)
 	defer context.AfterFunc(working, stop)()
 	lanes, reading := errgroup.WithContext(reading)
@@ -341,13 +433,25 @@ type committing struct {
 	Generation
 
 	committed map[int]int64
+	partial   bool
 }
 
-func (c *committing) Committed() map[int]int64 { return c.committed }
+// Committed returns what has been committed. A partial pass commits nothing, so that Kafka never knows better than the
+// ledger.
+func (c *committing) Committed() map[int]int64 {
+	if !c.partial {
+		return c.committed
+	}
+	out := map[int]int64{}
+	for partition := range c.committed {
+		out[partition] = math.MaxInt64
+	}
+	return out
+}
 
 // Commit commits what is new.
 func (c *committing) Commit(next map[int]int64) error {
-	if maps.Equal(next, c.committed) {
+	if c.partial || maps.Equal(next, c.committed) {
 		return nil
 	}
 	err := c.Generation.Commit(next)
@@ -364,6 +468,9 @@ func (r *Run) awaitOthers(ctx context.Context, gen Generation, pool *sharding.Po
 	defer stop()
 	defer context.AfterFunc(gen.Context(), stop)()
 	for told := false; waiting.Err() == nil && gen.Context().Err() == nil; told = true {
+		if r.finishing.Err() != nil {
+			return false, errFinishing
+		}
 		if told {
 			if err := r.checkpoint(ctx, gen, pool); err != nil {
 				return false, err
@@ -381,10 +488,30 @@ func (r *Run) awaitOthers(ctx context.Context, gen Generation, pool *sharding.Po
 		}
 		select {
 		case <-time.After(r.PollEvery):
+		case <-r.finishing.Done():
 		case <-waiting.Done():
 		}
 	}
 	return false, ctx.Err()
+}
+
+// errFinishing ends a session, and begins another one, because of the order to finish.
+var errFinishing = errors.New("ordered to finish")
+
+// finish makes the run end where the order says. It may be called at any time, by any goroutine.
+func (r *Run) finish(f *Finish) {
+	if r.finished.CompareAndSwap(nil, f) {
+		r.Log.Warn("ordered to finish: this run ends when everything that is in the topic now is granted")
+		r.finishNow()
+	}
+}
+
+// heedFinish makes an order to finish count for the session that begins.
+func (r *Run) heedFinish() {
+	if f := r.finished.Load(); f != nil && r.finishing.Err() != nil {
+		r.Follow, r.ends = false, maps.Clone(f.Ends)
+		r.finishing = context.Background() // it has been heeded
+	}
 }
 
 // reached reports whether a checkpoint is at or beyond all the given offsets.
@@ -449,8 +576,15 @@ func (r *Run) untilDrain(ctx context.Context) (context.Context, context.CancelFu
 // own errors.
 func (r *Run) save(ctx context.Context, state RunState) {
 	r.Monitor.State(state)
+	r.report(ctx)
+}
+
+// report stores the run's record as it is. It may be called by any goroutine.
+func (r *Run) report(ctx context.Context) {
+	r.saving.Lock()
+	defer r.saving.Unlock()
 	record := r.Monitor.fill(r.Record)
-	record.State, record.Spec, record.UpdatedAt = state, r.Campaign.Hash, time.Now()
+	record.Spec, record.UpdatedAt = r.Campaign.Hash, time.Now()
 	if err := r.Ledger.SaveRun(ctx, record); err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 		r.Log.Warn("storing the run's record failed", "error", err)
 	}
@@ -462,7 +596,7 @@ func (r *Run) saveFinal(err error) {
 	defer cancel()
 	state := RunFinished
 	switch {
-	case errors.Is(err, ErrDrained), errors.Is(err, context.Canceled):
+	case errors.Is(err, ErrDrained), errors.Is(err, ErrAborted), errors.Is(err, context.Canceled):
 		state = RunStopped
 	case err != nil:
 		state = RunFailed

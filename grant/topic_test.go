@@ -164,13 +164,21 @@ func (r reader) Consume(ctx context.Context, partition int, from, until int64, l
 
 func (r reader) handOver(ctx context.Context, partition int, next, end int64, records []int64, lane *sharding.Lane) error {
 	for _, id := range records {
-		switch id {
-		case malformed:
+		switch {
+		case id == malformed:
 			lane.Reject()
-			r.monitor.Rejected(partition, "malformed")
-		case outside:
+			r.monitor.Rejected(Reject{Partition: partition, Offset: next, Reason: "malformed", Value: "x"})
+		case id == outside, lane.Withheld(uint64(id)):
 			lane.Withhold()
 		default:
+			if !lane.Admitted() {
+				if err := lane.Mark(ctx, next, false); err != nil {
+					return err
+				}
+				if err := lane.Await(ctx); err != nil {
+					return errors.Join(err, lane.Mark(ctx, next, false))
+				}
+			}
 			if err := lane.Add(ctx, next, uint64(id)); err != nil {
 				return err
 			}

@@ -81,17 +81,11 @@ func (l *live) Collect(ch chan<- prometheus.Metric) {
 			counter(l.records, float64(n), p, Outcomes[i])
 		}
 	}
-	longest, sum := 0, 0
 	depths := l.QueueDepths()
 	for i, n := range depths {
 		gauge(l.queue, float64(n), strconv.Itoa(i))
-		longest, sum = max(longest, n), sum+n
 	}
-	skew := 1.0
-	if sum > 0 {
-		skew = float64(longest*len(depths)) / float64(sum)
-	}
-	gauge(l.skew, skew)
+	gauge(l.skew, Skew(depths))
 	gauge(l.age, l.CheckpointAge())
 	ratio, left := l.Progress()
 	if left < 0 {
@@ -106,4 +100,16 @@ func (l *live) Collect(ch chan<- prometheus.Metric) {
 	counter(l.stale, float64(pool.Stale))
 	gauge(l.conns, float64(pool.Idle), "idle")
 	gauge(l.conns, float64(pool.Total-pool.Idle), "busy")
+}
+
+// Skew is the longest queue divided by the mean; 1 when all are empty.
+func Skew(depths []int) float64 {
+	longest, sum := 0, 0
+	for _, n := range depths {
+		longest, sum = max(longest, n), sum+n
+	}
+	if sum == 0 {
+		return 1
+	}
+	return float64(longest*len(depths)) / float64(sum)
 }

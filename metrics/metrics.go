@@ -58,6 +58,14 @@ type Labels struct {
 	Reasons, RedisKinds, KafkaKinds, States, Causes []string
 }
 
+// What runs and desks both export.
+const (
+	buildHelp    = "Always 1; the labels say what is running."
+	startHelp    = "Unix time at which the campaign starts: the spec's starts_at, or what it was postponed to."
+	expectedHelp = "Distinct users that the campaign expects; 0: unknown."
+	grantedHelp  = "Users that the ledger has as granted, by whichever process, as of the last count; every process exports the same."
+)
+
 // Outcomes are the values of the label outcome.
 var Outcomes = []string{"granted", "duplicate", "rejected", "withheld"}
 
@@ -91,9 +99,8 @@ func New(reg prometheus.Registerer, l Labels) *Metrics {
 		KafkaErrors: f.counters("kafka_errors_total", "Errors of calls to Kafka, also those that a retry overcame, by kind.", "kind"),
 		Stalled:     f.gauge("stalled_partitions", "Assigned partitions that make no progress although records are waiting."),
 		State:       f.gauges("run_state", "1 for the state that this run is in.", "state"),
-		StartsAt: f.gauge("campaign_start_timestamp_seconds",
-			"Unix time at which the campaign starts: the spec's starts_at, or what it was postponed to."),
-		Expected: f.gauge("campaign_expected_users", "Distinct users that the campaign expects; 0: unknown."),
+		StartsAt: f.gauge("campaign_start_timestamp_seconds", startHelp),
+		Expected: f.gauge("campaign_expected_users", expectedHelp),
 
 		PlannedEnd: f.gauge("campaign_planned_end_timestamp_seconds",
 			"Unix time by which everything is to be granted (--finish-by, or the spec's ends_at); 0: no plan."),
@@ -106,8 +113,7 @@ func New(reg prometheus.Registerer, l Labels) *Metrics {
 			"Limit that operators have set, for all replicas together; 0: none."),
 		Limit: f.gauge("feedback_limit_users_per_second",
 			"Limit that this process sets itself because a measurement is above --slow-at; 0: none."),
-		LedgerGranted: f.gauge("ledger_granted_users",
-			"Users that the ledger has as granted, by whichever process, as of the last count; every process exports the same."),
+		LedgerGranted: f.gauge("ledger_granted_users", grantedHelp),
 		RedisLatency:   f.gauge("redis_latency_seconds", "Time of a small call to the ledger's Redis, the worst of the last second."),
 		RedisMemory:    f.gauge("redis_memory_used_bytes", "Memory that the master nearest to its limit uses; -1: unknown."),
 		RedisMemoryMax: f.gauge("redis_memory_limit_bytes", "Limit of that master: maxmemory, or the machine's memory; 0: unknown."),
@@ -134,7 +140,7 @@ func New(reg prometheus.Registerer, l Labels) *Metrics {
 	for _, v := range l.States {
 		m.State.WithLabelValues(v)
 	}
-	f.gaugeWith("build_info", "Always 1; the labels say what is running.", buildLabels(l.Version)).Set(1)
+	f.gaugeWith("build_info", buildHelp, buildLabels(l.Version)).Set(1)
 	return m
 }
 

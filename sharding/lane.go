@@ -28,13 +28,39 @@ type Lane struct {
 	sent      []int64  // IDs routed to each shard
 	consumed  int64
 
+	quota int // IDs that may still be added before the gate is asked
+
 	marked             atomic.Int64 // never below what the shards have settled; see Mark
 	rejected, withheld atomic.Int64
 	pendingRejected    int64
 	pendingWithheld    int64
 }
 
-// Add routes the ID of the record at an offset. Offsets of a lane ascend. It blocks while the shard is busy, and fails
+// Withheld reports whether the users of this run do not include an ID; its record is to be counted by Withhold.
+func (l *Lane) Withheld(id uint64) bool {
+	return l.pool.cfg.Includes != nil && !l.pool.cfg.Includes(id)
+}
+
+// Admitted reports whether an ID may be added without waiting.
+func (l *Lane) Admitted() bool {
+	if l.quota <= 0 {
+		l.quota = l.pool.admit()
+	}
+	return l.quota > 0
+}
+
+// Await waits until an ID may be added. It fails only when the context is cancelled. Whoever calls it should have marked
+// how far it is: it may take hours.
+func (l *Lane) Await(ctx context.Context) error {
+	for !l.Admitted() {
+		if err := l.pool.cfg.Gate.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Add routes the ID of the record at an offset; it must be admitted. Offsets of a lane ascend. It blocks while the shard is busy, and fails
 // only when the context is cancelled; the record is then not added.
 func (l *Lane) Add(ctx context.Context, offset int64, id uint64) error {
 	s := id >> ChunkBits & l.mask
@@ -51,6 +77,7 @@ func (l *Lane) Add(ctx context.Context, offset int64, id uint64) error {
 	b.ids = append(b.ids, id)
 	b.last = offset
 	l.consumed++
+	l.quota--
 	return nil
 }
 
@@ -78,6 +105,10 @@ func (l *Lane) Mark(ctx context.Context, next int64, idle bool) error {
 	withheld := l.withheld.Add(l.pendingWithheld)
 	l.pendingRejected, l.pendingWithheld = 0, 0
 	l.marked.Store(next)
+	if l.quota > 0 && l.pool.cfg.Gate != nil {
+		l.pool.cfg.Gate.Return(l.quota) // a lane that has nothing to do must not keep what it was admitted hours ago
+		l.quota = 0
+	}
 	if l.consumed != sent+rejected+withheld {
 		return fmt.Errorf("%w in partition %d at offset %d: consumed %d, routed %d + rejected %d + withheld %d",
 			ErrUnbalanced, l.partition, next, l.consumed, sent, rejected, withheld)

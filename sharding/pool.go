@@ -39,6 +39,20 @@ type Config struct {
 	Linger time.Duration
 	// Observer is told of every flush; it may be nil.
 	Observer Observer
+	// Gate decides when IDs may be added; nil: always.
+	Gate Gate
+	// Includes says which IDs are granted in this run; nil: all. Lanes call it concurrently, once for each ID.
+	Includes func(id uint64) bool
+}
+
+// Gate holds lanes back while a run is paused or slowed down. Lanes call it concurrently.
+type Gate interface {
+	// Admit returns how many IDs may be added now, from 0 to the given number. It does not wait.
+	Admit(most int) int
+	// Return gives back what Admit returned and was not used.
+	Return(unused int)
+	// Wait returns when it is worth asking again, or the context's error.
+	Wait(ctx context.Context) error
 }
 
 // Observer watches a pool. Shards call it concurrently.
@@ -175,6 +189,14 @@ func (p *Pool) Positions() ([]Position, error) {
 		}
 	}
 	return out, nil
+}
+
+// admit returns how many IDs a lane may add before it asks again: a block's worth, so that asking costs nothing.
+func (p *Pool) admit() int {
+	if p.cfg.Gate == nil {
+		return p.cfg.BlockIDs
+	}
+	return p.cfg.Gate.Admit(p.cfg.BlockIDs)
 }
 
 func (p *Pool) block(l *Lane) *block {

@@ -84,16 +84,30 @@ func (flags *checkFlags) execute(cmd *cobra.Command) error {
 	return err
 }
 
-// preflight is what a run checks before it starts. It returns nil when nothing failed, or when it is told to go on.
-func (j *job) preflight(ctx context.Context) error {
-	report := preflight.Check(ctx, preflight.Input{
-		Campaign: j.campaign, Kafka: j.kafka, Group: j.flags.group, Redis: j.redis, AcceptGaps: j.gaps, Timeout: j.flags.timeout,
-		AllowVolatile: j.flags.allowVolatile,
-	})
-	if err := ctx.Err(); err != nil {
-		return err
+// preflight is what a run checks before it starts. It fails when a check failed and the run is not told to go on, and
+// returns what the fullest Redis master will use in the end, 0: not known.
+func (j *job) preflight(ctx context.Context) (projectedBytes int64, err error) {
+	report, failed := j.check(ctx, false)
+	switch {
+	case ctx.Err() != nil:
+		return 0, ctx.Err()
+	case len(failed) == 0:
+	case j.flags.force:
+		j.forced = true
+		j.log.Error("RUNNING ALTHOUGH PREFLIGHT FAILED, as told by --force", "failed", failed)
+	default:
+		return 0, &exitError{exitPreflight, fmt.Errorf("%w: %s (granter check shows everything; --force runs all the same)",
+			errPreflight, strings.Join(failed, ", "))}
 	}
-	var failed []string
+	return report.ProjectedBytes, nil
+}
+
+// check runs preflight, logs what it found, and returns the names of the checks that failed.
+func (j *job) check(ctx context.Context, readOnly bool) (report preflight.Report, failed []string) {
+	report = preflight.Check(ctx, preflight.Input{
+		Campaign: j.campaign, Kafka: j.kafka, Group: j.flags.group, Redis: j.redis, AcceptGaps: j.gaps, Timeout: j.flags.timeout,
+		AllowVolatile: j.flags.allowVolatile, ReadOnly: readOnly,
+	})
 	for _, r := range report.Results {
 		switch r.Status {
 		case preflight.Pass:
@@ -104,15 +118,7 @@ func (j *job) preflight(ctx context.Context) error {
 			j.log.Error("preflight: "+r.Detail, "check", r.Name, "advice", r.Advice)
 		}
 	}
-	switch {
-	case len(failed) == 0:
-		return nil
-	case j.flags.force:
-		j.log.Error("RUNNING ALTHOUGH PREFLIGHT FAILED, as told by --force", "failed", failed)
-		return nil
-	}
-	return &exitError{exitPreflight, fmt.Errorf("%w: %s (granter check shows everything; --force runs all the same)",
-		errPreflight, strings.Join(failed, ", "))}
+	return report, failed
 }
 
 var errPreflight = errors.New("preflight failed")

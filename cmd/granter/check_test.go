@@ -131,7 +131,7 @@ func TestRunStopsAtAFailedPreflightUnlessForced(t *testing.T) {
 	var logged bytes.Buffer
 	j := &job{campaign: camp, kafka: k, redis: client, flags: flags, log: slog.New(slog.NewJSONHandler(&logged, nil))}
 
-	err = j.preflight(t.Context())
+	_, err = j.preflight(t.Context())
 	var exit *exitError
 	require.ErrorAs(t, err, &exit)
 	assert.Equal(t, exitPreflight, exit.code)
@@ -142,6 +142,7 @@ func TestRunStopsAtAFailedPreflightUnlessForced(t *testing.T) {
 
 	logged.Reset()
 	flags.force = true
-	require.NoError(t, j.preflight(t.Context()))
+	_, err = j.preflight(t.Context())
+	require.NoError(t, err)
 	assert.Contains(t, logged.String(), "RUNNING ALTHOUGH PREFLIGHT FAILED")
 }

@@ -42,7 +42,7 @@ func TestRedisFreezes(t *testing.T) {
 	r := devtest.StartRedis(t, durable()...)
 	s := newScenario(t, 4, r.Addr)
 	s.publish(s.users(0, 1_000_000))
-	normal := s.slow(100 * time.Millisecond)
+	normal := s.throttle(150_000)
 	p := s.run("--shards=1", "--timeout=1s", "--listen=127.0.0.1:0")
 	s.awaitGranted(p, 200_000)
 	r.Freeze()

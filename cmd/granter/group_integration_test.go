@@ -4,7 +4,6 @@ package main
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -15,7 +14,7 @@ import (
 func TestReplicasComeAndGo(t *testing.T) {
 	s := newScenario(t, 8, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 2_000_000))
-	normal := s.slow(400 * time.Millisecond)
+	normal := s.throttle(150_000)
 	first, killed := s.run("--shards=1"), s.run("--shards=1")
 	killed.awaitLog(`"msg":"partitions assigned"`)
 	s.awaitGranted(first, 100_000)
@@ -37,7 +36,7 @@ func TestLossWhileAReplicaWaits(t *testing.T) {
 	s := newScenario(t, 8, r.Addr)
 	s.flags = append(s.flags, "--session-timeout=8s", "--shards=1")
 	s.publish(s.users(0, 1_000_000))
-	normal := s.slow(800 * time.Millisecond)
+	normal := s.throttle(100_000)
 	waits, works := s.run(), s.run()
 	await(t, "both have half of the partitions", func() bool { return waits.partitions() == 4 && works.partitions() == 4 })
 	s.awaitGranted(works, s.granted()+50_000)

@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/stretchr/testify/require"
@@ -19,7 +18,7 @@ func TestBrokerRestarts(t *testing.T) {
 	k := devtest.StartKafka(t, devtest.KafkaOptions{})
 	s := newScenarioOn(t, k, 4, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 1_000_000))
-	normal := s.slow(300 * time.Millisecond)
+	normal := s.throttle(100_000)
 	p := s.run("--shards=1", "--timeout=2s", "--fetch-memory=1")
 	s.awaitGranted(p, 150_000)
 	k.Kill(0)
@@ -68,7 +67,7 @@ func TestTopicGrowsWhileItIsFollowed(t *testing.T) {
 func TestTopicGrowsDuringARun(t *testing.T) {
 	s := newScenario(t, 2, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 700_000))
-	normal := s.slow(1500 * time.Millisecond)
+	normal := s.throttle(50_000)
 	p := s.run("--shards=1")
 	s.awaitGranted(p, 50_000)
 	s.addPartitions(5)

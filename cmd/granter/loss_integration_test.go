@@ -19,7 +19,7 @@ import (
 func (s *scenario) lossy(lose func()) {
 	s.Helper()
 	s.publish(s.users(0, 1_000_000))
-	normal := s.slow(200 * time.Millisecond)
+	normal := s.throttle(150_000)
 	p := s.run("--shards=1", "--timeout=2s")
 	s.awaitGranted(p, 300_000)
 	lose()

@@ -68,6 +68,9 @@ func run(args []string) int {
 	case strings.HasPrefix(err.Error(), "unknown command "): // cobra says so of arguments too many as well
 		fmt.Fprintln(root.ErrOrStderr(), "granter:", strings.TrimSpace(err.Error()))
 		return exitUsage
+	case errors.Is(err, grant.ErrAborted):
+		fmt.Fprintln(root.ErrOrStderr(), "granter:", grant.ErrAborted)
+		return exitStopped
 	case errors.Is(err, grant.ErrDrained), errors.Is(err, context.Canceled):
 		fmt.Fprintln(root.ErrOrStderr(), "granter:", grant.ErrDrained)
 		return exitStopped
@@ -99,6 +102,7 @@ read from the environment or from files only, never from flags.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(fmt.Errorf("%w (see granter %s --help)", err, cmd.Name()))
 	})
-	root.AddCommand(newDemo(), newCheck(), newLoad(), newRun(), newStatus(), newVerify())
+	root.AddCommand(newDemo(), newCheck(), newLoad(), newRun(), newStatus(), newVerify(), newHistory(), newDesk(), newToken(), newMan())
+	root.AddCommand(newOrders()...)
 	return root
 }

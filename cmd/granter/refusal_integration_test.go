@@ -44,33 +44,34 @@ func TestRedisRefusesWrites(t *testing.T) {
 			},
 		},
 	} {
-		begin := func(t *testing.T, flags ...string) (*scenario, *devtest.Redis, *process) {
+		begin := func(t *testing.T, flags ...string) (*scenario, *devtest.Redis, *process, func()) {
 			r := devtest.StartRedis(t, append(durable(), c.options...)...)
 			s := newScenario(t, 4, r.Addr)
 			s.publish(s.users(0, 600_000))
-			normal := s.slow(250 * time.Millisecond)
+			normal := s.throttle(100_000)
 			p := s.run(append(flags, "--shards=1")...)
 			s.awaitGranted(p, 100_000)
 			c.refuse(s, r)
-			normal()
 			p.awaitLog(`"kind":"` + c.kind + `"`)
-			return s, r, p
+			return s, r, p, normal
 		}
 		t.Run(c.name+" for a while", func(t *testing.T) {
-			s, r, p := begin(t)
+			s, r, p, normal := begin(t)
 			c.allow(s, r)
+			normal()
 			require.Zero(t, p.wait(), p.err.String())
 			require.EqualValues(t, 600_000, p.summary().Granted)
 			s.exactlyOnce()
 		})
 		t.Run(c.name+" for too long", func(t *testing.T) {
-			s, r, p := begin(t, "--retry-for=3s")
+			s, r, p, normal := begin(t, "--retry-for=3s")
 			require.Equal(t, exitFailed, p.wait())
 			last := tail(p.err.String(), 1)
 			require.True(t, strings.HasPrefix(last, "granter: "), last)
 			require.Contains(t, last, c.advice)
 			require.Equal(t, grant.RunFailed, p.summary().State)
 			c.allow(s, r)
+			normal()
 			s.finish()
 			s.exactlyOnce()
 		})
@@ -118,7 +119,7 @@ func TestReplicaIsRefused(t *testing.T) {
 func TestStatusOfARun(t *testing.T) {
 	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 1_000_000))
-	normal := s.slow(300 * time.Millisecond)
+	normal := s.throttle(100_000)
 	p := s.run("--shards=1")
 	s.awaitGranted(p, 100_000)
 	var during Status

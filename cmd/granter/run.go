@@ -5,32 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
-	"os/signal"
-	"runtime/debug"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/campaign"
+	"github.com/granter/granter/grant/canary"
+	"github.com/granter/granter/grant/feedback"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/population"
 	"github.com/granter/granter/grant/source"
-	"github.com/granter/granter/metrics"
-	"github.com/granter/granter/sharding"
 )
 
 // runFlags are the settings of granter run.
 type runFlags struct {
 	connection
+	deskFlags
 	now, follow, force bool
 	allowVolatile      bool
 	listen             string
@@ -38,9 +31,20 @@ type runFlags struct {
 	fetchMemory        int
 	session, stall     time.Duration
 	checkpointEvery    time.Duration
+	linger             time.Duration
 	gaps               []string
 	logFormat          string
 	maxRejected        string
+
+	dryRun          bool
+	canary, only    string
+	throttle        int64
+	why             string
+	slowAt, pauseAt string
+	query           string
+	prometheus      string
+	finishBy        string
+	planned         time.Time
 }
 
 func newRun() *cobra.Command {
@@ -48,24 +52,43 @@ func newRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run -f SPEC",
 		Short: "Grant the campaign to every user of its topic",
-		Long: `Run checks everything as "granter check" does, waits for the campaign's starts_at, and then grants every user that is
-in the topic when it starts. It can be stopped and started again at any time, also by kill -9, and several may run
-at once, on one or many machines: they share the partitions.
+		Long: `Run checks everything as "granter check" does, waits for the campaign's starts_at, checks again, and then grants every
+user that is in the topic when it starts. It can be stopped and started again at any time, also by kill -9, and several
+may run at once, on one or many machines: they share the partitions.
+
+--dry-run goes the whole way without a single write, and says what a run would do. --canary and --only grant some users
+first; a later run grants the others, and grants nobody twice. All replicas obey "granter pause", "resume", "throttle",
+"abort", "finish" and "postpone" within a second.
 
 SIGTERM or SIGINT stops it soon: what is in hand is granted and checkpointed. A second signal stops it at once; nothing
 is lost then either.
 
 ` + exitHelp,
+		Example: `  granter run -f deploy/campaigns/emoticons.yaml --dry-run
+  granter run -f deploy/campaigns/emoticons.yaml --canary 1% --now --why "canary, see OPS-123"
+  granter run -f deploy/campaigns/emoticons.yaml --throttle 200000 --finish-by 2023-01-05T02:00:00+09:00`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.execute(cmd) },
 	}
-	flags.addFlags(cmd)
+	flags.connection.addFlags(cmd)
+	flags.deskFlags.addFlags(cmd.Flags())
 	f := cmd.Flags()
-	f.BoolVar(&flags.now, "now", false, "start before starts_at")
+	f.BoolVar(&flags.dryRun, "dry-run", false, "write nothing: say what a run would do")
+	f.StringVar(&flags.canary, "canary", "", "grant only this share of the users, such as 1%: always the same ones, and a larger share includes a smaller one")
+	f.StringVar(&flags.only, "only", "", "grant only the users of this file, one ID a line")
+	f.BoolVar(&flags.now, "now", false, "start before starts_at; it is recorded, so say --why")
+	f.Int64Var(&flags.throttle, "throttle", 0, "order this limit at launch: users per second of all replicas together")
+	f.StringVar(&flags.why, "why", "", "the reason for --now, --throttle or --force, for the audit trail")
+	f.StringVar(&flags.slowAt, "slow-at", "latency=500ms,memory=85%", "go slower above these: latency of Redis, its memory in use, lag=BYTES of its replicas")
+	f.StringVar(&flags.pauseAt, "pause-at", "memory=95%", "pause above these, until it is below them again")
+	f.StringVar(&flags.query, "throttle-query", "", "PromQL: go slower while it returns anything, such as a latency > 0.5")
+	f.StringVar(&flags.prometheus, "prometheus", "", "URL of the Prometheus for --throttle-query; a token comes from GRANTER_PROMETHEUS_TOKEN or the file GRANTER_PROMETHEUS_TOKEN_FILE")
+	f.StringVar(&flags.finishBy, "finish-by", "", "when everything is to be granted, RFC 3339: an alert says if it will be later (default: the spec's ends_at)")
 	f.BoolVar(&flags.follow, "follow", false, "keep going when everything that was there at the start is granted")
-	f.BoolVar(&flags.force, "force", false, "run although preflight found a failure")
+	f.BoolVar(&flags.force, "force", false, "run although preflight found a failure; it is recorded, so say --why")
 	f.BoolVar(&flags.allowVolatile, "allow-volatile", false, "accept a Redis that persists nothing: a restart loses every grant")
 	f.StringVar(&flags.listen, "listen", "127.0.0.1:9464", `address of /metrics, /healthz and /readyz, or "off"`)
+	f.DurationVar(&flags.linger, "linger", 0, "keep serving metrics for so long after the end, so that the last values are scraped")
 	f.IntVar(&flags.shards, "shards", 0, "number of shards, rounded up to a power of two (default: eight for each processor, at most 64)")
 	f.IntVar(&flags.fetchMemory, "fetch-memory", 32<<20, "bytes that all fetches may take together")
 	f.DurationVar(&flags.session, "session-timeout", 10*time.Second, "how long the others wait for a granter that does not answer before they take over")
@@ -81,6 +104,8 @@ is lost then either.
 type Summary struct {
 	Campaign string         `json:"campaign"`
 	Run      grant.RunID    `json:"run"`
+	Pass     string         `json:"pass,omitempty"`   // "canary 1%" or "only 20 users"; empty: everybody
+	Listed   *int64         `json:"listed,omitempty"` // users of --only
 	State    grant.RunState `json:"state"`
 	Error    string         `json:"error,omitempty"`
 	grant.Tally
@@ -90,43 +115,126 @@ type Summary struct {
 }
 
 func (flags *runFlags) execute(cmd *cobra.Command) error {
-	camp, err := flags.campaign()
+	j, closeAll, err := flags.job(cmd)
 	if err != nil {
 		return err
 	}
-	k, err := flags.kafka()
-	if err != nil {
-		return err
+	defer closeAll()
+	if flags.dryRun {
+		return explain(j.rehearse(cmd.Context(), cmd.OutOrStdout()), j.kafka.Brokers)
 	}
-	gaps, err := parseGaps(flags.gaps)
-	if err != nil {
-		return err
-	}
-	if flags.maxRejected != "" {
-		if camp.Source.MaxRejected, err = population.ParseShare(flags.maxRejected); err != nil {
-			return usageError(fmt.Errorf("--max-rejected: %w", err))
-		}
-	}
-	client, err := flags.redisClient()
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-
-	screen := newScreen(cmd.ErrOrStderr())
-	log, err := newLogger(screen, flags.logFormat)
-	if err != nil {
-		return err
-	}
-	job := job{
-		campaign: camp, kafka: k, redis: client, flags: flags, gaps: gaps, log: log, screen: screen,
-		run: grant.NewRunID(time.Now()), registry: newRegistry(),
-	}
-	summary, err := job.execute(cmd.Context())
+	summary, err := j.execute(cmd.Context())
 	if summary != nil {
 		printSummary(cmd.OutOrStdout(), flags.json, summary)
 	}
-	return explain(err, k.Brokers)
+	return explain(err, j.kafka.Brokers)
+}
+
+// job makes a run of the flags. The function that it returns closes what it opened.
+func (flags *runFlags) job(cmd *cobra.Command) (*job, func(), error) {
+	fail := func(err error) (*job, func(), error) { return nil, nil, err }
+	j := &job{flags: flags, run: grant.NewRunID(time.Now()), registry: newRegistry()}
+	var err error
+	if j.campaign, err = flags.campaign(); err != nil {
+		return fail(err)
+	}
+	if j.kafka, err = flags.kafka(); err != nil {
+		return fail(err)
+	}
+	if j.gaps, err = parseGaps(flags.gaps); err != nil {
+		return fail(err)
+	}
+	if flags.maxRejected != "" {
+		if j.campaign.Source.MaxRejected, err = population.ParseShare(flags.maxRejected); err != nil {
+			return fail(usageError(fmt.Errorf("--max-rejected: %w", err)))
+		}
+	}
+	j.screen = newScreen(cmd.ErrOrStderr())
+	if j.log, err = newLogger(j.screen, flags.logFormat); err != nil {
+		return fail(err)
+	}
+	if err = flags.operating(cmd.Context(), j); err != nil {
+		return fail(usageError(err))
+	}
+	if j.redis, err = flags.redisClient(); err != nil {
+		return fail(err)
+	}
+	return j, func() {
+		j.redis.Close() //nolint:errcheck // the run is over
+		if j.query != nil {
+			j.query.Close()
+		}
+	}, nil
+}
+
+// operating reads the flags that say how the run is operated.
+func (flags *runFlags) operating(ctx context.Context, j *job) (err error) {
+	switch {
+	case flags.canary != "" && flags.only != "":
+		return errors.New("--canary and --only exclude each other")
+	case (flags.canary != "" || flags.only != "") && flags.follow:
+		return errors.New("--follow grants everybody: leave out --canary and --only")
+	case flags.dryRun && (flags.follow || flags.throttle != 0):
+		return errors.New("--dry-run ends with the topic and grants nobody: leave out --follow and --throttle")
+	case flags.throttle < 0:
+		return fmt.Errorf("--throttle %d: want users per second", flags.throttle)
+	case (flags.query == "") != (flags.prometheus == ""):
+		return errors.New("--throttle-query and --prometheus need each other")
+	}
+	if j.limits[0], err = feedback.ParseLimits(flags.slowAt); err != nil {
+		return fmt.Errorf("--slow-at: %w", err)
+	}
+	if j.limits[1], err = feedback.ParseLimits(flags.pauseAt); err != nil {
+		return fmt.Errorf("--pause-at: %w", err)
+	}
+	if flags.finishBy != "" {
+		if flags.planned, err = time.Parse(time.RFC3339, flags.finishBy); err != nil {
+			return fmt.Errorf("--finish-by: want RFC 3339, such as 2023-01-05T02:00:00+09:00: %w", err)
+		}
+	}
+	if flags.query != "" {
+		token, err := password("GRANTER_PROMETHEUS_TOKEN")
+		if err != nil {
+			return err
+		}
+		if j.query, err = feedback.NewQuery(flags.prometheus, flags.query, token, j.log); err != nil {
+			return fmt.Errorf("--prometheus: %w", err)
+		}
+	}
+	j.pass, err = flags.choose(ctx, j.campaign)
+	return err
+}
+
+// choose says who is granted in this run.
+func (flags *runFlags) choose(ctx context.Context, c *grant.Campaign) (canary.Pass, error) {
+	switch {
+	case flags.canary != "":
+		share, err := population.ParseShare(flags.canary)
+		if err != nil {
+			return canary.Pass{}, fmt.Errorf("--canary: %w", err)
+		}
+		return canary.Share(c.Name, share)
+	case flags.only != "":
+		file, err := os.Open(flags.only)
+		if err != nil {
+			return canary.Pass{}, fmt.Errorf("--only: %w", err)
+		}
+		defer file.Close()
+		pass, err := canary.Only(ctx, file, c.Source)
+		if err != nil {
+			return pass, fmt.Errorf("--only %s: %w", flags.only, err)
+		}
+		return pass, nil
+	}
+	return canary.Pass{}, nil
+}
+
+// plannedEnd returns when everything is to be granted; zero: there is no plan.
+func (flags *runFlags) plannedEnd(c *grant.Campaign) time.Time {
+	if flags.planned.IsZero() {
+		return c.EndsAt
+	}
+	return flags.planned
 }
 
 // explain adds to an error what its reader needs: the diff to a refusal to change a campaign, where Kafka is looked for.
@@ -145,174 +253,6 @@ func explain(err error, brokers []string) error {
 		return fmt.Errorf("Kafka at %v: %w (granter check says which rights the user lacks)", brokers, err)
 	}
 	return err
-}
-
-// job is one run with everything that it needs.
-type job struct {
-	campaign *grant.Campaign
-	kafka    source.Kafka
-	redis    redis.UniversalClient
-	flags    *runFlags
-	gaps     []source.GapError
-	log      *slog.Logger
-	screen   *screen
-	run      grant.RunID
-	registry *prometheus.Registry
-
-	embedded   bool                 // the servers are in this process: nothing to check beforehand
-	serveUsers func(*http.ServeMux) // adds to what the run serves; may be nil
-	afterRun   func(*Summary) error // called after a successful run while it still serves; may be nil
-}
-
-func newRegistry() *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return r
-}
-
-func (j *job) execute(ctx context.Context) (*Summary, error) {
-	monitor, led, src, err := j.assemble()
-	if err != nil {
-		return nil, err
-	}
-	defer src.Close() //nolint:errcheck // the run is over
-	log := j.log.With("campaign", j.campaign.Name, "run", j.run)
-
-	r := grant.NewRun()
-	r.Campaign, r.Source, r.Ledger, r.Monitor, r.Log = j.campaign, src, led, monitor, log
-	r.Now, r.Follow = j.flags.now, j.flags.follow
-	if j.flags.checkpointEvery > 0 {
-		r.CheckpointEvery = j.flags.checkpointEvery
-	}
-	r.Sharding = sharding.Config{Shards: j.flags.shards, Observer: monitor}
-	host, _ := os.Hostname()
-	r.Record = grant.RunRecord{Run: j.run, Host: host, PID: os.Getpid(), Version: version, StartedAt: time.Now()}
-
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50) // most of the heap is bitmaps that stay; half as much again is enough to collect the rest
-	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	stopSignals := onSignals(log, r.Drain, stop)
-	defer stopSignals()
-	server, err := serve(j.flags.listen, j.registry, monitor, log)
-	if err != nil {
-		return nil, err
-	}
-	defer server.close()
-	if j.serveUsers != nil {
-		j.serveUsers(server.mux)
-	}
-	if !j.embedded {
-		if err := j.preflight(ctx); err != nil {
-			return nil, err
-		}
-	}
-	progress := j.screen.follow(monitor, j.campaign)
-	began := time.Now()
-	err = r.Do(ctx)
-	took := time.Since(began)
-	progress.stop()
-	s := monitor.Snapshot()
-	summary := &Summary{
-		Campaign: j.campaign.Name, Run: j.run, State: s.State, Tally: s.Tally, Partitions: s.Partitions,
-		Seconds: took.Seconds(), UsersPerSecond: float64(s.Tally.Consumed) / took.Seconds(),
-	}
-	if err != nil {
-		summary.Error = err.Error()
-	}
-	log.Info("run ended", "state", s.State, "consumed", s.Tally.Consumed, "granted", s.Tally.Granted, "duplicate", s.Tally.Duplicate,
-		"rejected", s.Tally.Rejected, "withheld", s.Tally.Withheld, "seconds", took.Seconds())
-	if err == nil {
-		err = j.judgeRejects(log, s.Tally)
-	}
-	if err == nil && j.afterRun != nil {
-		stopSignals()
-		err = j.afterRun(summary)
-	}
-	return summary, err
-}
-
-// judgeRejects looks at the rejected records of a run that is over. The breaker lets the first thousand pass, so a small
-// topic, or a wrong format, would otherwise end as a success.
-func (j *job) judgeRejects(log *slog.Logger, t grant.Tally) error {
-	switch {
-	case t.Rejected > 0 && t.Granted+t.Duplicate == 0:
-		return fmt.Errorf("none of %d records of %s holds a valid user ID, and nobody is granted: correct source.format or source.topic in the spec and run again; %s has samples",
-			t.Consumed, j.campaign.Source.Topic, source.DeadLetterTopic(j.campaign.Source.Topic))
-	case float64(t.Rejected) > j.campaign.Source.MaxRejected*float64(t.Consumed):
-		log.Warn("more records than max_rejected hold no valid user ID; look at the dead letters", "rejected", t.Rejected,
-			"consumed", t.Consumed, "topic", source.DeadLetterTopic(j.campaign.Source.Topic))
-	}
-	return nil
-}
-
-// assemble makes the parts of a run, wired to one monitor.
-func (j *job) assemble() (*grant.Monitor, *ledger.Ledger, *source.Source, error) {
-	m := metrics.New(j.registry, metrics.Labels{
-		Campaign: j.campaign.Name, Version: version, Reasons: texts(source.Reasons()), KafkaKinds: texts(source.ErrorKinds()),
-		RedisKinds: ledger.Kinds, Spec: j.campaign.Hash[:min(12, len(j.campaign.Hash))], Causes: texts(grant.Causes()),
-		States:     texts([]grant.RunState{grant.RunWaiting, grant.RunRunning, grant.RunFinished, grant.RunStopped, grant.RunFailed}),
-	})
-	m.StartsAt.Set(float64(j.campaign.StartsAt.Unix()))
-	m.Expected.Set(float64(j.campaign.Population))
-	monitor := grant.NewMonitor(m, j.log, j.flags.stall, func() metrics.Pool {
-		s := j.redis.PoolStats()
-		return metrics.Pool{Hits: s.Hits, Misses: s.Misses, Timeouts: s.Timeouts, Stale: s.StaleConns, Total: s.TotalConns, Idle: s.IdleConns}
-	})
-	metrics.Register(j.registry, j.campaign.Name, monitor)
-	led, err := ledger.New(j.redis, j.campaign, j.run, ledger.Config{RetryFor: j.flags.retryFor, Observer: monitor})
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	src, err := source.New(source.Config{
-		Kafka: j.kafka, Topic: j.campaign.Source, Campaign: j.campaign.Name, Run: j.run, Group: j.flags.group,
-		SessionTimeout: j.flags.session, RetryFor: j.flags.retryFor, FetchMemory: j.flags.fetchMemory, AcceptGaps: j.gaps,
-		Observer: monitor, Log: j.log,
-	})
-	return monitor, led, src, err
-}
-
-func texts[T ~string](list []T) []string {
-	out := make([]string, len(list))
-	for i, v := range list {
-		out[i] = string(v)
-	}
-	return out
-}
-
-// stopGrace is how long a run that is to stop at once may take to say so. A server that does not answer, or a group that
-// waits for a dead member, would keep it for longer, and is not worth waiting for: nothing is lost by a kill.
-const stopGrace = time.Second
-
-// onSignals drains at the first SIGTERM or SIGINT and stops at the second.
-func onSignals(log *slog.Logger, drain, stop func()) (done func()) {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	quit := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for n := 0; ; n++ {
-			select {
-			case s := <-signals:
-				if n == 0 {
-					log.Warn("stopping soon: granting what is in hand; a second signal stops at once", "signal", s.String())
-					drain()
-				} else {
-					log.Warn("stopping at once; nothing is lost", "signal", s.String())
-					stop()
-					time.AfterFunc(stopGrace, func() { os.Exit(exitStopped) })
-				}
-			case <-quit:
-				return
-			}
-		}
-	})
-	return sync.OnceFunc(func() {
-		// Signals stay caught: one that comes now must not take the exit code from a run that has ended.
-		close(quit)
-		wg.Wait()
-	})
 }
 
 func parseGaps(list []string) ([]source.GapError, error) {

@@ -186,7 +186,7 @@ func (s *scenario) granted() int64 {
 func (s *scenario) awaitGranted(p *process, users int64) {
 	s.Helper()
 	await(s.T, fmt.Sprintf("%d users are granted", users), func() bool {
-		require.True(s, p.running(), "granter ended early: slow it down more\n%s", p.err.String())
+		require.True(s, p.running(), "granter ended early: slow it down\n%s", p.err.String())
 		return s.granted() >= users
 	})
 }
@@ -213,6 +213,19 @@ func (s *scenario) checkpoint() map[int]int64 {
 		return nil
 	}
 	return next
+}
+
+// throttle limits all granters together, so that a run has a middle. The function that it returns lifts the limit.
+func (s *scenario) throttle(usersPerSecond int64) (lift func()) {
+	s.Helper()
+	order := func(rate int64) {
+		s.Helper()
+		o := grant.Order{Action: grant.ActionThrottle, Throttle: rate, Who: "test", Via: "test", Why: "to see the middle of a run"}
+		_, err := s.ledger.Order(s.Context(), o)
+		require.NoError(s, err)
+	}
+	order(usersPerSecond)
+	return func() { s.Helper(); order(0) }
 }
 
 // slow makes every master of Redis refuse to write most of the time, so that a run of a second takes several and has a

@@ -13,8 +13,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/granter/granter/grant"
 )
 
 // server serves /metrics, /healthz and /readyz.
@@ -26,7 +24,7 @@ type server struct {
 }
 
 // serve starts to listen; the address "off" gives a server that does nothing.
-func serve(address string, registry *prometheus.Registry, monitor *grant.Monitor, log *slog.Logger) (*server, error) {
+func serve(address string, registry *prometheus.Registry, ready func() string, log *slog.Logger) (*server, error) {
 	s := &server{mux: http.NewServeMux()}
 	if address == "off" {
 		return s, nil
@@ -36,7 +34,7 @@ func serve(address string, registry *prometheus.Registry, monitor *grant.Monitor
 		io.WriteString(w, "ok\n") //nolint:errcheck // the client went away
 	})
 	s.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if why := monitor.Ready(); why != "" {
+		if why := ready(); why != "" {
 			http.Error(w, "not ready: "+why, http.StatusServiceUnavailable)
 			return
 		}

@@ -1,18 +1,15 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
-	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/grant/status"
 )
 
 func newStatus() *cobra.Command {
@@ -29,9 +26,21 @@ only Redis and Kafka, so it works from anywhere, while a run goes on or none doe
 ` + exitHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := c.status(cmd.Context(), prove)
+			q, err := c.query()
 			if err != nil {
 				return err
+			}
+			defer q.close()
+			s := new(Status)
+			if s.Status, err = q.status(cmd.Context()); err != nil {
+				return err
+			}
+			if prove {
+				proof, err := q.ledger.Prove(cmd.Context())
+				if err != nil {
+					return err
+				}
+				s.Proof = newProof(&proof)
 			}
 			if c.json {
 				err = printJSON(cmd.OutOrStdout(), s)
@@ -49,33 +58,11 @@ only Redis and Kafka, so it works from anywhere, while a run goes on or none doe
 	return cmd
 }
 
-// Status is how far a campaign is.
+// Status is what granter status prints.
 type Status struct {
-	Campaign       string            `json:"campaign"`
-	Title          string            `json:"title"`
-	StartsAt       time.Time         `json:"starts_at"`
-	EndsAt         *time.Time        `json:"ends_at,omitempty"`
-	Granted        int64             `json:"granted"`
-	Expected       int64             `json:"expected,omitempty"` // the spec's population
-	Percentage     float64           `json:"percentage"`         // of expected or, without it, of the records
-	Records        int64             `json:"records"`            // in the topic
-	Lag            int64             `json:"lag"`                // records behind the checkpoint
-	Rate           float64           `json:"rate"`               // records per second, of all live runs
-	SecondsLeft    *float64          `json:"seconds_left,omitempty"`
-	EstimatedEnd   *time.Time        `json:"estimated_end,omitempty"`
-	LastCheckpoint *time.Time        `json:"last_checkpoint,omitempty"`
-	Partitions     []PartitionStatus `json:"partitions"`
-	Runs           []grant.RunRecord `json:"runs"`
-	Proof          *Proof            `json:"proof,omitempty"`
-}
+	*status.Status
 
-// PartitionStatus is how far one partition is.
-type PartitionStatus struct {
-	Partition  int   `json:"partition"`
-	First      int64 `json:"first"`
-	End        int64 `json:"end"`
-	Checkpoint int64 `json:"checkpoint"`
-	Lag        int64 `json:"lag"`
+	Proof *Proof `json:"proof,omitempty"`
 }
 
 // Proof is the outcome of --prove.
@@ -88,108 +75,6 @@ type Proof struct {
 	Violations []string `json:"violations,omitempty"`
 }
 
-// live says whether a run's record is young enough for the run to be alive.
-func live(r grant.RunRecord) bool {
-	return (r.State == grant.RunRunning || r.State == grant.RunWaiting) && time.Since(r.UpdatedAt) < 10*time.Second
-}
-
-func (c *connection) status(ctx context.Context, prove bool) (*Status, error) {
-	camp, err := c.campaign()
-	if err != nil {
-		return nil, err
-	}
-	k, err := c.kafka()
-	if err != nil {
-		return nil, err
-	}
-	client, err := c.redisClient()
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
-	led, err := ledger.New(client, camp, 0, ledger.Config{RetryFor: c.timeout})
-	if err != nil {
-		return nil, err
-	}
-	src, err := source.New(source.Config{Kafka: k, Topic: camp.Source, Campaign: camp.Name, Group: c.group, RetryFor: c.timeout})
-	if err != nil {
-		return nil, err
-	}
-	defer src.Close() //nolint:errcheck // the process ends
-
-	s := &Status{Campaign: camp.Name, Title: camp.Title, StartsAt: camp.StartsAt, Expected: camp.Population}
-	if !camp.EndsAt.IsZero() {
-		s.EndsAt = &camp.EndsAt
-	}
-	totals, err := led.Totals(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if stored, ok, err := led.Spec(ctx); err != nil {
-		return nil, err
-	} else if ok && stored.Hash != camp.Hash && totals.Granted > 0 {
-		return nil, explain(&ledger.SpecConflictError{
-			StoredHash: stored.Hash, Stored: stored.Canonical, GivenHash: camp.Hash, Given: camp.Canonical,
-		}, k.Brokers)
-	}
-	s.Granted = totals.Granted
-	checkpoint, err := led.Checkpoints(ctx)
-	if err != nil {
-		return nil, err
-	}
-	bounds, err := src.Bounds(ctx)
-	if err != nil {
-		return nil, unreachable(err, k.Brokers)
-	}
-	s.addPartitions(bounds, checkpoint)
-	if s.Runs, err = led.Runs(ctx); err != nil {
-		return nil, err
-	}
-	s.estimate(time.Now())
-	if prove {
-		proof, err := led.Prove(ctx)
-		if err != nil {
-			return nil, err
-		}
-		s.Proof = newProof(&proof)
-	}
-	return s, nil
-}
-
-func (s *Status) addPartitions(bounds map[int]source.Bounds, checkpoint map[int]int64) {
-	for _, p := range slices.Sorted(maps.Keys(bounds)) {
-		b := bounds[p]
-		part := PartitionStatus{Partition: p, First: b.First, End: b.End, Checkpoint: checkpoint[p]}
-		part.Lag = max(0, b.End-max(b.First, part.Checkpoint))
-		s.Partitions = append(s.Partitions, part)
-		s.Records += b.End - b.First
-		s.Lag += part.Lag
-	}
-}
-
-// estimate adds up what the live runs say, and what follows from it.
-func (s *Status) estimate(now time.Time) {
-	switch {
-	case s.Expected > 0:
-		s.Percentage = 100 * float64(s.Granted) / float64(s.Expected)
-	case s.Records > 0:
-		s.Percentage = 100 * float64(s.Records-s.Lag) / float64(s.Records)
-	}
-	for _, r := range s.Runs {
-		if r.State != grant.RunWaiting && (s.LastCheckpoint == nil || r.UpdatedAt.After(*s.LastCheckpoint)) {
-			s.LastCheckpoint = &r.UpdatedAt
-		}
-		if live(r) {
-			s.Rate += r.Rate
-		}
-	}
-	if s.Rate > 0 {
-		left := float64(s.Lag) / s.Rate
-		end := now.Add(time.Duration(left * float64(time.Second))).Truncate(time.Second)
-		s.SecondsLeft, s.EstimatedEnd = &left, &end
-	}
-}
-
 func newProof(p *ledger.Proof) *Proof {
 	out := &Proof{Holds: p.Holds(), Granted: p.Granted, Journaled: p.Journaled, Chunks: int64(p.Chunks), Entries: p.Entries}
 	for _, v := range p.Violations {
@@ -199,8 +84,13 @@ func newProof(p *ledger.Proof) *Proof {
 }
 
 func printStatus(w io.Writer, s *Status) {
+	zone := s.StartsAt.Location()
 	fmt.Fprintf(w, "%s: %s\n", s.Campaign, s.Title)
-	rows := []string{"starts\t" + moment(s.StartsAt) + countdown(s.StartsAt)}
+	starts := "starts\t" + moment(s.StartsAt) + countdown(s.StartsAt)
+	if s.PostponedFrom != nil {
+		starts += ", postponed from " + moment(*s.PostponedFrom)
+	}
+	rows := []string{"phase\t" + string(s.Phase), starts}
 	if s.EndsAt != nil {
 		rows = append(rows, "ends\t"+moment(*s.EndsAt))
 	}
@@ -210,12 +100,15 @@ func printStatus(w io.Writer, s *Status) {
 	}
 	rows = append(rows, "granted\t"+number(s.Granted)+" users"+expected,
 		fmt.Sprintf("records\t%s in the topic, %s to go", number(s.Records), number(s.Lag)))
-	if s.Rate > 0 {
+	if s.EstimatedEnd != nil {
 		rows = append(rows, "rate\t"+number(int64(s.Rate))+" records/s",
-			fmt.Sprintf("estimated end\t%s (in %s)", moment(s.EstimatedEnd.In(s.StartsAt.Location())), time.Duration(*s.SecondsLeft*float64(time.Second)).Round(time.Second)))
+			fmt.Sprintf("estimated end\t%s (in %s)", moment(s.EstimatedEnd.In(zone)), time.Duration(*s.SecondsLeft*float64(time.Second)).Round(time.Second)))
 	}
 	if s.LastCheckpoint != nil {
-		rows = append(rows, fmt.Sprintf("last checkpoint\t%s (%s ago)", moment(s.LastCheckpoint.In(s.StartsAt.Location())), time.Since(*s.LastCheckpoint).Round(time.Second)))
+		rows = append(rows, fmt.Sprintf("last checkpoint\t%s (%s ago)", moment(s.LastCheckpoint.In(zone)), time.Since(*s.LastCheckpoint).Round(time.Second)))
+	}
+	for _, h := range s.Holds {
+		rows = append(rows, fmt.Sprintf("held\t%s since %s: %s", h.Cause, moment(h.Since.In(zone)), oneLine(h.Detail)))
 	}
 	table(w, rows...)
 	rows = []string{"\npartition\tfirst\tcheckpoint\tend\tto go"}
@@ -223,21 +116,34 @@ func printStatus(w io.Writer, s *Status) {
 		rows = append(rows, fmt.Sprintf("%d\t%s\t%s\t%s\t%s", p.Partition, number(p.First), number(p.Checkpoint), number(p.End), number(p.Lag)))
 	}
 	table(w, rows...)
-	if len(s.Runs) > 0 {
-		rows = []string{"\nrun\tstate\thost\tlast heard of\tgranted\trecords/s\tpartitions"}
-		for _, r := range s.Runs {
-			state := string(r.State)
-			if (r.State == grant.RunRunning || r.State == grant.RunWaiting) && !live(r) {
-				state = "lost"
-			}
-			rows = append(rows, fmt.Sprintf("%s\t%s\t%s/%d\t%s ago\t%s\t%s\t%d", r.Run, state, r.Host, r.PID,
-				time.Since(r.UpdatedAt).Round(time.Second), number(r.Tally.Granted), number(int64(r.Rate)), len(r.Partitions)))
-		}
-		table(w, rows...)
-	}
+	printRuns(w, s)
 	if s.Proof != nil {
 		printProof(w, s.Proof)
 	}
+}
+
+func printRuns(w io.Writer, s *Status) {
+	if len(s.Runs) == 0 {
+		return
+	}
+	rows := []string{"\nrun\tstate\thost\tlast heard of\tgranted\trecords/s\tpartitions\tobeys\tpass"}
+	for i := range s.Runs {
+		r := &s.Runs[i]
+		state, obeys := string(r.State), ""
+		active := r.State == grant.RunRunning || r.State == grant.RunWaiting
+		switch {
+		case active && !r.Live:
+			state = "lost"
+		case active && len(r.Holds) > 0 && r.Holds[0].Cause.Stops():
+			state = "held"
+		}
+		if r.Live {
+			obeys = map[bool]string{true: "yes", false: "NOT YET"}[r.Obeys]
+		}
+		rows = append(rows, fmt.Sprintf("%s\t%s\t%s/%d\t%s ago\t%s\t%s\t%d\t%s\t%s", r.Run, state, r.Host, r.PID,
+			time.Since(r.UpdatedAt).Round(time.Second), number(r.Tally.Granted), number(int64(r.Rate)), len(r.Partitions), obeys, r.Pass))
+	}
+	table(w, rows...)
 }
 
 func countdown(at time.Time) string {

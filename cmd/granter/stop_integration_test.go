@@ -59,7 +59,7 @@ func TestStoppedAtOnce(t *testing.T) {
 	r := devtest.StartRedis(t, durable()...)
 	s := newScenario(t, 4, r.Addr)
 	s.publish(s.users(0, 600_000))
-	normal := s.slow(50 * time.Millisecond)
+	normal := s.throttle(100_000)
 	p := s.run("--shards=1")
 	s.awaitGranted(p, 100_000)
 	r.Freeze()
@@ -81,7 +81,7 @@ func TestStoppedAtOnce(t *testing.T) {
 func TestStoppedWhileJoining(t *testing.T) {
 	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 200_000))
-	normal := s.slow(100 * time.Millisecond)
+	normal := s.throttle(50_000)
 	first := s.run("--shards=1", "--session-timeout=20s")
 	s.awaitGranted(first, 50_000)
 	first.kill()
@@ -102,7 +102,7 @@ func TestStoppedWhileJoining(t *testing.T) {
 func TestZombie(t *testing.T) {
 	s := newScenario(t, 8, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 2_000_000))
-	normal := s.slow(300 * time.Millisecond)
+	normal := s.throttle(150_000)
 	zombie := s.run("--shards=1")
 	s.awaitGranted(zombie, 100_000)
 	zombie.freeze()

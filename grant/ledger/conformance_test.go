@@ -323,7 +323,7 @@ func returnsWhenCancelled(w *world) {
 func inspects(w *world) {
 	p := w.join()
 	require.NoError(w, p.Health(w.ctx))
-	facts, err := p.Inspect(w.ctx)
+	facts, err := p.Inspect(w.ctx, true)
 	require.NoError(w, err)
 	require.NotEmpty(w, facts.Masters)
 	require.Equal(w, w.options.Cluster, facts.Cluster)

@@ -87,10 +87,10 @@ func (l *Ledger) Control(ctx context.Context) (c grant.Control, now time.Time, e
 	text, at := pipe.Get(ctx, l.keys.control), pipe.Time(ctx)
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		l.lookAgain(ctx, err)
-		return c, now, fmt.Errorf("reading the control: %w", err)
+		return c, now, refusedOnce("reading the operators' orders", err)
 	}
 	if err := at.Err(); err != nil {
-		return c, now, fmt.Errorf("asking Redis for its time: %w", err)
+		return c, now, refusedOnce("asking Redis for its time", err)
 	}
 	if found, err := text.Bytes(); err == nil {
 		if err := json.Unmarshal(found, &c); err != nil {
@@ -98,6 +98,10 @@ func (l *Ledger) Control(ctx context.Context) (c grant.Control, now time.Time, e
 		}
 	}
 	return c, at.Val(), nil
+}
+
+func refusedOnce(what string, err error) error {
+	return &UnavailableError{What: what, Kind: Kind(err), Since: time.Now(), Attempts: 1, Err: err}
 }
 
 // lookAgain makes the client of a cluster ask again who has which slots, after an error that says that it is wrong.

@@ -180,6 +180,9 @@ func (e *UnavailableError) Error() string {
 
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
+// Temporary reports whether another attempt may succeed.
+func (e *UnavailableError) Temporary() bool { return Retryable(e.Kind) }
+
 // retry makes attempts until one succeeds, one fails for good, the context is cancelled, or failures have lasted for
 // RetryFor. An attempt must be idempotent. A cancelled context is noticed within the client's read timeout.
 func (l *Ledger) retry(ctx context.Context, what string, attempt func() error) error {

@@ -21,6 +21,7 @@ const Unknown = "unknown"
 // Facts are what a preflight wants to know about the Redis behind a ledger.
 type Facts struct {
 	Cluster bool        `json:"cluster"`
+	Probed  bool        `json:"probed"`            // whether writing was tried
 	State   string      `json:"state,omitempty"`   // of the cluster: ok or fail
 	Masters []NodeFacts `json:"masters"`           // by address; of one Redis, that one, even if it is no master
 	Anchors string      `json:"anchors,omitempty"` // why losses could not be noticed; empty: they would be
@@ -58,10 +59,11 @@ func (l *Ledger) Health(ctx context.Context) error {
 	})
 }
 
-// Inspect collects the facts of every master. It tries what granting does on keys of its own, which are gone when it
-// returns, or within a minute if it is killed. It does not retry; an error means that a master could not be asked at all.
-func (l *Ledger) Inspect(ctx context.Context) (Facts, error) {
-	f := Facts{Cluster: l.cluster != nil}
+// Inspect collects the facts of every master. With probe it tries what granting does on keys of its own, which are gone
+// when it returns, or within a minute if it is killed; without, it writes nothing. It does not retry; an error means that a
+// master could not be asked at all.
+func (l *Ledger) Inspect(ctx context.Context, probe bool) (Facts, error) {
+	f := Facts{Cluster: l.cluster != nil, Probed: probe}
 	var mu sync.Mutex
 	err := l.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
 		n, err := inspectNode(ctx, c)
@@ -86,7 +88,9 @@ func (l *Ledger) Inspect(ctx context.Context) (Facts, error) {
 			f.Anchors = err.Error()
 		}
 	}
-	err = l.probe(ctx, &f)
+	if probe {
+		err = l.probe(ctx, &f)
+	}
 	return f, err
 }
 

@@ -117,7 +117,7 @@ func TestReplicaIsRefused(t *testing.T) {
 	require.Equal(t, KindReadOnly, unavailable.Kind)
 	require.ErrorContains(t, err, "this is a replica")
 
-	facts, err := l.Inspect(t.Context())
+	facts, err := l.Inspect(t.Context(), true)
 	require.NoError(t, err)
 	require.Equal(t, "slave", facts.Masters[0].Role)
 	require.Contains(t, facts.Masters[0].WriteError, "READONLY")
@@ -175,7 +175,7 @@ func TestPasswordsAndPermissions(t *testing.T) {
 		if _, err = l.Begin(t.Context()); err != nil {
 			return err
 		}
-		facts, err := l.Inspect(t.Context())
+		facts, err := l.Inspect(t.Context(), true)
 		require.NoError(t, err)
 		if e := facts.Masters[0].WriteError; e != "" {
 			return errors.New(e)
@@ -381,7 +381,7 @@ sentinel failover-timeout sorry 5000
 func TestInspectTellsOfARealRedis(t *testing.T) {
 	w, server := single(t, devtest.RedisSet("appendonly", "yes"), devtest.RedisSet("maxmemory", "100mb"))
 	p := w.join()
-	facts, err := p.Inspect(w.ctx)
+	facts, err := p.Inspect(w.ctx, true)
 	require.NoError(t, err)
 	require.Len(t, facts.Masters, 1)
 	n := facts.Masters[0]

@@ -22,6 +22,7 @@ import (
 //	granter:{C}:refusals            list    grant.Act as JSON, of the last orders that were refused
 //	granter:{C}:budget              hash    at, left, rate: what replicas may grant under a throttle
 //	granter:{<anchor>}:checkpoint:<spec> hash partition → next offset; a corrected spec reads the topic from the start
+//	granter:{<anchor>}:checkpoint:<spec>:<pass> the same of a pass that withholds some users
 //	granter:{<anchor>}:tip:<session> hash   shard → number of the last pipeline
 //	granter:{<anchor>}:probe:…      what Inspect writes to see whether it may; gone within a minute
 //
@@ -30,6 +31,7 @@ import (
 type keys struct {
 	campaign string
 	version  string // of the spec: the first digits of its hash
+	pass     string // empty: the one that grants everybody
 	anchors  []string
 	chunks   string
 	spec     string
@@ -68,7 +70,11 @@ func newKeys(campaign, hash string, cluster bool) keys {
 }
 
 func (k *keys) checkpoint(anchor string) string {
-	return "granter:{" + anchor + "}:checkpoint:" + k.version
+	name := "granter:{" + anchor + "}:checkpoint:" + k.version
+	if k.pass != "" {
+		name += ":" + k.pass
+	}
+	return name
 }
 
 func (k *keys) tip(anchor, session string) string { return "granter:{" + anchor + "}:tip:" + session }

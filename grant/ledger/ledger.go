@@ -64,6 +64,7 @@ type Observer interface {
 // Config of a Ledger. The zero value is ready for use.
 type Config struct {
 	RetryFor time.Duration // how long to go on when Redis refuses; 0: DefaultRetryFor
+	Pass     string        // names the pass over the topic that checkpoints are of; empty: the one that grants everybody
 	Observer Observer      // may be nil
 }
 
@@ -104,6 +105,7 @@ func New(client redis.UniversalClient, campaign *grant.Campaign, run grant.RunID
 		return nil, errors.New("the Redis client repeats commands by itself: set MaxRetries and MaxRedirects to -1")
 	}
 	l.keys = newKeys(campaign.Name, campaign.Hash, l.cluster != nil)
+	l.keys.pass = cfg.Pass
 	return l, nil
 }
 

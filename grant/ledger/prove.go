@@ -120,22 +120,7 @@ func (l *Ledger) Walk(ctx context.Context, fn func(chunk uint64, granted *shardi
 	}
 	var granted sharding.Bitmap
 	for page := range slices.Chunk(chunks, walkPage) {
-		replies := make([]*redis.StringCmd, len(page))
-		err := l.retry(ctx, "reading granted users", func() error {
-			pipe := l.client.Pipeline()
-			for i, chunk := range page {
-				replies[i] = pipe.Get(ctx, l.keys.granted(chunk))
-			}
-			if _, err := pipe.Exec(ctx); !errors.Is(err, redis.Nil) {
-				return err
-			}
-			for _, reply := range replies {
-				if err := reply.Err(); err != nil && !errors.Is(err, redis.Nil) {
-					return err
-				}
-			}
-			return nil
-		})
+		replies, err := l.readBitmaps(ctx, page)
 		if err != nil {
 			return err
 		}
@@ -151,6 +136,27 @@ func (l *Ledger) Walk(ctx context.Context, fn func(chunk uint64, granted *shardi
 		}
 	}
 	return nil
+}
+
+// readBitmaps asks for the bitmaps of some chunks; a reply is empty where there is none.
+func (l *Ledger) readBitmaps(ctx context.Context, chunks []uint64) ([]*redis.StringCmd, error) {
+	replies := make([]*redis.StringCmd, len(chunks))
+	err := l.retry(ctx, "reading granted users", func() error {
+		pipe := l.client.Pipeline()
+		for i, chunk := range chunks {
+			replies[i] = pipe.Get(ctx, l.keys.granted(chunk))
+		}
+		if _, err := pipe.Exec(ctx); !errors.Is(err, redis.Nil) {
+			return err
+		}
+		for _, reply := range replies {
+			if err := reply.Err(); err != nil && !errors.Is(err, redis.Nil) {
+				return err
+			}
+		}
+		return nil
+	})
+	return replies, err
 }
 
 // Proof says whether the ledger agrees with itself: in every chunk the entries of the journal are disjoint and together

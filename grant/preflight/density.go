@@ -37,10 +37,10 @@ func (d *demand) hopeless() (low, high bool) {
 	return is(d.bytes[0]), is(d.bytes[1])
 }
 
-// memoryOf returns the bytes that so many users in so many chunks take.
-func memoryOf(users, chunks float64) float64 {
-	if chunks <= 0 {
-		return 0
+// MemoryOf returns the bytes that so many users in so many new chunks take.
+func MemoryOf(users, chunks float64) float64 {
+	if chunks <= 0 { // new users in chunks that are there already
+		return users * perUser
 	}
 	each := users / chunks
 	cost := float64(grownCost)
@@ -69,7 +69,7 @@ func estimate(visited [][]uint64, records, valid, population int64, census bool)
 		d.chunks = t.chunks(float64(d.users), float64(max(records, d.users)))
 	}
 	for i := range d.bytes {
-		d.bytes[i] = memoryOf(float64(d.users), d.chunks[i])
+		d.bytes[i] = MemoryOf(float64(d.users), d.chunks[i])
 	}
 	if d.bytes[0] > d.bytes[1] { // lone users cost less than a few together
 		d.bytes[0], d.bytes[1] = d.bytes[1], d.bytes[0]

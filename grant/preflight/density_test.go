@@ -146,7 +146,7 @@ func TestMemoryModelAgreesWithMeasurements(t *testing.T) {
 		{200_000, 25_000, 368e6},
 		{30_000, 30_000, 154e6},
 	} {
-		assert.InEpsilon(t, m.measured, memoryOf(m.users, m.chunks), 0.2, "%v users in %v chunks", m.users, m.chunks)
+		assert.InEpsilon(t, m.measured, MemoryOf(m.users, m.chunks), 0.2, "%v users in %v chunks", m.users, m.chunks)
 	}
 }
 

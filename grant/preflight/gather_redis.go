@@ -38,7 +38,7 @@ func (f *redisFacts) gather(ctx context.Context, in *Input) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, in.Timeout)
 	defer cancel()
-	f.read(ctx, led)
+	f.read(ctx, led, !in.ReadOnly)
 	if f.err != nil {
 		return
 	}
@@ -68,8 +68,8 @@ func (f *redisFacts) gather(ctx context.Context, in *Input) {
 	}
 }
 
-func (f *redisFacts) read(ctx context.Context, led ledgerReader) {
-	if f.Facts, f.err = led.Inspect(ctx); f.err != nil {
+func (f *redisFacts) read(ctx context.Context, led ledgerReader, probe bool) {
+	if f.Facts, f.err = led.Inspect(ctx, probe); f.err != nil {
 		return
 	}
 	var work sync.WaitGroup

@@ -65,7 +65,7 @@ func allWell(t *testing.T) *healthy {
 			committed: map[int]int64{0: -1, 1: -1},
 		},
 		redis: redisFacts{
-			Facts: ledger.Facts{Masters: []ledger.NodeFacts{master("r1:6379")}}, machine: map[string]int64{"r1:6379": 8 << 30},
+			Facts: ledger.Facts{Probed: true, Masters: []ledger.NodeFacts{master("r1:6379")}}, machine: map[string]int64{"r1:6379": 8 << 30},
 			checkpoint: map[int]int64{},
 		},
 	}

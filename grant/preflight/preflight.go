@@ -1,5 +1,6 @@
 // Package preflight answers, before anything is granted, whether a run would come to its end: it asks Kafka, a sample of
-// the topic, Redis and the ledger, says what it found, and for everything that is wrong, what to do. It changes nothing.
+// the topic, Redis and the ledger, says what it found, and for everything that is wrong, what to do. It changes nothing but,
+// for a moment, keys of its own.
 package preflight
 
 import (
@@ -36,6 +37,9 @@ type Result struct {
 // Report holds the results in the order of the areas: kafka, sample, redis, campaign.
 type Report struct {
 	Results []Result
+	// ProjectedBytes is what the fullest Redis master will use when everybody is granted, at most, as far as a sample can
+	// tell; 0: not known.
+	ProjectedBytes int64
 }
 
 // Failed reports whether any check failed.
@@ -62,6 +66,8 @@ type Input struct {
 	AllowVolatile bool
 	// AcceptGaps are the gaps that an operator decided to leave out.
 	AcceptGaps []source.GapError
+	// ReadOnly leaves out the trial of what granting does: nothing at all is written.
+	ReadOnly bool
 	// Timeout is how long an unreachable server is waited for. Default 10 s.
 	Timeout time.Duration
 
@@ -101,7 +107,7 @@ func judge(in *Input, k *kafkaFacts, r *redisFacts) Report {
 	j.judgeSample()
 	j.judgeRedis()
 	j.judgeCampaign()
-	return Report{Results: j.results}
+	return Report{Results: j.results, ProjectedBytes: int64(j.projected)}
 }
 
 type judgement struct {
@@ -110,6 +116,8 @@ type judgement struct {
 	redis   *redisFacts
 	results []Result
 	demand  *demand // nil: unknown
+
+	projected float64 // memory of the fullest master in the end; 0: unknown
 }
 
 func (j *judgement) pass(name, detail string) {
@@ -143,7 +151,7 @@ func (j *judgement) starts() map[int]int64 {
 
 // ledgerReader is what a check asks of the ledger. None of it is tried again for long.
 type ledgerReader interface {
-	Inspect(ctx context.Context) (ledger.Facts, error)
+	Inspect(ctx context.Context, probe bool) (ledger.Facts, error)
 	Spec(ctx context.Context) (ledger.StoredSpec, bool, error)
 	Checkpoints(ctx context.Context) (map[int]int64, error)
 	Totals(ctx context.Context) (ledger.Totals, error)

@@ -29,7 +29,11 @@ func (j *judgement) judgeRedis() {
 	j.eachMaster("redis.memory", j.judgeMemory)
 	j.eachMaster("redis.persistence", j.judgePersistence)
 	j.eachMaster("redis.disk", judgeDisk)
-	j.eachMaster("redis.rights", judgeRights)
+	if r.Probed {
+		j.eachMaster("redis.rights", judgeRights)
+	} else {
+		j.warn("redis.rights", "not tried: nothing is to be written", "granter check tries all that granting does, with the user of the run")
+	}
 	j.eachMaster("redis.clock", judgeClock)
 	if r.Cluster {
 		j.judgeCluster()
@@ -162,12 +166,13 @@ func (j *judgement) judgeMemory(n *ledger.NodeFacts) Result {
 	}
 	taken := float64(j.redis.totals.Bytes)
 	if taken == 0 { // MEMORY USAGE is forbidden
-		taken = memoryOf(float64(j.redis.totals.Granted), float64(j.redis.totals.Chunks))
+		taken = MemoryOf(float64(j.redis.totals.Granted), float64(j.redis.totals.Chunks))
 	}
 	var need [2]float64
 	for i, total := range j.demand.bytes {
 		need[i] = max(0, total-taken) * unevenly / masters
 	}
+	j.projected = max(j.projected, float64(n.UsedMemory)+need[1])
 	free := float64(room - n.UsedMemory)
 	detail := fmt.Sprintf("%s more needed, %s", between(need, memory[float64]), used)
 	enough := memory((float64(n.UsedMemory) + need[1]) * 1.25)

@@ -238,10 +238,10 @@ func (w *witness) Position(_ int, next, _ int64) {
 	w.next = next
 }
 
-func (w *witness) Rejected(_ int, reason string) {
+func (w *witness) Rejected(r grant.Reject) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.rejected = append(w.rejected, reason)
+	w.rejected = append(w.rejected, r.Reason)
 }
 
 func (w *witness) KafkaError(kind string) {

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding"
 )
 
@@ -22,15 +24,16 @@ const keepInflated = 16 << 20
 // partition reads one partition. It belongs to one goroutine.
 type partition struct {
 	*Source
-	number   int
-	next     int64 // offset of the next record to hand over
-	until    int64 // stop before it; negative: never
-	lane     *sharding.Lane
-	conn     *conn
-	maxBytes int
-	inflated bytes.Buffer
-	added    int      // records of this fetch
-	letters  []letter // those of them that were rejected
+	number    int
+	next      int64 // offset of the next record to hand over
+	until     int64 // stop before it; negative: never
+	lane      *sharding.Lane
+	conn      *conn
+	maxBytes  int
+	inflated  bytes.Buffer
+	settledAt time.Time // when a closed gate last made it hand over what it had
+	added     int       // records of this fetch
+	letters   []letter  // those of them that were rejected
 }
 
 // Consume hands every record of a partition from an offset on to a lane, until it reaches the offset until (never, if
@@ -216,16 +219,21 @@ func (p *partition) handOver(ctx context.Context, f fetched) error {
 	if errors.Is(failed, errLettersFull) {
 		failed = nil // the next fetch goes on where this one stopped
 	}
+	if err := p.settle(ctx, next, next >= f.end() || next == p.until); err != nil {
+		return err
+	}
+	p.next = next
+	return failed
+}
+
+// settle hands over everything below an offset. idle says that there is nothing more at the moment.
+func (p *partition) settle(ctx context.Context, next int64, idle bool) error {
 	burying, stop := finishing(ctx)
 	defer stop()
 	if err := p.buryLetters(burying); err != nil {
 		return err
 	}
-	if err := p.lane.Mark(ctx, next, next >= f.end() || next == p.until); err != nil {
-		return err
-	}
-	p.next = next
-	return failed
+	return p.lane.Mark(ctx, next, idle)
 }
 
 // visible calls visit for every batch of a fetch that a committed transaction, or none, wrote and that reaches beyond
@@ -279,20 +287,54 @@ func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64
 		if p.fromKey {
 			field = rec.key
 		}
-		id, reason := p.decode(field)
-		if reason != "" {
+		switch id, reason := p.decode(field); {
+		case reason != "":
 			if len(p.letters) == maxLetters {
 				return next, errLettersFull
 			}
 			p.letters = append(p.letters, newLetter(offset, &rec, reason))
 			p.lane.Reject()
-		} else if err := p.lane.Add(ctx, offset, id); err != nil {
-			return next, err
+		case p.lane.Withheld(id):
+			p.lane.Withhold()
+		default:
+			if !p.lane.Admitted() {
+				if err := p.standStill(ctx, next); err != nil {
+					return next, err
+				}
+			}
+			if err := p.lane.Add(ctx, offset, id); err != nil {
+				return next, err
+			}
 		}
 		next = offset + 1
 		p.added++
 	}
 	return next, list.err
+}
+
+// standStill waits at a closed gate. It first hands over what it has: the gate may stay closed for hours.
+func (p *partition) standStill(ctx context.Context, next int64) error {
+	if time.Since(p.settledAt) >= settleEvery {
+		p.settledAt = time.Now()
+		if err := p.settle(ctx, next, false); err != nil {
+			return err
+		}
+		p.added = 0 // the breaker has counted them
+		p.cfg.Observer.Position(p.number, next, -1)
+	}
+	return p.lane.Await(ctx)
+}
+
+// settleEvery bounds the work that a throttled run makes of handing over a few records at a time.
+const settleEvery = 200 * time.Millisecond
+
+// sample is the part of a rejected record that should hold an ID, quoted, as far as a person reads.
+func (p *partition) sample(l *letter) string {
+	field := l.value
+	if p.fromKey {
+		field = l.key
+	}
+	return strconv.Quote(string(field[:min(len(field), 60)]))
 }
 
 // maxLetters is how many rejected records are held at once. A small compressed batch may inflate to millions.
@@ -317,13 +359,18 @@ func (p *partition) buryLetters(ctx context.Context) error {
 	if err := p.breaker.pass(p.added, p.letters); err != nil {
 		return err
 	}
-	left := p.letters
-	err := p.retry(ctx, "storing rejected records", func() error { return p.dead.write(ctx, p.number, &left) })
-	if err != nil {
-		return &permanent{err} // it has been tried for long enough
+	if !p.cfg.CountRejects {
+		left := p.letters
+		err := p.retry(ctx, "storing rejected records", func() error { return p.dead.write(ctx, p.number, &left) })
+		if err != nil {
+			return &permanent{err} // it has been tried for long enough
+		}
 	}
 	for i := range p.letters {
-		p.cfg.Observer.Rejected(p.number, string(p.letters[i].reason))
+		l := &p.letters[i]
+		p.cfg.Observer.Rejected(grant.Reject{
+			Partition: p.number, Offset: l.offset, Reason: string(l.reason), Value: p.sample(l),
+		})
 	}
 	clear(p.letters)
 	p.letters = p.letters[:0]

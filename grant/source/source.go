@@ -33,16 +33,19 @@ type Config struct {
 	FetchMemory int
 	// AcceptGaps are the gaps that an operator decided to leave out.
 	AcceptGaps []GapError
-	Observer   Observer
-	Log        *slog.Logger
+	// CountRejects counts rejected records and does not store them: another pass over the topic will.
+	CountRejects bool
+	Observer     Observer
+	Log          *slog.Logger
 }
 
 // Observer is told what happens. It is called concurrently.
 type Observer interface {
 	// Position reports how far a partition is read, and its high watermark (−1: not known yet).
 	Position(partition int, next, highest int64)
-	// Rejected reports a record that is durably in the dead-letter topic, and one of Reasons.
-	Rejected(partition int, reason string)
+	// Rejected reports a record that is durably in the dead-letter topic (or, with CountRejects, is not to be), with one of
+	// Reasons.
+	Rejected(r grant.Reject)
 	// KafkaError reports one of ErrorKinds, also when trying again will help.
 	KafkaError(kind string)
 }
@@ -100,7 +103,7 @@ func (s *Source) Close() error {
 type silent struct{}
 
 func (silent) Position(int, int64, int64) {}
-func (silent) Rejected(int, string)       {}
+func (silent) Rejected(grant.Reject)      {}
 func (silent) KafkaError(string)          {}
 
 // topic returns the topic's metadata.
@@ -169,6 +172,9 @@ func (s *Source) Prepare(ctx context.Context) error {
 		}
 		if err != nil {
 			return err
+		}
+		if s.cfg.CountRejects {
+			return nil
 		}
 		return ensureDeadLetterTopic(ctx, s.client, t)
 	})

@@ -98,6 +98,7 @@ func Gather(ctx context.Context, c *grant.Campaign, led Ledger, topic Topic) (*S
 	s := &Status{
 		At: time.Now(), Campaign: c.Name, Title: c.Title, Spec: c.Hash, StartsAt: c.StartsAt, Expected: c.Population,
 		Holds: []grant.Hold{}, Rejects: map[string]int64{}, Samples: []grant.Reject{},
+		Partitions: []Partition{}, Runs: []Replica{},
 	}
 	if !c.EndsAt.IsZero() {
 		s.EndsAt = &c.EndsAt
@@ -138,8 +139,8 @@ func Gather(ctx context.Context, c *grant.Campaign, led Ledger, topic Topic) (*S
 		return nil, err
 	}
 	s.addRuns(runs, now)
-	s.estimate()
 	s.Phase = s.phase(now)
+	s.estimate()
 	return s, nil
 }
 
@@ -193,7 +194,7 @@ func (s *Status) addRuns(runs []grant.RunRecord, now time.Time) {
 	s.Runs = slices.DeleteFunc(s.Runs, func(r Replica) bool { surplus--; return surplus >= 0 && !r.Live })
 }
 
-// estimate says when it will be done, at the present rate.
+// estimate says when it will be done, at the present rate. A run that stands has no end.
 func (s *Status) estimate() {
 	switch {
 	case s.Expected > 0:
@@ -201,11 +202,22 @@ func (s *Status) estimate() {
 	case s.Records > 0:
 		s.Percentage = 100 * float64(s.Records-s.Lag) / float64(s.Records)
 	}
-	if s.Rate > 0 {
+	if s.Rate > 0 && s.Phase != PhasePaused {
 		left := float64(s.Lag) / s.Rate
 		end := s.At.Add(time.Duration(left * float64(time.Second))).Truncate(time.Second)
 		s.SecondsLeft, s.EstimatedEnd = &left, &end
 	}
+}
+
+// Live returns how many runs are alive.
+func (s *Status) Live() int {
+	n := 0
+	for i := range s.Runs {
+		if s.Runs[i].Live {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *Status) phase(now time.Time) Phase {

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/desk"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/grant/status"
+	"github.com/granter/granter/metrics"
+)
+
+// deskFlags say where operations page and API are served, and to whom.
+type deskFlags struct {
+	desk, access        string
+	cert, key, clientCA string
+	insecure            bool
+}
+
+func (d *deskFlags) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&d.desk, "desk", "off", `address of the operations page and the API, or "off"`)
+	f.StringVar(&d.access, "desk-access", "", `file that says who may do what: a line of "granter token" for each`)
+	f.StringVar(&d.cert, "desk-cert", "", "PEM file of the desk's certificate")
+	f.StringVar(&d.key, "desk-key", "", "PEM file of its key")
+	f.StringVar(&d.clientCA, "desk-client-ca", "", "PEM file of the authority whose client certificates count (mTLS)")
+	f.BoolVar(&d.insecure, "desk-insecure", false, "speak HTTP where others can listen, because a proxy in front speaks TLS")
+}
+
+// start serves the desk of a campaign.
+func (d *deskFlags) start(c *grant.Campaign, led *ledger.Ledger, src *source.Source, reg prometheus.Registerer, log *slog.Logger) (*desk.Server, error) {
+	server, err := desk.Start(desk.Config{
+		Addr: d.desk, Access: d.access, Cert: d.cert, Key: d.key, ClientCA: d.clientCA, Insecure: d.insecure,
+		Campaign: c, Ledger: led, Ends: src.Ends, Log: log, Registerer: reg,
+		Status: func(ctx context.Context) (*status.Status, error) { return status.Gather(ctx, c, led, src) },
+	})
+	if err != nil {
+		return nil, usageError(fmt.Errorf("the desk cannot be opened: %w", err))
+	}
+	return server, nil
+}
+
+// openDesk serves the desk from a run, if it is told to.
+func (j *job) openDesk(p *parts, log *slog.Logger) (closeDesk func(), err error) {
+	if j.flags.desk == "off" || j.flags.desk == "" {
+		return func() {}, nil
+	}
+	// Questions must not wait as long as grants may.
+	led, err := ledger.New(j.redis, j.campaign, 0, ledger.Config{RetryFor: j.flags.timeout})
+	if err != nil {
+		return nil, err
+	}
+	server, err := j.flags.deskFlags.start(j.campaign, led, p.source, j.registry, log)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		if err := server.Close(); err != nil {
+			log.Warn("closing the desk", "error", err)
+		}
+	}, nil
+}
+
+func newDesk() *cobra.Command {
+	var c connection
+	var d deskFlags
+	var listen, logFormat string
+	cmd := &cobra.Command{
+		Use:   "desk -f SPEC --desk HOST:PORT --desk-access FILE",
+		Short: "Serve the operations page and the API of a campaign",
+		Long: `Desk serves the operations page, and the API that it uses, until it is stopped: progress, replicas, rejected records, the
+audit trail, and the orders of operators. It grants nobody. Several may run. "granter run --desk" serves the same from a run.
+
+Who may do what is in a file that may be changed at any time; "granter token" makes its lines. Without TLS it listens on
+a loopback address only.
+
+` + exitHelp,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if d.desk == "off" {
+				return usageError(errors.New("where? Say --desk HOST:PORT, such as 127.0.0.1:9465"))
+			}
+			log, err := newLogger(newScreen(cmd.ErrOrStderr()), logFormat)
+			if err != nil {
+				return err
+			}
+			q, err := c.query()
+			if err != nil {
+				return err
+			}
+			defer q.close()
+			return serveDesk(cmd.Context(), q, &d, listen, log)
+		},
+	}
+	c.addFlags(cmd)
+	d.addFlags(cmd.Flags())
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:9466", `address of /metrics, /healthz and /readyz, or "off"`)
+	cmd.Flags().StringVar(&logFormat, "log-format", "", "text or json (default: text on a terminal, else json)")
+	return cmd
+}
+
+// deskCounts is how often the desk counts granted users for its metrics.
+const deskCounts = 5 * time.Second
+
+func serveDesk(ctx context.Context, q *query, d *deskFlags, listen string, log *slog.Logger) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	registry := newRegistry()
+	log = log.With("campaign", q.campaign.Name)
+	desk, err := d.start(q.campaign, q.ledger, q.source, registry, log)
+	if err != nil {
+		return err
+	}
+	overview := metrics.NewOverview(registry, q.campaign.Name, version)
+	metricsServer, err := serve(listen, registry, overview.NotReady, log)
+	if err == nil {
+		defer metricsServer.close()
+		watch(ctx, q, overview, log)
+	}
+	return errors.Join(err, desk.Close())
+}
+
+// watch keeps the desk's metrics current until the context ends.
+func watch(ctx context.Context, q *query, o *metrics.Overview, log *slog.Logger) {
+	tick := time.NewTicker(deskCounts)
+	defer tick.Stop()
+	for failed := false; ; {
+		s, err := q.status(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			o.Failed(err)
+			if !failed {
+				log.Warn("Redis or Kafka does not answer", "error", err)
+			}
+		default:
+			o.Set(metrics.Campaign{
+				Granted: s.Granted, Expected: s.Expected, StartsAt: s.StartsAt, Lag: s.Lag, Replicas: s.Live(),
+				ControlVersion: s.Control.Version, Throttle: s.Control.Throttle, Paused: s.Control.Paused,
+			})
+		}
+		failed = err != nil
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

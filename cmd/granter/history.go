@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/granter/granter/grant"
+)
+
+func newHistory() *cobra.Command {
+	var flags orderFlags
+	cmd := &cobra.Command{
+		Use:   "history -f SPEC",
+		Short: "Print the audit trail: who ordered what, when and why, and what was refused",
+		Long: `History prints every order of operators that was carried out, and the last thousand that were refused, oldest first.
+Times are those of Redis's clock, in the zone of the campaign's dates.
+
+` + exitHelp,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			camp, err := flags.campaign()
+			if err != nil {
+				return err
+			}
+			place, closeAll, err := flags.office()
+			if err != nil {
+				return err
+			}
+			defer closeAll()
+			acts, err := place.History(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if flags.json {
+				return printJSON(cmd.OutOrStdout(), struct {
+					Acts []grant.Act `json:"acts"`
+				}{acts})
+			}
+			printHistory(cmd.OutOrStdout(), acts, camp.StartsAt.Location())
+			return nil
+		},
+	}
+	flags.connection.addFlags(cmd)
+	flags.remote.addFlags(cmd.Flags())
+	return cmd
+}
+
+func printHistory(w io.Writer, acts []grant.Act, zone *time.Location) {
+	if len(acts) == 0 {
+		fmt.Fprintln(w, "nobody has ordered anything")
+		return
+	}
+	rows := []string{"when\twho\tvia\twhat\tchange\twhy"}
+	for i := range acts {
+		a := &acts[i]
+		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", moment(a.At.In(zone)), oneLine(a.Who), oneLine(a.Via), oneLine(string(a.Action)), oneLine(change(a)), oneLine(a.Why)))
+	}
+	table(w, rows...)
+}
+
+// oneLine keeps what people typed from breaking the table, or the terminal.
+func oneLine(text string) string {
+	quoted := strconv.Quote(text)
+	if quoted == `"`+text+`"` {
+		return text
+	}
+	return quoted
+}
+
+// change says what an act changed.
+func change(a *grant.Act) string {
+	if a.Refused != "" {
+		return "REFUSED: " + a.Refused
+	}
+	if a.Before == nil || a.After == nil {
+		return ""
+	}
+	switch a.Action {
+	case grant.ActionPause:
+		return "running → paused"
+	case grant.ActionResume:
+		return "paused → running"
+	case grant.ActionThrottle:
+		return limit(a.Before.Throttle) + " → " + limit(a.After.Throttle)
+	case grant.ActionAbort:
+		return "runs end, with a checkpoint"
+	case grant.ActionFinish:
+		return "runs end when what is in the topic now is granted"
+	case grant.ActionPostpone:
+		if a.After.StartsAt == nil {
+			return "starts at the spec's starts_at again"
+		}
+		return "starts at " + a.After.StartsAt.Format(time.RFC3339)
+	case grant.ActionStartEarly:
+		return "started before its date"
+	case grant.ActionForce:
+		return "run although preflight failed"
+	}
+	return ""
+}
+
+func limit(usersPerSecond int64) string {
+	if usersPerSecond == 0 {
+		return "no limit"
+	}
+	return number(usersPerSecond) + " users/s"
+}

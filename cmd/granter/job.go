@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/canary"
+	"github.com/granter/granter/grant/feedback"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/metrics"
+	"github.com/granter/granter/sharding"
+)
+
+// job is one run with everything that it needs.
+type job struct {
+	campaign *grant.Campaign
+	kafka    source.Kafka
+	redis    redis.UniversalClient
+	flags    *runFlags
+	gaps     []source.GapError
+	pass     canary.Pass // its zero value is everybody
+	limits   [2]feedback.Limits
+	query    *feedback.Query // may be nil
+	log      *slog.Logger
+	screen   *screen
+	run      grant.RunID
+	registry *prometheus.Registry
+
+	forced     bool                 // preflight failed, and the run goes on as told
+	embedded   bool                 // the servers are in this process: nothing to check beforehand
+	serveUsers func(*http.ServeMux) // adds to what the run serves; may be nil
+	afterRun   func(*Summary) error // called after a successful run while it still serves; may be nil
+}
+
+func newRegistry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+// parts are the parts of a run, wired to one monitor.
+type parts struct {
+	metrics *metrics.Metrics
+	monitor *grant.Monitor
+	ledger  *ledger.Ledger
+	source  *source.Source
+}
+
+func (j *job) execute(ctx context.Context) (*Summary, error) {
+	p, err := j.assemble()
+	if err != nil {
+		return nil, err
+	}
+	defer p.source.Close() //nolint:errcheck // the run is over
+	log := j.log.With("campaign", j.campaign.Name, "run", j.run)
+	if j.pass.Name != "" {
+		log = log.With("pass", j.pass.Name)
+	}
+	r := j.newRun(p, log)
+
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // most of the heap is bitmaps that stay; half as much again is enough to collect the rest
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	stopSignals := onSignals(log, r.Drain, stop)
+	defer stopSignals()
+	server, err := serve(j.flags.listen, j.registry, p.monitor.Ready, log)
+	if err != nil {
+		return nil, err
+	}
+	defer server.close()
+	if j.serveUsers != nil {
+		j.serveUsers(server.mux)
+	}
+	desk, err := j.openDesk(p, log)
+	if err != nil {
+		return nil, err
+	}
+	defer desk()
+	if !j.embedded {
+		projected, err := j.preflight(ctx)
+		if err != nil {
+			return nil, err
+		}
+		p.metrics.RedisProjected.Set(float64(projected))
+	}
+	if err := j.recordLaunch(ctx, p.ledger); err != nil {
+		return nil, err
+	}
+	progress := j.screen.follow(p.monitor, j.campaign)
+	began := time.Now()
+	err = r.Do(ctx)
+	took := time.Since(began)
+	progress.stop()
+	summary := j.summarize(p.monitor.Snapshot(), took, err)
+	s := &summary.Tally
+	log.Info("run ended", "state", summary.State, "consumed", s.Consumed, "granted", s.Granted, "duplicate", s.Duplicate,
+		"rejected", s.Rejected, "withheld", s.Withheld, "seconds", took.Seconds())
+	if err == nil {
+		err = j.judgeRejects(log, *s)
+	}
+	if err == nil && j.afterRun != nil {
+		stopSignals()
+		err = j.afterRun(summary)
+	}
+	if j.flags.linger > 0 && ctx.Err() == nil {
+		if n, err := p.ledger.Totals(ctx); err == nil {
+			p.metrics.LedgerGranted.Set(float64(n.Granted))
+		}
+		log.Info("serving the final metrics", "for", j.flags.linger)
+		linger(ctx, r, j.flags.linger)
+	}
+	return summary, err
+}
+
+// linger waits, so that the last values are scraped; a signal ends it.
+func linger(ctx context.Context, r *grant.Run, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-r.Drained():
+	case <-ctx.Done():
+	}
+}
+
+func (j *job) summarize(s grant.Snapshot, took time.Duration, err error) *Summary {
+	summary := &Summary{
+		Campaign: j.campaign.Name, Run: j.run, Pass: j.pass.Name, State: s.State, Tally: s.Tally, Partitions: s.Partitions,
+		Seconds: took.Seconds(), UsersPerSecond: float64(s.Tally.Consumed) / took.Seconds(),
+	}
+	if err != nil {
+		summary.Error = err.Error()
+	}
+	if j.pass.Listed > 0 {
+		missing := max(0, j.pass.Listed-s.Tally.Granted-s.Tally.Duplicate)
+		summary.Listed = &j.pass.Listed
+		if err == nil && missing > 0 {
+			j.log.Warn("not every listed user is in the topic", "listed", j.pass.Listed, "missing_at_least", missing)
+		}
+	}
+	return summary
+}
+
+// newRun wires a run.
+func (j *job) newRun(p *parts, log *slog.Logger) *grant.Run {
+	r := grant.NewRun()
+	r.Campaign, r.Source, r.Ledger, r.Monitor, r.Log = j.campaign, p.source, p.ledger, p.monitor, log
+	r.Now, r.Follow = j.flags.now, j.flags.follow
+	r.Orders, r.RetryFor = p.ledger, j.flags.retryFor
+	if j.flags.checkpointEvery > 0 {
+		r.CheckpointEvery = j.flags.checkpointEvery
+	}
+	watch := feedback.Feedback{Redis: p.ledger, SlowAt: j.limits[0], PauseAt: j.limits[1], Query: j.query}
+	r.Measure = watch.Measure
+	r.Count = func(ctx context.Context) (int64, error) {
+		totals, err := p.ledger.Totals(ctx)
+		return totals.Granted, err
+	}
+	if !j.embedded {
+		r.Recheck = func(ctx context.Context) error {
+			_, err := j.preflight(ctx)
+			return err
+		}
+	}
+	r.Sharding = sharding.Config{Shards: j.flags.shards, Observer: p.monitor, Includes: j.pass.Includes}
+	r.Partial = j.pass.Includes != nil
+	host, _ := os.Hostname()
+	r.Record = grant.RunRecord{
+		Run: j.run, Host: host, PID: os.Getpid(), Version: version, StartedAt: time.Now(), Pass: j.pass.Name,
+	}
+	return r
+}
+
+// judgeRejects looks at the rejected records of a run that is over. The breaker lets the first thousand pass, so a small
+// topic, or a wrong format, would otherwise end as a success.
+func (j *job) judgeRejects(log *slog.Logger, t grant.Tally) error {
+	switch {
+	case t.Rejected > 0 && t.Granted+t.Duplicate+t.Withheld == 0:
+		return fmt.Errorf("none of %d records of %s holds a valid user ID, and nobody is granted: correct source.format or source.topic in the spec and run again; %s has samples",
+			t.Consumed, j.campaign.Source.Topic, source.DeadLetterTopic(j.campaign.Source.Topic))
+	case float64(t.Rejected) > j.campaign.Source.MaxRejected*float64(t.Consumed):
+		log.Warn("more records than max_rejected hold no valid user ID; look at the dead letters", "rejected", t.Rejected,
+			"consumed", t.Consumed, "topic", source.DeadLetterTopic(j.campaign.Source.Topic))
+	}
+	return nil
+}
+
+// assemble makes the parts of a run.
+func (j *job) assemble() (*parts, error) {
+	m := metrics.New(j.registry, metrics.Labels{
+		Campaign: j.campaign.Name, Version: version, Reasons: texts(source.Reasons()), KafkaKinds: texts(source.ErrorKinds()),
+		RedisKinds: ledger.Kinds, Spec: j.campaign.Hash[:min(12, len(j.campaign.Hash))], Causes: texts(grant.Causes()),
+		States: texts([]grant.RunState{grant.RunWaiting, grant.RunRunning, grant.RunFinished, grant.RunStopped, grant.RunFailed}),
+	})
+	m.StartsAt.Set(float64(j.campaign.StartsAt.Unix()))
+	m.Expected.Set(float64(j.campaign.Population))
+	if end := j.flags.plannedEnd(j.campaign); !end.IsZero() {
+		m.PlannedEnd.Set(float64(end.Unix()))
+	}
+	monitor := grant.NewMonitor(m, j.log, j.flags.stall, func() metrics.Pool {
+		s := j.redis.PoolStats()
+		return metrics.Pool{Hits: s.Hits, Misses: s.Misses, Timeouts: s.Timeouts, Stale: s.StaleConns, Total: s.TotalConns, Idle: s.IdleConns}
+	})
+	metrics.Register(j.registry, j.campaign.Name, monitor)
+	led, err := ledger.New(j.redis, j.campaign, j.run, ledger.Config{RetryFor: j.flags.retryFor, Observer: monitor, Pass: j.pass.Key})
+	if err != nil {
+		return nil, err
+	}
+	src, err := source.New(j.sourceConfig(monitor))
+	return &parts{m, monitor, led, src}, err
+}
+
+func (j *job) sourceConfig(monitor *grant.Monitor) source.Config {
+	cfg := source.Config{
+		Kafka: j.kafka, Topic: j.campaign.Source, Campaign: j.campaign.Name, Run: j.run, Group: j.flags.group,
+		SessionTimeout: j.flags.session, RetryFor: j.flags.retryFor, FetchMemory: j.flags.fetchMemory, AcceptGaps: j.gaps,
+		Observer: monitor, Log: j.log,
+	}
+	if j.flags.dryRun {
+		cfg.CountRejects = true
+		cfg.Topic.MaxRejected = 1 // all are counted; whether a run would stop is said in the end
+	}
+	if j.pass.Key != "" {
+		// The offsets of the group belong to the run that grants everybody, and so do its dead letters.
+		cfg.Group += "-" + j.pass.Key
+		cfg.CountRejects = true
+	}
+	return cfg
+}
+
+func texts[T ~string](list []T) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = string(v)
+	}
+	return out
+}

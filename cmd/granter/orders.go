@@ -1,0 +1,270 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/status"
+)
+
+// orderFlags are the settings of the commands that order something.
+type orderFlags struct {
+	connection
+	remote
+	why   string
+	until string
+	wait  time.Duration
+}
+
+const orderHelp = `
+
+All replicas obey within a second, and the command waits until they say so. Who ordered what, when and why is in
+"granter history". Without --desk-url the order goes straight to Redis, so whoever may write there may give it; with
+--desk-url it goes to a "granter desk", which asks for a token of an operator.
+
+`
+
+func newOrders() []*cobra.Command {
+	return []*cobra.Command{
+		newOrder(grant.ActionPause, "pause", "Grant nobody until resume; replicas live on", nil),
+		newOrder(grant.ActionResume, "resume", "Go on after a pause", nil),
+		newOrder(grant.ActionThrottle, "throttle USERS-PER-SECOND", "Limit all replicas together; 0 or off lifts the limit", func(o *grant.Order, args []string, _ string) (err error) {
+			o.Throttle, err = parseRate(args[0])
+			return err
+		}),
+		newOrder(grant.ActionAbort, "abort", "End all runs soon, with a checkpoint; a later run continues", nil),
+		newOrder(grant.ActionFinish, "finish", "End all runs with success, once everything that is in the topic now is granted", nil),
+		newOrder(grant.ActionPostpone, "postpone", "Start later than the spec's starts_at", func(o *grant.Order, _ []string, until string) error {
+			if until == "never mind" {
+				return nil
+			}
+			at, err := time.Parse(time.RFC3339, until)
+			if err != nil {
+				return fmt.Errorf("--until: want RFC 3339, such as 2023-01-05T03:00:00+09:00: %w", err)
+			}
+			o.StartsAt = &at
+			return nil
+		}),
+	}
+}
+
+// parseRate reads users per second: 200000, 200_000, 200k, 1.5M, or off.
+func parseRate(text string) (int64, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	digits, factor := strings.ReplaceAll(text, "_", ""), 1.0
+	for suffix, f := range map[string]float64{"k": 1e3, "M": 1e6} {
+		if d, ok := strings.CutSuffix(digits, suffix); ok {
+			digits, factor = d, f
+		}
+	}
+	v, err := strconv.ParseFloat(digits, 64)
+	if n := v * factor; err == nil && n >= 0 && n <= 1e12 && n == float64(int64(n)) {
+		return int64(n), nil
+	}
+	return 0, fmt.Errorf("%q: want users per second, such as 200000 or 200k, or off", text)
+}
+
+func newOrder(action grant.Action, use, short string, read func(o *grant.Order, args []string, until string) error) *cobra.Command {
+	var flags orderFlags
+	var cancel bool
+	cmd := &cobra.Command{
+		Use: use + " -f SPEC --why TEXT", Short: short, Long: short + "." + orderHelp + exitHelp, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o := grant.Order{Action: action, Who: whoami(), Via: "cli", Why: flags.why}
+			if cancel {
+				flags.until = "never mind"
+			}
+			if read != nil {
+				if err := read(&o, args, flags.until); err != nil {
+					return usageError(err)
+				}
+			}
+			return flags.execute(cmd, o)
+		},
+	}
+	flags.connection.addFlags(cmd)
+	flags.remote.addFlags(cmd.Flags())
+	f := cmd.Flags()
+	f.StringVar(&flags.why, "why", "", "the reason, for the audit trail (required)")
+	f.DurationVar(&flags.wait, "wait", 5*time.Second, "how long to wait for all replicas to obey; 0: not at all")
+	switch action {
+	case grant.ActionThrottle:
+		cmd.Args = cobra.ExactArgs(1)
+	case grant.ActionPostpone:
+		f.StringVar(&flags.until, "until", "", "the new start, RFC 3339")
+		f.BoolVar(&cancel, "cancel", false, "go back to the spec's starts_at")
+		cmd.MarkFlagsOneRequired("until", "cancel")
+		cmd.MarkFlagsMutuallyExclusive("until", "cancel")
+	}
+	return cmd
+}
+
+// whoami names the person at the keyboard, also behind sudo.
+func whoami() string {
+	name := os.Getenv("SUDO_USER")
+	if u, err := user.Current(); err == nil {
+		name = cmp.Or(name, u.Username)
+	}
+	host, _ := os.Hostname()
+	return cmp.Or(name, "unknown") + "@" + cmp.Or(host, "unknown")
+}
+
+// office is where orders go: straight to the ledger, or through a desk.
+type office interface {
+	Order(ctx context.Context, o grant.Order) (grant.Act, error)
+	History(ctx context.Context) ([]grant.Act, error)
+	Status(ctx context.Context) (*status.Status, error)
+}
+
+// Ordered is what an order's --json prints.
+type Ordered struct {
+	grant.Act
+	Replicas int     `json:"replicas"` // live ones
+	Obey     int     `json:"obey"`     // of them
+	Seconds  float64 `json:"seconds"`  // until they did
+}
+
+func (flags *orderFlags) execute(cmd *cobra.Command, o grant.Order) error {
+	ctx := cmd.Context()
+	place, closeAll, err := flags.office()
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	act, err := place.Order(ctx, o)
+	switch {
+	case errors.Is(err, grant.ErrRefused):
+		return err
+	case err != nil && o.Validate() != nil:
+		return usageError(o.Validate())
+	case err != nil:
+		return err
+	}
+	done := Ordered{Act: act}
+	began := time.Now()
+	var deaf []string
+	if flags.wait > 0 {
+		deaf, err = done.await(ctx, place, began.Add(flags.wait))
+		done.Seconds = time.Since(began).Seconds()
+	}
+	if flags.json {
+		err = errors.Join(err, printJSON(cmd.OutOrStdout(), done))
+	} else {
+		printOrdered(cmd.OutOrStdout(), &done, flags.wait > 0)
+	}
+	if len(deaf) > 0 {
+		err = errors.Join(err, fmt.Errorf("ordered, but after %s these do not say that they obey: %s; look at granter status", flags.wait, strings.Join(deaf, ", ")))
+	}
+	return err
+}
+
+// await waits until every live replica says that it obeys, and returns those that do not.
+func (o *Ordered) await(ctx context.Context, place office, until time.Time) (deaf []string, err error) {
+	for {
+		s, err := place.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		deaf = nil
+		o.Replicas, o.Obey = 0, 0
+		for i := range s.Runs {
+			r := &s.Runs[i]
+			if !r.Live {
+				continue
+			}
+			if o.Replicas++; r.Control >= o.After.Version {
+				o.Obey++
+			} else {
+				deaf = append(deaf, fmt.Sprintf("%s/%d", r.Host, r.PID))
+			}
+		}
+		if len(deaf) == 0 || time.Now().After(until) {
+			return deaf, nil
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return deaf, ctx.Err()
+		}
+	}
+}
+
+func printOrdered(w io.Writer, o *Ordered, waited bool) {
+	fmt.Fprintf(w, "%s, as ordered by %s: %s\n", o.Action, o.Who, change(&o.Act))
+	switch {
+	case !waited:
+	case o.Replicas == 0:
+		fmt.Fprintln(w, "no replica runs at the moment; those that start will obey")
+	default:
+		fmt.Fprintf(w, "%d of %d replicas obey, after %.1f s\n", o.Obey, o.Replicas, o.Seconds)
+	}
+}
+
+// office opens the way that orders go.
+func (flags *orderFlags) office() (office, func(), error) {
+	if flags.remote.url != "" {
+		client, err := flags.remote.client()
+		return client, func() {}, err
+	}
+	q, err := flags.connection.query()
+	if err != nil {
+		return nil, nil, err
+	}
+	return direct{q}, q.close, nil
+}
+
+// direct is the office for whoever may write to Redis.
+type direct struct{ *query }
+
+func (d direct) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
+	if o.Action == grant.ActionFinish {
+		ends, err := d.source.Ends(ctx)
+		if err != nil {
+			return grant.Act{}, unreachable(err, d.brokers)
+		}
+		o.Ends = ends
+	}
+	return d.ledger.Order(ctx, o)
+}
+
+func (d direct) History(ctx context.Context) ([]grant.Act, error) { return d.ledger.History(ctx) }
+
+func (d direct) Status(ctx context.Context) (*status.Status, error) { return d.status(ctx) }
+
+// recordLaunch puts what the operator of this run orders by its flags into the audit trail.
+func (j *job) recordLaunch(ctx context.Context, led *ledger.Ledger) error {
+	order := func(o grant.Order) error {
+		o.Who, o.Via, o.Why = whoami(), "run", cmp.Or(j.flags.why, "no reason given")
+		_, err := led.Order(ctx, o)
+		return err
+	}
+	now, _, err := led.Control(ctx) // if it cannot be read, ordering says so
+	if j.flags.throttle > 0 && (err != nil || now.Throttle != j.flags.throttle) {
+		if err := order(grant.Order{Action: grant.ActionThrottle, Throttle: j.flags.throttle}); err != nil {
+			return err
+		}
+	}
+	if j.flags.now && time.Now().Before(j.campaign.StartsAt) {
+		if err := order(grant.Order{Action: grant.ActionStartEarly}); err != nil {
+			return err
+		}
+	}
+	if j.forced {
+		return order(grant.Order{Action: grant.ActionForce})
+	}
+	return nil
+}

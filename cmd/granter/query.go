@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/grant/status"
+)
+
+// query is a campaign and both its servers, to ask and to order, but not to grant.
+type query struct {
+	campaign *grant.Campaign
+	brokers  []string
+	redis    redis.UniversalClient
+	ledger   *ledger.Ledger
+	source   *source.Source
+}
+
+// query opens what the flags say. Nothing is asked yet; close must be called.
+func (c *connection) query() (*query, error) {
+	q := &query{brokers: c.brokers}
+	var err error
+	if q.campaign, err = c.campaign(); err != nil {
+		return nil, err
+	}
+	k, err := c.kafka()
+	if err != nil {
+		return nil, err
+	}
+	if q.redis, err = c.redisClient(); err != nil {
+		return nil, err
+	}
+	if q.ledger, err = ledger.New(q.redis, q.campaign, 0, ledger.Config{RetryFor: c.timeout}); err == nil {
+		q.source, err = source.New(source.Config{Kafka: k, Topic: q.campaign.Source, Campaign: q.campaign.Name, Group: c.group, RetryFor: c.timeout})
+	}
+	if err != nil {
+		q.close()
+		return nil, err
+	}
+	return q, nil
+}
+
+func (q *query) close() {
+	if q.source != nil {
+		q.source.Close() //nolint:errcheck // only idle connections are closed
+	}
+	q.redis.Close() //nolint:errcheck // nothing was under way
+}
+
+// status says how far the campaign is.
+func (q *query) status(ctx context.Context) (*status.Status, error) {
+	s, err := status.Gather(ctx, q.campaign, q.ledger, q.source)
+	return s, explain(err, q.brokers)
+}

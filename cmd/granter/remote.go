@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/granter/granter/grant/desk"
+)
+
+// remote is a desk that orders go through.
+type remote struct {
+	url, ca, cert, key string
+}
+
+func (r *remote) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&r.url, "desk-url", "", "URL of a desk to go through, https://host:port; the token comes from GRANTER_TOKEN or the file GRANTER_TOKEN_FILE")
+	f.StringVar(&r.ca, "desk-ca", "", "PEM file of the authority of the desk's certificate (default: the system's)")
+	f.StringVar(&r.cert, "desk-client-cert", "", "PEM file of a client certificate to show to the desk")
+	f.StringVar(&r.key, "desk-client-key", "", "PEM file of its key")
+}
+
+func (r *remote) client() (*desk.Client, error) {
+	token, err := password("GRANTER_TOKEN")
+	if err != nil {
+		return nil, err
+	}
+	client, err := desk.NewClient(desk.ClientConfig{URL: r.url, Token: token, CA: r.ca, Cert: r.cert, Key: r.key})
+	if err != nil {
+		return nil, usageError(err)
+	}
+	return client, nil
+}
+
+func newToken() *cobra.Command {
+	return &cobra.Command{
+		Use:   "token NAME viewer|support|operator",
+		Short: "Make a token for the desk, and the line that lets it in",
+		Long: `Token makes a new random token. Give it to its owner, who keeps it secret; put the line, which is no secret, into the file
+of --desk-access. A desk that runs reads the file again by itself.
+
+A viewer may see everything but users; support may look up a user, too; an operator may also give orders.
+
+` + exitHelp,
+		Example: "  granter token alice operator",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			role, err := desk.ParseRole(args[1])
+			if err != nil {
+				return usageError(err)
+			}
+			token, line, err := desk.NewToken(args[0], role)
+			if err != nil {
+				return usageError(err)
+			}
+			fmt.Fprintln(cmd.ErrOrStderr(), "the token, shown this once:")
+			fmt.Fprintln(cmd.OutOrStdout(), token)
+			fmt.Fprintln(cmd.ErrOrStderr(), "its line for the file of --desk-access:")
+			fmt.Fprintln(cmd.ErrOrStderr(), line)
+			return nil
+		},
+	}
+}

@@ -1,0 +1,108 @@
+// Package canary chooses users who are granted before the others: a share of all, or a list. Everybody else is withheld
+// in that pass, and granted by a later one.
+package canary
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/population"
+	"github.com/granter/granter/sharding"
+)
+
+// Pass is a choice of users.
+type Pass struct {
+	Name     string // for people: "canary 1%", "only 20 users"
+	Key      string // tells this choice from all others of the campaign: its checkpoint is kept under it
+	Includes func(id uint64) bool
+	Listed   int64 // users of a list; 0: not a list
+}
+
+// Share chooses a share of all users, from above 0 to 1, by a hash of their ID that is seeded with the campaign's name:
+// the same users in every replica and every run. A larger share includes all users of a smaller one.
+func Share(campaign string, share float64) (Pass, error) {
+	if !(share > 0 && share <= 1) {
+		return Pass{}, fmt.Errorf("canary of %g: want a share above 0%% and up to 100%%", share)
+	}
+	name := strconv.FormatFloat(100*share, 'g', -1, 64) + "%"
+	p := Pass{Name: "canary " + name, Key: "canary-" + name, Includes: func(uint64) bool { return true }}
+	if share < 1 {
+		seed := seedOf(campaign)
+		limit := uint64(math.Ldexp(share, 64))
+		p.Includes = func(id uint64) bool { return mix(id^seed) < limit }
+	}
+	return p, nil
+}
+
+func seedOf(campaign string) uint64 {
+	sum := sha256.Sum256([]byte("granter canary " + campaign))
+	return binary.BigEndian.Uint64(sum[:])
+}
+
+// mix is the finalizer of SplitMix64 (Steele, Lea and Flood 2014): a bijection in which every bit of the result depends
+// on every bit of x.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// Only chooses the users of a list, one ID a line. A line that is no user ID is an error that names it.
+func Only(ctx context.Context, list io.Reader, t grant.Topic) (Pass, error) {
+	users := map[uint64]*sharding.Bitmap{}
+	lines := population.ReadLines(list, t)
+	var n int64
+	for records := make([]population.Record, 1024); ; {
+		got, err := lines.Next(ctx, records)
+		for _, r := range records[:got] {
+			chunk, low := sharding.Split(uint64(r.ID))
+			if users[chunk] == nil {
+				users[chunk] = new(sharding.Bitmap)
+			}
+			if users[chunk].Set(low) {
+				n++
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return Pass{}, err
+		}
+	}
+	if n == 0 {
+		return Pass{}, errors.New("the list names nobody")
+	}
+	return Pass{
+		Name: fmt.Sprintf("only %d users", n), Key: "only-" + digest(users), Listed: n,
+		Includes: func(id uint64) bool {
+			chunk, low := sharding.Split(id)
+			b := users[chunk]
+			return b != nil && b.Has(low)
+		},
+	}, nil
+}
+
+// digest tells one set of users from another.
+func digest(users map[uint64]*sharding.Bitmap) string {
+	h := sha256.New()
+	var number [8]byte
+	for _, chunk := range slices.SortedFunc(maps.Keys(users), cmp.Compare[uint64]) {
+		binary.BigEndian.PutUint64(number[:], chunk)
+		h.Write(number[:])
+		h.Write(users[chunk][:])
+	}
+	return hex.EncodeToString(h.Sum(nil)[:6])
+}

@@ -1,0 +1,47 @@
+package dryrun
+
+import (
+	"context"
+
+	"github.com/granter/granter/grant"
+)
+
+// Topic is a source that joins no group: the dry run has all partitions to itself, and Kafka learns nothing of it.
+type Topic struct{ grant.Source }
+
+// Prepare implements grant.Source: it makes no dead-letter topic, and Ends fails if the topic cannot be read.
+func (t Topic) Prepare(context.Context) error { return nil }
+
+// Join implements grant.Source.
+func (t Topic) Join() (grant.Group, error) { return group{t}, nil }
+
+type group struct{ topic Topic }
+
+// Next implements grant.Group.
+func (g group) Next(ctx context.Context) (grant.Generation, error) {
+	ends, err := g.topic.Ends(ctx)
+	if err != nil {
+		return nil, err
+	}
+	none := make(map[int]int64, len(ends))
+	for partition := range ends {
+		none[partition] = -1
+	}
+	gen := &generation{none: none}
+	gen.ctx, gen.cancel = context.WithCancel(context.Background())
+	return gen, nil
+}
+
+// Leave implements grant.Group.
+func (group) Leave() error { return nil }
+
+type generation struct {
+	none   map[int]int64
+	ctx    context.Context //nolint:containedctx // it is the generation's life
+	cancel context.CancelFunc
+}
+
+func (g *generation) Context() context.Context   { return g.ctx }
+func (g *generation) Committed() map[int]int64   { return g.none }
+func (g *generation) Commit(map[int]int64) error { return nil }
+func (g *generation) Release()                   { g.cancel() }

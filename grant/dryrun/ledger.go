@@ -1,0 +1,161 @@
+// Package dryrun stands in for ledger and consumer group, so that a run goes its whole way and writes nothing: no grant,
+// no checkpoint, no offset, no dead letter. It counts what a run would do.
+package dryrun
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/sharding"
+)
+
+// Reader is what a dry run asks of the real ledger.
+type Reader interface {
+	Spec(ctx context.Context) (ledger.StoredSpec, bool, error)
+	// Bitmaps returns the granted users of some chunks; nil where there are none.
+	Bitmaps(ctx context.Context, chunks []uint64) ([]*sharding.Bitmap, error)
+}
+
+// Ledger implements grant.Ledger without a write. What would be granted it remembers, two bits for each ID of a touched
+// chunk, so a dense population of 48 million takes 12 MiB, and 400 million IDs 100 MiB.
+type Ledger struct {
+	reader Reader
+
+	mu     sync.Mutex
+	next   map[int]int64
+	chunks map[uint64]*chunk
+
+	granted, already atomic.Int64
+}
+
+// chunk is what is known of one chunk. Only the shard that owns it changes it.
+type chunk struct {
+	stored *sharding.Bitmap // of the real ledger; nil: nobody
+	seen   sharding.Bitmap  // in the topic, so far
+	fresh  int64            // of them, how many would be granted
+}
+
+// NewLedger makes a ledger for one dry run, which reads the partitions from the given offsets on.
+func NewLedger(r Reader, starts map[int]int64) *Ledger {
+	return &Ledger{reader: r, next: maps.Clone(starts), chunks: map[uint64]*chunk{}}
+}
+
+// Grant implements sharding.Sink: it finds out who would be granted.
+func (l *Ledger) Grant(ctx context.Context, f *sharding.Flush) error {
+	states, err := l.load(ctx, f)
+	if err != nil {
+		return err
+	}
+	for i := range f.Deltas {
+		d, c := &f.Deltas[i], states[i]
+		duplicates := d.Members.Subtract(&c.seen)
+		c.seen.Or(d.Members)
+		if c.stored != nil {
+			if had := d.Members.Subtract(c.stored); had != nil {
+				l.already.Add(int64(had.Count()))
+				if duplicates == nil {
+					duplicates = had
+				} else {
+					duplicates.Or(had)
+				}
+			}
+		}
+		d.Count = d.Members.Count()
+		c.fresh += int64(d.Count)
+		l.granted.Add(int64(d.Count))
+		if d.Duplicates = duplicates; duplicates != nil {
+			known := c.seen
+			d.Granted = &known
+		}
+	}
+	return nil
+}
+
+// load returns the states of the chunks of a flush; new ones it reads from the real ledger.
+func (l *Ledger) load(ctx context.Context, f *sharding.Flush) ([]*chunk, error) {
+	states := make([]*chunk, len(f.Deltas))
+	var missing []uint64
+	var at []int
+	l.mu.Lock()
+	for i := range f.Deltas {
+		if states[i] = l.chunks[f.Deltas[i].Chunk]; states[i] == nil {
+			missing, at = append(missing, f.Deltas[i].Chunk), append(at, i)
+		}
+	}
+	l.mu.Unlock()
+	if len(missing) == 0 {
+		return states, nil
+	}
+	stored, err := l.reader.Bitmaps(ctx, missing)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, number := range missing {
+		states[at[i]] = &chunk{stored: stored[i]}
+		l.chunks[number] = states[at[i]]
+	}
+	return states, nil
+}
+
+// EnsureSpec implements grant.Ledger: it fails as a run would.
+func (l *Ledger) EnsureSpec(ctx context.Context, c *grant.Campaign) error {
+	stored, found, err := l.reader.Spec(ctx)
+	if err != nil || !found || stored.Hash == c.Hash {
+		return err
+	}
+	return &ledger.SpecConflictError{StoredHash: stored.Hash, Stored: stored.Canonical, GivenHash: c.Hash, Given: c.Canonical}
+}
+
+// Begin implements grant.Ledger.
+func (l *Ledger) Begin(ctx context.Context) (map[int]int64, error) { return l.Checkpoints(ctx) }
+
+// Checkpoint implements grant.Ledger, in memory.
+func (l *Ledger) Checkpoint(_ context.Context, next map[int]int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.Copy(l.next, next)
+	return nil
+}
+
+// Checkpoints implements grant.Ledger.
+func (l *Ledger) Checkpoints(context.Context) (map[int]int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.next), nil
+}
+
+// SaveRun implements grant.Ledger: nobody else is to know.
+func (l *Ledger) SaveRun(context.Context, grant.RunRecord) error { return nil }
+
+// Outcome is what a run would do.
+type Outcome struct {
+	WouldGrant     int64 `json:"would_grant"`     // users
+	AlreadyGranted int64 `json:"already_granted"` // users of the topic who have been granted
+	Chunks         int   `json:"chunks"`          // with users who would be granted
+	LedgerBytes    int64 `json:"ledger_bytes"`    // what granting them adds to Redis, as projected
+}
+
+// Outcome returns what was found out so far. memory projects what so many users in so many chunks take.
+func (l *Ledger) Outcome(memory func(users, chunks float64) float64) Outcome {
+	o := Outcome{WouldGrant: l.granted.Load(), AlreadyGranted: l.already.Load()}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fresh := 0
+	for _, c := range l.chunks {
+		if c.fresh == 0 {
+			continue
+		}
+		o.Chunks++
+		if c.stored == nil {
+			fresh++
+		}
+	}
+	o.LedgerBytes = int64(memory(float64(o.WouldGrant), float64(fresh)))
+	return o
+}

@@ -1,0 +1,92 @@
+package grant
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// What a monitor knows about orders, holds and rejected records.
+
+// steered records what is in force, and how Redis is doing.
+func (m *Monitor) steered(control Control, holds []Hold, limit float64, redis RedisHealth) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.metrics.ControlVersion.Set(float64(control.Version))
+	m.metrics.Throttle.Set(float64(control.Throttle))
+	m.metrics.Limit.Set(limit)
+	m.metrics.RedisLatency.Set(redis.LatencySeconds)
+	m.metrics.RedisMemory.Set(float64(redis.MemoryBytes))
+	m.metrics.RedisMemoryMax.Set(float64(redis.MemoryLimit))
+	m.metrics.ReplicaLag.Set(float64(redis.ReplicaLag))
+	m.metrics.ClockAhead.Set(redis.ClockAhead)
+	in := map[Cause]time.Time{}
+	for _, h := range holds {
+		in[h.Cause] = h.Since
+	}
+	for _, cause := range Causes() {
+		held, since := 0.0, 0.0
+		if at, ok := in[cause]; ok {
+			held, since = 1, float64(at.UnixMilli())/1000
+		}
+		m.metrics.Hold.WithLabelValues(string(cause)).Set(held)
+		m.metrics.HoldSince.WithLabelValues(string(cause)).Set(since)
+	}
+	m.control, m.holds, m.limit, m.redis = control, holds, limit, redis
+}
+
+// Holds returns why the run is slow or stands, the weightiest cause first. The slice is not to be changed.
+func (m *Monitor) Holds() []Hold {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.holds
+}
+
+// Rejects returns how many records were rejected, by reason, and samples of them.
+func (m *Monitor) Rejects() (map[string]int64, []Reject) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.rejects.summary()
+}
+
+// counted records how many users the ledger has.
+func (m *Monitor) counted(users int64) { m.metrics.LedgerGranted.Set(float64(users)) }
+
+// starts records when the campaign starts.
+func (m *Monitor) starts(at time.Time) { m.metrics.StartsAt.Set(float64(at.Unix())) }
+
+// missed records that the first run began too late.
+func (m *Monitor) missed(late time.Duration) { m.metrics.StartDelay.Set(late.Seconds()) }
+
+const (
+	samplesPerReason = 2
+	sampleBytes      = 120
+)
+
+// rejects are the rejected records of a run, by reason.
+type rejects struct {
+	counts  map[string]int64
+	samples map[string][]Reject
+}
+
+func (r *rejects) add(one Reject) {
+	if r.counts == nil {
+		r.counts, r.samples = map[string]int64{}, map[string][]Reject{}
+	}
+	r.counts[one.Reason]++
+	if list := r.samples[one.Reason]; len(list) < samplesPerReason {
+		one.Value = one.Value[:min(len(one.Value), sampleBytes)]
+		r.samples[one.Reason] = append(list, one)
+	}
+}
+
+func (r *rejects) summary() (map[string]int64, []Reject) {
+	counts := map[string]int64{}
+	samples := []Reject{}
+	for reason, n := range r.counts {
+		counts[reason] = n
+		samples = append(samples, r.samples[reason]...)
+	}
+	slices.SortFunc(samples, func(a, b Reject) int { return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Offset, b.Offset)) })
+	return counts, samples
+}

@@ -1,0 +1,75 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/sharding"
+)
+
+// Pulse returns memory and replica lag of the masters, the worst of each. It makes one attempt. Latency and clock are
+// not filled in.
+func (l *Ledger) Pulse(ctx context.Context) (grant.RedisHealth, error) {
+	worst := grant.RedisHealth{MemoryBytes: -1}
+	var mu sync.Mutex
+	err := l.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
+		text, err := c.Info(ctx).Result()
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.Options().Addr, err)
+		}
+		h := parseInfo(text).pulse()
+		mu.Lock()
+		defer mu.Unlock()
+		if worst.MemoryBytes < 0 || share(h) > share(worst) {
+			worst.MemoryBytes, worst.MemoryLimit = h.MemoryBytes, h.MemoryLimit
+		}
+		worst.ReplicaLag = max(worst.ReplicaLag, h.ReplicaLag)
+		return nil
+	})
+	return worst, err
+}
+
+func share(h grant.RedisHealth) float64 {
+	return float64(h.MemoryBytes) / float64(max(h.MemoryLimit, 1))
+}
+
+// pulse reads what INFO says about memory and replication.
+func (i info) pulse() grant.RedisHealth {
+	h := grant.RedisHealth{MemoryBytes: i.number("used_memory"), MemoryLimit: i.number("maxmemory")}
+	if h.MemoryLimit <= 0 {
+		h.MemoryLimit = max(i.number("total_system_memory"), 0)
+	}
+	offset := i.number("master_repl_offset")
+	for key, value := range i {
+		if !strings.HasPrefix(key, "slave") || !strings.Contains(value, "offset=") {
+			continue
+		}
+		fields := info{}
+		for part := range strings.SplitSeq(value, ",") {
+			name, v, _ := strings.Cut(part, "=")
+			fields[name] = v
+		}
+		if at := fields.number("offset"); at >= 0 && offset >= 0 {
+			h.ReplicaLag = max(h.ReplicaLag, offset-at)
+		}
+	}
+	return h
+}
+
+// Bitmaps returns the granted users of some chunks; nil where there are none.
+func (l *Ledger) Bitmaps(ctx context.Context, chunks []uint64) ([]*sharding.Bitmap, error) {
+	out := make([]*sharding.Bitmap, len(chunks))
+	replies, err := l.readBitmaps(ctx, chunks)
+	for i, reply := range replies {
+		if text := reply.Val(); err == nil && len(text) > 0 {
+			out[i] = new(sharding.Bitmap)
+			copy(out[i][:], text)
+		}
+	}
+	return out, err
+}

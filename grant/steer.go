@@ -1,0 +1,304 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Orders is where operators' orders are, for all replicas.
+type Orders interface {
+	Budget
+	// Control returns what has been ordered, and the time by the clock that all replicas go by. It makes one attempt.
+	Control(ctx context.Context) (Control, time.Time, error)
+}
+
+// Measurement is how the servers that a run depends on are doing.
+type Measurement struct {
+	Redis  RedisHealth
+	Slow   []Hold // what is above its limit: the run slows down
+	Stop   []Hold // what is critical: the run pauses until it is not
+	Unsure bool   // something could not be measured: the run does not speed up
+}
+
+const (
+	steerEvery   = 200 * time.Millisecond // so that every order is obeyed within a second, also when a call takes a while
+	steerFor     = 2 * time.Second        // how long the orders are waited for
+	measureEvery = time.Second
+	countEvery   = 5 * time.Second
+	reportEvery  = time.Second
+
+	// How feedback changes a replica's own limit, once a second: down fast, up slowly, as TCP does.
+	slowDown, speedUp = 0.7, 1.3
+	slowest           = 100 // users per second
+)
+
+// steering makes a run obey: it reads the orders, looks at the measurements, and opens, narrows or closes the gate.
+type steering struct {
+	run  *Run
+	gate *Gate
+
+	control atomic.Pointer[Control]
+	lost    *int64 // version that was found after Redis lost orders; nil: it did not
+	began   int64  // version of the control when the run began: older orders to abort or finish are not for it
+
+	limit    float64 // that feedback sets; 0: none
+	measured Measurement
+	latency  time.Duration // the worst since the last report
+	ahead    time.Duration // clock of the orders minus this one's
+	failing  time.Time     // since when the orders cannot be read
+	failure  error
+	admitted int64
+	since    map[Cause]time.Time
+
+	mu      sync.Mutex
+	blocked map[Cause]string // what the run itself waits for, and details
+}
+
+// start reads the orders for the first time, since nobody may be granted anything before that, and then steers until stop
+// is called.
+func (s *steering) start(ctx context.Context) (stop func(), err error) {
+	s.since, s.blocked = map[Cause]time.Time{}, map[Cause]string{}
+	s.control.Store(&Control{})
+	if s.run.Orders == nil {
+		s.gate.Set(true, 0, 0)
+		return func() {}, nil
+	}
+	for s.look(ctx) != nil {
+		final, known := errors.AsType[interface {
+			error
+			Temporary() bool
+		}](s.failure)
+		if known && !final.Temporary() || time.Since(s.failing) > s.run.RetryFor {
+			return nil, s.failure
+		}
+		select {
+		case <-time.After(steerEvery):
+		case <-s.run.draining.Done():
+			return nil, context.Cause(s.run.draining)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	s.began = s.control.Load().Version
+	s.apply()
+	ctx, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	work.Go(func() { s.gate.Refill(ctx) })
+	work.Go(func() { s.steer(ctx) })
+	if s.run.Measure != nil {
+		work.Go(func() { s.measure(ctx) })
+	}
+	if s.run.Count != nil {
+		work.Go(func() { s.count(ctx) })
+	}
+	return func() { cancel(); work.Wait() }, nil
+}
+
+// steer reads the orders and obeys, again and again.
+func (s *steering) steer(ctx context.Context) {
+	tick := time.NewTicker(steerEvery)
+	defer tick.Stop()
+	reported := time.Now()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		before := s.control.Load().Version
+		s.look(ctx) //nolint:errcheck // s.failure has it, and apply shows it
+		s.apply()
+		s.obey()
+		if now := time.Now(); s.control.Load().Version != before || now.Sub(reported) >= reportEvery {
+			reported = now
+			s.run.report(ctx)
+			s.mu.Lock()
+			s.latency = 0
+			s.mu.Unlock()
+		}
+	}
+}
+
+// look reads the orders once.
+func (s *steering) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, steerFor)
+	defer cancel()
+	began := time.Now()
+	control, now, err := s.run.Orders.Control(ctx)
+	took := time.Since(began)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failure = err
+	s.latency = max(s.latency, took)
+	if err != nil {
+		if s.failing.IsZero() {
+			s.failing = began
+		}
+		return err
+	}
+	s.failing = time.Time{}
+	s.ahead = now.Sub(began.Add(took / 2))
+	s.control.Store(s.known(&control))
+	return nil
+}
+
+// known returns the orders to obey when some were found. A Redis that lost a pause must not make anybody go on, so what
+// it lost stays in force until somebody orders something. It is called with the lock held.
+func (s *steering) known(found *Control) *Control {
+	old := s.control.Load()
+	if found.Version >= old.Version && (s.lost == nil || found.Version != *s.lost) {
+		s.lost = nil
+		return found
+	}
+	if s.lost == nil || *s.lost != found.Version {
+		s.run.Log.Error("Redis lost orders of operators; the ones before the loss are obeyed until there is a new one",
+			"found", found.Version, "obeyed", old.Version)
+		s.began = min(s.began, found.Version)
+	}
+	s.lost = &found.Version
+	kept := *old
+	kept.Version, kept.Abort, kept.Finish = found.Version, 0, nil
+	return &kept
+}
+
+// obey carries out the orders that end a run.
+func (s *steering) obey() {
+	c := s.control.Load()
+	if c.Abort > s.began {
+		s.run.drain(ErrAborted)
+	}
+	if c.Finish != nil && c.Finish.Version > s.began {
+		s.run.finish(c.Finish)
+	}
+}
+
+// block says that the run itself waits for something; an empty detail says that it does no longer.
+func (s *steering) block(cause Cause, detail string) {
+	s.mu.Lock()
+	if detail == "" {
+		delete(s.blocked, cause)
+	} else {
+		s.blocked[cause] = detail
+	}
+	s.mu.Unlock()
+	s.apply()
+}
+
+// apply sets the gate by what is known, and tells the monitor why.
+func (s *steering) apply() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.control.Load()
+	causes := map[Cause]string{}
+	add := func(list []Hold) {
+		for _, h := range list {
+			causes[h.Cause] = h.Detail
+		}
+	}
+	add(s.measured.Slow)
+	add(s.measured.Stop)
+	maps.Copy(causes, s.blocked)
+	if c.Paused {
+		causes[CauseOperator] = "paused by an operator: granter history says by whom and why"
+	}
+	if c.Throttle > 0 {
+		causes[CauseThrottle] = fmt.Sprintf("%d users/s over all replicas, as ordered", c.Throttle)
+	}
+	if s.failure != nil && time.Since(s.failing) > time.Second {
+		causes[CauseUnavailable] = s.failure.Error()
+	} else if err := s.gate.Failed(); err != nil && !errors.Is(err, context.Canceled) {
+		causes[CauseUnavailable] = err.Error()
+	}
+	s.gate.Set(!c.Paused && len(s.measured.Stop) == 0 && len(s.blocked) == 0, c.Throttle, s.limit)
+
+	now := time.Now()
+	for cause, since := range s.since {
+		if _, still := causes[cause]; !still {
+			s.run.Log.Info("no longer held", "cause", cause, "for", now.Sub(since).Round(time.Millisecond).String())
+			delete(s.since, cause)
+		}
+	}
+	var holds []Hold
+	for _, cause := range Causes() {
+		detail, in := causes[cause]
+		if !in {
+			continue
+		}
+		if s.since[cause].IsZero() {
+			s.since[cause] = now
+			s.run.Log.Warn("held", "cause", cause, "detail", detail)
+		}
+		holds = append(holds, Hold{Cause: cause, Detail: detail, Since: s.since[cause].UTC()})
+	}
+	health := s.measured.Redis
+	health.LatencySeconds, health.ClockAhead = s.latency.Seconds(), s.ahead.Seconds()
+	s.run.Monitor.steered(*c, holds, s.limit, health)
+}
+
+// measure asks how the servers are, and sets this replica's own limit by it.
+func (s *steering) measure(ctx context.Context) {
+	tick := time.NewTicker(measureEvery)
+	defer tick.Stop()
+	for {
+		s.mu.Lock()
+		latency := s.latency
+		s.mu.Unlock()
+		m := s.run.Measure(ctx, latency)
+		if ctx.Err() != nil {
+			return
+		}
+		s.mu.Lock()
+		s.measured = m
+		s.mu.Unlock()
+		s.feedBack(&m)
+		s.apply()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// feedBack changes the limit of this replica: less while anything is above its limit, more when nothing is, and none when
+// it no longer binds.
+func (s *steering) feedBack(m *Measurement) {
+	admitted := s.gate.Admitted()
+	rate := float64(admitted-s.admitted) / measureEvery.Seconds()
+	s.admitted = admitted
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case len(m.Slow) > 0 && s.limit == 0:
+		s.limit = max(rate*slowDown, slowest)
+	case len(m.Slow) > 0:
+		s.limit = max(min(s.limit, max(rate, slowest))*slowDown, slowest)
+	case s.limit == 0 || m.Unsure || len(m.Stop) > 0:
+	case rate < s.limit/2:
+		s.limit = 0
+	default:
+		s.limit = math.Ceil(s.limit * speedUp)
+	}
+}
+
+// count counts the granted users of the whole ledger from time to time.
+func (s *steering) count(ctx context.Context) {
+	tick := time.NewTicker(countEvery)
+	defer tick.Stop()
+	for {
+		if n, err := s.run.Count(ctx); err == nil { // if not, others say so
+			s.run.Monitor.counted(n)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package metrics
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Overview holds the metrics of a whole campaign that a process exports which grants nobody itself.
+type Overview struct {
+	granted, expected, startsAt, lag, replicas, version, throttle, paused prometheus.Gauge
+
+	mu       sync.Mutex
+	notReady string
+}
+
+// Campaign is how far a campaign is.
+type Campaign struct {
+	Granted, Expected, Lag, ControlVersion, Throttle int64
+	Replicas                                         int // live ones
+	StartsAt                                         time.Time
+	Paused                                           bool
+}
+
+// NewOverview registers the metrics. Those that runs export, too, have the same names: take the maximum.
+func NewOverview(reg prometheus.Registerer, campaign, version string) *Overview {
+	f := factory{prometheus.WrapRegistererWith(prometheus.Labels{"campaign": campaign}, reg)}
+	f.gaugeWith("build_info", buildHelp, buildLabels(version)).Set(1)
+	return &Overview{
+		granted:  f.gauge("ledger_granted_users", grantedHelp),
+		expected: f.gauge("campaign_expected_users", expectedHelp),
+		startsAt: f.gauge("campaign_start_timestamp_seconds", startHelp),
+		version:  f.gauge("control_ordered_version", "Version of the last order of operators; runs export the one that they obey."),
+		throttle: f.gauge("control_throttle_users_per_second", "Limit that operators have set, for all replicas together; 0: none."),
+		paused:   f.gauge("control_paused", "1 while operators have paused the campaign."),
+		lag:      f.gauge("campaign_lag_records", "Records of the topic behind the checkpoint, of all partitions."),
+		replicas: f.gauge("campaign_live_replicas", "Runs that have said within the last seconds that they are alive."),
+		notReady: "nothing is known yet",
+	}
+}
+
+// Set sets all metrics.
+func (o *Overview) Set(c Campaign) {
+	o.granted.Set(float64(c.Granted))
+	o.expected.Set(float64(c.Expected))
+	o.startsAt.Set(float64(c.StartsAt.Unix()))
+	o.lag.Set(float64(c.Lag))
+	o.replicas.Set(float64(c.Replicas))
+	o.version.Set(float64(c.ControlVersion))
+	o.throttle.Set(float64(c.Throttle))
+	paused := 0.0
+	if c.Paused {
+		paused = 1
+	}
+	o.paused.Set(paused)
+	o.ready("")
+}
+
+// Failed says that nothing new is known, and why. The metrics keep their values.
+func (o *Overview) Failed(err error) { o.ready(err.Error()) }
+
+func (o *Overview) ready(why string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.notReady = why
+}
+
+// NotReady returns why the metrics are not current; empty: they are.
+func (o *Overview) NotReady() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.notReady
+}
