@@ -91,11 +91,11 @@ func (o *Order) Validate() error {
 	if strings.TrimSpace(o.Who) == "" {
 		wrong("who orders it is missing")
 	}
-	switch why := strings.TrimSpace(o.Why); {
-	case why == "":
+	switch {
+	case strings.TrimSpace(o.Why) == "":
 		wrong("say why: the audit trail keeps it for those who ask tomorrow")
-	case len(why) > maxWhy:
-		wrong("the reason has %d bytes: %d at most", len(why), maxWhy)
+	case len(o.Why) > maxWhy: // spaces too: they are stored
+		wrong("the reason has %d bytes: %d at most", len(o.Why), maxWhy)
 	}
 	return errors.Join(errs...)
 }
@@ -123,6 +123,7 @@ func (c *Control) Apply(o *Order, campaign *Campaign, now time.Time) (Control, e
 		}
 		next.Finish = &Finish{Version: next.Version, Ends: o.Ends}
 	case ActionPostpone:
+		next.StartsAt = o.StartsAt
 		switch start := c.Start(campaign); {
 		case !now.Before(start):
 			return refuse("the campaign started at %s: pause it", start.Format(time.RFC3339))
@@ -132,10 +133,9 @@ func (c *Control) Apply(o *Order, campaign *Campaign, now time.Time) (Control, e
 			return refuse("%s is before the spec's starts_at, %s: run --now starts early", o.StartsAt.Format(time.RFC3339), campaign.StartsAt.Format(time.RFC3339))
 		case o.StartsAt != nil && !campaign.EndsAt.IsZero() && !o.StartsAt.Before(campaign.EndsAt):
 			return refuse("%s is not before ends_at, %s", o.StartsAt.Format(time.RFC3339), campaign.EndsAt.Format(time.RFC3339))
-		case o.StartsAt == nil && now.After(campaign.StartsAt):
-			return refuse("the spec's starts_at has passed: postpone to a moment of today instead")
+		case !next.Start(campaign).After(now): // a slip of the pen must not start it at once
+			return refuse("%s has passed: postpone to a moment that is to come", next.Start(campaign).Format(time.RFC3339))
 		}
-		next.StartsAt = o.StartsAt
 	case ActionStartEarly, ActionForce:
 		next.Version = c.Version // recorded, but nothing for replicas to obey
 	}

@@ -35,7 +35,7 @@ func Share(campaign string, share float64) (Pass, error) {
 	if !(share > 0 && share <= 1) {
 		return Pass{}, fmt.Errorf("canary of %g: want a share above 0%% and up to 100%%", share)
 	}
-	name := strconv.FormatFloat(100*share, 'g', -1, 64) + "%"
+	name := percent(share)
 	p := Pass{Name: "canary " + name, Key: "canary-" + name, Includes: func(uint64) bool { return true }}
 	if share < 1 {
 		seed := seedOf(campaign)
@@ -43,6 +43,12 @@ func Share(campaign string, share float64) (Pass, error) {
 		p.Includes = func(id uint64) bool { return mix(id^seed) < limit }
 	}
 	return p, nil
+}
+
+// percent writes a share as people do. 100 × 0.07 would be 7.000000000000001.
+func percent(share float64) string {
+	v, _ := strconv.ParseFloat(strconv.FormatFloat(share, 'f', -1, 64)+"e2", 64)
+	return strconv.FormatFloat(v, 'f', -1, 64) + "%"
 }
 
 func seedOf(campaign string) uint64 {
@@ -61,6 +67,8 @@ func mix(x uint64) uint64 {
 
 // Only chooses the users of a list, one ID a line. A line that is no user ID is an error that names it.
 func Only(ctx context.Context, list io.Reader, t grant.Topic) (Pass, error) {
+	ctx, stop := context.WithCancel(ctx) // what reads ahead ends with this call, also after a bad line
+	defer stop()
 	users := map[uint64]*sharding.Bitmap{}
 	lines := population.ReadLines(list, t)
 	var n int64
@@ -77,6 +85,9 @@ func Only(ctx context.Context, list io.Reader, t grant.Topic) (Pass, error) {
 		}
 		if errors.Is(err, io.EOF) {
 			break
+		}
+		if bad, ok := errors.AsType[*population.LineError](err); ok {
+			return Pass{}, fmt.Errorf("line %d: %q: %s; correct the list: nobody is granted by half of one", bad.Line, bad.Text, bad.Problem)
 		}
 		if err != nil {
 			return Pass{}, err

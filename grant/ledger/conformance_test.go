@@ -47,6 +47,14 @@ func conformance(t *testing.T, options Options) {
 		{"returns when the context is cancelled", returnsWhenCancelled},
 		{"tells what kind of Redis it is", inspects},
 		{"refuses what would lose users", refusesMisuse},
+		{"changes control and audit trail together", ordersChangeBoth},
+		{"carries out every one of many orders at once", carriesOutRivalOrders},
+		{"carries out an order once when its reply is lost", carriesOutOnceWhenReplyIsLost},
+		{"keeps the refused orders apart", keepsRefusals},
+		{"names a control that no order has made", namesGarbage},
+		{"takes control and time from one master", takesTimeFromTheControlsMaster},
+		{"hands out a budget", handsOutBudget},
+		{"reads bitmaps", readsBitmaps},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(newWorld(t, options)) })
 	}

@@ -16,16 +16,11 @@ import (
 // controlScript stores what an order makes of the control, and its act, unless somebody else was faster.
 //
 //	KEYS  control history
-//	ARGV  version expected, control as JSON, act as JSON
+//	ARGV  control expected and control to store, as JSON or empty: none; act as JSON
 //
-// The reply is 1, or 0 when another version is there.
+// The reply is 1, or 0 when another control is there.
 const controlScript = `
-local version = 0
-local found = redis.call('GET', KEYS[1])
-if found then
-  version = cjson.decode(found)['version']
-end
-if version ~= tonumber(ARGV[1]) then
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then
   return 0
 end
 if ARGV[2] ~= '' then
@@ -78,30 +73,42 @@ func (l *Ledger) home(ctx context.Context) (*redis.Client, error) {
 
 // Control returns what operators have ordered, and the time by Redis's clock. It is asked several times a second, so it
 // makes one attempt only.
-func (l *Ledger) Control(ctx context.Context) (c grant.Control, now time.Time, err error) {
-	node, err := l.home(ctx)
-	if err != nil {
-		return c, now, err
+func (l *Ledger) Control(ctx context.Context) (grant.Control, time.Time, error) {
+	c, _, now, err := l.control(ctx)
+	if err != nil && !errors.Is(err, ErrInconsistent) {
+		err = &UnavailableError{What: "reading the operators' orders", Kind: Kind(err), Since: time.Now(), Attempts: 1, Err: err}
 	}
-	pipe := node.Pipeline()
-	text, at := pipe.Get(ctx, l.keys.control), pipe.Time(ctx)
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		l.lookAgain(ctx, err)
-		return c, now, refusedOnce("reading the operators' orders", err)
-	}
-	if err := at.Err(); err != nil {
-		return c, now, refusedOnce("asking Redis for its time", err)
-	}
-	if found, err := text.Bytes(); err == nil {
-		if err := json.Unmarshal(found, &c); err != nil {
-			return c, now, fmt.Errorf("%w: %s: %w", ErrInconsistent, l.keys.control, err)
-		}
-	}
-	return c, at.Val(), nil
+	return c, now, err
 }
 
-func refusedOnce(what string, err error) error {
-	return &UnavailableError{What: what, Kind: Kind(err), Since: time.Now(), Attempts: 1, Err: err}
+// control also returns the text that the control was read from; empty: nobody has ordered anything.
+func (l *Ledger) control(ctx context.Context) (c grant.Control, text string, now time.Time, err error) {
+	node, err := l.home(ctx)
+	if err != nil {
+		return c, "", now, err
+	}
+	pipe := node.Pipeline()
+	found, at := pipe.Get(ctx, l.keys.control), pipe.Time(ctx)
+	_, err = pipe.Exec(ctx)
+	if errors.Is(err, redis.Nil) {
+		err = at.Err()
+	}
+	if err != nil {
+		l.lookAgain(ctx, err)
+		return c, "", now, err
+	}
+	now = at.Val()
+	if text, err = found.Result(); err != nil {
+		return c, "", now, nil //nolint:nilerr // it is redis.Nil
+	}
+	err = json.Unmarshal([]byte(text), &c)
+	if err == nil && c.Version < 1 {
+		err = errors.New("no order has made this")
+	}
+	if err != nil {
+		return grant.Control{}, "", now, fmt.Errorf("%w: %s: %w", ErrInconsistent, l.keys.control, err)
+	}
+	return c, text, now, nil
 }
 
 // lookAgain makes the client of a cluster ask again who has which slots, after an error that says that it is wrong.
@@ -123,10 +130,19 @@ func (l *Ledger) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
 	}
 	var act grant.Act
 	var refused error
+	var unsure []grant.Act // of attempts that failed: they may have been carried out all the same
 	err := l.retry(ctx, "ordering "+string(o.Action), func() error {
 		for {
-			before, now, err := l.Control(ctx)
+			before, text, now, err := l.control(ctx)
 			if err != nil {
+				return err
+			}
+			// Look after reading the control: an attempt that is carried out later than this look changes the control,
+			// so the coming attempt is not, and looks again.
+			if done, err := l.findAct(ctx, unsure); done != nil || err != nil {
+				if done != nil {
+					act, refused = *done, nil
+				}
 				return err
 			}
 			act = grant.Act{At: now.UTC(), Action: o.Action, Who: o.Who, Via: o.Via, Why: o.Why, Before: &before}
@@ -136,7 +152,11 @@ func (l *Ledger) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
 				return nil
 			}
 			act.After = &after
-			if stored, err := l.store(ctx, before.Version, &after, &act); err != nil || stored {
+			done, err := l.store(ctx, text, &act)
+			if err != nil {
+				unsure = append(unsure, act)
+			}
+			if err != nil || done {
 				return err
 			}
 			// Somebody else ordered something meanwhile: see what the order means now.
@@ -151,19 +171,41 @@ func (l *Ledger) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
 	return act, nil
 }
 
-func (l *Ledger) store(ctx context.Context, expected int64, after *grant.Control, act *grant.Act) (bool, error) {
+// store stores an act, and the control after it, unless there is another control than the expected one.
+func (l *Ledger) store(ctx context.Context, expected string, act *grant.Act) (bool, error) {
 	text, err := json.Marshal(act)
 	if err != nil {
 		return false, err
 	}
 	control := []byte{}
-	if after.Version != expected {
-		if control, err = json.Marshal(after); err != nil {
+	if act.After.Version != act.Before.Version {
+		if control, err = json.Marshal(act.After); err != nil {
 			return false, err
 		}
 	}
 	reply, err := l.call(ctx, &controlCall, []string{l.keys.control, l.keys.history}, expected, control, text)
 	return reply == 1, err
+}
+
+// findAct returns the one of some acts that is in the audit trail; nil: none is.
+func (l *Ledger) findAct(ctx context.Context, acts []grant.Act) (*grant.Act, error) {
+	for i := range acts {
+		text, err := json.Marshal(&acts[i])
+		if err != nil {
+			return nil, err
+		}
+		node, err := l.home(ctx)
+		if err != nil {
+			return nil, err
+		}
+		switch err := node.LPos(ctx, l.keys.history, string(text), redis.LPosArgs{Rank: -1}).Err(); {
+		case err == nil:
+			return &acts[i], nil
+		case !errors.Is(err, redis.Nil):
+			return nil, err
+		}
+	}
+	return nil, nil
 }
 
 // call runs a script on the control's master. It makes one attempt, and another one where the script was not known.
@@ -219,7 +261,8 @@ func (l *Ledger) History(ctx context.Context) ([]grant.Act, error) {
 	}
 	acts := make([]grant.Act, 0, len(lists[0])+len(lists[1]))
 	var bad []error
-	for _, text := range slices.Concat(lists[0], lists[1]) {
+	// A refusal is stored twice when the reply to the first attempt was lost.
+	for _, text := range slices.Concat(lists[0], slices.Compact(lists[1])) {
 		var act grant.Act
 		if err := json.Unmarshal([]byte(text), &act); err != nil {
 			bad = append(bad, fmt.Errorf("%w: audit trail: %w", ErrInconsistent, err))

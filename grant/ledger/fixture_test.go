@@ -29,9 +29,16 @@ type world struct {
 
 func newWorld(t *testing.T, options Options) *world {
 	t.Helper()
+	w := newWorldAs(t, options)
+	w.flush()
+	return w
+}
+
+// newWorldAs is a world whose Redis is left as it is, seen by a certain user.
+func newWorldAs(t *testing.T, options Options) *world {
+	t.Helper()
 	w := &world{T: t, ctx: t.Context(), options: options}
 	w.client = w.connect()
-	w.flush()
 	return w
 }
 

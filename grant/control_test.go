@@ -1,0 +1,237 @@
+package grant
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// The campaign of these tests starts at noon and ends a day later.
+var (
+	noon  = time.Date(2022, 11, 5, 12, 0, 0, 0, time.UTC)
+	gifts = &Campaign{Name: "gifts", StartsAt: noon, EndsAt: noon.Add(24 * time.Hour)}
+)
+
+// at returns a moment, in hours from noon.
+func at(hours float64) *time.Time {
+	t := noon.Add(time.Duration(hours * float64(time.Hour)))
+	return &t
+}
+
+func TestValidateSaysEverythingThatIsWrongWithAnOrder(t *testing.T) {
+	valid := func() *Order { return &Order{Action: ActionPause, Who: "jiyoon@ops", Via: "cli", Why: "latency"} }
+	for _, test := range []struct {
+		name   string
+		change func(*Order)
+		want   []string // what the error says; empty: it is valid
+	}{
+		{"an order", func(*Order) {}, nil},
+		{"no action", func(o *Order) { o.Action = "" }, []string{`action "": want pause, resume`}},
+		{"an action that nobody knows", func(o *Order) { o.Action = "Pause" }, []string{`action "Pause"`}},
+		{"throttle 0 lifts the limit", func(o *Order) { o.Action = ActionThrottle }, nil},
+		{"throttle 1", func(o *Order) { o.Action, o.Throttle = ActionThrottle, 1 }, nil},
+		{"throttle −1", func(o *Order) { o.Action, o.Throttle = ActionThrottle, -1 }, []string{"throttle -1: want users per second"}},
+		{"nobody", func(o *Order) { o.Who = "" }, []string{"who orders it is missing"}},
+		{"a blank name", func(o *Order) { o.Who = " \t" }, []string{"who orders it is missing"}},
+		{"no reason", func(o *Order) { o.Why = "" }, []string{"say why"}},
+		{"a blank reason", func(o *Order) { o.Why = strings.Repeat(" ", 600) }, []string{"say why"}},
+		{"a reason of 500 bytes", func(o *Order) { o.Why = strings.Repeat("x", 500) }, nil},
+		{"a reason of 501 bytes", func(o *Order) { o.Why = strings.Repeat("x", 501) }, []string{"the reason has 501 bytes: 500 at most"}},
+		{"a reason of 167 letters and 501 bytes", func(o *Order) { o.Why = strings.Repeat("한", 167) }, []string{"501 bytes"}},
+		{"spaces count, since they are stored", func(o *Order) { o.Why = "x" + strings.Repeat(" ", 500) }, []string{"501 bytes"}},
+		{"everything", func(o *Order) { *o = Order{Action: ActionThrottle, Throttle: -5} }, []string{"throttle -5", "who orders it", "say why"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o := valid()
+			test.change(o)
+			err := o.Validate()
+			if test.want == nil {
+				require.NoError(t, err)
+			}
+			for _, want := range test.want {
+				require.ErrorContains(t, err, want)
+			}
+		})
+	}
+	for _, action := range []Action{
+		ActionPause, ActionResume, ActionThrottle, ActionAbort, ActionFinish, ActionPostpone, ActionStartEarly, ActionForce,
+	} {
+		o := valid()
+		o.Action = action
+		require.NoError(t, o.Validate(), action)
+	}
+}
+
+func TestApply(t *testing.T) {
+	ends := map[int]int64{0: 10, 1: 0}
+	paused := Control{Version: 7, Paused: true, Throttle: 5}
+	for _, test := range []struct {
+		name   string
+		before Control
+		order  Order
+		after  Control
+	}{
+		{"pause", Control{}, Order{Action: ActionPause}, Control{Version: 1, Paused: true}},
+		{"pause again is an order of its own", paused, Order{Action: ActionPause}, Control{Version: 8, Paused: true, Throttle: 5}},
+		{"resume", paused, Order{Action: ActionResume}, Control{Version: 8, Throttle: 5}},
+		{"resume what is not paused", Control{Version: 1}, Order{Action: ActionResume}, Control{Version: 2}},
+		{"throttle", Control{Version: 1}, Order{Action: ActionThrottle, Throttle: 9}, Control{Version: 2, Throttle: 9}},
+		{"throttle to the same", Control{Version: 2, Throttle: 9}, Order{Action: ActionThrottle, Throttle: 9}, Control{Version: 3, Throttle: 9}},
+		{"no throttle any more", paused, Order{Action: ActionThrottle}, Control{Version: 8, Paused: true}},
+		{"a throttle that comes with another order is none", Control{}, Order{Action: ActionPause, Throttle: 9}, Control{Version: 1, Paused: true}},
+		{"abort", paused, Order{Action: ActionAbort}, Control{Version: 8, Paused: true, Throttle: 5, Abort: 8}},
+		{"abort again", Control{Version: 8, Abort: 8}, Order{Action: ActionAbort}, Control{Version: 9, Abort: 9}},
+		{"finish", Control{Version: 3}, Order{Action: ActionFinish, Ends: ends}, Control{Version: 4, Finish: &Finish{4, ends}}},
+		{
+			"finish again, further on", Control{Version: 4, Finish: &Finish{4, ends}},
+			Order{Action: ActionFinish, Ends: map[int]int64{0: 11}}, Control{Version: 5, Finish: &Finish{5, map[int]int64{0: 11}}},
+		},
+		{"start early changes nothing", paused, Order{Action: ActionStartEarly}, paused},
+		{"force changes nothing", paused, Order{Action: ActionForce}, paused},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			after, err := test.before.Apply(&test.order, gifts, noon)
+			require.NoError(t, err)
+			require.Equal(t, test.after, after)
+		})
+	}
+
+	refused, err := paused.Apply(&Order{Action: ActionFinish}, gifts, noon)
+	require.ErrorIs(t, err, ErrRefused)
+	require.ErrorContains(t, err, "where the topic ends is not known")
+	require.Equal(t, paused, refused)
+}
+
+func TestPostponing(t *testing.T) {
+	const tick = 1.0 / 3600 // a second, in hours
+	endless := &Campaign{StartsAt: noon}
+	for _, test := range []struct {
+		name     string
+		campaign *Campaign
+		now      float64 // all times are hours from noon
+		before   *time.Time
+		to       *time.Time // nil: back to the spec's
+		refused  string     // empty: it is done
+	}{
+		{"to a later hour", gifts, -1, nil, at(3), ""},
+		{"a second before the start", gifts, -tick, nil, at(3), ""},
+		{"at the start", gifts, 0, nil, at(3), "the campaign started at 2022-11-05T12:00:00Z: pause it"},
+		{"after the start", gifts, 1, nil, at(3), "the campaign started at"},
+		{"to the start of the spec", gifts, -1, nil, at(0), ""},
+		{"to a second before it", gifts, -1, nil, at(-tick), "is before the spec's starts_at, 2022-11-05T12:00:00Z: run --now starts early"},
+		{"to a second before the end", gifts, -1, nil, at(24 - tick), ""},
+		{"to the end", gifts, -1, nil, at(24), "2022-11-06T12:00:00Z is not before ends_at, 2022-11-06T12:00:00Z"},
+		{"without an end, to any time", endless, -1, nil, at(24 * 365), ""},
+
+		{"again, to a later hour", gifts, 2, at(3), at(5), ""},
+		{"again, to an earlier hour that is to come", gifts, 2, at(5), at(3), ""},
+		{"a second before the postponed start", gifts, 3 - tick, at(3), at(5), ""},
+		{"at the postponed start", gifts, 3, at(3), at(5), "the campaign started at 2022-11-05T15:00:00Z"},
+		{"to the next second", gifts, 2, at(5), at(2 + tick), ""},
+		{"to now", gifts, 2, at(5), at(2), "2022-11-05T14:00:00Z has passed: postpone to a moment that is to come"},
+		{"to an hour that has passed", gifts, 2, at(5), at(1), "2022-11-05T13:00:00Z has passed"},
+
+		{"back to the spec's start", gifts, -1, at(5), nil, ""},
+		{"back to the spec's start, a second before it", gifts, -tick, at(5), nil, ""},
+		{"back to the spec's start, which is now", gifts, 0, at(5), nil, "2022-11-05T12:00:00Z has passed"},
+		{"back to the spec's start, which has passed", gifts, 1, at(5), nil, "2022-11-05T12:00:00Z has passed"},
+		{"back, although it is not postponed", gifts, -1, nil, nil, "it is not postponed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			before := Control{Version: 4, Paused: true, StartsAt: test.before}
+			after, err := before.Apply(&Order{Action: ActionPostpone, StartsAt: test.to}, test.campaign, *at(test.now))
+			if test.refused != "" {
+				require.ErrorIs(t, err, ErrRefused)
+				require.ErrorContains(t, err, test.refused)
+				require.Equal(t, before, after)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, Control{Version: 5, Paused: true, StartsAt: test.to}, after)
+			want := test.campaign.StartsAt
+			if test.to != nil {
+				want = *test.to
+			}
+			require.Equal(t, want, after.Start(test.campaign))
+		})
+	}
+}
+
+// Whatever is ordered in whatever order: a version is counted up by one, or, when nothing was done, everything stays.
+func TestVersionsGrowByOneAndApplyLeavesItsReceiverAlone(t *testing.T) {
+	moment := rapid.Custom(func(t *rapid.T) time.Time {
+		return noon.Add(time.Duration(rapid.IntRange(-50, 50).Draw(t, "hours")) * time.Hour)
+	})
+	orders := rapid.Custom(func(t *rapid.T) Order {
+		return Order{
+			Action: rapid.SampledFrom([]Action{
+				ActionPause, ActionResume, ActionThrottle, ActionAbort, ActionFinish, ActionPostpone, ActionStartEarly, ActionForce,
+			}).Draw(t, "action"),
+			Throttle: rapid.Int64Range(0, 1<<40).Draw(t, "throttle"),
+			StartsAt: rapid.Ptr(moment, true).Draw(t, "starts at"),
+			Ends:     rapid.MapOfN(rapid.IntRange(0, 3), rapid.Int64Range(0, 99), 0, 3).Draw(t, "ends"),
+		}
+	})
+	text := func(v any) string {
+		b, err := json.Marshal(v)
+		require.NoError(t, err)
+		return string(b)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		var control Control
+		for _, o := range rapid.SliceOfN(orders, 1, 30).Draw(t, "orders") {
+			before, asked := text(control), text(o)
+			after, err := control.Apply(&o, gifts, moment.Draw(t, "now"))
+			require.Equal(t, before, text(control), "the receiver")
+			require.Equal(t, asked, text(o), "the order")
+			switch {
+			case err != nil:
+				require.ErrorIs(t, err, ErrRefused)
+				require.Equal(t, before, text(after))
+			case o.Action == ActionStartEarly || o.Action == ActionForce:
+				require.Equal(t, before, text(after))
+			default:
+				require.Equal(t, control.Version+1, after.Version)
+			}
+			require.LessOrEqual(t, after.Abort, after.Version)
+			if after.Finish != nil {
+				require.LessOrEqual(t, after.Finish.Version, after.Version)
+			}
+			control = after
+		}
+	})
+}
+
+func TestAControlSurvivesItsJSON(t *testing.T) {
+	for _, c := range []Control{
+		{},
+		{Version: 1 << 53, Paused: true, Throttle: 1 << 60, StartsAt: at(3.123456789), Abort: 2, Finish: &Finish{9, map[int]int64{0: 1 << 60, 31: 0}}},
+	} {
+		text, err := json.Marshal(c)
+		require.NoError(t, err)
+		var read Control
+		require.NoError(t, json.Unmarshal(text, &read))
+		require.Equal(t, c, read)
+	}
+}
+
+// What stops a run weighs more than what slows it down: a replica shows its first cause.
+func TestCausesThatStopComeBeforeThoseThatSlow(t *testing.T) {
+	causes := Causes()
+	stops := 0
+	seen := map[Cause]bool{}
+	for i, cause := range causes {
+		require.False(t, seen[cause], "%s is there twice", cause)
+		seen[cause] = true
+		if cause.Stops() {
+			stops++
+			require.Equal(t, stops, i+1, "%s stops, and comes after one that does not", cause)
+		}
+	}
+	require.Equal(t, CauseLatency, causes[stops])
+	require.False(t, Cause("").Stops())
+}

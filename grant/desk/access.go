@@ -1,0 +1,203 @@
+package desk
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Principal is somebody who has shown a credential.
+type Principal struct {
+	Name string `json:"name"`
+	Role Role   `json:"role"`
+}
+
+// anonymous is who has shown none that is known.
+var anonymous = Principal{Name: "anonymous"}
+
+// Access says who may do what. It is immutable. Its text has one line for each principal:
+//
+//	# anything
+//	NAME ROLE sha256:HEX           who has the token with this SHA-256
+//	NAME ROLE cert:COMMON NAME     who has a client certificate with this subject
+//
+// It holds no secret, so anybody may read the file: a token has 256 random bits, and nobody finds it from its hash. Who
+// may write it decides who may do what.
+type Access struct {
+	tokens       []hashed
+	certificates map[string]Principal // by common name
+}
+
+type hashed struct {
+	sum [sha256.Size]byte
+	who Principal
+}
+
+const (
+	maxName     = 64         // characters
+	tokenPrefix = "granter_" // so that scanners for leaked secrets find tokens
+)
+
+// ParseAccess reads the text of an Access. Its error joins everything that is wrong, each with its line.
+func ParseAccess(text string) (*Access, error) {
+	a := &Access{certificates: map[string]Principal{}}
+	names, credentials := map[string]int{}, map[string]int{}
+	var errs []error
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		wrong := func(err error) { errs = append(errs, fmt.Errorf("line %d: %w", number, err)) }
+		who, credential, err := parseLine(line)
+		if err != nil {
+			wrong(err)
+		}
+		if who == nil {
+			continue
+		}
+		if first, ok := names[who.Name]; ok {
+			wrong(fmt.Errorf("%q is in line %d already", who.Name, first))
+		} else {
+			names[who.Name] = number
+		}
+		if credential == "" {
+			continue
+		}
+		if first, ok := credentials[credential]; ok {
+			wrong(fmt.Errorf("its token or certificate is that of line %d", first))
+			continue
+		}
+		credentials[credential] = number
+		a.add(*who, credential)
+	}
+	if number == 0 || len(errs) == 0 && len(names) == 0 {
+		errs = append(errs, errors.New(`it names nobody: add the line that "granter token NAME ROLE" prints`))
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return a, nil
+}
+
+// parseLine reads one line. Who is nil when there is none in it, the credential empty when it is wrong; otherwise it is
+// in the one form that compares equal.
+func parseLine(line string) (who *Principal, credential string, err error) {
+	fields := strings.Fields(line)
+	for i, field := range fields {
+		if strings.HasPrefix(field, "#") {
+			fields = fields[:i]
+			break
+		}
+	}
+	if len(fields) == 0 {
+		return nil, "", nil
+	}
+	if len(fields) < 3 {
+		return nil, "", errors.New("want NAME ROLE sha256:HEX, or NAME ROLE cert:COMMON-NAME")
+	}
+	role, roleErr := ParseRole(fields[1])
+	if roleErr != nil {
+		roleErr = errors.New("the second field wants to be viewer, support or operator") // what it is may be a secret
+	}
+	kind, value, _ := strings.Cut(strings.Join(fields[2:], " "), ":")
+	switch kind {
+	case "sha256":
+		if sum, hexErr := hex.DecodeString(value); hexErr != nil || len(sum) != sha256.Size {
+			err = errors.New("sha256: want the 64 hexadecimal digits of the token's SHA-256")
+		}
+		credential = "sha256:" + strings.ToLower(value)
+	case "cert":
+		if value == "" || !utf8.ValidString(value) {
+			err = errors.New("cert: want the common name of a client certificate")
+		}
+		credential = "cert:" + value
+	default:
+		err = errors.New("the third field wants to be sha256:HEX or cert:COMMON-NAME; a token itself does not belong here")
+	}
+	if err = errors.Join(checkName(fields[0]), roleErr, err); err != nil {
+		credential = ""
+	}
+	return &Principal{Name: fields[0], Role: role}, credential, err
+}
+
+func checkName(name string) error {
+	odd := func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }
+	switch {
+	case strings.HasPrefix(name, tokenPrefix):
+		return errors.New("the name is a token: destroy the token, and write NAME ROLE sha256:HEX") // and do not repeat it
+	case name == "" || !utf8.ValidString(name) || strings.ContainsFunc(name, odd) || strings.HasPrefix(name, "#"):
+		return fmt.Errorf("name %q: want printable characters without spaces, and no # in front", name)
+	case utf8.RuneCountInString(name) > maxName:
+		return fmt.Errorf("name %q: want at most %d characters", name, maxName)
+	case strings.EqualFold(name, anonymous.Name):
+		return fmt.Errorf("name %q: the audit trail uses it for those who show no token", name)
+	}
+	return nil
+}
+
+func (a *Access) add(who Principal, credential string) {
+	if name, ok := strings.CutPrefix(credential, "cert:"); ok {
+		a.certificates[name] = who
+		return
+	}
+	h := hashed{who: who}
+	// parseLine has seen that these are as many digits as fit.
+	_, _ = hex.Decode(h.sum[:], []byte(strings.TrimPrefix(credential, "sha256:")))
+	a.tokens = append(a.tokens, h)
+}
+
+// identify returns who sent a request or, for nobody that is known, why. A token counts more than a certificate.
+func (a *Access) identify(r *http.Request) (Principal, reason) {
+	if header := r.Header.Get("Authorization"); header != "" {
+		scheme, token, _ := strings.Cut(header, " ")
+		if !strings.EqualFold(scheme, "Bearer") || token == "" {
+			return anonymous, reasonNoToken
+		}
+		if who, ok := a.byToken(token); ok {
+			return who, ""
+		}
+		return anonymous, reasonToken
+	}
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		if who, ok := a.certificates[r.TLS.VerifiedChains[0][0].Subject.CommonName]; ok {
+			return who, ""
+		}
+		return anonymous, reasonCertificate
+	}
+	return anonymous, reasonNoToken
+}
+
+// byToken compares with every hash to the end, so that the time that it takes says nothing about any of them.
+func (a *Access) byToken(token string) (who Principal, ok bool) {
+	sum := sha256.Sum256([]byte(token))
+	found := -1
+	for i := range a.tokens {
+		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], a.tokens[i].sum[:]), i, found)
+	}
+	if found < 0 {
+		return anonymous, false
+	}
+	return a.tokens[found].who, true
+}
+
+// NewToken makes a token, which only its holder may see, and the line of the access file that lets it in.
+func NewToken(name string, role Role) (token, line string, err error) {
+	if err := checkName(name); err != nil {
+		return "", "", err
+	}
+	if _, err := ParseRole(string(role)); err != nil {
+		return "", "", err
+	}
+	var secret [32]byte
+	rand.Read(secret[:]) // it never returns an error (Go 1.24)
+	token = tokenPrefix + base64.RawURLEncoding.EncodeToString(secret[:])
+	sum := sha256.Sum256([]byte(token))
+	return token, fmt.Sprintf("%s %s sha256:%x", name, role, sum), nil
+}

@@ -1,0 +1,139 @@
+package desk
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/granter/granter/grant"
+)
+
+// api is everything that is served, as openapi.yaml describes it.
+type api struct {
+	cfg     Config
+	gate    *gate
+	hub     *hub
+	metrics *deskMetrics
+	mux     *http.ServeMux
+}
+
+// route is one of the API's. Needs is the role that it takes.
+type route struct {
+	pattern string
+	needs   Role
+	serve   func(http.ResponseWriter, *http.Request, Principal)
+}
+
+func (a *api) routes() []route {
+	return []route{
+		{"GET /api/v1/me", RoleViewer, a.answer(a.me)},
+		{"GET /api/v1/status", RoleViewer, a.answer(a.status)},
+		{"GET /api/v1/events", RoleViewer, a.events},
+		{"GET /api/v1/history", RoleViewer, a.answer(a.history)},
+		{"GET /api/v1/users/{id}", RoleSupport, a.answer(a.user)},
+		{orders, RoleOperator, a.answer(a.order)},
+	}
+}
+
+// newAPI makes the handler of a desk. The hub is closed by whoever closes the desk.
+func newAPI(cfg Config, access *reloaded[*Access]) *api {
+	m := newMetrics(cfg.Registerer, cfg.Campaign.Name)
+	a := &api{cfg: cfg, metrics: m, mux: http.NewServeMux()}
+	a.gate = newGate(access, cfg.Ledger.Refuse, m.refusals, cfg.Log)
+	a.hub = newHub(cfg.Status, cfg.pace.events, m.listeners)
+	for _, r := range a.routes() {
+		handler := func(w http.ResponseWriter, req *http.Request) {
+			who, refusal := a.gate.admit(req, r.needs)
+			if refusal != nil {
+				a.gate.refuse(w, req, who, refusal)
+				return
+			}
+			r.serve(w, req, who)
+		}
+		_, path, _ := strings.Cut(r.pattern, " ")
+		a.mux.Handle(r.pattern, a.counted(path, http.HandlerFunc(handler)))
+	}
+	for _, asset := range assets() {
+		a.mux.Handle("GET "+asset.path, a.counted(asset.route, asset))
+	}
+	return a
+}
+
+func (a *api) counted(route string, h http.Handler) http.Handler {
+	return promhttp.InstrumentHandlerCounter(a.metrics.requests.MustCurryWith(prometheus.Labels{"route": route}), h)
+}
+
+// ServeHTTP adds what every answer has.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store") // assets set their own
+	if _, pattern := a.mux.Handler(r); pattern == "" {
+		a.counted("other", http.HandlerFunc(a.unknown)).ServeHTTP(w, r)
+		return
+	}
+	a.mux.ServeHTTP(w, r)
+}
+
+// unknown answers what no route is for. The mux knows whether that is for its path or its method.
+func (a *api) unknown(w http.ResponseWriter, r *http.Request) {
+	says := unsent{header: http.Header{}}
+	a.mux.ServeHTTP(&says, r)
+	detail := "nothing is at " + cut(r.URL.Path, 200) + ": the API is described at /api/openapi.yaml"
+	if allowed := says.header.Get("Allow"); allowed != "" {
+		w.Header().Set("Allow", allowed)
+		detail = "want " + allowed
+	}
+	newProblem(says.status, detail).write(w)
+}
+
+// unsent is an answer that nobody sees.
+type unsent struct {
+	header http.Header
+	status int
+}
+
+func (u *unsent) Header() http.Header         { return u.header }
+func (u *unsent) WriteHeader(status int)      { u.status = status }
+func (u *unsent) Write(b []byte) (int, error) { return len(b), nil }
+
+// answer makes a handler of a function that returns what to send as JSON.
+func (a *api) answer(fn func(*http.Request, Principal) (any, error)) func(http.ResponseWriter, *http.Request, Principal) {
+	return func(w http.ResponseWriter, r *http.Request, who Principal) {
+		ctx, cancel := context.WithTimeout(r.Context(), a.cfg.pace.request)
+		defer cancel()
+		r = r.WithContext(ctx)
+		r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
+		v, err := fn(r, who)
+		if err != nil {
+			problem := problemOf(err)
+			if problem.Status >= http.StatusInternalServerError {
+				a.cfg.Log.Error("a request failed", "who", who.Name, "method", r.Method, "path", r.URL.Path, "error", err)
+			}
+			problem.write(w)
+			return
+		}
+		writeJSON(w, "application/json", http.StatusOK, v)
+	}
+}
+
+func (a *api) me(_ *http.Request, who Principal) (any, error) { return who, nil }
+
+func (a *api) status(r *http.Request, _ Principal) (any, error) { return a.cfg.Status(r.Context()) }
+
+// trail is the audit trail.
+type trail struct {
+	Acts []grant.Act `json:"acts"` // oldest first
+}
+
+func (a *api) history(r *http.Request, _ Principal) (any, error) {
+	acts, err := a.cfg.Ledger.History(r.Context())
+	return trail{acts}, err
+}

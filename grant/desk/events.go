@@ -1,0 +1,46 @@
+package desk
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+// events sends what the hub tells as server-sent events, until the client goes, is too slow, or may no longer listen.
+func (a *api) events(w http.ResponseWriter, r *http.Request, who Principal) {
+	told := a.hub.join()
+	if told == nil {
+		a.gate.refuse(w, r, who, &refusal{http.StatusServiceUnavailable, reasonListeners, "too many listen already: try later"})
+		return
+	}
+	defer a.hub.leave(told)
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no") // asks a proxy in between not to keep events back
+	connection := http.NewResponseController(w)
+	// The server's time-outs are for requests that end. Here each write has its own.
+	_ = connection.SetReadDeadline(time.Time{}) // a connection of net/http can do that
+	send := func(text string) bool {
+		_ = connection.SetWriteDeadline(time.Now().Add(a.cfg.pace.write))
+		_, err := io.WriteString(w, text)
+		if err == nil {
+			err = connection.Flush()
+		}
+		_ = connection.SetWriteDeadline(time.Time{}) // HTTP/2 resets the stream at the deadline, also when nothing is being written
+		return err == nil
+	}
+	alive := time.NewTicker(a.cfg.pace.keepalive)
+	defer alive.Stop()
+	for ok := send(": welcome\n\n"); ok; {
+		select {
+		case e, more := <-told:
+			if now, unknown := a.gate.access.get().identify(r); !more || unknown != "" || !now.Role.includes(RoleViewer) {
+				return
+			}
+			ok = send("event: " + e.name + "\ndata: " + string(e.data) + "\n\n")
+		case <-alive.C:
+			ok = send(": keepalive\n\n")
+		case <-r.Context().Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,302 @@
+package desk
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/grant/status"
+	"github.com/granter/granter/sharding"
+)
+
+// world is a desk that serves a campaign whose ledger is in miniredis, with a principal for each role.
+type world struct {
+	*testing.T
+	cfg      Config
+	redis    *miniredis.Miniredis
+	ledger   *ledger.Ledger
+	registry *prometheus.Registry
+	log      *text
+	ca       *authority
+	server   *Server
+	tokens   map[Role]string
+	clients  []string // lines of those with a certificate
+	gathered atomic.Int64
+}
+
+// text is what has been written so far.
+type text struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (x *text) Write(p []byte) (int, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.b.Write(p)
+}
+
+func (x *text) String() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.b.String()
+}
+
+var (
+	seoul = time.FixedZone("KST", 9*60*60)
+	began = time.Date(2022, 11, 5, 9, 0, 0, 0, seoul)
+)
+
+func aCampaign() *grant.Campaign {
+	return &grant.Campaign{
+		Name: "sorry-2022", Title: "Three emoticons for everybody", Hash: strings.Repeat("5f", 32), StartsAt: began, Population: 4,
+		Items: []grant.Item{
+			{ID: "thank-you", Kind: grant.KindEmoticon},
+			{ID: "cheer-up", Kind: grant.KindEmoticon, Validity: 90 * 24 * time.Hour},
+			{ID: "cash", Kind: grant.KindCredit, Amount: 50_000, Currency: "KRW"},
+		},
+	}
+}
+
+// topic is what a status asks Kafka.
+type topic struct{}
+
+func (topic) Bounds(context.Context) (map[int]source.Bounds, error) {
+	return map[int]source.Bounds{0: {First: 0, End: 4}, 1: {First: 10, End: 10}}, nil
+}
+
+// newWorld starts a desk, with TLS, after changes to its configuration.
+func newWorld(t *testing.T, changes ...func(*world)) *world {
+	t.Helper()
+	w := &world{
+		T: t, redis: miniredis.RunT(t), registry: prometheus.NewRegistry(), log: &text{}, ca: newAuthority(t), tokens: map[Role]string{},
+		clients: []string{"jihoon operator cert:Ji-hoon Park"},
+	}
+	w.ledger = w.ledgerOf(aCampaign())
+	cert, key := w.ca.issue("desk", x509.ExtKeyUsageServerAuth)
+	w.cfg = Config{
+		Addr: "127.0.0.1:0", Access: filepath.Join(t.TempDir(), "access"), Cert: cert, Key: key, ClientCA: w.ca.file,
+		Campaign: aCampaign(), Ledger: w.ledger,
+		Status: func(ctx context.Context) (*status.Status, error) {
+			w.gathered.Add(1)
+			return status.Gather(ctx, aCampaign(), w.ledger, topic{})
+		},
+		Ends:       func(context.Context) (map[int]int64, error) { return map[int]int64{0: 4, 1: 10}, nil },
+		Log:        slog.New(slog.NewJSONHandler(io.MultiWriter(w.log, t.Output()), nil)),
+		Registerer: w.registry, pace: usual,
+	}
+	w.rotate()
+	for _, change := range changes {
+		change(w)
+	}
+	var err error
+	w.server, err = Start(w.cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.server.Close()) })
+	return w
+}
+
+func (w *world) ledgerOf(campaign *grant.Campaign) *ledger.Ledger {
+	w.Helper()
+	client, err := ledger.Connect(ledger.Options{Addrs: []string{w.redis.Addr()}})
+	require.NoError(w, err)
+	w.Cleanup(func() { require.NoError(w, client.Close()) })
+	led, err := ledger.New(client, campaign, grant.NewRunID(time.Now()), ledger.Config{RetryFor: 200 * time.Millisecond})
+	require.NoError(w, err)
+	return led
+}
+
+// secure is how a client speaks TLS to the desk.
+func (w *world) secure(certificates ...tls.Certificate) *tls.Config {
+	return &tls.Config{RootCAs: w.ca.pool(), MinVersion: tls.VersionTLS12, Certificates: certificates}
+}
+
+// plain makes the desk speak HTTP/1.1, without TLS.
+func plain(w *world) {
+	w.cfg.Cert, w.cfg.Key, w.cfg.ClientCA = "", "", ""
+	w.clients = nil
+	w.rotate()
+}
+
+// rotate gives every principal another token.
+func (w *world) rotate() {
+	w.Helper()
+	lines := append([]string{"# who may do what", ""}, w.clients...)
+	for _, role := range roles {
+		token, line, err := NewToken("a-"+string(role), role)
+		require.NoError(w, err)
+		w.tokens[role] = token
+		lines = append(lines, line)
+	}
+	w.allow(strings.Join(lines, "\n"))
+}
+
+func (w *world) allow(access string) {
+	w.Helper()
+	require.NoError(w, os.WriteFile(w.cfg.Access, []byte(access), 0o600))
+}
+
+// grant grants the campaign to user 2.
+func (w *world) grant() {
+	w.Helper()
+	_, err := w.ledger.Begin(w.Context())
+	require.NoError(w, err)
+	members := new(sharding.Bitmap)
+	members.Set(2)
+	require.NoError(w, w.ledger.Grant(w.Context(), &sharding.Flush{
+		Seq: 1, Deltas: []sharding.Delta{{Chunk: 0, Members: members, Count: 1}}, Ranges: []sharding.Range{{Partition: 0, First: 1, Last: 1}},
+	}))
+}
+
+// request is what a test asks of the desk.
+type request struct {
+	method, path string
+	token        string
+	certificate  *tls.Certificate
+	header       map[string]string
+	body         string
+}
+
+// answer is what it says.
+type answer struct {
+	*testing.T
+	status int
+	header http.Header
+	body   []byte
+}
+
+// open sends a request; the caller reads the answer and ends it.
+func (w *world) open(ctx context.Context, r request) *http.Response {
+	w.Helper()
+	secure := w.secure()
+	if r.certificate != nil {
+		secure.Certificates = []tls.Certificate{*r.certificate}
+	}
+	transport := &http.Transport{TLSClientConfig: secure, ForceAttemptHTTP2: true, DisableKeepAlives: true}
+	w.Cleanup(transport.CloseIdleConnections)
+	response, err := transport.RoundTrip(r.http(ctx, w.T, w.server.URL()))
+	require.NoError(w, err)
+	return response
+}
+
+func (r request) http(ctx context.Context, t *testing.T, base string) *http.Request {
+	t.Helper()
+	out, err := http.NewRequestWithContext(ctx, r.method, base+r.path, strings.NewReader(r.body))
+	require.NoError(t, err)
+	if r.token != "" {
+		out.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	if r.method == http.MethodPost {
+		out.Header.Set("Content-Type", "application/json")
+	}
+	for name, value := range r.header {
+		out.Header.Set(name, value)
+	}
+	return out
+}
+
+// ask sends a request, and holds it and its answer against the API's document.
+func (w *world) ask(r request) answer {
+	w.Helper()
+	response := w.open(w.Context(), r)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(w, err)
+	conforms(w.T, r.http(w.Context(), w.T, ""), response, body)
+	return answer{w.T, response.StatusCode, response.Header, body}
+}
+
+// get asks for a path with the token of a role.
+func (w *world) get(role Role, path string) answer {
+	w.Helper()
+	return w.ask(request{method: http.MethodGet, path: path, token: w.tokens[role]})
+}
+
+// order sends an order with the token of a role.
+func (w *world) order(role Role, body string) answer {
+	w.Helper()
+	return w.ask(request{method: http.MethodPost, path: "/api/v1/orders", token: w.tokens[role], body: body})
+}
+
+// is requires a status code, and returns the detail of a problem.
+func (a answer) is(code int) string {
+	a.Helper()
+	require.Equal(a, code, a.status, "%s", a.body)
+	if code < http.StatusBadRequest {
+		return ""
+	}
+	require.Equal(a, "application/problem+json", a.header.Get("Content-Type"))
+	var p Problem
+	a.into(&p)
+	require.Equal(a, *newProblem(code, p.Detail), p)
+	require.NotEmpty(a, p.Detail)
+	return p.Detail
+}
+
+func (a answer) into(v any) {
+	a.Helper()
+	require.NoError(a, json.Unmarshal(a.body, v), "%s", a.body)
+}
+
+// trail is the audit trail.
+func (w *world) trail() []grant.Act {
+	w.Helper()
+	acts, err := w.ledger.History(w.Context())
+	require.NoError(w, err)
+	return acts
+}
+
+// logged returns the log's lines with a message.
+func (w *world) logged(message string) (lines []map[string]any) {
+	w.Helper()
+	for line := range strings.Lines(w.log.String()) {
+		var fields map[string]any
+		require.NoError(w, json.Unmarshal([]byte(line), &fields))
+		if fields["msg"] == message {
+			lines = append(lines, fields)
+		}
+	}
+	return lines
+}
+
+// metric is the value of one of the desk's metrics; labels alternate names and values.
+func (w *world) metric(name string, labels ...string) (value float64) {
+	w.Helper()
+	families, err := w.registry.Gather()
+	require.NoError(w, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			have := map[string]string{}
+			for _, l := range m.GetLabel() {
+				have[l.GetName()] = l.GetValue()
+			}
+			fits := f.GetName() == "granter_desk_"+name
+			for i := 0; i < len(labels); i += 2 {
+				fits = fits && have[labels[i]] == labels[i+1]
+			}
+			if fits {
+				value += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return value
+}

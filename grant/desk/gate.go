@@ -1,0 +1,167 @@
+package desk
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"mime"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
+
+	"github.com/granter/granter/grant"
+)
+
+// reason is why a request is refused, in bounded words for logs and metrics.
+type reason string
+
+const (
+	reasonNoToken     reason = "no_token"
+	reasonToken       reason = "wrong_token"
+	reasonCertificate reason = "unknown_certificate"
+	reasonRole        reason = "role"
+	reasonOrigin      reason = "cross_origin"
+	reasonType        reason = "content_type"
+	reasonRate        reason = "rate_limit"
+	reasonListeners   reason = "listeners"
+)
+
+var reasons = []reason{
+	reasonNoToken, reasonToken, reasonCertificate, reasonRole, reasonOrigin, reasonType, reasonRate, reasonListeners,
+}
+
+const (
+	// A person makes a mistake or two; a program with an old token notices after ten.
+	failuresPerSecond, failuresAtOnce = 1, 10
+	// A page asks for a status and a history now and then; a script of support staff looks up users one by one.
+	requestsPerSecond, requestsAtOnce = 20, 100
+
+	recordFor       = 2 * time.Second // how long recording a refusal may hold up its answer
+	recordingAtOnce = 16
+)
+
+// gate lets requests pass, or says why not.
+type gate struct {
+	access   *reloaded[*Access]
+	origin   http.CrossOriginProtection
+	failures *limits // by address or, when it is known who it is, by name
+	requests *limits // by name
+	refused  *prometheus.CounterVec
+	log      *slog.Logger
+	flood    rate.Sometimes // for lines about requests over a limit
+
+	record    func(context.Context, grant.Act) error
+	recording chan struct{} // has an element for each recording under way
+}
+
+func newGate(
+	access *reloaded[*Access], record func(context.Context, grant.Act) error, refused *prometheus.CounterVec, log *slog.Logger,
+) *gate {
+	for _, r := range reasons {
+		refused.WithLabelValues(string(r))
+	}
+	return &gate{
+		access: access, record: record, refused: refused, log: log,
+		failures: newLimits(failuresPerSecond, failuresAtOnce), requests: newLimits(requestsPerSecond, requestsAtOnce),
+		flood: rate.Sometimes{Interval: time.Second}, recording: make(chan struct{}, recordingAtOnce),
+	}
+}
+
+// refusal is the answer to a request that may not pass.
+type refusal struct {
+	status int
+	reason reason
+	detail string
+}
+
+// admit says who sent a request, and whether it may pass to what a role is needed for. Failures are limited, not tokens
+// that are right: nobody can lock operators out by failing from their address.
+func (g *gate) admit(r *http.Request, needs Role) (Principal, *refusal) {
+	who, unknown := g.access.get().identify(r)
+	if unknown != "" {
+		return who, g.failure(addressOf(r), &refusal{http.StatusUnauthorized, unknown, howToShow[unknown]})
+	}
+	if err := g.origin.Check(r); err != nil {
+		return who, g.failure(who.Name, &refusal{http.StatusForbidden, reasonOrigin, err.Error()})
+	}
+	if !who.Role.includes(needs) {
+		detail := fmt.Sprintf("role %s, needs %s", who.Role, needs)
+		return who, g.failure(who.Name, &refusal{http.StatusForbidden, reasonRole, detail})
+	}
+	if !g.requests.allow(who.Name) {
+		return who, tooMany
+	}
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method == http.MethodPost && kind != "application/json" {
+		// A form of another site can send anything but this.
+		return who, &refusal{http.StatusUnsupportedMediaType, reasonType, "want Content-Type: application/json"}
+	}
+	return who, nil
+}
+
+var howToShow = map[reason]string{ //nolint:gosec // these are no credentials
+	reasonNoToken:     "no token: send Authorization: Bearer TOKEN, or a client certificate",
+	reasonToken:       "the token is not in the access file",
+	reasonCertificate: "the common name of the client certificate is not in the access file",
+}
+
+var tooMany = &refusal{http.StatusTooManyRequests, reasonRate, "too many requests: wait a second"}
+
+func (g *gate) failure(name string, f *refusal) *refusal {
+	if !g.failures.allow(name) {
+		return tooMany
+	}
+	return f
+}
+
+// refuse answers, counts and logs a refusal. That of an order goes to the audit trail, too.
+func (g *gate) refuse(w http.ResponseWriter, r *http.Request, who Principal, f *refusal) {
+	g.refused.WithLabelValues(string(f.reason)).Inc()
+	say := func() {
+		g.log.Warn("refused", "who", who.Name, "remote", r.RemoteAddr, "method", r.Method, "path", cut(r.URL.Path, 200),
+			"status", f.status, "reason", string(f.reason))
+	}
+	if f.reason == reasonRate {
+		g.flood.Do(say) // the metric counts them all
+	} else {
+		say()
+	}
+	if order := r.Pattern == orders; order && (f.status == http.StatusUnauthorized || f.status == http.StatusForbidden) {
+		g.remember(w, r, who, f)
+	}
+	switch f.status {
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="granter"`)
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", "1")
+	}
+	newProblem(f.status, f.detail).write(w)
+}
+
+// remember adds a refused order to the audit trail. Redis that does not answer must not hold up much more than this
+// request: then the log has it alone.
+func (g *gate) remember(w http.ResponseWriter, r *http.Request, who Principal, f *refusal) {
+	act := grant.Act{
+		At: time.Now().UTC(), Action: actionUnknown, Who: who.Name, Via: via,
+		Refused: fmt.Errorf("%w: %s", grant.ErrRefused, f.detail).Error(),
+	}
+	if o, err := readOrder(http.MaxBytesReader(w, r.Body, maxOrder)); err == nil && o.known() {
+		act.Action = o.Action
+		if who != anonymous { // whose words are not worth keeping
+			act.Why = cut(o.Why, maxWhy)
+		}
+	}
+	err := errBusy
+	select {
+	case g.recording <- struct{}{}:
+		defer func() { <-g.recording }()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), recordFor)
+		defer cancel()
+		err = g.record(ctx, act)
+	default:
+	}
+	if err != nil {
+		g.log.Error("a refused order is not in the audit trail", "who", act.Who, "action", string(act.Action), "error", err)
+	}
+}

@@ -1,0 +1,127 @@
+package desk
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/granter/granter/grant"
+)
+
+const (
+	orders = "POST /api/v1/orders" // the route of orders
+
+	maxOrder = 16 << 10 // bytes; the longest reason has 500
+	maxWhy   = 500      // bytes of a refused order's reason that are kept
+
+	via                        = "api"
+	actionUnknown grant.Action = "unknown" // of a refused order that could not be read
+)
+
+// actions are what can be ordered here. The others are acts of a run.
+var actions = []grant.Action{
+	grant.ActionPause, grant.ActionResume, grant.ActionThrottle, grant.ActionAbort, grant.ActionFinish, grant.ActionPostpone,
+}
+
+var errBusy = errors.New("too many are being recorded at once")
+
+// order is the body of a request that gives an order.
+type order struct {
+	Action   grant.Action `json:"action"`
+	Throttle *int64       `json:"throttle,omitempty"`  // users per second; throttle only, and there it must be given
+	StartsAt *time.Time   `json:"starts_at,omitempty"` // postpone only
+	Why      string       `json:"why"`
+}
+
+// readOrder reads the JSON of an order and nothing else.
+func readOrder(body io.Reader) (*order, error) {
+	text, err := io.ReadAll(body)
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the order has more than %d bytes", large.Limit))
+	}
+	if err != nil {
+		return nil, newProblem(http.StatusBadRequest, "reading the order: "+err.Error())
+	}
+	var o order
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&o); err != nil {
+		return nil, newProblem(http.StatusBadRequest, "the order is not what the API's document says: "+err.Error())
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, newProblem(http.StatusBadRequest, "something comes after the order")
+	}
+	return &o, nil
+}
+
+func (o *order) known() bool { return slices.Contains(actions, o.Action) }
+
+// complete returns the order as the ledger takes it, or a problem that joins everything that is wrong with it.
+func (o *order) complete(who Principal) (grant.Order, error) {
+	out := grant.Order{Action: o.Action, StartsAt: o.StartsAt, Who: who.Name, Via: via, Why: o.Why}
+	var errs []error
+	if !o.known() {
+		out.Action = "" // of a run, and not for here
+	}
+	switch throttles := o.Action == grant.ActionThrottle; {
+	case o.Throttle != nil:
+		out.Throttle = *o.Throttle
+		if !throttles && *o.Throttle != 0 {
+			errs = append(errs, fmt.Errorf("%s has no throttle", o.Action))
+		}
+	case throttles:
+		errs = append(errs, errors.New("throttle is missing: want users per second, or 0 for no limit"))
+	}
+	if o.StartsAt != nil && o.Action != grant.ActionPostpone {
+		errs = append(errs, fmt.Errorf("%s has no starts_at", o.Action))
+	}
+	if err := errors.Join(append(errs, out.Validate())...); err != nil {
+		return out, newProblem(http.StatusUnprocessableEntity, err.Error())
+	}
+	return out, nil
+}
+
+// order carries out an order. Once it has been read, it does not matter whether its sender waits for the answer:
+// somebody who orders a pause and loses the connection wants it still.
+func (a *api) order(r *http.Request, who Principal) (any, error) {
+	asked, err := readOrder(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	o, err := asked.complete(who)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), a.cfg.pace.request)
+	defer cancel()
+	if o.Action == grant.ActionFinish {
+		if o.Ends, err = a.cfg.Ends(ctx); err != nil {
+			return nil, fmt.Errorf("asking Kafka where the topic ends; nothing was ordered: %w", err)
+		}
+	}
+	act, err := a.cfg.Ledger.Order(ctx, o)
+	switch {
+	case errors.Is(err, grant.ErrRefused):
+		a.cfg.Log.Warn("order refused", "action", string(o.Action), "who", o.Who, "why", o.Why, "error", err)
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("it may have been carried out all the same, so look at the history before you order again: %w", err)
+	}
+	a.cfg.Log.Info("order carried out", "action", string(o.Action), "who", o.Who, "why", o.Why, "version", act.After.Version)
+	return act, nil
+}
+
+// cut shortens a text to a number of bytes.
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "")
+}

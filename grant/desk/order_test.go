@@ -1,0 +1,174 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant"
+)
+
+func TestOrdersChangeTheControl(t *testing.T) {
+	w := newWorld(t)
+	for version, c := range []struct {
+		body  string
+		after grant.Control
+	}{
+		{`{"action":"pause","why":"complaints"}`, grant.Control{Paused: true}},
+		{`{"action":"throttle","throttle":200000,"why":"slow"}`, grant.Control{Paused: true, Throttle: 200_000}},
+		{`{"action":"resume","throttle":0,"starts_at":null,"why":"well again"}`, grant.Control{Throttle: 200_000}},
+		{`{"action":"throttle","throttle":0,"why":"well again"}`, grant.Control{}},
+		{`{"action":"abort","why":"wrong spec"}`, grant.Control{Abort: 5}},
+		{`{"action":"finish","why":"everybody"}`, grant.Control{Abort: 5, Finish: &grant.Finish{Version: 6, Ends: map[int]int64{0: 4, 1: 10}}}},
+	} {
+		answer := w.order(RoleOperator, c.body)
+		answer.is(http.StatusOK)
+		var act grant.Act
+		answer.into(&act)
+		c.after.Version = int64(version + 1)
+		require.Equal(t, &c.after, act.After)
+		require.Equal(t, "a-operator", act.Who)
+		require.Equal(t, "api", act.Via)
+		control, _, err := w.ledger.Control(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, c.after, control)
+	}
+	require.Len(t, w.trail(), 6)
+	lines := w.logged("order carried out")
+	require.Len(t, lines, 6)
+	require.Equal(t, []any{"pause", "a-operator", "complaints", 1.0}, []any{lines[0]["action"], lines[0]["who"], lines[0]["why"], lines[0]["version"]})
+
+	var history trail
+	w.get(RoleViewer, "/api/v1/history").into(&history)
+	require.Len(t, history.Acts, 6)
+	require.Equal(t, grant.ActionPause, history.Acts[0].Action)
+}
+
+func TestAStartIsPostponedAndNot(t *testing.T) {
+	campaign := aCampaign()
+	campaign.StartsAt = time.Now().Add(time.Hour).Truncate(time.Second)
+	w := newWorld(t, func(w *world) { w.cfg.Campaign, w.cfg.Ledger = campaign, w.ledgerOf(campaign) })
+	later := campaign.StartsAt.Add(time.Hour)
+	answer := w.order(RoleOperator, `{"action":"postpone","starts_at":"`+later.Format(time.RFC3339)+`","why":"late"}`)
+	answer.is(http.StatusOK)
+	var act grant.Act
+	answer.into(&act)
+	require.True(t, later.Equal(*act.After.StartsAt))
+	w.order(RoleOperator, `{"action":"postpone","starts_at":null,"why":"not late"}`).is(http.StatusOK)
+	w.order(RoleOperator, `{"action":"postpone","why":"not late"}`).is(http.StatusConflict)
+}
+
+func TestAnOrderWithNothingToDoIsRefused(t *testing.T) {
+	w := newWorld(t)
+	const tooLate = "refused: the campaign started at 2022-11-05T09:00:00+09:00: pause it"
+	require.Equal(t, tooLate, w.order(RoleOperator, `{"action":"postpone","starts_at":"2022-11-06T09:00:00Z","why":"late"}`).is(http.StatusConflict))
+	acts := w.trail()
+	require.Len(t, acts, 1)
+	require.Equal(t, "a-operator", acts[0].Who)
+	require.Equal(t, tooLate, acts[0].Refused)
+	require.Len(t, w.logged("order refused"), 1)
+}
+
+func TestAnOrderThatMakesNoSenseIsNotGiven(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		body string
+		code int
+		want string
+	}{
+		{``, 400, "EOF"},
+		{`pause`, 400, "invalid character"},
+		{`[]`, 400, "cannot unmarshal"},
+		{`{"action":"pause","why":"x"} {}`, 400, "something comes after"},
+		{`{"action":"pause","why":"x","who":"the boss"}`, 400, `unknown field "who"`},
+		{`{"action":"finish","why":"x","ends":{"0":1}}`, 400, `unknown field "ends"`},
+		{`{"action":"throttle","why":"x","throttle":"9"}`, 400, "cannot unmarshal"},
+		{`{"action":"throttle","why":"x","throttle":0.5}`, 400, "cannot unmarshal"},
+		{`{"action":"postpone","why":"x","starts_at":"tomorrow"}`, 400, "tomorrow"},
+		{`{"action":"pause","why":"` + strings.Repeat("x", maxOrder) + `"}`, 413, "16384 bytes"},
+		{`null`, 422, "want pause, resume, throttle"},
+		{`{}`, 422, "say why"},
+		{`{"action":"pause"}`, 422, "say why"},
+		{`{"action":"pause","why":"  "}`, 422, "say why"},
+		{`{"action":"pause","why":"` + strings.Repeat("x", 501) + `"}`, 422, "500 at most"},
+		{`{"action":"explode","why":"x"}`, 422, "want pause, resume, throttle"},
+		{`{"action":"start-early","why":"x"}`, 422, "want pause, resume, throttle"},
+		{`{"action":"force","why":"x"}`, 422, "want pause, resume, throttle"},
+		{`{"action":"unknown","why":"x"}`, 422, "want pause, resume, throttle"},
+		{`{"action":"throttle","why":"x"}`, 422, "throttle is missing"},
+		{`{"action":"throttle","why":"x","throttle":-1}`, 422, "users per second"},
+		{`{"action":"pause","why":"x","throttle":5}`, 422, "pause has no throttle"},
+		{`{"action":"pause","why":"x","starts_at":"2022-11-06T09:00:00+09:00"}`, 422, "pause has no starts_at"},
+	} {
+		require.Contains(t, w.order(RoleOperator, c.body).is(c.code), c.want, c.body)
+	}
+	require.Empty(t, w.trail())
+	require.Contains(t, w.order(RoleOperator, `{"throttle":1,"starts_at":"2022-11-06T09:00:00Z"}`).is(422), "\n", "all that is wrong is said")
+}
+
+// ordering is a ledger whose orders wait.
+type ordering struct {
+	Ledger
+	begun chan context.Context
+	end   chan error
+}
+
+func (o *ordering) Order(ctx context.Context, order grant.Order) (grant.Act, error) {
+	o.begun <- ctx
+	err := <-o.end
+	return grant.Act{Action: order.Action, Who: order.Who, After: &grant.Control{Version: 1}}, err
+}
+
+// Somebody orders a pause, and the telephone loses its connection.
+func TestAnOrderIsCarriedOutThoughItsSenderIsGone(t *testing.T) {
+	slow := &ordering{begun: make(chan context.Context), end: make(chan error)}
+	w := newWorld(t, func(w *world) { slow.Ledger, w.cfg.Ledger = w.ledger, slow })
+	ctx, hangUp := context.WithCancel(t.Context())
+	client := w.client(RoleOperator)
+	gone := make(chan error)
+	go func() {
+		_, err := client.Order(ctx, grant.Order{Action: grant.ActionPause, Why: "a test"})
+		gone <- err
+	}()
+	carriedOut := <-slow.begun
+	hangUp()
+	require.ErrorIs(t, <-gone, context.Canceled)
+	require.NoError(t, carriedOut.Err())
+	deadline, ok := carriedOut.Deadline()
+	require.True(t, ok, "it does not take for ever, though")
+	require.WithinDuration(t, time.Now(), deadline, usual.request)
+	slow.end <- nil
+	await(t, "the order is logged", func() bool { return len(w.logged("order carried out")) == 1 })
+}
+
+func TestRedisThatDoesNotAnswer(t *testing.T) {
+	w := newWorld(t)
+	w.redis.Close()
+	for _, r := range []request{
+		{method: http.MethodGet, path: "/api/v1/status"}, {method: http.MethodGet, path: "/api/v1/history"},
+		{method: http.MethodGet, path: "/api/v1/users/2"}, {method: http.MethodPost, path: "/api/v1/orders", body: `{"action":"pause","why":"x"}`},
+	} {
+		r.token = w.tokens[RoleOperator]
+		answer := w.ask(r)
+		detail := answer.is(http.StatusServiceUnavailable)
+		require.Contains(t, detail, "cannot reach Redis: check that it runs")
+		require.Equal(t, "5", answer.header.Get("Retry-After"))
+		if r.method == http.MethodPost {
+			require.Contains(t, detail, "look at the history before you order again")
+		}
+	}
+	require.Len(t, w.logged("a request failed"), 4)
+}
+
+func TestKafkaThatDoesNotAnswer(t *testing.T) {
+	w := newWorld(t, func(w *world) {
+		w.cfg.Ends = func(context.Context) (map[int]int64, error) { return nil, errors.New("no broker") }
+	})
+	require.Contains(t, w.order(RoleOperator, `{"action":"finish","why":"enough"}`).is(http.StatusServiceUnavailable), "nothing was ordered: no broker")
+	require.Empty(t, w.trail())
+}

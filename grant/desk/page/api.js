@@ -1,0 +1,65 @@
+// Calls of the desk's API. The token lives in this tab's sessionStorage; with a client certificate there is none.
+
+const tokenKey = "granter-token";
+
+export const token = {
+  get: () => sessionStorage.getItem(tokenKey),
+  keep: (value) => sessionStorage.setItem(tokenKey, value),
+  forget: () => sessionStorage.removeItem(tokenKey),
+};
+
+// Problem is an answer that is none: RFC 9457, or no answer at all (status 0).
+export class Problem extends Error {
+  constructor(status, { title = "", detail = "" } = {}, retryAfter = 0) {
+    super(detail || title || `The desk answered ${status}.`);
+    this.status = status;
+    this.retryAfter = retryAfter; // seconds; 0: not said
+  }
+}
+
+// request fails with a Problem unless the answer is a good one.
+export async function request(path, { method = "GET", body, signal, auth = token.get() } = {}) {
+  const headers = { Accept: "application/json" };
+  if (auth) headers.Authorization = `Bearer ${auth}`;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let response;
+  try {
+    response = await fetch(`api/v1/${path}`, {
+      method, headers, signal, cache: "no-store", redirect: "error",
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem(0, { detail: "The desk does not answer." });
+  }
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => ({}));
+  throw new Problem(response.status, problem, Number(response.headers.get("Retry-After")) || 0);
+}
+
+export const getJSON = async (path, options) => (await request(path, options)).json();
+
+// events yields what a stream of server-sent events says: {event, data}, and {} for a comment, which is a sign of life.
+export async function* events(path, signal) {
+  const response = await request(path, { signal });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    rest += value;
+    const blocks = rest.split(/\r?\n\r?\n/);
+    rest = blocks.pop();
+    for (const block of blocks) yield parse(block);
+  }
+}
+
+function parse(block) {
+  const found = {};
+  for (const line of block.split(/\r?\n/)) {
+    const [, field, value] = /^([a-z]+): ?(.*)$/.exec(line) ?? [];
+    if (field === "event") found.event = value;
+    if (field === "data") found.data = found.data === undefined ? value : `${found.data}\n${value}`;
+  }
+  return found;
+}

@@ -1,0 +1,66 @@
+package desk
+
+import (
+	"io/fs"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestThePageNeedsNoTokenAndTrustsNobody(t *testing.T) {
+	w := newWorld(t)
+	for _, a := range assets() {
+		at := strings.TrimSuffix(a.path, "{$}")
+		answer := w.ask(request{method: http.MethodGet, path: at})
+		answer.is(http.StatusOK)
+		require.Equal(t, a.content, answer.body)
+		require.Equal(t, a.kind, answer.header.Get("Content-Type"))
+		require.Equal(t, "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; "+
+			"form-action 'none'; frame-ancestors 'none'", answer.header.Get("Content-Security-Policy"))
+		require.Equal(t, "nosniff", answer.header.Get("X-Content-Type-Options"))
+		require.Equal(t, "no-cache", answer.header.Get("Cache-Control"))
+		require.Regexp(t, `^"[0-9a-f]{16}"$`, answer.header.Get("ETag"))
+
+		again := w.ask(request{method: http.MethodGet, path: at, header: map[string]string{"If-None-Match": answer.header.Get("ETag")}})
+		again.is(http.StatusNotModified)
+		require.Empty(t, again.body)
+	}
+	require.Contains(t, string(w.ask(request{method: http.MethodGet, path: "/"}).body), "<!doctype html>")
+}
+
+// Every file of the page is served, or this test says that its kind is missing.
+func TestEveryFileOfThePageIsServed(t *testing.T) {
+	var served []string
+	for _, a := range assets() {
+		served = append(served, strings.ReplaceAll(a.path, "{$}", "index.html"))
+	}
+	require.NoError(t, fs.WalkDir(page, "page", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && path.Ext(name) != ".go" {
+			require.True(t, slices.Contains(served, strings.TrimPrefix(name, "page")), "%s: add its kind to types", name)
+		}
+		return err
+	}))
+}
+
+func TestWhatIsNotThere(t *testing.T) {
+	w := newWorld(t)
+	for _, at := range []string{"/nothing", "/page/index.html", "/index.html", "/api/", "/api/v1/nothing", "/api/v1/users/", "/api/v2/me"} {
+		answer := w.ask(request{method: http.MethodGet, path: at})
+		require.Contains(t, answer.is(http.StatusNotFound), "/api/openapi.yaml")
+		require.Equal(t, "nosniff", answer.header.Get("X-Content-Type-Options"))
+	}
+	for r, allow := range map[string]string{
+		"POST /api/v1/status": "GET, HEAD", "GET /api/v1/orders": "POST", "PUT /": "GET, HEAD", "OPTIONS /api/v1/orders": "POST",
+	} {
+		answer := w.ask(to(r))
+		require.Equal(t, "want "+allow, answer.is(http.StatusMethodNotAllowed), r)
+		require.Equal(t, allow, answer.header.Get("Allow"))
+		require.Empty(t, answer.header.Get("Access-Control-Allow-Origin"))
+	}
+	require.InDelta(t, 7, w.metric("requests_total", "route", "other", "code", "404"), 0)
+	require.InDelta(t, 4, w.metric("requests_total", "route", "other", "code", "405"), 0)
+}

@@ -1,0 +1,135 @@
+//go:build integration
+
+package pagetest
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant"
+	realdesk "github.com/granter/granter/grant/desk"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/status"
+)
+
+// book is a ledger's book of orders, and a status that follows it.
+type book struct {
+	campaign *grant.Campaign
+
+	mu   sync.Mutex
+	st   status.Status
+	acts []grant.Act
+}
+
+func (b *book) Order(_ context.Context, o grant.Order) (grant.Act, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	before := b.st.Control
+	act := grant.Act{At: time.Now().UTC(), Action: o.Action, Who: o.Who, Via: o.Via, Why: o.Why, Before: &before}
+	after, err := before.Apply(&o, b.campaign, act.At)
+	if err != nil {
+		act.Refused = err.Error()
+	} else {
+		act.After, b.st.Control = &after, after
+	}
+	b.acts = append(b.acts, act)
+	return act, err
+}
+
+func (b *book) Refuse(_ context.Context, act grant.Act) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.acts = append(b.acts, act)
+	return nil
+}
+
+func (b *book) History(context.Context) ([]grant.Act, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.acts), nil
+}
+
+func (b *book) Lookup(context.Context, grant.UserID) (ledger.Grant, bool, error) {
+	return ledger.Grant{}, false, nil
+}
+
+// Status is one of replicas that obey at once.
+func (b *book) Status(context.Context) (*status.Status, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	st := b.st
+	st.At, st.Runs = time.Now(), slices.Clone(b.st.Runs)
+	for i := range st.Runs {
+		r := &st.Runs[i]
+		r.Control, r.UpdatedAt, r.Redis.ClockAhead = st.Control.Version, st.At, 0
+		if st.Control.Paused && r.Live {
+			r.Holds = []grant.Hold{{Cause: grant.CauseOperator, Detail: "paused by an operator", Since: st.At}}
+			st.Holds, st.Phase = r.Holds, status.PhasePaused
+		}
+	}
+	return &st, nil
+}
+
+// TestRealDesk uses the page as the desk serves it: with its policy, its types of files, its tokens and its events.
+func TestRealDesk(t *testing.T) {
+	access := filepath.Join(t.TempDir(), "access")
+	line := func(name, role, token string) string {
+		return fmt.Sprintf("%s %s sha256:%x\n", name, role, sha256.Sum256([]byte(token)))
+	}
+	lines := line("jiyoon", "operator", operatorToken) + line("wallboard", "viewer", viewerToken)
+	require.NoError(t, os.WriteFile(access, []byte(lines), 0o600))
+	st := running()
+	b := &book{campaign: &grant.Campaign{Name: st.Campaign, StartsAt: st.StartsAt}, st: st}
+	server, err := realdesk.Start(realdesk.Config{
+		Addr: "127.0.0.1:0", Access: access, Campaign: b.campaign, Ledger: b, Status: b.Status,
+		Ends: func(context.Context) (map[int]int64, error) { return maps.Collect(slices.All([]int64{5, 6})), nil },
+		Log:  slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, server.Close()) })
+
+	p := openAt(t, server.URL())
+	p.signIn("granter_wrong")
+	p.shows("sign-in-error", "This token is not known here")
+	p.signIn(operatorToken)
+	p.await("!document.getElementById('sections').hidden")
+	require.Equal(t, "31 204 118", p.text("granted"))
+
+	for i, order := range []string{"pause", "resume", "throttle", "finish", "abort"} {
+		p.order(order)
+		if p.visible("order-limit") {
+			p.fill("order-limit", "200000")
+		}
+		if p.visible("order-name") {
+			p.fill("order-name", "sorry-2022-emoticons")
+		}
+		p.fill("order-why", "to see whether it works")
+		p.press("Enter")
+		p.shows("order-obeyed", "2 of 2 replicas obey after ")
+		p.press("Escape")
+		p.shows("history-summary", fmt.Sprintf("%d entr", i+1))
+	}
+	p.shows("history", "Aborted by jiyoon")
+
+	b.mu.Lock()
+	b.st.Phase, b.st.StartsAt = status.PhaseWaiting, time.Now().Add(time.Hour).In(seoul)
+	b.campaign.StartsAt = b.st.StartsAt
+	b.mu.Unlock()
+	p.await("document.querySelector('[data-order=postpone]')")
+	p.order("postpone")
+	p.setStart(time.Now().Add(2 * time.Hour))
+	p.fill("order-why", "to see whether it works")
+	p.press("Enter")
+	p.shows("order-done-title", "Start moved: order 6, ")
+}

@@ -1,0 +1,59 @@
+package desk
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+)
+
+// Problem is an error as RFC 9457 describes it.
+type Problem struct { //nolint:errname // that is its name in the RFC
+	Type   string `json:"type"` // always about:blank: the status says it all
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"` // for people: what is wrong, and what to do
+}
+
+func newProblem(status int, detail string) *Problem {
+	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail}
+}
+
+func (p *Problem) Error() string { return p.Detail }
+
+// problemOf says what an error means to a client.
+func problemOf(err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	status := http.StatusServiceUnavailable // what else can go wrong is that Redis or Kafka does not answer
+	_, otherSpec := errors.AsType[*ledger.SpecConflictError](err)
+	switch {
+	case errors.Is(err, grant.ErrRefused), otherSpec:
+		status = http.StatusConflict
+	case errors.Is(err, ledger.ErrInconsistent):
+		status = http.StatusInternalServerError
+	}
+	return newProblem(status, err.Error())
+}
+
+// write answers with the problem.
+func (p *Problem) write(w http.ResponseWriter) {
+	if p.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "5")
+	}
+	writeJSON(w, "application/problem+json", p.Status, p)
+}
+
+func writeJSON(w http.ResponseWriter, kind string, status int, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		newProblem(http.StatusInternalServerError, err.Error()).write(w)
+		return
+	}
+	w.Header().Set("Content-Type", kind)
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // the client may have gone
+}

@@ -1,0 +1,178 @@
+// Package desk serves a campaign to people: the operations page, and the API that the page and the command line use.
+// Nobody sees or orders anything without a token or a client certificate that the access file knows, and every refusal
+// is logged, counted and, when an order was refused, in the audit trail.
+//
+// The file openapi.yaml describes the API.
+package desk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/status"
+)
+
+// Ledger is what the desk needs of the ledger. Calls may overlap, and end when the context does.
+type Ledger interface {
+	// Order carries out an order or fails with grant.ErrRefused, which is in the audit trail then.
+	Order(ctx context.Context, o grant.Order) (grant.Act, error)
+	// Refuse adds an order that was refused here to the audit trail.
+	Refuse(ctx context.Context, act grant.Act) error
+	History(ctx context.Context) ([]grant.Act, error)
+	Lookup(ctx context.Context, user grant.UserID) (ledger.Grant, bool, error)
+}
+
+// Config of a desk. Log, Registerer and the fields for TLS have defaults.
+type Config struct {
+	Addr   string // to listen on, host:port
+	Access string // the file that says who may do what; ParseAccess has its form
+
+	// PEM files. All of them are read again when they change.
+	Cert, Key string // the server's; without them it speaks HTTP
+	ClientCA  string // whose client certificates count; empty: nobody's
+	Insecure  bool   // HTTP also where others can listen, because something in front of the desk speaks TLS
+
+	Campaign *grant.Campaign
+	Ledger   Ledger
+	Status   func(context.Context) (*status.Status, error)
+	Ends     func(context.Context) (map[int]int64, error) // partition → offset where it ends now, for finish
+
+	Log        *slog.Logger          // nil: the default one
+	Registerer prometheus.Registerer // nil: there are no metrics
+
+	pace pace
+}
+
+// pace is how long things take. The zero value is for real life.
+type pace struct {
+	request   time.Duration // a request's work
+	read      time.Duration // a whole request's way here
+	write     time.Duration // an answer's or an event's way to the client
+	events    time.Duration // from one event to the next
+	keepalive time.Duration // from one sign of life to the next: proxies cut what is silent for half a minute
+	grace     time.Duration // for requests that are under way when the server closes
+}
+
+var usual = pace{
+	request: 15 * time.Second, read: 10 * time.Second, write: 20 * time.Second,
+	events: time.Second, keepalive: 10 * time.Second, grace: 5 * time.Second,
+}
+
+const (
+	idleFor   = 2 * time.Minute
+	maxHeader = 16 << 10 // bytes
+)
+
+// Server is a desk that serves.
+type Server struct {
+	http  *http.Server
+	api   *api
+	url   string
+	grace time.Duration
+	wg    sync.WaitGroup
+}
+
+// Start starts to serve. Its errors are those of the configuration and of its files, all joined.
+func Start(cfg Config) (*Server, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	if cfg.Registerer == nil {
+		cfg.Registerer = prometheus.NewRegistry()
+	}
+	if cfg.pace == (pace{}) {
+		cfg.pace = usual
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	access, err := load("the access file", cfg.Log, cfg.parseAccess, cfg.Access)
+	secure, tlsErr := cfg.secure()
+	if err := errors.Join(err, tlsErr); err != nil {
+		return nil, err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("%w (choose another address)", err)
+	}
+	a := newAPI(cfg, access)
+	s := &Server{api: a, url: "http://" + listener.Addr().String(), grace: cfg.pace.grace}
+	s.http = &http.Server{
+		Handler: a, TLSConfig: secure, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn),
+		ReadTimeout: cfg.pace.read, WriteTimeout: cfg.pace.request + cfg.pace.write, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
+	}
+	serve := func() error { return s.http.Serve(listener) }
+	if secure != nil {
+		s.url = "https://" + listener.Addr().String()
+		serve = func() error { return s.http.ServeTLS(listener, "", "") }
+	}
+	s.wg.Go(func() {
+		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+			cfg.Log.Error("serving the desk failed", "error", err)
+		}
+	})
+	cfg.Log.Info("serving the desk", "page", s.url+"/", "access", cfg.Access, "client_certificates", cfg.ClientCA != "")
+	return s, nil
+}
+
+// URL is where the desk is, without a slash at the end.
+func (s *Server) URL() string { return s.url }
+
+// Close ends the streams of events, gives other requests some seconds, and cuts off those that take longer.
+func (s *Server) Close() error {
+	s.api.hub.close()
+	ctx, cancel := context.WithTimeout(context.Background(), s.grace)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, s.http.Close())
+	}
+	s.wg.Wait()
+	return err
+}
+
+func (c *Config) validate() error {
+	var errs []error
+	wrong := func(text string) { errs = append(errs, errors.New(text)) }
+	if c.Access == "" {
+		wrong(`nobody could do anything: name the file that says who may do what (--desk-access; "granter token" makes its lines)`)
+	}
+	if (c.Cert == "") != (c.Key == "") {
+		wrong("--desk-cert and --desk-key need each other")
+	}
+	if c.Cert == "" && c.ClientCA != "" {
+		wrong("--desk-client-ca is of no use without TLS: add --desk-cert and --desk-key")
+	}
+	host, _, err := net.SplitHostPort(c.Addr)
+	switch {
+	case err != nil:
+		wrong(fmt.Sprintf("--desk %s: want host:port", c.Addr))
+	case c.Cert == "" && !c.Insecure && !loopback(host):
+		wrong(fmt.Sprintf("--desk %s can be reached from elsewhere, and without TLS everybody on the way reads the tokens: add --desk-cert and "+
+			"--desk-key, listen on 127.0.0.1, or say --desk-insecure when a proxy in front of it speaks TLS", c.Addr))
+	}
+	return errors.Join(errs...)
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (c *Config) parseAccess(contents [][]byte) (*Access, error) {
+	a, err := ParseAccess(string(contents[0]))
+	if err == nil && len(a.certificates) > 0 && c.ClientCA == "" {
+		return nil, errors.New("it names client certificates, which nobody vouches for: add --desk-client-ca")
+	}
+	return a, err
+}

@@ -1,0 +1,75 @@
+package desk
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant"
+)
+
+func TestWhatAUserHas(t *testing.T) {
+	w := newWorld(t)
+	w.grant()
+	answer := w.get(RoleSupport, "/api/v1/users/2")
+	answer.is(http.StatusOK)
+	var u User
+	answer.into(&u)
+	g, ok, err := w.ledger.Lookup(t.Context(), 2)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.True(t, g.At.Equal(*u.GrantedAt))
+	_, offset := u.GrantedAt.Zone()
+	require.Equal(t, 9*60*60, offset, "in the zone of the campaign")
+	require.Equal(t, w.ledger.Run(), *u.Run)
+	require.EqualValues(t, 2, u.User)
+	require.True(t, u.Granted)
+	until := g.At.Add(90 * 24 * time.Hour)
+	require.True(t, until.Equal(*u.Entitlements[1].ExpiresAt))
+	u.Entitlements[1].ExpiresAt = nil
+	require.Equal(t, []Entitlement{
+		{ID: "thank-you", Kind: grant.KindEmoticon, Permanent: true},
+		{ID: "cheer-up", Kind: grant.KindEmoticon},
+		{ID: "cash", Kind: grant.KindCredit, Amount: 50_000, Currency: "KRW", Permanent: true},
+	}, u.Entitlements)
+}
+
+func TestWhatHasExpired(t *testing.T) {
+	campaign := aCampaign()
+	campaign.Items[1].Validity = time.Nanosecond
+	w := newWorld(t, func(w *world) { w.cfg.Campaign = campaign })
+	w.grant()
+	var u User
+	w.get(RoleSupport, "/api/v1/users/2").into(&u)
+	require.Equal(t, []bool{false, true, false}, []bool{u.Entitlements[0].Expired, u.Entitlements[1].Expired, u.Entitlements[2].Expired})
+}
+
+func TestAUserWhoHasNothing(t *testing.T) {
+	w := newWorld(t)
+	w.grant()
+	for id, body := range map[string]string{
+		"3":                   `{"user":3,"granted":false,"entitlements":[]}`,
+		"9223372036854775807": `{"user":9223372036854775807,"granted":false,"entitlements":[]}`,
+	} {
+		answer := w.get(RoleSupport, "/api/v1/users/"+id)
+		answer.is(http.StatusOK)
+		require.Equal(t, body, string(answer.body))
+	}
+}
+
+func TestWhatIsNoUser(t *testing.T) {
+	w := newWorld(t)
+	for _, id := range []string{"x", "-1", "01", "1.0", "9223372036854775808", "%20", "1%2F2"} {
+		require.Contains(t, w.get(RoleSupport, "/api/v1/users/"+id).is(http.StatusBadRequest), "is malformed", id)
+	}
+}
+
+// A user who counts as granted without a journal entry is a broken ledger, and not somebody who has nothing.
+func TestALedgerThatContradictsItself(t *testing.T) {
+	w := newWorld(t)
+	w.grant()
+	w.redis.Del("granter:{sorry-2022/0}:journal")
+	require.Contains(t, w.get(RoleSupport, "/api/v1/users/2").is(http.StatusInternalServerError), "inconsistent")
+}

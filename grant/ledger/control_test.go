@@ -1,0 +1,332 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/granter/granter/grant"
+)
+
+// tomorrow is a campaign that can be postponed still.
+func tomorrow() *grant.Campaign {
+	return &grant.Campaign{Name: "sorry-2022", Hash: "aa11", StartsAt: time.Now().Add(24 * time.Hour).Truncate(time.Second).UTC()}
+}
+
+// office is a ledger that orders are given through, with a hook on every connection to a node.
+func (w *world) office(campaign *grant.Campaign, hook redis.Hook) *Ledger {
+	w.Helper()
+	client := w.connect()
+	if cluster, ok := client.(*redis.ClusterClient); ok {
+		cluster.OnNewNode(func(node *redis.Client) { node.AddHook(hook) })
+	} else {
+		client.AddHook(hook)
+	}
+	l, err := New(client, campaign, grant.NewRunID(time.Now()), Config{RetryFor: 5 * time.Second})
+	require.NoError(w, err)
+	return l
+}
+
+func order(action grant.Action) grant.Order {
+	return grant.Order{Action: action, Who: "jiyoon@ops", Via: "cli", Why: "a test"}
+}
+
+// did returns the audit trail.
+func (w *world) did(l *Ledger) []grant.Act {
+	w.Helper()
+	acts, err := l.History(w.ctx)
+	require.NoError(w, err)
+	return acts
+}
+
+// ordered returns the control.
+func (w *world) ordered(l *Ledger) grant.Control {
+	w.Helper()
+	c, _, err := l.Control(w.ctx)
+	require.NoError(w, err)
+	return c
+}
+
+func ordersChangeBoth(w *world) {
+	l, other := w.office(tomorrow(), &fault{}), w.office(tomorrow(), &fault{})
+	before := w.now()
+	c, now, err := l.Control(w.ctx)
+	require.NoError(w, err)
+	require.Zero(w, c)
+	require.False(w, now.Before(before) || now.After(before.Add(10*time.Second)), "%s is not the time of Redis, %s", now, before)
+	require.Empty(w, w.did(l))
+
+	later := tomorrow().StartsAt.Add(time.Hour)
+	var want []grant.Act
+	for i, o := range []grant.Order{
+		{Action: grant.ActionPause},
+		{Action: grant.ActionThrottle, Throttle: 200_000},
+		{Action: grant.ActionStartEarly}, // counts no version
+		{Action: grant.ActionPostpone, StartsAt: &later},
+		{Action: grant.ActionPostpone},
+		{Action: grant.ActionFinish, Ends: map[int]int64{0: 7, 3: 1 << 40}},
+		{Action: grant.ActionAbort},
+		{Action: grant.ActionResume},
+	} {
+		o.Who, o.Via, o.Why = fmt.Sprint("operator ", i), "api", `a "reason" with 한글`
+		expected, err := c.Apply(&o, tomorrow(), before)
+		require.NoError(w, err)
+		w.each(func(c *redis.Client) error { return c.ScriptFlush(w.ctx).Err() }) // Redis may forget scripts at any time
+		act, err := l.Order(w.ctx, o)
+		require.NoError(w, err)
+		require.False(w, act.At.Before(before), "by the clock of Redis")
+		old := c
+		require.Equal(w, grant.Act{At: act.At, Action: o.Action, Who: o.Who, Via: "api", Why: o.Why, Before: &old, After: &expected}, act)
+		want = append(want, act)
+		c = expected
+		require.Equal(w, c, w.ordered(other))
+		require.Equal(w, want, w.did(other))
+	}
+	require.EqualValues(w, 7, c.Version)
+
+	_, err = l.Order(w.ctx, grant.Order{Action: grant.ActionAbort, Who: "nobody"})
+	require.ErrorContains(w, err, "say why")
+	require.Equal(w, want, w.did(l), "an order that is wrong in itself is none")
+}
+
+func carriesOutRivalOrders(w *world) {
+	const operators, each = 6, 8
+	var group errgroup.Group
+	for i := range operators {
+		l := w.office(tomorrow(), &fault{})
+		group.Go(func() error {
+			for j := range each {
+				o := order(grant.ActionThrottle)
+				o.Throttle, o.Why = int64(i*each+j+1), fmt.Sprintf("order %d of %d", j, i)
+				if act, err := l.Order(w.ctx, o); err != nil || act.After.Throttle != o.Throttle {
+					return fmt.Errorf("%+v: %w", act, err)
+				}
+			}
+			return nil
+		})
+	}
+	require.NoError(w, group.Wait())
+
+	l := w.office(tomorrow(), &fault{})
+	acts := w.did(l)
+	require.Len(w, acts, operators*each)
+	last, seen := &grant.Control{}, map[string]bool{}
+	for i, act := range acts {
+		require.Equal(w, last, act.Before, "act %d is about what the one before it left", i)
+		require.Equal(w, act.Before.Version+1, act.After.Version)
+		require.False(w, seen[act.Why], "%s is there twice", act.Why)
+		last, seen[act.Why] = act.After, true
+	}
+	require.Equal(w, *last, w.ordered(l))
+	require.EqualValues(w, operators*each, last.Version)
+}
+
+// deaf is a hook that loses what comes back from the next call of a script: of orders, that is what stores them.
+type deaf struct {
+	fault // lets all else pass
+
+	mu    sync.Mutex
+	armed bool
+	reach bool   // whether the call itself gets there
+	then  func() // what happens before it is tried again
+}
+
+func (d *deaf) next(reach bool, then func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.armed, d.reach, d.then = true, reach, then
+}
+
+func (d *deaf) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		d.mu.Lock()
+		strikes := d.armed && cmd.Name() == "evalsha"
+		reach, then := d.reach, d.then
+		if strikes {
+			d.armed = false
+		}
+		d.mu.Unlock()
+		if !strikes || reach {
+			if err := next(ctx, cmd); err != nil || !strikes {
+				return err
+			}
+		}
+		if then != nil {
+			then()
+		}
+		cmd.SetErr(errCut)
+		return errCut
+	}
+}
+
+func carriesOutOnceWhenReplyIsLost(w *world) {
+	hook := &deaf{}
+	l, other := w.office(tomorrow(), hook), w.office(tomorrow(), &fault{})
+	_, err := l.Order(w.ctx, order(grant.ActionThrottle)) // now all masters know the scripts
+	require.NoError(w, err)
+	want := w.did(l)
+	carriedOut := func(o grant.Order, reach bool, then func()) {
+		w.Helper()
+		hook.next(reach, then)
+		act, err := l.Order(w.ctx, o)
+		require.NoError(w, err)
+		require.False(w, hook.armed, "the reply was lost")
+		require.Contains(w, w.did(other), act)
+		want = append(want, act)
+	}
+
+	for _, reach := range []bool{false, true} {
+		carriedOut(order(grant.ActionAbort), reach, nil)
+		carriedOut(order(grant.ActionStartEarly), reach, nil)
+		later := tomorrow().StartsAt.Add(time.Hour)
+		postpone := order(grant.ActionPostpone)
+		postpone.StartsAt = &later
+		carriedOut(postpone, reach, nil)
+		carriedOut(order(grant.ActionPostpone), reach, nil) // a second time it would be refused: it is not postponed
+		require.Equal(w, want, w.did(l))
+	}
+
+	// Somebody resumes before the one who paused hears of it: nobody pauses again.
+	var resumed grant.Act
+	carriedOut(order(grant.ActionPause), true, func() {
+		var err error
+		resumed, err = other.Order(w.ctx, order(grant.ActionResume))
+		require.NoError(w, err)
+	})
+	require.Equal(w, append(want, resumed), w.did(l))
+	require.False(w, w.ordered(l).Paused)
+
+	// One that did not get there means what it means after what the other one ordered.
+	hook.next(false, func() {
+		_, err := other.Order(w.ctx, order(grant.ActionPause))
+		require.NoError(w, err)
+	})
+	act, err := l.Order(w.ctx, order(grant.ActionResume))
+	require.NoError(w, err)
+	require.True(w, act.Before.Paused)
+	require.False(w, act.After.Paused)
+}
+
+func keepsRefusals(w *world) {
+	started := w.campaign() // long ago, so that it cannot be postponed
+	l := w.office(started, &fault{})
+	first, err := l.Order(w.ctx, order(grant.ActionPause))
+	require.NoError(w, err)
+
+	refused, err := l.Order(w.ctx, order(grant.ActionPostpone))
+	require.ErrorIs(w, err, grant.ErrRefused)
+	require.Equal(w, first.After, refused.Before)
+	require.Nil(w, refused.After)
+	require.Contains(w, refused.Refused, "the campaign started at")
+	require.Equal(w, []grant.Act{first, refused}, w.did(l))
+	require.Equal(w, *first.After, w.ordered(l), "nothing was changed")
+
+	// Somebody without the right to order anything tries and tries.
+	flood := func(i int) grant.Act {
+		return grant.Act{At: first.At.Add(time.Hour + time.Duration(i)), Action: "pause", Who: "mallory", Via: "api", Refused: "the role viewer may not"}
+	}
+	pipe := w.client.Pipeline()
+	for i := range 2 * maxRefusals {
+		text, err := json.Marshal(flood(i))
+		require.NoError(w, err)
+		pipe.RPush(w.ctx, l.keys.refusals, text)
+	}
+	_, err = pipe.Exec(w.ctx)
+	require.NoError(w, err)
+	last := flood(2 * maxRefusals)
+	require.NoError(w, l.Refuse(w.ctx, last))
+	second, err := l.Order(w.ctx, order(grant.ActionResume))
+	require.NoError(w, err)
+
+	acts := w.did(l)
+	require.Len(w, acts, 2+maxRefusals)
+	require.Equal(w, []grant.Act{first, second, flood(maxRefusals + 1)}, acts[:3], "the first refusals are gone, the orders are not")
+	require.Equal(w, last, acts[len(acts)-1])
+	require.EqualValues(w, maxRefusals, w.client.LLen(w.ctx, l.keys.refusals).Val())
+
+	// A reply that is lost leaves a refusal twice in Redis, and once in what is told of it.
+	require.NoError(w, l.Refuse(w.ctx, last))
+	require.Equal(w, last, w.did(l)[maxRefusals])
+	require.NotEqual(w, last, w.did(l)[maxRefusals-1])
+
+	require.NoError(w, w.client.RPush(w.ctx, l.keys.history, "rubbish").Err())
+	acts, err = l.History(w.ctx)
+	require.ErrorIs(w, err, ErrInconsistent)
+	require.Len(w, acts, 2+maxRefusals-1, "the rest is told all the same")
+}
+
+func namesGarbage(w *world) {
+	l := w.office(tomorrow(), &fault{})
+	for _, text := range []string{"", "rubbish", "{}", "null", "[]", `{"version":0}`, `{"version":-1}`, `{"version":"7"}`, `{"version":1.5}`, `{"version":1}x`} {
+		require.NoError(w, w.client.Set(w.ctx, l.keys.control, text, 0).Err())
+		c, _, err := l.Control(w.ctx)
+		require.ErrorIs(w, err, ErrInconsistent, "%q", text)
+		require.ErrorContains(w, err, "granter:{sorry-2022}:control", "%q", text)
+		require.Zero(w, c)
+		_, err = l.Order(w.ctx, order(grant.ActionPause))
+		require.ErrorIs(w, err, ErrInconsistent, "%q", text)
+		require.ErrorContains(w, err, "granter:{sorry-2022}:control", "%q", text)
+		require.Equal(w, text, w.client.Get(w.ctx, l.keys.control).Val(), "it is left for somebody to look at")
+		require.Empty(w, w.did(l))
+	}
+	require.NoError(w, w.client.Set(w.ctx, l.keys.control, `{ "version": 41, "unknown": [] }`, 0).Err())
+	act, err := l.Order(w.ctx, order(grant.ActionPause))
+	require.NoError(w, err, "another version of granter may have written it")
+	require.Equal(w, grant.Control{Version: 42, Paused: true}, *act.After)
+}
+
+// listener is a hook that notes which commands come together.
+type listener struct {
+	fault
+
+	mu    sync.Mutex
+	heard [][]string
+}
+
+func (h *listener) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if !opening(cmds) {
+			names := make([]string, len(cmds))
+			for i, cmd := range cmds {
+				names[i] = cmd.Name()
+			}
+			h.mu.Lock()
+			h.heard = append(h.heard, names)
+			h.mu.Unlock()
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// The masters of a cluster have a clock each. One pipeline to one node gets control and time; only the control's master
+// answers for the control.
+func takesTimeFromTheControlsMaster(w *world) {
+	hook := &listener{}
+	l := w.office(tomorrow(), hook)
+	for range 3 {
+		_, _, err := l.Control(w.ctx)
+		require.NoError(w, err)
+	}
+	require.Equal(w, [][]string{{"get", "time"}, {"get", "time"}, {"get", "time"}}, hook.heard)
+}
+
+// A replica starts while its cluster cannot be reached: it must be able to tell that from a cluster that refuses it.
+func TestControlSaysThatAClusterIsAway(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	w := newWorldAs(t, Options{Addrs: []string{listener.Addr().String()}, Cluster: true, DialTimeout: time.Second})
+	_, _, err = w.office(tomorrow(), &fault{}).Control(w.ctx)
+	var unavailable *UnavailableError
+	require.ErrorAs(t, err, &unavailable)
+	require.Equal(t, KindNetwork, unavailable.Kind)
+	require.True(t, unavailable.Temporary())
+}

@@ -1,0 +1,392 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// long is a topic that a run without a limit needs ten minutes for, or so.
+func long() *topic {
+	tp := newTopic(ids(20_000, 0, 1), ids(20_000, 20_000, 1), ids(20_000, 40_000, 1), ids(20_000, 60_000, 1))
+	tp.pace = 2 * time.Second
+	return tp
+}
+
+func (p *process) causes() []Cause {
+	var out []Cause
+	for _, h := range p.Monitor.Holds() {
+		out = append(out, h.Cause)
+	}
+	return out
+}
+
+func (p *process) record() RunRecord {
+	r, _ := p.world.store.record(p.Record.Run)
+	return r
+}
+
+// within lets time pass, and everything happen that happens in it.
+func within(d time.Duration) { time.Sleep(d); synctest.Wait() }
+
+func TestEveryReplicaPausesWithinASecondAndGoesOn(t *testing.T) {
+	inWorld(t, long(), func(t *testing.T, w *world) {
+		b := newBoard()
+		first, second := w.start(b.orders), w.start(b.orders)
+		within(time.Minute)
+		require.NotZero(t, w.store.has())
+		paused := b.order(t, Order{Action: ActionPause})
+		within(time.Second)
+		for _, p := range []*process{first, second} {
+			require.Equal(t, []Cause{CauseOperator}, p.causes())
+			require.Equal(t, paused.Version, p.record().Control, "it says that it obeys")
+			require.Equal(t, "", p.Monitor.Ready(), "a paused replica is healthy")
+		}
+		before := w.store.has()
+		within(5 * time.Minute)
+		require.Equal(t, before, w.store.has(), "nobody is granted while paused")
+		require.Zero(t, first.Monitor.Snapshot().Stalled, "what is paused is not stalled")
+		require.InDelta(t, 1, first.series("granter_hold")["operator_pause"], 0)
+
+		b.order(t, Order{Action: ActionResume})
+		require.NoError(t, first.wait())
+		require.NoError(t, second.wait())
+		require.InDelta(t, 0, first.series("granter_hold")["operator_pause"], 0)
+		w.requireAllGranted()
+	})
+}
+
+// A replica that comes into a paused campaign grants nobody.
+func TestWhoStartsIntoAPauseWaits(t *testing.T) {
+	inWorld(t, newTopic(ids(1000, 0, 1)), func(t *testing.T, w *world) {
+		b := newBoard()
+		b.order(t, Order{Action: ActionPause})
+		p := w.start(b.orders)
+		within(2 * time.Minute)
+		require.Zero(t, w.store.has())
+		b.order(t, Order{Action: ActionResume})
+		require.NoError(t, p.wait())
+		w.requireAllGranted()
+	})
+}
+
+func TestThrottleHoldsOverAllReplicas(t *testing.T) {
+	for _, rate := range []int64{7, 50, 400} {
+		tp := newTopic(ids(20_000, 0, 1), ids(20_000, 20_000, 1), ids(20_000, 40_000, 1), ids(20_000, 60_000, 1))
+		inWorld(t, tp, func(t *testing.T, w *world) {
+			b := newBoard()
+			b.order(t, Order{Action: ActionThrottle, Throttle: rate})
+			first, second := w.start(b.orders), w.start(b.orders)
+			within(10 * time.Second)
+			before := w.store.has()
+			within(time.Minute)
+			require.InEpsilon(t, 60*rate, w.store.has()-before, 0.05, "at %d users/s", rate)
+			require.Equal(t, []Cause{CauseThrottle}, first.causes())
+
+			second.Drain()
+			require.ErrorIs(t, second.wait(), ErrDrained)
+			within(10 * time.Second)
+			before = w.store.has()
+			within(time.Minute)
+			require.InEpsilon(t, 60*rate, w.store.has()-before, 0.05, "one alone may take all, at %d users/s", rate)
+			b.order(t, Order{Action: ActionThrottle})
+			require.NoError(t, first.wait())
+			w.requireAllGranted()
+		})
+	}
+}
+
+// A replica that has no work left leaves the whole budget to the others.
+func TestThrottleIsNotSplitInHalves(t *testing.T) {
+	inWorld(t, newTopic(ids(100, 0, 1), ids(40_000, 20_000, 1)), func(t *testing.T, w *world) {
+		b := newBoard()
+		b.order(t, Order{Action: ActionThrottle, Throttle: 200})
+		first, second := w.start(b.orders), w.start(b.orders)
+		within(10 * time.Second)
+		before := w.store.has()
+		within(60 * time.Second)
+		require.InEpsilon(t, 60*200, w.store.has()-before, 0.05)
+		b.order(t, Order{Action: ActionThrottle})
+		require.NoError(t, first.wait())
+		require.NoError(t, second.wait())
+		w.requireAllGranted()
+	})
+}
+
+func TestAbortEndsThoseThatRunAndNoLaterOnes(t *testing.T) {
+	inWorld(t, long(), func(t *testing.T, w *world) {
+		b := newBoard()
+		first, second := w.start(b.orders), w.start(b.orders, func(r *Run) { r.Campaign.StartsAt = time.Now().Add(time.Hour) })
+		within(time.Minute)
+		b.order(t, Order{Action: ActionAbort})
+		require.ErrorIs(t, first.wait(), ErrAborted)
+		require.ErrorIs(t, second.wait(), ErrAborted, "it is ended while it waits, too")
+		require.Equal(t, RunStopped, first.record().State)
+		require.NotEmpty(t, w.store.at(), "it leaves a checkpoint")
+		consumed := first.Monitor.Snapshot().Tally.Consumed
+
+		again := w.start(b.orders)
+		require.NoError(t, again.wait())
+		require.EqualValues(t, 80_000-consumed, again.Monitor.Snapshot().Tally.Consumed, "it goes on at the checkpoint")
+		w.requireAllGranted()
+	})
+}
+
+func TestFinishEndsThoseWhoFollow(t *testing.T) {
+	inWorld(t, newTopic(ids(500, 0, 1), ids(500, 1000, 1)), func(t *testing.T, w *world) {
+		b := newBoard()
+		first, second := w.start(follow, b.orders), w.start(follow, b.orders)
+		within(time.Minute)
+		w.topic.add(0, ids(300, 500, 1)...)
+		ends, err := w.topic.Ends(t.Context())
+		require.NoError(t, err)
+		w.topic.add(1, ids(300, 1500, 1)...)
+		b.order(t, Order{Action: ActionFinish, Ends: ends})
+		require.NoError(t, first.wait())
+		require.NoError(t, second.wait())
+		require.GreaterOrEqual(t, w.store.at()[0], ends[0])
+		require.GreaterOrEqual(t, w.store.at()[1], ends[1])
+
+		later := w.start(follow, b.orders)
+		within(time.Minute)
+		w.requireAllGranted()
+		require.True(t, later.Monitor.Snapshot().Member, "an old order to finish is not for it")
+		later.Drain()
+		require.ErrorIs(t, later.wait(), ErrDrained)
+	})
+}
+
+// A run that is paused does not finish before it may go on.
+func TestFinishWaitsForResume(t *testing.T) {
+	inWorld(t, long(), func(t *testing.T, w *world) {
+		b := newBoard()
+		p := w.start(follow, b.orders)
+		within(time.Minute)
+		ends, _ := w.topic.Ends(t.Context())
+		b.order(t, Order{Action: ActionPause})
+		b.order(t, Order{Action: ActionFinish, Ends: ends})
+		within(2 * time.Minute)
+		require.Less(t, w.store.has(), 80_000)
+		b.order(t, Order{Action: ActionResume})
+		require.NoError(t, p.wait())
+		w.requireAllGranted()
+	})
+}
+
+// A Redis that loses a pause must not make anybody go on.
+func TestALostPauseIsStillObeyed(t *testing.T) {
+	inWorld(t, long(), func(t *testing.T, w *world) {
+		b := newBoard()
+		b.order(t, Order{Action: ActionThrottle, Throttle: 100})
+		p := w.start(b.orders)
+		within(time.Minute)
+		b.order(t, Order{Action: ActionPause})
+		within(time.Second)
+		before := w.store.has()
+		b.change(func() { b.control = Control{} })
+		within(2 * time.Minute)
+		require.Equal(t, before, w.store.has())
+		require.Contains(t, p.causes(), CauseOperator)
+		b.order(t, Order{Action: ActionResume})
+		require.NoError(t, p.wait())
+		w.requireAllGranted()
+	})
+}
+
+type temporary struct{ again bool }
+
+func (temporary) Error() string     { return "no orders" }
+func (e temporary) Temporary() bool { return e.again }
+
+func TestNobodyIsGrantedBeforeTheOrdersAreKnown(t *testing.T) {
+	inWorld(t, newTopic(ids(1000, 0, 1)), func(t *testing.T, w *world) {
+		b := newBoard()
+		b.err = temporary{again: true}
+		p := w.start(b.orders)
+		within(time.Minute)
+		require.Zero(t, w.store.has())
+		b.change(func() { b.err = nil })
+		require.NoError(t, p.wait())
+		w.requireAllGranted()
+	})
+	for _, err := range []error{temporary{again: true}, temporary{again: false}, errors.New("no orders")} {
+		inWorld(t, newTopic(ids(1000, 0, 1)), func(t *testing.T, w *world) {
+			b := newBoard()
+			b.err = err
+			require.ErrorContains(t, w.start(b.orders).wait(), "no orders")
+			require.Zero(t, w.store.has())
+		})
+	}
+}
+
+// While the orders cannot be read, the last ones hold.
+func TestOrdersThatCannotBeReadChangeNothing(t *testing.T) {
+	inWorld(t, long(), func(t *testing.T, w *world) {
+		b := newBoard()
+		p := w.start(b.orders)
+		within(time.Minute)
+		b.change(func() { b.err = errors.New("connection refused") })
+		within(10 * time.Second)
+		require.Equal(t, []Cause{CauseUnavailable}, p.causes())
+		require.Contains(t, p.Monitor.Holds()[0].Detail, "connection refused")
+		b.change(func() { b.err = nil })
+		within(time.Second)
+		require.Empty(t, p.causes())
+		require.NoError(t, p.wait())
+		w.requireAllGranted()
+	})
+}
+
+// measured is an option for a run whose servers are as a test says.
+func measured(m *atomic.Pointer[Measurement]) func(*Run) {
+	return func(r *Run) {
+		r.Measure = func(context.Context, time.Duration) Measurement { return *m.Load() }
+	}
+}
+
+func TestFeedbackSlowsDownPausesAndSpeedsUp(t *testing.T) {
+	tp := newTopic(ids(200_000, 0, 1))
+	tp.pace = 40 * time.Millisecond // about 1,600 users/s
+	inWorld(t, tp, func(t *testing.T, w *world) {
+		var m atomic.Pointer[Measurement]
+		m.Store(&Measurement{})
+		p := w.start(newBoard().orders, measured(&m))
+		rate := func(d time.Duration) float64 {
+			before := w.store.has()
+			within(d)
+			return float64(w.store.has()-before) / d.Seconds()
+		}
+		full := rate(5 * time.Second)
+		slowing := []Hold{{Cause: CauseLatency, Detail: "700ms"}}
+		m.Store(&Measurement{Slow: slowing})
+		within(4 * time.Second)
+		require.Equal(t, []Cause{CauseLatency}, p.causes())
+		slow := rate(time.Second)
+		require.Less(t, slow, full/2)
+		require.Positive(t, p.series("granter_feedback_limit_users_per_second")[""])
+		within(10 * time.Second)
+		require.InDelta(t, slowest, rate(10*time.Second), slowest/10, "it never stands still")
+
+		m.Store(&Measurement{Unsure: true})
+		require.InDelta(t, slowest, rate(10*time.Second), slowest/10, "it does not speed up by guessing")
+		m.Store(&Measurement{Slow: slowing, Stop: []Hold{{Cause: CauseCritical, Detail: "96%"}}})
+		within(2 * time.Second)
+		require.Zero(t, rate(time.Minute))
+		m.Store(&Measurement{})
+		within(30 * time.Second)
+		require.InEpsilon(t, full, rate(5*time.Second), 0.1)
+		require.Zero(t, p.series("granter_feedback_limit_users_per_second")[""])
+		p.Drain()
+		require.ErrorIs(t, p.wait(), ErrDrained)
+	})
+}
+
+func TestAPostponedStart(t *testing.T) {
+	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
+		b := newBoard()
+		p := w.start(dates(4*time.Minute, 0), b.orders)
+		within(2 * time.Minute)
+		require.Equal(t, []Cause{CauseSchedule}, p.causes())
+		later := time.Now().Add(5 * time.Minute)
+		b.order(t, Order{Action: ActionPostpone, StartsAt: &later})
+		within(time.Second)
+		require.InDelta(t, later.Unix(), p.series("granter_campaign_start_timestamp_seconds")[""], 0)
+		early := w.start(dates(2*time.Minute, 0), b.orders, func(r *Run) { r.Now = true })
+		within(5*time.Minute - 2*time.Second)
+		require.Zero(t, w.store.has(), "not even --now starts before what an operator said")
+		within(2 * time.Second)
+		require.NotZero(t, w.store.has())
+		require.NoError(t, p.wait())
+		require.NoError(t, early.wait())
+		w.requireAllGranted()
+	})
+}
+
+// Preflight runs again a minute before the start. If it fails then, the run holds until it passes.
+func TestPreflightRunsAgainBeforeTheStart(t *testing.T) {
+	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
+		b := newBoard()
+		var mu sync.Mutex
+		var checks []time.Duration
+		began, failing := time.Now(), true
+		p := w.start(dates(3*time.Minute, 0), b.orders, func(r *Run) {
+			r.Recheck = func(context.Context) error {
+				mu.Lock()
+				defer mu.Unlock()
+				checks = append(checks, time.Since(began))
+				if failing {
+					return errors.New("redis.memory")
+				}
+				return nil
+			}
+		})
+		within(2*time.Minute - time.Second)
+		mu.Lock()
+		require.Empty(t, checks)
+		mu.Unlock()
+		within(3 * time.Minute)
+		mu.Lock()
+		require.Equal(t, 2*time.Minute, checks[0])
+		require.Greater(t, len(checks), 12)
+		mu.Unlock()
+		require.Equal(t, []Cause{CausePreflight, CauseSchedule}, p.causes())
+		require.Zero(t, w.store.has())
+		mu.Lock()
+		failing = false
+		mu.Unlock()
+		within(recheckEvery + time.Second)
+		require.NoError(t, p.wait())
+		w.requireAllGranted()
+	})
+}
+
+func TestAMissedStartIsSaid(t *testing.T) {
+	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
+		late := func(r *Run) { r.Campaign.StartsAt = time.Now().Add(-2 * time.Minute) }
+		first := w.start(late)
+		require.NoError(t, first.wait())
+		require.InDelta(t, 120, first.series("granter_start_delay_seconds")[""], 5)
+		second := w.start(late)
+		require.NoError(t, second.wait())
+		require.Zero(t, second.series("granter_start_delay_seconds")[""], "it goes on with what was begun")
+	})
+}
+
+// A pass that withholds users has a checkpoint of its own in the ledger, and Kafka is told nothing.
+func TestAPartialPassMovesNoOffsets(t *testing.T) {
+	inWorld(t, newTopic(append(ids(1000, 0, 1), ids(100, 0, 1)...)), func(t *testing.T, w *world) {
+		w.store.includes = func(id uint64) bool { return id%10 == 0 }
+		p := w.start(func(r *Run) { r.Partial, r.Sharding.Includes = true, w.store.includes })
+		require.NoError(t, p.wait())
+		require.Equal(t, Tally{Consumed: 1100, Granted: 100, Duplicate: 10, Withheld: 990}, p.Monitor.Snapshot().Tally)
+		require.Empty(t, w.topic.committed)
+	})
+}
+
+func TestRejectsHaveSamples(t *testing.T) {
+	inWorld(t, newTopic([]int64{1, malformed, malformed, malformed, 2}), func(t *testing.T, w *world) {
+		p := w.start()
+		require.NoError(t, p.wait())
+		counts, samples := p.Monitor.Rejects()
+		require.Equal(t, map[string]int64{"malformed": 3}, counts)
+		require.Equal(t, []int64{1, 2}, []int64{samples[0].Offset, samples[1].Offset})
+		require.Equal(t, samples, p.record().Samples)
+	})
+}
+
+func TestEveryCauseHasASeries(t *testing.T) {
+	inWorld(t, newTopic(ids(10, 0, 1)), func(t *testing.T, w *world) {
+		p := w.start(newBoard().orders)
+		require.NoError(t, p.wait())
+		for _, cause := range Causes() {
+			require.Contains(t, p.series("granter_hold"), string(cause))
+			require.Contains(t, p.series("granter_hold_since_timestamp_seconds"), string(cause))
+		}
+	})
+}
