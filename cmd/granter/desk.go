@@ -74,7 +74,7 @@ func (j *job) openDesk(p *parts, log *slog.Logger) (closeDesk func(), err error)
 func newDesk() *cobra.Command {
 	var c connection
 	var d deskFlags
-	var listen, logFormat string
+	var listen, logFormat, otlp string
 	cmd := &cobra.Command{
 		Use:   "desk -f SPEC --desk HOST:PORT --desk-access FILE",
 		Short: "Serve the operations page and the API of a campaign",
@@ -99,12 +99,18 @@ a loopback address only.
 				return err
 			}
 			defer q.close()
+			stopTracing, err := startTracing(cmd.Context(), otlp, log)
+			if err != nil {
+				return err
+			}
+			defer stopTracing()
 			return serveDesk(cmd.Context(), q, &d, listen, log)
 		},
 	}
 	c.addFlags(cmd)
 	d.addFlags(cmd.Flags())
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:9466", `address of /metrics, /healthz and /readyz, or "off"`)
+	cmd.Flags().StringVar(&otlp, "otlp", "", otlpHelp)
 	cmd.Flags().StringVar(&logFormat, "log-format", "", "text or json (default: text on a terminal, else json)")
 	return cmd
 }

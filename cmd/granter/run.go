@@ -33,7 +33,7 @@ type runFlags struct {
 	checkpointEvery    time.Duration
 	linger             time.Duration
 	gaps               []string
-	logFormat          string
+	logFormat, otlp    string
 	maxRejected        string
 
 	dryRun          bool
@@ -96,6 +96,7 @@ is lost then either.
 	f.DurationVar(&flags.checkpointEvery, "checkpoint-every", 500*time.Millisecond, "time between checkpoints")
 	f.StringArrayVar(&flags.gaps, "accept-gap", nil, "PARTITION:FROM-TO, offsets to leave out because they are gone from the topic (repeatable)")
 	f.StringVar(&flags.maxRejected, "max-rejected", "", "share of records without a valid ID at which to stop, such as 5% (default: the spec's)")
+	f.StringVar(&flags.otlp, "otlp", "", otlpHelp)
 	f.StringVar(&flags.logFormat, "log-format", "", "text or json (default: text on a terminal, else json)")
 	return cmd
 }
@@ -120,6 +121,11 @@ func (flags *runFlags) execute(cmd *cobra.Command) error {
 		return err
 	}
 	defer closeAll()
+	stopTracing, err := startTracing(cmd.Context(), flags.otlp, j.log)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	if flags.dryRun {
 		return explain(j.rehearse(cmd.Context(), cmd.OutOrStdout()), j.kafka.Brokers)
 	}

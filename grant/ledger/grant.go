@@ -61,11 +61,13 @@ type call struct {
 // ErrRegressed means that the ledger lost acknowledged writes: call Begin. An *UnavailableError says that Redis refused
 // for longer than Config.RetryFor, or for good. When the context is cancelled, Grant returns within the client's read
 // timeout. After any error it is unknown which members are granted.
-func (l *Ledger) Grant(ctx context.Context, f *sharding.Flush) error {
+func (l *Ledger) Grant(ctx context.Context, f *sharding.Flush) (err error) {
 	s := l.session.Load()
 	if s == nil {
 		return errNoSession
 	}
+	ctx, span := l.traceFlush(ctx, f)
+	defer func() { endSpan(span, err) }()
 	began := time.Now()
 	sh := s.shard(f.Shard)
 	if err := sh.take(l, f); err != nil {

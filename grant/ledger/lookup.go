@@ -25,11 +25,13 @@ type Grant struct {
 
 // Lookup returns the grant of one user, and whether there is one. ErrInconsistent means that the user counts as granted
 // but no journal entry says since when.
-func (l *Ledger) Lookup(ctx context.Context, user grant.UserID) (Grant, bool, error) {
+func (l *Ledger) Lookup(ctx context.Context, user grant.UserID) (_ Grant, _ bool, err error) {
 	chunk, low := sharding.Split(uint64(user))
+	ctx, span := l.traceLookup(ctx, chunk)
+	defer func() { endSpan(span, err) }()
 	var g Grant
 	var found bool
-	err := l.retry(ctx, fmt.Sprintf("looking up user %d", user), func() error {
+	err = l.retry(ctx, fmt.Sprintf("looking up user %d", user), func() error {
 		bit, err := l.client.GetBit(ctx, l.keys.granted(chunk), int64(low)).Result()
 		if found = bit == 1; err != nil || !found {
 			return err

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/stretchr/testify/require"
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/sharding"
+)
+
+// A collector gets a span for each flush and lookup, and no user ID.
+func TestTraces(t *testing.T) {
+	var mu sync.Mutex
+	var got collector.ExportTraceServiceRequest
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		require.NoError(t, err)
+		mu.Lock()
+		defer mu.Unlock()
+		var one collector.ExportTraceServiceRequest
+		require.NoError(t, proto.Unmarshal(body, &one))
+		proto.Merge(&got, &one)
+	}))
+	defer server.Close()
+	stop, err := startTracing(t.Context(), server.URL, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+
+	camp := &grant.Campaign{Name: "traced", Hash: "0123456789ab"}
+	client, err := ledger.Connect(ledger.Options{Addrs: []string{miniredis.RunT(t).Addr()}})
+	require.NoError(t, err)
+	defer client.Close()
+	led, err := ledger.New(client, camp, 1, ledger.Config{})
+	require.NoError(t, err)
+	_, err = led.Begin(t.Context())
+	require.NoError(t, err)
+	const user = 7654321
+	chunk, low := sharding.Split(user)
+	members := new(sharding.Bitmap)
+	members.Set(low)
+	require.NoError(t, led.Grant(t.Context(), &sharding.Flush{
+		Seq: 1, Ranges: []sharding.Range{{Partition: 0, First: 0, Last: 1}},
+		Deltas: []sharding.Delta{{Chunk: chunk, Members: members, Count: 1}},
+	}))
+	_, found, err := led.Lookup(t.Context(), user)
+	require.NoError(t, err)
+	require.True(t, found)
+	stop()
+
+	mu.Lock()
+	defer mu.Unlock()
+	require.NotContains(t, got.String(), "7654321")
+	names := map[string]int{}
+	for _, r := range got.GetResourceSpans() {
+		for _, s := range r.GetScopeSpans() {
+			for _, span := range s.GetSpans() {
+				names[span.GetName()]++
+			}
+		}
+	}
+	require.Equal(t, map[string]int{"ledger.grant": 1, "ledger.lookup": 1}, names)
+}
+
+func TestTracesWantAURL(t *testing.T) {
+	for _, url := range []string{"127.0.0.1:4318", "http://", "ftp://collector", "http://bad url"} {
+		_, err := startTracing(t.Context(), url, slog.New(slog.DiscardHandler))
+		require.ErrorContains(t, err, "--otlp", url)
+	}
+}

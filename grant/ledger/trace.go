@@ -1,0 +1,47 @@
+package ledger
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	otelcodes "go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/granter/granter/sharding"
+)
+
+// tracer makes the spans of flushes and lookups. Unless the process sets a provider they cost nothing.
+var tracer = otel.Tracer("github.com/granter/granter/grant/ledger")
+
+// traceFlush begins the span of a flush. Who is granted is not in it: traces go to where user IDs do not belong.
+func (l *Ledger) traceFlush(ctx context.Context, f *sharding.Flush) (context.Context, trace.Span) {
+	ctx, span := tracer.Start(ctx, "ledger.grant")
+	if span.IsRecording() {
+		members := 0
+		for i := range f.Deltas {
+			members += f.Deltas[i].Count
+		}
+		span.SetAttributes(
+			attribute.String("granter.campaign", l.campaign.Name), attribute.String("granter.run", l.run.String()),
+			attribute.Int("granter.shard", f.Shard), attribute.Int64("granter.flush", int64(f.Seq)), //nolint:gosec // it counts up from 1
+			attribute.Int("granter.chunks", len(f.Deltas)), attribute.Int("granter.users", members),
+		)
+	}
+	return ctx, span
+}
+
+// traceLookup begins the span of a lookup.
+func (l *Ledger) traceLookup(ctx context.Context, chunk uint64) (context.Context, trace.Span) {
+	return tracer.Start(ctx, "ledger.lookup", trace.WithAttributes(
+		attribute.String("granter.campaign", l.campaign.Name), attribute.Int64("granter.chunk", int64(chunk)))) //nolint:gosec // 47 bits at most
+}
+
+// endSpan ends a span, and says in it what went wrong.
+func endSpan(span trace.Span, err error) {
+	if err != nil {
+		span.RecordError(err)
+		span.SetStatus(otelcodes.Error, Kind(err))
+	}
+	span.End()
+}
