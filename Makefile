@@ -27,7 +27,7 @@ demo: ## a whole campaign in one process, with an embedded Kafka and Redis
 	go run ./cmd/granter demo
 
 .PHONY: install
-install: ## install the real servers that tests use: Redis, Java, Kafka
+install: ## install what tests use: Redis, Java, Kafka, Prometheus, Chromium
 	@deploy/dev/install.sh
 
 .PHONY: test
@@ -85,6 +85,18 @@ bench: install ## measure on real servers; writes docs/performance.md (5 to 10 m
 .PHONY: vuln
 vuln: ## known vulnerabilities in what granter calls
 	@.ci/vuln.sh
+
+.PHONY: rehearsal
+rehearsal: install ## the night of a rollout in two minutes, on real servers, with a real Prometheus
+	go test -tags integration -count=1 -timeout $(TIMEOUT) -v -run '^TestRehearsal$$' ./cmd/granter
+
+.PHONY: release
+release: ## reproducible archives, SBOMs and checksums in dist/
+	@deploy/release/build.sh $(VERSION)
+
+.PHONY: image
+image: ## build the container image (needs Docker)
+	docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) -t granter:$(VERSION) .
 
 .PHONY: e2e
 e2e: install ## the built binary against real servers, as a user would

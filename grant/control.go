@@ -73,7 +73,7 @@ type Act struct {
 // ErrRefused means that an order cannot be carried out as things are. Nothing was changed.
 var ErrRefused = errors.New("refused")
 
-const maxWhy = 500
+const maxWhy = 500 // bytes
 
 // Validate reports what is wrong with an order in itself.
 func (o *Order) Validate() error {

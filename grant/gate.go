@@ -90,8 +90,11 @@ func (g *Gate) Return(unused int) {
 	g.admitted.Add(-int64(unused))
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.shared > 0 || g.own > 0 {
-		g.stock += unused
+	if g.shared == 0 && g.own == 0 {
+		return
+	}
+	if g.stock += unused; g.open {
+		g.wake()
 	}
 }
 

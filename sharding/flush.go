@@ -25,11 +25,27 @@ func (s *shard) flush(ctx context.Context) error {
 	}
 	clear(s.held)
 	s.held = s.held[:0]
+	s.returnDuplicates()
 
 	s.mu.Lock()
 	copy(s.settled, s.current)
 	s.mu.Unlock()
 	return nil
+}
+
+// returnDuplicates gives the gate back what was admitted for users who turned out to be granted: a limit is one of grants.
+func (s *shard) returnDuplicates() {
+	if s.cfg.Gate == nil {
+		return
+	}
+	var sum int64
+	for i := range s.current {
+		sum += s.current[i].duplicate
+	}
+	if sum > s.returned {
+		s.cfg.Gate.Return(int(sum - s.returned))
+		s.returned = sum
+	}
 }
 
 func (s *shard) flushTouched(ctx context.Context) error {

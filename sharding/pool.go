@@ -49,7 +49,7 @@ type Config struct {
 type Gate interface {
 	// Admit returns how many IDs may be added now, from 0 to the given number. It does not wait.
 	Admit(most int) int
-	// Return gives back what Admit returned and was not used.
+	// Return gives back what Admit returned and was not used, or was used for users who were granted before.
 	Return(unused int)
 	// Wait returns when it is worth asking again, or the context's error.
 	Wait(ctx context.Context) error

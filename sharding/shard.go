@@ -74,6 +74,7 @@ type shard struct {
 	pending  int       // members pending in all of them
 	held     []segment // what is not flushed yet: it says which lane a duplicate came from
 	current  []tally   // like settled, with what is pending counted as granted
+	returned int64     // duplicates that the gate was told of
 	seq      uint64
 	bitmaps  []Bitmap // scratch of a flush
 	timer    *time.Timer

@@ -50,13 +50,16 @@ func (d *deskFlags) start(c *grant.Campaign, led *ledger.Ledger, src *source.Sou
 	return server, nil
 }
 
+// askFor is how long a desk asks Redis again: whoever looks at a page wants to know soon that it does not answer, and why.
+const askFor = 2 * time.Second
+
 // openDesk serves the desk from a run, if it is told to.
 func (j *job) openDesk(p *parts, log *slog.Logger) (closeDesk func(), err error) {
 	if j.flags.desk == "off" || j.flags.desk == "" {
 		return func() {}, nil
 	}
 	// Questions must not wait as long as grants may.
-	led, err := ledger.New(j.redis, j.campaign, 0, ledger.Config{RetryFor: j.flags.timeout})
+	led, err := ledger.New(j.redis, j.campaign, 0, ledger.Config{RetryFor: askFor})
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +97,7 @@ a loopback address only.
 			if err != nil {
 				return err
 			}
-			q, err := c.query()
+			q, err := c.query(askFor)
 			if err != nil {
 				return err
 			}

@@ -25,10 +25,11 @@ const (
 	exitNotGranted = 3 // verify: at least one user has not been granted
 	exitStopped    = 4 // run: stopped before the end, with a checkpoint; start it again to continue
 	exitPreflight  = 5 // check, run: preflight found a failure
+	exitAborted    = 6 // run: an operator ended it, with a checkpoint; start it again only when that is wanted
 )
 
 const exitHelp = `Exit codes: 0 done; 1 failed; 2 wrong flag, argument or spec; 3 verify: a user has not been granted;
-4 run: stopped before the end, with a checkpoint; 5 preflight found a failure.`
+4 run: stopped before the end, with a checkpoint; 5 preflight found a failure; 6 run: aborted by an operator.`
 
 // exitError carries an exit code. A nil err means that everything has been said already.
 type exitError struct {
@@ -70,7 +71,7 @@ func run(args []string) int {
 		return exitUsage
 	case errors.Is(err, grant.ErrAborted):
 		fmt.Fprintln(root.ErrOrStderr(), "granter:", grant.ErrAborted)
-		return exitStopped
+		return exitAborted
 	case errors.Is(err, grant.ErrDrained), errors.Is(err, context.Canceled):
 		fmt.Fprintln(root.ErrOrStderr(), "granter:", grant.ErrDrained)
 		return exitStopped

@@ -100,7 +100,7 @@ func newOrder(action grant.Action, use, short string, read func(o *grant.Order, 
 	flags.remote.addFlags(cmd.Flags())
 	f := cmd.Flags()
 	f.StringVar(&flags.why, "why", "", "the reason, for the audit trail (required)")
-	f.DurationVar(&flags.wait, "wait", 5*time.Second, "how long to wait for all replicas to obey; 0: not at all")
+	f.DurationVar(&flags.wait, "wait", 2*status.LostAfter, "how long to wait for all replicas to obey; 0: not at all")
 	switch action {
 	case grant.ActionThrottle:
 		cmd.Args = cobra.ExactArgs(1)
@@ -220,7 +220,7 @@ func (flags *orderFlags) office() (office, func(), error) {
 		client, err := flags.remote.client()
 		return client, func() {}, err
 	}
-	q, err := flags.connection.query()
+	q, err := flags.connection.query(flags.timeout)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -20,8 +21,8 @@ type query struct {
 	source   *source.Source
 }
 
-// query opens what the flags say. Nothing is asked yet; close must be called.
-func (c *connection) query() (*query, error) {
+// query opens what the flags say. Failures that may pass are retried for a time. Nothing is asked yet; close must be called.
+func (c *connection) query(retryFor time.Duration) (*query, error) {
 	q := &query{brokers: c.brokers}
 	var err error
 	if q.campaign, err = c.campaign(); err != nil {
@@ -34,8 +35,8 @@ func (c *connection) query() (*query, error) {
 	if q.redis, err = c.redisClient(); err != nil {
 		return nil, err
 	}
-	if q.ledger, err = ledger.New(q.redis, q.campaign, 0, ledger.Config{RetryFor: c.timeout}); err == nil {
-		q.source, err = source.New(source.Config{Kafka: k, Topic: q.campaign.Source, Campaign: q.campaign.Name, Group: c.group, RetryFor: c.timeout})
+	if q.ledger, err = ledger.New(q.redis, q.campaign, 0, ledger.Config{RetryFor: retryFor}); err == nil {
+		q.source, err = source.New(source.Config{Kafka: k, Topic: q.campaign.Source, Campaign: q.campaign.Name, Group: c.group, RetryFor: retryFor})
 	}
 	if err != nil {
 		q.close()

@@ -26,7 +26,7 @@ only Redis and Kafka, so it works from anywhere, while a run goes on or none doe
 ` + exitHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			q, err := c.query()
+			q, err := c.query(c.timeout)
 			if err != nil {
 				return err
 			}

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the dev services need on Debian 12: redis-server, a Java 17 runtime, Maven, and Kafka's jars.
+# Installs what the tests need on Debian 12: redis-server, a Java 17 runtime, Maven, Kafka's jars, Prometheus, Chromium for the
+# operations page, Python for the Kubernetes schemas, and systemd-analyze.
 # Says nothing and returns at once when everything is there.
 #
 # usage: install.sh
@@ -8,8 +9,11 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 complete() {
-  command -v redis-server >/dev/null && command -v redis-cli >/dev/null && command -v java >/dev/null &&
-    [[ -e $kafka_home/.complete ]]
+  local program
+  for program in redis-server redis-cli java prometheus promtool chromium systemd-analyze; do
+    command -v "$program" >/dev/null || return 1
+  done
+  python3 -c 'import venv, ensurepip' 2>/dev/null && [[ -e $kafka_home/.complete ]]
 }
 
 as_root() {
@@ -26,12 +30,16 @@ install_packages() {
   local packages=()
   command -v redis-server >/dev/null && command -v redis-cli >/dev/null || packages+=(redis-server)
   command -v java >/dev/null || packages+=(default-jre-headless)
+  command -v prometheus >/dev/null && command -v promtool >/dev/null || packages+=(prometheus)
+  command -v chromium >/dev/null || packages+=(chromium fonts-dejavu-core)
+  command -v systemd-analyze >/dev/null || packages+=(systemd)
+  python3 -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3-venv)
   # Maven is needed only to fetch the jars.
   [[ -e $kafka_home/.complete ]] || command -v mvn >/dev/null || packages+=(maven)
   ((${#packages[@]})) || return 0
 
   command -v apt-get >/dev/null ||
-    die "cannot install ${packages[*]}: this is not Debian. Install Redis 7, Java 17 and Maven with your own package manager, then run this again"
+    die "cannot install ${packages[*]}: this is not Debian. Install Redis 7, Java 17, Maven, Prometheus and Chromium with your own package manager, then run this again"
   say "installing ${packages[*]}"
   local log
   log=$(mktemp)
@@ -42,15 +50,17 @@ install_packages() {
   fi
   rm -f "$log"
 
-  # Debian starts a Redis on 6379 on installation. Nobody asked for that one; a Redis that was there before is left alone.
-  if [[ " ${packages[*]} " == *" redis-server "* ]]; then
+  # Debian starts them on their usual ports on installation. Nobody asked for those; what was there before is left alone.
+  local service
+  for service in redis-server prometheus prometheus-node-exporter; do
+    [[ " ${packages[*]} " == *" ${service/-node-exporter/} "* ]] || continue
     if [[ -d /run/systemd/system ]]; then
-      as_root systemctl disable --now redis-server >/dev/null 2>&1 || true
+      as_root systemctl disable --now "$service" >/dev/null 2>&1 || true
     else
-      as_root service redis-server stop >/dev/null 2>&1 || true
-      as_root update-rc.d redis-server disable >/dev/null 2>&1 || true
+      as_root service "$service" stop >/dev/null 2>&1 || true
+      as_root update-rc.d "$service" disable >/dev/null 2>&1 || true
     fi
-  fi
+  done
 }
 
 check_versions() {

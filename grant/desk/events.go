@@ -17,8 +17,7 @@ func (a *api) events(w http.ResponseWriter, r *http.Request, who Principal) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // asks a proxy in between not to keep events back
 	connection := http.NewResponseController(w)
-	// The server's time-outs are for requests that end. Here each write has its own.
-	_ = connection.SetReadDeadline(time.Time{}) // a connection of net/http can do that
+	// The server's time-out is for answers that end. Here each write has its own.
 	send := func(text string) bool {
 		_ = connection.SetWriteDeadline(time.Now().Add(a.cfg.pace.write))
 		_, err := io.WriteString(w, text)

@@ -16,6 +16,8 @@ import (
 // Reader is what a dry run asks of the real ledger.
 type Reader interface {
 	Spec(ctx context.Context) (ledger.StoredSpec, bool, error)
+	// Chunks returns every chunk that may have granted users.
+	Chunks(ctx context.Context) ([]uint64, error)
 	// Bitmaps returns the granted users of some chunks; nil where there are none.
 	Bitmaps(ctx context.Context, chunks []uint64) ([]*sharding.Bitmap, error)
 }
@@ -36,7 +38,7 @@ type Ledger struct {
 type chunk struct {
 	stored *sharding.Bitmap // of the real ledger; nil: nobody
 	seen   sharding.Bitmap  // in the topic, so far
-	fresh  int64            // of them, how many would be granted
+	fresh  atomic.Int64     // of them, how many would be granted; Outcome may ask at any time
 }
 
 // NewLedger makes a ledger for one dry run, which reads the partitions from the given offsets on.
@@ -65,7 +67,7 @@ func (l *Ledger) Grant(ctx context.Context, f *sharding.Flush) error {
 			}
 		}
 		d.Count = d.Members.Count()
-		c.fresh += int64(d.Count)
+		c.fresh.Add(int64(d.Count))
 		l.granted.Add(int64(d.Count))
 		if d.Duplicates = duplicates; duplicates != nil {
 			known := c.seen
@@ -103,10 +105,14 @@ func (l *Ledger) load(ctx context.Context, f *sharding.Flush) ([]*chunk, error) 
 	return states, nil
 }
 
-// EnsureSpec implements grant.Ledger: it fails as a run would.
+// EnsureSpec implements grant.Ledger: it fails as a run would, which replaces a spec under which nobody has been granted.
 func (l *Ledger) EnsureSpec(ctx context.Context, c *grant.Campaign) error {
 	stored, found, err := l.reader.Spec(ctx)
 	if err != nil || !found || stored.Hash == c.Hash {
+		return err
+	}
+	chunks, err := l.reader.Chunks(ctx)
+	if err != nil || len(chunks) == 0 {
 		return err
 	}
 	return &ledger.SpecConflictError{StoredHash: stored.Hash, Stored: stored.Canonical, GivenHash: c.Hash, Given: c.Canonical}
@@ -148,7 +154,7 @@ func (l *Ledger) Outcome(memory func(users, chunks float64) float64) Outcome {
 	defer l.mu.Unlock()
 	fresh := 0
 	for _, c := range l.chunks {
-		if c.fresh == 0 {
+		if c.fresh.Load() == 0 {
 			continue
 		}
 		o.Chunks++

@@ -61,13 +61,13 @@ func parseBytes(text string) (int64, error) {
 	for _, u := range units {
 		if digits, ok := strings.CutSuffix(strings.ToUpper(text), u.suffix); ok {
 			n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
-			if err == nil && (n <= 0 || n > 1<<62/u.bytes) {
-				err = errors.New("out of range")
+			if err != nil || n <= 0 || n > 1<<62/u.bytes {
+				break
 			}
-			return n * u.bytes, err
+			return n * u.bytes, nil
 		}
 	}
-	return 0, errors.New("want a number of bytes with its unit, such as 64MB")
+	return 0, errors.New("want a number of bytes above 0 with its unit (B, KB, MB or GB), such as 64MB")
 }
 
 // Redis is how the ledger's Redis is asked.
@@ -125,7 +125,7 @@ func (l *Limits) passed(h *grant.RedisHealth) []grant.Hold {
 		out = append(out, grant.Hold{Cause: grant.CauseLatency, Detail: fmt.Sprintf("a call to Redis took %s, the limit is %s", took, l.Latency)})
 	}
 	if l.Memory > 0 && h.MemoryLimit > 0 && float64(h.MemoryBytes) > l.Memory*float64(h.MemoryLimit) {
-		out = append(out, grant.Hold{Cause: grant.CauseMemory, Detail: fmt.Sprintf("Redis uses %.1f%% of its memory, the limit is %g%%",
+		out = append(out, grant.Hold{Cause: grant.CauseMemory, Detail: fmt.Sprintf("Redis uses %.1f%% of its memory, the limit is %.4g%%",
 			100*float64(h.MemoryBytes)/float64(h.MemoryLimit), 100*l.Memory)})
 	}
 	if l.Lag > 0 && h.ReplicaLag > l.Lag {

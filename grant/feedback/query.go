@@ -2,9 +2,11 @@ package feedback
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/api"
@@ -31,11 +33,18 @@ type Query struct {
 }
 
 // NewQuery makes a query to the Prometheus at a URL. The token may be empty. Close must be called.
-func NewQuery(url, expr, token string, log *slog.Logger) (*Query, error) {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	client, err := api.NewClient(api.Config{Address: url, RoundTripper: &bearer{transport, token}})
+func NewQuery(address, expr, token string, log *slog.Logger) (*Query, error) {
+	to, err := url.Parse(address)
+	if err == nil && (to.Scheme != "http" && to.Scheme != "https" || to.Host == "") {
+		err = errors.New("want its URL, such as http://prometheus:9090")
+	}
 	if err != nil {
-		return nil, fmt.Errorf("Prometheus at %q: %w", url, err)
+		return nil, fmt.Errorf("Prometheus at %q: %w", address, err)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	client, err := api.NewClient(api.Config{Address: address, RoundTripper: &bearer{transport, to, token}})
+	if err != nil {
+		return nil, fmt.Errorf("Prometheus at %q: %w", address, err)
 	}
 	return &Query{expr: expr, api: v1.NewAPI(client), http: transport, log: log}, nil
 }
@@ -57,7 +66,7 @@ func (q *Query) Ask(ctx context.Context) (detail string, err error) {
 		if q.err == nil {
 			q.log.Warn("the throttle query cannot be asked: the run does not get faster until it can", "query", q.expr, "error", err)
 		}
-		q.err = err
+		q.detail, q.err = "", err
 		return "", err
 	}
 	for _, w := range warnings {
@@ -86,15 +95,16 @@ func inWords(expr string, value model.Value) string {
 	return ""
 }
 
-// bearer adds a token to every request; none if it is empty.
+// bearer adds a token to every request to one server; none if it is empty. Where that server redirects to gets none.
 type bearer struct {
 	http.RoundTripper
 
+	to    *url.URL
 	token string
 }
 
 func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
-	if b.token != "" {
+	if b.token != "" && r.URL.Scheme == b.to.Scheme && r.URL.Host == b.to.Host {
 		r = r.Clone(r.Context())
 		r.Header.Set("Authorization", "Bearer "+b.token)
 	}

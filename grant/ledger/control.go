@@ -146,10 +146,10 @@ func (l *Ledger) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
 				return err
 			}
 			act = grant.Act{At: now.UTC(), Action: o.Action, Who: o.Who, Via: o.Via, Why: o.Why, Before: &before}
-			after, err := before.Apply(&o, l.campaign, now)
-			if refused = err; refused != nil {
+			var after grant.Control
+			if after, refused = before.Apply(&o, l.campaign, now); refused != nil {
 				act.Refused = refused.Error()
-				return nil
+				return nil //nolint:nilerr // that it is refused is the answer: another attempt gets no other
 			}
 			act.After = &after
 			done, err := l.store(ctx, text, &act)

@@ -190,8 +190,8 @@ func TestPulseOfAClusterIsThatOfItsWorstMasters(t *testing.T) {
 	limits := []int64{100 << 20, 16 << 20, 400 << 20}
 	for i, limit := range limits {
 		node := redis.NewClient(&redis.Options{Addr: cluster.Nodes[i].Addr})
-		defer node.Close()
 		require.NoError(t, node.ConfigSet(w.ctx, "maxmemory", strconv.FormatInt(limit, 10)).Err())
+		require.NoError(t, node.Close())
 	}
 	h, err := l.Pulse(w.ctx)
 	require.NoError(t, err)

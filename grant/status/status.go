@@ -86,11 +86,14 @@ type Replica struct {
 	Obeys bool `json:"obeys"` // it has seen the last order
 }
 
-// LostAfter is how long a run may be silent before it counts as lost: 20 times as long as it usually is.
-const LostAfter = 10 * time.Second
+// LostAfter is how long a run may be silent before it counts as lost: five times as long as it usually is.
+const LostAfter = 5 * time.Second
 
-// maxRuns is how many runs a status lists besides the live ones.
-const maxRuns = 20
+const (
+	maxRuns    = 20                         // how many runs a status lists besides the live ones
+	maxSamples = 10                         // of rejected records, for each reason: runs are many in a year
+	farOff     = 100 * 365 * 24 * time.Hour // an end later than that is none, and at three times as much a Duration overflows
+)
 
 // Gather asks ledger and topic. Errors are theirs; a *ledger.SpecConflictError means that the campaign is granted under
 // another spec than the given one.
@@ -160,9 +163,9 @@ func (s *Status) addRuns(runs []grant.RunRecord, now time.Time) {
 	holds := map[grant.Cause]grant.Hold{}
 	for i := range runs {
 		r := Replica{RunRecord: runs[i]}
-		at := r.UpdatedAt.Add(time.Duration(r.Redis.ClockAhead * float64(time.Second)))
+		ahead := time.Duration(r.Redis.ClockAhead * float64(time.Second))
 		active := r.State == grant.RunRunning || r.State == grant.RunWaiting
-		r.Live = active && now.Sub(at) < LostAfter
+		r.Live = active && now.Sub(r.UpdatedAt.Add(ahead)) < LostAfter
 		r.Obeys = r.Control >= s.Control.Version
 		for reason, n := range r.Rejects {
 			s.Rejects[reason] += n
@@ -174,6 +177,7 @@ func (s *Status) addRuns(runs []grant.RunRecord, now time.Time) {
 		if r.Live {
 			s.Rate += r.Rate
 			for _, h := range r.Holds {
+				h.Since = h.Since.Add(ahead)
 				if old, ok := holds[h.Cause]; !ok || h.Since.Before(old.Since) {
 					holds[h.Cause] = h
 				}
@@ -189,12 +193,23 @@ func (s *Status) addRuns(runs []grant.RunRecord, now time.Time) {
 	slices.SortFunc(s.Samples, func(a, b grant.Reject) int {
 		return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 	})
-	s.Samples = slices.Compact(s.Samples)
-	surplus := len(s.Runs) - maxRuns
-	s.Runs = slices.DeleteFunc(s.Runs, func(r Replica) bool { surplus--; return surplus >= 0 && !r.Live })
+	samples := map[string]int{}
+	s.Samples = slices.DeleteFunc(slices.Compact(s.Samples), func(r grant.Reject) bool {
+		samples[r.Reason]++
+		return samples[r.Reason] > maxSamples
+	})
+	surplus := len(s.Runs) - s.Live() - maxRuns
+	s.Runs = slices.DeleteFunc(s.Runs, func(r Replica) bool {
+		if r.Live || surplus <= 0 {
+			return false
+		}
+		surplus--
+		return true
+	})
 }
 
-// estimate says when it will be done, at the present rate. A run that stands has no end.
+// estimate says when it will be done, at the present rate. A run that stands has no end, and a canary brings it no
+// nearer.
 func (s *Status) estimate() {
 	switch {
 	case s.Expected > 0:
@@ -202,8 +217,14 @@ func (s *Status) estimate() {
 	case s.Records > 0:
 		s.Percentage = 100 * float64(s.Records-s.Lag) / float64(s.Records)
 	}
-	if s.Rate > 0 && s.Phase != PhasePaused {
-		left := float64(s.Lag) / s.Rate
+	rate := 0.0
+	for i := range s.Runs {
+		if r := &s.Runs[i]; r.Live && r.Pass == "" {
+			rate += r.Rate
+		}
+	}
+	left := float64(s.Lag) / rate
+	if rate > 0 && left < farOff.Seconds() && s.Phase != PhasePaused {
 		end := s.At.Add(time.Duration(left * float64(time.Second))).Truncate(time.Second)
 		s.SecondsLeft, s.EstimatedEnd = &left, &end
 	}
@@ -221,10 +242,13 @@ func (s *Status) Live() int {
 }
 
 func (s *Status) phase(now time.Time) Phase {
-	live, stopped := 0, 0
+	live, running, stopped := 0, 0, 0
 	for i := range s.Runs {
 		if r := &s.Runs[i]; r.Live {
 			live++
+			if r.State == grant.RunRunning {
+				running++
+			}
 			if len(r.Holds) > 0 && r.Holds[0].Cause.Stops() {
 				stopped++
 			}
@@ -233,7 +257,7 @@ func (s *Status) phase(now time.Time) Phase {
 	switch {
 	case s.EndsAt != nil && !now.Before(*s.EndsAt):
 		return PhaseEnded
-	case now.Before(s.StartsAt) && s.Rate == 0 && s.Granted == 0:
+	case now.Before(s.StartsAt) && running == 0 && s.Lag == s.Records: // a canary may have gone before, but not the full run
 		return PhaseWaiting
 	case live == 0 && s.Lag == 0:
 		return PhaseFinished

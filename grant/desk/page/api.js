@@ -57,7 +57,7 @@ export async function* events(path, signal) {
 function parse(block) {
   const found = {};
   for (const line of block.split(/\r?\n/)) {
-    const [, field, value] = /^([a-z]+): ?(.*)$/.exec(line) ?? [];
+    const [, field, value] = /^([a-z]+): ?([^]*)$/.exec(line) ?? [];
     if (field === "event") found.event = value;
     if (field === "data") found.data = found.data === undefined ? value : `${found.data}\n${value}`;
   }

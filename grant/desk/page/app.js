@@ -44,6 +44,7 @@ async function enter(auth) {
   controls.allow(me.role);
   show($("sign-in"), false);
   show($("desk"), true);
+  stream?.stop();
   stream = follow({ onStatus, onLost, onDenied });
 }
 
@@ -89,9 +90,18 @@ function onStatus(status) {
   lost = null;
   show($("loading"), false);
   show($("sections"), true);
-  for (const part of parts) part.render(status);
+  for (const part of parts) attempt(() => part.render(status));
   text($("as-of"), `As of ${dated(status.at)} · order ${status.control.version} · spec ${status.spec}`);
   renderConnection();
+}
+
+// attempt keeps a mistake in one part of the page from taking the others along.
+function attempt(render) {
+  try {
+    render();
+  } catch (error) {
+    reportError(error);
+  }
 }
 
 function onLost(why) {
@@ -134,9 +144,7 @@ function next(retryAt) {
 // Countdowns and ages go on between two statuses.
 setInterval(() => {
   if (!stream || document.hidden) return;
-  headline.tick();
-  holds.tick();
-  controls.tick();
+  for (const part of [headline, holds, controls]) attempt(part.tick);
   renderConnection();
 }, 250);
 

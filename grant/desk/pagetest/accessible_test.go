@@ -59,6 +59,20 @@ func TestFaces(t *testing.T) {
 	}
 }
 
+// TestReflow: nothing sticks out at any width, be it that of a small phone or of a screen at 400%.
+func TestReflow(t *testing.T) {
+	for _, scenario := range []func() status.Status{waiting, paused, many} {
+		d := newDesk(t, scenario())
+		d.acts = trail()
+		p := signedIn(t, d, operatorToken)
+		p.await("document.querySelectorAll('#history li').length > 0")
+		for _, width := range []int64{320, 360, 480, 600, 736, 737, 900, 1024, 1280, 1920} {
+			p.show(screen{width: width, height: 800, mobile: width < 700}, "light")
+			p.usable(fmt.Sprint(width))
+		}
+	}
+}
+
 // lastMinutes are what the status was before: the rate rose, and swung.
 func lastMinutes(st status.Status) []status.Status {
 	list := make([]status.Status, 240)

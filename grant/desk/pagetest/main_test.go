@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU)
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, end := chromedp.NewContext(allocator)
-	chromium = ctx
+	chromium = ctx //nolint:fatcontext // the windows of all tests are of this browser
 	if err := chromedp.Do(chromium); err != nil {
 		fmt.Fprintln(os.Stderr, "starting Chromium (install Debian's package chromium):", err)
 		os.Exit(1)

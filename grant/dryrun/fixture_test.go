@@ -1,0 +1,162 @@
+package dryrun
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/metrics"
+	"github.com/granter/granter/sharding"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// stored is a Reader of a ledger in memory.
+type stored struct {
+	chunks map[uint64]*sharding.Bitmap
+	spec   *ledger.StoredSpec
+
+	mu    sync.Mutex
+	err   error
+	asked map[uint64]int // how often for each chunk
+}
+
+func (s *stored) Spec(context.Context) (ledger.StoredSpec, bool, error) {
+	if s.spec == nil {
+		return ledger.StoredSpec{}, false, s.err
+	}
+	return *s.spec, true, s.err
+}
+
+func (s *stored) Chunks(context.Context) ([]uint64, error) {
+	return slices.Sorted(maps.Keys(s.chunks)), s.err
+}
+
+func (s *stored) Bitmaps(_ context.Context, chunks []uint64) ([]*sharding.Bitmap, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*sharding.Bitmap, len(chunks))
+	for i, chunk := range chunks {
+		if s.asked == nil {
+			s.asked = map[uint64]int{}
+		}
+		s.asked[chunk]++
+		if b := s.chunks[chunk]; b != nil {
+			c := *b
+			out[i] = &c
+		}
+	}
+	return out, s.err
+}
+
+func bitmap(lows ...uint16) *sharding.Bitmap {
+	b := new(sharding.Bitmap)
+	for _, low := range lows {
+		b.Set(low)
+	}
+	return b
+}
+
+func delta(chunk uint64, lows ...uint16) sharding.Delta {
+	b := bitmap(lows...)
+	return sharding.Delta{Chunk: chunk, Members: b, Count: b.Count()}
+}
+
+// lows returns the members of a bitmap; nil has none.
+func lows(b *sharding.Bitmap) []uint16 {
+	if b == nil {
+		return nil
+	}
+	return b.Lows(nil)
+}
+
+// malformed is a record without a user ID.
+const malformed = -1
+
+// records is a topic in memory, one slice for each partition. It is read, and nothing else.
+type records struct {
+	t     *testing.T
+	parts [][]int64
+	err   error
+}
+
+func (s *records) Prepare(context.Context) error {
+	s.t.Error("a dry run made a dead-letter topic")
+	return nil
+}
+
+func (s *records) Join() (grant.Group, error) {
+	s.t.Error("a dry run joined the consumer group")
+	return nil, nil
+}
+
+func (s *records) Ends(context.Context) (map[int]int64, error) {
+	out := map[int]int64{}
+	for i, part := range s.parts {
+		out[i] = int64(len(part))
+	}
+	return out, s.err
+}
+
+func (s *records) Starts(context.Context) (map[int]int64, error) {
+	out := map[int]int64{}
+	for i := range s.parts {
+		out[i] = 0
+	}
+	return out, nil
+}
+
+func (s *records) Consume(ctx context.Context, partition int, from, until int64, lane *sharding.Lane) error {
+	for offset := from; offset < until; offset++ {
+		id := s.parts[partition][offset]
+		switch {
+		case id == malformed:
+			lane.Reject()
+		case lane.Withheld(uint64(id)):
+			lane.Withhold()
+		default:
+			if err := lane.Await(ctx); err != nil {
+				return err
+			}
+			if err := lane.Add(ctx, offset, uint64(id)); err != nil {
+				return err
+			}
+		}
+		if offset%97 == 96 {
+			if err := lane.Mark(ctx, offset+1, false); err != nil {
+				return err
+			}
+		}
+	}
+	return lane.Mark(ctx, until, true)
+}
+
+// rehearse is a run of the whole way, as run --dry-run makes it.
+func rehearse(ctx context.Context, s *records, c *grant.Campaign, reader Reader, includes func(uint64) bool) (grant.Tally, *Ledger, error) {
+	starts, _ := s.Starts(ctx)
+	dry := NewLedger(reader, starts)
+	r := grant.NewRun()
+	r.Campaign, r.Source, r.Ledger, r.Now, r.Partial = c, Topic{Source: s}, dry, true, true
+	r.Log = slog.New(slog.DiscardHandler)
+	m := metrics.New(prometheus.NewPedanticRegistry(), metrics.Labels{Campaign: c.Name, Version: "test"})
+	r.Monitor = grant.NewMonitor(m, r.Log, time.Minute, func() metrics.Pool { return metrics.Pool{} })
+	r.Record = grant.RunRecord{Run: grant.NewRunID(time.Now())}
+	r.Sharding = sharding.Config{Shards: 4, BlockIDs: 64, MaxPending: 256, MaxChunks: 3, Observer: r.Monitor, Includes: includes}
+	err := r.Do(ctx)
+	tally := r.Monitor.Snapshot().Tally
+	return tally, dry, err
+}
+
+// projected is a projection that gives its arguments back.
+func projected(users, chunks float64) float64 { return users + 1e6*chunks }
+
+func outcome(l *Ledger) Outcome { return l.Outcome(projected) }
