@@ -1,0 +1,113 @@
+package promtest
+
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/metrics"
+)
+
+// Replica exports every metric that a running replica does, but does nothing. It is safe for concurrent use.
+type Replica struct {
+	*prometheus.Registry
+	*metrics.Metrics
+
+	mu      sync.Mutex
+	tallies []metrics.Tally
+}
+
+// NewDesk exports what a desk does, before it has got through to Redis and Kafka.
+func NewDesk(campaign string) (*prometheus.Registry, *metrics.Overview) {
+	reg := prometheus.NewRegistry()
+	return reg, metrics.NewOverview(reg, campaign, "v1.2.3")
+}
+
+// partitions is how many partitions, and shards, a Replica has.
+const partitions = 2
+
+// NewReplica returns a replica of a campaign that is running well.
+func NewReplica(campaign string) *Replica {
+	r := &Replica{Registry: prometheus.NewRegistry()}
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.Metrics = metrics.New(r.Registry, metrics.Labels{
+		Campaign: campaign, Version: "v1.2.3", Spec: "0123456789ab", RedisKinds: ledger.Kinds,
+		Reasons: texts(source.Reasons()), KafkaKinds: texts(source.ErrorKinds()), Causes: texts(grant.Causes()),
+		States: texts([]grant.RunState{grant.RunWaiting, grant.RunRunning, grant.RunFinished, grant.RunStopped, grant.RunFailed}),
+	})
+	metrics.Register(r.Registry, campaign, (*live)(r))
+	r.tallies = make([]metrics.Tally, partitions)
+	for p := range r.tallies {
+		r.tallies[p].Partition = p
+		label := metrics.Partition(p)
+		r.Lag.WithLabelValues(label).Set(1e6)
+		r.End.WithLabelValues(label).Set(2e6)
+		r.Position.WithLabelValues(label).Set(1e6)
+		r.Checkpointed.WithLabelValues(label).Set(1e6)
+		r.ShardMembers.WithLabelValues(label)
+	}
+	r.State.WithLabelValues(string(grant.RunRunning)).Set(1)
+	r.Expected.Set(4e6)
+	r.RedisMemory.Set(1 << 30)
+	r.RedisMemoryMax.Set(4 << 30)
+	r.RedisProjected.Set(2 << 30)
+	return r
+}
+
+func texts[T ~string](list []T) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = string(v)
+	}
+	return out
+}
+
+// Grant counts records of every partition as granted, and as many flushes as partitions.
+func (r *Replica) Grant(n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for p := range r.tallies {
+		r.tallies[p].Consumed += n
+		r.tallies[p].Granted += n
+		label := metrics.Partition(p)
+		r.Lag.WithLabelValues(label).Sub(float64(n))
+		r.Position.WithLabelValues(label).Add(float64(n))
+		r.Checkpointed.WithLabelValues(label).Add(float64(n))
+		r.ShardMembers.WithLabelValues(label).Add(float64(n))
+		r.FlushMembers.Observe(float64(n))
+		r.FlushChunks.Observe(1)
+		r.FlushSeconds.Observe(0.01)
+		r.CheckpointSec.Observe(0.001)
+		r.LedgerGranted.Add(float64(n))
+	}
+}
+
+// Lose makes one record disappear: it is consumed, and has no outcome.
+func (r *Replica) Lose() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tallies[0].Consumed++
+}
+
+// live is a Replica as metrics.Live: these methods are not for its users.
+type live Replica
+
+func (l *live) Tallies() []metrics.Tally {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]metrics.Tally(nil), l.tallies...)
+}
+
+func (l *live) QueueDepths() []int { return make([]int, partitions) }
+
+func (l *live) CheckpointAge() float64 { return 0.25 }
+
+func (l *live) Progress() (ratio, secondsLeft float64) { return 0.5, 60 }
+
+func (l *live) Pool() metrics.Pool {
+	return metrics.Pool{Hits: 100, Misses: 4, Total: 8, Idle: 5}
+}
