@@ -46,7 +46,7 @@ func TestEveryReplicaPausesWithinASecondAndGoesOn(t *testing.T) {
 		for _, p := range []*process{first, second} {
 			require.Equal(t, []Cause{CauseOperator}, p.causes())
 			require.Equal(t, paused.Version, p.record().Control, "it says that it obeys")
-			require.Equal(t, "", p.Monitor.Ready(), "a paused replica is healthy")
+			require.Empty(t, p.Monitor.Ready(), "a paused replica is healthy")
 		}
 		before := w.store.has()
 		within(5 * time.Minute)
@@ -133,7 +133,7 @@ func TestAbortEndsThoseThatRunAndNoLaterOnes(t *testing.T) {
 
 		again := w.start(b.orders)
 		require.NoError(t, again.wait())
-		require.EqualValues(t, 80_000-consumed, again.Monitor.Snapshot().Tally.Consumed, "it goes on at the checkpoint")
+		require.Equal(t, 80_000-consumed, again.Monitor.Snapshot().Tally.Consumed, "it goes on at the checkpoint")
 		w.requireAllGranted()
 	})
 }

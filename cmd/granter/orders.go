@@ -101,10 +101,10 @@ func newOrder(action grant.Action, use, short string, read func(o *grant.Order, 
 	f := cmd.Flags()
 	f.StringVar(&flags.why, "why", "", "the reason, for the audit trail (required)")
 	f.DurationVar(&flags.wait, "wait", 2*status.LostAfter, "how long to wait for all replicas to obey; 0: not at all")
-	switch action {
-	case grant.ActionThrottle:
+	if action == grant.ActionThrottle {
 		cmd.Args = cobra.ExactArgs(1)
-	case grant.ActionPostpone:
+	}
+	if action == grant.ActionPostpone {
 		f.StringVar(&flags.until, "until", "", "the new start, RFC 3339")
 		f.BoolVar(&cancel, "cancel", false, "go back to the spec's starts_at")
 		cmd.MarkFlagsOneRequired("until", "cancel")

@@ -166,7 +166,7 @@ func (flags *runFlags) job(cmd *cobra.Command) (*job, func(), error) {
 		return fail(err)
 	}
 	return j, func() {
-		j.redis.Close() //nolint:errcheck // the run is over
+		j.redis.Close()
 		if j.query != nil {
 			j.query.Close()
 		}
