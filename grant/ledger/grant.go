@@ -67,7 +67,8 @@ func (l *Ledger) Grant(ctx context.Context, f *sharding.Flush) (err error) {
 		return errNoSession
 	}
 	ctx, span := l.traceFlush(ctx, f)
-	defer func() { endSpan(span, err) }()
+	defer span.End()
+	defer func() { blame(span, err) }()
 	began := time.Now()
 	sh := s.shard(f.Shard)
 	if err := sh.take(l, f); err != nil {

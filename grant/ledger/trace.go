@@ -31,18 +31,10 @@ func (l *Ledger) traceFlush(ctx context.Context, f *sharding.Flush) (context.Con
 	return ctx, span
 }
 
-// traceLookup begins the span of a lookup.
-func (l *Ledger) traceLookup(ctx context.Context, chunk uint64) (context.Context, trace.Span) {
-	ctx, span := tracer.Start(ctx, "ledger.lookup")
-	span.SetAttributes(attribute.String("granter.campaign", l.campaign.Name), attribute.Int64("granter.chunk", int64(chunk)))
-	return ctx, span
-}
-
-// endSpan ends a span, and says in it what went wrong.
-func endSpan(span trace.Span, err error) {
+// blame says in a span what went wrong; nothing, if err is nil.
+func blame(span trace.Span, err error) {
 	if err != nil {
 		span.RecordError(err)
 		span.SetStatus(otelcodes.Error, Kind(err))
 	}
-	span.End()
 }
