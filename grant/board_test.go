@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ type board struct {
 	mu      sync.Mutex
 	control Control
 	err     error         // of every call
+	takeErr error         // of Take
 	ahead   time.Duration // its clock
 	at      time.Time     // of the budget
 	left    float64
@@ -59,8 +61,8 @@ func (b *board) Take(_ context.Context, want, rate int64) (int64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.takes++
-	if b.err != nil {
-		return 0, b.err
+	if err := cmp.Or(b.err, b.takeErr); err != nil {
+		return 0, err
 	}
 	now := time.Now()
 	if b.rate != rate {

@@ -37,6 +37,8 @@ type store struct {
 	write func(context.Context) error                     // decides that of a checkpoint; it may block
 	save  error
 
+	saving func(context.Context) error // decides the fate of a run's record; it may block
+
 	includes func(id uint64) bool // who is granted; nil: everybody
 }
 
@@ -254,7 +256,15 @@ func (c *client) Checkpoints(context.Context) (map[int]int64, error) {
 	return maps.Clone(c.store.checkpoint), err
 }
 
-func (c *client) SaveRun(_ context.Context, r RunRecord) error {
+func (c *client) SaveRun(ctx context.Context, r RunRecord) error {
+	c.mu.Lock()
+	saving := c.saving
+	c.mu.Unlock()
+	if saving != nil {
+		if err := saving(ctx); err != nil {
+			return err
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.save != nil {

@@ -8,7 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/metrics"
 )
 
 //go:generate go test -count=1 -run ^TestTheDocumentIsFresh$ . -update
@@ -49,6 +52,15 @@ var lookWhen = map[string]string{
 	"redis_memory_projected_bytes":           "it is above the limit: raise maxmemory before it is reached",
 	"redis_replica_lag_bytes":                "a fail-over now would lose that much, to be read again",
 	"redis_clock_ahead_seconds":              "it is more than a second: grants carry the wrong time",
+	"control_ordered_version":                "replicas do not do what was ordered: which order do they have?",
+	"control_throttle_users_per_second":      "the rate is flat: is it meant to be?",
+	"control_paused":                         "nothing moves: is it meant to?",
+	"control_aborted":                        "nobody runs: is that meant?",
+	"campaign_lag_records":                   "asking how much is left, whoever runs",
+	"campaign_live_replicas":                 "judging whether enough are there",
+	"desk_requests_total":                    "the page is slow or fails",
+	"desk_refusals_total":                    "somebody tries tokens, or has lost the right one",
+	"desk_listeners":                         "asking who looks on",
 	"checkpoint_age_seconds":                 "it exceeds a few seconds while running: the ledger does not answer",
 	"checkpoint_duration_seconds":            "the age of the checkpoint grows: one slow master delays all",
 	"checkpoints_total":                      "it stands still while running",
@@ -82,13 +94,41 @@ var lookWhen = map[string]string{
 	"stalled_partitions":                     "it is not 0; the log names the partition",
 }
 
+const deskPreface = `
+## The desk
+
+` + "`granter desk`" + ` serves these. Those that runs serve, too, mean the same there: take the maximum.
+
+| name | type | labels | what it is | look at it when |
+|---|---|---|---|---|
+`
+
 func TestTheDocumentIsFresh(t *testing.T) {
-	reg, _ := populated(t)
+	runs, _ := populated(t)
+	desk := prometheus.NewPedanticRegistry()
+	metrics.NewOverview(desk, labels.Campaign, labels.Version)
+	d := metrics.NewDesk(desk, labels.Campaign)
+	d.Requests.WithLabelValues("status", "200")
+	d.Refusals.WithLabelValues("no_token")
+
+	documented := map[string]bool{}
+	text := preface + tableOf(t, runs, documented) + deskPreface + tableOf(t, desk, documented)
+	require.Len(t, lookWhen, len(documented), "lookWhen speaks of metrics that are not there")
+	if *update {
+		require.NoError(t, os.WriteFile(document, []byte(text), 0o644))
+		return
+	}
+	have, err := os.ReadFile(document)
+	require.NoError(t, err)
+	require.Equal(t, text, string(have), "run go generate ./metrics")
+}
+
+// tableOf describes every metric of a registry, and notes their names.
+func tableOf(t *testing.T, reg *prometheus.Registry, documented map[string]bool) string {
+	t.Helper()
 	families, err := reg.Gather()
 	require.NoError(t, err)
 	var b strings.Builder
-	b.WriteString(preface)
-	documented := 0
 	for _, f := range families {
 		names := map[string]bool{}
 		for _, m := range f.GetMetric() {
@@ -104,17 +144,9 @@ func TestTheDocumentIsFresh(t *testing.T) {
 		slices.Sort(labels)
 		when, ok := lookWhen[strings.TrimPrefix(f.GetName(), "granter_")]
 		require.True(t, ok, "say in lookWhen when to look at %s", f.GetName())
-		documented++
+		documented[f.GetName()] = true
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", f.GetName(), strings.ToLower(f.GetType().String()),
 			strings.Join(labels, ", "), strings.TrimSuffix(f.GetHelp(), "."), when)
 	}
-	require.Len(t, lookWhen, documented, "lookWhen speaks of metrics that are not there")
-
-	if *update {
-		require.NoError(t, os.WriteFile(document, []byte(b.String()), 0o644))
-		return
-	}
-	have, err := os.ReadFile(document)
-	require.NoError(t, err)
-	require.Equal(t, b.String(), string(have), "run go generate ./metrics")
+	return b.String()
 }

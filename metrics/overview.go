@@ -9,7 +9,7 @@ import (
 
 // Overview holds the metrics of a whole campaign that a process exports which grants nobody itself.
 type Overview struct {
-	granted, expected, startsAt, lag, replicas, version, throttle, paused prometheus.Gauge
+	granted, expected, startsAt, lag, replicas, version, throttle, paused, aborted prometheus.Gauge
 
 	mu       sync.Mutex
 	notReady string
@@ -20,7 +20,7 @@ type Campaign struct {
 	Granted, Expected, Lag, ControlVersion, Throttle int64
 	Replicas                                         int // live ones
 	StartsAt                                         time.Time
-	Paused                                           bool
+	Paused, Aborted                                  bool
 }
 
 // NewOverview registers the metrics. Those that runs export, too, have the same names: take the maximum.
@@ -34,6 +34,7 @@ func NewOverview(reg prometheus.Registerer, campaign, version string) *Overview 
 		version:  f.gauge("control_ordered_version", "Version of the last order of operators; runs export the one that they obey."),
 		throttle: f.gauge("control_throttle_users_per_second", "Limit that operators have set, for all replicas together; 0: none."),
 		paused:   f.gauge("control_paused", "1 while operators have paused the campaign."),
+		aborted:  f.gauge("control_aborted", "1 while the last order of operators is to abort: nobody is meant to run."),
 		lag:      f.gauge("campaign_lag_records", "Records of the topic behind the checkpoint, of all partitions."),
 		replicas: f.gauge("campaign_live_replicas", "Runs that have said within the last seconds that they are alive."),
 		notReady: "nothing is known yet",
@@ -49,12 +50,16 @@ func (o *Overview) Set(c Campaign) {
 	o.replicas.Set(float64(c.Replicas))
 	o.version.Set(float64(c.ControlVersion))
 	o.throttle.Set(float64(c.Throttle))
-	paused := 0.0
-	if c.Paused {
-		paused = 1
-	}
-	o.paused.Set(paused)
+	o.paused.Set(truth(c.Paused))
+	o.aborted.Set(truth(c.Aborted))
 	o.ready("")
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // Failed says that nothing new is known, and why. The metrics keep their values.
@@ -71,4 +76,25 @@ func (o *Overview) NotReady() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.notReady
+}
+
+// Desk holds the metrics of the operations page and the API.
+type Desk struct {
+	Requests  *prometheus.CounterVec // by route, code
+	Refusals  *prometheus.CounterVec // by reason
+	Listeners prometheus.Gauge
+}
+
+// NewDesk registers the metrics.
+func NewDesk(reg prometheus.Registerer, campaign string) *Desk {
+	f := factory{prometheus.WrapRegistererWith(prometheus.Labels{"campaign": campaign}, reg)}
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Name: "desk_requests_total", Help: "Requests that the desk answered, by route and status code.",
+	}, []string{"route", "code"})
+	f.reg.MustRegister(requests)
+	return &Desk{
+		Requests:  requests,
+		Refusals:  f.counters("desk_refusals_total", "Requests that the desk refused, by reason.", "reason"),
+		Listeners: f.gauge("desk_listeners", "Clients that follow the status live."),
+	}
 }

@@ -28,6 +28,8 @@ type Lane struct {
 	sent      []int64  // IDs routed to each shard
 	consumed  int64
 
+	includes func(id uint64) bool // Config.Includes
+
 	quota int // IDs that may still be added before the gate is asked
 
 	marked             atomic.Int64 // never below what the shards have settled; see Mark
@@ -38,7 +40,7 @@ type Lane struct {
 
 // Withheld reports whether the users of this run do not include an ID; its record is to be counted by Withhold.
 func (l *Lane) Withheld(id uint64) bool {
-	return l.pool.cfg.Includes != nil && !l.pool.cfg.Includes(id)
+	return l.includes != nil && !l.includes(id)
 }
 
 // Admitted reports whether an ID may be added without waiting.

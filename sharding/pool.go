@@ -101,7 +101,7 @@ func New(cfg Config, sink Sink, starts map[int]int64) *Pool {
 	p := &Pool{cfg: cfg.withDefaults(len(starts)), ended: make(chan struct{})}
 	p.blocks.New = func() any { return &block{ids: make([]uint64, 0, p.cfg.BlockIDs)} }
 	for partition, start := range starts {
-		l := &Lane{pool: p, partition: partition, index: len(p.lanes), start: start, mask: uint64(p.cfg.Shards - 1)}
+		l := &Lane{pool: p, partition: partition, index: len(p.lanes), start: start, mask: uint64(p.cfg.Shards - 1), includes: p.cfg.Includes}
 		l.open = make([]*block, p.cfg.Shards)
 		l.sent = make([]int64, p.cfg.Shards)
 		for i := range l.open {

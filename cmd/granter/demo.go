@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"os/signal"
 	"syscall"
 	"time"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/campaign"
+	"github.com/granter/granter/grant/desk"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/population"
 	"github.com/granter/granter/grant/source"
@@ -41,8 +44,8 @@ func newDemo() *cobra.Command {
 		Use:   "demo",
 		Short: "Grant a generated population, with Kafka and Redis inside this process",
 		Long: `Demo starts an in-process Kafka and Redis, publishes a generated population with duplicates and malformed records, runs
-the real granter on it, and looks one user up. It needs nothing else. Without --once it then keeps serving metrics and
-lookups until Ctrl-C.
+the real granter on it, and looks one user up. It needs nothing else. Without --once it also serves the operations page,
+metrics and lookups, until Ctrl-C. With --throttle there is time to pause and resume it on the page.
 
 The in-process servers stand in for real ones: they keep everything in memory, and are not fast.`,
 		Args: cobra.NoArgs,
@@ -52,6 +55,8 @@ The in-process servers stand in for real ones: they keep everything in memory, a
 	f.Int64Var(&d.users, "users", 1_000_000, "number of distinct users")
 	f.BoolVar(&d.once, "once", false, "exit after the run")
 	f.BoolVar(&d.json, "json", false, "print one JSON object for programs, and exit after the run")
+	f.Int64Var(&d.throttle, "throttle", 0, "users per second, to watch it on the operations page; 0: no limit")
+	f.StringVar(&d.desk, "desk", "127.0.0.1:9465", `address of the operations page, or "off"`)
 	f.StringVar(&d.listen, "listen", "127.0.0.1:9464", `address of /metrics, /healthz, /readyz and /users/{id}, or "off"`)
 	return cmd
 }
@@ -60,7 +65,9 @@ The in-process servers stand in for real ones: they keep everything in memory, a
 type demonstration struct {
 	users      int64
 	once, json bool
+	throttle   int64
 	listen     string
+	desk       string
 
 	out    io.Writer
 	counts population.Counts
@@ -84,6 +91,7 @@ func (d *demonstration) execute(cmd *cobra.Command) error {
 		return usageError(err)
 	}
 	camp.Population, d.counts = d.users, plan.Counts()
+	camp.StartsAt = time.Now()
 	redis, err := miniredis.Run()
 	if err != nil {
 		return fmt.Errorf("starting the in-process Redis: %w", err)
@@ -99,7 +107,16 @@ func (d *demonstration) execute(cmd *cobra.Command) error {
 		return err
 	}
 
-	flags := &runFlags{listen: d.listen, stall: time.Minute, checkpointEvery: 200 * time.Millisecond}
+	flags := &runFlags{
+		listen: d.listen, stall: time.Minute, checkpointEvery: 200 * time.Millisecond, throttle: d.throttle, why: "granter demo",
+	}
+	if !d.once && !d.json {
+		done, err := d.openDesk(&flags.deskFlags)
+		if err != nil {
+			return err
+		}
+		defer done()
+	}
 	flags.brokers, flags.redis, flags.group = k.Brokers, []string{redis.Addr()}, "granter-demo"
 	flags.timeout, flags.retryFor, flags.session = 10*time.Second, time.Minute, 10*time.Second
 	client, err := flags.redisClient()
@@ -121,6 +138,28 @@ func (d *demonstration) execute(cmd *cobra.Command) error {
 	}
 	_, err = j.execute(cmd.Context())
 	return err
+}
+
+// openDesk lets an operator in, with a token that is as good as the demo lasts.
+func (d *demonstration) openDesk(flags *deskFlags) (done func(), err error) {
+	if d.desk == "off" {
+		return func() {}, nil
+	}
+	token, line, err := desk.NewToken("you", "operator")
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.CreateTemp("", "granter-demo-access-*")
+	if err != nil {
+		return nil, fmt.Errorf("the desk's access file: %w", err)
+	}
+	_, err = fmt.Fprintln(file, line)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return nil, fmt.Errorf("the desk's access file: %w", err)
+	}
+	flags.desk, flags.access = d.desk, file.Name()
+	d.say("operations page: http://%s/\n           token: %s\n\n", d.desk, token)
+	return func() { os.Remove(file.Name()) }, nil
 }
 
 func (d *demonstration) publish(ctx context.Context, k source.Kafka, plan population.Plan) error {
@@ -170,6 +209,9 @@ func (d *demonstration) show(ctx context.Context, led *ledger.Ledger, c *grant.C
 		return nil
 	}
 	fmt.Fprintf(d.out, "\nserving until Ctrl-C:\n  http://%[1]s/metrics\n  http://%[1]s/users/%[2]d\n", d.listen, user)
+	if d.desk != "off" {
+		fmt.Fprintf(d.out, "  http://%s/ (the operations page; its token is above)\n", d.desk)
+	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	<-ctx.Done()

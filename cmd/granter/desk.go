@@ -157,6 +157,7 @@ func watch(ctx context.Context, q *query, o *metrics.Overview, log *slog.Logger)
 			o.Set(metrics.Campaign{
 				Granted: s.Granted, Expected: s.Expected, StartsAt: s.StartsAt, Lag: s.Lag, Replicas: s.Live(),
 				ControlVersion: s.Control.Version, Throttle: s.Control.Throttle, Paused: s.Control.Paused,
+				Aborted: s.Control.Abort > 0 && s.Control.Abort == s.Control.Version,
 			})
 		}
 		failed = err != nil

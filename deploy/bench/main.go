@@ -28,11 +28,17 @@ func main() {
 	repeats := flag.Int("repeats", 3, "measurements of each kind; the table has the medians")
 	scale := flag.Float64("scale", 1, "multiply every population by this, for a quick look")
 	only := flag.String("only", "", "measure only the rows whose name contains this")
+	revision := flag.String("against", "", "compare this tree with this revision of the repository, and measure nothing else")
 	docs := flag.String("docs", "", "write performance.md's table and plot into this folder")
 	flag.Parse()
 	err := devtest.Standalone(func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }, func(tb devtest.TB) error {
 		b, err := newBench(tb, *repeats, *scale)
 		if err != nil {
+			return err
+		}
+		if *revision != "" {
+			text, err := b.against(context.Background(), *revision)
+			fmt.Print(text)
 			return err
 		}
 		results, err := b.all(context.Background(), *only)

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/metrics"
 )
 
 // api is everything that is served, as openapi.yaml describes it.
@@ -16,7 +17,7 @@ type api struct {
 	cfg     Config
 	gate    *gate
 	hub     *hub
-	metrics *deskMetrics
+	metrics *metrics.Desk
 	mux     *http.ServeMux
 }
 
@@ -40,10 +41,10 @@ func (a *api) routes() []route {
 
 // newAPI makes the handler of a desk. The hub is closed by whoever closes the desk.
 func newAPI(cfg Config, access *reloaded[*Access]) *api {
-	m := newMetrics(cfg.Registerer, cfg.Campaign.Name)
+	m := metrics.NewDesk(cfg.Registerer, cfg.Campaign.Name)
 	a := &api{cfg: cfg, metrics: m, mux: http.NewServeMux()}
-	a.gate = newGate(access, cfg.Ledger.Refuse, m.refusals, cfg.Log)
-	a.hub = newHub(cfg.Status, cfg.pace.events, m.listeners)
+	a.gate = newGate(access, cfg.Ledger.Refuse, m.Refusals, cfg.Log)
+	a.hub = newHub(cfg.Status, cfg.pace.events, m.Listeners)
 	for _, r := range a.routes() {
 		handler := func(w http.ResponseWriter, req *http.Request) {
 			who, refusal := a.gate.admit(req, r.needs)
@@ -63,7 +64,7 @@ func newAPI(cfg Config, access *reloaded[*Access]) *api {
 }
 
 func (a *api) counted(route string, h http.Handler) http.Handler {
-	return promhttp.InstrumentHandlerCounter(a.metrics.requests.MustCurryWith(prometheus.Labels{"route": route}), h)
+	return promhttp.InstrumentHandlerCounter(a.metrics.Requests.MustCurryWith(prometheus.Labels{"route": route}), h)
 }
 
 // ServeHTTP adds what every answer has.

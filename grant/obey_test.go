@@ -1,0 +1,291 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Redis comes back without the last orders, and before any replica looks somebody orders something: the new order has a
+// lower version than those that are lost, and counts all the same.
+func TestAnOrderRightAfterALossIsObeyed(t *testing.T) {
+	lose := func(t *testing.T, b *board, then Order) {
+		b.order(t, Order{Action: ActionThrottle, Throttle: 100})
+		b.order(t, Order{Action: ActionThrottle, Throttle: 90})
+		within(time.Second)
+		b.change(func() { b.control = Control{} })
+		b.order(t, then)
+		within(time.Second)
+	}
+	inWorld(t, long(), func(t *testing.T, w *world) {
+		b := newBoard()
+		p := w.start(b.orders)
+		within(time.Minute)
+		lose(t, b, Order{Action: ActionPause})
+		before := w.store.has()
+		within(time.Minute)
+		require.Equal(t, before, w.store.has())
+		b.order(t, Order{Action: ActionResume})
+		require.NoError(t, p.wait())
+		w.requireAllGranted()
+	})
+	inWorld(t, long(), func(t *testing.T, w *world) {
+		b := newBoard()
+		b.order(t, Order{Action: ActionThrottle, Throttle: 50})
+		p := w.start(b.orders)
+		within(time.Minute)
+		lose(t, b, Order{Action: ActionAbort})
+		require.ErrorIs(t, p.wait(), ErrAborted)
+	})
+	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
+		b := newBoard()
+		b.order(t, Order{Action: ActionThrottle, Throttle: 50})
+		p := w.start(follow, b.orders)
+		within(time.Minute)
+		ends, _ := w.topic.Ends(t.Context())
+		lose(t, b, Order{Action: ActionFinish, Ends: ends})
+		require.NoError(t, p.wait())
+		w.requireAllGranted()
+	})
+}
+
+// What Redis lost may be a resume. Then it says that the campaign is paused, and so it is.
+func TestALostResumePauses(t *testing.T) {
+	inWorld(t, long(), func(t *testing.T, w *world) {
+		b := newBoard()
+		paused := b.order(t, Order{Action: ActionPause})
+		b.order(t, Order{Action: ActionResume})
+		b.order(t, Order{Action: ActionAbort})
+		p := w.start(b.orders)
+		within(time.Minute)
+		b.change(func() { b.control = paused })
+		within(time.Second)
+		before := w.store.has()
+		within(time.Minute)
+		require.Equal(t, before, w.store.has())
+		b.order(t, Order{Action: ActionResume})
+		require.NoError(t, p.wait())
+		w.requireAllGranted()
+	})
+}
+
+// --now counts again when the postponement is taken back.
+func TestAPostponementThatIsTakenBackDoesNotHoldWhoIsToStartNow(t *testing.T) {
+	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
+		b := newBoard()
+		later := time.Now().Add(5 * time.Hour)
+		checks := 0
+		early := w.process(dates(2*time.Hour, 0), b.orders, func(r *Run) {
+			r.Now, r.Recheck = true, func(context.Context) error { checks++; return nil }
+		})
+		b.order(t, Order{Action: ActionPostpone, StartsAt: &later})
+		done := make(chan error, 1)
+		go func() { done <- early.Do(t.Context()) }()
+		within(time.Minute)
+		require.Zero(t, w.store.has())
+		b.order(t, Order{Action: ActionPostpone})
+		within(time.Minute)
+		require.Equal(t, 1, checks, "it has been a while since preflight passed")
+		require.NoError(t, <-done)
+		w.requireAllGranted()
+	})
+}
+
+// A postponement that comes in time by Redis's clock counts, also where the start has come by the replica's clock.
+func TestAPostponementInTheLastMomentHolds(t *testing.T) {
+	inWorld(t, long(), func(t *testing.T, w *world) {
+		b := newBoard()
+		p := w.start(dates(time.Minute, 0), b.orders)
+		canary := w.start(dates(time.Minute, 0), b.orders, func(r *Run) { r.Now = true })
+		within(2 * time.Second)
+		require.NotZero(t, w.store.has())
+		canary.Drain()
+		require.ErrorIs(t, canary.wait(), ErrDrained)
+		within(time.Minute)
+		later := time.Now().Add(time.Hour)
+		b.change(func() { b.control = Control{Version: 1, StartsAt: &later} })
+		within(time.Second)
+		require.Equal(t, []Cause{CauseSchedule}, p.causes())
+		before := w.store.has()
+		within(58 * time.Minute)
+		require.Equal(t, before, w.store.has())
+		require.NoError(t, p.wait())
+		w.requireAllGranted()
+	})
+}
+
+// A run that was told to start early is not held by the date of the others.
+func TestAPostponementDoesNotHoldACanaryThatRuns(t *testing.T) {
+	inWorld(t, long(), func(t *testing.T, w *world) {
+		b := newBoard()
+		p := w.start(dates(24*time.Hour, 0), b.orders, func(r *Run) { r.Now = true })
+		within(time.Minute)
+		later := time.Now().Add(48 * time.Hour)
+		b.order(t, Order{Action: ActionPostpone, StartsAt: &later})
+		require.NoError(t, p.wait())
+		w.requireAllGranted()
+	})
+}
+
+// gated returns an open gate, and a board with a budget, in a bubble.
+func gated(t *testing.T, fn func(g *Gate, b *board)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard()
+		g := NewGate(b)
+		ctx, cancel := context.WithCancel(t.Context())
+		over := make(chan struct{})
+		go func() { g.Refill(ctx); close(over) }()
+		fn(g, b)
+		cancel()
+		<-over
+	})
+}
+
+// What was admitted without a limit, and comes back under one, is none of the limit's.
+func TestALimitBeginsWithNothing(t *testing.T) {
+	gated(t, func(g *Gate, _ *board) {
+		for _, set := range []func(){func() { g.Set(true, 100, 0) }, func() { g.Set(true, 0, 100) }, func() { g.Set(true, 100, 50) }} {
+			g.Set(true, 0, 0)
+			require.Equal(t, 4096, g.Admit(4096))
+			set()
+			g.Return(4000)
+			require.Zero(t, g.Admit(4096))
+			within(time.Second)
+			require.LessOrEqual(t, g.Admit(4096), 2)
+		}
+	})
+}
+
+// Duplicates cost nothing of a limit, but a long stretch of them saves nothing up either.
+func TestDuplicatesSaveUpNothing(t *testing.T) {
+	tp := newTopic(append(ids(100, 0, 1), ids(90_000, 100, 1)...))
+	tp.pace = time.Millisecond
+	inWorld(t, tp, func(t *testing.T, w *world) {
+		for id := range uint64(60_000) {
+			w.store.users[id] = true
+		}
+		b := newBoard()
+		b.order(t, Order{Action: ActionThrottle, Throttle: 1000})
+		p := w.start(b.orders)
+		most, at := 0, w.store.has()
+		for w.store.has() < 90_100 {
+			within(time.Second)
+			n := w.store.has()
+			most, at = max(most, n-at), n
+		}
+		require.LessOrEqual(t, most, 2000, "in one second")
+		require.NoError(t, p.wait())
+		w.requireAllGranted()
+	})
+}
+
+// A budget that fails once, and then is not asked again, is not said to fail for ever.
+func TestAFailureOfTheBudgetPasses(t *testing.T) {
+	inWorld(t, long(), func(t *testing.T, w *world) {
+		b := newBoard()
+		b.order(t, Order{Action: ActionThrottle, Throttle: 100})
+		p := w.start(b.orders)
+		within(time.Minute)
+		b.change(func() { b.err = errors.New("connection refused") })
+		within(5 * time.Second)
+		require.Contains(t, p.causes(), CauseUnavailable)
+		b.change(func() { b.err = nil })
+		b.order(t, Order{Action: ActionThrottle})
+		b.change(func() { b.takeErr = errors.New("i/o timeout") })
+		within(5 * time.Second)
+		require.Empty(t, p.causes())
+		require.NoError(t, p.wait())
+	})
+}
+
+// A record that cannot be stored does not keep orders waiting.
+func TestOrdersDoNotWaitForRecords(t *testing.T) {
+	inWorld(t, long(), func(t *testing.T, w *world) {
+		b := newBoard()
+		p := w.start(b.orders)
+		within(time.Minute)
+		refuse := func(ctx context.Context) error {
+			select {
+			case <-time.After(2 * time.Minute): // as long as the ledger tries
+			case <-ctx.Done():
+			}
+			return errDown
+		}
+		w.store.change(func() { w.store.saving = refuse })
+		within(10 * time.Second)
+		b.order(t, Order{Action: ActionPause})
+		within(time.Second)
+		before := w.store.has()
+		require.Equal(t, []Cause{CauseOperator}, p.causes())
+		within(time.Minute)
+		require.Equal(t, before, w.store.has())
+		w.store.change(func() { w.store.saving = nil })
+		b.order(t, Order{Action: ActionResume})
+		require.NoError(t, p.wait())
+		w.requireAllGranted()
+	})
+}
+
+// A limit excuses those who wait for it, and nobody else.
+func TestAStalledPartitionIsReportedUnderALimit(t *testing.T) {
+	inWorld(t, newTopic(ids(2000, 0, 1), ids(2000, 2000, 1)), func(t *testing.T, w *world) {
+		b := newBoard()
+		b.order(t, Order{Action: ActionThrottle, Throttle: 7})
+		w.topic.hold(1, 100)
+		p := w.start(b.orders)
+		within(3 * time.Minute)
+		require.Equal(t, 1, p.Monitor.Snapshot().Stalled)
+		w.topic.release()
+		within(5 * time.Second)
+		require.Zero(t, p.Monitor.Snapshot().Stalled)
+		require.NoError(t, p.wait())
+		w.requireAllGranted()
+	})
+	inWorld(t, newTopic(ids(20, 0, 1), ids(20, 20, 1), ids(20, 40, 1), ids(20, 60, 1), ids(20, 80, 1)), func(t *testing.T, w *world) {
+		b := newBoard()
+		b.order(t, Order{Action: ActionThrottle, Throttle: 1})
+		p := w.start(b.orders, func(r *Run) { r.Monitor.stall = 3 * time.Second })
+		for range 90 {
+			within(time.Second)
+			require.Zero(t, p.Monitor.Snapshot().Stalled, "who waits for his turn is not stalled")
+		}
+		require.NoError(t, p.wait())
+	})
+}
+
+// A measurement that takes longer than the time between two does not make feedback mistake the rate.
+func TestFeedbackGoesByTheTimeThatPassed(t *testing.T) {
+	tp := newTopic(ids(200_000, 0, 1))
+	tp.pace = 40 * time.Millisecond // 1,600 users/s
+	inWorld(t, tp, func(t *testing.T, w *world) {
+		var takes atomic.Int64
+		var slow atomic.Bool
+		takes.Store(int64(2500 * time.Millisecond))
+		p := w.start(newBoard().orders, func(r *Run) {
+			r.Measure = func(context.Context, time.Duration) Measurement {
+				time.Sleep(time.Duration(takes.Load()))
+				if slow.Load() {
+					return Measurement{Slow: []Hold{{Cause: CauseLatency, Detail: "slow"}}}
+				}
+				return Measurement{}
+			}
+		})
+		within(11 * time.Second)
+		slow.Store(true)
+		within(2500 * time.Millisecond)
+		limit := func() float64 { return p.series("granter_feedback_limit_users_per_second")[""] }
+		require.InEpsilon(t, 0.7*1600, limit(), 0.1)
+		takes.Store(int64(100 * time.Millisecond))
+		slow.Store(false)
+		within(3 * time.Second)
+		require.NotZero(t, limit(), "it is not let go at once")
+		p.Drain()
+		require.ErrorIs(t, p.wait(), ErrDrained)
+	})
+}
