@@ -32,6 +32,28 @@ func (c *Control) Start(campaign *Campaign) time.Time {
 	return campaign.StartsAt
 }
 
+// withLost returns what to obey when Redis has lost the last orders: of what was obeyed before and what was found, the
+// more careful. What was found may also be newer than the loss.
+func (c *Control) withLost(before *Control, campaign *Campaign) *Control {
+	out := *c
+	out.Paused = c.Paused || before.Paused
+	if c.Throttle == 0 || before.Throttle > 0 && before.Throttle < c.Throttle {
+		out.Throttle = before.Throttle
+	}
+	if before.Start(campaign).After(c.Start(campaign)) {
+		out.StartsAt = before.StartsAt
+	}
+	return &out
+}
+
+// finish returns the version of the last order to finish; 0: there was none.
+func (c *Control) finish() int64 {
+	if c.Finish == nil {
+		return 0
+	}
+	return c.Finish.Version
+}
+
 // Action is what somebody did.
 type Action string
 

@@ -20,6 +20,8 @@ const (
 	// A gate keeps this much in stock: more than comes between two refills on a busy machine, and little enough that a
 	// replica with nothing to do takes nothing away from the others.
 	stockFor = 60 * time.Millisecond
+	// What comes back may fill it up to this: as much as a budget saves up.
+	returnedFor = 500 * time.Millisecond
 	takeFor  = time.Second // a budget that does not answer keeps the gate closed; it is asked again
 )
 
@@ -35,6 +37,7 @@ type Gate struct {
 	shared  int64   // users per second of all replicas; 0: no limit
 	own     float64 // users per second of this replica; 0: no limit
 	stock   int     // users that may be admitted
+	out     int     // users that were admitted from the stock and not returned
 	owed    float64 // what own has earned and nobody has taken yet
 	changed chan struct{}
 	failed  error // of the last Take
@@ -53,7 +56,7 @@ func (g *Gate) Set(open bool, shared int64, own float64) {
 		return
 	}
 	if shared != g.shared || own == 0 {
-		g.stock, g.owed = 0, 0
+		g.stock, g.out, g.owed = 0, 0, 0
 	}
 	g.open, g.shared, g.own = open, shared, own
 	g.free.Store(open && shared == 0 && own == 0)
@@ -80,6 +83,7 @@ func (g *Gate) Admit(most int) int {
 	case g.shared > 0 || g.own > 0:
 		most = min(most, (g.stock+3)/4) // some is left for the other lanes
 		g.stock -= most
+		g.out += most
 	}
 	g.admitted.Add(int64(most))
 	return most
@@ -93,10 +97,24 @@ func (g *Gate) Return(unused int) {
 	if g.shared == 0 && g.own == 0 {
 		return
 	}
-	if g.stock += unused; g.open {
+	unused = min(unused, g.out) // what was admitted before the limit is none of its business
+	g.out -= unused
+	// A long stretch of duplicates must not save up for a rush afterwards.
+	if g.stock = min(g.stock+unused, max(g.stock, worth(g.slower(), returnedFor))); g.open {
 		g.wake()
 	}
 }
+
+// slower returns the lower one of the limits, in users per second; 0: there is none. It is called with the lock held.
+func (g *Gate) slower() float64 {
+	if g.shared > 0 && (g.own == 0 || float64(g.shared) < g.own) {
+		return float64(g.shared)
+	}
+	return g.own
+}
+
+// worth returns how many users a rate is in a time, rounded up.
+func worth(rate float64, d time.Duration) int { return int(math.Ceil(rate * d.Seconds())) }
 
 // Wait implements sharding.Gate.
 func (g *Gate) Wait(ctx context.Context) error {
@@ -146,22 +164,21 @@ func (g *Gate) refill(ctx context.Context, since time.Duration) {
 	g.mu.Lock()
 	shared, own := g.shared, g.own
 	if !g.open || shared == 0 && own == 0 {
+		g.failed = nil // it is not asked any more
 		g.mu.Unlock()
 		return
 	}
-	slower := own
-	if shared > 0 && (own == 0 || float64(shared) < own) {
-		slower = float64(shared)
-	}
-	want := int64(math.Ceil(slower*stockFor.Seconds())) - int64(g.stock)
+	want := int64(worth(g.slower(), stockFor) - g.stock)
 	if own > 0 {
 		g.owed = min(g.owed+own*since.Seconds(), max(own/2, 1))
 		want = min(want, int64(g.owed))
 	}
-	g.mu.Unlock()
 	if want <= 0 {
+		g.failed = nil
+		g.mu.Unlock()
 		return
 	}
+	g.mu.Unlock()
 	got := want
 	var err error
 	if shared > 0 {

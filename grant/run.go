@@ -234,18 +234,21 @@ func (r *Run) waitForStart(ctx context.Context) error {
 		control := r.steering.control.Load()
 		start := control.Start(c)
 		left := start.Sub(now)
-		early := r.Now && control.StartsAt == nil
-		if first && left <= recheckBefore || r.Recheck == nil {
+		early := r.Now && control.StartsAt == nil && left > 0
+		soon := early || left <= recheckBefore
+		if first && soon || r.Recheck == nil {
 			checked = true // it has passed just now
 		}
 		r.Monitor.starts(start)
 		switch {
 		case r.ended(now):
 			return fmt.Errorf("%s, ends_at %s: %w", c.Name, c.EndsAt.Format(time.RFC3339), ErrEnded)
-		case early && left > 0:
+		case early && checked:
 			r.Log.Warn("STARTING BEFORE THE CAMPAIGN'S DATE, as told by --now", "starts_at", start, "early_by", left.Round(time.Second).String())
+			r.steering.block(CauseSchedule, "")
 			return nil
 		case left <= 0 && checked:
+			r.steering.scheduled.Store(true)
 			r.steering.block(CauseSchedule, "")
 			return nil
 		case left > 0 && !start.Equal(told):
@@ -253,7 +256,7 @@ func (r *Run) waitForStart(ctx context.Context) error {
 			r.Log.Info("waiting for the campaign to start", "starts_at", start, "wait", left.Round(time.Second).String(), "postponed", control.StartsAt != nil)
 			r.steering.block(CauseSchedule, "the campaign starts at "+start.Format(time.RFC3339))
 		}
-		if !checked && left <= recheckBefore && !now.Before(checkAt) {
+		if !checked && soon && !now.Before(checkAt) {
 			checked = r.recheck(ctx)
 			checkAt = time.Now().Add(recheckEvery)
 		}

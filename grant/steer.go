@@ -45,7 +45,10 @@ type steering struct {
 
 	control atomic.Pointer[Control]
 	lost    *int64 // version that was found after Redis lost orders; nil: it did not
-	began   int64  // version of the control when the run began: older orders to abort or finish are not for it
+	// The last orders to abort and to finish when the run began: they are not for it, and neither are older ones.
+	aborted, finished int64
+	scheduled         atomic.Bool   // the run began because its start had come, and waits again if it is postponed after all
+	told              chan struct{} // asks for the run's record to be stored
 
 	limit    float64 // that feedback sets; 0: none
 	measured Measurement
@@ -53,8 +56,9 @@ type steering struct {
 	ahead    time.Duration // clock of the orders minus this one's
 	failing  time.Time     // since when the orders cannot be read
 	failure  error
-	admitted int64
-	since    map[Cause]time.Time
+	admitted   int64
+	admittedAt time.Time
+	since      map[Cause]time.Time
 
 	mu      sync.Mutex
 	blocked map[Cause]string // what the run itself waits for, and details
@@ -63,7 +67,7 @@ type steering struct {
 // start reads the orders for the first time, since nobody may be granted anything before that, and then steers until stop
 // is called.
 func (s *steering) start(ctx context.Context) (stop func(), err error) {
-	s.since, s.blocked = map[Cause]time.Time{}, map[Cause]string{}
+	s.since, s.blocked, s.told = map[Cause]time.Time{}, map[Cause]string{}, make(chan struct{}, 1)
 	s.control.Store(&Control{})
 	if s.run.Orders == nil {
 		s.gate.Set(true, 0, 0)
@@ -85,12 +89,14 @@ func (s *steering) start(ctx context.Context) (stop func(), err error) {
 			return nil, ctx.Err()
 		}
 	}
-	s.began = s.control.Load().Version
+	c := s.control.Load()
+	s.aborted, s.finished = c.Abort, c.finish()
 	s.apply()
 	ctx, cancel := context.WithCancel(ctx)
 	var work sync.WaitGroup
 	work.Go(func() { s.gate.Refill(ctx) })
 	work.Go(func() { s.steer(ctx) })
+	work.Go(func() { s.report(ctx) })
 	if s.run.Measure != nil {
 		work.Go(func() { s.measure(ctx) })
 	}
@@ -117,10 +123,25 @@ func (s *steering) steer(ctx context.Context) {
 		s.obey()
 		if now := time.Now(); s.control.Load().Version != before || now.Sub(reported) >= reportEvery {
 			reported = now
-			s.run.report(ctx)
+			select {
+			case s.told <- struct{}{}:
+			default:
+			}
 			s.mu.Lock()
 			s.latency = 0
 			s.mu.Unlock()
+		}
+	}
+}
+
+// report stores the run's record when it is asked to. It may take as long as Redis refuses, so no order waits for it.
+func (s *steering) report(ctx context.Context) {
+	for {
+		select {
+		case <-s.told:
+			s.run.report(ctx)
+		case <-ctx.Done():
+			return
 		}
 	}
 }
@@ -149,7 +170,8 @@ func (s *steering) look(ctx context.Context) error {
 }
 
 // known returns the orders to obey when some were found. A Redis that lost a pause must not make anybody go on, so what
-// it lost stays in force until somebody orders something. It is called with the lock held.
+// it lost stays in force until somebody orders something; what somebody ordered before the loss was noticed counts, too.
+// It is called with the lock held.
 func (s *steering) known(found *Control) *Control {
 	old := s.control.Load()
 	if found.Version >= old.Version && (s.lost == nil || found.Version != *s.lost) {
@@ -159,21 +181,19 @@ func (s *steering) known(found *Control) *Control {
 	if s.lost == nil || *s.lost != found.Version {
 		s.run.Log.Error("Redis lost orders of operators; the ones before the loss are obeyed until there is a new one",
 			"found", found.Version, "obeyed", old.Version)
-		s.began = min(s.began, found.Version)
+		s.aborted, s.finished = min(s.aborted, found.Abort), min(s.finished, found.finish())
 	}
 	s.lost = &found.Version
-	kept := *old
-	kept.Version, kept.Abort, kept.Finish = found.Version, 0, nil
-	return &kept
+	return found.withLost(old, s.run.Campaign)
 }
 
 // obey carries out the orders that end a run.
 func (s *steering) obey() {
 	c := s.control.Load()
-	if c.Abort > s.began {
+	if c.Abort > s.aborted {
 		s.run.drain(ErrAborted)
 	}
-	if c.Finish != nil && c.Finish.Version > s.began {
+	if c.finish() > s.finished {
 		s.run.finish(c.Finish)
 	}
 }
@@ -215,9 +235,13 @@ func (s *steering) apply() {
 	} else if err := s.gate.Failed(); err != nil && !errors.Is(err, context.Canceled) {
 		causes[CauseUnavailable] = err.Error()
 	}
-	s.gate.Set(!c.Paused && len(s.measured.Stop) == 0 && len(s.blocked) == 0, c.Throttle, s.limit)
-
 	now := time.Now()
+	postponed := s.scheduled.Load() && c.Start(s.run.Campaign).After(now)
+	if postponed { // in the last moment, or its clock is behind
+		causes[CauseSchedule] = "the campaign starts at " + c.Start(s.run.Campaign).Format(time.RFC3339)
+	}
+	s.gate.Set(!c.Paused && !postponed && len(s.measured.Stop) == 0 && len(s.blocked) == 0, c.Throttle, s.limit)
+
 	for cause, since := range s.since {
 		if _, still := causes[cause]; !still {
 			s.run.Log.Info("no longer held", "cause", cause, "for", now.Sub(since).Round(time.Millisecond).String())
@@ -245,6 +269,7 @@ func (s *steering) apply() {
 func (s *steering) measure(ctx context.Context) {
 	tick := time.NewTicker(measureEvery)
 	defer tick.Stop()
+	s.admittedAt = time.Now()
 	for {
 		s.mu.Lock()
 		latency := s.latency
@@ -269,9 +294,9 @@ func (s *steering) measure(ctx context.Context) {
 // feedBack changes the limit of this replica: less while anything is above its limit, more when nothing is, and none when
 // it no longer binds.
 func (s *steering) feedBack(m *Measurement) {
-	admitted := s.gate.Admitted()
-	rate := float64(admitted-s.admitted) / measureEvery.Seconds()
-	s.admitted = admitted
+	admitted, now := s.gate.Admitted(), time.Now()
+	rate := float64(admitted-s.admitted) / max(now.Sub(s.admittedAt), time.Millisecond).Seconds() // measuring may take long
+	s.admitted, s.admittedAt = admitted, now
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
