@@ -65,10 +65,14 @@ func (b *board) Take(_ context.Context, want, rate int64) (int64, error) {
 		return 0, err
 	}
 	now := time.Now()
-	if b.rate != rate {
-		b.left, b.at = 0, now
+	if b.at.IsZero() {
+		b.at = now
 	}
-	b.left = min(b.left+now.Sub(b.at).Seconds()*float64(rate), max(float64(rate)/2, 1))
+	slower := float64(rate)
+	if b.rate > 0 {
+		slower = float64(min(rate, b.rate))
+	}
+	b.left = min(b.left+now.Sub(b.at).Seconds()*slower, max(slower/2, 1))
 	b.rate, b.at = rate, now
 	got := min(want, int64(b.left))
 	b.left -= float64(got)

@@ -22,7 +22,7 @@ const (
 	stockFor = 60 * time.Millisecond
 	// What comes back may fill it up to this: as much as a budget saves up.
 	returnedFor = 500 * time.Millisecond
-	takeFor  = time.Second // a budget that does not answer keeps the gate closed; it is asked again
+	takeFor     = time.Second // a budget that does not answer keeps the gate closed; it is asked again
 )
 
 // Gate implements sharding.Gate: it holds the lanes of one replica back while the run is paused or slowed down. It begins

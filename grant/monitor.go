@@ -190,7 +190,7 @@ func (m *Monitor) Flushed(shard, members, chunks int, took time.Duration) {
 }
 
 // checkpointed records a checkpoint, and looks for partitions that do not move.
-func (m *Monitor) checkpointed(next map[int]int64, took time.Duration) {
+func (m *Monitor) checkpointed(positions []sharding.Position, took time.Duration) {
 	m.metrics.Checkpoints.Inc()
 	m.metrics.CheckpointSec.Observe(took.Seconds())
 	m.mu.Lock()
@@ -198,11 +198,13 @@ func (m *Monitor) checkpointed(next map[int]int64, took time.Duration) {
 	now := time.Now()
 	m.checkpointAt = now
 	m.stalled = 0
-	for p, offset := range next {
+	stands := slices.ContainsFunc(m.holds, func(h Hold) bool { return h.Cause.Stops() })
+	for i := range positions {
+		p, offset := positions[i].Partition, positions[i].Next
 		m.metrics.Checkpointed.WithLabelValues(metrics.Partition(p)).Set(float64(offset))
 		st := m.parts[p]
 		behind := st.target() - offset
-		if offset > st.checkpoint || behind <= 0 || len(m.holds) > 0 { // what is held makes no progress, and should not
+		if offset > st.checkpoint || behind <= 0 || stands || positions[i].Held { // what is held makes no progress, and should not
 			st.checkpoint, st.movedAt, st.warned = offset, now, false
 		}
 		if behind > 0 && now.Sub(st.movedAt) > m.stall {

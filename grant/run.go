@@ -3,11 +3,8 @@ package grant
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
-	"math"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -95,7 +92,7 @@ type Run struct {
 	PollEvery       time.Duration // how often to look whether other replicas have finished their partitions. Default 500 ms
 	RetryFor        time.Duration // how long to wait for the first orders. Default 2 minutes
 
-	saving   sync.Mutex // reports come in their order
+	saving   chan struct{} // holds a token while a report is stored: they come in their order
 	steering steering
 	draining context.Context //nolint:containedctx // it is the run's life: cancelled with the reason for draining
 	drain    context.CancelCauseFunc
@@ -117,7 +114,7 @@ var ErrAborted = errors.New("aborted by an operator, with a checkpoint: start it
 
 // NewRun returns a run with nothing but defaults.
 func NewRun() *Run {
-	r := &Run{CheckpointEvery: 500 * time.Millisecond, PollEvery: 500 * time.Millisecond, RetryFor: 2 * time.Minute}
+	r := &Run{saving: make(chan struct{}, 1), CheckpointEvery: 500 * time.Millisecond, PollEvery: 500 * time.Millisecond, RetryFor: 2 * time.Minute}
 	r.draining, r.drain = context.WithCancelCause(context.Background())
 	r.finishing, r.finishNow = context.WithCancel(context.Background())
 	return r
@@ -195,97 +192,6 @@ func (r *Run) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	return r.sayIfMissed(preparing)
-}
-
-// missedAfter is how late a start may be.
-const missedAfter = time.Minute
-
-// sayIfMissed says that the campaign should have begun long ago, if this run is the first.
-func (r *Run) sayIfMissed(ctx context.Context) error {
-	start := r.steering.control.Load().Start(r.Campaign)
-	late := time.Since(start)
-	if late < missedAfter || r.Partial {
-		return nil
-	}
-	checkpoint, err := r.Ledger.Checkpoints(ctx)
-	if err != nil || len(checkpoint) > 0 {
-		return err
-	}
-	r.Log.Warn("THE START WAS MISSED: this is the first run", "starts_at", start, "late_by", late.Round(time.Second).String())
-	r.Monitor.missed(late)
-	return nil
-}
-
-// recheckBefore is when preflight runs again, if there is so much time; recheckEvery, how often while it fails.
-const (
-	recheckBefore = time.Minute
-	recheckEvery  = 10 * time.Second
-)
-
-// waitForStart returns at starts_at, or at what it was postponed to, when preflight passes again; or at once, if the
-// operator of this run said so and nobody has postponed it.
-func (r *Run) waitForStart(ctx context.Context) error {
-	c := r.Campaign
-	var told time.Time // the start that the log knows
-	var checked bool   // preflight passed again
-	var checkAt time.Time
-	for first := true; ; first = false {
-		now := time.Now()
-		control := r.steering.control.Load()
-		start := control.Start(c)
-		left := start.Sub(now)
-		early := r.Now && control.StartsAt == nil && left > 0
-		soon := early || left <= recheckBefore
-		if first && soon || r.Recheck == nil {
-			checked = true // it has passed just now
-		}
-		r.Monitor.starts(start)
-		switch {
-		case r.ended(now):
-			return fmt.Errorf("%s, ends_at %s: %w", c.Name, c.EndsAt.Format(time.RFC3339), ErrEnded)
-		case early && checked:
-			r.Log.Warn("STARTING BEFORE THE CAMPAIGN'S DATE, as told by --now", "starts_at", start, "early_by", left.Round(time.Second).String())
-			r.steering.block(CauseSchedule, "")
-			return nil
-		case left <= 0 && checked:
-			r.steering.scheduled.Store(true)
-			r.steering.block(CauseSchedule, "")
-			return nil
-		case left > 0 && !start.Equal(told):
-			told = start
-			r.Log.Info("waiting for the campaign to start", "starts_at", start, "wait", left.Round(time.Second).String(), "postponed", control.StartsAt != nil)
-			r.steering.block(CauseSchedule, "the campaign starts at "+start.Format(time.RFC3339))
-		}
-		if !checked && soon && !now.Before(checkAt) {
-			checked = r.recheck(ctx)
-			checkAt = time.Now().Add(recheckEvery)
-		}
-		r.save(ctx, RunWaiting)
-		select {
-		case <-time.After(max(min(time.Until(start), time.Second), 10*time.Millisecond)): // by the wall clock: a suspended machine must not start late
-		case <-r.draining.Done():
-			return context.Cause(r.draining)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// recheck runs preflight again. A run that waits for its date is not ended by a failure: it holds, and tries again.
-func (r *Run) recheck(ctx context.Context) bool {
-	if err := r.Recheck(ctx); err != nil {
-		r.steering.block(CausePreflight, err.Error())
-		return false
-	}
-	r.Log.Info("preflight passed again")
-	r.steering.block(CausePreflight, "")
-	return true
-}
-
-// ended reports whether nobody may be granted anything any more.
-func (r *Run) ended(now time.Time) bool {
-	end := r.Campaign.EndsAt
-	return !end.IsZero() && !now.Before(end)
 }
 
 // generation works on one assignment of partitions until it ends, and reports whether the whole topic is granted.
@@ -418,7 +324,7 @@ func (r *Run) checkpoint(ctx context.Context, gen Generation, pool *sharding.Poo
 	if err := r.Ledger.Checkpoint(ctx, next); err != nil {
 		return err
 	}
-	r.Monitor.checkpointed(next, time.Since(began))
+	r.Monitor.checkpointed(positions, time.Since(began))
 	if err := r.Ledger.EnsureSpec(ctx, r.Campaign); err != nil { // a loss of the spec alone would go unnoticed
 		return err
 	}
@@ -428,40 +334,6 @@ func (r *Run) checkpoint(ctx context.Context, gen Generation, pool *sharding.Poo
 	}
 	r.save(ctx, RunRunning)
 	return nil
-}
-
-// committing is a generation that knows what has been committed since it began. Without that, a session after a loss
-// would go back to the generation's beginning, which retention may have removed.
-type committing struct {
-	Generation
-
-	committed map[int]int64
-	partial   bool
-}
-
-// Committed returns what has been committed. A partial pass commits nothing, so that Kafka never knows better than the
-// ledger.
-func (c *committing) Committed() map[int]int64 {
-	if !c.partial {
-		return c.committed
-	}
-	out := map[int]int64{}
-	for partition := range c.committed {
-		out[partition] = math.MaxInt64
-	}
-	return out
-}
-
-// Commit commits what is new.
-func (c *committing) Commit(next map[int]int64) error {
-	if c.partial || maps.Equal(next, c.committed) {
-		return nil
-	}
-	err := c.Generation.Commit(next)
-	if err == nil {
-		c.committed = next
-	}
-	return err
 }
 
 // awaitOthers stays in the group until the whole topic is granted, by whichever replica: if one dies, its partitions
@@ -517,54 +389,6 @@ func (r *Run) heedFinish() {
 	}
 }
 
-// reached reports whether a checkpoint is at or beyond all the given offsets.
-func reached(checkpoint, ends map[int]int64) bool {
-	for partition, end := range ends {
-		if checkpoint[partition] < end {
-			return false
-		}
-	}
-	return true
-}
-
-// startOffsets returns where to start each assigned partition: at the smaller of what the ledger and Kafka say, since
-// either may have lost its latest word. What only Kafka has the ledger has lost. What only the ledger has may be of
-// another topic: Kafka forgets the offsets of a topic that is deleted, so one that was made again, or that another
-// cluster took over, is read from its first record; that grants nobody twice. What retention removed below the ledger's
-// checkpoint has been granted, and is no gap.
-func startOffsets(committed, checkpoint, firsts map[int]int64) map[int]int64 {
-	starts := make(map[int]int64, len(committed))
-	for partition, offset := range committed {
-		trusted := checkpoint[partition]
-		starts[partition] = max(min(trusted, max(offset, 0)), min(trusted, firsts[partition]))
-	}
-	return starts
-}
-
-// until returns where to stop each partition: where it ended at the start of the run, or when it was first seen.
-func (r *Run) until(ctx context.Context, starts map[int]int64) (map[int]int64, error) {
-	out := make(map[int]int64, len(starts))
-	for partition := range starts {
-		if _, known := r.ends[partition]; !known {
-			ends, err := r.Source.Ends(ctx)
-			if err != nil {
-				return nil, err
-			}
-			for p, end := range ends {
-				if _, known := r.ends[p]; !known {
-					r.Log.Info("the topic has grown", "partition", p, "records", end)
-					r.ends[p] = end
-				}
-			}
-		}
-		out[partition] = r.ends[partition]
-		if r.Follow {
-			out[partition] = -1
-		}
-	}
-	return out, nil
-}
-
 // untilDrain returns a context that ends with ctx, or when Drain is called or the campaign ends.
 func (r *Run) untilDrain(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -573,37 +397,4 @@ func (r *Run) untilDrain(ctx context.Context) (context.Context, context.CancelFu
 		cancel() // AfterFunc does so in a goroutine of its own, some time
 	}
 	return ctx, func() { stop(); cancel() }
-}
-
-// save stores the run's record. A failure is logged, not returned: the record is a report, and what matters has its
-// own errors.
-func (r *Run) save(ctx context.Context, state RunState) {
-	r.Monitor.State(state)
-	r.report(ctx)
-}
-
-// report stores the run's record as it is. It may be called by any goroutine.
-func (r *Run) report(ctx context.Context) {
-	r.saving.Lock()
-	defer r.saving.Unlock()
-	record := r.Monitor.fill(r.Record)
-	record.Spec, record.UpdatedAt = r.Campaign.Hash, time.Now()
-	if err := r.Ledger.SaveRun(ctx, record); err != nil && !errors.Is(ctx.Err(), context.Canceled) {
-		r.Log.Warn("storing the run's record failed", "error", err)
-	}
-}
-
-// saveFinal stores how the run ended, with a context of its own: the run's may be cancelled.
-func (r *Run) saveFinal(err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	state := RunFinished
-	switch {
-	case errors.Is(err, ErrDrained), errors.Is(err, ErrAborted), errors.Is(err, context.Canceled):
-		state = RunStopped
-	case err != nil:
-		state = RunFailed
-		r.Record.Error = err.Error()
-	}
-	r.save(ctx, state)
 }

@@ -50,12 +50,12 @@ type steering struct {
 	scheduled         atomic.Bool   // the run began because its start had come, and waits again if it is postponed after all
 	told              chan struct{} // asks for the run's record to be stored
 
-	limit    float64 // that feedback sets; 0: none
-	measured Measurement
-	latency  time.Duration // the worst since the last report
-	ahead    time.Duration // clock of the orders minus this one's
-	failing  time.Time     // since when the orders cannot be read
-	failure  error
+	limit      float64 // that feedback sets; 0: none
+	measured   Measurement
+	latency    time.Duration // the worst since the last report
+	ahead      time.Duration // clock of the orders minus this one's
+	failing    time.Time     // since when the orders cannot be read
+	failure    error
 	admitted   int64
 	admittedAt time.Time
 	since      map[Cause]time.Time

@@ -30,7 +30,8 @@ type Lane struct {
 
 	includes func(id uint64) bool // Config.Includes
 
-	quota int // IDs that may still be added before the gate is asked
+	quota int         // IDs that may still be added before the gate is asked
+	held  atomic.Bool // it waits at the gate
 
 	marked             atomic.Int64 // never below what the shards have settled; see Mark
 	rejected, withheld atomic.Int64
@@ -54,6 +55,8 @@ func (l *Lane) Admitted() bool {
 // Await waits until an ID may be added. It fails only when the context is cancelled. Whoever calls it should have marked
 // how far it is: it may take hours.
 func (l *Lane) Await(ctx context.Context) error {
+	l.held.Store(true)
+	defer l.held.Store(false)
 	for !l.Admitted() {
 		if err := l.pool.cfg.Gate.Wait(ctx); err != nil {
 			return err

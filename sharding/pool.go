@@ -159,6 +159,8 @@ type Position struct {
 	// The records decided so far, by outcome: Consumed = Granted + Duplicate + Rejected + Withheld. They may include
 	// records beyond Next.
 	Consumed, Granted, Duplicate, Rejected, Withheld int64
+	// Held reports whether the lane waits at the gate.
+	Held bool
 }
 
 // Positions returns the position of every lane. It fails with ErrUnbalanced if what a lane sent is not what the shards
@@ -167,7 +169,7 @@ func (p *Pool) Positions() ([]Position, error) {
 	out := make([]Position, len(p.lanes))
 	for i, l := range p.lanes {
 		pos := &out[i]
-		pos.Partition, pos.Next = l.partition, l.marked.Load()
+		pos.Partition, pos.Next, pos.Held = l.partition, l.marked.Load(), l.held.Load()
 		pos.Rejected, pos.Withheld = l.rejected.Load(), l.withheld.Load()
 		pos.Consumed = pos.Rejected + pos.Withheld
 	}

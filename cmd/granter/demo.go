@@ -159,7 +159,7 @@ func (d *demonstration) openDesk(flags *deskFlags) (done func(), err error) {
 	}
 	flags.desk, flags.access = d.desk, file.Name()
 	d.say("operations page: http://%s/\n           token: %s\n\n", d.desk, token)
-	return func() { os.Remove(file.Name()) }, nil
+	return func() { os.Remove(file.Name()) }, nil //nolint:errcheck // it holds a hash, no secret
 }
 
 func (d *demonstration) publish(ctx context.Context, k source.Kafka, plan population.Plan) error {

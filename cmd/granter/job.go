@@ -109,6 +109,7 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 	log.Info("run ended", "state", summary.State, "consumed", s.Consumed, "granted", s.Granted, "duplicate", s.Duplicate,
 		"rejected", s.Rejected, "withheld", s.Withheld, "seconds", took.Seconds())
 	if err == nil {
+		j.judgeList(ctx, log, p.ledger)
 		err = j.judgeRejects(log, *s)
 	}
 	if err == nil && j.afterRun != nil {
@@ -143,13 +144,22 @@ func (j *job) summarize(s grant.Snapshot, took time.Duration, err error) *Summar
 		summary.Error = err.Error()
 	}
 	if j.pass.Listed > 0 {
-		missing := max(0, j.pass.Listed-s.Tally.Granted-s.Tally.Duplicate)
 		summary.Listed = &j.pass.Listed
-		if err == nil && missing > 0 {
-			j.log.Warn("not every listed user is in the topic", "listed", j.pass.Listed, "missing_at_least", missing)
-		}
 	}
 	return summary
+}
+
+// judgeList says so when a run is over and users of its list are not granted.
+func (j *job) judgeList(ctx context.Context, log *slog.Logger, led *ledger.Ledger) {
+	if j.pass.Listed == 0 {
+		return
+	}
+	switch missing, err := j.pass.Missing(ctx, led); {
+	case err != nil:
+		log.Warn("whether every listed user is granted is not known", "error", err)
+	case missing > 0:
+		log.Warn("not every listed user is in the topic", "listed", j.pass.Listed, "missing", missing)
+	}
 }
 
 // newRun wires a run.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -127,7 +128,8 @@ func whoami() string {
 type office interface {
 	Order(ctx context.Context, o grant.Order) (grant.Act, error)
 	History(ctx context.Context) ([]grant.Act, error)
-	Status(ctx context.Context) (*status.Status, error)
+	// Replicas returns what the runs say of themselves; it needs no Kafka.
+	Replicas(ctx context.Context) ([]status.Replica, error)
 }
 
 // Ordered is what an order's --json prints.
@@ -175,14 +177,14 @@ func (flags *orderFlags) execute(cmd *cobra.Command, o grant.Order) error {
 // await waits until every live replica says that it obeys, and returns those that do not.
 func (o *Ordered) await(ctx context.Context, place office, until time.Time) (deaf []string, err error) {
 	for {
-		s, err := place.Status(ctx)
+		runs, err := place.Replicas(ctx)
 		if err != nil {
 			return nil, err
 		}
 		deaf = nil
 		o.Replicas, o.Obey = 0, 0
-		for i := range s.Runs {
-			r := &s.Runs[i]
+		for i := range runs {
+			r := &runs[i]
 			if !r.Live {
 				continue
 			}
@@ -218,7 +220,10 @@ func printOrdered(w io.Writer, o *Ordered, waited bool) {
 func (flags *orderFlags) office() (office, func(), error) {
 	if flags.remote.url != "" {
 		client, err := flags.remote.client()
-		return client, func() {}, err
+		if err != nil {
+			return nil, nil, err
+		}
+		return viaDesk{client}, client.Close, nil
 	}
 	q, err := flags.connection.query(flags.timeout)
 	if err != nil {
@@ -243,18 +248,53 @@ func (d direct) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
 
 func (d direct) History(ctx context.Context) ([]grant.Act, error) { return d.ledger.History(ctx) }
 
-func (d direct) Status(ctx context.Context) (*status.Status, error) { return d.status(ctx) }
+func (d direct) Replicas(ctx context.Context) ([]status.Replica, error) {
+	return status.Replicas(ctx, d.ledger)
+}
+
+// launchLimit returns what --throttle is to order; 0: nothing. A replica that is started again with the flags of the night
+// must not undo what an operator has ordered since.
+func (j *job) launchLimit(ctx context.Context, led *ledger.Ledger) (int64, error) {
+	if j.flags.throttle == 0 {
+		return 0, nil
+	}
+	acts, err := led.History(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, a := range slices.Backward(acts) {
+		if a.Action != grant.ActionThrottle || a.Refused != "" {
+			continue
+		}
+		if a.Via != viaLaunch {
+			j.log.Warn("--throttle is not ordered, because an operator has ordered a limit: use granter throttle",
+				"throttle", j.flags.throttle, "ordered", a.After.Throttle, "who", a.Who, "at", a.At)
+			return 0, nil
+		}
+		if a.After.Throttle == j.flags.throttle {
+			return 0, nil // another replica with the same flags did
+		}
+		break
+	}
+	return j.flags.throttle, nil
+}
+
+// viaLaunch is how orders come that are flags of a run.
+const viaLaunch = "run"
 
 // recordLaunch puts what the operator of this run orders by its flags into the audit trail.
 func (j *job) recordLaunch(ctx context.Context, led *ledger.Ledger) error {
 	order := func(o grant.Order) error {
-		o.Who, o.Via, o.Why = whoami(), "run", cmp.Or(j.flags.why, "no reason given")
+		o.Who, o.Via, o.Why = whoami(), viaLaunch, cmp.Or(j.flags.why, "no reason given")
 		_, err := led.Order(ctx, o)
 		return err
 	}
-	now, _, err := led.Control(ctx) // if it cannot be read, ordering says so
-	if j.flags.throttle > 0 && (err != nil || now.Throttle != j.flags.throttle) {
-		if err := order(grant.Order{Action: grant.ActionThrottle, Throttle: j.flags.throttle}); err != nil {
+	limit, err := j.launchLimit(ctx, led)
+	if err != nil {
+		return err
+	}
+	if limit > 0 {
+		if err := order(grant.Order{Action: grant.ActionThrottle, Throttle: limit}); err != nil {
 			return err
 		}
 	}

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/granter/granter/grant/desk"
+	"github.com/granter/granter/grant/status"
 )
 
 // remote is a desk that orders go through.
@@ -31,6 +33,17 @@ func (r *remote) client() (*desk.Client, error) {
 		return nil, usageError(err)
 	}
 	return client, nil
+}
+
+// viaDesk is the office for whoever has a token.
+type viaDesk struct{ *desk.Client }
+
+func (v viaDesk) Replicas(ctx context.Context) ([]status.Replica, error) {
+	s, err := v.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.Runs, nil
 }
 
 func newToken() *cobra.Command {

@@ -79,7 +79,7 @@ func buildRevision(revision, dir, binary string) error {
 	if err := git("worktree", "add", "--detach", tree, revision); err != nil {
 		return err
 	}
-	defer git("worktree", "remove", "--force", tree) //nolint:errcheck // git worktree prune takes away what is left
+	defer git("worktree", "remove", "--force", tree) // if not, git worktree prune does
 	cmd := exec.Command("go", "build", "-o", binary, "./cmd/granter")
 	cmd.Dir = tree
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -27,6 +27,38 @@ type Pass struct {
 	Key      string // tells this choice from all others of the campaign: its checkpoint is kept under it
 	Includes func(id uint64) bool
 	Listed   int64 // users of a list; 0: not a list
+
+	users map[uint64]*sharding.Bitmap // of a list, by chunk
+}
+
+// Ledger knows who has been granted.
+type Ledger interface {
+	// Bitmaps returns the granted users of some chunks; nil where there are none.
+	Bitmaps(ctx context.Context, chunks []uint64) ([]*sharding.Bitmap, error)
+}
+
+// pageChunks is how many chunks are asked for at once: 2 MiB.
+const pageChunks = 256
+
+// Missing returns how many users of a list have not been granted. Only the ledger knows: this replica may have read a
+// part of the topic, and another run may have granted the list before.
+func (p *Pass) Missing(ctx context.Context, l Ledger) (int64, error) {
+	missing := p.Listed
+	for page := range slices.Chunk(slices.Sorted(maps.Keys(p.users)), pageChunks) {
+		granted, err := l.Bitmaps(ctx, page)
+		if err != nil {
+			return 0, err
+		}
+		for i, chunk := range page {
+			if granted[i] != nil {
+				listed := *p.users[chunk]
+				if found := listed.Subtract(granted[i]); found != nil {
+					missing -= int64(found.Count())
+				}
+			}
+		}
+	}
+	return missing, nil
 }
 
 // Share chooses a share of all users, from above 0 to 1, by a hash of their ID that is seeded with the campaign's name:
@@ -97,7 +129,7 @@ func Only(ctx context.Context, list io.Reader, t grant.Topic) (Pass, error) {
 		return Pass{}, errors.New("the list names nobody")
 	}
 	return Pass{
-		Name: fmt.Sprintf("only %d users", n), Key: "only-" + digest(users), Listed: n,
+		Name: fmt.Sprintf("only %d users", n), Key: "only-" + digest(users), Listed: n, users: users,
 		Includes: func(id uint64) bool {
 			chunk, low := sharding.Split(id)
 			b := users[chunk]

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -17,6 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/sharding"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -215,6 +217,43 @@ func TestAListChoosesItsUsers(t *testing.T) {
 		require.NotContains(t, keys, p.Key, "%q", list)
 		keys[p.Key] = list
 	}
+}
+
+// stored is a ledger that has some users, and fails without.
+type stored []uint64
+
+func (s stored) Bitmaps(_ context.Context, chunks []uint64) ([]*sharding.Bitmap, error) {
+	if s == nil {
+		return nil, errors.New("it does not answer")
+	}
+	out := make([]*sharding.Bitmap, len(chunks))
+	for _, id := range s {
+		chunk, low := sharding.Split(id)
+		if i := slices.Index(chunks, chunk); i >= 0 {
+			if out[i] == nil {
+				out[i] = new(sharding.Bitmap)
+			}
+			out[i].Set(low)
+		}
+	}
+	return out, nil
+}
+
+func TestWhoOfAListIsMissing(t *testing.T) {
+	p := only(t, "7\n65536\n65535\n0\n1099511627776\n")
+	for _, test := range []struct {
+		has  stored
+		want int64
+	}{{stored{}, 5}, {stored{1, 8, 65537, 1 << 30}, 5}, {stored{7, 8, 1 << 40}, 3}, {stored{0, 7, 65535, 65536, 1 << 40}, 0}} {
+		for range 2 {
+			missing, err := p.Missing(t.Context(), test.has)
+			require.NoError(t, err)
+			require.Equal(t, test.want, missing)
+		}
+	}
+	_, err := p.Missing(t.Context(), stored(nil))
+	require.ErrorContains(t, err, "does not answer")
+	require.True(t, p.Includes(7), "the list is what it was")
 }
 
 func TestALongListIsReadAsAWhole(t *testing.T) {

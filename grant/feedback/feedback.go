@@ -82,13 +82,15 @@ type Feedback struct {
 	SlowAt  Limits
 	PauseAt Limits
 	Query   *Query // nil: none
+
+	last grant.RedisHealth // as far as Redis said
 }
 
 // pulseFor bounds a measurement: one that comes late is worth less than the next one.
 const pulseFor = 2 * time.Second
 
-// Measure looks once. latency is that of the last calls to Redis. What cannot be measured makes it unsure, but neither
-// slow nor critical: Redis itself says so when it refuses.
+// Measure looks once. latency is that of the last calls to Redis. What cannot be measured makes it unsure, and is judged
+// by what was measured last: a critical Redis that is too busy to answer must not be taken for a healthy one.
 func (f *Feedback) Measure(ctx context.Context, latency time.Duration) grant.Measurement {
 	var m grant.Measurement
 	pulse, cancel := context.WithTimeout(ctx, pulseFor)
@@ -97,11 +99,13 @@ func (f *Feedback) Measure(ctx context.Context, latency time.Duration) grant.Mea
 	if err != nil {
 		m.Unsure = true
 		health = grant.RedisHealth{MemoryBytes: -1, ReplicaLag: -1}
+	} else {
+		f.last = health
 	}
-	health.LatencySeconds = latency.Seconds()
+	health.LatencySeconds, f.last.LatencySeconds = latency.Seconds(), latency.Seconds()
 	m.Redis = health
-	m.Slow = f.SlowAt.passed(&health)
-	for _, h := range f.PauseAt.passed(&health) {
+	m.Slow = f.SlowAt.passed(&f.last)
+	for _, h := range f.PauseAt.passed(&f.last) {
 		h.Cause, h.Detail = grant.CauseCritical, h.Detail+": paused until it is below that"
 		m.Stop = append(m.Stop, h)
 	}

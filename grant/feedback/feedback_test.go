@@ -171,6 +171,21 @@ func TestWhatCannotBeMeasuredMakesItUnsure(t *testing.T) {
 	require.Equal(t, []grant.Cause{grant.CauseLatency}, causes(f.Measure(t.Context(), 2*time.Second).Slow), "latency is known all the same")
 }
 
+// One answer that does not come makes a critical Redis no better.
+func TestACriticalRedisStaysCriticalUntilItSaysOtherwise(t *testing.T) {
+	server := &redis{health: grant.RedisHealth{MemoryBytes: 96, MemoryLimit: 100}}
+	f := &Feedback{Redis: server, SlowAt: Limits{Memory: 0.85}, PauseAt: Limits{Memory: 0.95}}
+	require.Equal(t, []grant.Cause{grant.CauseCritical}, causes(f.Measure(t.Context(), 0).Stop))
+	server.err = errors.New("i/o timeout")
+	m := f.Measure(t.Context(), 0)
+	require.Equal(t, []grant.Cause{grant.CauseCritical}, causes(m.Stop))
+	require.Equal(t, []grant.Cause{grant.CauseMemory}, causes(m.Slow))
+	require.True(t, m.Unsure)
+	require.EqualValues(t, -1, m.Redis.MemoryBytes, "it is not said to be known")
+	server.err, server.health.MemoryBytes = nil, 50
+	require.Empty(t, f.Measure(t.Context(), 0).Stop)
+}
+
 func TestAMeasurementThatComesLateIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &Feedback{Redis: &redis{hangs: true}}

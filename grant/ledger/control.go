@@ -30,7 +30,8 @@ redis.call('RPUSH', KEYS[2], ARGV[3])
 return 1`
 
 // takeScript hands out users to grant from the budget that all replicas share: it fills at a rate, up to half a second's
-// worth, so that a replica that was held up can catch up.
+// worth, so that a replica that was held up can catch up. Where the rate is not that of the call before, the lower one
+// counts: replicas that disagree, as they may after Redis lost an order, must not keep each other from granting anybody.
 //
 //	KEYS  budget
 //	ARGV  users wanted, users per second
@@ -42,9 +43,10 @@ local at = now[1] * 1000000 + now[2]
 local rate, want = tonumber(ARGV[2]), tonumber(ARGV[1])
 local old = redis.call('HMGET', KEYS[1], 'at', 'left', 'rate')
 local left = 0
-if old[1] and tonumber(old[3]) == rate then
-  left = tonumber(old[2]) + (at - tonumber(old[1])) * rate / 1000000
-  left = math.max(0, math.min(left, math.max(rate / 2, 1)))
+if old[1] then
+  local slower = math.min(rate, tonumber(old[3]))
+  left = tonumber(old[2]) + (at - tonumber(old[1])) * slower / 1000000
+  left = math.max(0, math.min(left, math.max(slower / 2, 1)))
 end
 local taken = math.min(want, math.floor(left))
 redis.call('HSET', KEYS[1], 'at', string.format('%.0f', at), 'left', string.format('%.6f', left - taken), 'rate', ARGV[2])

@@ -156,10 +156,14 @@ type reading struct {
 	cancel context.CancelFunc
 }
 
-func read(t *testing.T, s *Source, partition int, from, until int64) *reading {
+func read(t *testing.T, s *Source, partition int, from, until int64, set ...func(*sharding.Config)) *reading {
 	t.Helper()
 	r := &reading{memory: &memory{chunks: map[uint64]*sharding.Bitmap{}}, t: t, done: make(chan error, 1)}
-	r.pool = sharding.New(sharding.Config{Shards: 2, BlockIDs: 100}, r.memory, map[int]int64{partition: from})
+	cfg := sharding.Config{Shards: 2, BlockIDs: 100}
+	for _, fn := range set {
+		fn(&cfg)
+	}
+	r.pool = sharding.New(cfg, r.memory, map[int]int64{partition: from})
 	var ctx context.Context
 	ctx, r.cancel = context.WithCancel(context.Background())
 	t.Cleanup(r.cancel)

@@ -312,21 +312,31 @@ func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64
 	return next, list.err
 }
 
-// standStill waits at a closed gate. It first hands over what it has: the gate may stay closed for hours.
+// standStill waits at a closed gate. Unless it opens soon, what is in hand is handed over: it may stay closed for hours,
+// and nobody is to be granted in between because the run is stopped.
 func (p *partition) standStill(ctx context.Context, next int64) error {
-	if time.Since(p.settledAt) >= settleEvery {
-		p.settledAt = time.Now()
-		if err := p.settle(ctx, next, false); err != nil {
+	if soon := settleEvery - time.Since(p.settledAt); soon > 0 {
+		waiting, stop := context.WithTimeout(ctx, min(soon, openSoon))
+		err := p.lane.Await(waiting)
+		stop()
+		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		p.added = 0 // the breaker has counted them
-		p.cfg.Observer.Position(p.number, next, -1)
 	}
+	p.settledAt = time.Now()
+	if err := p.settle(ctx, next, false); err != nil {
+		return err
+	}
+	p.added = 0 // the breaker has counted them
+	p.cfg.Observer.Position(p.number, next, -1)
 	return p.lane.Await(ctx)
 }
 
-// settleEvery bounds the work that a throttled run makes of handing over a few records at a time.
+// settleEvery bounds the work that a throttled run makes of handing over a few records at a time, while it goes on.
 const settleEvery = 200 * time.Millisecond
+
+// openSoon is longer than a gate that lets some pass usually makes anybody wait.
+const openSoon = 50 * time.Millisecond
 
 // sample is the part of a rejected record that should hold an ID, quoted, as far as a person reads.
 func (p *partition) sample(l *letter) string {

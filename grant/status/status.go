@@ -158,15 +158,38 @@ func (s *Status) addPartitions(bounds map[int]source.Bounds, checkpoint map[int]
 	}
 }
 
+// ahead is Redis's clock minus the run's.
+func (r *Replica) ahead() time.Duration {
+	return time.Duration(r.Redis.ClockAhead * float64(time.Second))
+}
+
+func newReplica(record grant.RunRecord, control *grant.Control, now time.Time) Replica {
+	r := Replica{RunRecord: record}
+	active := r.State == grant.RunRunning || r.State == grant.RunWaiting
+	r.Live = active && now.Sub(r.UpdatedAt.Add(r.ahead())) < LostAfter
+	r.Obeys = r.Control >= control.Version
+	return r
+}
+
+// Replicas returns all runs, the youngest last. It asks the ledger only.
+func Replicas(ctx context.Context, led Ledger) ([]Replica, error) {
+	control, now, err := led.Control(ctx)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := led.Runs(ctx)
+	out := make([]Replica, len(runs))
+	for i := range runs {
+		out[i] = newReplica(runs[i], &control, now)
+	}
+	return out, err
+}
+
 // addRuns adds what the runs say of themselves. Their clocks may differ from this one's, so now is Redis's.
 func (s *Status) addRuns(runs []grant.RunRecord, now time.Time) {
 	holds := map[grant.Cause]grant.Hold{}
 	for i := range runs {
-		r := Replica{RunRecord: runs[i]}
-		ahead := time.Duration(r.Redis.ClockAhead * float64(time.Second))
-		active := r.State == grant.RunRunning || r.State == grant.RunWaiting
-		r.Live = active && now.Sub(r.UpdatedAt.Add(ahead)) < LostAfter
-		r.Obeys = r.Control >= s.Control.Version
+		r := newReplica(runs[i], &s.Control, now)
 		for reason, n := range r.Rejects {
 			s.Rejects[reason] += n
 		}
@@ -177,7 +200,7 @@ func (s *Status) addRuns(runs []grant.RunRecord, now time.Time) {
 		if r.Live {
 			s.Rate += r.Rate
 			for _, h := range r.Holds {
-				h.Since = h.Since.Add(ahead)
+				h.Since = h.Since.Add(r.ahead())
 				if old, ok := holds[h.Cause]; !ok || h.Since.Before(old.Since) {
 					holds[h.Cause] = h
 				}

@@ -1,0 +1,98 @@
+package grant
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// missedAfter is how late a start may be.
+const missedAfter = time.Minute
+
+// sayIfMissed says that the campaign should have begun long ago, if this run is the first.
+func (r *Run) sayIfMissed(ctx context.Context) error {
+	start := r.steering.control.Load().Start(r.Campaign)
+	late := time.Since(start)
+	if late < missedAfter || r.Partial {
+		return nil
+	}
+	checkpoint, err := r.Ledger.Checkpoints(ctx)
+	if err != nil || len(checkpoint) > 0 {
+		return err
+	}
+	r.Log.Warn("THE START WAS MISSED: this is the first run", "starts_at", start, "late_by", late.Round(time.Second).String())
+	r.Monitor.missed(late)
+	return nil
+}
+
+// recheckBefore is when preflight runs again, if there is so much time; recheckEvery, how often while it fails.
+const (
+	recheckBefore = time.Minute
+	recheckEvery  = 10 * time.Second
+)
+
+// waitForStart returns at starts_at, or at what it was postponed to, when preflight passes again; or at once, if the
+// operator of this run said so and nobody has postponed it.
+func (r *Run) waitForStart(ctx context.Context) error {
+	c := r.Campaign
+	var told time.Time // the start that the log knows
+	var checked bool   // preflight passed again
+	var checkAt time.Time
+	for first := true; ; first = false {
+		now := time.Now()
+		control := r.steering.control.Load()
+		start := control.Start(c)
+		left := start.Sub(now)
+		early := r.Now && control.StartsAt == nil && left > 0
+		soon := early || left <= recheckBefore
+		if first && soon || r.Recheck == nil {
+			checked = true // it has passed just now
+		}
+		r.Monitor.starts(start)
+		switch {
+		case r.ended(now):
+			return fmt.Errorf("%s, ends_at %s: %w", c.Name, c.EndsAt.Format(time.RFC3339), ErrEnded)
+		case early && checked:
+			r.Log.Warn("STARTING BEFORE THE CAMPAIGN'S DATE, as told by --now", "starts_at", start, "early_by", left.Round(time.Second).String())
+			r.steering.block(CauseSchedule, "")
+			return nil
+		case left <= 0 && checked:
+			r.steering.scheduled.Store(true)
+			r.steering.block(CauseSchedule, "")
+			return nil
+		case left > 0 && !start.Equal(told):
+			told = start
+			r.Log.Info("waiting for the campaign to start", "starts_at", start, "wait", left.Round(time.Second).String(), "postponed", control.StartsAt != nil)
+			r.steering.block(CauseSchedule, "the campaign starts at "+start.Format(time.RFC3339))
+		}
+		if !checked && soon && !now.Before(checkAt) {
+			checked = r.recheck(ctx)
+			checkAt = time.Now().Add(recheckEvery)
+		}
+		r.save(ctx, RunWaiting)
+		select {
+		case <-time.After(max(min(time.Until(start), time.Second), 10*time.Millisecond)): // by the wall clock: a suspended machine must not start late
+		case <-r.draining.Done():
+			return context.Cause(r.draining)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// recheck runs preflight again. A run that waits for its date is not ended by a failure: it holds, and tries again.
+func (r *Run) recheck(ctx context.Context) bool {
+	if err := r.Recheck(ctx); err != nil {
+		r.steering.block(CausePreflight, err.Error())
+		return false
+	}
+	r.Log.Info("preflight passed again")
+	r.steering.block(CausePreflight, "")
+	return true
+}
+
+// ended reports whether nobody may be granted anything any more.
+func (r *Run) ended(now time.Time) bool {
+	end := r.Campaign.EndsAt
+	return !end.IsZero() && !now.Before(end)
+}
