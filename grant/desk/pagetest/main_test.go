@@ -227,6 +227,12 @@ func (p *page) focused() string {
 	return eval[string](p, "document.activeElement.id || document.activeElement.innerText || document.activeElement.tagName")
 }
 
+// awaitFocus waits until something has the focus: the browser moves it in its own time when a dialog closes.
+func (p *page) awaitFocus(what string) {
+	p.t.Helper()
+	p.await(fmt.Sprintf("(document.activeElement.id || document.activeElement.innerText || document.activeElement.tagName) === %q", what))
+}
+
 func (p *page) click(id string) {
 	p.t.Helper()
 	p.do(chromedp.Click(chromedp.CSS("#" + id)))

@@ -18,13 +18,13 @@ func TestPauseAndThatReplicasObey(t *testing.T) {
 	d := newDesk(t, running())
 	p := signedIn(t, d, operatorToken)
 	p.order("pause")
-	require.Equal(t, "order-why", p.focused())
+	p.awaitFocus("order-why")
 	require.Equal(t, "The 2 live replicas will stop granting within a second and wait, losing nothing, until somebody resumes.", p.text("order-says"))
 	p.fill("order-why", `customer centre reports "wrong" dates`)
 	p.press("Enter")
 	p.shows("order-done-title", "Paused: order 1, ")
 	require.Equal(t, []string{`{"action":"pause","why":"customer centre reports \"wrong\" dates"}`}, d.ordered())
-	require.Equal(t, "order-close", p.focused())
+	p.awaitFocus("order-close")
 	p.matches("order-obeyed", `^0 of 2 replicas obey; waiting for grant-job-0-x7k2p.11, grant-job-1-b9wq4.11 for \d+ s\.$`)
 
 	d.obey(200*time.Millisecond, 1)
@@ -37,7 +37,7 @@ func TestPauseAndThatReplicasObey(t *testing.T) {
 	p.press("Enter")
 	require.False(t, eval[bool](p, element("order")+".open"))
 	require.Contains(t, p.text("outcome"), "2 of 2 replicas obey after 0.4 s.", "it can be read afterwards")
-	require.Equal(t, "Resume…", p.focused(), "the focus is back, on what the button has become")
+	p.awaitFocus("Resume…") // the focus is back, on what the button has become
 	p.shows("history", "Paused by jiyoon")
 	p.shows("holds", `by jiyoon: “customer centre reports "wrong" dates” · in 2 of 2 replicas`)
 	p.shows("history", `“customer centre reports "wrong" dates”`)
@@ -70,14 +70,14 @@ func TestThrottle(t *testing.T) {
 	d := newDesk(t, running())
 	p := signedIn(t, d, operatorToken)
 	p.order("throttle")
-	require.Equal(t, "order-limit", p.focused())
+	p.awaitFocus("order-limit")
 	require.Contains(t, p.text("order-says"), "Changes the limit from “no limit”")
 	for _, c := range []struct{ typed, says string }{{"", "whole number"}, {"-5", "whole number"}, {"1.5", "whole number"}, {"1e5", "whole number"}} {
 		p.fill("order-limit", c.typed)
 		p.fill("order-why", "gently")
 		p.press("Enter")
 		p.shows("order-error", c.says)
-		require.Equal(t, "order-limit", p.focused())
+		p.awaitFocus("order-limit")
 		require.Equal(t, "true", eval[string](p, element("order-limit")+".getAttribute('aria-invalid')"))
 	}
 	require.Empty(t, d.ordered())
@@ -136,7 +136,7 @@ func TestPostpone(t *testing.T) {
 	})
 	p.await("!document.querySelector('[data-order=postpone]')")
 	p.click("order-close")
-	require.Equal(t, "controls-title", p.focused())
+	p.awaitFocus("controls-title")
 }
 
 // setStart does what choosing a moment in the calendar does.
@@ -177,7 +177,7 @@ func TestFinishAndAbortWantTheName(t *testing.T) {
 		d := newDesk(t, running())
 		p := signedIn(t, d, operatorToken)
 		p.order(name)
-		require.Equal(t, "order-name", p.focused())
+		p.awaitFocus("order-name")
 		require.Contains(t, p.text("order-says"), "16 908 410 records")
 		p.fill("order-why", "it is time")
 		for _, typed := range []string{"", "sorry", "Sorry-2022-emoticons"} {
@@ -272,7 +272,7 @@ func TestOnlyOperatorsSeeControls(t *testing.T) {
 func TestKeyboard(t *testing.T) {
 	d := newDesk(t, many())
 	p := signedIn(t, d, operatorToken)
-	require.Equal(t, "main", p.focused(), "the page begins there")
+	p.awaitFocus("main") // the page begins there
 	eval[any](p, "document.activeElement.blur(); document.body.focus(); getSelection().removeAllRanges(); null")
 	visited := []string{}
 	reach := func(what string) {
@@ -294,10 +294,10 @@ func TestKeyboard(t *testing.T) {
 	reach("Throttle…")
 	p.press("Enter")
 	p.await(element("order") + ".open")
-	require.Equal(t, "order-limit", p.focused())
+	p.awaitFocus("order-limit")
 	p.press("Escape")
 	p.await("!" + element("order") + ".open")
-	require.Equal(t, "Throttle…", p.focused())
+	p.awaitFocus("Throttle…")
 	require.Empty(t, d.ordered())
 
 	p.press("Space")
@@ -316,7 +316,7 @@ func TestKeyboard(t *testing.T) {
 	p.shows("order-done-title", "Limit set")
 	p.press("Escape")
 	p.await("!" + element("order") + ".open")
-	require.Equal(t, "Throttle…", p.focused())
+	p.awaitFocus("Throttle…")
 	require.JSONEq(t, `{"action":"throttle","throttle":150000,"why":"gently"}`, d.ordered()[0])
 
 	reach("replicas-more")

@@ -14,7 +14,7 @@ func TestSignIn(t *testing.T) {
 	d := newDesk(t, running())
 	p := open(t, d)
 	p.await("!document.getElementById('sign-in').hidden")
-	require.Equal(t, "token", p.focused())
+	p.awaitFocus("token")
 	require.Empty(t, p.text("sign-in-error"), "nobody has done anything wrong yet")
 
 	p.signIn("granter_wrong")
@@ -64,7 +64,7 @@ func TestSignInSaysWhatIsWrong(t *testing.T) {
 		})
 		p.signIn(c.token)
 		p.shows("sign-in-error", c.says)
-		require.Equal(t, "token", p.focused())
+		p.awaitFocus("token")
 	}
 	d.comeBack()
 	p.signIn(viewerToken)
