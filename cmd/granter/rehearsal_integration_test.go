@@ -60,7 +60,7 @@ func TestRehearsal(t *testing.T) {
 
 	r.step("the throttle holds")
 	await(t, "both replicas have half of the partitions", func() bool { return first.partitions() == 4 && second.partitions() == 4 })
-	r.rate(2 * time.Second) // the group has just changed
+	r.rate(2 * time.Second)          // the group has just changed
 	rate := r.rate(15 * time.Second) // shards flush twice a second, so that either end is off by half a second's users at most
 	require.InEpsilon(t, limit, rate, 0.05)
 	r.say("%.0f users/s granted by two replicas at a limit of %d: %+.1f%%", rate, limit, 100*(rate/limit-1))
