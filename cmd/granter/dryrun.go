@@ -11,7 +11,6 @@ import (
 	"github.com/granter/granter/grant/dryrun"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/preflight"
-	"github.com/granter/granter/sharding"
 )
 
 // Rehearsal is what a run would do.
@@ -57,7 +56,6 @@ func (j *job) rehearse(ctx context.Context, out io.Writer) error {
 	r := j.newRun(p, j.log)
 	r.Source, r.Ledger, r.Orders, r.Count, r.Recheck = dryrun.Topic{Source: p.source}, dry, nil, nil, nil
 	r.Now, r.Partial = true, true
-	r.Sharding = sharding.Config{Shards: j.flags.shards, Observer: p.monitor, Includes: j.pass.Includes}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer onSignals(j.log, r.Drain, stop)()

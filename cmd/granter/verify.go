@@ -13,6 +13,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/campaign"
+	"github.com/granter/granter/grant/desk"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/source"
 )
@@ -80,30 +81,20 @@ func granted(ctx context.Context, warn io.Writer, led *ledger.Ledger, file *gran
 
 // Verdict is the answer for one user.
 type Verdict struct {
-	User         grant.UserID  `json:"user"`
-	Granted      bool          `json:"granted"`
-	At           *time.Time    `json:"granted_at,omitempty"`
-	Run          *grant.RunID  `json:"run,omitempty"`
-	Shard        *int          `json:"shard,omitempty"`
-	Flush        *uint64       `json:"flush,omitempty"`
-	Ranges       []offsetRange `json:"offsets,omitempty"` // the user's record is in one of these
-	Entitlements []entitlement `json:"entitlements,omitempty"`
+	User         grant.UserID       `json:"user"`
+	Granted      bool               `json:"granted"`
+	At           *time.Time         `json:"granted_at,omitempty"`
+	Run          *grant.RunID       `json:"run,omitempty"`
+	Shard        *int               `json:"shard,omitempty"`
+	Flush        *uint64            `json:"flush,omitempty"`
+	Ranges       []offsetRange      `json:"offsets,omitempty"` // the user's record is in one of these
+	Entitlements []desk.Entitlement `json:"entitlements,omitempty"`
 }
 
 type offsetRange struct {
 	Partition int   `json:"partition"`
 	First     int64 `json:"first"`
 	Last      int64 `json:"last"`
-}
-
-type entitlement struct {
-	ID        string     `json:"id"`
-	Kind      grant.Kind `json:"kind"`
-	Amount    int64      `json:"amount,omitempty"` // in the currency's smallest unit
-	Currency  string     `json:"currency,omitempty"`
-	Permanent bool       `json:"permanent"`
-	ExpiresAt *time.Time `json:"expires_at,omitempty"`
-	Expired   bool       `json:"expired"`
 }
 
 func newVerdict(c *grant.Campaign, user grant.UserID, g ledger.Grant, granted bool) Verdict {
@@ -117,13 +108,7 @@ func newVerdict(c *grant.Campaign, user grant.UserID, g ledger.Grant, granted bo
 		v.Ranges = append(v.Ranges, offsetRange(r))
 	}
 	slices.SortFunc(v.Ranges, func(a, b offsetRange) int { return cmp.Compare(a.Partition, b.Partition) })
-	for _, e := range c.Entitlements(at) {
-		out := entitlement{ID: e.ID, Kind: e.Kind, Amount: e.Amount, Currency: e.Currency, Permanent: e.ExpiresAt.IsZero()}
-		if !out.Permanent {
-			out.ExpiresAt, out.Expired = &e.ExpiresAt, time.Now().After(e.ExpiresAt)
-		}
-		v.Entitlements = append(v.Entitlements, out)
-	}
+	v.Entitlements = desk.Entitlements(c, at)
 	return v
 }
 
@@ -170,7 +155,7 @@ func printVerdict(w io.Writer, c *grant.Campaign, v Verdict) {
 		case !e.Permanent:
 			until = "until " + moment(*e.ExpiresAt)
 		}
-		rows = append(rows, fmt.Sprintf("  %s\t%s\t%s", e.ID, e.describe(), until))
+		rows = append(rows, fmt.Sprintf("  %s\t%s\t%s", e.ID, describe(e), until))
 	}
 	for _, r := range v.Ranges {
 		rows = append(rows, fmt.Sprintf("  record in %s/%d\toffsets %d to %d\t", c.Source.Topic, r.Partition, r.First, r.Last))
@@ -178,7 +163,7 @@ func printVerdict(w io.Writer, c *grant.Campaign, v Verdict) {
 	table(w, rows...)
 }
 
-func (e entitlement) describe() string {
+func describe(e desk.Entitlement) string {
 	if e.Amount == 0 {
 		return string(e.Kind)
 	}

@@ -43,12 +43,19 @@ func (a *api) user(r *http.Request, _ Principal) (any, error) {
 	}
 	at := g.At.In(a.cfg.Campaign.StartsAt.Location())
 	u.GrantedAt, u.Run = &at, &g.Run
-	for _, e := range a.cfg.Campaign.Entitlements(at) {
+	u.Entitlements = Entitlements(a.cfg.Campaign, at)
+	return u, nil
+}
+
+// Entitlements returns what a user who was granted the campaign at a moment holds now, or held.
+func Entitlements(c *grant.Campaign, at time.Time) []Entitlement {
+	out := make([]Entitlement, 0, len(c.Items))
+	for _, e := range c.Entitlements(at) {
 		held := Entitlement{ID: e.ID, Kind: e.Kind, Amount: e.Amount, Currency: e.Currency, Permanent: e.ExpiresAt.IsZero()}
 		if !held.Permanent {
 			held.ExpiresAt, held.Expired = &e.ExpiresAt, time.Now().After(e.ExpiresAt)
 		}
-		u.Entitlements = append(u.Entitlements, held)
+		out = append(out, held)
 	}
-	return u, nil
+	return out
 }

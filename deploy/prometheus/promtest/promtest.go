@@ -19,18 +19,9 @@ import (
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
 
+	"github.com/granter/granter/deploy/dev/devtest"
 	"github.com/granter/granter/deploy/prometheus"
 )
-
-// TB is the part of testing.TB that promtest needs.
-type TB interface {
-	Helper()
-	Logf(format string, args ...any)
-	// Fatalf reports the failure and ends the calling goroutine.
-	Fatalf(format string, args ...any)
-	Cleanup(fn func())
-	TempDir() string
-}
 
 // Server is a Prometheus that scrapes, and evaluates the rules, every second.
 type Server struct {
@@ -47,7 +38,7 @@ const (
 
 // Start starts a Prometheus that scrapes /metrics of the targets (host:port) as the job granter, and ends it with the
 // test.
-func Start(tb TB, targets ...string) *Server {
+func Start(tb devtest.TB, targets ...string) *Server {
 	tb.Helper()
 	s, err := start(tb, targets)
 	if err != nil {
@@ -65,7 +56,7 @@ scrape_configs:
     file_sd_configs: [{files: [targets.json], refresh_interval: 1s}]
 `
 
-func start(tb TB, targets []string) (*Server, error) {
+func start(tb devtest.TB, targets []string) (*Server, error) {
 	dir := tb.TempDir()
 	s := &Server{targets: filepath.Join(dir, "targets.json")}
 	if err := s.Scrape(targets...); err != nil {
