@@ -11,7 +11,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 FUZZTIME ?= 10s
 # Several times what the whole suite takes on two cores; go test counts it per package.
 TIMEOUT ?= 15m
-# More arguments for go test, such as: make test ARGS='-run Checkpoint -v'
+# What to test, and more arguments for go test, such as: make test PKG=./grant/source ARGS='-run Checkpoint -v'
+PKG ?= ./...
 ARGS ?=
 
 .PHONY: help
@@ -32,15 +33,15 @@ install: ## install what tests use: Redis, Java, Kafka, Prometheus, Chromium
 
 .PHONY: test
 test: install ## every test, those on real servers included
-	go test -tags integration -count=1 -p 1 -timeout $(TIMEOUT) $(ARGS) ./... # one package's servers at a time
+	go test -tags integration -count=1 -p 1 -timeout $(TIMEOUT) $(ARGS) $(PKG) # one package's servers at a time
 
 .PHONY: test-fast
 test-fast: ## the tests that need no server
-	go test -timeout $(TIMEOUT) $(ARGS) ./...
+	go test -timeout $(TIMEOUT) $(ARGS) $(PKG)
 
 .PHONY: race
 race: ## the tests that need no server, under the race detector
-	go test -race -timeout $(TIMEOUT) $(ARGS) ./...
+	go test -race -timeout $(TIMEOUT) $(ARGS) $(PKG)
 
 .PHONY: lint
 lint: vet fmt-check golangci sleep shell guarantee ## everything that judges the source without running it
