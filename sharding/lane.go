@@ -33,7 +33,7 @@ type Lane struct {
 	quota int         // IDs that may still be added before the gate is asked
 	held  atomic.Bool // it waits at the gate
 
-	marked             atomic.Int64 // never below what the shards have settled; see Mark
+	marked             atomic.Int64 // the last mark at which the lane's books were right: no position passes it
 	rejected, withheld atomic.Int64
 	pendingRejected    int64
 	pendingWithheld    int64
@@ -109,14 +109,14 @@ func (l *Lane) Mark(ctx context.Context, next int64, idle bool) error {
 	rejected := l.rejected.Add(l.pendingRejected)
 	withheld := l.withheld.Add(l.pendingWithheld)
 	l.pendingRejected, l.pendingWithheld = 0, 0
+	if l.consumed != sent+rejected+withheld {
+		return fmt.Errorf("%w in partition %d at offset %d: consumed %d, routed %d + rejected %d + withheld %d",
+			ErrUnbalanced, l.partition, next, l.consumed, sent, rejected, withheld)
+	}
 	l.marked.Store(next)
 	if l.quota > 0 && l.pool.cfg.Gate != nil {
 		l.pool.cfg.Gate.Return(l.quota) // a lane that has nothing to do must not keep what it was admitted hours ago
 		l.quota = 0
-	}
-	if l.consumed != sent+rejected+withheld {
-		return fmt.Errorf("%w in partition %d at offset %d: consumed %d, routed %d + rejected %d + withheld %d",
-			ErrUnbalanced, l.partition, next, l.consumed, sent, rejected, withheld)
 	}
 	return nil
 }
