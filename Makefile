@@ -31,8 +31,14 @@ demo: ## a whole campaign in one process, with an embedded Kafka and Redis
 install: ## install what tests use: Redis, Java, Kafka, Prometheus, Chromium
 	@deploy/dev/install.sh
 
+# What a cold module cache lacks is fetched before the tests, whose time limits are not meant for that.
+.PHONY: modules
+modules:
+	@go mod download
+	@kustomize=$(call tool,kustomize) && [[ -x $$kustomize ]]
+
 .PHONY: test
-test: install ## every test, those on real servers included
+test: install modules ## every test, those on real servers included
 	go test -tags integration -count=1 -p 1 -timeout $(TIMEOUT) $(ARGS) $(PKG) # one package's servers at a time
 
 .PHONY: test-fast

@@ -4,11 +4,14 @@ package deploy
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,11 +46,23 @@ func (m manifests) get(t *testing.T, kind, name string) object {
 // workloads are what makes pods.
 func (m manifests) workloads() manifests { return m.of("Job", "Deployment") }
 
-// render runs kustomize, which kubectl carries, at the version that is pinned with the other tools.
+// kustomize is its binary, at the version that is pinned with the other tools. It is run by itself, and not through the go
+// command, which says on the same standard error what it downloads.
+var kustomize = sync.OnceValues(func() (string, error) {
+	path, err := exec.Command("go", "tool", "-modfile=../.ci/tools/go.mod", "-n", "kustomize").Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		err = fmt.Errorf("%w: %s", err, exit.Stderr)
+	}
+	return strings.TrimSpace(string(path)), err
+})
+
+// render runs kustomize, which kubectl carries too.
 func render(t *testing.T, overlay string) manifests {
 	t.Helper()
+	program, err := kustomize()
+	require.NoError(t, err)
 	var problems strings.Builder
-	cmd := exec.Command("go", "tool", "-modfile=../.ci/tools/go.mod", "kustomize", "build", "kubernetes/overlays/"+overlay)
+	cmd := exec.Command(program, "build", "kubernetes/overlays/"+overlay)
 	cmd.Stderr = &problems
 	out, err := cmd.Output()
 	require.NoError(t, err, "%s", problems.String())
