@@ -4,7 +4,8 @@
 # Says nothing and returns at once when everything is there.
 #
 # usage: install.sh
-# env:   GRANTER_DEV_HOME  where jars and dev data live (default ~/.cache/granter-dev)
+# env:   GRANTER_DEV_HOME   where jars and dev data live (default ~/.cache/granter-dev)
+#        GRANTER_DEV_KAFKA  one more version of Kafka, and the one that is used when none is named
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -13,7 +14,14 @@ complete() {
   for program in redis-server redis-cli java prometheus promtool chromium systemd-analyze; do
     command -v "$program" >/dev/null || return 1
   done
-  python3 -c 'import venv, ensurepip' 2>/dev/null && [[ -e $kafka_home/.complete ]]
+  python3 -c 'import venv, ensurepip' 2>/dev/null && kafka_installed
+}
+
+[[ " ${kafka_versions[*]} " == *" $kafka_version "* ]] || kafka_versions+=("$kafka_version")
+
+kafka_installed() {
+  local version
+  for version in "${kafka_versions[@]}"; do [[ -e $(kafka_home "$version")/.complete ]] || return 1; done
 }
 
 as_root() {
@@ -35,7 +43,7 @@ install_packages() {
   command -v systemd-analyze >/dev/null || packages+=(systemd)
   python3 -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3-venv)
   # Maven is needed only to fetch the jars.
-  [[ -e $kafka_home/.complete ]] || command -v mvn >/dev/null || packages+=(maven)
+  kafka_installed || command -v mvn >/dev/null || packages+=(maven)
   ((${#packages[@]})) || return 0
 
   command -v apt-get >/dev/null ||
@@ -68,33 +76,37 @@ check_versions() {
   redis=$(redis-server --version | sed -n 's/.* v=\([0-9]*\).*/\1/p')
   ((redis >= 7)) || die "redis-server is version $redis, but 7 or newer is needed"
   java=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')
-  ((java >= 11)) || die "java is version $java, but 17 is needed (11 is the least that Kafka 3.9 runs on)"
+  ((java >= 17)) || die "java is version $java, but 17 is needed"
 }
 
+# install_kafka VERSION
 install_kafka() {
-  [[ -e $kafka_home/.complete ]] && return
-  say "fetching Kafka's jars into $kafka_home"
-  rm -rf "$kafka_home"
-  mkdir -p "$kafka_home"
-  local log=$kafka_home/install.log
-  if ! mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
-    -DoutputDirectory="$kafka_home/lib" >"$log" 2>&1; then
+  local home log
+  home=$(kafka_home "$1")
+  [[ -e $home/.complete ]] && return
+  say "fetching the jars of Kafka $1 into $home"
+  rm -rf "$home"
+  mkdir -p "$home"
+  log=$home/install.log
+  if ! mvn -q -B -f "$here/pom.xml" -Dkafka.version="$1" dependency:copy-dependencies -DincludeScope=runtime \
+    -DoutputDirectory="$home/lib" >"$log" 2>&1; then
     tail -n 20 "$log" >&2
     die "mvn could not fetch Kafka's jars (full log: $log). Maven needs to reach a mirror of Maven Central: see ~/.m2/settings.xml"
   fi
-  share_classes || say "note: no class archive could be made, so a broker starts a second later"
-  touch "$kafka_home/.complete"
+  share_classes "$1" "$home/kafka.jsa" || say "note: no class archive could be made, so a broker starts a second later"
+  touch "$home/.complete"
 }
 
-# A class-data archive halves a broker's start: run one broker until it is up, and let the JVM write what it loaded.
+# share_classes VERSION FILE: a class-data archive halves a broker's start. Run one broker until it is up, and let the JVM
+# write what it loaded.
 share_classes() {
   local dir
   dir=$(mktemp -d)
-  "$here/kafka.sh" config "$dir" >/dev/null 2>&1 &&
-    GRANTER_DEV_KAFKA_JVM="-XX:ArchiveClassesAtExit=$kafka_home/kafka.jsa" "$here/kafka.sh" start "$dir" >/dev/null 2>&1 &&
+  "$here/kafka.sh" config "$dir" --version "$1" >/dev/null 2>&1 &&
+    GRANTER_DEV_KAFKA_JVM="-XX:ArchiveClassesAtExit=$2" "$here/kafka.sh" start "$dir" >/dev/null 2>&1 &&
     "$here/kafka.sh" stop "$dir"
   rm -rf "$dir"
-  [[ -s $kafka_home/kafka.jsa ]]
+  [[ -s $2 ]]
 }
 
 if complete; then exit 0; fi
@@ -107,5 +119,5 @@ if command -v flock >/dev/null; then
 fi
 install_packages
 check_versions
-install_kafka
+for version in "${kafka_versions[@]}"; do install_kafka "$version"; done
 say "dev services are installed"

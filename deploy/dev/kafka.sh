@@ -8,16 +8,21 @@
 #        kafka.sh config DIR [options]      only configure and format the storage; prints the addresses
 #        kafka.sh run    DIR BROKER         run one configured broker in the foreground (what tests do)
 #        kafka.sh tool   CLASS [ARG...]     one of Kafka's own tools, such as org.apache.kafka.tools.TopicCommand
+#        kafka.sh jars   VERSION            print the folder of its jars (newest: of the newest)
+#        kafka.sh versions                  print the versions that tests run on: GRANTER_DEV_KAFKA, or else several
 #
-# options: --brokers N             default 1
+# options: --version V             or "newest"; default GRANTER_DEV_KAFKA, or the first of the versions. DIR keeps to it
+#          --brokers N             default 1
 #          --partitions-default N  of a topic created without a number (default 1)
 #          --sasl                  a second listener that wants SASL PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, and
 #                                  authorisation: user granter/granter-secret may do everything, guest/guest-secret nothing
+#          --feature NAME=LEVEL    of the storage format, such as share.version=1 (repeatable)
 #          --tls                   a listener with TLS (with --sasl: TLS on the SASL listener), CA in DIR/ca.pem
 #          -- key=value ...        more of server.properties; wins over the defaults
 #
 # DIR/bootstrap.plaintext, .sasl and .tls hold the addresses of each listener, comma-separated. start prints the first.
-# env: GRANTER_DEV_KAFKA_HEAP (default 1g, or 512m for each of several), GRANTER_DEV_KAFKA_JVM (more options)
+# env: GRANTER_DEV_KAFKA (which version), GRANTER_DEV_KAFKA_HEAP (default 1g, or 512m for each of several),
+#      GRANTER_DEV_KAFKA_JVM (more options)
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -29,11 +34,14 @@ usage() {
 store_password=dev-secret
 
 jvm() {
-  local classpath archive=$kafka_home/kafka.jsa
+  local classpath home archive
+  home=$(kafka_home)
+  archive=$home/kafka.jsa
   need java
-  [[ -d $kafka_home/lib ]] || die "Kafka is not installed: run deploy/dev/install.sh"
+  [[ -d $home/lib ]] ||
+    die "Kafka $kafka_version is not installed: run GRANTER_DEV_KAFKA=$kafka_version deploy/dev/install.sh"
   # In a fixed order, or the class archive does not fit. The JVM does without one that is missing or out of date.
-  classpath=$(printf '%s:' "$kafka_home"/lib/*.jar)
+  classpath=$(printf '%s:' "$home"/lib/*.jar)
   [[ ! -e $archive ]] || set -- -XX:SharedArchiveFile="$archive" -Xlog:cds=off "$@"
   # shellcheck disable=SC2086 # several options in one variable
   exec java ${GRANTER_DEV_KAFKA_JVM:-} -Dorg.slf4j.simpleLogger.showDateTime=true \
@@ -75,6 +83,9 @@ offsets.topic.replication.factor=$brokers
 transaction.state.log.num.partitions=5
 transaction.state.log.replication.factor=$brokers
 transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=5
+share.coordinator.state.topic.replication.factor=$brokers
+share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 # Lets a test ask for a session timeout of a second.
 group.min.session.timeout.ms=500
@@ -126,9 +137,11 @@ bootstrap() {
 }
 
 configure() {
-  local brokers=1 partitions=1 sasl='' tls='' id
+  local brokers=1 partitions=1 sasl='' tls='' id features=()
   while (($#)); do
     case $1 in
+    --version) kafka_version=${2/#newest/${kafka_versions[-1]}} && shift 2 ;;
+    --feature) features+=(--feature "$2") && shift 2 ;;
     --brokers) brokers=$2 && shift 2 ;;
     --partitions-default) partitions=$2 && shift 2 ;;
     --sasl) sasl=yes && shift ;;
@@ -137,6 +150,7 @@ configure() {
     *) usage ;;
     esac
   done
+  printf '%s\n' "$kafka_version" >"$dir/version"
   local plaintext=() secured=() encrypted=() controller
   controller=127.0.0.1:$(reserve_port "$dir")
   for ((id = 1; id <= brokers; id++)); do
@@ -163,7 +177,7 @@ configure() {
   for ((id = 1; id <= brokers; id++)); do
     mkdir -p "$dir/broker-$id"
     properties "$id" "$@" >"$dir/broker-$id/server.properties"
-    (jvm -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format --cluster-id granter-dev-cluster-00 "${scram[@]}" \
+    (jvm -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format --cluster-id granter-dev-cluster-00 "${scram[@]}" "${features[@]}" \
       --config "$dir/broker-$id/server.properties") >"$dir/broker-$id/format.log" 2>&1 ||
       { grep -E 'Exception|error' "$dir/broker-$id/format.log" | head -n 3 >&2 && die "could not format the storage of broker $id"; }
   done
@@ -199,6 +213,7 @@ run() {
   local folder=$dir/broker-$1 heap=512m
   [[ -e $folder/server.properties ]] || die "$dir has no broker $1: run kafka.sh config first"
   [[ -d $dir/broker-2 ]] || heap=1g
+  kafka_version=$(cat "$dir/version")
   heap=${GRANTER_DEV_KAFKA_HEAP:-$heap}
   write_pidfile "$folder/kafka.pid"
   cd "$folder"
@@ -219,6 +234,10 @@ end() {
   done
 }
 
+if [[ $* == versions ]]; then
+  printf '%s\n' "${GRANTER_DEV_KAFKA:-${kafka_versions[@]}}"
+  exit
+fi
 (($# >= 2)) || usage
 command=$1
 dir=$2
@@ -238,6 +257,7 @@ run)
   run "${1:?which broker}"
   ;;
 tool) jvm -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -XX:TieredStopAtLevel=1 "$dir" "$@" ;;
+jars) printf '%s/lib\n' "$(kafka_home "${dir/#newest/${kafka_versions[-1]}}")" ;;
 stop) end TERM "$@" ;;
 kill) end KILL "$@" ;;
 *) usage ;;

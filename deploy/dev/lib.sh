@@ -5,8 +5,13 @@
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 dev_home=${GRANTER_DEV_HOME:-$HOME/.cache/granter-dev}
 
-# The jars of one pom.xml live in a folder named after its checksum, so changing a version installs anew.
-kafka_home=$dev_home/kafka-$(cksum <"$here/pom.xml" | cut -d' ' -f1)
+# The Kafkas that make test runs on, the newest last. What names none gets the first, or GRANTER_DEV_KAFKA, which may be
+# another one.
+kafka_versions=(3.9.1 4.1.0)
+kafka_version=${GRANTER_DEV_KAFKA:-${kafka_versions[0]}}
+
+# kafka_home [VERSION]: prints where its jars are. The checksum of pom.xml is in the name, so changing that installs anew.
+kafka_home() { printf '%s\n' "$dev_home/kafka-${1:-$kafka_version}-$(cksum <"$here/pom.xml" | cut -d' ' -f1)"; }
 
 say() { printf '%s\n' "$*" >&2; }
 

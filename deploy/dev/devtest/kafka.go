@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -31,11 +30,16 @@ const (
 
 // KafkaOptions says which Kafka to start. The zero value is one broker without security.
 type KafkaOptions struct {
-	Brokers int               // 1 to 9; 0 means 1
-	SASL    bool              // also listen on SASLBrokers
-	TLS     bool              // also listen on TLSBrokers; with SASL, SASLBrokers speak TLS as well
-	Props   map[string]string // more of server.properties, for every broker
+	Version  string            // of the installed ones, or NewestKafka; empty: that of GRANTER_DEV_KAFKA, or the oldest
+	Features []string          // of the storage format, such as "share.version=1"
+	Brokers  int               // 1 to 9; 0 means 1
+	SASL     bool              // also listen on SASLBrokers
+	TLS      bool              // also listen on TLSBrokers; with SASL, SASLBrokers speak TLS as well
+	Props    map[string]string // more of server.properties, for every broker
 }
+
+// NewestKafka is the version for a test of what older ones have not.
+const NewestKafka = "newest"
 
 // Kafka is one or more brokers in KRaft mode. Broker 0 is also the only controller: without it partitions stay where
 // they are. Its methods may be called from any goroutine; a failure ends the calling one.
@@ -44,6 +48,7 @@ type Kafka struct {
 	SASLBrokers []string
 	TLSBrokers  []string
 	CAFile      string // what TLS clients trust, in PEM
+	Version     string // such as 4.1.0
 	Dir         string // broker-N/server.properties, kafka.log, data
 
 	tb      TB
@@ -64,6 +69,12 @@ func StartKafka(tb TB, o KafkaOptions) *Kafka {
 func startKafka(tb TB, o KafkaOptions) (*Kafka, error) {
 	k := &Kafka{Dir: tempDir(tb), tb: tb}
 	args := []string{"config", k.Dir, "--brokers", strconv.Itoa(max(1, o.Brokers))}
+	if o.Version != "" {
+		args = append(args, "--version", o.Version)
+	}
+	for _, feature := range o.Features {
+		args = append(args, "--feature", feature)
+	}
 	if o.SASL {
 		args = append(args, "--sasl")
 	}
@@ -80,6 +91,11 @@ func startKafka(tb TB, o KafkaOptions) (*Kafka, error) {
 		return nil, err
 	}
 	k.Brokers = strings.Split(bootstrap, ",")
+	version, err := os.ReadFile(filepath.Join(k.Dir, "version"))
+	if err != nil {
+		return nil, err
+	}
+	k.Version = strings.TrimSpace(string(version))
 	if k.SASLBrokers, err = k.listeners("sasl", o.SASL); err != nil {
 		return nil, err
 	}
@@ -118,45 +134,6 @@ func (k *Kafka) listeners(kind string, enabled bool) ([]string, error) {
 	}
 	text, err := os.ReadFile(filepath.Join(k.Dir, "bootstrap."+kind))
 	return strings.Split(strings.TrimSpace(string(text)), ","), err
-}
-
-var shared struct {
-	sync.Mutex
-	host  *host
-	kafka *Kafka
-}
-
-// SharedKafka returns the one broker that all tests of a package share; the first caller starts it. Tests keep apart by
-// topic and group names, and must not stop it. It ends with the test binary, or at StopShared.
-func SharedKafka(tb TB) *Kafka {
-	tb.Helper()
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.kafka == nil {
-		h := &host{logf: func(string, ...any) {}}
-		err := h.run(func(tb TB) (err error) {
-			shared.kafka, err = startKafka(tb, KafkaOptions{})
-			return err
-		})
-		if err != nil {
-			h.close()
-			shared.kafka = nil
-			tb.Fatalf("starting the shared Kafka: %v", err)
-		}
-		shared.host = h
-	}
-	return shared.kafka
-}
-
-// StopShared ends the shared Kafka and removes its data, if there is one: for a TestMain, after the tests ran. Without
-// it the broker ends with the process all the same, and the next run removes its data.
-func StopShared() {
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.host != nil {
-		shared.host.close()
-		shared.host, shared.kafka = nil, nil
-	}
 }
 
 // Stop shuts broker i down cleanly: its partitions move to other replicas first.

@@ -132,6 +132,37 @@ func consumeOnce(ctx context.Context, addr, topic string) (string, error) {
 	return string(m.Value), err
 }
 
+// A broker is of the version that is asked for, says so itself, and stays it whatever the environment says at its restart.
+func TestKafkaIsOfItsVersion(t *testing.T) { // not parallel: a Kafka that starts takes both cores
+	var seen []string
+	EachKafka(t, func(t *testing.T) {
+		k := StartKafka(t, KafkaOptions{})
+		require.Equal(t, "kafka-"+k.Version, filepath.Base(t.Name()))
+		requireVersion(t, k)
+		require.Equal(t, k.Version, SharedKafka(t).Version)
+		require.NotEqual(t, k.Brokers, SharedKafka(t).Brokers)
+		seen = append(seen, k.Version)
+	})
+	versions, err := kafkaVersions()
+	require.NoError(t, err)
+	require.Equal(t, versions, seen)
+	require.Equal(t, versions[0], SharedKafka(t).Version)
+
+	k := StartKafka(t, KafkaOptions{Version: NewestKafka, Features: []string{"share.version=1"}})
+	k.Stop(0)
+	k.Restart(0)
+	requireVersion(t, k)
+}
+
+func requireVersion(t *testing.T, k *Kafka) {
+	t.Helper()
+	log, err := os.ReadFile(filepath.Join(k.Dir, "broker-1", "kafka.log"))
+	require.NoError(t, err)
+	lines := strings.Count(string(log), "Kafka version: ")
+	require.Positive(t, lines)
+	require.Equal(t, lines, strings.Count(string(log), "Kafka version: "+k.Version+"\n"), "every start is one of %s", k.Version)
+}
+
 func TestKafkaLifecycle(t *testing.T) { // not parallel: a Kafka that starts takes both cores
 	k := StartKafka(t, KafkaOptions{Props: map[string]string{"message.max.bytes": "2000000"}})
 	k.CreateTopic(t, "ids", 1, 1, map[string]string{"retention.ms": "3600000"})

@@ -1,0 +1,87 @@
+package devtest
+
+import (
+	"strings"
+	"sync"
+)
+
+// kafkaVariable names the version of Kafka for whatever names none. The scripts read it as well.
+const kafkaVariable = "GRANTER_DEV_KAFKA"
+
+// runner is the part of *testing.T that EachKafka needs.
+type runner[T any] interface {
+	Helper()
+	Fatal(args ...any)
+	Run(name string, test func(t T)) bool
+	Setenv(key, value string)
+}
+
+// EachKafka runs a test on every version of Kafka that granter is tested with, as a subtest: what it starts by StartKafka
+// and SharedKafka is of that version. GRANTER_DEV_KAFKA=VERSION leaves the others out. The test cannot be parallel, because
+// the environment carries the version.
+func EachKafka[T runner[T]](t T, test func(t T)) {
+	t.Helper()
+	versions, err := kafkaVersions()
+	if err != nil {
+		t.Fatal("which versions of Kafka?", err)
+	}
+	for _, version := range versions {
+		t.Run("kafka-"+version, func(t T) {
+			t.Setenv(kafkaVariable, version)
+			test(t)
+		})
+	}
+}
+
+func kafkaVersions() ([]string, error) {
+	text, err := output("kafka.sh", "versions")
+	return strings.Fields(text), err
+}
+
+// shared are the brokers of SharedKafka, by version.
+var shared = struct {
+	sync.Mutex
+	kafka map[string]*Kafka
+	hosts []*host
+}{kafka: map[string]*Kafka{}}
+
+// SharedKafka returns the one broker that all tests of a package share; the first caller starts it. Tests keep apart by
+// topic and group names, and must not stop it. It ends with the test binary, or at StopShared. In EachKafka there is one for
+// each version.
+func SharedKafka(tb TB) *Kafka {
+	tb.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	versions, err := kafkaVersions()
+	if err != nil {
+		tb.Fatalf("which version of Kafka? %v", err)
+	}
+	version := versions[0]
+	if k := shared.kafka[version]; k != nil {
+		return k
+	}
+	h := &host{logf: func(string, ...any) {}}
+	var k *Kafka
+	err = h.run(func(tb TB) (err error) {
+		k, err = startKafka(tb, KafkaOptions{Version: version})
+		return err
+	})
+	if err != nil {
+		h.close()
+		tb.Fatalf("starting the shared Kafka: %v", err)
+	}
+	shared.kafka[version], shared.hosts = k, append(shared.hosts, h)
+	return k
+}
+
+// StopShared ends the shared Kafkas and removes their data, if there are any: for a TestMain, after the tests ran. Without
+// it they end with the process all the same, and the next run removes their data.
+func StopShared() {
+	shared.Lock()
+	defer shared.Unlock()
+	for _, h := range shared.hosts {
+		h.close()
+	}
+	clear(shared.kafka)
+	shared.hosts = nil
+}
