@@ -83,7 +83,7 @@ func copyContext(to string) error {
 	return copyTree(to, func(path string) bool { return !ignored(patterns, path) })
 }
 
-// copyTree copies the files of the repository that are wanted.
+// copyTree copies the files of the repository that are wanted. In a worktree, .git is a file.
 func copyTree(to string, wanted func(path string) bool) error {
 	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -91,9 +91,9 @@ func copyTree(to string, wanted func(path string) bool) error {
 		}
 		name, _ := filepath.Rel(root, path)
 		switch {
-		case name == ".git":
+		case name == ".git" && entry.IsDir():
 			return fs.SkipDir
-		case entry.IsDir() || !wanted(filepath.ToSlash(name)):
+		case name == ".git" || entry.IsDir() || !wanted(filepath.ToSlash(name)):
 			return nil
 		}
 		info, err := entry.Info()
