@@ -57,6 +57,10 @@ func (w *world) process(set ...func(*Run)) *process {
 	r.Record = RunRecord{Run: NewRunID(time.Now()), Host: "host", PID: 7}
 	r.Source, r.Ledger = reader{w.topic, r.Monitor}, w.store.client(r.Record.Run)
 	r.Sharding = sharding.Config{Shards: 2, BlockIDs: 16, QueueBlocks: 2, MaxPending: 64, Observer: r.Monitor}
+	r.Peek = func(ctx context.Context) (firsts, ends map[int]int64, err error) {
+		ends, err = w.topic.Ends(ctx)
+		return w.topic.firsts, ends, err
+	}
 	for _, fn := range set {
 		fn(r)
 	}

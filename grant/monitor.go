@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/granter/granter/metrics"
 	"github.com/granter/granter/sharding"
 )
@@ -35,6 +33,7 @@ type Monitor struct {
 	limit        float64
 	redis        RedisHealth
 	rejects      rejects
+	survey       survey
 }
 
 type partitionState struct {
@@ -80,18 +79,19 @@ func (m *Monitor) State(state RunState) {
 // joined records an assignment of partitions by the consumer group.
 func (m *Monitor) joined() { m.metrics.Generations.Inc() }
 
-// assigned records what a session begins with: where each of its partitions starts, where it stops (negative: never),
-// and where the topic's partitions end.
-func (m *Monitor) assigned(pool *sharding.Pool, starts, until, ends map[int]int64) {
+// assigned records what a session begins with: where each of its partitions starts, where the topic's partitions end, and
+// whether what comes behind that is read, too.
+func (m *Monitor) assigned(pool *sharding.Pool, starts, ends map[int]int64, follow bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.live = pool
 	m.checkpointAt = time.Now()
 	for p := range m.parts {
 		if _, still := starts[p]; !still {
-			m.forget(p)
+			delete(m.parts, p) // another replica has it now; its books stay
 		}
 	}
+	m.survey.began(ends, follow)
 	for p, start := range starts {
 		st := m.parts[p]
 		if st == nil {
@@ -99,16 +99,8 @@ func (m *Monitor) assigned(pool *sharding.Pool, starts, until, ends map[int]int6
 			m.parts[p] = st
 		}
 		st.start = min(st.start, start) // after a loss it may be further back
-		st.end, st.follow = ends[p], until[p] < 0
+		st.end, st.follow = ends[p], follow
 		st.assigned, st.next, st.checkpoint, st.movedAt, st.warned = true, start, start, time.Now(), false
-	}
-}
-
-// forget drops a partition that another replica has now, but not its books. It is called with the lock held.
-func (m *Monitor) forget(p int) {
-	delete(m.parts, p)
-	for _, gauge := range []*prometheus.GaugeVec{m.metrics.Position, m.metrics.End, m.metrics.Lag, m.metrics.Checkpointed} {
-		gauge.DeleteLabelValues(metrics.Partition(p))
 	}
 }
 
@@ -137,12 +129,8 @@ func (m *Monitor) Position(partition int, next, highest int64) {
 		st.movedAt, st.warned = time.Now(), false
 	}
 	st.next = next
-	label := metrics.Partition(partition)
-	m.metrics.Position.WithLabelValues(label).Set(float64(next))
 	if highest >= 0 {
 		st.highest = highest
-		m.metrics.End.WithLabelValues(label).Set(float64(highest))
-		m.metrics.Lag.WithLabelValues(label).Set(float64(max(highest-next, 0)))
 	}
 }
 
@@ -201,8 +189,9 @@ func (m *Monitor) checkpointed(positions []sharding.Position, took time.Duration
 	stands := slices.ContainsFunc(m.holds, func(h Hold) bool { return h.Cause.Stops() })
 	for i := range positions {
 		p, offset := positions[i].Partition, positions[i].Next
-		m.metrics.Checkpointed.WithLabelValues(metrics.Partition(p)).Set(float64(offset))
+		m.survey.settle(p, offset)
 		st := m.parts[p]
+		st.next = max(st.next, offset) // a lane that waits has not said how far it has come
 		behind := st.target() - offset
 		if offset > st.checkpoint || behind <= 0 || stands || positions[i].Held { // what is held makes no progress, and should not
 			st.checkpoint, st.movedAt, st.warned = offset, now, false

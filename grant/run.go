@@ -80,10 +80,12 @@ type Run struct {
 	Record   RunRecord // who runs; the run fills in the rest
 	Log      *slog.Logger
 
-	Orders  Orders                                                       // of operators; nil: nobody gives any
-	Measure func(ctx context.Context, latency time.Duration) Measurement // asked once a second; latency is that of Orders. nil: no feedback
-	Count   func(ctx context.Context) (int64, error)                     // granted users of the whole ledger; nil: not counted
-	Recheck func(ctx context.Context) error                              // preflight again, shortly before the start; nil: not again
+	Orders  Orders                                                            // of operators; nil: nobody gives any
+	Measure func(ctx context.Context, latency time.Duration) Measurement      // asked once a second; latency is that of Orders. nil: no feedback
+	Count   func(ctx context.Context) (int64, error)                          // granted users of the whole ledger; nil: not counted
+	Peek    func(ctx context.Context) (firsts, ends map[int]int64, err error) // the bounds of every partition, in one attempt; nil: not asked
+	Lost    func(ctx context.Context) (int, error)                            // replicas that are gone and were not ended; nil: not known
+	Recheck func(ctx context.Context) error                                   // preflight again, shortly before the start; nil: not again
 
 	Now             bool          // start before starts_at
 	Follow          bool          // go on when everything that was there at the start is granted
@@ -248,7 +250,7 @@ func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err e
 	cfg := r.Sharding
 	cfg.Gate = r.steering.gate
 	pool := sharding.New(cfg, r.Ledger, starts)
-	r.Monitor.assigned(pool, starts, until, r.ends)
+	r.Monitor.assigned(pool, starts, r.ends, r.Follow)
 	defer r.Monitor.released()
 	r.Log.Info("partitions assigned", "from", starts)
 

@@ -97,6 +97,7 @@ func (s *steering) start(ctx context.Context) (stop func(), err error) {
 	work.Go(func() { s.gate.Refill(ctx) })
 	work.Go(func() { s.steer(ctx) })
 	work.Go(func() { s.report(ctx) })
+	work.Go(func() { s.run.survey(ctx) })
 	if s.run.Measure != nil {
 		work.Go(func() { s.measure(ctx) })
 	}

@@ -13,6 +13,14 @@ type Tally struct {
 	Consumed, Granted, Duplicate, Rejected, Withheld int64
 }
 
+// Offsets is how far one partition is.
+type Offsets struct {
+	Partition  int
+	Position   int64 // of the next record that this process reads; −1: another one reads the partition
+	Checkpoint int64
+	End        int64
+}
+
 // Pool is the state of the connection pool to the ledger.
 type Pool struct {
 	Hits, Misses, Timeouts, Stale uint32
@@ -23,6 +31,8 @@ type Pool struct {
 // called concurrently.
 type Live interface {
 	Tallies() []Tally
+	Offsets() []Offsets                     // of all partitions of the topic, as far as they are known
+	Remaining() (records int64, known bool) // of the whole topic
 	QueueDepths() []int
 	CheckpointAge() float64                 // seconds; 0 before the first
 	Progress() (ratio, secondsLeft float64) // secondsLeft is negative when it is not known
@@ -34,6 +44,7 @@ type live struct {
 
 	descs                                            []*prometheus.Desc
 	consumed, records, queue, skew, age, ratio, left *prometheus.Desc
+	position, checkpoint, end, lag, remaining        *prometheus.Desc
 	hits, misses, timeouts, stale, conns             *prometheus.Desc
 }
 
@@ -48,6 +59,14 @@ func Register(reg prometheus.Registerer, campaign string, source Live) {
 	l.consumed = desc("consumed_records_total", "Records whose outcome is decided.", "partition")
 	l.records = desc("records_total",
 		"Records by outcome; in every scrape their sum over the outcomes equals granter_consumed_records_total.", "partition", "outcome")
+	l.position = desc("partition_position_offset", "Offset of the next record that this process reads.", "partition")
+	l.checkpoint = desc("partition_checkpoint_offset",
+		"Offset up to which every record of the partition is granted or accounted for, durably in the ledger; by whichever process.", "partition")
+	l.end = desc("partition_end_offset", "High watermark: offset that the next produced record will get.", "partition")
+	l.lag = desc("partition_lag_records", "Records between the position and the end, or the checkpoint and the end where another process "+
+		"reads; without --follow, what was produced after the start stays there.", "partition")
+	l.remaining = desc("remaining_records", "Records of the whole topic, whoever reads them, between the ledger's checkpoint and where this "+
+		"run ends: at the end that the topic had at the start, or with --follow at its end.")
 	l.queue = desc("shard_queue_blocks", "Blocks of IDs that wait in front of each shard.", "shard")
 	l.skew = desc("shard_queue_skew_ratio", "Longest shard queue divided by the mean; 1 when all are empty.")
 	l.age = desc("checkpoint_age_seconds", "Time since the ledger took the last checkpoint.")
@@ -81,6 +100,7 @@ func (l *live) Collect(ch chan<- prometheus.Metric) {
 			counter(l.records, float64(n), p, Outcomes[i])
 		}
 	}
+	l.offsets(gauge)
 	depths := l.QueueDepths()
 	for i, n := range depths {
 		gauge(l.queue, float64(n), strconv.Itoa(i))
@@ -100,6 +120,22 @@ func (l *live) Collect(ch chan<- prometheus.Metric) {
 	counter(l.stale, float64(pool.Stale))
 	gauge(l.conns, float64(pool.Idle), "idle")
 	gauge(l.conns, float64(pool.Total-pool.Idle), "busy")
+}
+
+func (l *live) offsets(gauge func(*prometheus.Desc, float64, ...string)) {
+	for _, o := range l.Offsets() {
+		p, next := Partition(o.Partition), o.Checkpoint
+		if o.Position >= 0 {
+			next = o.Position
+			gauge(l.position, float64(next), p)
+		}
+		gauge(l.checkpoint, float64(o.Checkpoint), p)
+		gauge(l.end, float64(o.End), p)
+		gauge(l.lag, float64(max(o.End-next, 0)), p)
+	}
+	if n, known := l.Remaining(); known {
+		gauge(l.remaining, float64(n))
+	}
 }
 
 // Skew is the longest queue divided by the mean; 1 when all are empty.

@@ -15,10 +15,6 @@ const namespace = "granter"
 // Metrics holds the metrics that are set as things happen.
 type Metrics struct {
 	Rejected      *prometheus.CounterVec // by reason
-	Position      *prometheus.GaugeVec   // by partition
-	End           *prometheus.GaugeVec
-	Lag           *prometheus.GaugeVec
-	Checkpointed  *prometheus.GaugeVec
 	FlushMembers  prometheus.Histogram
 	FlushChunks   prometheus.Histogram
 	FlushSeconds  prometheus.Histogram
@@ -38,6 +34,8 @@ type Metrics struct {
 
 	PlannedEnd     prometheus.Gauge
 	StartDelay     prometheus.Gauge
+	Started        prometheus.Gauge
+	Lost           prometheus.Gauge
 	ControlVersion prometheus.Gauge
 	Hold           *prometheus.GaugeVec // by cause
 	HoldSince      *prometheus.GaugeVec // by cause
@@ -55,6 +53,7 @@ type Metrics struct {
 // Labels are the bounded sets of label values, so that every series exists from the start.
 type Labels struct {
 	Campaign, Version, Spec                         string
+	Pass                                            string // canary or only; empty: everybody
 	Reasons, RedisKinds, KafkaKinds, States, Causes []string
 }
 
@@ -63,6 +62,8 @@ const (
 	buildHelp    = "Always 1; the labels say what is running."
 	startHelp    = "Unix time at which the campaign starts: the spec's starts_at, or what it was postponed to."
 	expectedHelp = "Distinct users that the campaign expects; 0: unknown."
+	startedHelp  = "1 when the ledger has a checkpoint of a run that grants everybody: the campaign has begun."
+	lostHelp     = "Runs that fell silent within the last quarter of an hour and did not end, and that no younger run replaces."
 	grantedHelp  = "Users that the ledger has as granted, by whichever process, as of the last count; every process exports the same."
 )
 
@@ -76,12 +77,6 @@ func New(reg prometheus.Registerer, l Labels) *Metrics {
 	m := &Metrics{
 		Rejected: f.counters("rejected_records_total",
 			"Records without a valid user ID, durably in the dead-letter topic, by reason.", "reason"),
-		Position: f.gauges("partition_position_offset", "Offset of the next record that this process reads.", "partition"),
-		End:      f.gauges("partition_end_offset", "High watermark: offset that the next produced record will get.", "partition"),
-		Lag: f.gauges("partition_lag_records",
-			"Records between position and end; without --follow, what was produced after the start stays there.", "partition"),
-		Checkpointed: f.gauges("partition_checkpoint_offset",
-			"Offset up to which every record of the partition is granted or accounted for, durably in the ledger.", "partition"),
 		FlushMembers: f.histogram("flush_users", "Users in a flush to the ledger.", prometheus.ExponentialBuckets(1, 4, 12)), // to 4 Mi: what all shards may hold
 		FlushChunks:  f.histogram("flush_chunks", "Chunks of 65,536 IDs that a flush touches.", prometheus.ExponentialBuckets(1, 2, 9)),
 		FlushSeconds: f.histogram("flush_duration_seconds", "Time until the ledger acknowledged a flush, retries included.",
@@ -106,6 +101,8 @@ func New(reg prometheus.Registerer, l Labels) *Metrics {
 			"Unix time by which everything is to be granted (--finish-by, or the spec's ends_at); 0: no plan."),
 		StartDelay: f.gauge("start_delay_seconds",
 			"How long after the campaign's start the first run began; 0: in time, or not the first run."),
+		Started:        f.gauge("campaign_started", startedHelp),
+		Lost:           f.gauge("campaign_lost_replicas", lostHelp),
 		ControlVersion: f.gauge("control_version", "Version of the operators' orders that this process obeys."),
 		Hold:           f.gauges("hold", "1 while this cause slows or stops the run.", "cause"),
 		HoldSince:      f.gauges("hold_since_timestamp_seconds", "Unix time since when this cause is in force; 0: it is not.", "cause"),
@@ -122,8 +119,8 @@ func New(reg prometheus.Registerer, l Labels) *Metrics {
 		ReplicaLag: f.gauge("redis_replica_lag_bytes", "How far the replica of Redis that is furthest behind is behind its master."),
 		ClockAhead: f.gauge("redis_clock_ahead_seconds", "Clock of Redis minus the clock of this process."),
 	}
-	f.gaugeWith("campaign_info", "Always 1; the label says which version of the spec this process works by.",
-		prometheus.Labels{"spec": l.Spec}).Set(1)
+	f.gaugeWith("campaign_info", "Always 1; the labels say which version of the spec this process works by, and which users it grants; no pass: everybody.",
+		prometheus.Labels{"spec": l.Spec, "pass": l.Pass}).Set(1)
 	for _, v := range l.Causes {
 		m.Hold.WithLabelValues(v)
 		m.HoldSince.WithLabelValues(v)

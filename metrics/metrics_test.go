@@ -39,6 +39,12 @@ func (b *books) Tallies() []metrics.Tally {
 	return slices.Clone(b.tallies)
 }
 
+func (b *books) Offsets() []metrics.Offsets {
+	return []metrics.Offsets{{Partition: 0, Position: 40, Checkpoint: 30, End: 100}, {Partition: 1, Position: -1, Checkpoint: 10, End: 50}}
+}
+
+func (b *books) Remaining() (records int64, known bool) { return 110, true }
+
 func (b *books) QueueDepths() []int { return b.depths }
 
 func (b *books) CheckpointAge() float64 { return 0.25 }
@@ -52,7 +58,7 @@ func (b *books) Pool() metrics.Pool {
 var labels = metrics.Labels{
 	Campaign: "emoticons", Version: "v1.2.3",
 	Reasons: []string{"empty", "not_decimal"}, RedisKinds: []string{"timeout", "readonly"}, KafkaKinds: []string{"leader", "network"},
-	States: []string{"waiting", "running"}, Spec: "0123abcd", Causes: []string{"latency", "operator_pause"},
+	States: []string{"waiting", "running"}, Spec: "0123abcd", Pass: "canary", Causes: []string{"latency", "operator_pause"},
 }
 
 // populated is a registry in which every metric has a series.
@@ -61,9 +67,6 @@ func populated(t *testing.T) (*prometheus.Registry, *books) {
 	reg := prometheus.NewPedanticRegistry()
 	m := metrics.New(reg, labels)
 	for p := range 2 {
-		for _, v := range []*prometheus.GaugeVec{m.Position, m.End, m.Lag, m.Checkpointed} {
-			v.WithLabelValues(metrics.Partition(p)).Set(float64(p))
-		}
 		m.ShardMembers.WithLabelValues(metrics.Partition(p)).Add(1)
 	}
 	for _, h := range []prometheus.Histogram{m.FlushMembers, m.FlushChunks, m.FlushSeconds, m.CheckpointSec} {
@@ -160,7 +163,7 @@ func TestLabelValuesAreBounded(t *testing.T) {
 				allowed := map[string]func(string) bool{
 					"campaign": oneOf(labels.Campaign), "partition": number, "shard": number,
 					"outcome": oneOf(metrics.Outcomes...), "reason": oneOf(labels.Reasons...), "kind": kinds[name], "state": states[name],
-					"cause": oneOf(labels.Causes...), "spec": oneOf(labels.Spec),
+					"cause": oneOf(labels.Causes...), "spec": oneOf(labels.Spec), "pass": oneOf(labels.Pass),
 				}[label]
 				if name == "granter_build_info" && label != "campaign" {
 					require.Contains(t, []string{"version", "revision", "goversion"}, label)
@@ -212,6 +215,23 @@ func TestTheSkewSaysHowUnevenTheQueuesAre(t *testing.T) {
 		require.InDelta(t, c.want, scrape["granter_shard_queue_skew_ratio"][0].value, 1e-12, "%v", c.depths)
 		require.Len(t, scrape["granter_shard_queue_blocks"], len(c.depths))
 	}
+}
+
+// A partition that another process reads is behind by what the ledger lacks of it.
+func TestTheLagIsThatOfWhoeverReadsThePartition(t *testing.T) {
+	reg, _ := populated(t)
+	scrape := gather(t, reg)
+	values := func(name string) map[string]float64 {
+		out := map[string]float64{}
+		for _, s := range scrape[name] {
+			out[s.labels["partition"]] = s.value
+		}
+		return out
+	}
+	require.Equal(t, map[string]float64{"0": 60, "1": 40}, values("granter_partition_lag_records"))
+	require.Equal(t, map[string]float64{"0": 100, "1": 50}, values("granter_partition_end_offset"))
+	require.Equal(t, map[string]float64{"0": 30, "1": 10}, values("granter_partition_checkpoint_offset"))
+	require.Equal(t, map[string]float64{"0": 40}, values("granter_partition_position_offset"))
 }
 
 func TestAnUnknownTimeLeftIsNotANumber(t *testing.T) {

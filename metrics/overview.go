@@ -9,7 +9,7 @@ import (
 
 // Overview holds the metrics of a whole campaign that a process exports which grants nobody itself.
 type Overview struct {
-	granted, expected, startsAt, lag, replicas, version, throttle, paused, aborted prometheus.Gauge
+	granted, expected, startsAt, started, lag, replicas, lost, version, throttle, paused, aborted prometheus.Gauge
 
 	mu       sync.Mutex
 	notReady string
@@ -18,9 +18,9 @@ type Overview struct {
 // Campaign is how far a campaign is.
 type Campaign struct {
 	Granted, Expected, Lag, ControlVersion, Throttle int64
-	Replicas                                         int // live ones
+	Replicas, Lost                                   int // live ones, and those that are gone and did not end
 	StartsAt                                         time.Time
-	Paused, Aborted                                  bool
+	Started, Paused, Aborted                         bool
 }
 
 // NewOverview registers the metrics. Those that runs export, too, have the same names: take the maximum.
@@ -31,6 +31,8 @@ func NewOverview(reg prometheus.Registerer, campaign, version string) *Overview 
 		granted:  f.gauge("ledger_granted_users", grantedHelp),
 		expected: f.gauge("campaign_expected_users", expectedHelp),
 		startsAt: f.gauge("campaign_start_timestamp_seconds", startHelp),
+		started:  f.gauge("campaign_started", startedHelp),
+		lost:     f.gauge("campaign_lost_replicas", lostHelp),
 		version:  f.gauge("control_ordered_version", "Version of the last order of operators; runs export the one that they obey."),
 		throttle: f.gauge("control_throttle_users_per_second", "Limit that operators have set, for all replicas together; 0: none."),
 		paused:   f.gauge("control_paused", "1 while operators have paused the campaign."),
@@ -46,6 +48,8 @@ func (o *Overview) Set(c Campaign) {
 	o.granted.Set(float64(c.Granted))
 	o.expected.Set(float64(c.Expected))
 	o.startsAt.Set(float64(c.StartsAt.Unix()))
+	o.started.Set(truth(c.Started))
+	o.lost.Set(float64(c.Lost))
 	o.lag.Set(float64(c.Lag))
 	o.replicas.Set(float64(c.Replicas))
 	o.version.Set(float64(c.ControlVersion))

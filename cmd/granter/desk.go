@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -145,6 +146,10 @@ func watch(ctx context.Context, q *query, o *metrics.Overview, log *slog.Logger)
 	defer tick.Stop()
 	for failed := false; ; {
 		s, err := q.status(ctx)
+		lost := 0
+		if err == nil {
+			lost, err = status.Lost(ctx, q.ledger)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -155,7 +160,8 @@ func watch(ctx context.Context, q *query, o *metrics.Overview, log *slog.Logger)
 			}
 		default:
 			o.Set(metrics.Campaign{
-				Granted: s.Granted, Expected: s.Expected, StartsAt: s.StartsAt, Lag: s.Lag, Replicas: s.Live(),
+				Granted: s.Granted, Expected: s.Expected, StartsAt: s.StartsAt, Lag: s.Lag, Replicas: s.Live(), Lost: lost,
+				Started:        slices.ContainsFunc(s.Partitions, func(p status.Partition) bool { return p.Checkpoint > 0 }),
 				ControlVersion: s.Control.Version, Throttle: s.Control.Throttle, Paused: s.Control.Paused,
 				Aborted: s.Control.Abort > 0 && s.Control.Abort == s.Control.Version,
 			})

@@ -18,6 +18,7 @@ import (
 	"github.com/granter/granter/grant/feedback"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/grant/status"
 	"github.com/granter/granter/metrics"
 	"github.com/granter/granter/sharding"
 )
@@ -177,6 +178,8 @@ func (j *job) newRun(p *parts, log *slog.Logger) *grant.Run {
 		totals, err := p.ledger.Totals(ctx)
 		return totals.Granted, err
 	}
+	r.Peek = p.source.Peek
+	r.Lost = func(ctx context.Context) (int, error) { return status.Lost(ctx, p.ledger) }
 	if !j.embedded {
 		r.Recheck = func(ctx context.Context) error {
 			_, err := j.preflight(ctx)
@@ -209,7 +212,7 @@ func (j *job) judgeRejects(log *slog.Logger, t grant.Tally) error {
 // assemble makes the parts of a run.
 func (j *job) assemble() (*parts, error) {
 	m := metrics.New(j.registry, metrics.Labels{
-		Campaign: j.campaign.Name, Version: version, Reasons: texts(source.Reasons()), KafkaKinds: texts(source.ErrorKinds()),
+		Campaign: j.campaign.Name, Version: version, Pass: j.pass.Kind(), Reasons: texts(source.Reasons()), KafkaKinds: texts(source.ErrorKinds()),
 		RedisKinds: ledger.Kinds, Spec: j.campaign.Hash[:min(12, len(j.campaign.Hash))], Causes: texts(grant.Causes()),
 		States: texts([]grant.RunState{grant.RunWaiting, grant.RunRunning, grant.RunFinished, grant.RunStopped, grant.RunFailed}),
 	})

@@ -15,6 +15,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/population"
@@ -29,6 +30,12 @@ type Pass struct {
 	Listed   int64 // users of a list; 0: not a list
 
 	users map[uint64]*sharding.Bitmap // of a list, by chunk
+}
+
+// Kind is canary or only; empty: everybody.
+func (p *Pass) Kind() string {
+	kind, _, _ := strings.Cut(p.Name, " ")
+	return kind
 }
 
 // Ledger knows who has been granted.

@@ -217,19 +217,37 @@ type Bounds struct{ First, End int64 }
 // Bounds returns the bounds of every partition of the topic.
 func (s *Source) Bounds(ctx context.Context) (map[int]Bounds, error) {
 	var out map[int]Bounds
-	err := s.retry(ctx, "asking for offsets", func() error {
-		t, err := s.topic(ctx)
-		if err != nil {
-			return err
-		}
-		numbers := make([]int, len(t.Partitions))
-		for i, p := range t.Partitions {
-			numbers[i] = p.ID
-		}
-		out, err = s.listBounds(ctx, numbers...)
+	err := s.retry(ctx, "asking for offsets", func() (err error) {
+		out, err = s.boundsOnce(ctx)
 		return err
 	})
 	return out, err
+}
+
+func (s *Source) boundsOnce(ctx context.Context) (map[int]Bounds, error) {
+	t, err := s.topic(ctx)
+	if err != nil {
+		return nil, err
+	}
+	numbers := make([]int, len(t.Partitions))
+	for i, p := range t.Partitions {
+		numbers[i] = p.ID
+	}
+	return s.listBounds(ctx, numbers...)
+}
+
+// Peek returns the bounds of every partition of the topic: the first offset that it still has, and the end. It makes one
+// attempt, so that whoever watches knows soon that Kafka does not answer.
+func (s *Source) Peek(ctx context.Context) (firsts, ends map[int]int64, err error) {
+	bounds, err := s.boundsOnce(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	firsts, ends = make(map[int]int64, len(bounds)), make(map[int]int64, len(bounds))
+	for p, b := range bounds {
+		firsts[p], ends[p] = b.First, b.End
+	}
+	return firsts, ends, nil
 }
 
 // Ends returns the end offset of every partition of the topic.

@@ -44,10 +44,6 @@ func NewReplica(campaign string) *Replica {
 	for p := range r.tallies {
 		r.tallies[p].Partition = p
 		label := metrics.Partition(p)
-		r.Lag.WithLabelValues(label).Set(1e6)
-		r.End.WithLabelValues(label).Set(2e6)
-		r.Position.WithLabelValues(label).Set(1e6)
-		r.Checkpointed.WithLabelValues(label).Set(1e6)
 		r.ShardMembers.WithLabelValues(label)
 	}
 	r.State.WithLabelValues(string(grant.RunRunning)).Set(1)
@@ -74,9 +70,6 @@ func (r *Replica) Grant(n int64) {
 		r.tallies[p].Consumed += n
 		r.tallies[p].Granted += n
 		label := metrics.Partition(p)
-		r.Lag.WithLabelValues(label).Sub(float64(n))
-		r.Position.WithLabelValues(label).Add(float64(n))
-		r.Checkpointed.WithLabelValues(label).Add(float64(n))
 		r.ShardMembers.WithLabelValues(label).Add(float64(n))
 		r.FlushMembers.Observe(float64(n))
 		r.FlushChunks.Observe(1)
@@ -100,6 +93,24 @@ func (l *live) Tallies() []metrics.Tally {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([]metrics.Tally(nil), l.tallies...)
+}
+
+// end is where each partition of a Replica ends; half of it was granted before.
+const end = 2e6
+
+func (l *live) Offsets() []metrics.Offsets {
+	out := make([]metrics.Offsets, 0, partitions)
+	for _, t := range l.Tallies() {
+		out = append(out, metrics.Offsets{Partition: t.Partition, Position: end/2 + t.Consumed, Checkpoint: end/2 + t.Consumed, End: end})
+	}
+	return out
+}
+
+func (l *live) Remaining() (records int64, known bool) {
+	for _, o := range l.Offsets() {
+		records += o.End - o.Checkpoint
+	}
+	return records, true
 }
 
 func (l *live) QueueDepths() []int { return make([]int, partitions) }
