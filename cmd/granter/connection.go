@@ -55,7 +55,7 @@ type tlsFiles struct {
 
 func (c *connection) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVarP(&c.spec, "file", "f", "", "campaign spec, a YAML file (required)")
+	f.VarP((*specFile)(&c.spec), "file", "f", "campaign spec, a YAML file (required)")
 	f.BoolVar(&c.json, "json", false, "print one JSON object for programs")
 	f.StringSliceVar(&c.brokers, "brokers", []string{"127.0.0.1:9092"}, "Kafka bootstrap servers, host:port,…")
 	f.StringVar(&c.group, "group", "", `consumer group (default "granter-" and the campaign's name)`)
@@ -73,6 +73,21 @@ func (c *connection) addFlags(cmd *cobra.Command) {
 	f.DurationVar(&c.retryFor, "retry-for", 2*time.Minute, "how long a failure that may pass is retried before giving up")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) }
 }
+
+// specFile is the value of -f. Given twice, one of the two would be ignored, and an order would go to a campaign that
+// nobody meant.
+type specFile string
+
+func (s *specFile) Set(path string) error {
+	if *s != "" {
+		return fmt.Errorf("-f %s is there already: a command is about one campaign", *s)
+	}
+	*s = specFile(path)
+	return nil
+}
+
+func (s *specFile) String() string { return string(*s) }
+func (s *specFile) Type() string   { return "string" }
 
 func (t *tlsFiles) addFlags(f *pflag.FlagSet, what string) {
 	f.BoolVar(&t.on, what+"-tls", false, "use TLS")

@@ -26,7 +26,7 @@ Times are those of Redis's clock, in the zone of the campaign's dates.
 			if err != nil {
 				return err
 			}
-			place, closeAll, err := flags.office()
+			place, closeAll, err := flags.office(camp.Name)
 			if err != nil {
 				return err
 			}
@@ -37,9 +37,11 @@ Times are those of Redis's clock, in the zone of the campaign's dates.
 			}
 			if flags.json {
 				return printJSON(cmd.OutOrStdout(), struct {
-					Acts []grant.Act `json:"acts"`
-				}{acts})
+					Campaign string      `json:"campaign"`
+					Acts     []grant.Act `json:"acts"`
+				}{camp.Name, acts})
 			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", camp.Name, camp.Title)
 			printHistory(cmd.OutOrStdout(), acts, camp.StartsAt.Location())
 			return nil
 		},

@@ -33,7 +33,7 @@ const orderHelp = `
 
 All replicas obey within a second, and the command waits until they say so. Who ordered what, when and why is in
 "granter history". Without --desk-url the order goes straight to Redis, so whoever may write there may give it; with
---desk-url it goes to a "granter desk", which asks for a token of an operator.
+--desk-url it goes to a "granter desk", which asks for a token of an operator and must serve the campaign of -f.
 
 `
 
@@ -135,6 +135,7 @@ type office interface {
 // Ordered is what an order's --json prints.
 type Ordered struct {
 	grant.Act
+	Campaign string  `json:"campaign"`
 	Replicas int     `json:"replicas"` // live ones
 	Obey     int     `json:"obey"`     // of them
 	Seconds  float64 `json:"seconds"`  // until they did
@@ -142,7 +143,11 @@ type Ordered struct {
 
 func (flags *orderFlags) execute(cmd *cobra.Command, o grant.Order) error {
 	ctx := cmd.Context()
-	place, closeAll, err := flags.office()
+	camp, err := flags.campaign()
+	if err != nil {
+		return err
+	}
+	place, closeAll, err := flags.office(camp.Name)
 	if err != nil {
 		return err
 	}
@@ -156,7 +161,7 @@ func (flags *orderFlags) execute(cmd *cobra.Command, o grant.Order) error {
 	case err != nil:
 		return err
 	}
-	done := Ordered{Act: act}
+	done := Ordered{Act: act, Campaign: camp.Name}
 	began := time.Now()
 	var deaf []string
 	if flags.wait > 0 {
@@ -206,7 +211,7 @@ func (o *Ordered) await(ctx context.Context, place office, until time.Time) (dea
 }
 
 func printOrdered(w io.Writer, o *Ordered, waited bool) {
-	fmt.Fprintf(w, "%s, as ordered by %s: %s\n", o.Action, o.Who, change(&o.Act))
+	fmt.Fprintf(w, "%s of %s, as ordered by %s: %s\n", o.Action, o.Campaign, o.Who, change(&o.Act))
 	switch {
 	case !waited:
 	case o.Replicas == 0:
@@ -217,9 +222,9 @@ func printOrdered(w io.Writer, o *Ordered, waited bool) {
 }
 
 // office opens the way that orders go.
-func (flags *orderFlags) office() (office, func(), error) {
+func (flags *orderFlags) office(campaign string) (office, func(), error) {
 	if flags.remote.url != "" {
-		client, err := flags.remote.client()
+		client, err := flags.remote.client(campaign)
 		if err != nil {
 			return nil, nil, err
 		}

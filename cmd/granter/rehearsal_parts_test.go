@@ -104,7 +104,8 @@ func (r *rehearsal) order(role string, o grant.Order, act *grant.Act) int {
 	r.Helper()
 	body, err := json.Marshal(map[string]any{"action": o.Action, "why": o.Why})
 	require.NoError(r, err)
-	return r.call(http.MethodPost, "orders", role, body, act)
+	done := struct{ Act *grant.Act }{act}
+	return r.call(http.MethodPost, "orders", role, body, &done)
 }
 
 func (r *rehearsal) get(role, what string, into any) int {
@@ -114,7 +115,7 @@ func (r *rehearsal) get(role, what string, into any) int {
 
 func (r *rehearsal) call(method, what, role string, body []byte, into any) int {
 	r.Helper()
-	req, err := http.NewRequestWithContext(r.Context(), method, r.deskURL+"/api/v1/"+what, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(r.Context(), method, r.deskURL+"/api/v1/campaigns/"+r.campaign.Name+"/"+what, bytes.NewReader(body))
 	require.NoError(r, err)
 	req.Header.Set("Authorization", "Bearer "+r.tokens[role])
 	req.Header.Set("Content-Type", "application/json")

@@ -23,12 +23,12 @@ func (r *remote) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&r.key, "desk-client-key", "", "PEM file of its key")
 }
 
-func (r *remote) client() (*desk.Client, error) {
+func (r *remote) client(campaign string) (*desk.Client, error) {
 	token, err := password("GRANTER_TOKEN")
 	if err != nil {
 		return nil, err
 	}
-	client, err := desk.NewClient(desk.ClientConfig{URL: r.url, Token: token, CA: r.ca, Cert: r.cert, Key: r.key})
+	client, err := desk.NewClient(desk.ClientConfig{URL: r.url, Campaign: campaign, Token: token, CA: r.ca, Cert: r.cert, Key: r.key})
 	if err != nil {
 		return nil, usageError(err)
 	}

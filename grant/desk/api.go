@@ -28,13 +28,17 @@ type route struct {
 	serve   func(http.ResponseWriter, *http.Request, Principal)
 }
 
+// ofCampaign is in front of all paths about a campaign: a request says which one it means, so that an order for one
+// never becomes an order for another.
+const ofCampaign = "/api/v1/campaigns/{campaign}"
+
 func (a *api) routes() []route {
 	return []route{
 		{"GET /api/v1/me", RoleViewer, a.answer(a.me)},
-		{"GET /api/v1/status", RoleViewer, a.answer(a.status)},
-		{"GET /api/v1/events", RoleViewer, a.events},
-		{"GET /api/v1/history", RoleViewer, a.answer(a.history)},
-		{"GET /api/v1/users/{id}", RoleSupport, a.answer(a.user)},
+		{"GET " + ofCampaign + "/status", RoleViewer, a.answer(a.status)},
+		{"GET " + ofCampaign + "/events", RoleViewer, a.events},
+		{"GET " + ofCampaign + "/history", RoleViewer, a.answer(a.history)},
+		{"GET " + ofCampaign + "/users/{id}", RoleSupport, a.answer(a.user)},
 		{orders, RoleOperator, a.answer(a.order)},
 	}
 }
@@ -43,7 +47,7 @@ func (a *api) routes() []route {
 func newAPI(cfg Config, access *reloaded[*Access]) *api {
 	m := metrics.NewDesk(cfg.Registerer, cfg.Campaign.Name)
 	a := &api{cfg: cfg, metrics: m, mux: http.NewServeMux()}
-	a.gate = newGate(access, cfg.Ledger.Refuse, m.Refusals, cfg.Log)
+	a.gate = newGate(access, cfg.Campaign.Name, cfg.Ledger.Refuse, m.Refusals, cfg.Log)
 	a.hub = newHub(cfg.Status, cfg.pace.events, m.Listeners)
 	for _, r := range a.routes() {
 		handler := func(w http.ResponseWriter, req *http.Request) {
@@ -88,12 +92,18 @@ func (a *api) unknown(w http.ResponseWriter, r *http.Request) {
 	says := unsent{header: http.Header{}}
 	a.mux.ServeHTTP(&says, r)
 	detail := "nothing is at " + cut(r.URL.Path, 200) + ": the API is described at /api/openapi.yaml"
+	if what, old := strings.CutPrefix(r.URL.Path, "/api/v1/"); old && moved[strings.Split(what, "/")[0]] {
+		detail = "a request names its campaign: this is at /api/v1/campaigns/CAMPAIGN/" + cut(what, 200) + " now, and /api/v1/me says which campaigns are here"
+	}
 	if allowed := says.header.Get("Allow"); allowed != "" {
 		w.Header().Set("Allow", allowed)
 		detail = "want " + allowed
 	}
 	newProblem(says.status, detail).write(w)
 }
+
+// moved are the first parts of paths that were under /api/v1 before requests named their campaign.
+var moved = map[string]bool{"status": true, "events": true, "history": true, "users": true, "orders": true}
 
 // unsent is an answer that nobody sees.
 type unsent struct {
@@ -125,16 +135,26 @@ func (a *api) answer(fn func(*http.Request, Principal) (any, error)) func(http.R
 	}
 }
 
-func (a *api) me(_ *http.Request, who Principal) (any, error) { return who, nil }
+// me is who asks, and what there is to ask about.
+type me struct {
+	Principal
+
+	Campaigns []string `json:"campaigns"`
+}
+
+func (a *api) me(_ *http.Request, who Principal) (any, error) {
+	return me{Principal: who, Campaigns: []string{a.cfg.Campaign.Name}}, nil
+}
 
 func (a *api) status(r *http.Request, _ Principal) (any, error) { return a.cfg.Status(r.Context()) }
 
 // trail is the audit trail.
 type trail struct {
-	Acts []grant.Act `json:"acts"` // oldest first
+	Campaign string      `json:"campaign"`
+	Acts     []grant.Act `json:"acts"` // oldest first
 }
 
 func (a *api) history(r *http.Request, _ Principal) (any, error) {
 	acts, err := a.cfg.Ledger.History(r.Context())
-	return trail{acts}, err
+	return trail{a.cfg.Campaign.Name, acts}, err
 }

@@ -20,10 +20,12 @@ import (
 	"github.com/granter/granter/grant/status"
 )
 
-// ClientConfig says where a desk is, and how to show who asks. Either a token or a certificate is needed.
+// ClientConfig says where a desk is, which campaign is meant, and how to show who asks. Either a token or a certificate
+// is needed.
 type ClientConfig struct {
-	URL   string // https://host:port
-	Token string
+	URL      string // https://host:port
+	Campaign string // its name: a desk of another one refuses, and an answer about another one is an error
+	Token    string
 	// PEM files. CA is the authority of the server's certificate; empty: those of the system.
 	CA, Cert, Key string
 }
@@ -48,6 +50,9 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}
 	if base.Scheme == "http" && !loopback(base.Hostname()) {
 		return nil, fmt.Errorf("%s: everybody on the way would read the token: use https", cfg.URL)
+	}
+	if cfg.Campaign == "" {
+		return nil, errors.New("which campaign? Every request to a desk names one")
 	}
 	if cfg.Token == "" && cfg.Cert == "" {
 		return nil, errors.New("who asks? Put a token into GRANTER_TOKEN or into the file that GRANTER_TOKEN_FILE names, " +
@@ -89,9 +94,9 @@ func (c *Client) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
 	if o.Action == grant.ActionThrottle {
 		body.Throttle = &o.Throttle
 	}
-	var act grant.Act
-	err := c.ask(ctx, http.MethodPost, "orders", body, &act)
-	return act, err
+	var done ordered
+	err := c.ask(ctx, http.MethodPost, "orders", body, &done)
+	return done.Act, err
 }
 
 // History returns the audit trail, oldest first.
@@ -119,7 +124,7 @@ func (c *Client) ask(ctx context.Context, method, what string, body, answer any)
 		}
 		text = bytes.NewReader(b)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, c.base.JoinPath("api/v1", what).String(), text)
+	request, err := http.NewRequestWithContext(ctx, method, c.base.JoinPath("api/v1/campaigns", url.PathEscape(c.cfg.Campaign), what).String(), text)
 	if err != nil {
 		return err
 	}
@@ -141,8 +146,14 @@ func (c *Client) ask(ctx context.Context, method, what string, body, answer any)
 	if response.StatusCode != http.StatusOK {
 		return c.explain(response, content)
 	}
-	if err := json.Unmarshal(content, answer); err != nil {
+	var about struct {
+		Campaign string `json:"campaign"`
+	}
+	if err := errors.Join(json.Unmarshal(content, &about), json.Unmarshal(content, answer)); err != nil {
 		return fmt.Errorf("%s does not answer like a desk: %w", c.base, err)
+	}
+	if about.Campaign != c.cfg.Campaign {
+		return fmt.Errorf("%s answers for the campaign %q, asked was %q: check --desk-url, and what is in between", c.base, about.Campaign, c.cfg.Campaign)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 // client is a client with the token of a role; without one it has the certificate of an operator.
 func (w *world) client(role Role) *Client {
 	w.Helper()
-	cfg := ClientConfig{URL: w.server.URL(), CA: w.ca.file, Token: w.tokens[role]}
+	cfg := ClientConfig{URL: w.server.URL(), Campaign: "sorry-2022", CA: w.ca.file, Token: w.tokens[role]}
 	if role == "" {
 		cfg.Cert, cfg.Key = w.ca.issue("Ji-hoon Park", x509.ExtKeyUsageClientAuth)
 	}
@@ -77,7 +77,7 @@ func TestTheClientSaysWhatToDo(t *testing.T) {
 	require.ErrorIs(t, err, grant.ErrRefused)
 	require.Regexp(t, "^refused: the campaign started", err.Error())
 
-	stranger, err := NewClient(ClientConfig{URL: w.server.URL(), CA: w.ca.file, Token: "granter_wrong"})
+	stranger, err := NewClient(ClientConfig{URL: w.server.URL(), Campaign: "sorry-2022", CA: w.ca.file, Token: "granter_wrong"})
 	require.NoError(t, err)
 	t.Cleanup(stranger.Close)
 	require.Contains(t, order(stranger, pause), "the desk does not know you: the token is not in the access file (use a token")
@@ -86,7 +86,7 @@ func TestTheClientSaysWhatToDo(t *testing.T) {
 	}
 	require.ErrorContains(t, err, "(try again in 1 s)")
 
-	distrustful, err := NewClient(ClientConfig{URL: w.server.URL(), Token: "granter_wrong"})
+	distrustful, err := NewClient(ClientConfig{URL: w.server.URL(), Campaign: "sorry-2022", Token: "granter_wrong"})
 	require.NoError(t, err)
 	t.Cleanup(distrustful.Close)
 	require.Contains(t, order(distrustful, pause), "certificate signed by unknown authority")
@@ -117,7 +117,7 @@ func TestTheClientTalksToADeskOnly(t *testing.T) {
 		answer(w)
 	}))
 	defer other.Close()
-	client, err := NewClient(ClientConfig{URL: other.URL + "/behind/", Token: "granter_x"})
+	client, err := NewClient(ClientConfig{URL: other.URL + "/behind/", Campaign: "sorry-2022", Token: "granter_x"})
 	require.NoError(t, err)
 	defer client.Close()
 	for want, say := range map[string]func(http.ResponseWriter){
@@ -127,6 +127,10 @@ func TestTheClientTalksToADeskOnly(t *testing.T) {
 		},
 		"is it a desk":                func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) },
 		"does not answer like a desk": func(w http.ResponseWriter) { w.Write([]byte("<html>")) },
+		"answers for the campaign \"sorry-2023\", asked was \"sorry-2022\"": func(w http.ResponseWriter) {
+			w.Write([]byte(`{"campaign":"sorry-2023","acts":[]}`))
+		},
+		"answers for the campaign \"\"": func(w http.ResponseWriter) { w.Write([]byte(`{"acts":[]}`)) },
 		"answers 500 Internal Server Error": func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "application/problem+json")
 			w.WriteHeader(http.StatusInternalServerError)
@@ -137,7 +141,7 @@ func TestTheClientTalksToADeskOnly(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 	for _, path := range asked {
-		require.Equal(t, "/behind/api/v1/history", path)
+		require.Equal(t, "/behind/api/v1/campaigns/sorry-2022/history", path)
 	}
 }
 
@@ -151,10 +155,11 @@ func TestAClientNeedsAddressAndCredential(t *testing.T) {
 		{ClientConfig{Token: "x", URL: "ftp://desk.example"}, "https://host:port"},
 		{ClientConfig{Token: "x", URL: "https://me:secret@desk.example"}, "nothing secret"},
 		{ClientConfig{Token: "x", URL: "http://desk.example"}, "use https"},
-		{ClientConfig{URL: "https://desk.example"}, "GRANTER_TOKEN"},
-		{ClientConfig{URL: "https://desk.example", Cert: "none.pem", Key: "none.key"}, "client certificate: open none.pem"},
-		{ClientConfig{Token: "x", URL: "https://desk.example", CA: "none.pem"}, "open none.pem"},
-		{ClientConfig{Token: "x", URL: "https://desk.example", CA: "client_test.go"}, "no PEM certificate"},
+		{ClientConfig{Token: "x", URL: "https://desk.example"}, "which campaign?"},
+		{ClientConfig{Campaign: "x", URL: "https://desk.example"}, "GRANTER_TOKEN"},
+		{ClientConfig{Campaign: "x", URL: "https://desk.example", Cert: "none.pem", Key: "none.key"}, "client certificate: open none.pem"},
+		{ClientConfig{Campaign: "x", Token: "x", URL: "https://desk.example", CA: "none.pem"}, "open none.pem"},
+		{ClientConfig{Campaign: "x", Token: "x", URL: "https://desk.example", CA: "client_test.go"}, "no PEM certificate"},
 	} {
 		_, err := NewClient(c.cfg)
 		require.ErrorContains(t, err, c.want, "%+v", c.cfg)

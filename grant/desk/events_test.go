@@ -25,7 +25,7 @@ type stream struct {
 
 func (w *world) listen(role Role) *stream {
 	w.Helper()
-	r := request{method: http.MethodGet, path: "/api/v1/events", token: w.tokens[role]}
+	r := request{method: http.MethodGet, path: base + "/events", token: w.tokens[role]}
 	s := &stream{T: w.T, response: w.open(w.Context(), r)} //nolint:bodyclose // with the test
 	w.Cleanup(func() { s.response.Body.Close() })
 	require.Equal(w, http.StatusOK, s.response.StatusCode)
@@ -165,7 +165,7 @@ func TestAClientThatDoesNotReadIsDropped(t *testing.T) {
 			defer close(drained)
 			_, _ = io.Copy(io.Discard, quick.response.Body)
 		}()
-		await(t, "the slow one is gone", func() bool { return w.metric("requests_total", "route", "/api/v1/events") > 0 })
+		await(t, "the slow one is gone", func() bool { return w.metric("requests_total", "route", ofCampaign+"/events") > 0 })
 		select {
 		case <-drained:
 			require.Fail(t, "the quick one is dropped, too")
@@ -181,6 +181,6 @@ func TestTooManyListenersAreRefused(t *testing.T) {
 	for range maxListeners {
 		require.NotNil(t, w.server.api.hub.join())
 	}
-	w.get(RoleViewer, "/api/v1/events").is(http.StatusServiceUnavailable)
+	w.get(RoleViewer, base+"/events").is(http.StatusServiceUnavailable)
 	require.InDelta(t, 1, w.metric("refusals_total", "reason", "listeners"), 0)
 }

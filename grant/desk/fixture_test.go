@@ -66,6 +66,9 @@ var (
 	began = time.Date(2022, 11, 5, 9, 0, 0, 0, seoul)
 )
 
+// base is in front of the paths of that campaign.
+const base = "/api/v1/campaigns/sorry-2022"
+
 func aCampaign() *grant.Campaign {
 	return &grant.Campaign{
 		Name: "sorry-2022", Title: "Three emoticons for everybody", Hash: strings.Repeat("5f", 32), StartsAt: began, Population: 4,
@@ -234,7 +237,7 @@ func (w *world) get(role Role, path string) answer {
 // order sends an order with the token of a role.
 func (w *world) order(role Role, body string) answer {
 	w.Helper()
-	return w.ask(request{method: http.MethodPost, path: "/api/v1/orders", token: w.tokens[role], body: body})
+	return w.ask(request{method: http.MethodPost, path: base + "/orders", token: w.tokens[role], body: body})
 }
 
 // is requires a status code, and returns the detail of a problem.

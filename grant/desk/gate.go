@@ -26,10 +26,12 @@ const (
 	reasonType        reason = "content_type"
 	reasonRate        reason = "rate_limit"
 	reasonListeners   reason = "listeners"
+	reasonCampaign    reason = "campaign"
 )
 
 var reasons = []reason{
 	reasonNoToken, reasonToken, reasonCertificate, reasonRole, reasonOrigin, reasonType, reasonRate, reasonListeners,
+	reasonCampaign,
 }
 
 const (
@@ -45,6 +47,7 @@ const (
 // gate lets requests pass, or says why not.
 type gate struct {
 	access   *reloaded[*Access]
+	campaign string // the one that is served
 	origin   http.CrossOriginProtection
 	failures *limits // by address or, when it is known who it is, by name
 	requests *limits // by name
@@ -57,13 +60,13 @@ type gate struct {
 }
 
 func newGate(
-	access *reloaded[*Access], record func(context.Context, grant.Act) error, refused *prometheus.CounterVec, log *slog.Logger,
+	access *reloaded[*Access], campaign string, record func(context.Context, grant.Act) error, refused *prometheus.CounterVec, log *slog.Logger,
 ) *gate {
 	for _, r := range reasons {
 		refused.WithLabelValues(string(r))
 	}
 	return &gate{
-		access: access, record: record, refused: refused, log: log,
+		access: access, campaign: campaign, record: record, refused: refused, log: log,
 		failures: newLimits(failuresPerSecond, failuresAtOnce), requests: newLimits(requestsPerSecond, requestsAtOnce),
 		flood: rate.Sometimes{Interval: time.Second}, recording: make(chan struct{}, recordingAtOnce),
 	}
@@ -93,11 +96,21 @@ func (g *gate) admit(r *http.Request, needs Role) (Principal, *refusal) {
 	if !g.requests.allow(who.Name) {
 		return who, tooMany
 	}
+	if g.ofAnother(r) {
+		detail := fmt.Sprintf("this desk serves the campaign %s, not %s: ask the desk of that one", g.campaign, cut(r.PathValue("campaign"), 100))
+		return who, &refusal{http.StatusNotFound, reasonCampaign, detail}
+	}
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method == http.MethodPost && kind != "application/json" {
 		// A form of another site can send anything but this.
 		return who, &refusal{http.StatusUnsupportedMediaType, reasonType, "want Content-Type: application/json"}
 	}
 	return who, nil
+}
+
+// ofAnother reports whether a request names another campaign than the one that is served.
+func (g *gate) ofAnother(r *http.Request) bool {
+	name := r.PathValue("campaign")
+	return name != "" && name != g.campaign
 }
 
 var howToShow = map[reason]string{ //nolint:gosec // these are no credentials
@@ -127,7 +140,7 @@ func (g *gate) refuse(w http.ResponseWriter, r *http.Request, who Principal, f *
 	} else {
 		say()
 	}
-	if order := r.Pattern == orders; order && (f.status == http.StatusUnauthorized || f.status == http.StatusForbidden) {
+	if order := r.Pattern == orders && !g.ofAnother(r); order && (f.status == http.StatusUnauthorized || f.status == http.StatusForbidden) {
 		g.remember(w, r, who, f)
 	}
 	switch f.status {

@@ -18,10 +18,36 @@ import (
 	"github.com/granter/granter/grant"
 )
 
+// An order for one campaign that reaches the desk of another one changes nothing there.
+func TestWhatIsAboutAnotherCampaignIsRefused(t *testing.T) {
+	w := newWorld(t)
+	for route := range needed {
+		r := to(route)
+		if !strings.Contains(route, "{campaign}") {
+			continue
+		}
+		r.path = strings.Replace(r.path, "sorry-2022", "sorry-2023", 1)
+		require.NotContains(t, w.ask(r).is(http.StatusUnauthorized), "sorry-2022", "strangers learn no names")
+		r.token = w.tokens[RoleOperator]
+		require.Equal(t, "this desk serves the campaign sorry-2022, not sorry-2023: ask the desk of that one", w.ask(r).is(http.StatusNotFound))
+	}
+	control, _, err := w.ledger.Control(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, grant.Control{}, control)
+	require.Empty(t, w.trail(), "it is not this campaign's")
+	require.InDelta(t, len(needed)-1, w.metric("refusals_total", "reason", "campaign"), 0)
+
+	other, err := NewClient(ClientConfig{URL: w.server.URL(), Campaign: "sorry-2023", CA: w.ca.file, Token: w.tokens[RoleOperator]})
+	require.NoError(t, err)
+	t.Cleanup(other.Close)
+	_, err = other.Order(t.Context(), grant.Order{Action: grant.ActionAbort, Why: "the wrong desk"})
+	require.EqualError(t, err, "this desk serves the campaign sorry-2022, not sorry-2023: ask the desk of that one")
+}
+
 func TestEveryRefusalLeavesATrace(t *testing.T) {
 	w := newWorld(t)
 	wrong := "granter_" + strings.Repeat("x", 43)
-	order := request{method: http.MethodPost, path: "/api/v1/orders", body: `{"action":"abort","why":"I am curious"}`}
+	order := request{method: http.MethodPost, path: base + "/orders", body: `{"action":"abort","why":"I am curious"}`}
 	for _, c := range []struct {
 		who, token  string
 		header      [2]string
@@ -47,7 +73,7 @@ func TestEveryRefusalLeavesATrace(t *testing.T) {
 		logged := w.logged("refused")
 		require.Len(t, logged, lines+1)
 		last := logged[lines]
-		require.Equal(t, []any{c.who, "POST", "/api/v1/orders", float64(c.code), string(c.reason)},
+		require.Equal(t, []any{c.who, "POST", base + "/orders", float64(c.code), string(c.reason)},
 			[]any{last["who"], last["method"], last["path"], last["status"], last["reason"]})
 		require.Contains(t, last["remote"], "127.0.0.1:")
 		acts := w.trail()
@@ -57,13 +83,13 @@ func TestEveryRefusalLeavesATrace(t *testing.T) {
 		require.Equal(t, grant.Act{At: act.At, Action: grant.ActionAbort, Who: c.who, Via: "api", Why: c.why, Refused: act.Refused}, act)
 	}
 	require.Len(t, w.trail(), 6)
-	w.get(RoleViewer, "/api/v1/users/2").is(http.StatusForbidden)
+	w.get(RoleViewer, base+"/users/2").is(http.StatusForbidden)
 	require.Len(t, w.trail(), 6, "only orders are in the audit trail")
 
 	control, _, err := w.ledger.Control(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, grant.Control{}, control)
-	trail := w.get(RoleViewer, "/api/v1/history")
+	trail := w.get(RoleViewer, base+"/history")
 	trail.is(http.StatusOK)
 	for _, secret := range []string{wrong, w.tokens[RoleViewer], w.tokens[RoleSupport], w.tokens[RoleOperator]} {
 		for _, where := range []string{w.log.String(), string(trail.body), w.redis.Dump()} {
@@ -136,7 +162,7 @@ func aGate(t *testing.T, record func(context.Context, grant.Act) error) (g *gate
 	log = &text{}
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "refused_total", Help: "Refusals."}, []string{"reason"})
 	access := &reloaded[*Access]{value: a, looked: time.Now().Add(time.Hour)}
-	return newGate(access, record, refused, slog.New(slog.NewTextHandler(log, nil))), log
+	return newGate(access, "sorry-2022", record, refused, slog.New(slog.NewTextHandler(log, nil))), log
 }
 
 func TestAPrincipalIsLimited(t *testing.T) {
@@ -177,7 +203,7 @@ func TestRecordingARefusalDoesNotBlock(t *testing.T) {
 		done := make(chan int, at)
 		for range at {
 			go func() {
-				r := httptest.NewRequest(http.MethodPost, "/api/v1/orders", strings.NewReader("{}"))
+				r := httptest.NewRequest(http.MethodPost, base+"/orders", strings.NewReader("{}"))
 				r.Pattern = orders
 				w := httptest.NewRecorder()
 				g.refuse(w, r, anonymous, &refusal{http.StatusUnauthorized, reasonNoToken, "no token"})

@@ -27,16 +27,16 @@ func TestTheMetricsFollowTheConventions(t *testing.T) {
 	for range 3 {
 		w.get(RoleViewer, "/api/v1/me")
 	}
-	w.get(RoleSupport, "/api/v1/users/1")
-	w.get(RoleSupport, "/api/v1/users/2")
-	w.get(RoleViewer, "/api/v1/users/2")
+	w.get(RoleSupport, base+"/users/1")
+	w.get(RoleSupport, base+"/users/2")
+	w.get(RoleViewer, base+"/users/2")
 	w.ask(request{method: http.MethodGet, path: "/app.css"})
 	w.ask(request{method: "GRANT", path: "/"})
 	for _, c := range []struct {
 		route, code string
 		times       int
 	}{
-		{"/api/v1/me", "200", 3}, {"/api/v1/users/{id}", "200", 2}, {"/api/v1/users/{id}", "403", 1}, {"/", "200", 1}, {"other", "405", 1},
+		{"/api/v1/me", "200", 3}, {ofCampaign + "/users/{id}", "200", 2}, {ofCampaign + "/users/{id}", "403", 1}, {"/", "200", 1}, {"other", "405", 1},
 	} {
 		require.InDelta(t, c.times, w.metric("requests_total", "campaign", "sorry-2022", "route", c.route, "code", c.code), 0, "%+v", c)
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	orders = "POST /api/v1/orders" // the route of orders
+	orders = "POST " + ofCampaign + "/orders" // the route of orders
 
 	maxOrder = 16 << 10 // bytes; the longest reason has 500
 	maxWhy   = 500      // bytes of a refused order's reason that are kept
@@ -88,6 +88,12 @@ func (o *order) complete(who Principal) (grant.Order, error) {
 	return out, nil
 }
 
+// ordered is what an order did, and to which campaign.
+type ordered struct {
+	Campaign string    `json:"campaign"`
+	Act      grant.Act `json:"act"`
+}
+
 // order carries out an order. Once it has been read, it does not matter whether its sender waits for the answer:
 // somebody who orders a pause and loses the connection wants it still.
 func (a *api) order(r *http.Request, who Principal) (any, error) {
@@ -115,7 +121,7 @@ func (a *api) order(r *http.Request, who Principal) (any, error) {
 		return nil, fmt.Errorf("it may have been carried out all the same, so look at the history before you order again: %w", err)
 	}
 	a.cfg.Log.Info("order carried out", "action", string(o.Action), "who", o.Who, "why", o.Why, "version", act.After.Version)
-	return act, nil
+	return ordered{a.cfg.Campaign.Name, act}, nil
 }
 
 // cut shortens a text to a number of bytes.

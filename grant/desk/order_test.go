@@ -29,8 +29,10 @@ func TestOrdersChangeTheControl(t *testing.T) {
 	} {
 		answer := w.order(RoleOperator, c.body)
 		answer.is(http.StatusOK)
-		var act grant.Act
-		answer.into(&act)
+		var done ordered
+		answer.into(&done)
+		act := done.Act
+		require.Equal(t, "sorry-2022", done.Campaign)
 		c.after.Version = int64(version + 1)
 		require.Equal(t, &c.after, act.After)
 		require.Equal(t, "a-operator", act.Who)
@@ -45,7 +47,7 @@ func TestOrdersChangeTheControl(t *testing.T) {
 	require.Equal(t, []any{"pause", "a-operator", "complaints", 1.0}, []any{lines[0]["action"], lines[0]["who"], lines[0]["why"], lines[0]["version"]})
 
 	var history trail
-	w.get(RoleViewer, "/api/v1/history").into(&history)
+	w.get(RoleViewer, base+"/history").into(&history)
 	require.Len(t, history.Acts, 6)
 	require.Equal(t, grant.ActionPause, history.Acts[0].Action)
 }
@@ -57,9 +59,9 @@ func TestAStartIsPostponedAndNot(t *testing.T) {
 	later := campaign.StartsAt.Add(time.Hour)
 	answer := w.order(RoleOperator, `{"action":"postpone","starts_at":"`+later.Format(time.RFC3339)+`","why":"late"}`)
 	answer.is(http.StatusOK)
-	var act grant.Act
-	answer.into(&act)
-	require.True(t, later.Equal(*act.After.StartsAt))
+	var done ordered
+	answer.into(&done)
+	require.True(t, later.Equal(*done.Act.After.StartsAt))
 	w.order(RoleOperator, `{"action":"postpone","starts_at":null,"why":"not late"}`).is(http.StatusOK)
 	w.order(RoleOperator, `{"action":"postpone","why":"not late"}`).is(http.StatusConflict)
 }
@@ -153,8 +155,8 @@ func TestRedisThatDoesNotAnswer(t *testing.T) {
 	w := newWorld(t)
 	w.redis.Close()
 	for _, r := range []request{
-		{method: http.MethodGet, path: "/api/v1/status"}, {method: http.MethodGet, path: "/api/v1/history"},
-		{method: http.MethodGet, path: "/api/v1/users/2"}, {method: http.MethodPost, path: "/api/v1/orders", body: `{"action":"pause","why":"x"}`},
+		{method: http.MethodGet, path: base + "/status"}, {method: http.MethodGet, path: base + "/history"},
+		{method: http.MethodGet, path: base + "/users/2"}, {method: http.MethodPost, path: base + "/orders", body: `{"action":"pause","why":"x"}`},
 	} {
 		r.token = w.tokens[RoleOperator]
 		answer := w.ask(r)

@@ -48,19 +48,22 @@ func TestEveryFileOfThePageIsServed(t *testing.T) {
 
 func TestWhatIsNotThere(t *testing.T) {
 	w := newWorld(t)
-	for _, at := range []string{"/nothing", "/page/index.html", "/index.html", "/api/", "/api/v1/nothing", "/api/v1/users/", "/api/v2/me"} {
+	for _, at := range []string{"/nothing", "/page/index.html", "/index.html", "/api/", "/api/v1/nothing", base + "/users/", "/api/v2/me"} {
 		answer := w.ask(request{method: http.MethodGet, path: at})
 		require.Contains(t, answer.is(http.StatusNotFound), "/api/openapi.yaml")
 		require.Equal(t, "nosniff", answer.header.Get("X-Content-Type-Options"))
 	}
+	for _, old := range []string{"status", "events", "history", "users/2", "orders"} {
+		require.Contains(t, w.ask(request{method: http.MethodGet, path: "/api/v1/" + old}).is(http.StatusNotFound), "/api/v1/campaigns/CAMPAIGN/"+old)
+	}
 	for r, allow := range map[string]string{
-		"POST /api/v1/status": "GET, HEAD", "GET /api/v1/orders": "POST", "PUT /": "GET, HEAD", "OPTIONS /api/v1/orders": "POST",
+		"POST " + base + "/status": "GET, HEAD", "GET " + base + "/orders": "POST", "PUT /": "GET, HEAD", "OPTIONS " + base + "/orders": "POST",
 	} {
 		answer := w.ask(to(r))
 		require.Equal(t, "want "+allow, answer.is(http.StatusMethodNotAllowed), r)
 		require.Equal(t, allow, answer.header.Get("Allow"))
 		require.Empty(t, answer.header.Get("Access-Control-Allow-Origin"))
 	}
-	require.InDelta(t, 7, w.metric("requests_total", "route", "other", "code", "404"), 0)
+	require.InDelta(t, 12, w.metric("requests_total", "route", "other", "code", "404"), 0)
 	require.InDelta(t, 4, w.metric("requests_total", "route", "other", "code", "405"), 0)
 }

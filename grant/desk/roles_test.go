@@ -13,18 +13,18 @@ import (
 
 // needed is the role that each route takes. A route that is not in it fails the test.
 var needed = map[string]Role{
-	"GET /api/v1/me":         RoleViewer,
-	"GET /api/v1/status":     RoleViewer,
-	"GET /api/v1/events":     RoleViewer,
-	"GET /api/v1/history":    RoleViewer,
-	"GET /api/v1/users/{id}": RoleSupport,
-	"POST /api/v1/orders":    RoleOperator,
+	"GET /api/v1/me": RoleViewer,
+	"GET /api/v1/campaigns/{campaign}/status":     RoleViewer,
+	"GET /api/v1/campaigns/{campaign}/events":     RoleViewer,
+	"GET /api/v1/campaigns/{campaign}/history":    RoleViewer,
+	"GET /api/v1/campaigns/{campaign}/users/{id}": RoleSupport,
+	"POST /api/v1/campaigns/{campaign}/orders":    RoleOperator,
 }
 
 // to is a good request to a route.
 func to(route string) request {
 	method, path, _ := strings.Cut(route, " ")
-	r := request{method: method, path: strings.ReplaceAll(path, "{id}", "2")}
+	r := request{method: method, path: strings.NewReplacer("{campaign}", "sorry-2022", "{id}", "2").Replace(path)}
 	if method == http.MethodPost {
 		r.body = `{"action":"pause","why":"a test"}`
 	}
@@ -96,7 +96,7 @@ func TestMeIsWhoTheTokenIsFor(t *testing.T) {
 	w := newWorld(t)
 	answer := w.get(RoleSupport, "/api/v1/me")
 	answer.is(http.StatusOK)
-	require.JSONEq(t, `{"name":"a-support","role":"support"}`, string(answer.body))
+	require.JSONEq(t, `{"name":"a-support","role":"support","campaigns":["sorry-2022"]}`, string(answer.body))
 }
 
 func TestACertificateIsAsGoodAsAToken(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 // User is the answer to "did this user get it, when, and until when?".
 type User struct {
+	Campaign     string        `json:"campaign"`
 	User         grant.UserID  `json:"user"`
 	Granted      bool          `json:"granted"`
 	GrantedAt    *time.Time    `json:"granted_at,omitempty"`
@@ -37,7 +38,7 @@ func (a *api) user(r *http.Request, _ Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := User{User: id, Granted: granted, Entitlements: []Entitlement{}}
+	u := User{Campaign: a.cfg.Campaign.Name, User: id, Granted: granted, Entitlements: []Entitlement{}}
 	if !granted {
 		return u, nil
 	}

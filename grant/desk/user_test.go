@@ -13,7 +13,7 @@ import (
 func TestWhatAUserHas(t *testing.T) {
 	w := newWorld(t)
 	w.grant()
-	answer := w.get(RoleSupport, "/api/v1/users/2")
+	answer := w.get(RoleSupport, base+"/users/2")
 	answer.is(http.StatusOK)
 	var u User
 	answer.into(&u)
@@ -42,7 +42,7 @@ func TestWhatHasExpired(t *testing.T) {
 	w := newWorld(t, func(w *world) { w.cfg.Campaign = campaign })
 	w.grant()
 	var u User
-	w.get(RoleSupport, "/api/v1/users/2").into(&u)
+	w.get(RoleSupport, base+"/users/2").into(&u)
 	require.Equal(t, []bool{false, true, false}, []bool{u.Entitlements[0].Expired, u.Entitlements[1].Expired, u.Entitlements[2].Expired})
 }
 
@@ -50,10 +50,10 @@ func TestAUserWhoHasNothing(t *testing.T) {
 	w := newWorld(t)
 	w.grant()
 	for id, body := range map[string]string{
-		"3":                   `{"user":3,"granted":false,"entitlements":[]}`,
-		"9223372036854775807": `{"user":9223372036854775807,"granted":false,"entitlements":[]}`,
+		"3":                   `{"campaign":"sorry-2022","user":3,"granted":false,"entitlements":[]}`,
+		"9223372036854775807": `{"campaign":"sorry-2022","user":9223372036854775807,"granted":false,"entitlements":[]}`,
 	} {
-		answer := w.get(RoleSupport, "/api/v1/users/"+id)
+		answer := w.get(RoleSupport, base+"/users/"+id)
 		answer.is(http.StatusOK)
 		require.Equal(t, body, string(answer.body))
 	}
@@ -62,7 +62,7 @@ func TestAUserWhoHasNothing(t *testing.T) {
 func TestWhatIsNoUser(t *testing.T) {
 	w := newWorld(t)
 	for _, id := range []string{"x", "-1", "01", "1.0", "9223372036854775808", "%20", "1%2F2"} {
-		require.Contains(t, w.get(RoleSupport, "/api/v1/users/"+id).is(http.StatusBadRequest), "is malformed", id)
+		require.Contains(t, w.get(RoleSupport, base+"/users/"+id).is(http.StatusBadRequest), "is malformed", id)
 	}
 }
 
@@ -71,5 +71,5 @@ func TestALedgerThatContradictsItself(t *testing.T) {
 	w := newWorld(t)
 	w.grant()
 	w.redis.Del("granter:{sorry-2022/0}:journal")
-	require.Contains(t, w.get(RoleSupport, "/api/v1/users/2").is(http.StatusInternalServerError), "inconsistent")
+	require.Contains(t, w.get(RoleSupport, base+"/users/2").is(http.StatusInternalServerError), "inconsistent")
 }

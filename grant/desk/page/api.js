@@ -8,6 +8,13 @@ export const token = {
   forget: () => sessionStorage.removeItem(tokenKey),
 };
 
+let campaign = ""; // whose status, history and orders are asked for
+
+export const choose = (name) => { campaign = name; };
+
+// pathOf says where something is: all but who one is belongs to a campaign.
+const pathOf = (what) => `api/v1/${what === "me" ? what : `campaigns/${encodeURIComponent(campaign)}/${what}`}`;
+
 // Problem is an answer that is none: RFC 9457, or no answer at all (status 0).
 export class Problem extends Error {
   constructor(status, { title = "", detail = "" } = {}, retryAfter = 0) {
@@ -24,7 +31,7 @@ export async function request(path, { method = "GET", body, signal, auth = token
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response;
   try {
-    response = await fetch(`api/v1/${path}`, {
+    response = await fetch(pathOf(path), {
       method, headers, signal, cache: "no-store", redirect: "error",
       body: body === undefined ? undefined : JSON.stringify(body),
     });

@@ -1,6 +1,6 @@
 // The operations page: signs in, follows the status, and gives it to the parts of the page.
 
-import { getJSON, Problem, token } from "./api.js";
+import { choose, getJSON, Problem, token } from "./api.js";
 import { announce } from "./announce.js";
 import * as clock from "./clock.js";
 import * as controls from "./controls.js";
@@ -38,6 +38,7 @@ document.addEventListener("visibilitychange", () => {
 async function enter(auth) {
   const me = await getJSON("me", { auth });
   if (auth) token.keep(auth);
+  choose(me.campaigns[0]);
   text($("user-name"), me.name);
   text($("user-role"), me.role);
   show($("sign-out"), Boolean(auth));

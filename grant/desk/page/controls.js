@@ -164,7 +164,7 @@ async function send() {
   sending = true;
   set($("order-go"), "aria-disabled", "true");
   try {
-    const act = await getJSON("orders", { method: "POST", body: order });
+    const { act } = await getJSON("orders", { method: "POST", body: order });
     obedience = new Obedience(act, status, performance.now());
     succeed(act);
   } catch (problem) {

@@ -31,6 +31,13 @@ type principal struct {
 	Role string `json:"role"`
 }
 
+// me is a principal, and which campaigns the desk has.
+type me struct {
+	principal
+
+	Campaigns []string `json:"campaigns"`
+}
+
 const (
 	operatorToken = "granter_operator-7Qk2"
 	supportToken  = "granter_support-9Xw1"
@@ -85,16 +92,18 @@ func newDesk(t *testing.T, st status.Status) *desk {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServer(http.Dir("../page")))
-	mux.HandleFunc("GET /api/v1/me", d.admit("", func(w http.ResponseWriter, _ *http.Request, who principal) { d.answer(w, 200, who) }))
-	mux.HandleFunc("GET /api/v1/status", d.admit("", func(w http.ResponseWriter, _ *http.Request, _ principal) {
+	mux.HandleFunc("GET /api/v1/me", d.admit("", func(w http.ResponseWriter, _ *http.Request, who principal) {
+		d.answer(w, 200, me{who, []string{st.Campaign}})
+	}))
+	mux.HandleFunc("GET "+d.path("status"), d.admit("", func(w http.ResponseWriter, _ *http.Request, _ principal) {
 		d.mu.Lock()
 		st := d.st
 		d.mu.Unlock()
 		d.answer(w, 200, st)
 	}))
-	mux.HandleFunc("GET /api/v1/events", d.admit("", d.events))
-	mux.HandleFunc("GET /api/v1/history", d.admit("", d.history))
-	mux.HandleFunc("POST /api/v1/orders", d.admit("operator", d.order))
+	mux.HandleFunc("GET "+d.path("events"), d.admit("", d.events))
+	mux.HandleFunc("GET "+d.path("history"), d.admit("", d.history))
+	mux.HandleFunc("POST "+d.path("orders"), d.admit("operator", d.order))
 	d.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", policy)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -131,7 +140,7 @@ func (d *desk) hangUp() {
 func (d *desk) goAway(p *problem) {
 	d.change(func(d *desk) {
 		for _, path := range []string{"events", "me", "history", "orders"} {
-			d.fails["/api/v1/"+path] = p
+			d.fails[d.path(path)] = p
 		}
 	})
 	d.hangUp()
@@ -139,10 +148,18 @@ func (d *desk) goAway(p *problem) {
 
 func (d *desk) comeBack() { d.change(func(d *desk) { clear(d.fails) }) }
 
+// path is where something is; all but who one is belongs to the campaign.
+func (d *desk) path(what string) string {
+	if what == "me" {
+		return "/api/v1/me"
+	}
+	return "/api/v1/campaigns/" + d.campaign.Name + "/" + what
+}
+
 func (d *desk) asked(path string) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.requests["/api/v1/"+path]
+	return d.requests[d.path(path)]
 }
 
 // ordered returns the bodies of the orders that came, as they came.
@@ -251,7 +268,7 @@ func (d *desk) history(w http.ResponseWriter, _ *http.Request, _ principal) {
 	d.mu.Lock()
 	acts := slices.Clone(d.acts)
 	d.mu.Unlock()
-	d.answer(w, 200, map[string][]grant.Act{"acts": acts})
+	d.answer(w, 200, map[string]any{"campaign": d.campaign.Name, "acts": acts})
 }
 
 // order does what the real desk does with an order, except that replicas obey when the test says so.
@@ -283,7 +300,7 @@ func (d *desk) order(w http.ResponseWriter, r *http.Request, who principal) {
 		d.answer(w, 409, &problem{Detail: err.Error()})
 		return
 	}
-	d.answer(w, 200, act)
+	d.answer(w, 200, map[string]any{"campaign": d.campaign.Name, "act": act})
 }
 
 func (d *desk) apply(o grant.Order) (act grant.Act, err error) {

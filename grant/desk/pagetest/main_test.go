@@ -1,6 +1,5 @@
 //go:build integration
 
-// Package pagetest drives the operations page in a real Chromium, against a desk that tells it whatever a test wants.
 package pagetest
 
 import (

@@ -212,9 +212,9 @@ func TestOrderThatFails(t *testing.T) {
 		{&problem{Status: 401, Detail: "the token is not in the access file"}, "Not signed in any more"},
 	} {
 		d.change(func(d *desk) {
-			delete(d.fails, "/api/v1/orders")
+			delete(d.fails, d.path("orders"))
 			if c.fails != nil {
-				d.fails["/api/v1/orders"] = c.fails
+				d.fails[d.path("orders")] = c.fails
 			}
 		})
 		p.press("Enter")

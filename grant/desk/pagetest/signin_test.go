@@ -59,7 +59,7 @@ func TestSignInSaysWhatIsWrong(t *testing.T) {
 		d.change(func(d *desk) {
 			clear(d.fails)
 			if c.fails != nil {
-				d.fails["/api/v1/me"] = c.fails
+				d.fails[d.path("me")] = c.fails
 			}
 		})
 		p.signIn(c.token)
