@@ -68,11 +68,15 @@ func (j *job) rehearse(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	s := j.tell(p.monitor, dry.Outcome(preflight.MemoryOf), time.Since(began), failed)
-	if limit := j.campaign.Source.MaxRejected; float64(s.Rejected) > limit*float64(s.Records) {
-		s.WouldFail = append(s.WouldFail, fmt.Sprintf("%.2f%% of the records hold no valid user ID, max_rejected is %g%%",
-			100*float64(s.Rejected)/float64(s.Records), 100*limit))
+	err = p.source.WouldStop()
+	if err == nil {
+		err = j.judgeRejects(j.log, p.source, p.monitor.Snapshot().Tally)
+	}
+	if err != nil {
+		s.WouldFail = append(s.WouldFail, err.Error())
 	}
 	j.projectTime(ctx, p.ledger, s)
+	err = nil
 	if j.flags.json {
 		err = printJSON(out, s)
 	} else {

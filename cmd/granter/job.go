@@ -111,7 +111,7 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 		"rejected", s.Rejected, "withheld", s.Withheld, "seconds", took.Seconds())
 	if err == nil {
 		j.judgeList(ctx, log, p.ledger)
-		err = j.judgeRejects(log, *s)
+		err = j.judgeRejects(log, p.source, *s)
 	}
 	if err == nil && j.afterRun != nil {
 		stopSignals()
@@ -195,16 +195,16 @@ func (j *job) newRun(p *parts, log *slog.Logger) *grant.Run {
 	return r
 }
 
-// judgeRejects looks at the rejected records of a run that is over. The breaker lets the first thousand pass, so a small
-// topic, or a wrong format, would otherwise end as a success.
-func (j *job) judgeRejects(log *slog.Logger, t grant.Tally) error {
+// judgeRejects looks at the rejected records of a run, or a dry run, that is over. A limit counts from a thousand rejected
+// records on, so a small topic in a wrong format would otherwise end as a success.
+func (j *job) judgeRejects(log *slog.Logger, src *source.Source, t grant.Tally) error {
 	switch {
 	case t.Rejected > 0 && t.Granted+t.Duplicate+t.Withheld == 0:
 		return fmt.Errorf("none of %d records of %s holds a valid user ID, and nobody is granted: correct source.format or source.topic in the spec and run again; %s has samples",
-			t.Consumed, j.campaign.Source.Topic, source.DeadLetterTopic(j.campaign.Source.Topic))
+			t.Consumed, j.campaign.Source.Topic, src.Samples())
 	case float64(t.Rejected) > j.campaign.Source.MaxRejected*float64(t.Consumed):
-		log.Warn("more records than max_rejected hold no valid user ID; look at the dead letters", "rejected", t.Rejected,
-			"consumed", t.Consumed, "topic", source.DeadLetterTopic(j.campaign.Source.Topic))
+		log.Warn("more records than max_rejected hold no valid user ID, but too few to stop for: look at them", "rejected", t.Rejected,
+			"consumed", t.Consumed, "samples", src.Samples())
 	}
 	return nil
 }
@@ -241,8 +241,7 @@ func (j *job) sourceConfig(monitor *grant.Monitor) source.Config {
 		Observer: monitor, Log: j.log,
 	}
 	if j.flags.dryRun {
-		cfg.CountRejects = true
-		cfg.Topic.MaxRejected = 1 // all are counted; whether a run would stop is said in the end
+		cfg.CountRejects, cfg.IgnoreLimit = true, true
 	}
 	if j.pass.Key != "" {
 		// The offsets of the group belong to the run that grants everybody, and so do its dead letters.

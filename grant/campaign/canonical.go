@@ -5,9 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/granter/granter/grant"
@@ -57,7 +55,7 @@ func Canonical(c *grant.Campaign) []byte {
 			Path:        c.Source.Path,
 			From:        string(c.Source.From),
 			MaxID:       uint64(c.Source.MaxID),
-			MaxRejected: formatShare(c.Source.MaxRejected),
+			MaxRejected: grant.Percent(c.Source.MaxRejected),
 		},
 		Items: make([]item, len(c.Items)),
 	}
@@ -80,15 +78,6 @@ func Canonical(c *grant.Campaign) []byte {
 func hash(canonical []byte) string {
 	sum := sha256.Sum256(canonical)
 	return hex.EncodeToString(sum[:])
-}
-
-func formatShare(share float64) string {
-	count := int64(math.Round(share * millionths))
-	s := strconv.FormatInt(count/10_000, 10)
-	if rest := count % 10_000; rest > 0 {
-		s += "." + strings.TrimRight(strconv.FormatInt(10_000+rest, 10)[1:], "0")
-	}
-	return s + "%"
 }
 
 func formatValidity(v time.Duration) string {

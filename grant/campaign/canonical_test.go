@@ -156,7 +156,7 @@ func (w *writer) source(s grant.Topic) string {
 		fields = append(fields, pair{"max_id", strconv.FormatUint(uint64(s.MaxID), 10)})
 	}
 	if s.MaxRejected != DefaultMaxRejected || w.chance("max_rejected spelled out") {
-		percent := formatShare(s.MaxRejected)
+		percent := grant.Percent(s.MaxRejected)
 		if !strings.Contains(percent, ".") && w.chance("decimals") {
 			percent = strings.TrimSuffix(percent, "%") + ".00%"
 		}

@@ -318,13 +318,20 @@ func TestAFloodOfRejectsFails(t *testing.T) {
 			h.kafka.samples[i].Records[k] = source.Sampled{Offset: int64(k), Reason: source.ReasonNotDecimal, Data: []byte("x")}
 		}
 	}
+	nobody := find(t, h.judge(), "sample.valid")
+	assert.Equal(t, Fail, nobody.Status)
+	assert.Contains(t, nobody.Advice, "a run would grant nobody", "however few they are")
+	h.kafka.samples[1].Records[7] = source.Sampled{Offset: 7, ID: 7}
 	assert.Equal(t, Warn, find(t, h.judge(), "sample.valid").Status, "so few do not stop a run")
+	h.in.Campaign.Source.MaxRejected = 0
+	assert.Equal(t, Fail, find(t, h.judge(), "sample.valid").Status, "unless none is tolerated")
+	h.in.Campaign.Source.MaxRejected = 0.01
 	h.kafka.bounds[0] = source.Bounds{End: 4000}
 	r := h.judge()
 	wellFormed(t, r)
 	result := find(t, r, "sample.valid")
 	assert.Equal(t, Fail, result.Status)
-	assert.Contains(t, result.Detail, `not_decimal 800 (partition/offset 0/0 "x", 0/1 "x", 0/2 "x")`)
+	assert.Contains(t, result.Detail, `not_decimal 799 (partition/offset 0/0 "x", 0/1 "x", 0/2 "x")`)
 	assert.Contains(t, result.Advice, "max_rejected")
 }
 
@@ -430,4 +437,12 @@ func TestText(t *testing.T) {
 	assert.Equal(t, "a, b and 2 more", few([]string{"a", "b", "c", "d"}, 2))
 	assert.Equal(t, "48,000,000", about(47_999_999))
 	assert.Equal(t, 3, distance("kitten", "sitting"))
+	for want, parts := range map[string][2]int{
+		"0%": {0, 5}, "100%": {5, 5}, "over 99%": {999, 1000}, "99%": {99, 100}, "50%": {1, 2}, "0.25%": {1, 400}, "0.001%": {1, 100_000}, "1.2%": {12, 1000},
+	} {
+		assert.Equal(t, want, share(parts[0], parts[1]))
+	}
+	assert.Equal(t, "100", digits(99.7), "not 1e+02")
+	assert.Equal(t, "2.4", digits(2.4))
+	assert.Equal(t, "10", digits(9.97))
 }

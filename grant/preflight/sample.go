@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/source"
 )
 
@@ -72,11 +74,15 @@ func (j *judgement) judgeInvalid(sampled, invalid int, byReason map[source.Reaso
 		number(invalid), plural(sampled, "sampled record"), share(invalid, sampled), strings.Join(words, "; "))
 	spec := j.Campaign.Source
 	rate := float64(invalid) / float64(sampled)
-	// The rule of the breaker in package source: a share counts from so many rejected records on.
-	expected := rate * float64(j.recordCount())
-	if rate > spec.MaxRejected && expected > source.BreakerMinimum {
-		j.fail("sample.valid", detail, fmt.Sprintf("a run would stop, because max_rejected is %g%%: correct source.format, source.from or source.topic in the spec, "+
-			"repair the topic, or raise max_rejected", spec.MaxRejected*100))
+	records := max(j.recordCount(), int64(sampled))
+	rejected := int64(math.Round(rate * float64(records)))
+	const correct = "correct source.format, source.from or source.topic in the spec, or repair the topic"
+	switch {
+	case invalid == sampled:
+		j.fail("sample.valid", detail, "a run would grant nobody, and stop: "+correct)
+		return
+	case source.TooMany(spec.MaxRejected, max(rejected, 1), records):
+		j.fail("sample.valid", detail, "a run would stop, because max_rejected is "+grant.Percent(spec.MaxRejected)+": "+correct+", or raise max_rejected")
 		return
 	}
 	j.warn("sample.valid", detail, "a run puts such records into "+source.DeadLetterTopic(spec.Topic)+" and goes on: decide whether their users matter")
@@ -154,7 +160,7 @@ func about(n int64) string {
 
 func digits(v float64) string {
 	if v < 100 {
-		return fmt.Sprintf("%.2g", v)
+		return significant(v)
 	}
 	return about(int64(v))
 }

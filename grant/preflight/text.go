@@ -32,9 +32,26 @@ func memory[T ~int64 | ~float64](bytes T) string {
 	return fmt.Sprintf("%.0f %s", value, unit)
 }
 
-// share writes a share from 0 to 1 as a percentage with two significant digits.
+// share writes a part of a whole as a percentage with two significant digits. 0% and 100% are none and all.
 func share(part, whole int) string {
-	return strconv.FormatFloat(100*float64(part)/float64(max(whole, 1)), 'g', 2, 64) + "%"
+	percent := 100 * float64(part) / float64(max(whole, 1))
+	if part < whole && percent > 99 {
+		return "over 99%"
+	}
+	return significant(percent) + "%"
+}
+
+// significant writes a number from 0 to 100 with two significant digits.
+func significant(v float64) string {
+	decimals := 0
+	for step := 10.0; v > 0 && v < step && decimals < 6; step /= 10 {
+		decimals++
+	}
+	s := strconv.FormatFloat(v, 'f', decimals, 64)
+	if decimals > 0 {
+		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	return s
 }
 
 // span writes a duration with its two largest units.

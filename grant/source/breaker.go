@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/granter/granter/grant"
 )
 
 // ErrTooManyRejected means that so many records hold no valid user ID that the topic or the spec must be wrong.
@@ -13,6 +15,15 @@ var ErrTooManyRejected = errors.New("too many rejected records")
 // the start of a topic are no flood.
 const breakerMinimum = 1000
 
+// TooMany is the rule by which rejected records stop a run; preflight and dry runs judge by it too. A limit of 0 stops at
+// the first of them.
+func TooMany(limit float64, rejected, consumed int64) bool {
+	if limit <= 0 {
+		return rejected > 0
+	}
+	return rejected > breakerMinimum && float64(rejected) > limit*float64(consumed)
+}
+
 // breaker stops a flood of rejected records.
 type breaker struct {
 	limit float64 // share of all records, 0 to 1
@@ -20,20 +31,49 @@ type breaker struct {
 
 	mu                 sync.Mutex
 	rejected, consumed int64
+	tripped            error // the first time
 }
 
-// pass counts the records of a fetch, and the rejected ones among them, and fails if too large a share of all records so
-// far is rejected. It fails at a rejected record only, and names one: none of this fetch is stored.
+// first reports whether the first rejected record has to stop the run.
+func (b *breaker) first() bool { return TooMany(b.limit, 1, 1) }
+
+// pass counts records, and the rejected ones among them, and fails if too many of all so far are rejected. It fails at a
+// rejected record only.
 func (b *breaker) pass(consumed int, rejected []letter) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.consumed += int64(consumed)
 	b.rejected += int64(len(rejected))
-	if len(rejected) == 0 || b.rejected <= breakerMinimum || float64(b.rejected) <= b.limit*float64(b.consumed) {
+	if len(rejected) == 0 || !TooMany(b.limit, b.rejected, b.consumed) {
 		return nil
 	}
 	last := &rejected[len(rejected)-1]
-	return fmt.Errorf("%w: %d of %d in topic %s, the limit is %g%%, the last one for %s at offset %d: "+
-		"correct source.format or the topic, or run with a higher --max-rejected; %s has samples",
-		ErrTooManyRejected, b.rejected, b.consumed, b.topic, b.limit*100, last.reason, last.offset, DeadLetterTopic(b.topic))
+	err := fmt.Errorf("%w: %d of %d in topic %s, the limit is %s, the last one for %s at offset %d: "+
+		"correct source.format or the topic, or run with a higher --max-rejected",
+		ErrTooManyRejected, b.rejected, b.consumed, b.topic, grant.Percent(b.limit), last.reason, last.offset)
+	if b.tripped == nil {
+		b.tripped = err
+	}
+	return err
+}
+
+// floodSamples is how many rejected records are stored of those at which a run stops.
+const floodSamples = 100
+
+// Samples says where a person finds rejected records.
+func (s *Source) Samples() string {
+	switch {
+	case s.cfg.IgnoreLimit:
+		return "the report of this dry run"
+	case s.cfg.CountRejects:
+		return "granter status --json"
+	}
+	return DeadLetterTopic(s.cfg.Topic.Topic)
+}
+
+// WouldStop returns why this source would have stopped if Config.IgnoreLimit had not been set; nil: it would not.
+func (s *Source) WouldStop() error {
+	s.breaker.mu.Lock()
+	defer s.breaker.mu.Unlock()
+	return s.breaker.tripped
 }

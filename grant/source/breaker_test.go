@@ -1,11 +1,11 @@
 package source
 
 import (
-	"sync/atomic"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 func TestTheBreakerTripsAboveItsLimitOnly(t *testing.T) {
@@ -19,10 +19,15 @@ func TestTheBreakerTripsAboveItsLimitOnly(t *testing.T) {
 		require.ErrorContains(t, err, "2002 of 8005 in topic kakaotalk-users, the limit is 25%")
 	})
 	t.Run("not before the minimum", func(t *testing.T) {
-		b := &breaker{limit: 0}
+		b := &breaker{limit: 0.000001}
 		require.NoError(t, b.pass(breakerMinimum, reject(breakerMinimum)))
 		require.NoError(t, b.pass(1000, nil))
 		require.Error(t, b.pass(1, reject(1)))
+	})
+	t.Run("at the first when none is tolerated", func(t *testing.T) {
+		b := &breaker{limit: 0}
+		require.NoError(t, b.pass(1<<30, nil))
+		require.ErrorContains(t, b.pass(1, reject(1)), "1 of 1073741825 in topic , the limit is 0%")
 	})
 	t.Run("never when all may be rejected", func(t *testing.T) {
 		b := &breaker{limit: 1}
@@ -44,24 +49,61 @@ func TestTheBreakerTripsAboveItsLimitOnly(t *testing.T) {
 
 // A topic in another format would be copied into the dead-letter topic as a whole.
 func TestAFloodOfRejectsStopsTheRunBeforeItIsStored(t *testing.T) {
-	flood := make([]rec, 1500)
-	for i := range flood {
-		flood[i] = rec{offset: int64(i), value: []byte("user 7")}
+	c := fakeKafka(t, 1)
+	var list []*kgo.Record
+	for i := range 1500 {
+		list = append(list, values(topicName, "user "+strconv.Itoa(i))...)
 	}
-	var produced atomic.Int64
-	b := startScripted(t, serveLog(t, batchOf(flood...)))
-	b.other = func(req kmsg.Request) kmsg.Response {
-		if _, ok := req.(*kmsg.ProduceRequest); ok {
-			produced.Add(1)
-		}
-		return nil
+	produce(t, c.ListenAddrs(), list...)
+	for name, count := range map[string]bool{"a run": false, "a canary": true} {
+		t.Run(name, func(t *testing.T) {
+			seen := new(witness)
+			s := prepared(t, c, func(c *Config) { c.Topic.MaxRejected, c.Observer, c.CountRejects = 0.01, seen, count })
+			p, err := read(t, s, 0, 0, 1500).end()
+			require.ErrorIs(t, err, ErrTooManyRejected)
+			require.Zero(t, p.Next)
+			require.Len(t, seen.rejected, floodSamples, "what status shows")
+			if count {
+				require.ErrorContains(t, err, "granter status --json has samples")
+				return
+			}
+			require.ErrorContains(t, err, letterTopic+" has samples")
+			got := stored(t, c.ListenAddrs(), letterTopic, floodSamples)
+			require.Equal(t, "1499", header(got[floodSamples-1], HeaderOffset))
+		})
 	}
+}
+
+// 0% means none: the users before the first rejected record are granted, and nobody behind it.
+func TestNoneToleratedStopsExactlyAtTheFirst(t *testing.T) {
+	c := fakeKafka(t, 1)
+	produce(t, c.ListenAddrs(), values(topicName, "1", "2", "x", "4", "y", "6")...)
 	seen := new(witness)
-	s := newSource(t, []string{b.addr}, func(c *Config) { c.Topic.MaxRejected, c.Observer = 0.01, seen })
-	r := read(t, s, 0, 0, 1500)
+	r := read(t, prepared(t, c, func(c *Config) { c.Topic.MaxRejected, c.Observer = 0, seen }), 0, 0, 6)
 	p, err := r.end()
 	require.ErrorIs(t, err, ErrTooManyRejected)
-	require.Zero(t, produced.Load())
-	require.Zero(t, p.Next)
-	require.Empty(t, seen.rejected)
+	require.ErrorContains(t, err, "1 of 3 in topic")
+	require.Equal(t, []int64{1, 2}, r.ids())
+	require.EqualValues(t, 2, p.Next, "a later run begins with the record that was rejected")
+	require.Equal(t, "2", header(stored(t, c.ListenAddrs(), letterTopic, 1)[0], HeaderOffset))
+	require.Equal(t, []string{string(ReasonNotDecimal)}, seen.rejected)
+
+	_, err = read(t, prepared(t, c, func(c *Config) { c.Topic.MaxRejected = 0 }), 0, p.Next, 6).end()
+	require.ErrorIs(t, err, ErrTooManyRejected, "again")
+}
+
+func TestADryRunReadsOnAndKnowsWhereARunWouldStop(t *testing.T) {
+	c := fakeKafka(t, 1)
+	produce(t, c.ListenAddrs(), values(topicName, "1", "x", "3", "y")...)
+	for limit, stops := range map[float64]bool{0: true, 0.01: false} {
+		s := prepared(t, c, func(c *Config) { c.Topic.MaxRejected, c.CountRejects, c.IgnoreLimit = limit, true, true })
+		p, err := read(t, s, 0, 0, 4).end()
+		require.NoError(t, err)
+		require.EqualValues(t, 4, p.Next)
+		if stops {
+			require.ErrorIs(t, s.WouldStop(), ErrTooManyRejected)
+		} else {
+			require.NoError(t, s.WouldStop())
+		}
+	}
 }

@@ -22,9 +22,6 @@ import (
 // ClientID is the name by which brokers know this program, in their logs and as a group's member.
 const ClientID = clientID
 
-// BreakerMinimum is how many records a run rejects before their share may stop it.
-const BreakerMinimum = breakerMinimum
-
 // MaxDeadLetter is the largest record, in bytes, that a dead-letter topic takes which Prepare created. Larger ones are cut.
 const MaxDeadLetter = maxDeadLetter
 

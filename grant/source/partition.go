@@ -216,8 +216,8 @@ func (p *partition) disconnect() {
 func (p *partition) handOver(ctx context.Context, f fetched) error {
 	p.added = 0
 	next, failed := f.visible(p.next, p.until, func(b *batch, next int64) (int64, error) { return p.addRecords(ctx, b, next) })
-	if errors.Is(failed, errLettersFull) {
-		failed = nil // the next fetch goes on where this one stopped
+	if errors.Is(failed, errLettersFull) || errors.Is(failed, errFirstRejected) {
+		failed = nil // the next fetch goes on where this one stopped; or storing the rejected record stops the run
 	}
 	if err := p.settle(ctx, next, next >= f.end() || next == p.until); err != nil {
 		return err
@@ -230,10 +230,14 @@ func (p *partition) handOver(ctx context.Context, f fetched) error {
 func (p *partition) settle(ctx context.Context, next int64, idle bool) error {
 	burying, stop := finishing(ctx)
 	defer stop()
-	if err := p.buryLetters(burying); err != nil {
+	failed := p.buryLetters(burying)
+	if failed != nil && !p.breaker.first() {
+		return failed
+	}
+	if err := p.lane.Mark(ctx, next, idle); failed == nil {
 		return err
 	}
-	return p.lane.Mark(ctx, next, idle)
+	return failed // at the first rejected record: everybody before it is granted, and a later run begins with it
 }
 
 // visible calls visit for every batch of a fetch that a committed transaction, or none, wrote and that reaches beyond
@@ -294,6 +298,10 @@ func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64
 			}
 			p.letters = append(p.letters, newLetter(offset, &rec, reason))
 			p.lane.Reject()
+			if p.breaker.first() && !p.cfg.IgnoreLimit {
+				p.added++
+				return next, errFirstRejected
+			}
 		case p.lane.Withheld(id):
 			p.lane.Withhold()
 		default:
@@ -352,6 +360,9 @@ const maxLetters = 8192
 
 var errLettersFull = errors.New("rejected records must be stored before more are read")
 
+// errFirstRejected ends the reading at a rejected record when none is tolerated.
+var errFirstRejected = errors.New("none may be rejected")
+
 // finishTime is how long a run that is stopped may take to store the rejected records that it has in hand.
 const finishTime = 5 * time.Second
 
@@ -363,16 +374,23 @@ func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
 	return out, func() { stop(); cancel() }
 }
 
-// buryLetters makes this fetch's rejected records durable, unless they are so many that the topic or the spec is
-// wrong: then the run stops instead of copying the topic.
+// buryLetters makes this fetch's rejected records durable. If there are so many that the topic or the spec is wrong, it
+// stores the last few only, for people to look at, and fails: the run stops instead of copying the topic.
 func (p *partition) buryLetters(ctx context.Context) error {
-	if err := p.breaker.pass(p.added, p.letters); err != nil {
-		return err
+	tooMany := p.breaker.pass(p.added, p.letters)
+	if p.cfg.IgnoreLimit {
+		tooMany = nil
+	}
+	if tooMany != nil {
+		p.letters = p.letters[max(0, len(p.letters)-floodSamples):]
 	}
 	if !p.cfg.CountRejects {
 		left := p.letters
 		err := p.retry(ctx, "storing rejected records", func() error { return p.dead.write(ctx, p.number, &left) })
-		if err != nil {
+		switch {
+		case err != nil && tooMany != nil:
+			return fmt.Errorf("%w; samples could not be stored: %v", tooMany, err) //nolint:errorlint // it was tried again already
+		case err != nil:
 			return &permanent{err} // it has been tried for long enough
 		}
 	}
@@ -384,5 +402,8 @@ func (p *partition) buryLetters(ctx context.Context) error {
 	}
 	clear(p.letters)
 	p.letters = p.letters[:0]
+	if tooMany != nil {
+		return fmt.Errorf("%w; %s has samples", tooMany, p.Samples())
+	}
 	return nil
 }

@@ -35,8 +35,10 @@ type Config struct {
 	AcceptGaps []GapError
 	// CountRejects counts rejected records and does not store them: another pass over the topic will.
 	CountRejects bool
-	Observer     Observer
-	Log          *slog.Logger
+	// IgnoreLimit reads on where Topic.MaxRejected would stop a run, and remembers it: see WouldStop.
+	IgnoreLimit bool
+	Observer    Observer
+	Log         *slog.Logger
 }
 
 // Observer is told what happens. It is called concurrently.

@@ -1,0 +1,125 @@
+//go:build integration
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/deploy/dev/devtest"
+	"github.com/granter/granter/grant/campaign"
+	"github.com/granter/granter/grant/ledger"
+)
+
+// respec writes another spec for the scenario: its campaign, with these fields of source besides the topic's name.
+func (s *scenario) respec(source string) {
+	s.Helper()
+	name := s.campaign.Name
+	text := fmt.Sprintf("campaign: %s\ntitle: A test\nstarts_at: 2023-01-05T00:00:00+09:00\nsource: {topic: %s, %s}\n"+
+		"items: [{id: thank-you, kind: emoticon, validity: permanent}]\n", name, s.campaign.Source.Topic, source)
+	require.NoError(s, os.WriteFile(s.spec, []byte(text), 0o600))
+	var err error
+	s.campaign, err = campaign.Load(s.spec)
+	require.NoError(s, err)
+	s.ledger, err = ledger.New(s.client, s.campaign, 0, ledger.Config{RetryFor: patience})
+	require.NoError(s, err)
+}
+
+// put publishes values to partition 0, as they are.
+func (s *scenario) put(values ...string) {
+	s.Helper()
+	list := make([]kafka.Record, len(values))
+	for i, v := range values {
+		list[i].Value = kafka.NewBytes([]byte(v))
+	}
+	resp, err := s.kafka.Produce(s.Context(), &kafka.ProduceRequest{
+		Topic: s.campaign.Source.Topic, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(list...),
+	})
+	require.NoError(s, err)
+	require.NoError(s, resp.Error)
+}
+
+// numbered is a prefix with numbers behind it.
+func numbered(prefix string, from, until int) []string {
+	var out []string
+	for i := from; i < until; i++ {
+		out = append(out, fmt.Sprint(prefix, i))
+	}
+	return out
+}
+
+// Whoever asks whether a run would stop, and the run itself, judge by one rule.
+func TestRejectedRecordsAreJudgedByOneRule(t *testing.T) {
+	r := devtest.StartRedis(t, durable()...)
+	for _, c := range []struct {
+		name, limit string
+		rejected    int
+		stops       bool
+		granted     int64
+	}{
+		{"none", "0%", 0, false, 30},
+		{"the first", "0%", 5, true, 20},
+		{"too few for a share", "1%", 5, false, 30},
+		{"a flood", "1%", 1500, true, 20},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScenario(t, 1, r.Addr)
+			s.respec("max_rejected: " + c.limit)
+			s.put(numbered("20", 10, 30)...)
+			if c.rejected > 0 {
+				s.put(numbered("oops", 0, c.rejected)...)
+			}
+			s.put(numbered("30", 10, 20)...)
+
+			dry, check := granter(t, s.command("run", "--dry-run")), granter(t, s.command("check"))
+			run := granter(t, s.command("run", "--force", "--why=a test", "--listen=off"))
+			if !c.stops {
+				require.Zero(t, dry.wait(), dry.out.String())
+				require.Zero(t, check.wait(), check.out.String())
+				require.Zero(t, run.wait(), run.err.String())
+				require.Equal(t, c.granted, s.granted())
+				return
+			}
+			require.Equal(t, exitPreflight, dry.wait(), dry.out.String())
+			require.Contains(t, dry.out.String(), "too many rejected records")
+			require.Equal(t, exitPreflight, check.wait(), check.out.String())
+			require.Equal(t, exitFailed, run.wait(), run.err.String())
+			require.Contains(t, run.err.String(), s.campaign.Source.Topic+".rejected has samples")
+			stored := 0
+			for _, end := range s.ends(s.campaign.Source.Topic + ".rejected") {
+				stored += int(end)
+			}
+			require.Positive(t, stored, "samples are where the message says")
+			require.LessOrEqual(t, stored, 100)
+			if c.limit == "0%" {
+				require.Equal(t, c.granted, s.granted(), "those before the first rejected record")
+				require.EqualValues(t, 20, s.checkpoint()[0])
+			}
+			var status struct {
+				Samples []json.RawMessage `json:"samples"`
+			}
+			require.NoError(t, json.Unmarshal([]byte(granter(t, s.command("status", "--json")).out.String()), &status))
+			require.NotEmpty(t, status.Samples)
+		})
+	}
+}
+
+// A canary stores no rejected records, and says where samples are all the same.
+func TestACanarySaysWhereSamplesAre(t *testing.T) {
+	s := newScenario(t, 1, devtest.StartRedis(t, durable()...).Addr)
+	s.respec("max_rejected: 0%")
+	s.put("1", "oops", "3")
+	p := granter(t, s.command("run", "--canary=100%", "--force", "--why=a test", "--listen=off"))
+	require.Equal(t, exitFailed, p.wait(), p.err.String())
+	require.Contains(t, p.err.String(), "granter status --json has samples")
+	var status struct {
+		Samples []json.RawMessage `json:"samples"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(granter(t, s.command("status", "--json")).out.String()), &status))
+	require.Len(t, status.Samples, 1)
+}
