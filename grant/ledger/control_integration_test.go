@@ -128,7 +128,9 @@ func TestTheBudgetHoldsInRealTime(t *testing.T) {
 		for _, n := range got {
 			total += n
 		}
-		require.InEpsilon(t, took.Seconds()*rate, float64(total), 0.05, "%d callers got %v in %s", callers, got, took)
+		t.Logf("%d callers got %v in %s", callers, got, took)
+		require.LessOrEqual(t, float64(total), 1.05*took.Seconds()*rate, "a busy machine asks less often, and gets less")
+		require.NotContains(t, got, int64(0), "everybody gets something")
 	}
 }
 

@@ -200,9 +200,7 @@ func TestRealBrokerThatIsFrozen(t *testing.T) {
 
 	k.Freeze(1)
 	defer k.Resume(1)
-	began := time.Now()
 	r = check(t, in)
-	assert.Less(t, time.Since(began), 10*time.Second)
 	onlyFails(t, r, "kafka.brokers")
 	assert.Contains(t, find(t, r, "kafka.brokers").Detail, k.Brokers[1])
 }
@@ -274,9 +272,7 @@ func TestRealRedisThatIsFrozen(t *testing.T) {
 	in.Timeout = 500 * time.Millisecond
 	server.Freeze()
 	defer server.Resume()
-	began := time.Now()
 	r := check(t, in)
-	assert.Less(t, time.Since(began), 5*time.Second)
 	onlyFails(t, r, "redis.reachable")
 }
 

@@ -292,14 +292,12 @@ func TestConsumeEndsWithItsContext(t *testing.T) {
 		<-release
 		return errors.New("cut")
 	})
-	s := newSource(t, []string{b.addr})
+	s := newSource(t, []string{b.addr}, func(c *Config) { c.Kafka.Timeout = time.Hour }) // no answer ends it
 	r := read(t, s, 0, 0, -1)
 	<-waiting
-	began := time.Now()
 	r.cancel()
 	_, err := r.end()
 	require.NoError(t, err, "that is no error")
-	require.Less(t, time.Since(began), 5*time.Second)
 	close(release)
 
 	// While it waits to try again.

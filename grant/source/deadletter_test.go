@@ -177,23 +177,20 @@ func TestLettersAreWrittenAgainUntilTheyAreStored(t *testing.T) {
 
 func TestLettersThatCannotBeStoredStopTheRun(t *testing.T) {
 	for name, c := range map[string]struct {
-		err    *kerr.Error
-		within time.Duration
-		retry  time.Duration
+		err   *kerr.Error
+		retry time.Duration
 	}{
-		"at once when waiting does not help": {kerr.TopicAuthorizationFailed, 5 * time.Second, time.Hour},
-		"after a while when it might":        {kerr.NotEnoughReplicas, patience, 300 * time.Millisecond},
+		"at once when waiting does not help": {kerr.TopicAuthorizationFailed, time.Hour},
+		"after a while when it might":        {kerr.NotEnoughReplicas, 300 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cluster := fakeKafka(t, 1)
 			s := prepared(t, cluster, func(cfg *Config) { cfg.RetryFor = c.retry })
 			produce(t, cluster.ListenAddrs(), values(topicName, "1", "x", "3")...)
 			cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: letterTopic, Err: c.err, Count: -1})
-			began := time.Now()
 			p, err := read(t, s, 0, 0, 3).end()
 			require.ErrorContains(t, err, "partition 0: writing rejected records to kakaotalk-users.rejected: ["+strconv.Itoa(int(c.err.Code))+"]")
 			require.Zero(t, p.Next)
-			require.Less(t, time.Since(began), c.within)
 		})
 	}
 }
@@ -220,17 +217,15 @@ func TestAStoppedRunStoresTheLettersInHand(t *testing.T) {
 func TestAStoppedRunDoesNotWaitForLettersForEver(t *testing.T) {
 	t.Parallel()
 	c := fakeKafka(t, 1)
-	s := prepared(t, c)
+	s := prepared(t, c, forever)
 	produce(t, c.ListenAddrs(), values(topicName, "1", "x", "3")...)
 	failing := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: letterTopic, Err: kerr.NotEnoughReplicas, Count: -1})
 	r := read(t, s, 0, 0, 3)
 	require.Eventually(t, func() bool { return failing.Hits() >= 2 }, patience, time.Millisecond)
-	began := time.Now()
 	r.cancel()
 	p, err := r.end()
 	require.NoError(t, err)
 	require.Zero(t, p.Next)
-	require.Less(t, time.Since(began), finishTime+5*time.Second)
 }
 
 func secured(t *testing.T, acls ...kfake.ACL) *kfake.Cluster {
@@ -251,26 +246,23 @@ func as(password string) func(*Config) {
 
 func TestATopicMadeBySomebodyElseNeedsNoPermissionToCreate(t *testing.T) {
 	c := secured(t, append(allow(topicName, kmsg.ACLOperationRead), allow(letterTopic, kmsg.ACLOperationWrite)...)...)
-	s := newSource(t, c.ListenAddrs(), as("secret"))
-	began := time.Now()
+	s := newSource(t, c.ListenAddrs(), as("secret"), forever)
 	err := s.Prepare(t.Context())
 	require.ErrorContains(t, err, "creating dead-letter topic kakaotalk-users.rejected (create it yourself, or allow granter to)")
-	require.Less(t, time.Since(began), 10*time.Second)
 
 	require.NoError(t, c.CreateTopic(letterTopic, 1, nil))
 	require.NoError(t, newSource(t, c.ListenAddrs(), as("secret")).Prepare(t.Context()))
 }
 
 func TestWhatIsMissingIsNamedAtOnce(t *testing.T) {
-	began := time.Now()
 	open := fakeKafka(t, 1)
 	other := func(c *Config) { c.Topic.Topic = "other" }
-	err := newSource(t, open.ListenAddrs(), other).Prepare(t.Context())
+	err := newSource(t, open.ListenAddrs(), other, forever).Prepare(t.Context())
 	require.ErrorContains(t, err, "topic other: [3] Unknown Topic Or Partition")
 	require.ErrorContains(t, err, "create it, or correct source.topic in the spec")
 
 	c := secured(t, allow("unrelated", kmsg.ACLOperationRead)...)
-	err = newSource(t, c.ListenAddrs(), as("secret")).Prepare(t.Context())
+	err = newSource(t, c.ListenAddrs(), as("secret"), forever).Prepare(t.Context())
 	require.ErrorIs(t, err, kafka.TopicAuthorizationFailed, "hiding a topic is not saying that there is none")
 	c.ControlKey(int16(kmsg.SASLAuthenticate), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl() // kfake itself hangs up
@@ -278,9 +270,8 @@ func TestWhatIsMissingIsNamedAtOnce(t *testing.T) {
 		resp.ErrorCode = kerr.SaslAuthenticationFailed.Code
 		return resp, nil, true
 	})
-	err = newSource(t, c.ListenAddrs(), as("wrong")).Prepare(t.Context())
+	err = newSource(t, c.ListenAddrs(), as("wrong"), forever).Prepare(t.Context())
 	require.ErrorIs(t, err, kafka.SASLAuthenticationFailed)
-	require.Less(t, time.Since(began), 10*time.Second)
 
 	// Without a broker it goes on for as long as it may.
 	err = newSource(t, []string{"127.0.0.1:1"}, func(c *Config) { c.RetryFor = 300 * time.Millisecond }).Prepare(t.Context())

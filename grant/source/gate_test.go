@@ -46,7 +46,7 @@ func TestWhoStandsAtAClosedGateHandsEverythingOver(t *testing.T) {
 	b := startScripted(t, serveLog(t, batchOf(users(0, 100)...)))
 	b.end.Store(100)
 	r := read(t, newSource(t, []string{b.addr}), 0, 0, 100, func(c *sharding.Config) { c.Gate = &doses{list: []int{10, 5, 3}} })
-	require.Eventually(t, func() bool { return r.position().Next == 18 }, 10*time.Second, time.Millisecond, "%+v", r.position())
+	require.Eventually(t, func() bool { return r.position().Next == 18 }, patience, time.Millisecond, "%+v", r.position())
 	require.True(t, r.position().Held)
 	granted := len(r.ids())
 	r.cancel()

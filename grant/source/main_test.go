@@ -228,6 +228,9 @@ func offsetsOf(list []rec) []int64 {
 	return out
 }
 
+// forever makes a source try again for as long as the test lasts: what fails in spite of it fails at once.
+func forever(c *Config) { c.RetryFor = time.Hour }
+
 // witness is an observer that remembers.
 type witness struct {
 	mu       sync.Mutex

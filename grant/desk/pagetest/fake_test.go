@@ -72,7 +72,7 @@ type desk struct {
 	hold     chan struct{} // if there is one, orders wait for it
 	changed  chan struct{} // closed at each change
 	cut      chan struct{} // closed when streams end
-	requests map[string]int
+	requests map[string][]time.Time
 	headers  []http.Header
 	bodies   []string // of orders
 }
@@ -84,7 +84,7 @@ func newDesk(t *testing.T, st status.Status) *desk {
 		tokens: map[string]principal{
 			operatorToken: {"jiyoon", "operator"}, supportToken: {"minseo", "support"}, viewerToken: {"wallboard", "viewer"},
 		},
-		fails: map[string]*problem{}, requests: map[string]int{},
+		fails: map[string]*problem{}, requests: map[string][]time.Time{},
 		changed: make(chan struct{}), cut: make(chan struct{}),
 	}
 	if st.PostponedFrom != nil {
@@ -156,10 +156,13 @@ func (d *desk) path(what string) string {
 	return "/api/v1/campaigns/" + d.campaign.Name + "/" + what
 }
 
-func (d *desk) asked(path string) int {
+func (d *desk) asked(path string) int { return len(d.askedAt(path)) }
+
+// askedAt returns when a path was asked for.
+func (d *desk) askedAt(path string) []time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.requests[d.path(path)]
+	return slices.Clone(d.requests[d.path(path)])
 }
 
 // ordered returns the bodies of the orders that came, as they came.
@@ -185,7 +188,7 @@ func (d *desk) answer(w http.ResponseWriter, code int, v any) {
 func (d *desk) admit(role string, serve func(http.ResponseWriter, *http.Request, principal)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		d.mu.Lock()
-		d.requests[r.URL.Path]++
+		d.requests[r.URL.Path] = append(d.requests[r.URL.Path], time.Now())
 		d.headers = append(d.headers, r.Header)
 		fails := d.fails[r.URL.Path]
 		who, known := d.tokens[trimBearer(r)]
