@@ -14,7 +14,9 @@ import (
 )
 
 // The only broker goes away in the middle of a run and comes back: killed, and shut down cleanly.
-func TestBrokerRestarts(t *testing.T) {
+func TestBrokerRestarts(t *testing.T) { devtest.EachKafka(t, brokerRestarts) }
+
+func brokerRestarts(t *testing.T) {
 	k := devtest.StartKafka(t, devtest.KafkaOptions{})
 	s := newScenarioOn(t, k, 4, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 1_000_000))
@@ -82,7 +84,9 @@ func TestTopicGrowsDuringARun(t *testing.T) {
 // A topic was deleted and made again. While it is shorter than what was read of the old one, preflight asks what is meant;
 // when it is longer, nothing but the loss of Kafka's offsets tells that it is another one. It is read from its start, and
 // whoever is named in either of them is granted, once.
-func TestTopicIsMadeAgain(t *testing.T) {
+func TestTopicIsMadeAgain(t *testing.T) { devtest.EachKafka(t, topicIsMadeAgain) }
+
+func topicIsMadeAgain(t *testing.T) {
 	k := devtest.SharedKafka(t)
 	s := newScenario(t, 2, devtest.StartRedis(t, durable()...).Addr)
 	topic := s.campaign.Source.Topic

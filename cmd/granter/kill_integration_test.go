@@ -14,7 +14,9 @@ import (
 )
 
 // While users keep arriving, a granter that follows them is killed again and again.
-func TestKilledWhileUsersArrive(t *testing.T) {
+func TestKilledWhileUsersArrive(t *testing.T) { devtest.EachKafka(t, killedWhileUsersArrive) }
+
+func killedWhileUsersArrive(t *testing.T) {
 	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
 	published := s.trickle(s.users(0, 900_000), population.Options{Rate: 60_000, BatchRecords: 500})
 	s.killRepeatedly(14, 1500*time.Millisecond, func(int) *process { return s.run("--follow") })

@@ -81,7 +81,7 @@ func newScenarioOn(t *testing.T, k *devtest.Kafka, partitions int, redisAddrs ..
 		flags: []string{"--session-timeout=2s", "--listen=off", "--json", "--checkpoint-every=200ms"},
 	}
 	t.Logf("GRANTER_SEED=%s", seed)
-	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-", "Test", "").Replace(t.Name()))
+	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-", ".", "-", "Test", "").Replace(t.Name()))
 	name = fmt.Sprintf("%.50s-%d", name, time.Now().UnixNano()%1e9)
 	s.spec = filepath.Join(t.TempDir(), "campaign.yaml")
 	require.NoError(t, os.WriteFile(s.spec, fmt.Appendf(nil, specText, name), 0o600))

@@ -28,6 +28,10 @@ func held(t *testing.T, k *devtest.Kafka, topic string, until int64) (*reading, 
 }
 
 func TestRealClusterIsReadOnWhenItsBrokersFail(t *testing.T) {
+	devtest.EachKafka(t, realClusterIsReadOnWhenItsBrokersFail)
+}
+
+func realClusterIsReadOnWhenItsBrokersFail(t *testing.T) {
 	const n = 60_000
 	k := devtest.StartKafka(t, devtest.KafkaOptions{Brokers: 3})
 	k.CreateTopic(t, "moving", 1, 3, map[string]string{"min.insync.replicas": "1"})
@@ -90,6 +94,10 @@ func TestRealClusterIsReadOnWhenItsBrokersFail(t *testing.T) {
 }
 
 func TestRealClusterGroupSurvivesItsCoordinator(t *testing.T) {
+	devtest.EachKafka(t, realClusterGroupSurvivesItsCoordinator)
+}
+
+func realClusterGroupSurvivesItsCoordinator(t *testing.T) {
 	k := devtest.StartKafka(t, devtest.KafkaOptions{Brokers: 3})
 	k.CreateTopic(t, "group", 4, 3, nil)
 	short := func(c *Config) { c.SessionTimeout, c.Kafka.Timeout = time.Second, 2*time.Second }

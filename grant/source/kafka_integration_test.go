@@ -43,6 +43,10 @@ func end(t *testing.T, s *Source) int64 {
 }
 
 func TestRealKafkaEveryClientsBatchesAreRead(t *testing.T) {
+	devtest.EachKafka(t, realKafkaEveryClientsBatchesAreRead)
+}
+
+func realKafkaEveryClientsBatchesAreRead(t *testing.T) {
 	k := devtest.SharedKafka(t)
 	client := clientOf(t, k.Brokers...)
 	for _, codec := range codecs {
@@ -55,7 +59,11 @@ func TestRealKafkaEveryClientsBatchesAreRead(t *testing.T) {
 			for _, r := range users(0, 3000) {
 				fmt.Fprintf(&lines, "%s\n", r.value)
 			}
-			java := exec.Command("../../deploy/dev/kafka.sh", "tool", "kafka.tools.ConsoleProducer", "--bootstrap-server", k.Brokers[0],
+			producer := "org.apache.kafka.tools.ConsoleProducer"
+			if strings.HasPrefix(k.Version, "3.") {
+				producer = "kafka.tools.ConsoleProducer"
+			}
+			java := exec.Command("../../deploy/dev/kafka.sh", "tool", producer, "--bootstrap-server", k.Brokers[0],
 				"--topic", topic, "--compression-codec", strings.ReplaceAll(codec.String(), "uncompressed", "none"), "--batch-size", "5000")
 			java.Stdin = &lines
 			out, err := java.CombinedOutput()
@@ -91,6 +99,10 @@ func TestRealKafkaEveryClientsBatchesAreRead(t *testing.T) {
 
 // Brokers hand a topic with compression.type=zstd to nobody who asks by an old version of the API.
 func TestRealKafkaTopicsThatCompressAreRead(t *testing.T) {
+	devtest.EachKafka(t, realKafkaTopicsThatCompressAreRead)
+}
+
+func realKafkaTopicsThatCompressAreRead(t *testing.T) {
 	for _, codec := range codecs {
 		t.Run(codec.String(), func(t *testing.T) {
 			topic := "compress-" + codec.String()
@@ -112,6 +124,10 @@ func write(t *testing.T, w *kgo.Client, topic string, from, to int64) {
 }
 
 func TestRealKafkaAbortedTransactionsAreHidden(t *testing.T) {
+	devtest.EachKafka(t, realKafkaAbortedTransactionsAreHidden)
+}
+
+func realKafkaAbortedTransactionsAreHidden(t *testing.T) {
 	k, s := shared1(t, "transactions", nil)
 	a, b, c := writer(t, k, "tx-a"), writer(t, k, "tx-b"), writer(t, k, "tx-c")
 	finish := func(w *kgo.Client, how kgo.TransactionEndTry) { require.NoError(t, w.EndTransaction(t.Context(), how)) }
@@ -149,6 +165,10 @@ func TestRealKafkaAbortedTransactionsAreHidden(t *testing.T) {
 }
 
 func TestRealKafkaAnOpenTransactionIsWaitedFor(t *testing.T) {
+	devtest.EachKafka(t, realKafkaAnOpenTransactionIsWaitedFor)
+}
+
+func realKafkaAnOpenTransactionIsWaitedFor(t *testing.T) {
 	k, s := shared1(t, "open", nil)
 	produce(t, k.Brokers, userRecords("open", 0, 10)...)
 	w := writer(t, k, "tx-open")
@@ -165,8 +185,12 @@ func TestRealKafkaAnOpenTransactionIsWaitedFor(t *testing.T) {
 
 // The cleaner leaves gaps, and batches without records.
 func TestRealKafkaACompactedTopicIsReadToItsEnd(t *testing.T) {
+	devtest.EachKafka(t, realKafkaACompactedTopicIsReadToItsEnd)
+}
+
+func realKafkaACompactedTopicIsReadToItsEnd(t *testing.T) {
 	k, s := shared1(t, "compacted", map[string]string{
-		"cleanup.policy": "compact", "segment.bytes": "3000", "min.cleanable.dirty.ratio": "0.001", "delete.retention.ms": "0",
+		"cleanup.policy": "compact", "segment.ms": "10", "min.cleanable.dirty.ratio": "0.001", "delete.retention.ms": "0",
 	})
 	require.NoError(t, s.Prepare(t.Context()))
 	id := int64(0)
@@ -236,6 +260,10 @@ func deleteRecords(t *testing.T, brokers []string, topic string, before int64) {
 }
 
 func TestRealKafkaDeletedRecordsAreAGap(t *testing.T) {
+	devtest.EachKafka(t, realKafkaDeletedRecordsAreAGap)
+}
+
+func realKafkaDeletedRecordsAreAGap(t *testing.T) {
 	k, s := shared1(t, "gap", nil)
 	produce(t, k.Brokers, userRecords("gap", 0, 100)...)
 	deleteRecords(t, k.Brokers, "gap", 40)
@@ -285,6 +313,10 @@ func (g *gate) Position(partition int, next, highest int64) {
 }
 
 func TestRealKafkaATopicMadeAgainIsNoticed(t *testing.T) {
+	devtest.EachKafka(t, realKafkaATopicMadeAgainIsNoticed)
+}
+
+func realKafkaATopicMadeAgainIsNoticed(t *testing.T) {
 	k, s := shared1(t, "again", nil)
 	produce(t, k.Brokers, userRecords("again", 0, 100)...)
 	read(t, s, 0, 0, 100).requireUsers(100, users(0, 100)...)
@@ -298,6 +330,10 @@ func TestRealKafkaATopicMadeAgainIsNoticed(t *testing.T) {
 }
 
 func TestRealKafkaLargeRecordsAndSmallFetches(t *testing.T) {
+	devtest.EachKafka(t, realKafkaLargeRecordsAndSmallFetches)
+}
+
+func realKafkaLargeRecordsAndSmallFetches(t *testing.T) {
 	config := map[string]string{"max.message.bytes": "40000000"}
 	k, s := shared1(t, "large", config, func(c *Config) { c.FetchMemory = 1 })
 	require.NoError(t, s.Prepare(t.Context()))
@@ -324,6 +360,10 @@ func TestRealKafkaLargeRecordsAndSmallFetches(t *testing.T) {
 }
 
 func TestRealKafkaLettersKeepNullAndEmptyApart(t *testing.T) {
+	devtest.EachKafka(t, realKafkaLettersKeepNullAndEmptyApart)
+}
+
+func realKafkaLettersKeepNullAndEmptyApart(t *testing.T) {
 	k, s := shared1(t, "letters", nil)
 	require.NoError(t, s.Prepare(t.Context()))
 	list := []*kgo.Record{{Value: nil}, {Value: []byte{}}, {Key: []byte{}, Value: []byte("a")}, {Key: []byte("k"), Value: []byte("\x00\xff")}}
@@ -342,6 +382,10 @@ func TestRealKafkaLettersKeepNullAndEmptyApart(t *testing.T) {
 }
 
 func TestRealKafkaGroupsShareGrowAndRecover(t *testing.T) {
+	devtest.EachKafka(t, realKafkaGroupsShareGrowAndRecover)
+}
+
+func realKafkaGroupsShareGrowAndRecover(t *testing.T) {
 	k := devtest.SharedKafka(t)
 	k.CreateTopic(t, "group", 4, 1, nil)
 	short := func(c *Config) { c.SessionTimeout = time.Second }
@@ -373,6 +417,10 @@ func TestRealKafkaGroupsShareGrowAndRecover(t *testing.T) {
 }
 
 func TestRealKafkaNamesATopicThatIsMissing(t *testing.T) {
+	devtest.EachKafka(t, realKafkaNamesATopicThatIsMissing)
+}
+
+func realKafkaNamesATopicThatIsMissing(t *testing.T) {
 	err := newSource(t, devtest.SharedKafka(t).Brokers, on("no-such-topic"), forever).Prepare(t.Context())
 	require.ErrorContains(t, err, "topic no-such-topic")
 	require.ErrorContains(t, err, "create it, or correct source.topic in the spec")

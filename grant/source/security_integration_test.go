@@ -33,6 +33,10 @@ func trusting(t *testing.T, file string) *tls.Config {
 }
 
 func TestRealSecurityCredentialsAndPermissions(t *testing.T) {
+	devtest.EachKafka(t, realSecurityCredentialsAndPermissions)
+}
+
+func realSecurityCredentialsAndPermissions(t *testing.T) {
 	k := devtest.StartKafka(t, devtest.KafkaOptions{SASL: true})
 	k.CreateTopic(t, topicName, 1, 1, nil)
 	produce(t, k.Brokers, userRecords(topicName, 0, 1000)...)
@@ -137,7 +141,9 @@ func TestRealSecurityCredentialsAndPermissions(t *testing.T) {
 	})
 }
 
-func TestRealSecurityTLS(t *testing.T) {
+func TestRealSecurityTLS(t *testing.T) { devtest.EachKafka(t, realSecurityTLS) }
+
+func realSecurityTLS(t *testing.T) {
 	k := devtest.StartKafka(t, devtest.KafkaOptions{SASL: true, TLS: true})
 	k.CreateTopic(t, topicName, 1, 1, nil)
 	produce(t, k.Brokers, userRecords(topicName, 0, 1000)...)
