@@ -20,6 +20,12 @@ func (m *Monitor) steered(control Control, holds []Hold, limit float64, redis Re
 	m.metrics.RedisMemoryMax.Set(float64(redis.MemoryLimit))
 	m.metrics.ReplicaLag.Set(float64(redis.ReplicaLag))
 	m.metrics.ClockAhead.Set(redis.ClockAhead)
+	m.holdBy(holds)
+	m.control, m.holds, m.limit, m.redis = control, holds, limit, redis
+}
+
+// holdBy shows what is in force. It is called with the lock held.
+func (m *Monitor) holdBy(holds []Hold) {
 	in := map[Cause]time.Time{}
 	for _, h := range holds {
 		in[h.Cause] = h.Since
@@ -32,7 +38,18 @@ func (m *Monitor) steered(control Control, holds []Hold, limit float64, redis Re
 		m.metrics.Hold.WithLabelValues(string(cause)).Set(held)
 		m.metrics.HoldSince.WithLabelValues(string(cause)).Set(since)
 	}
-	m.control, m.holds, m.limit, m.redis = control, holds, limit, redis
+}
+
+// ended records that the run is over: nothing holds it any more, and what it measured says nothing about now.
+func (m *Monitor) ended() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.holdBy(nil)
+	m.holds, m.limit = nil, 0
+	m.metrics.Limit.Set(0)
+	m.metrics.RedisLatency.Set(0)
+	m.metrics.ClockAhead.Set(0)
+	m.metrics.KafkaSilent.Set(0)
 }
 
 // Holds returns why the run is slow or stands, the weightiest cause first. The slice is not to be changed.

@@ -27,6 +27,7 @@ type Monitor struct {
 	checkpointAt time.Time
 	samples      []sample
 	refused      map[string]time.Time // when an error of this kind was logged last
+	refusal      string               // kind of the last error of the ledger since the last checkpoint
 	stalled      int
 	control      Control
 	holds        []Hold
@@ -85,7 +86,7 @@ func (m *Monitor) assigned(pool *sharding.Pool, starts, ends map[int]int64, foll
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.live = pool
-	m.checkpointAt = time.Now()
+	m.checkpointAt, m.refusal = time.Now(), ""
 	for p := range m.parts {
 		if _, still := starts[p]; !still {
 			delete(m.parts, p) // another replica has it now; its books stay
@@ -154,6 +155,7 @@ func (m *Monitor) LedgerError(kind string) {
 	m.metrics.RedisErrors.WithLabelValues(kind).Inc()
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.refusal = kind
 	if now := time.Now(); now.Sub(m.refused[kind]) >= ledgerErrorEvery {
 		m.refused[kind] = now
 		m.log.Warn("a call to the ledger failed", "kind", kind)
@@ -184,7 +186,7 @@ func (m *Monitor) checkpointed(positions []sharding.Position, took time.Duration
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	m.checkpointAt = now
+	m.checkpointAt, m.refusal = now, ""
 	m.stalled = 0
 	stands := slices.ContainsFunc(m.holds, func(h Hold) bool { return h.Cause.Stops() })
 	for i := range positions {
@@ -360,22 +362,3 @@ func (s Snapshot) Progress() (ratio, secondsLeft float64) {
 
 // Pool implements metrics.Live.
 func (m *Monitor) Pool() metrics.Pool { return m.pool() }
-
-// Ready returns why the run is not ready, or nothing: it is in the consumer group, its checkpoint is current, and no
-// partition is stalled. A replica that stands by, because others have all partitions, is ready.
-func (m *Monitor) Ready() string {
-	s := m.Snapshot()
-	switch {
-	case s.State == RunFinished:
-		return ""
-	case s.State == RunWaiting:
-		return "waiting for starts_at"
-	case !s.Member:
-		return "no partitions assigned"
-	case s.CheckpointAge > m.stall:
-		return "the ledger has taken no checkpoint for " + s.CheckpointAge.Round(time.Second).String()
-	case s.Stalled > 0:
-		return "partitions make no progress"
-	}
-	return ""
-}

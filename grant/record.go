@@ -40,5 +40,6 @@ func (r *Run) saveFinal(err error) {
 		state = RunFailed
 		r.Record.Error = err.Error()
 	}
+	r.Monitor.ended()
 	r.save(ctx, state)
 }

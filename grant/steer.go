@@ -235,6 +235,8 @@ func (s *steering) apply() {
 		causes[CauseUnavailable] = s.failure.Error()
 	} else if err := s.gate.Failed(); err != nil && !errors.Is(err, context.Canceled) {
 		causes[CauseUnavailable] = err.Error()
+	} else if why := s.run.Monitor.overdue(); why != "" {
+		causes[CauseUnavailable] = why
 	}
 	now := time.Now()
 	postponed := s.scheduled.Load() && c.Start(s.run.Campaign).After(now)

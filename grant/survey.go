@@ -79,9 +79,11 @@ func (m *Monitor) peeked(firsts, ends map[int]int64, asked time.Time, err error)
 		if s.failing.IsZero() {
 			s.failing = asked
 		}
+		m.metrics.KafkaSilent.Set(time.Since(s.failing).Seconds())
 		return
 	}
 	s.failing = time.Time{}
+	m.metrics.KafkaSilent.Set(0)
 	s.firsts, s.ends = firsts, ends
 	for p, st := range m.parts {
 		st.highest = max(st.highest, ends[p]) // a lane that waits does not learn of it

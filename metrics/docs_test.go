@@ -73,6 +73,7 @@ var lookWhen = map[string]string{
 	"flush_duration_seconds":                 "throughput falls: is it the ledger?",
 	"flush_users":                            "throughput falls: small flushes under load mean scattered IDs",
 	"group_generations_total":                "partitions move between replicas again and again",
+	"kafka_silent_seconds":                   "it is not 0: no broker answers, or a partition has no leader",
 	"kafka_errors_total":                     "a partition is stalled, or lag grows",
 	"ledger_calls_total":                     "Redis is busy: calls for each user",
 	"ledger_regressions_total":               "ever: Redis restarted or failed over, and lost writes; they are granted again",

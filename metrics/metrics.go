@@ -27,6 +27,7 @@ type Metrics struct {
 	Generations   prometheus.Counter
 	RedisErrors   *prometheus.CounterVec // by kind
 	KafkaErrors   *prometheus.CounterVec // by kind
+	KafkaSilent   prometheus.Gauge
 	Stalled       prometheus.Gauge
 	State         *prometheus.GaugeVec // by state
 	StartsAt      prometheus.Gauge
@@ -92,10 +93,12 @@ func New(reg prometheus.Registerer, l Labels) *Metrics {
 		Generations: f.counter("group_generations_total", "Assignments of partitions that this process got from the consumer group."),
 		RedisErrors: f.counters("redis_errors_total", "Errors of calls to the ledger, also those that a retry overcame, by kind.", "kind"),
 		KafkaErrors: f.counters("kafka_errors_total", "Errors of calls to Kafka, also those that a retry overcame, by kind.", "kind"),
-		Stalled:     f.gauge("stalled_partitions", "Assigned partitions that make no progress although records are waiting."),
-		State:       f.gauges("run_state", "1 for the state that this run is in.", "state"),
-		StartsAt:    f.gauge("campaign_start_timestamp_seconds", startHelp),
-		Expected:    f.gauge("campaign_expected_users", expectedHelp),
+		KafkaSilent: f.gauge("kafka_silent_seconds",
+			"How long Kafka has not said where the topic ends, though it was asked every two seconds; 0: it does."),
+		Stalled:  f.gauge("stalled_partitions", "Assigned partitions that make no progress although records are waiting."),
+		State:    f.gauges("run_state", "1 for the state that this run is in.", "state"),
+		StartsAt: f.gauge("campaign_start_timestamp_seconds", startHelp),
+		Expected: f.gauge("campaign_expected_users", expectedHelp),
 
 		PlannedEnd: f.gauge("campaign_planned_end_timestamp_seconds",
 			"Unix time by which everything is to be granted (--finish-by, or the spec's ends_at); 0: no plan."),

@@ -48,8 +48,10 @@ func TestRedisFreezes(t *testing.T) {
 	r.Freeze()
 	thaw := time.After(5 * time.Second)
 	await(t, "calls time out", func() bool { return p.metric("granter_redis_errors_total") > 0 })
+	p.awaitReady("not ready: Redis does not answer, or refuses")
 	<-thaw
 	r.Resume()
+	p.awaitReady("ready")
 	normal()
 	require.Zero(t, p.wait(), p.err.String())
 	sum := p.summary()

@@ -75,7 +75,9 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	stopSignals := onSignals(log, r.Drain, stop)
+	asked, ask := context.WithCancel(ctx) // ends when the operator asks the process to stop, whatever the run does
+	defer ask()
+	stopSignals := onSignals(log, func() { ask(); r.Drain() }, stop)
 	defer stopSignals()
 	server, err := serve(j.flags.listen, j.registry, p.monitor.Ready, log)
 	if err != nil {
@@ -117,23 +119,17 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 		stopSignals()
 		err = j.afterRun(summary)
 	}
-	if j.flags.linger > 0 && ctx.Err() == nil {
-		if n, err := p.ledger.Totals(ctx); err == nil {
-			p.metrics.LedgerGranted.Set(float64(n.Granted))
-		}
+	if j.flags.linger > 0 && asked.Err() == nil {
 		log.Info("serving the final metrics", "for", j.flags.linger)
-		linger(ctx, r, j.flags.linger)
+		lingering, stop := context.WithTimeout(asked, j.flags.linger)
+		lost := r.Linger(lingering, err)
+		stop()
+		if err == nil && lost != nil {
+			log.Error("the ledger lost grants after the end", "error", lost)
+			err, summary.State, summary.Error = lost, grant.RunFailed, lost.Error()
+		}
 	}
 	return summary, err
-}
-
-// linger waits, so that the last values are scraped; a signal ends it.
-func linger(ctx context.Context, r *grant.Run, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-r.Drained():
-	case <-ctx.Done():
-	}
 }
 
 func (j *job) summarize(s grant.Snapshot, took time.Duration, err error) *Summary {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/deploy/dev/devtest"
+	"github.com/granter/granter/grant"
 )
 
 // lossy is a scenario in which Redis loses something in the middle of a run: what it loses is different each time, what
@@ -72,6 +73,21 @@ func TestRedisIsRestoredFromABackup(t *testing.T) {
 func TestFlushallInMidRun(t *testing.T) {
 	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
 	s.lossy(func() { require.NoError(t, s.client.FlushAll(t.Context()).Err()) })
+}
+
+// A run that has finished promised that everybody is granted. While it lingers it still sees when that is no longer so.
+func TestFlushallWhileItLingers(t *testing.T) {
+	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
+	s.publish(s.users(0, 300_000))
+	p := s.run("--linger=10m", "--listen=127.0.0.1:0")
+	p.awaitLog("serving the final metrics")
+	p.awaitReady("ready")
+	require.NoError(t, s.client.FlushAll(t.Context()).Err())
+	require.Equal(t, exitFailed, p.wait())
+	require.Contains(t, tail(p.err.String(), 1), "the ledger lost acknowledged writes after everything had been granted: start it again")
+	require.Equal(t, grant.RunFailed, p.summary().State)
+	s.finish()
+	s.exactlyOnce()
 }
 
 // Kafka's offsets say that everything is done, and Redis has nothing: Redis is right.

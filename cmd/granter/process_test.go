@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -188,6 +189,31 @@ func (p *process) metric(name string) float64 {
 		}
 	}
 	return sum
+}
+
+// ready returns what /readyz says; empty while the process does not serve it.
+func (p *process) ready() string {
+	p.Helper()
+	address, ok := p.logged("serving", "metrics").(string)
+	if !ok {
+		return ""
+	}
+	client := http.Client{Timeout: time.Second}
+	defer client.CloseIdleConnections()
+	resp, err := client.Get(strings.TrimSuffix(address, "/metrics") + "/readyz")
+	if err != nil {
+		return ""
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(p, err)
+	return strings.TrimSpace(string(body))
+}
+
+// awaitReady waits until what /readyz says begins so.
+func (p *process) awaitReady(words string) {
+	p.Helper()
+	await(p.T, "/readyz says "+words, func() bool { return strings.HasPrefix(p.ready(), words) })
 }
 
 // summary returns what a run with --json said at its end, and holds the accounting identity against it.

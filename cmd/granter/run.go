@@ -88,7 +88,7 @@ is lost then either.
 	f.BoolVar(&flags.force, "force", false, "run although preflight found a failure; it is recorded, so say --why")
 	f.BoolVar(&flags.allowVolatile, "allow-volatile", false, "accept a Redis that persists nothing: a restart loses every grant")
 	f.StringVar(&flags.listen, "listen", "127.0.0.1:9464", `address of /metrics, /healthz and /readyz, or "off"`)
-	f.DurationVar(&flags.linger, "linger", 0, "keep serving metrics for so long after the end, so that the last values are scraped")
+	f.DurationVar(&flags.linger, "linger", 0, "keep serving metrics for so long after the end, so that the last values are scraped; a loss of grants that is seen meanwhile is exit code 1")
 	f.IntVar(&flags.shards, "shards", 0, "number of shards, rounded up to a power of two (default: eight for each processor, at most 64)")
 	f.IntVar(&flags.fetchMemory, "fetch-memory", 32<<20, "bytes that all fetches may take together")
 	f.DurationVar(&flags.session, "session-timeout", 10*time.Second, "how long the others wait for a granter that does not answer before they take over")
