@@ -106,7 +106,7 @@ type Run struct {
 }
 
 // ErrDrained means that the run stopped because it was asked to, before everything was granted.
-var ErrDrained = errors.New("stopped before the end, with a checkpoint: start it again to continue")
+var ErrDrained = errors.New("stopped before the end: start it again to continue")
 
 // ErrEnded means that the campaign's ends_at came: from then on nobody is granted anything.
 var ErrEnded = errors.New("the campaign has ended: nothing may be granted any more")

@@ -135,9 +135,9 @@ const plainWidth = 120
 
 func newReportTable(out io.Writer) *reportTable {
 	t := &reportTable{out: out, width: plainWidth}
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if fd, ok := terminal(out); ok {
 		t.colors = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+		if width, _, err := term.GetSize(fd); err == nil && width > 0 {
 			t.width = width
 		}
 	}

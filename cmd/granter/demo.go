@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -201,7 +199,7 @@ func (d *demonstration) show(ctx context.Context, led *ledger.Ledger, c *grant.C
 	if d.json {
 		return printJSON(d.out, shown)
 	}
-	printSummary(d.out, false, s)
+	printSummary(d.out, s)
 	printProof(d.out, shown.Proof)
 	fmt.Fprintln(d.out)
 	printVerdict(d.out, c, shown.Lookup)
@@ -212,7 +210,7 @@ func (d *demonstration) show(ctx context.Context, led *ledger.Ledger, c *grant.C
 	if d.desk != "off" {
 		fmt.Fprintf(d.out, "  http://%s/ (the operations page; its token is above)\n", d.desk)
 	}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := untilSignal(ctx)
 	defer stop()
 	<-ctx.Done()
 	return nil

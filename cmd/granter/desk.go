@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os/signal"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -123,7 +121,7 @@ a loopback address only.
 const deskCounts = 5 * time.Second
 
 func serveDesk(ctx context.Context, q *query, d *deskFlags, listen string, log *slog.Logger) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := untilSignal(ctx)
 	defer stop()
 	registry := newRegistry()
 	log = log.With("campaign", q.campaign.Name)

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/segmentio/kafka-go/compress"
 	"github.com/spf13/cobra"
@@ -94,7 +92,7 @@ func (flags *loadFlags) execute(cmd *cobra.Command) error {
 	transport := k.Transport()
 	defer transport.CloseIdleConnections()
 	client := k.Client(transport)
-	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
 	if _, err := population.EnsureTopic(ctx, client, camp.Source.Topic, flags.partitions, flags.replicas, nil); err != nil {
 		return unreachable(err, k.Brokers)
@@ -105,6 +103,10 @@ func (flags *loadFlags) execute(cmd *cobra.Command) error {
 		Progress: func(r population.Result) { update(r.Records, max(total, r.Records), "") },
 	})
 	done()
+	if ctx.Err() != nil {
+		err = &exitError{exitStopped, fmt.Errorf("stopped after %s records: publish it again from its beginning (users published twice are granted once)",
+			number(result.Records))}
+	}
 	loaded := Loaded{
 		Topic: camp.Source.Topic, Partitions: result.Partitions, Records: result.Records, Malformed: result.Malformed, Bytes: result.Bytes,
 		InDoubt: result.InDoubt, Seconds: result.Elapsed.Seconds(), RecordsPerSecond: result.Rate(),

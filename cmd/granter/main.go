@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -23,15 +24,15 @@ const (
 	exitFailed     = 1 // something went wrong; the message says what and what to do
 	exitUsage      = 2 // a flag, an argument or the spec is wrong
 	exitNotGranted = 3 // verify: at least one user has not been granted
-	exitStopped    = 4 // run: stopped before the end, with a checkpoint; start it again to continue
+	exitStopped    = 4 // stopped before the end; start it again to continue
 	exitPreflight  = 5 // check, run: preflight found a failure
 	exitAborted    = 6 // run: an operator ended it, with a checkpoint; start it again only when that is wanted
 )
 
 const exitHelp = `Exit codes: 0 done; 1 failed; 2 wrong flag, argument or spec; 3 verify: a user has not been granted;
-4 run: stopped before the end, with a checkpoint; 5 preflight found a failure; 6 run: aborted by an operator.`
+4 stopped before the end: start it again to continue; 5 preflight found a failure; 6 run: aborted by an operator.`
 
-// exitError carries an exit code. A nil err means that everything has been said already.
+// exitError carries an exit code. A nil err means that the standard output says everything.
 type exitError struct {
 	code int
 	err  error
@@ -48,36 +49,65 @@ func (e *exitError) Unwrap() error { return e.err }
 
 func usageError(err error) error { return &exitError{exitUsage, err} }
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is main without os.Exit, so that tests can call it.
-func run(args []string) int {
+func run(args []string, stdout, stderr io.Writer) int {
 	redis.SetLogger(silent{}) // every error of it comes back to its caller, who says what it means
 	root := newRoot()
+	out := &output{w: stdout}
 	root.SetArgs(args)
-	err := root.ExecuteContext(context.Background())
-	if err == nil {
-		return exitOK
+	root.SetOut(out)
+	root.SetErr(stderr)
+	begun := false
+	noteBegin(root, &begun)
+	cmd, err := root.ExecuteContextC(context.Background())
+	code, err := exitCode(err)
+	switch {
+	case out.err == nil && code == exitFailed && !begun: // cobra's own errors: arguments and flags that do not fit together
+		code = exitUsage
+		if !strings.Contains(err.Error(), "\n") { // a suggestion is help enough
+			err = fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())
+		}
+	case out.err != nil && err == nil: // what it had to say is lost
+		code = exitFailed
 	}
+	if err != nil {
+		fmt.Fprintln(stderr, "granter:", strings.TrimSpace(err.Error()))
+	}
+	if out.err != nil && !errors.Is(err, out.err) {
+		fmt.Fprintln(stderr, "granter: the standard output cannot be written:", out.err)
+	}
+	return code
+}
+
+// noteBegin makes every command note when it begins. What fails before that is wrong usage.
+func noteBegin(cmd *cobra.Command, begun *bool) {
+	if work := cmd.RunE; work != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			*begun = true
+			return work(cmd, args)
+		}
+	}
+	for _, c := range cmd.Commands() {
+		noteBegin(c, begun)
+	}
+}
+
+// exitCode returns how a process ends whose command returned an error, and what is to be said about it; nil: nothing.
+func exitCode(err error) (int, error) {
 	var exit *exitError
 	switch {
+	case err == nil:
+		return exitOK, nil
 	case errors.As(err, &exit):
-		if exit.err != nil {
-			fmt.Fprintln(root.ErrOrStderr(), "granter:", exit.err)
-		}
-		return exit.code
-	case strings.HasPrefix(err.Error(), "unknown command "): // cobra says so of arguments too many as well
-		fmt.Fprintln(root.ErrOrStderr(), "granter:", strings.TrimSpace(err.Error()))
-		return exitUsage
+		return exit.code, exit.err
 	case errors.Is(err, grant.ErrAborted):
-		fmt.Fprintln(root.ErrOrStderr(), "granter:", grant.ErrAborted)
-		return exitAborted
+		return exitAborted, grant.ErrAborted
 	case errors.Is(err, grant.ErrDrained), errors.Is(err, context.Canceled):
-		fmt.Fprintln(root.ErrOrStderr(), "granter:", grant.ErrDrained)
-		return exitStopped
+		return exitStopped, grant.ErrDrained
 	}
-	fmt.Fprintln(root.ErrOrStderr(), "granter:", err)
-	return exitFailed
+	return exitFailed, err
 }
 
 type silent struct{}
@@ -101,7 +131,7 @@ read from the environment or from files only, never from flags.
 		DisableAutoGenTag: true,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError(fmt.Errorf("%w (see granter %s --help)", err, cmd.Name()))
+		return usageError(fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath()))
 	})
 	root.AddCommand(newDemo(), newCheck(), newLoad(), newRun(), newStatus(), newVerify(), newHistory(), newDesk(), newToken(), newMan())
 	root.AddCommand(newOrders()...)

@@ -5,12 +5,42 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"text/tabwriter"
 	"time"
 
+	"golang.org/x/term"
+
 	"github.com/granter/granter/grant"
 )
+
+// output is the standard output of a command. It remembers its first error, so that a command that prints need not look:
+// whoever runs the command does.
+type output struct {
+	w   io.Writer
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
+
+// terminal returns the terminal that is written to, if it is one.
+func terminal(w io.Writer) (fd int, ok bool) {
+	if o, is := w.(*output); is {
+		w = o.w
+	}
+	f, is := w.(*os.File)
+	if !is {
+		return 0, false
+	}
+	return int(f.Fd()), term.IsTerminal(int(f.Fd()))
+}
 
 // printJSON prints one object, indented: a program does not mind, and a person may look too.
 func printJSON(w io.Writer, v any) error {
@@ -25,7 +55,7 @@ func table(w io.Writer, rows ...string) {
 	for _, row := range rows {
 		fmt.Fprintln(t, row)
 	}
-	t.Flush() //nolint:errcheck // the standard output is gone
+	t.Flush() //nolint:errcheck // output has the error
 }
 
 // number writes an integer with thousands separators.
@@ -41,11 +71,7 @@ func number[T ~int | ~int64](n T) string {
 	return sign + s
 }
 
-func printSummary(w io.Writer, asJSON bool, s *Summary) {
-	if asJSON {
-		printJSON(w, s) //nolint:errcheck // the standard output is gone
-		return
-	}
+func printSummary(w io.Writer, s *Summary) {
 	fmt.Fprintf(w, "%s, run %s: %s in %.2f s, %s users/s\n\n", s.Campaign, s.Run, s.State, s.Seconds, number(int64(s.UsersPerSecond)))
 	rows := []string{"partition\tconsumed\t= granted\t+ duplicate\t+ rejected\t+ withheld"}
 	row := func(name string, t grant.Tally) string {

@@ -60,7 +60,13 @@ type command struct {
 // start starts a granter, and ends it with the test.
 func start(t *testing.T, c command) *process {
 	t.Helper()
-	p := &process{T: t, cmd: exec.Command("granter", c.args...), ended: make(chan struct{}), began: time.Now()}
+	return begin(t, exec.Command("granter", c.args...), c)
+}
+
+// begin is start by another command line, which ends up as granter.
+func begin(t *testing.T, cmd *exec.Cmd, c command) *process {
+	t.Helper()
+	p := &process{T: t, cmd: cmd, ended: make(chan struct{}), began: time.Now()}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	p.cmd.Stdin = strings.NewReader(c.stdin)
 	p.cmd.Env = append(os.Environ(), c.env...)

@@ -46,17 +46,26 @@ func (v viaDesk) Replicas(ctx context.Context) ([]status.Replica, error) {
 	return s.Runs, nil
 }
 
+// Token is what granter token --json prints.
+type Token struct {
+	Token string `json:"token"` // the secret
+	Line  string `json:"line"`  // for the file of --desk-access: no secret
+}
+
 func newToken() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "token NAME viewer|support|operator",
 		Short: "Make a token for the desk, and the line that lets it in",
-		Long: `Token makes a new random token. Give it to its owner, who keeps it secret; put the line, which is no secret, into the file
-of --desk-access. A desk that runs reads the file again by itself.
+		Long: `Token makes a new random token, and the line for the file of --desk-access that lets it in. The line, which is no secret,
+goes to the standard output, so that it can be appended to the file; the token goes to the standard error, is stored
+nowhere and shown this once: give it to its owner. --json prints both to the standard output, for programs.
 
-A viewer may see everything but users; support may look up a user, too; an operator may also give orders.
+A desk that runs reads the file again by itself. A viewer may see everything but users; support may look up a user, too;
+an operator may also give orders.
 
 ` + exitHelp,
-		Example: "  granter token alice operator",
+		Example: `  granter token alice operator >> /etc/granter/desk-access`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			role, err := desk.ParseRole(args[1])
@@ -67,11 +76,19 @@ A viewer may see everything but users; support may look up a user, too; an opera
 			if err != nil {
 				return usageError(err)
 			}
-			fmt.Fprintln(cmd.ErrOrStderr(), "the token, shown this once:")
-			fmt.Fprintln(cmd.OutOrStdout(), token)
-			fmt.Fprintln(cmd.ErrOrStderr(), "its line for the file of --desk-access:")
-			fmt.Fprintln(cmd.ErrOrStderr(), line)
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), Token{token, line})
+			}
+			say := cmd.ErrOrStderr()
+			fmt.Fprintln(say, "the line for the file of --desk-access:")
+			if _, err := fmt.Fprintln(cmd.OutOrStdout(), line); err != nil {
+				return err // a token without its line is of no use
+			}
+			fmt.Fprintln(say, "the token, shown this once:")
+			fmt.Fprintln(say, token)
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object for programs, the token in it")
+	return cmd
 }

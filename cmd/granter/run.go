@@ -131,7 +131,11 @@ func (flags *runFlags) execute(cmd *cobra.Command) error {
 	}
 	summary, err := j.execute(cmd.Context())
 	if summary != nil {
-		printSummary(cmd.OutOrStdout(), flags.json, summary)
+		if flags.json {
+			err = errors.Join(err, printJSON(cmd.OutOrStdout(), summary))
+		} else {
+			printSummary(cmd.OutOrStdout(), summary)
+		}
 	}
 	return explain(err, j.kafka.Brokers)
 }

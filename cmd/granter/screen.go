@@ -3,12 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
 	"github.com/granter/granter/grant"
 )
@@ -23,8 +21,8 @@ type screen struct {
 }
 
 func newScreen(out io.Writer) *screen {
-	f, ok := out.(*os.File)
-	return &screen{out: out, terminal: ok && term.IsTerminal(int(f.Fd()))}
+	_, ok := terminal(out)
+	return &screen{out: out, terminal: ok}
 }
 
 // Write writes a log line.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -13,10 +14,29 @@ import (
 // waits for a dead member, would keep it for longer, and is not worth waiting for: nothing is lost by a kill.
 const stopGrace = time.Second
 
-// onSignals drains at the first SIGTERM or SIGINT and stops at the second.
+// endings returns the signals that end a command soon. A terminal that goes away is one, unless the command was started to
+// outlive it (nohup).
+//
+// Whoever reads the output may end earlier than the command, as tee does when Ctrl-C reaches both. From here on such a
+// write fails, where it would kill the process before it has granted what is in hand.
+func endings() []os.Signal {
+	signal.Ignore(syscall.SIGPIPE)
+	ends := []os.Signal{syscall.SIGTERM, syscall.SIGINT}
+	if !signal.Ignored(syscall.SIGHUP) {
+		ends = append(ends, syscall.SIGHUP)
+	}
+	return ends
+}
+
+// untilSignal returns a context that ends with ctx, or at the first signal that ends a command.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, endings()...)
+}
+
+// onSignals drains at the first signal that ends a command, and stops at the second.
 func onSignals(log *slog.Logger, drain, stop func()) (done func()) {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(signals, endings()...)
 	quit := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
+)
+
+// answers has, for every command, what it is called with to say something on the standard output.
+var answers = map[string][]string{
+	"granter":                       {"", "--version"},
+	"granter abort":                 {"-f SPEC --why test", "-f SPEC --why test --json"},
+	"granter check":                 {"-f SPEC", "-f SPEC --json"},
+	"granter completion":            {""},
+	"granter completion bash":       {""},
+	"granter completion fish":       {""},
+	"granter completion powershell": {""},
+	"granter completion zsh":        {""},
+	"granter demo":                  {"--once --users 100 --listen off", "--json --users 100 --listen off"},
+	"granter desk":                  {"--help"}, // it serves
+	"granter finish":                {"-f SPEC --why test", "-f SPEC --why test --json"},
+	"granter help":                  {"", "run"},
+	"granter history":               {"-f SPEC", "-f SPEC --json"},
+	"granter load":                  {"-f SPEC --generate 3", "-f SPEC --generate 3 --json"},
+	"granter man":                   {"--help"}, // it writes files
+	"granter pause":                 {"-f SPEC --why test", "-f SPEC --why test --json"},
+	"granter postpone":              {"-f LATER --why test --until 2100-01-01T00:00:00Z", "-f LATER --why test --until 2100-01-01T00:00:00Z --json"},
+	"granter resume":                {"-f SPEC --why test", "-f SPEC --why test --json"},
+	"granter run":                   {"-f SPEC", "-f SPEC --json", "-f SPEC --dry-run", "-f SPEC --dry-run --json"},
+	"granter status":                {"-f SPEC", "-f SPEC --json", "-f SPEC --prove", "-f SPEC --prove --json"},
+	"granter throttle":              {"100k -f SPEC --why test", "100k -f SPEC --why test --json"},
+	"granter token":                 {"alice operator", "alice operator --json"},
+	"granter verify":                {"-f SPEC 1", "-f SPEC 1 --json", "-f SPEC 7", "-f SPEC 7 --json"},
+}
+
+// failing is a standard output that takes some bytes and then no more.
+type failing struct{ takes int }
+
+var errFull = errors.New("no space left on device")
+
+func (f *failing) Write(p []byte) (int, error) {
+	if len(p) > f.takes {
+		return f.takes, errFull
+	}
+	f.takes -= len(p)
+	return len(p), nil
+}
+
+// complete returns the root with the commands that cobra adds.
+func complete() *cobra.Command {
+	root := newRoot()
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	return root
+}
+
+// commands returns the paths of a command and of all below it.
+func commands(cmd *cobra.Command) []string {
+	paths := []string{cmd.CommandPath()}
+	for _, c := range cmd.Commands() {
+		paths = append(paths, commands(c)...)
+	}
+	return paths
+}
+
+// A command whose answer is lost on the way says so and fails, whatever it is.
+func TestAnAnswerThatCannotBeWrittenIsAFailure(t *testing.T) {
+	all := commands(complete())
+	require.ElementsMatch(t, all, slices.Collect(maps.Keys(answers)), "say how each command is made to answer")
+	with := dated(t, "starts_at: 2023-01-05T00:00:00+09:00")
+	spec := with("run").args[2]
+	text, err := os.ReadFile(spec)
+	require.NoError(t, err)
+	later := filepath.Join(t.TempDir(), "later.yaml")
+	require.NoError(t, os.WriteFile(later, []byte(strings.NewReplacer("campaign: dated", "campaign: later", "2023", "2099").Replace(string(text))), 0o600))
+	for _, setting := range with("run").env {
+		name, value, _ := strings.Cut(setting, "=")
+		t.Setenv(name, value)
+	}
+	require.Zero(t, run([]string{"run", "-f", spec}, new(bytes.Buffer), new(bytes.Buffer)))
+	for _, path := range slices.Sorted(slices.Values(all)) {
+		for _, flags := range answers[path] {
+			line := strings.TrimSpace(path + " " + flags)
+			args := strings.Fields(line)[1:]
+			for i, arg := range args {
+				args[i] = strings.NewReplacer("SPEC", spec, "LATER", later).Replace(arg)
+			}
+			t.Run(line, func(t *testing.T) {
+				var stdout, stderr bytes.Buffer
+				code := run(args, &stdout, &stderr)
+				want := exitOK
+				if strings.Contains(line, "verify") && strings.Contains(line, "7") {
+					want = exitNotGranted
+				}
+				require.Equal(t, want, code, "%s%s", &stdout, &stderr)
+				require.Greater(t, stdout.Len(), 1)
+				for _, takes := range []int{0, stdout.Len() / 2} {
+					stderr.Reset()
+					require.Equal(t, exitFailed, run(args, &failing{takes}, &stderr), "%s", &stderr)
+					require.Equal(t, 1, strings.Count(stderr.String(), errFull.Error()), "%s", &stderr)
+					require.Contains(t, stderr.String(), "granter: ")
+				}
+			})
+		}
+	}
+}
