@@ -159,6 +159,9 @@ const (
 	RunFailed   RunState = "failed"   // by an error, with a checkpoint up to the failure
 )
 
+// Over reports whether the run has ended and will do nothing more.
+func (s RunState) Over() bool { return s == RunFinished || s == RunStopped || s == RunFailed }
+
 // RunRecord is what a run tells the ledger about itself at every checkpoint, so that status can be asked anywhere.
 type RunRecord struct {
 	Run        RunID     `json:"run"`

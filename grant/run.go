@@ -3,6 +3,7 @@ package grant
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"sync/atomic"
@@ -52,8 +53,12 @@ type Generation interface {
 // Ledger is the durable record of who has been granted what.
 type Ledger interface {
 	sharding.Sink
-	// EnsureSpec stores the campaign, or fails if users were granted a different version of it.
+	// EnsureSpec stores the campaign, or fails if users were granted a different version of it, or may be at any moment.
+	// Grant does it, too, when its last success is too long ago.
 	EnsureSpec(ctx context.Context, c *Campaign) error
+	// NotBefore changes when the campaign starts. Grant fails with an *EarlyError before that, and with ErrEnded from
+	// ends_at on, by the ledger's clock; nobody is granted anything then.
+	NotBefore(at time.Time)
 	// Begin starts a session and returns the offsets, by partition, from which on the ledger may lack something. A
 	// partition without one starts at the beginning.
 	Begin(ctx context.Context) (map[int]int64, error)
@@ -111,6 +116,15 @@ var ErrDrained = errors.New("stopped before the end: start it again to continue"
 // ErrEnded means that the campaign's ends_at came: from then on nobody is granted anything.
 var ErrEnded = errors.New("the campaign has ended: nothing may be granted any more")
 
+// EarlyError says that by the ledger's clock the campaign has not started. The call may be repeated then.
+type EarlyError struct {
+	Now, Start time.Time // by the ledger's clock
+}
+
+func (e *EarlyError) Error() string {
+	return fmt.Sprintf("the campaign starts at %s, and the ledger's clock says %s", e.Start.Format(time.RFC3339Nano), e.Now.Format(time.RFC3339Nano))
+}
+
 // ErrAborted means that an operator ended the run before everything was granted.
 var ErrAborted = errors.New("aborted by an operator, with a checkpoint: start it again to continue (granter history says who and why)")
 
@@ -143,7 +157,7 @@ func (r *Run) Do(ctx context.Context) (err error) {
 		return err
 	}
 	if end := r.Campaign.EndsAt; !end.IsZero() {
-		defer time.AfterFunc(time.Until(end), func() { r.drain(ErrEnded) }).Stop()
+		defer time.AfterFunc(end.Sub(r.steering.now()), func() { r.drain(ErrEnded) }).Stop()
 	}
 	if err := r.prepare(ctx); err != nil {
 		return err
@@ -158,13 +172,18 @@ func (r *Run) Do(ctx context.Context) (err error) {
 			r.Log.Warn("leaving the consumer group failed; the others take over when the session times out", "error", err)
 		}
 	}()
-	for r.draining.Err() == nil {
+	var cause error
+	for r.draining.Err() == nil && cause == nil {
 		finished, err := r.generation(ctx, group)
-		if err != nil || finished {
+		if errors.Is(err, ErrEnded) {
+			cause = err // the ledger refused what was in hand
+		} else if err != nil || finished {
 			return err
 		}
 	}
-	cause := context.Cause(r.draining)
+	if cause == nil {
+		cause = context.Cause(r.draining)
+	}
 	if r.Follow && errors.Is(cause, ErrEnded) {
 		// Until ends_at is how long a run follows, if it came as far as a run that does not follow must.
 		checkpoint, err := r.Ledger.Checkpoints(ctx)
@@ -249,7 +268,7 @@ func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err e
 	}
 	cfg := r.Sharding
 	cfg.Gate = r.steering.gate
-	pool := sharding.New(cfg, r.Ledger, starts)
+	pool := sharding.New(cfg, punctual{r}, starts)
 	r.Monitor.assigned(pool, starts, r.ends, r.Follow)
 	defer r.Monitor.released()
 	r.Log.Info("partitions assigned", "from", starts)
@@ -311,7 +330,7 @@ func (r *Run) checkpoints(ctx context.Context, gen Generation, pool *sharding.Po
 // checkpoint tells the ledger, Kafka and the operator how far the generation is. The ledger is told also when nothing
 // has changed: that is how a loss is noticed while no record comes.
 func (r *Run) checkpoint(ctx context.Context, gen Generation, pool *sharding.Pool) error {
-	if r.ended(time.Now()) {
+	if r.ended(r.steering.now()) {
 		r.drain(ErrEnded) // the timer of Do stands still while the machine is suspended
 	}
 	positions, err := pool.Positions()

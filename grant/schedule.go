@@ -2,8 +2,11 @@ package grant
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/granter/granter/sharding"
 )
 
 // missedAfter is how late a start may be.
@@ -32,14 +35,14 @@ const (
 )
 
 // waitForStart returns at starts_at, or at what it was postponed to, when preflight passes again; or at once, if the
-// operator of this run said so and nobody has postponed it.
+// operator of this run said so and nobody has postponed it. The clock is the ledger's, which judges each grant.
 func (r *Run) waitForStart(ctx context.Context) error {
 	c := r.Campaign
 	var told time.Time // the start that the log knows
 	var checked bool   // preflight passed again
 	var checkAt time.Time
 	for first := true; ; first = false {
-		now := time.Now()
+		now := r.steering.now()
 		control := r.steering.control.Load()
 		start := control.Start(c)
 		left := start.Sub(now)
@@ -54,9 +57,11 @@ func (r *Run) waitForStart(ctx context.Context) error {
 			return fmt.Errorf("%s, ends_at %s: %w", c.Name, c.EndsAt.Format(time.RFC3339), ErrEnded)
 		case early && checked:
 			r.Log.Warn("STARTING BEFORE THE CAMPAIGN'S DATE, as told by --now", "starts_at", start, "early_by", left.Round(time.Second).String())
+			r.Ledger.NotBefore(time.Time{})
 			r.steering.block(CauseSchedule, "")
 			return nil
 		case left <= 0 && checked:
+			r.Ledger.NotBefore(start)
 			r.steering.scheduled.Store(true)
 			r.steering.block(CauseSchedule, "")
 			return nil
@@ -67,11 +72,11 @@ func (r *Run) waitForStart(ctx context.Context) error {
 		}
 		if !checked && soon && !now.Before(checkAt) {
 			checked = r.recheck(ctx)
-			checkAt = time.Now().Add(recheckEvery)
+			checkAt = r.steering.now().Add(recheckEvery)
 		}
 		r.save(ctx, RunWaiting)
 		select {
-		case <-time.After(max(min(time.Until(start), time.Second), 10*time.Millisecond)): // by the wall clock: a suspended machine must not start late
+		case <-time.After(max(min(start.Sub(r.steering.now()), time.Second), 10*time.Millisecond)): // a suspended machine must not start late
 		case <-r.draining.Done():
 			return context.Cause(r.draining)
 		case <-ctx.Done():
@@ -95,4 +100,28 @@ func (r *Run) recheck(ctx context.Context) bool {
 func (r *Run) ended(now time.Time) bool {
 	end := r.Campaign.EndsAt
 	return !end.IsZero() && !now.Before(end)
+}
+
+// punctual is the ledger as the shards see it: what comes before the start waits for it, unless the run ends. A run starts
+// by one clock of the ledger, and a ledger may have several; or the start was postponed while users were in hand.
+type punctual struct{ *Run }
+
+// Grant implements sharding.Sink.
+func (p punctual) Grant(ctx context.Context, f *sharding.Flush) error {
+	for {
+		err := p.Ledger.Grant(ctx, f)
+		early, ok := errors.AsType[*EarlyError](err)
+		if !ok {
+			return err
+		}
+		left := early.Start.Sub(early.Now)
+		p.steering.tooEarly(left, early)
+		select {
+		case <-time.After(max(min(left, time.Second), time.Millisecond)): // it may be postponed again
+		case <-p.draining.Done():
+			return context.Cause(p.draining)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/granter/granter/sharding"
 )
 
 // dates returns an option for a run: when its campaign starts and ends, from now on. An end of 0 is none.
@@ -108,25 +106,30 @@ func TestTheEndOfTheCampaignIsTheFirstMomentWithoutGrants(t *testing.T) {
 	}
 }
 
-func TestWhenTheCampaignEndsInMidRunWhatIsInHandIsGranted(t *testing.T) {
-	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
-		w.topic.hold(0, 40)
-		began := time.Now()
-		p := w.start(dates(-time.Hour, time.Hour), func(r *Run) { r.Sharding.MaxDelay, r.Sharding.Linger = 9*time.Hour, 9*time.Hour })
-		time.Sleep(time.Hour - time.Nanosecond)
-		synctest.Wait()
-		require.Empty(t, p.done)
-		require.ErrorIs(t, p.wait(), ErrEnded)
-		require.Equal(t, began.Add(time.Hour), time.Now())
-		require.Equal(t, map[int]int64{0: 40}, w.store.at())
-		record, states := w.store.record(p.Record.Run)
-		require.Equal(t, []RunState{RunRunning, RunFailed}, states)
-		require.Contains(t, record.Error, ErrEnded.Error())
+func TestWhenTheCampaignEndsInMidRunWhatIsInHandIsRefused(t *testing.T) {
+	for _, following := range []bool{false, true} {
+		inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
+			w.topic.hold(0, 40)
+			began := time.Now()
+			p := w.start(dates(-time.Hour, time.Hour), func(r *Run) {
+				r.Sharding.MaxDelay, r.Sharding.Linger, r.Follow = 9*time.Hour, 9*time.Hour, following
+			})
+			time.Sleep(time.Hour - time.Nanosecond)
+			synctest.Wait()
+			require.Empty(t, p.done)
+			require.ErrorIs(t, p.wait(), ErrEnded)
+			require.Equal(t, began.Add(time.Hour), time.Now())
+			require.Empty(t, w.store.users)
+			require.Equal(t, map[int]int64{0: 0}, w.store.at())
+			record, states := w.store.record(p.Record.Run)
+			require.Equal(t, []RunState{RunRunning, RunFailed}, states)
+			require.Contains(t, record.Error, ErrEnded.Error())
 
-		w.topic.release()
-		require.ErrorIs(t, w.start(dates(-2*time.Hour, 0), func(r *Run) { r.Campaign.EndsAt = began.Add(time.Hour) }).wait(), ErrEnded)
-		require.Len(t, w.store.users, 40)
-	})
+			w.topic.release()
+			require.ErrorIs(t, w.start(dates(-2*time.Hour, 0), func(r *Run) { r.Campaign.EndsAt = began.Add(time.Hour) }).wait(), ErrEnded)
+			require.Empty(t, w.store.users)
+		})
+	}
 }
 
 func TestTheEndOfTheCampaignEndsTheWaitForOtherReplicas(t *testing.T) {
@@ -142,23 +145,56 @@ func TestTheEndOfTheCampaignEndsTheWaitForOtherReplicas(t *testing.T) {
 	})
 }
 
-// The clock of the timers stands still while a machine is suspended; that of the date does not. So every checkpoint
-// looks at the date.
+// The clock of the timers stands still while a machine is suspended, or a process frozen; the ledger's does not. What was in
+// hand is refused, and the run ends, even when its own clock says that there is time.
 func TestACampaignThatEndedWhileTheMachineWasSuspendedStops(t *testing.T) {
-	inWorld(t, newTopic(nil), func(t *testing.T, w *world) {
-		p := w.process(dates(-time.Hour, time.Hour))
-		ledger := p.Ledger
-		require.NoError(t, ledger.EnsureSpec(t.Context(), p.Campaign))
-		_, err := ledger.Begin(t.Context())
-		require.NoError(t, err)
-		gen := &committing{Generation: &generation{ctx: t.Context()}, committed: map[int]int64{}}
-		pool := sharding.New(p.Sharding, ledger, nil)
+	inWorld(t, long(), func(t *testing.T, w *world) {
+		p := w.start(dates(-time.Hour, time.Hour))
+		within(time.Minute)
+		before := w.store.has()
+		require.Positive(t, before)
+		w.store.change(func() { w.store.ahead = time.Hour - time.Minute })
+		require.ErrorIs(t, p.wait(), ErrEnded)
+		require.Equal(t, before, w.store.has(), "nobody is granted any more")
+		record, _ := w.store.record(p.Record.Run)
+		require.Equal(t, RunFailed, record.State)
+	})
+}
 
-		time.Sleep(time.Hour - time.Nanosecond)
-		require.NoError(t, p.checkpoint(t.Context(), gen, pool))
-		require.NoError(t, p.draining.Err())
-		time.Sleep(time.Nanosecond)
-		require.NoError(t, p.checkpoint(t.Context(), gen, pool))
-		require.ErrorIs(t, context.Cause(p.draining), ErrEnded)
+// The ledger's clock is the one that counts: the run waits for it, visibly, and nobody is dated before the start.
+func TestALedgerWhoseClockIsBehindIsWaitedFor(t *testing.T) {
+	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
+		const behind = 30 * time.Second
+		b := newBoard()
+		b.ahead, w.store.ahead = -behind, -behind
+		began := time.Now()
+		p := w.start(b.orders, dates(10*time.Second, 0))
+		within(20 * time.Second)
+		require.Equal(t, []Cause{CauseSchedule}, p.causes())
+		require.Equal(t, RunWaiting, p.record().State)
+		require.NoError(t, p.wait())
+		require.False(t, time.Now().Before(began.Add(10*time.Second+behind)))
+		w.requireAllGranted()
+	})
+}
+
+// A ledger may have several clocks. What one of them refuses waits, visibly, with the gate closed, and can be stopped.
+func TestAPartOfTheLedgerWhoseClockIsBehindIsWaitedFor(t *testing.T) {
+	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
+		b := newBoard()
+		w.store.ahead = -30 * time.Second
+		p := w.start(b.orders, dates(time.Second, 0))
+		within(20 * time.Second)
+		require.Equal(t, []Cause{CauseSchedule}, p.causes())
+		require.Equal(t, RunRunning, p.record().State)
+		require.Contains(t, p.Monitor.Holds()[0].Detail, "the ledger's clock says")
+		require.Zero(t, w.store.has())
+
+		second := w.start(b.orders, dates(-19*time.Second, 0))
+		second.Drain()
+		require.ErrorIs(t, second.wait(), ErrDrained)
+		require.Zero(t, w.store.has())
+		require.NoError(t, p.wait())
+		w.requireAllGranted()
 	})
 }

@@ -53,7 +53,7 @@ type steering struct {
 	limit      float64 // that feedback sets; 0: none
 	measured   Measurement
 	latency    time.Duration // the worst since the last report
-	ahead      time.Duration // clock of the orders minus this one's
+	ahead      atomic.Int64  // clock of the orders minus this one's, in nanoseconds
 	failing    time.Time     // since when the orders cannot be read
 	failure    error
 	admitted   int64
@@ -62,6 +62,22 @@ type steering struct {
 
 	mu      sync.Mutex
 	blocked map[Cause]string // what the run itself waits for, and details
+	early   time.Time        // until when the ledger refuses because it is before the start
+	earlier string           // what it said
+}
+
+// now is the time by the clock of the orders, which all replicas go by.
+func (s *steering) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
+
+// tooEarly says that the ledger refuses because it is before the start.
+func (s *steering) tooEarly(left time.Duration, refusal error) {
+	if left < steerEvery {
+		return // clocks are never the same
+	}
+	s.mu.Lock()
+	s.early, s.earlier = time.Now().Add(left), refusal.Error()
+	s.mu.Unlock()
+	s.apply()
 }
 
 // start reads the orders for the first time, since nobody may be granted anything before that, and then steers until stop
@@ -165,7 +181,7 @@ func (s *steering) look(ctx context.Context) error {
 		return err
 	}
 	s.failing = time.Time{}
-	s.ahead = now.Sub(began.Add(took / 2))
+	s.ahead.Store(int64(now.Sub(began.Add(took / 2))))
 	s.control.Store(s.known(&control))
 	return nil
 }
@@ -239,11 +255,19 @@ func (s *steering) apply() {
 		causes[CauseUnavailable] = why
 	}
 	now := time.Now()
-	postponed := s.scheduled.Load() && c.Start(s.run.Campaign).After(now)
-	if postponed { // in the last moment, or its clock is behind
-		causes[CauseSchedule] = "the campaign starts at " + c.Start(s.run.Campaign).Format(time.RFC3339)
+	early := now.Before(s.early)
+	if early {
+		causes[CauseSchedule] = s.earlier
 	}
-	s.gate.Set(!c.Paused && !postponed && len(s.measured.Stop) == 0 && len(s.blocked) == 0, c.Throttle, s.limit)
+	if s.scheduled.Load() {
+		start := c.Start(s.run.Campaign)
+		s.run.Ledger.NotBefore(start)
+		if start.After(s.now()) { // it was postponed in the last moment
+			early = true
+			causes[CauseSchedule] = "the campaign starts at " + start.Format(time.RFC3339)
+		}
+	}
+	s.gate.Set(!c.Paused && !early && len(s.measured.Stop) == 0 && len(s.blocked) == 0, c.Throttle, s.limit)
 
 	for cause, since := range s.since {
 		if _, still := causes[cause]; !still {
@@ -264,7 +288,7 @@ func (s *steering) apply() {
 		holds = append(holds, Hold{Cause: cause, Detail: detail, Since: s.since[cause].UTC()})
 	}
 	health := s.measured.Redis
-	health.LatencySeconds, health.ClockAhead = s.latency.Seconds(), s.ahead.Seconds()
+	health.LatencySeconds, health.ClockAhead = s.latency.Seconds(), time.Duration(s.ahead.Load()).Seconds()
 	s.run.Monitor.steered(*c, holds, s.limit, health)
 }
 

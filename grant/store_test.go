@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/granter/granter/sharding"
 )
@@ -40,6 +41,8 @@ type store struct {
 	saving func(context.Context) error // decides the fate of a run's record; it may block
 
 	includes func(id uint64) bool // who is granted; nil: everybody
+
+	ahead time.Duration // its clock minus that of the runs
 }
 
 func newStore(tp *topic) *store {
@@ -111,6 +114,8 @@ type client struct {
 	*store
 	run RunID
 
+	notBefore, ends time.Time
+
 	session  string
 	acked    map[int]uint64
 	expected map[int]int64
@@ -128,8 +133,18 @@ func (c *client) EnsureSpec(_ context.Context, campaign *Campaign) error {
 	if c.spec != campaign.Hash {
 		return errConflict
 	}
+	c.ends = campaign.EndsAt
 	return nil
 }
+
+func (c *client) NotBefore(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.notBefore = at
+}
+
+// now is the clock of the ledger.
+func (s *store) now() time.Time { return time.Now().Add(s.ahead) }
 
 func (c *client) Begin(context.Context) (map[int]int64, error) {
 	c.mu.Lock()
@@ -146,6 +161,12 @@ func (c *client) Grant(ctx context.Context, f *sharding.Flush) error {
 	defer c.mu.Unlock()
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	switch now := c.now(); {
+	case now.Before(c.notBefore):
+		return &EarlyError{Now: now, Start: c.notBefore}
+	case !c.ends.IsZero() && !now.Before(c.ends):
+		return ErrEnded
 	}
 	applied, err := true, error(nil)
 	if c.grant != nil {

@@ -252,6 +252,8 @@ func explain(err error, brokers []string) error {
 	var conflict *ledger.SpecConflictError
 	var refused *ledger.UnavailableError
 	switch kind, _ := source.Classify(err); {
+	case errors.As(err, &conflict) && conflict.Stored == nil:
+		return usageError(err)
 	case errors.As(err, &conflict):
 		return usageError(fmt.Errorf("%w\n%s", err, campaign.Diff(conflict.Stored, conflict.Given)))
 	case errors.As(err, &refused): // the ledger has said what to do

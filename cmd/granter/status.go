@@ -78,7 +78,7 @@ type Proof struct {
 func newProof(p *ledger.Proof) *Proof {
 	out := &Proof{Holds: p.Holds(), Granted: p.Granted, Journaled: p.Journaled, Chunks: int64(p.Chunks), Entries: p.Entries}
 	for _, v := range p.Violations {
-		out.Violations = append(out.Violations, fmt.Sprintf("chunk %d: %s", v.Chunk, v.What))
+		out.Violations = append(out.Violations, v.Where+": "+v.What)
 	}
 	return out
 }

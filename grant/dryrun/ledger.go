@@ -7,6 +7,7 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
@@ -117,6 +118,9 @@ func (l *Ledger) EnsureSpec(ctx context.Context, c *grant.Campaign) error {
 	}
 	return &ledger.SpecConflictError{StoredHash: stored.Hash, Stored: stored.Canonical, GivenHash: c.Hash, Given: c.Canonical}
 }
+
+// NotBefore implements grant.Ledger. A dry run grants nobody anything, at any time.
+func (l *Ledger) NotBefore(time.Time) {}
 
 // Begin implements grant.Ledger.
 func (l *Ledger) Begin(ctx context.Context) (map[int]int64, error) { return l.Checkpoints(ctx) }

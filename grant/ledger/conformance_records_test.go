@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -10,10 +11,12 @@ import (
 )
 
 func keepsSpec(w *world) {
-	p := w.join()
-	_, ok, err := p.Spec(w.ctx)
+	l, err := New(w.client, w.campaign(), 1, Config{})
+	require.NoError(w, err)
+	_, ok, err := l.Spec(w.ctx)
 	require.NoError(w, err)
 	require.False(w, ok)
+	p := w.join()
 	one, two := w.campaign(), &grant.Campaign{Name: w.campaign().Name, Hash: "bb22", Canonical: []byte("spec: two\n")}
 	require.NoError(w, p.EnsureSpec(w.ctx, two))
 	require.NoError(w, p.EnsureSpec(w.ctx, one), "nobody is granted yet")
@@ -73,9 +76,12 @@ func findsViolations(w *world) {
 	require.False(w, proof.Holds())
 	require.Equal(w, 8, proof.Chunks)
 	require.Equal(w, 7, proof.Broken)
-	found := map[uint64]string{}
+	found := map[int]string{}
 	for _, v := range proof.Violations {
-		found[v.Chunk] += v.What
+		var chunk int
+		_, err := fmt.Sscanf(v.Where, "chunk %d", &chunk)
+		require.NoError(w, err)
+		found[chunk] += v.What
 	}
 	require.Equal(w, "1 users are granted but in no entry, the first is 65543", found[1])
 	require.Equal(w, "1 users are in an entry but not granted, the first is 131080", found[2])

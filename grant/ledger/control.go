@@ -18,15 +18,27 @@ import (
 //	KEYS  control history
 //	ARGV  control expected and control to store, as JSON or empty: none; act as JSON
 //
-// The reply is 1, or 0 when another control is there.
+// The reply is 1, or 0 when another control is there. An act that cannot be stored takes the control back, by a command
+// that has just been allowed: the first DEL finds that out where there is no control.
 const controlScript = `
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then
   return 0
 end
 if ARGV[2] ~= '' then
+  if ARGV[1] == '' then
+    redis.call('DEL', KEYS[1])
+  end
   redis.call('SET', KEYS[1], ARGV[2])
 end
-redis.call('RPUSH', KEYS[2], ARGV[3])
+local done = redis.pcall('RPUSH', KEYS[2], ARGV[3])
+if type(done) == 'table' then
+  if ARGV[2] ~= '' and ARGV[1] == '' then
+    redis.pcall('DEL', KEYS[1])
+  elseif ARGV[2] ~= '' then
+    redis.pcall('SET', KEYS[1], ARGV[1])
+  end
+  return done
+end
 return 1`
 
 // takeScript hands out users to grant from the budget that all replicas share: it fills at a rate, up to half a second's
@@ -36,7 +48,7 @@ return 1`
 //	KEYS  budget
 //	ARGV  users wanted, users per second
 //
-// The reply is how many may be granted now.
+// The reply is how many may be granted now. The first EXPIRE finds out whether it is allowed.
 const takeScript = `
 local now = redis.call('TIME')
 local at = now[1] * 1000000 + now[2]
@@ -49,6 +61,7 @@ if old[1] then
   left = math.max(0, math.min(left, math.max(slower / 2, 1)))
 end
 local taken = math.min(want, math.floor(left))
+redis.call('EXPIRE', KEYS[1], 60)
 redis.call('HSET', KEYS[1], 'at', string.format('%.0f', at), 'left', string.format('%.6f', left - taken), 'rate', ARGV[2])
 redis.call('EXPIRE', KEYS[1], 60)
 return taken`
@@ -94,6 +107,9 @@ func (l *Ledger) control(ctx context.Context) (c grant.Control, text string, now
 	_, err = pipe.Exec(ctx)
 	if errors.Is(err, redis.Nil) {
 		err = at.Err()
+	}
+	if misused(err) {
+		err = fmt.Errorf("%s: %w", l.keys.control, err)
 	}
 	if err != nil {
 		l.lookAgain(ctx, err)
@@ -256,7 +272,7 @@ func (l *Ledger) History(ctx context.Context) ([]grant.Act, error) {
 		done, refused := pipe.LRange(ctx, l.keys.history, 0, -1), pipe.LRange(ctx, l.keys.refusals, 0, -1)
 		_, err := pipe.Exec(ctx)
 		lists = [2][]string{done.Val(), refused.Val()}
-		return err
+		return named([]redis.Cmder{done, refused}, err)
 	})
 	if err != nil {
 		return nil, err

@@ -33,6 +33,7 @@ const (
 	KindAuth        = "auth"
 	KindNoPerm      = "noperm"
 	KindRegressed   = "regressed"
+	KindFenced      = "fenced"
 	KindOther       = "other"
 )
 
@@ -40,7 +41,7 @@ const (
 var Kinds = []string{
 	KindReadOnly, KindLoading, KindClusterDown, KindTryAgain, KindMoved, KindMasterDown, KindOOM, KindMisconf,
 	KindNoReplicas, KindNoScript, KindBusy, KindMaxClients, KindTimeout, KindNetwork, KindAuth, KindNoPerm,
-	KindRegressed, KindOther,
+	KindRegressed, KindFenced, KindOther,
 }
 
 // codes are the words that error replies begin with.
@@ -60,6 +61,7 @@ var codes = []struct{ code, kind string }{
 	{"NOAUTH", KindAuth},
 	{"WRONGPASS", KindAuth},
 	{"NOPERM", KindNoPerm},
+	{"FENCED", KindFenced},
 }
 
 // Kind says what an error of Redis means, in bounded words; the empty string for nil.
@@ -116,7 +118,7 @@ func replyKind(text string) string {
 // Retryable reports whether an error of this kind may go away by itself.
 func Retryable(kind string) bool {
 	switch kind {
-	case KindAuth, KindNoPerm, KindRegressed, KindOther:
+	case KindAuth, KindNoPerm, KindRegressed, KindFenced, KindOther:
 		return false
 	}
 	return true
@@ -151,6 +153,8 @@ func Hint(kind string) string {
 		return "cannot reach Redis: check that it runs, its address, and firewalls"
 	case KindAuth:
 		return "check user name and password"
+	case KindFenced:
+		return "nothing may be granted by this run now: the time of the campaign, or its spec, does not allow it"
 	case KindNoPerm:
 		return "the ACL of this user forbids a command or key: see ACL LOG; it needs the keys granter:*, their commands and EVALSHA"
 	}
@@ -203,7 +207,7 @@ func (l *Ledger) retry(ctx context.Context, what string, attempt func() error) e
 		if l.observer != nil {
 			l.observer.LedgerError(failure.Kind)
 		}
-		if failure.Kind == KindRegressed {
+		if failure.Kind == KindRegressed || failure.Kind == KindFenced {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		if failure.Since.IsZero() {
@@ -232,4 +236,23 @@ func (l *Ledger) retry(ctx context.Context, what string, attempt func() error) e
 			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
 		}
 	}
+}
+
+// misused reports whether an error says that a key is not what it should be: somebody wrote to it.
+func misused(err error) bool {
+	reply, ok := errors.AsType[redis.Error](err)
+	return ok && strings.HasPrefix(reply.Error(), "WRONGTYPE ") || errors.Is(err, ErrInconsistent)
+}
+
+// named adds the key to the error of a pipeline in which each command has one key. redis.Nil is no error.
+func named[C redis.Cmder](cmds []C, err error) error {
+	for _, cmd := range cmds {
+		if e := cmd.Err(); e != nil && !errors.Is(e, redis.Nil) {
+			return fmt.Errorf("%v: %w", cmd.Args()[1], e)
+		}
+	}
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	return err
 }

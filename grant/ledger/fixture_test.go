@@ -88,13 +88,20 @@ func (w *world) join() *player {
 
 func (w *world) joinFor(retryFor time.Duration) *player {
 	w.Helper()
+	p := w.play(w.campaign(), retryFor)
+	p.begin()
+	return p
+}
+
+// play makes a run of a campaign that has not begun.
+func (w *world) play(c *grant.Campaign, retryFor time.Duration) *player {
+	w.Helper()
 	p := &player{w: w, fault: &fault{}, seen: &observed{kinds: map[string]int{}}}
 	client := w.connect()
 	client.AddHook(p.fault)
 	var err error
-	p.Ledger, err = New(client, w.campaign(), grant.NewRunID(time.Now()), Config{RetryFor: retryFor, Observer: p.seen})
+	p.Ledger, err = New(client, c, grant.NewRunID(time.Now()), Config{RetryFor: retryFor, Observer: p.seen})
 	require.NoError(w, err)
-	p.begin()
 	return p
 }
 
@@ -103,6 +110,7 @@ func (p *player) begin() {
 	var err error
 	p.start, err = p.Begin(p.w.ctx)
 	require.NoError(p.w, err)
+	require.NoError(p.w, p.EnsureSpec(p.w.ctx, p.campaign))
 	p.seqs = map[int]uint64{}
 }
 

@@ -58,6 +58,9 @@ type call struct {
 // are exact as long as the same run's last call for a chunk is remembered by the ledger, which it is unless 64 other runs
 // granted there since.
 //
+// The time of the campaign and its spec are judged by Redis in each call: grant.EarlyError, grant.ErrEnded and
+// *SpecConflictError mean that the chunks that were refused are as they were.
+//
 // ErrRegressed means that the ledger lost acknowledged writes: call Begin. An *UnavailableError says that Redis refused
 // for longer than Config.RetryFor, or for good. When the context is cancelled, Grant returns within the client's read
 // timeout. After any error it is unknown which members are granted.
@@ -70,6 +73,11 @@ func (l *Ledger) Grant(ctx context.Context, f *sharding.Flush) (err error) {
 	defer span.End()
 	defer func() { blame(span, err) }()
 	began := time.Now()
+	if l.lease.Load() == 0 {
+		if err := l.EnsureSpec(ctx, l.campaign); err != nil {
+			return err
+		}
+	}
 	sh := s.shard(f.Shard)
 	if err := sh.take(l, f); err != nil {
 		return err
@@ -79,7 +87,8 @@ func (l *Ledger) Grant(ctx context.Context, f *sharding.Flush) (err error) {
 			return err
 		}
 		what := fmt.Sprintf("granting flush %d of shard %d", f.Seq, f.Shard)
-		if err := l.retry(ctx, what, func() error { return l.send(ctx, s, sh, f) }); err != nil {
+		if err := l.deliver(ctx, what, func() error { return l.send(ctx, s, sh, f) }); err != nil {
+			l.unsure.Store(true)
 			return err
 		}
 		if err := sh.settle(f); err != nil {
@@ -95,6 +104,28 @@ func (l *Ledger) Grant(ctx context.Context, f *sharding.Flush) (err error) {
 		l.observer.FlushDone(f.Shard, members, sh.applied, sh.sent, time.Since(began))
 	}
 	return nil
+}
+
+// deliver sends until nothing is refused, or until that has gone on for too long: then the masters' clocks differ by more
+// than a lease.
+func (l *Ledger) deliver(ctx context.Context, what string, send func() error) error {
+	var since time.Time
+	for {
+		err := l.retry(ctx, what, send)
+		refusal, fenced := errors.AsType[*fencedError](err)
+		if !fenced {
+			return err
+		}
+		if since.IsZero() {
+			since = time.Now()
+		}
+		if err := l.meet(ctx, refusal); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		if time.Since(since) > l.retryFor {
+			return fmt.Errorf("%s: the lease has always lapsed (%w): compare the clocks of the masters", what, refusal)
+		}
+	}
 }
 
 // take makes the flush the one under way. A flush that failed goes on where it was, so that a call that was applied but
@@ -189,7 +220,9 @@ func (l *Ledger) send(ctx context.Context, s *session, sh *shard, f *sharding.Fl
 	if len(unknown) > 0 {
 		pipe.SAdd(ctx, l.keys.chunks, unknown...)
 	}
-	run := any(sh.head[:8])
+	fence := l.fence()
+	run, spec := any(sh.head[:8]), any(fence.spec)
+	notBefore, notAfter := any(fence.notBefore), any(fence.notAfter())
 	for i := range sh.calls {
 		c := &sh.calls[i]
 		delta := &f.Deltas[c.deltaIndex]
@@ -201,7 +234,7 @@ func (l *Ledger) send(ctx context.Context, s *session, sh *shard, f *sharding.Fl
 			}
 			sh.sent += sharding.BitmapBytes
 		}
-		c.reply = chunkCall.command(ctx, c.keys.all(), run, c.identity, tail, offsets)
+		c.reply = chunkCall.command(ctx, c.keys.all(), run, c.identity, tail, offsets, spec, notBefore, notAfter)
 		if err := pipe.Process(ctx, c.reply); err != nil {
 			return err
 		}
@@ -227,7 +260,7 @@ func (l *Ledger) send(ctx context.Context, s *session, sh *shard, f *sharding.Fl
 		return nil
 	})
 	if err != nil {
-		return err
+		return fence.refused(err)
 	}
 	sh.acked.Store(sh.tip)
 	for _, chunk := range unknown {

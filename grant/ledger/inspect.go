@@ -184,7 +184,7 @@ func (l *Ledger) probe(ctx context.Context, f *Facts) error {
 
 func (l *Ledger) probeAnchor(ctx context.Context, anchor string) error {
 	base := "granter:{" + anchor + "}:probe:" + l.run.String() + ":"
-	names := []string{"granted", "journal", "calls", "delta", "scratch", "tip", "checkpoint", "index"}
+	names := []string{"granted", "journal", "calls", "delta", "scratch", "tip", "checkpoint", "index", "spec", "leases"}
 	key := make([]string, len(names))
 	for i, name := range names {
 		key[i] = base + name
@@ -195,9 +195,10 @@ func (l *Ledger) probeAnchor(ctx context.Context, anchor string) error {
 	calls := append(make([]redis.Cmder, 0, 6+2*len(key)),
 		redis.NewIntCmd(ctx, "sadd", key[7], 1),
 		redis.NewStatusCmd(ctx, "set", key[3], members[:], "ex", 60),
-		chunkCall.command(ctx, key[:5], runBytes(l.run), "1", "entry", ""),
-		chunkCall.command(ctx, key[:5], runBytes(l.run), "2", "entry", []byte{0, 2}),
+		chunkCall.command(ctx, key[:5], runBytes(l.run), "1", "entry", "", "spec", 0, 1<<53),
+		chunkCall.command(ctx, key[:5], runBytes(l.run), "2", "entry", []byte{0, 2}, "spec", 0, 1<<53),
 		tipCall.command(ctx, key[5:6], 0, 0, 1, 60),
+		specCall.command(ctx, []string{key[8], key[7], key[9]}, "hash", "spec", "now", l.run.String(), 1, "searched "),
 		checkpointCall.command(ctx, []string{key[6], key[5]}, 60, 1, 0, 1, 0, -1, 1),
 	)
 	for _, k := range key {

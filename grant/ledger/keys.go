@@ -11,11 +11,12 @@ import (
 //
 //	granter:{C/<chunk>}:granted     string  one bit for each user of the chunk: the truth about who has it
 //	granter:{C/<chunk>}:journal     list    one Entry for each batch of newly granted users, oldest first
-//	granter:{C/<chunk>}:calls       hash    run (8 bytes) → identity of the last call that this run applied
+//	granter:{C/<chunk>}:calls       hash    run (8 bytes) → identity of the last call that this run applied; spec → its hash
 //	granter:{C/<chunk>}:delta:<id>  string  members to grant, between a SET and the script call right behind it
 //	granter:{C/<chunk>}:scratch     string  exists inside the script only
 //	granter:{C}:chunks              set     every chunk that has been touched, and possibly more
-//	granter:{C}:spec                hash    hash, canonical, stored_at
+//	granter:{C}:spec                hash    hash, canonical, stored_at, chunks: how many the set has had
+//	granter:{C}:leases              hash    run → until when it may grant, in Unix milliseconds, and under which spec
 //	granter:{C}:runs                hash    run (16 hex digits) → grant.RunRecord as JSON
 //	granter:{C}:control             string  grant.Control as JSON
 //	granter:{C}:history             list    grant.Act as JSON, of orders that were carried out; oldest first
@@ -35,6 +36,7 @@ type keys struct {
 	anchors  []string
 	chunks   string
 	spec     string
+	leases   string
 	runs     string
 	control  string
 	history  string
@@ -51,6 +53,7 @@ const (
 func newKeys(campaign, hash string, cluster bool) keys {
 	base := "granter:{" + campaign + "}:"
 	k := keys{campaign: campaign, version: hash[:min(len(hash), 12)], chunks: base + "chunks", spec: base + "spec", runs: base + "runs"}
+	k.leases = base + "leases"
 	k.control, k.history, k.refusals, k.budget = base+"control", base+"history", base+"refusals", base+"budget"
 	if !cluster {
 		k.anchors = []string{campaign + "/anchor"}

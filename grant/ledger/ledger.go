@@ -22,6 +22,25 @@
 //
 // The rules hold for loss of a suffix. They do not cover slots that move to another master which then loses what it
 // received before its next tip: do not reshard during a run.
+//
+// # Why nobody is granted under another spec, too early or too late
+//
+// A process that looked a moment ago may have slept since. So what must not be violated travels with each chunk call, and
+// Redis judges it, by its clock, before the first write:
+//
+//   - The chunk remembers the spec of its first grant, and refuses another.
+//   - A chunk that nobody has touched has none. So a run must have a lease to grant anything: for half a minute at a time,
+//     one script decides on the master of the key spec that this is the spec, and until when the run may grant under it. A
+//     spec is replaced only when nobody was granted under it and no such lease is in force, and chunk calls carry the end
+//     of their lease: whoever sleeps longer finds his calls refused, asks again, and gets to know the new spec. The lease
+//     ends 10 s earlier for the run than for those who want another spec, because the clocks of masters may differ.
+//   - Each call carries starts_at, or what that was postponed to, and ends_at. The entry has the time that was judged.
+//
+// Whether nobody was granted is asked of the index of chunks, of how many it has ever had, of the keys of all masters, and
+// of the records of runs: no single key is believed.
+//
+// What this does not cover: a Redis that loses the lease and the spec with the last suffix of its history, while another
+// version of the spec is started before the run writes its next checkpoint (half a second).
 package ledger
 
 import (
@@ -79,6 +98,11 @@ type Ledger struct {
 	retryFor time.Duration
 	observer Observer
 	session  atomic.Pointer[session]
+
+	lease     atomic.Int64 // until when this run may grant, in Unix milliseconds by Redis's clock; 0: it has not asked
+	notBefore atomic.Int64 // the same for when the campaign starts
+	surveyed  atomic.Bool  // the index of chunks was compared with the keys of all masters
+	unsure    atomic.Bool  // what became of some call is not known
 }
 
 // New makes the ledger of a campaign. The client must not repeat commands by itself, as those of Connect do not: a
@@ -106,6 +130,7 @@ func New(client redis.UniversalClient, campaign *grant.Campaign, run grant.RunID
 	}
 	l.keys = newKeys(campaign.Name, campaign.Hash, l.cluster != nil)
 	l.keys.pass = cfg.Pass
+	l.NotBefore(campaign.StartsAt)
 	return l, nil
 }
 

@@ -25,6 +25,7 @@ type Totals struct {
 	Granted int64 `json:"granted"` // users
 	Chunks  int   `json:"chunks"`  // with at least one of them
 	Bytes   int64 `json:"bytes"`   // estimated memory of all chunks, from a sample; 0: Redis would not say
+	Missing int64 `json:"missing"` // chunks that the index has lost: their users are not counted. Prove finds them
 }
 
 // Chunks returns every chunk that may have granted users, ascending.
@@ -35,7 +36,7 @@ func (l *Ledger) Chunks(ctx context.Context) ([]uint64, error) {
 		for cursor := uint64(0); ; {
 			page, next, err := l.client.SScan(ctx, l.keys.chunks, cursor, "", 1000).Result()
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", l.keys.chunks, err)
 			}
 			for _, text := range page {
 				chunk, err := strconv.ParseUint(text, 10, 64)
@@ -53,9 +54,30 @@ func (l *Ledger) Chunks(ctx context.Context) ([]uint64, error) {
 	return slices.Compact(chunks), err // SSCAN may return a member twice
 }
 
+// missing returns how many chunks the index has lost, by what the spec remembers of it.
+func (l *Ledger) missing(ctx context.Context) (int64, error) {
+	var most, listed int64
+	err := l.retry(ctx, "counting chunks", func() error {
+		pipe := l.client.Pipeline()
+		had, has := pipe.HGet(ctx, l.keys.spec, "chunks"), pipe.SCard(ctx, l.keys.chunks)
+		_, err := pipe.Exec(ctx)
+		if err := named([]redis.Cmder{had, has}, err); err != nil {
+			return err
+		}
+		most, _ = had.Int64() // version 0.1 did not count
+		listed = has.Val()
+		return nil
+	})
+	return max(0, most-listed), err
+}
+
 // Totals counts the granted users. It takes about 10 µs of Redis for each chunk.
 func (l *Ledger) Totals(ctx context.Context) (Totals, error) {
 	var t Totals
+	var err error
+	if t.Missing, err = l.missing(ctx); err != nil {
+		return t, err
+	}
 	chunks, err := l.Chunks(ctx)
 	if err != nil {
 		return t, err
@@ -69,7 +91,7 @@ func (l *Ledger) Totals(ctx context.Context) (Totals, error) {
 				counts[i] = pipe.BitCount(ctx, l.keys.granted(chunk), nil)
 			}
 			_, err := pipe.Exec(ctx)
-			return err
+			return named(counts, err)
 		})
 		if err != nil {
 			return t, err
@@ -146,49 +168,68 @@ func (l *Ledger) readBitmaps(ctx context.Context, chunks []uint64) ([]*redis.Str
 		for i, chunk := range chunks {
 			replies[i] = pipe.Get(ctx, l.keys.granted(chunk))
 		}
-		if _, err := pipe.Exec(ctx); !errors.Is(err, redis.Nil) {
-			return err
-		}
-		for _, reply := range replies {
-			if err := reply.Err(); err != nil && !errors.Is(err, redis.Nil) {
-				return err
-			}
-		}
-		return nil
+		_, err := pipe.Exec(ctx)
+		return named(replies, err)
 	})
 	return replies, err
 }
 
 // Proof says whether the ledger agrees with itself: in every chunk the entries of the journal are disjoint and together
-// are the bitmap. Then nobody was granted twice, and everybody who was has a time and an origin.
+// are the bitmap, and no key contradicts another. Then nobody was granted twice, and everybody who was has a time and an
+// origin.
 type Proof struct {
 	Chunks     int         `json:"chunks"`     // looked at
 	Granted    int64       `json:"granted"`    // bits set
 	Entries    int64       `json:"entries"`    // of all journals
 	Journaled  int64       `json:"journaled"`  // members of all entries
-	Broken     int         `json:"broken"`     // chunks with violations
+	Broken     int         `json:"broken"`     // chunks and other keys with violations
 	Violations []Violation `json:"violations"` // the first 1,000
 }
 
 // Violation is one thing that is wrong.
 type Violation struct {
-	Chunk uint64 `json:"chunk"`
+	Where string `json:"where"` // "chunk 12", or a key that is of none
 	What  string `json:"what"`
+}
+
+func (p *Proof) violated(where string, what ...string) {
+	if len(what) > 0 {
+		p.Broken++
+	}
+	for _, w := range what {
+		if len(p.Violations) < maxViolations {
+			p.Violations = append(p.Violations, Violation{where, w})
+		}
+	}
 }
 
 // Holds reports whether nothing is wrong.
 func (p *Proof) Holds() bool { return p.Broken == 0 && p.Granted == p.Journaled }
 
-// Prove reads the whole ledger, chunk by chunk. Each chunk is seen at one moment, so a run may go on meanwhile; then
-// different chunks are seen at different moments. It needs about 1.5 MiB of memory. What is wrong is in the Proof; an
-// error means that the ledger could not be read.
+// Prove reads the whole ledger, chunk by chunk: those of the index, and those that the masters have. Each chunk is seen at
+// one moment, so a run may go on meanwhile; then different chunks are seen at different moments. It needs about 1.5 MiB of
+// memory. What is wrong is in the Proof, whatever it is; an error means that the ledger could not be read.
 func (l *Ledger) Prove(ctx context.Context) (Proof, error) {
 	var p Proof
-	chunks, err := l.Chunks(ctx)
+	found, err := l.survey(ctx)
 	if err != nil {
 		return p, err
 	}
-	for _, chunk := range chunks {
+	unlisted := map[uint64]bool{}
+	if found.index != nil {
+		p.violated(l.keys.chunks, found.index.Error())
+	} else {
+		for _, chunk := range found.unlisted {
+			unlisted[chunk] = true
+		}
+	}
+	listed, err := l.Chunks(ctx) // again: those that came meanwhile count
+	if err != nil && !misused(err) {
+		return p, err
+	}
+	chunks := append(found.chunks(), listed...)
+	slices.Sort(chunks)
+	for _, chunk := range slices.Compact(chunks) {
 		var result chunkProof
 		err := l.retry(ctx, fmt.Sprintf("proving chunk %d", chunk), func() (err error) {
 			result, err = l.proveChunk(ctx, chunk)
@@ -197,20 +238,64 @@ func (l *Ledger) Prove(ctx context.Context) (Proof, error) {
 		if err != nil {
 			return p, err
 		}
+		if unlisted[chunk] {
+			result.violated("%s does not list it: the next run repairs that", l.keys.chunks)
+		}
 		p.Chunks++
 		p.Granted += result.granted
 		p.Entries += result.entries
 		p.Journaled += result.journaled
-		if len(result.violations) > 0 {
-			p.Broken++
-		}
-		for _, what := range result.violations {
-			if len(p.Violations) < maxViolations {
-				p.Violations = append(p.Violations, Violation{chunk, what})
-			}
-		}
+		p.violated(fmt.Sprintf("chunk %d", chunk), result.violations...)
 	}
-	return p, nil
+	err = l.proveRest(ctx, &p)
+	return p, err
+}
+
+// proveRest looks at the keys that are of no chunk.
+func (l *Ledger) proveRest(ctx context.Context, p *Proof) error {
+	spec, stored, err := l.Spec(ctx)
+	if err == nil && !stored && p.Granted > 0 {
+		p.violated(l.keys.spec, "it is gone, and users are granted")
+	}
+	if err = p.found(l.keys.spec, err); err != nil {
+		return err
+	}
+	runs, err := l.Runs(ctx)
+	if err = p.found(l.keys.runs, err); err != nil {
+		return err
+	}
+	_, _, err = l.Control(ctx)
+	if err = p.found(l.keys.control, err); err != nil {
+		return err
+	}
+	_, err = l.History(ctx)
+	if err = p.found(l.keys.history, err); err != nil {
+		return err
+	}
+	checkpoint, err := l.Checkpoints(ctx)
+	if err = p.found("checkpoint", err); err != nil {
+		return err
+	}
+	missing, err := l.missing(ctx)
+	if err = p.found(l.keys.chunks, err); err != nil {
+		return err
+	}
+	if missing > 0 {
+		p.violated(l.keys.chunks, fmt.Sprintf("it has had %d more chunks than it lists", missing))
+	}
+	if what := Contradiction(p.Granted, checkpoint, runs, spec.Hash); what != "" {
+		p.violated("checkpoint", what)
+	}
+	return nil
+}
+
+// found takes an error for a violation if it says that a key is not what it should be, and returns it otherwise.
+func (p *Proof) found(key string, err error) error {
+	if err == nil || !misused(err) {
+		return err
+	}
+	p.violated(key, err.Error())
+	return nil
 }
 
 type chunkProof struct {
@@ -222,38 +307,66 @@ func (p *chunkProof) violated(format string, args ...any) {
 	p.violations = append(p.violations, fmt.Sprintf(format, args...))
 }
 
-func (l *Ledger) proveChunk(ctx context.Context, chunk uint64) (p chunkProof, err error) {
-	keys := l.keys.chunk(chunk, "")
-	var bitmap *redis.StringCmd
-	var page *redis.StringSliceCmd
-	// The bitmap belongs to the journal when that is as long after reading as before: each call that changes the one
-	// makes the other longer. (Redis allows no MULTI when it is out of memory, and that is a good time for a proof.)
+// state is what one look at a chunk finds.
+type state struct {
+	bitmap, calls string
+	page          []string
+	entries       int64
+}
+
+// look reads bitmap and journal of a chunk at one moment: the bitmap belongs to the journal when that is as long after
+// reading as before, because each call that changes the one makes the other longer. (Redis allows no MULTI when it is out of
+// memory, and that is a good time for a proof.) A key of a wrong type is a violation, and counts as empty.
+func (l *Ledger) look(ctx context.Context, keys *chunkKeys, p *chunkProof) (s state, err error) {
 	for {
 		pipe := l.client.Pipeline()
 		before := pipe.LLen(ctx, keys.journal)
-		bitmap, page = pipe.Get(ctx, keys.granted), pipe.LRange(ctx, keys.journal, 0, journalPage-1)
+		bitmap, page := pipe.Get(ctx, keys.granted), pipe.LRange(ctx, keys.journal, 0, journalPage-1)
 		after := pipe.LLen(ctx, keys.journal)
-		if _, err = pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-			return p, err
+		calls := pipe.HGet(ctx, keys.calls, "spec")
+		exists := pipe.Exists(ctx, keys.calls)
+		pipe.Exec(ctx) //nolint:errcheck // each command has its own
+		p.violations = nil
+		for _, cmd := range []redis.Cmder{bitmap, before, calls} {
+			if err := cmd.Err(); misused(err) {
+				p.violated("%s: %v", cmd.Args()[1], err)
+			}
 		}
-		if err = errors.Join(before.Err(), page.Err(), after.Err()); err != nil {
-			return p, err
+		for _, cmd := range []redis.Cmder{before, bitmap, page, after, calls, exists} {
+			if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) && !misused(err) {
+				return s, fmt.Errorf("%v: %w", cmd.Args()[1], err)
+			}
 		}
-		if p.entries = after.Val(); before.Val() == p.entries {
-			break
+		if before.Val() != after.Val() {
+			continue
 		}
+		s = state{bitmap: bitmap.Val(), calls: calls.Val(), page: page.Val(), entries: after.Val()}
+		if exists.Val() > 0 && s.bitmap == "" && s.entries == 0 && len(p.violations) == 0 {
+			p.violated("calls have been applied (%s), and bitmap and journal are gone", keys.calls)
+		}
+		return s, nil
 	}
+}
+
+func (l *Ledger) proveChunk(ctx context.Context, chunk uint64) (p chunkProof, err error) {
+	keys := l.keys.chunk(chunk, "")
+	s, err := l.look(ctx, &keys, &p)
+	if err != nil {
+		return p, err
+	}
+	p.entries = s.entries
 	var granted, union sharding.Bitmap
-	if copy(granted[:], bitmap.Val()) < len(bitmap.Val()) {
-		p.violated("the bitmap has %d bytes, more than %d", len(bitmap.Val()), len(granted))
+	if copy(granted[:], s.bitmap) < len(s.bitmap) {
+		p.violated("the bitmap has %d bytes, more than %d", len(s.bitmap), len(granted))
 	}
 	p.granted = int64(granted.Count())
 
 	var e Entry
-	texts := page.Val()
+	texts := s.page
 	for at := int64(0); at < p.entries; {
 		if len(texts) == 0 {
-			return p, fmt.Errorf("%w: %s became shorter", ErrInconsistent, keys.journal)
+			p.violated("%s became shorter", keys.journal)
+			return p, nil
 		}
 		for _, text := range texts[:min(int64(len(texts)), p.entries-at)] {
 			if err := e.UnmarshalBinary([]byte(text)); err != nil {
@@ -266,7 +379,7 @@ func (l *Ledger) proveChunk(ctx context.Context, chunk uint64) (p chunkProof, er
 		}
 		if at < p.entries {
 			if texts, err = l.client.LRange(ctx, keys.journal, at, at+journalPage-1).Result(); err != nil {
-				return p, err
+				return p, fmt.Errorf("%s: %w", keys.journal, err)
 			}
 		}
 	}

@@ -12,35 +12,52 @@ import (
 // they granted: overlaps come from other replicas and from replays only.
 //
 //	KEYS  granted journal calls delta scratch
-//	ARGV  run (8 bytes), identity of the call, entry without its first 7 bytes, offsets
+//	ARGV  run (8 bytes), identity of the call, entry without its first 7 bytes, offsets,
+//	      hash of the spec, not before, not from then on (Unix milliseconds, by the clock of this Redis)
 //
 // Offsets are 2 bytes each, big-endian; when there are none, the members are the bitmap that was staged under the delta
 // key. Staging keeps 8 KiB out of Lua, which hashes each byte of each string: about 15 µs a call.
 //
-// The reply is 1 when the delta was applied, 2 when this very call had been applied before, or else the bitmap.
+// The reply is 1 when the delta was applied, 2 when this very call had been applied before, or else the bitmap. A call
+// under another spec than that of the first grant of the chunk, or outside of its time, is refused: see fence. Chunks that
+// version 0.1 wrote have no spec, and get that of the next call.
 //
-// Whatever may fail (memory, type of a key) fails before the first change or not at all. The delta key expires, so it is
-// not what becomes granted.
+// Nothing is changed when anything fails, be it memory, a right that was taken away, or the type of a key. The order is
+// that of the undoing: each write is taken back by the command that made it, which is allowed because it just was. The
+// delta key expires, and is not what becomes granted.
 const chunkScript = `
-local call, byte = redis.call, string.byte
+local call, try, byte = redis.call, redis.pcall, string.byte
 local granted, delta, members = KEYS[1], KEYS[4], ARGV[4]
-local last = call('HGET', KEYS[3], ARGV[1])
+local known = call('HMGET', KEYS[3], ARGV[1], 'spec')
+local last, spec = known[1], known[2]
 if last == ARGV[2] then
   call('DEL', delta)
   return 2
 end
+if spec and spec ~= ARGV[5] then
+  return {err = 'FENCED spec ' .. spec}
+end
+local now, floor = call('TIME'), math.floor
+local ms = now[1] * 1000 + floor(now[2] / 1000)
+if ms < tonumber(ARGV[6]) or ms >= tonumber(ARGV[7]) then
+  return {err = string.format('FENCED time %.0f', ms)}
+end
+local crowded = not last and call('HLEN', KEYS[3]) > 64
 if members == '' then
   if call('STRLEN', delta) ~= 8192 then
     return {err = 'TRYAGAIN the staged delta is gone'}
   end
   call('BITOP', 'AND', KEYS[5], delta, granted)
-  local overlap = call('BITPOS', KEYS[5], 1)
+  local overlap = try('BITPOS', KEYS[5], 1)
+  call('DEL', KEYS[5])
+  if type(overlap) == 'table' then
+    return overlap
+  end
   if overlap ~= -1 then
-    call('DEL', delta, KEYS[5])
+    call('DEL', delta)
     return call('GET', granted)
   end
   call('BITOP', 'OR', granted, granted, delta)
-  call('DEL', delta, KEYS[5])
 else
   for i = 1, #members, 2 do
     local hi, lo = byte(members, i, i + 1)
@@ -53,15 +70,47 @@ else
     end
   end
 end
-local now, floor = call('TIME'), math.floor
-local ms = now[1] * 1000 + floor(now[2] / 1000)
-local hi, lo = floor(ms / 4294967296), ms % 4294967296
-call('RPUSH', KEYS[2], string.char(1, floor(hi / 256), hi % 256,
-  floor(lo / 16777216), floor(lo / 65536) % 256, floor(lo / 256) % 256, lo % 256) .. ARGV[3])
-if not last and call('HLEN', KEYS[3]) >= 64 then
-  call('DEL', KEYS[3])
+local done
+if spec then
+  done = try('HSET', KEYS[3], ARGV[1], ARGV[2])
+else
+  done = try('HSET', KEYS[3], ARGV[1], ARGV[2], 'spec', ARGV[5])
 end
-call('HSET', KEYS[3], ARGV[1], ARGV[2])
+if type(done) ~= 'table' then
+  local hi, lo = floor(ms / 4294967296), ms % 4294967296
+  done = try('RPUSH', KEYS[2], string.char(1, floor(hi / 256), hi % 256,
+    floor(lo / 16777216), floor(lo / 65536) % 256, floor(lo / 256) % 256, lo % 256) .. ARGV[3])
+  if type(done) == 'table' then
+    try('HSET', KEYS[3], ARGV[1], last or '')
+    if not last then
+      try('HDEL', KEYS[3], ARGV[1])
+    end
+    if not spec then
+      try('HDEL', KEYS[3], 'spec')
+    end
+  end
+end
+if type(done) == 'table' then
+  if members == '' then
+    try('BITOP', 'XOR', granted, granted, delta)
+  else
+    for i = 1, #members, 2 do
+      local hi, lo = byte(members, i, i + 1)
+      try('SETBIT', granted, hi * 256 + lo, 0)
+    end
+  end
+  if try('BITPOS', granted, 1) == -1 then
+    try('DEL', granted)
+  end
+  return done
+end
+if members == '' then
+  try('DEL', delta)
+end
+if crowded then
+  try('DEL', KEYS[3])
+  try('HSET', KEYS[3], ARGV[1], ARGV[2], 'spec', ARGV[5])
+end
 return 1`
 
 // tipScript advances the tip of a shard, unless it is behind the last acknowledged one: then the ledger lost writes.
@@ -69,7 +118,8 @@ return 1`
 //	KEYS  tip
 //	ARGV  shard, acknowledged tip, new tip, seconds to live
 //
-// The reply is the tip that is there now, or −1 − what was found when that is behind.
+// The reply is the tip that is there now, or −1 − what was found when that is behind. EXPIRE comes first to find out whether
+// it is allowed: a key that is not there yet it leaves alone.
 const tipScript = `
 local found = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or 0)
 if found < tonumber(ARGV[2]) then
@@ -77,6 +127,9 @@ if found < tonumber(ARGV[2]) then
 end
 if found >= tonumber(ARGV[3]) then
   return found
+end
+if found == 0 then
+  redis.call('EXPIRE', KEYS[1], ARGV[4])
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 if found == 0 then
@@ -110,24 +163,76 @@ while at < #ARGV do
   end
   at = at + 3
 end
+redis.call('EXPIRE', KEYS[2], ARGV[1])
 for _, i in ipairs(writes) do
   redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2])
 end
-redis.call('EXPIRE', KEYS[2], ARGV[1])
 return {}`
 
-// specScript stores the spec if there is none, or if nothing was granted under the one there is.
+// specScript decides under which spec users may be granted, and gives a run its lease: until when it may do so. A spec is
+// stored if there is none, and replaced if nobody was granted anything under it; neither while a run has a lease for
+// another one.
 //
-//	KEYS  spec chunks
-//	ARGV  hash, canonical, time
+//	KEYS  spec chunks leases
+//	ARGV  hash, canonical, time, run, milliseconds of the lease, "searched " and the hash of the spec before
 //
-// The reply is {hash, canonical} of the spec that holds now.
+// The reply is {what, hash and canonical of the spec that holds, end of a lease in Unix milliseconds, chunks missing in the
+// index}. what is:
+//
+//	ok       the spec is the given one, and the lease is given
+//	granted  another spec holds, and users were granted under it
+//	leased   a run may be granting users under another spec until the end of its lease
+//	search   there is no such obstacle; but the index may be damaged, so the caller looks for grants and asks again
+//
+// The spec remembers how many chunks the index had. Nothing is changed when anything fails: PEXPIRE comes first to find
+// out whether it is allowed, and leases that have lapsed may stay.
 const specScript = `
-local hash = redis.call('HGET', KEYS[1], 'hash')
-if not hash or (hash ~= ARGV[1] and redis.call('SCARD', KEYS[2]) == 0) then
-  redis.call('HSET', KEYS[1], 'hash', ARGV[1], 'canonical', ARGV[2], 'stored_at', ARGV[3])
+local call = redis.call
+local now = call('TIME')
+local ms = now[1] * 1000 + math.floor(now[2] / 1000)
+local stored = call('HMGET', KEYS[1], 'hash', 'canonical', 'chunks')
+local hash, canonical, most = stored[1] or '', stored[2] or '', tonumber(stored[3] or 0)
+local chunks = call('SCARD', KEYS[2])
+local leased, lapsed = 0, {}
+local leases = call('HGETALL', KEYS[3])
+for i = 1, #leases, 2 do
+  local to, spec = string.match(leases[i + 1], '^(%d+) (.*)$')
+  if not to or tonumber(to) <= ms then
+    lapsed[#lapsed + 1] = leases[i]
+  elseif spec ~= ARGV[1] and leases[i] ~= ARGV[4] then
+    leased = math.max(leased, tonumber(to))
+  end
 end
-return {redis.call('HGET', KEYS[1], 'hash'), redis.call('HGET', KEYS[1], 'canonical')}`
+local function reply(what, to)
+  return {what, hash, canonical, to, math.max(0, most - chunks)}
+end
+if hash ~= ARGV[1] then
+  if hash ~= '' and (chunks > 0 or most > 0) then
+    return reply('granted', 0)
+  end
+  if leased > 0 then
+    return reply('leased', leased)
+  end
+  if ARGV[6] ~= 'searched ' .. hash then
+    return reply('search', 0)
+  end
+  hash, canonical, most = ARGV[1], ARGV[2], 0
+end
+call('PEXPIRE', KEYS[3], ARGV[5])
+if stored[1] ~= hash then
+  call('HSET', KEYS[1], 'hash', hash, 'canonical', canonical, 'stored_at', ARGV[3], 'chunks', chunks)
+elseif chunks > most then
+  call('HSET', KEYS[1], 'chunks', chunks)
+end
+local to = ms + tonumber(ARGV[5])
+call('HSET', KEYS[3], ARGV[4], string.format('%.0f ', to) .. hash)
+call('PEXPIRE', KEYS[3], ARGV[5])
+for i = 1, #lapsed do
+  if lapsed[i] ~= ARGV[4] then
+    redis.pcall('HDEL', KEYS[3], lapsed[i])
+  end
+end
+return reply('ok', to)`
 
 type script struct{ text, sha string }
 

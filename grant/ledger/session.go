@@ -96,7 +96,7 @@ func (l *Ledger) checkpoints(ctx context.Context) (map[int]int64, error) {
 		replies[i] = pipe.HGetAll(ctx, l.keys.checkpoint(anchor))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, err
+		return nil, named(replies, err)
 	}
 	lowest, seen := map[int]int64{}, map[int]int{}
 	for i, reply := range replies {

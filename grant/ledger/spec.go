@@ -12,17 +12,27 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-// SpecConflictError says that the campaign was begun with another spec, and has grants.
+// SpecConflictError says that the campaign was begun with another spec, and has grants, or may get some any moment.
 type SpecConflictError struct {
 	StoredHash string
-	Stored     []byte // the canonical spec that was granted under
+	Stored     []byte // the canonical spec that was granted under; nil: it is not known
 	GivenHash  string
 	Given      []byte
+	Leased     time.Time // until when a run may grant under the stored spec; zero: users were granted under it
+	Damage     string    // what is wrong with the ledger, if that took the search for it; empty: nothing
 }
 
 func (e *SpecConflictError) Error() string {
-	return fmt.Sprintf("the campaign has been granted under another spec (%.12s, given is %.12s): give the campaign another name, or its old spec back",
-		e.StoredHash, e.GivenHash)
+	hashes := fmt.Sprintf("(%.12s, given is %.12s)", e.StoredHash, e.GivenHash)
+	switch {
+	case !e.Leased.IsZero():
+		return fmt.Sprintf("a run grants the campaign under another spec %s: give the campaign another name, or, if that spec is wrong, stop the run and start again; if the run was killed, start again after %s",
+			hashes, e.Leased.UTC().Format(time.RFC3339))
+	case e.Damage != "":
+		return fmt.Sprintf("the campaign has been granted under another spec %s, although %s: start with the old spec, which repairs what can be, and see granter status --prove",
+			hashes, e.Damage)
+	}
+	return "the campaign has been granted under another spec " + hashes + ": give the campaign another name, or its old spec back"
 }
 
 // StoredSpec is the spec that the ledger grants under.
@@ -32,48 +42,14 @@ type StoredSpec struct {
 	StoredAt  time.Time // by the clock of the process that stored it
 }
 
-// EnsureSpec stores the spec of a campaign before its first grant. While nobody is granted, a new spec replaces the old
-// one; after that only the same one is accepted, and any other is a *SpecConflictError.
-func (l *Ledger) EnsureSpec(ctx context.Context, c *grant.Campaign) error {
-	var stored []any
-	err := l.retry(ctx, "storing the spec", func() error {
-		if l.session.Load() == nil { // the first thing a run does; Begin loads them for what follows
-			if err := l.loadScripts(ctx); err != nil {
-				return err
-			}
-		}
-		pipe := l.client.Pipeline()
-		reply := specCall.command(ctx, []string{l.keys.spec, l.keys.chunks}, c.Hash, c.Canonical, time.Now().UTC().Format(time.RFC3339))
-		if err := pipe.Process(ctx, reply); err != nil {
-			return err
-		}
-		if _, err := pipe.Exec(ctx); err != nil {
-			return err
-		}
-		var err error
-		stored, err = reply.Slice()
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if len(stored) != 2 {
-		return fmt.Errorf("spec script: unexpected reply %v", stored)
-	}
-	hash, _ := stored[0].(string)
-	canonical, _ := stored[1].(string)
-	if hash != c.Hash {
-		return &SpecConflictError{StoredHash: hash, Stored: []byte(canonical), GivenHash: c.Hash, Given: c.Canonical}
-	}
-	return nil
-}
-
 // Spec returns the stored spec, and whether there is one.
 func (l *Ledger) Spec(ctx context.Context) (StoredSpec, bool, error) {
 	var fields map[string]string
 	err := l.retry(ctx, "reading the spec", func() (err error) {
-		fields, err = l.client.HGetAll(ctx, l.keys.spec).Result()
-		return err
+		if fields, err = l.client.HGetAll(ctx, l.keys.spec).Result(); err != nil {
+			return fmt.Errorf("%s: %w", l.keys.spec, err)
+		}
+		return nil
 	})
 	if err != nil || len(fields) == 0 {
 		return StoredSpec{}, false, err
@@ -85,14 +61,21 @@ func (l *Ledger) Spec(ctx context.Context) (StoredSpec, bool, error) {
 	return StoredSpec{Hash: fields["hash"], Canonical: []byte(fields["canonical"]), StoredAt: at}, true, nil
 }
 
-// SaveRun stores what a run says about itself; the last record of a run stays.
+// SaveRun stores what a run says about itself; the last record of a run stays. One that says that the run is over gives
+// its lease back.
 func (l *Ledger) SaveRun(ctx context.Context, r grant.RunRecord) error {
 	text, err := json.Marshal(r) //nolint:gosec // its Pass is one over the topic, no password
 	if err != nil {
 		return fmt.Errorf("record of run %s: %w", r.Run, err)
 	}
 	return l.retry(ctx, "saving the record of run "+r.Run.String(), func() error {
-		return l.client.HSet(ctx, l.keys.runs, r.Run.String(), text).Err()
+		if err := l.client.HSet(ctx, l.keys.runs, r.Run.String(), text).Err(); err != nil {
+			return fmt.Errorf("%s: %w", l.keys.runs, err)
+		}
+		if r.State.Over() {
+			return l.giveBack(ctx)
+		}
+		return nil
 	})
 }
 
@@ -101,8 +84,10 @@ func (l *Ledger) SaveRun(ctx context.Context, r grant.RunRecord) error {
 func (l *Ledger) Runs(ctx context.Context) ([]grant.RunRecord, error) {
 	var fields map[string]string
 	err := l.retry(ctx, "reading the records of runs", func() (err error) {
-		fields, err = l.client.HGetAll(ctx, l.keys.runs).Result()
-		return err
+		if fields, err = l.client.HGetAll(ctx, l.keys.runs).Result(); err != nil {
+			return fmt.Errorf("%s: %w", l.keys.runs, err)
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err

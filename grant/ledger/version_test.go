@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/stretchr/testify/require"
@@ -25,7 +26,41 @@ func TestACorrectedSpecStartsFromTheBeginning(t *testing.T) {
 		checkpoints[hash], err = l.Begin(ctx)
 		require.NoError(t, err)
 		require.NoError(t, l.Checkpoint(ctx, map[int]int64{0: 900}))
+		require.NoError(t, l.SaveRun(ctx, grant.RunRecord{Run: l.run, State: grant.RunStopped}))
 	}
 	require.Empty(t, checkpoints["right"])
 	require.Equal(t, map[int]int64{0: 900}, checkpoints["wrong"], "of the third run")
+}
+
+func TestTheFenceOfTimeIsExactToTheMillisecond(t *testing.T) {
+	m := startMini(t)
+	w := newWorld(t, Options{Addrs: []string{m.Addr()}})
+	start := time.Date(2022, 11, 5, 0, 0, 0, 0, time.UTC)
+	c := w.campaign()
+	c.StartsAt, c.EndsAt = start, start.Add(time.Second+300*time.Microsecond)
+	m.SetTime(start.Add(-time.Hour))
+	p := w.play(c, time.Second)
+	p.begin()
+	for low, c := range []struct {
+		at   time.Duration
+		want string
+	}{
+		{-time.Millisecond, "the campaign starts at 2022-11-05"},
+		{-time.Microsecond, "the campaign starts at 2022-11-05"},
+		{0, ""},
+		{time.Second - time.Microsecond, ""},
+		{time.Second, grant.ErrEnded.Error()}, // a fraction of a millisecond before the end: nobody can be dated so
+		{time.Second + 300*time.Microsecond, grant.ErrEnded.Error()},
+		{time.Hour, grant.ErrEnded.Error()},
+	} {
+		m.SetTime(start.Add(c.at))
+		err := p.Grant(w.ctx, p.flush(low, delta(1, bitmap(uint16(low))), delta(2, span(low*100, 100, 1))))
+		if c.want == "" {
+			require.NoError(t, err, "%s", c.at)
+		} else {
+			require.ErrorContains(t, err, c.want, "%s", c.at)
+		}
+		require.Equal(t, c.want == "", w.client.GetBit(w.ctx, p.keys.granted(1), int64(low)).Val() == 1, "%s", c.at)
+	}
+	w.holds(p.Ledger, oracle{1: bitmap(2, 3), 2: span(200, 200, 1)})
 }
