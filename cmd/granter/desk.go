@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -144,9 +143,13 @@ func watch(ctx context.Context, q *query, o *metrics.Overview, log *slog.Logger)
 	defer tick.Stop()
 	for failed := false; ; {
 		s, err := q.status(ctx)
-		lost := 0
+		var lost int
+		var checkpoint map[int]int64
 		if err == nil {
 			lost, err = status.Lost(ctx, q.ledger)
+		}
+		if err == nil {
+			checkpoint, err = q.ledger.Checkpoints(ctx)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -159,7 +162,7 @@ func watch(ctx context.Context, q *query, o *metrics.Overview, log *slog.Logger)
 		default:
 			o.Set(metrics.Campaign{
 				Granted: s.Granted, Expected: s.Expected, StartsAt: s.StartsAt, Lag: s.Lag, Replicas: s.Live(), Lost: lost,
-				Started:        slices.ContainsFunc(s.Partitions, func(p status.Partition) bool { return p.Checkpoint > 0 }),
+				Started:        len(checkpoint) > 0,
 				ControlVersion: s.Control.Version, Throttle: s.Control.Throttle, Paused: s.Control.Paused,
 				Aborted: s.Control.Abort > 0 && s.Control.Abort == s.Control.Version,
 			})

@@ -17,7 +17,7 @@ var fleet = Dashboard{
 				query{expr: `campaign:granter_ledger_granted_users:max{<campaign>}`},
 				query{expr: `campaign:granter_granted_per_expected_users:ratio{<campaign>}`},
 				query{expr: `campaign:granter_granted_users:rate1m{<campaign>}`},
-				query{expr: `campaign:granter_partition_lag_records:sum{<campaign>}`},
+				query{expr: `campaign:granter_remaining_records:max{<campaign>}`},
 				query{expr: `campaign:granter_replicas:count{<campaign>}`},
 				query{expr: `max by (campaign) (granter_campaign_live_replicas{<replicas>})`},
 				query{expr: `max by (campaign) (granter_start_delay_seconds{<replicas>})`}).runbook("GranterStartedLate"),
@@ -30,7 +30,7 @@ var fleet = Dashboard{
 			graph("Progress", "Granted users, of those expected.", share,
 				query{`campaign:granter_granted_per_expected_users:ratio{<campaign>}`, "{{campaign}}"}).from0(),
 			graph("Lag", "Records that are still to be read, by campaign.", records,
-				query{`campaign:granter_partition_lag_records:sum{<campaign>}`, "{{campaign}}"}).from0().runbook("GranterBehindPlan"),
+				query{`campaign:granter_remaining_records:max{<campaign>}`, "{{campaign}}"}).from0().runbook("GranterBehindPlan"),
 		}},
 		{"Processes", 8, []panel{
 			timeline("Up", "A process that has ended is not up either: look at its campaign.", "green",
