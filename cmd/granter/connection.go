@@ -96,11 +96,22 @@ func (t *tlsFiles) addFlags(f *pflag.FlagSet, what string) {
 	f.StringVar(&t.key, what+"-key", "", "PEM file of the client certificate's key")
 }
 
+// variable returns the environment variable of a flag.
+func variable(flag string) string {
+	return "GRANTER_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// given reports whether a flag is on the command line. A variable of the environment is there for many commands.
+func given(f *pflag.FlagSet, name string) bool {
+	_, ambient := os.LookupEnv(variable(name))
+	return f.Changed(name) && !ambient
+}
+
 // fromEnvironment sets every flag that was not given from its variable: --kafka-user from GRANTER_KAFKA_USER.
 func fromEnvironment(f *pflag.FlagSet) error {
 	var errs []error
 	f.VisitAll(func(flag *pflag.Flag) {
-		name := "GRANTER_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+		name := variable(flag.Name)
 		if value, ok := os.LookupEnv(name); ok && !flag.Changed && flag.Name != "help" {
 			if err := f.Set(flag.Name, value); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", name, err))

@@ -112,7 +112,7 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 	log.Info("run ended", "state", summary.State, "consumed", s.Consumed, "granted", s.Granted, "duplicate", s.Duplicate,
 		"rejected", s.Rejected, "withheld", s.Withheld, "seconds", took.Seconds())
 	if err == nil {
-		j.judgeList(ctx, log, p.ledger)
+		j.judgeList(ctx, log, p.ledger, summary)
 		err = j.judgeRejects(log, p.source, *s)
 	}
 	if err == nil && j.afterRun != nil {
@@ -146,15 +146,22 @@ func (j *job) summarize(s grant.Snapshot, took time.Duration, err error) *Summar
 	return summary
 }
 
-// judgeList says so when a run is over and users of its list are not granted.
-func (j *job) judgeList(ctx context.Context, log *slog.Logger, led *ledger.Ledger) {
+// namedAbsent is how many users of a list a summary names who are not granted.
+const namedAbsent = 20
+
+// judgeList says so when a run is over and users of its list are not granted. The log, which may go anywhere, has their
+// number, and the summary names some.
+func (j *job) judgeList(ctx context.Context, log *slog.Logger, led *ledger.Ledger, s *Summary) {
 	if j.pass.Listed == 0 {
 		return
 	}
-	switch missing, err := j.pass.Missing(ctx, led); {
-	case err != nil:
+	missing, first, err := j.pass.Missing(ctx, led, namedAbsent)
+	if err != nil {
 		log.Warn("whether every listed user is granted is not known", "error", err)
-	case missing > 0:
+		return
+	}
+	s.Missing, s.Absent = &missing, first
+	if missing > 0 {
 		log.Warn("not every listed user is in the topic", "listed", j.pass.Listed, "missing", missing)
 	}
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/segmentio/kafka-go/compress"
@@ -103,9 +105,12 @@ func (flags *loadFlags) execute(cmd *cobra.Command) error {
 		Progress: func(r population.Result) { update(r.Records, max(total, r.Records), "") },
 	})
 	done()
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		err = &exitError{exitStopped, fmt.Errorf("stopped after %s records: publish it again from its beginning (users published twice are granted once)",
 			number(result.Records))}
+	case errors.Is(err, population.ErrBadLine):
+		err = fmt.Errorf("%w; correct the list and load all of it again (users published twice are granted once)", err)
 	}
 	loaded := Loaded{
 		Topic: camp.Source.Topic, Partitions: result.Partitions, Records: result.Records, Malformed: result.Malformed, Bytes: result.Bytes,
@@ -120,20 +125,33 @@ func (flags *loadFlags) execute(cmd *cobra.Command) error {
 	return err
 }
 
+// ofGenerated are the flags that mean nothing to a list.
+var ofGenerated = []string{"first", "spread", "order", "duplicates", "malformed", "seed"}
+
 // population returns the records to publish and, if it is known, their number.
 func (flags *loadFlags) population(cmd *cobra.Command, camp *grant.Campaign) (users population.Source, total int64, closeIDs func(), err error) {
 	nothing := func() {}
+	fail := func(err error) (population.Source, int64, func(), error) { return nil, 0, nothing, usageError(err) }
 	switch {
 	case (flags.ids != "") == (flags.generate != 0):
-		return nil, 0, nothing, usageError(errors.New("which users? Give either --ids FILE (- for the standard input) or --generate N"))
-	case flags.ids == "-":
-		return population.ReadLines(cmd.InOrStdin(), camp.Source), 0, nothing, nil
+		return fail(errors.New("which users? Give either --ids FILE (- for the standard input) or --generate N"))
 	case flags.ids != "":
-		file, err := os.Open(flags.ids)
-		if err != nil {
-			return nil, 0, nothing, usageError(err)
+		for _, name := range ofGenerated {
+			if given(cmd.Flags(), name) {
+				return fail(fmt.Errorf("--%s is of a generated population: leave it out, or --ids", name))
+			}
 		}
-		return population.ReadLines(file, camp.Source), 0, func() { file.Close() }, nil
+	}
+	switch flags.ids {
+	case "":
+	case "-":
+		return population.ReadLines(cmd.InOrStdin(), camp.Source), 0, nothing, nil
+	default:
+		file, total, err := openList(cmd.Context(), flags.ids, camp.Source)
+		if err != nil {
+			return fail(err)
+		}
+		return population.ReadLines(file, camp.Source), total, func() { file.Close() }, nil
 	}
 	plan := population.Plan{
 		Topic: camp.Source, Users: flags.generate, First: grant.UserID(flags.first), Spread: flags.spread,
@@ -144,9 +162,30 @@ func (flags *loadFlags) population(cmd *cobra.Command, camp *grant.Campaign) (us
 	plan.Malformed, errs[1] = population.ParseShare(flags.malformed)
 	errs[2] = plan.Validate()
 	if err := errors.Join(errs[:]...); err != nil {
-		return nil, 0, nothing, usageError(err)
+		return fail(err)
 	}
 	return plan.Source(), plan.Counts().Records, nothing, nil
+}
+
+// openList opens a list and returns how many IDs it holds, so that a bad line is found before anything is published. What
+// can be read only once, such as a pipe, is not looked at.
+func openList(ctx context.Context, name string, t grant.Topic) (file *os.File, total int64, err error) {
+	if file, err = os.Open(name); err != nil {
+		return nil, 0, err
+	}
+	defer func() {
+		if err != nil {
+			file.Close()
+		}
+	}()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return file, 0, err
+	}
+	if err := population.ReadLines(file, t).Each(ctx, func(grant.UserID) { total++ }); err != nil {
+		return nil, 0, fmt.Errorf("--ids %s: %w; nothing is published: correct the list", name, err)
+	}
+	_, err = file.Seek(0, io.SeekStart)
+	return file, total, err
 }
 
 // unreachable adds what to do when no broker answers.

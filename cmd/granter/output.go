@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -81,6 +82,17 @@ func printSummary(w io.Writer, s *Summary) {
 		rows = append(rows, row(fmt.Sprint(p), s.Partitions[p]))
 	}
 	table(w, append(rows, row("total", s.Tally))...)
+	if len(s.Absent) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%s of %s listed users are not granted, because they are not in the topic: ", number(*s.Missing), number(*s.Listed))
+	for i, user := range s.Absent {
+		fmt.Fprint(w, strings.Repeat(", ", min(i, 1)), user)
+	}
+	if more := *s.Missing - int64(len(s.Absent)); more > 0 {
+		fmt.Fprintf(w, " and %s more", number(more))
+	}
+	fmt.Fprintln(w)
 }
 
 // moment writes a time for people, in the zone of the campaign's dates, with the zone.

@@ -105,8 +105,10 @@ is lost then either.
 type Summary struct {
 	Campaign string         `json:"campaign"`
 	Run      grant.RunID    `json:"run"`
-	Pass     string         `json:"pass,omitempty"`   // "canary 1%" or "only 20 users"; empty: everybody
-	Listed   *int64         `json:"listed,omitempty"` // users of --only
+	Pass     string         `json:"pass,omitempty"`    // "canary 1%" or "only 20 users"; empty: everybody
+	Listed   *int64         `json:"listed,omitempty"`  // users of --only
+	Missing  *int64         `json:"missing,omitempty"` // of them, those who are not granted, since no record names them
+	Absent   []grant.UserID `json:"absent,omitempty"`  // the first of those
 	State    grant.RunState `json:"state"`
 	Error    string         `json:"error,omitempty"`
 	grant.Tally

@@ -47,25 +47,31 @@ type Ledger interface {
 // pageChunks is how many chunks are asked for at once: 2 MiB.
 const pageChunks = 256
 
-// Missing returns how many users of a list have not been granted. Only the ledger knows: this replica may have read a
-// part of the topic, and another run may have granted the list before.
-func (p *Pass) Missing(ctx context.Context, l Ledger) (int64, error) {
-	missing := p.Listed
+// Missing returns how many users of a list have not been granted, and the first of them, some at most, ascending. Only the
+// ledger knows: this replica may have read a part of the topic, and another run may have granted the list before.
+func (p *Pass) Missing(ctx context.Context, l Ledger, some int) (missing int64, first []grant.UserID, err error) {
 	for page := range slices.Chunk(slices.Sorted(maps.Keys(p.users)), pageChunks) {
 		granted, err := l.Bitmaps(ctx, page)
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		for i, chunk := range page {
+			absent := *p.users[chunk]
 			if granted[i] != nil {
-				listed := *p.users[chunk]
-				if found := listed.Subtract(granted[i]); found != nil {
-					missing -= int64(found.Count())
+				absent.Subtract(granted[i])
+			}
+			missing += int64(absent.Count())
+			if len(first) == some {
+				continue
+			}
+			for _, low := range absent.Lows(nil) {
+				if first = append(first, grant.UserID(sharding.Join(chunk, low))); len(first) == some {
+					break
 				}
 			}
 		}
 	}
-	return missing, nil
+	return missing, first, nil
 }
 
 // Share chooses a share of all users, from above 0 to 1, by a hash of their ID that is seeded with the campaign's name:
@@ -106,31 +112,22 @@ func mix(x uint64) uint64 {
 
 // Only chooses the users of a list, one ID a line. A line that is no user ID is an error that names it.
 func Only(ctx context.Context, list io.Reader, t grant.Topic) (Pass, error) {
-	ctx, stop := context.WithCancel(ctx) // what reads ahead ends with this call, also after a bad line
-	defer stop()
 	users := map[uint64]*sharding.Bitmap{}
-	lines := population.ReadLines(list, t)
 	var n int64
-	for records := make([]population.Record, 1024); ; {
-		got, err := lines.Next(ctx, records)
-		for _, r := range records[:got] {
-			chunk, low := sharding.Split(uint64(r.ID))
-			if users[chunk] == nil {
-				users[chunk] = new(sharding.Bitmap)
-			}
-			if users[chunk].Set(low) {
-				n++
-			}
+	err := population.ReadLines(list, t).Each(ctx, func(id grant.UserID) {
+		chunk, low := sharding.Split(uint64(id))
+		if users[chunk] == nil {
+			users[chunk] = new(sharding.Bitmap)
 		}
-		if errors.Is(err, io.EOF) {
-			break
+		if users[chunk].Set(low) {
+			n++
 		}
-		if bad, ok := errors.AsType[*population.LineError](err); ok {
-			return Pass{}, fmt.Errorf("line %d: %q: %s; correct the list: nobody is granted by half of one", bad.Line, bad.Text, bad.Problem)
-		}
-		if err != nil {
-			return Pass{}, err
-		}
+	})
+	switch {
+	case errors.Is(err, population.ErrBadLine):
+		return Pass{}, fmt.Errorf("%w; correct the list: nobody is granted by half of one", err)
+	case err != nil:
+		return Pass{}, err
 	}
 	if n == 0 {
 		return Pass{}, errors.New("the list names nobody")

@@ -243,15 +243,21 @@ func TestWhoOfAListIsMissing(t *testing.T) {
 	p := only(t, "7\n65536\n65535\n0\n1099511627776\n")
 	for _, test := range []struct {
 		has  stored
-		want int64
-	}{{stored{}, 5}, {stored{1, 8, 65537, 1 << 30}, 5}, {stored{7, 8, 1 << 40}, 3}, {stored{0, 7, 65535, 65536, 1 << 40}, 0}} {
-		for range 2 {
-			missing, err := p.Missing(t.Context(), test.has)
+		want []grant.UserID
+	}{
+		{stored{}, []grant.UserID{0, 7, 65535, 65536, 1 << 40}},
+		{stored{1, 8, 65537, 1 << 30}, []grant.UserID{0, 7, 65535, 65536, 1 << 40}},
+		{stored{7, 8, 1 << 40}, []grant.UserID{0, 65535, 65536}},
+		{stored{0, 7, 65535, 65536, 1 << 40}, nil},
+	} {
+		for some := range 6 {
+			missing, first, err := p.Missing(t.Context(), test.has, some)
 			require.NoError(t, err)
-			require.Equal(t, test.want, missing)
+			require.EqualValues(t, len(test.want), missing)
+			require.True(t, slices.Equal(test.want[:min(some, len(test.want))], first), "%v", first)
 		}
 	}
-	_, err := p.Missing(t.Context(), stored(nil))
+	_, _, err := p.Missing(t.Context(), stored(nil), 1)
 	require.ErrorContains(t, err, "does not answer")
 	require.True(t, p.Includes(7), "the list is what it was")
 }

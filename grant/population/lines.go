@@ -31,11 +31,8 @@ type LineError struct {
 	Problem string
 }
 
-// Error says which line is wrong, why, and what to do.
-func (e *LineError) Error() string {
-	return fmt.Sprintf("line %d: %q: %s; correct it and load the list again (users published twice are granted once), "+
-		"or have bad lines published as they are", e.Line, e.Text, e.Problem)
-}
+// Error says which line is wrong, and why. What to do depends on what the list is for.
+func (e *LineError) Error() string { return fmt.Sprintf("line %d: %q: %s", e.Line, e.Text, e.Problem) }
 
 // Unwrap returns ErrBadLine.
 func (e *LineError) Unwrap() error { return ErrBadLine }
@@ -69,6 +66,24 @@ type chunk struct {
 
 // ReadLines returns a Source of the IDs that r lists, for a topic with a limit.
 func ReadLines(r io.Reader, t grant.Topic) *Lines { return &Lines{r: r, topic: t} }
+
+// Each hands every ID of the list to fn, in its order. It fails with a *LineError at the first line that is not one.
+func (l *Lines) Each(ctx context.Context, fn func(id grant.UserID)) error {
+	ctx, stop := context.WithCancel(ctx) // what reads ahead ends with this call, also after a bad line
+	defer stop()
+	for records := make([]Record, 1024); ; {
+		n, err := l.Next(ctx, records)
+		for _, r := range records[:n] {
+			fn(r.ID)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
 
 // Line returns how many lines have been read.
 func (l *Lines) Line() int64 { return l.line }
