@@ -58,10 +58,30 @@ type Topic struct {
 	From        Part    // which part of the record holds the ID
 	MaxID       UserID  // IDs above it are rejected as over the limit
 	MaxRejected float64 // share of consumed records, 0 to 1, above which the run stops instead of filling the dead-letter topic
+	DeadLetters string  // topic of the rejected records; empty: Topic and DeadLetterSuffix
+	// Tombstones says what a key without a value is, when the IDs are keys: a user who was deleted, or one like all others.
+	Tombstones Tombstones
 }
 
-// DeadLetterSuffix is appended to a topic's name for the topic that holds its rejected records.
+// DeadLetterSuffix is appended to a topic's name for the topic that holds its rejected records, unless the spec names one.
 const DeadLetterSuffix = ".rejected"
+
+// DeadLetterTopic returns the name of the topic that holds the rejected records.
+func (t *Topic) DeadLetterTopic() string {
+	if t.DeadLetters != "" {
+		return t.DeadLetters
+	}
+	return t.Topic + DeadLetterSuffix
+}
+
+// Tombstones is what happens to records that have a key and no value, with From: FromKey.
+type Tombstones string
+
+// What happens to tombstones.
+const (
+	RejectTombstones Tombstones = "reject"
+	GrantTombstones  Tombstones = "grant"
+)
 
 // Format is how a record encodes a user ID.
 type Format string

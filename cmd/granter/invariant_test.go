@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding"
 )
 
@@ -67,7 +66,7 @@ func (s *scenario) exactlyOnce() {
 func (s *scenario) deadLettersHold(topic *contents) {
 	s.Helper()
 	found := map[place]bool{}
-	s.each(s.campaign.Source.Topic+grant.DeadLetterSuffix, func(r *kgo.Record) {
+	s.each(s.campaign.Source.DeadLetterTopic(), func(r *kgo.Record) {
 		headers := map[string]string{}
 		for _, h := range r.Headers {
 			headers[h.Key] = string(h.Value)

@@ -34,14 +34,15 @@ func (s *scenario) respec(source string) {
 func (s *scenario) put(values ...string) {
 	s.Helper()
 	list := make([]kafka.Record, len(values))
-	for i, v := range values {
-		list[i].Value = kafka.NewBytes([]byte(v))
-	}
-	resp, err := s.kafka.Produce(s.Context(), &kafka.ProduceRequest{
-		Topic: s.campaign.Source.Topic, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(list...),
+	await(s.T, "the topic takes records", func() bool { // its leader may not know yet that it is one
+		for i, v := range values {
+			list[i].Value = kafka.NewBytes([]byte(v))
+		}
+		resp, err := s.kafka.Produce(s.Context(), &kafka.ProduceRequest{
+			Topic: s.campaign.Source.Topic, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(list...),
+		})
+		return err == nil && resp.Error == nil
 	})
-	require.NoError(s, err)
-	require.NoError(s, resp.Error)
 }
 
 // numbered is a prefix with numbers behind it.

@@ -12,7 +12,7 @@ import (
 // base is a valid spec whose every value a test can replace.
 var base = map[string]string{
 	"campaign": "a", "title": "a", "starts_at": "2023-01-05T00:00:00Z", "ends_at": "2024-01-05T00:00:00Z", "population": "1",
-	"topic": "a", "format": "json", "path": "a", "from": "value", "max_id": "9223372036854775807", "max_rejected": "1%",
+	"topic": "a", "format": "json", "path": "a", "from": "value", "dead_letters": "", "tombstones": "", "max_id": "9223372036854775807", "max_rejected": "1%",
 	"id": "a", "kind": "cash", "validity": "1d", "amount": "1", "currency": "KRW",
 }
 
@@ -32,7 +32,7 @@ func specWith(changes ...string) []byte {
 		s.WriteString(line("", name))
 	}
 	s.WriteString("source:\n")
-	for _, name := range []string{"topic", "format", "path", "from", "max_id", "max_rejected"} {
+	for _, name := range []string{"topic", "format", "path", "from", "max_id", "max_rejected", "dead_letters", "tombstones"} {
 		s.WriteString(line("  ", name))
 	}
 	s.WriteString("items:\n" + line("- ", "id"))

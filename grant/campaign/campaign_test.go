@@ -62,6 +62,7 @@ func TestGoodSpecsHaveTheirGoldenCanonicalForm(t *testing.T) {
 		"cash":      "be028e7e2052dadf440f16e25ea9d8de9837dbeb097bd085908e606347216106",
 		"emoticons": "c0cf0f1f9371f9f7519e68fa6620e5e10a1d5a37ed0be558f445c781372da795",
 		"keys":      "1ef98b0efe0a103d7b1f89b7ac12dcd153252d46cbd3cdedd99d7aa943438f68",
+		"letters":   "34a0456f76d2322f52b1310eefa6fc6f493eac84768e73c08e606b07ff19ebea",
 		"minimal":   "3850c1077ac930eaac8b4d6066d0c1878f1495d9d800638f438a2281b8512a27",
 	}
 	files, err := filepath.Glob("testdata/good/*.yaml")

@@ -31,6 +31,8 @@ type source struct {
 	From        string `json:"from"`
 	MaxID       uint64 `json:"max_id"`
 	MaxRejected string `json:"max_rejected"` // in percent, without trailing zeros
+	DeadLetters string `json:"dead_letters,omitempty"`
+	Tombstones  string `json:"tombstones,omitempty"`
 }
 
 type item struct {
@@ -56,6 +58,8 @@ func Canonical(c *grant.Campaign) []byte {
 			From:        string(c.Source.From),
 			MaxID:       uint64(c.Source.MaxID),
 			MaxRejected: grant.Percent(c.Source.MaxRejected),
+			DeadLetters: c.Source.DeadLetters,
+			Tombstones:  string(c.Source.Tombstones),
 		},
 		Items: make([]item, len(c.Items)),
 	}

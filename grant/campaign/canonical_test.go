@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -52,6 +53,8 @@ func TestTheHashTellsEveryTwoCampaignsApart(t *testing.T) {
 		func(c *grant.Campaign) { c.Source.From = grant.FromValue },
 		func(c *grant.Campaign) { c.Source.MaxID-- },
 		func(c *grant.Campaign) { c.Source.MaxRejected = 0.010001 },
+		func(c *grant.Campaign) { c.Source.DeadLetters = "elsewhere" },
+		func(c *grant.Campaign) { c.Source.Tombstones = grant.GrantTombstones },
 		func(c *grant.Campaign) { c.Items[0].ID += "2" },
 		func(c *grant.Campaign) { c.Items[0].Kind = grant.KindCredit },
 		func(c *grant.Campaign) { c.Items[0].Validity += time.Second },
@@ -93,6 +96,12 @@ var campaigns = rapid.Custom(func(t *rapid.T) *grant.Campaign {
 	}
 	if c.Source.Format == grant.FormatJSON {
 		c.Source.Path = rapid.StringMatching(`[a-zA-Z_가-힣"#-]{1,10}(\.[a-z0-9]{1,10}){0,3}`).Draw(t, "path")
+	}
+	if rapid.Bool().Draw(t, "dead letters") {
+		c.Source.DeadLetters = rapid.StringMatching(`[a-zA-Z0-9._-]{1,100}`).Draw(t, "dead letters") + "-d"
+	}
+	if c.Source.From == grant.FromKey && rapid.Bool().Draw(t, "tombstones") {
+		c.Source.Tombstones = grant.GrantTombstones
 	}
 	ids := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-zA-Z0-9][a-zA-Z0-9._-]{0,30}`), 1, 5, rapid.ID).Draw(t, "ids")
 	for _, id := range ids {
@@ -161,6 +170,12 @@ func (w *writer) source(s grant.Topic) string {
 			percent = strings.TrimSuffix(percent, "%") + ".00%"
 		}
 		fields = append(fields, pair{"max_rejected", percent})
+	}
+	if s.DeadLetters != "" || w.chance("dead_letters spelled out") {
+		fields = append(fields, pair{"dead_letters", w.text(s.DeadLetterTopic())})
+	}
+	if s.From == grant.FromKey && (s.Tombstones != "" || w.chance("tombstones spelled out")) {
+		fields = append(fields, pair{"tombstones", w.text(string(cmp.Or(s.Tombstones, grant.RejectTombstones)))})
 	}
 	if w.chance("source in braces") {
 		return w.flow(fields)

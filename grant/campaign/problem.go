@@ -49,6 +49,11 @@ const (
 	maxRejectedForm  rule = "max-rejected-form"
 	maxRejectedRange rule = "max-rejected-range"
 
+	deadLettersForm     rule = "dead-letters-form"
+	deadLettersClash    rule = "dead-letters-clash"
+	tombstonesKnown     rule = "tombstones-known"
+	tombstonesForbidden rule = "tombstones-forbidden"
+
 	itemsCount        rule = "items-count"
 	itemIDForm        rule = "item-id-form"
 	itemIDUnique      rule = "item-id-unique"

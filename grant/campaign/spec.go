@@ -13,12 +13,12 @@ import (
 
 // The limits of a spec.
 const (
-	maxTitle    = 200                               // runes
-	maxTopic    = 249 - len(grant.DeadLetterSuffix) // bytes: Kafka allows 249, and the dead-letter topic's name is longer by its suffix
-	maxPath     = 250                               // bytes
-	maxItems    = 64                                // what a user can be shown on one page
-	maxValidity = 100 * 365 * 24 * time.Hour        // far below the 292 years that a time.Duration holds
-	maxAmount   = 1_000_000_000_000_000             // 10¹⁵: times 9,000 users it still fits a signed 64-bit sum
+	maxTitle    = 200                        // runes
+	maxTopic    = 249                        // bytes, as Kafka allows
+	maxPath     = 250                        // bytes
+	maxItems    = 64                         // what a user can be shown on one page
+	maxValidity = 100 * 365 * 24 * time.Hour // far below the 292 years that a time.Duration holds
+	maxAmount   = 1_000_000_000_000_000      // 10¹⁵: times 9,000 users it still fits a signed 64-bit sum
 )
 
 // DefaultMaxRejected is the share of rejected records above which a run stops: one in a hundred, more than a producer's
@@ -43,6 +43,8 @@ var (
 		{"from", false, "value"},
 		{"max_id", false, "9223372036854775807"},
 		{"max_rejected", false, "1%"},
+		{"dead_letters", false, "kakaotalk-users.rejected"},
+		{"tombstones", false, "reject"},
 	}
 	itemFields = []known{
 		{"id", true, "cheer-up-90d"},
@@ -99,23 +101,66 @@ func (d *decoder) source(f field) grant.Topic {
 	if m == nil {
 		return t
 	}
-	t.Topic = d.topic(m.get("topic"))
+	t.Topic = d.topic(m.get("topic"), m.get("dead_letters"))
 	t.Format = oneOf(d, m.get("format"), formatKnown, grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE)
 	t.Path = d.path(m.get("path"), t.Format)
 	t.From = oneOf(d, m.get("from"), fromKnown, grant.FromValue, grant.FromKey)
 	t.MaxID = grant.UserID(d.integer(m.get("max_id"), int64(grant.MaxUserID), int64(grant.MaxUserID)))
 	t.MaxRejected = d.share(m.get("max_rejected"), DefaultMaxRejected)
+	t.DeadLetters = d.deadLetters(m.get("dead_letters"), t.Topic)
+	t.Tombstones = d.tombstones(m.get("tombstones"), t.From)
 	return t
 }
 
-func (d *decoder) topic(f field) string {
-	name := d.match(f, topicForm, topicName, "letters, digits, dots, hyphens and underscores, as Kafka requires")
+// kafkaTopic reads a name that Kafka allows for a topic.
+func (d *decoder) kafkaTopic(f field, r rule, what string) string {
+	name := d.match(f, r, topicName, "letters, digits, dots, hyphens and underscores, as Kafka requires")
 	switch {
 	case name == "." || name == "..":
-		d.reportf(topicForm, f.line, f.path, "%s is not a legal name in Kafka: write the name of the topic with the user IDs", quote(name))
+		d.reportf(r, f.line, f.path, "%s is not a legal name in Kafka: write the name of the topic %s", quote(name), what)
+		return ""
 	case len(name) > maxTopic:
-		d.reportf(topicForm, f.line, f.path, "has %d characters: write at most %d (Kafka's 249, less %d for the %s of the dead-letter topic)",
-			len(name), maxTopic, len(grant.DeadLetterSuffix), grant.DeadLetterSuffix)
+		d.reportf(r, f.line, f.path, "has %d characters: write at most %d, as Kafka allows", len(name), maxTopic)
+		return ""
+	}
+	return name
+}
+
+// deadLetters reads the name of the dead-letter topic; one that is as by default is left out.
+func (d *decoder) deadLetters(f field, topic string) string {
+	if f.absent {
+		return ""
+	}
+	name := d.kafkaTopic(f, deadLettersForm, "for rejected records")
+	// Kafka refuses a topic whose name is another one's with dots for underscores: their metrics would have one name.
+	alike := strings.NewReplacer(".", "_")
+	switch {
+	case name == "" || topic == "":
+	case alike.Replace(name) == alike.Replace(topic):
+		d.reportf(deadLettersClash, f.line, f.path, "%s cannot be beside the topic %s in Kafka: write the name of another topic", quote(name), quote(topic))
+	case name == topic+grant.DeadLetterSuffix:
+		return ""
+	}
+	return name
+}
+
+func (d *decoder) tombstones(f field, from grant.Part) grant.Tombstones {
+	t := oneOf(d, f, tombstonesKnown, grant.RejectTombstones, grant.GrantTombstones)
+	switch {
+	case t == grant.RejectTombstones:
+		return "" // the default, however it is written
+	case t == grant.GrantTombstones && from == grant.FromValue:
+		d.reportf(tombstonesForbidden, f.line, f.path, "a record without a value holds no user ID when IDs are values: remove the line, or write from: key")
+	}
+	return t
+}
+
+func (d *decoder) topic(f, deadLetters field) string {
+	name := d.kafkaTopic(f, topicForm, "with the user IDs")
+	switch longest := maxTopic - len(grant.DeadLetterSuffix); {
+	case len(name) > longest && deadLetters.absent:
+		d.reportf(topicForm, f.line, f.path, "has %d characters: write at most %d (Kafka's %d, less %d for the %s of the dead-letter topic), or name that topic by dead_letters",
+			len(name), longest, maxTopic, len(grant.DeadLetterSuffix), grant.DeadLetterSuffix)
 	case strings.HasSuffix(name, grant.DeadLetterSuffix):
 		d.reportf(topicDeadLetter, f.line, f.path, "%s is a dead-letter topic, whose records were rejected: write the topic itself, %s",
 			quote(name), quote(strings.TrimSuffix(name, grant.DeadLetterSuffix)))

@@ -169,7 +169,7 @@ func TestCheckOfAResumedRun(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, resp.Errors["users.rejected"])
 	r = check(t, in)
-	assert.Contains(t, find(t, r, "kafka.rejected").Detail, "exists")
+	assert.Contains(t, find(t, r, "kafka.rejected").Detail, "keeps them for 7 d")
 	assert.Contains(t, find(t, r, "kafka.size").Detail, "dead letters 4.9 kB")
 }
 

@@ -34,9 +34,13 @@ type kafkaFacts struct {
 	stable    map[int]int64 // up to where a read-committed reader can read
 	stableErr error
 
-	letters       bool // the dead-letter topic exists
+	letters       *kafka.Topic // the dead-letter topic; nil: it does not exist, or this user may not see it
 	lettersConfig map[string]string
 	lettersErr    error // it cannot be created
+
+	rights      map[string]source.Rights // of the topic and the dead-letter topic
+	rightsErr   error
+	groupRights source.Rights
 
 	members      []string
 	strangers    []string // members that are no granter
@@ -148,8 +152,10 @@ func (a *asker) describe(ctx context.Context) error {
 		switch t.Name {
 		case name:
 			a.topic, a.topicErr = t, t.Error
-		case source.DeadLetterTopic(name):
-			a.letters = t.Error == nil
+		case a.Campaign.Source.DeadLetterTopic():
+			if t.Error == nil {
+				a.letters = &t
+			}
 		}
 	}
 	leads := map[int]int{}
@@ -188,7 +194,8 @@ func (a *asker) all(ctx context.Context) {
 	question(&a.configErr, a.askConfig)
 	question(&a.committedErr, a.askCommitted)
 	question(&a.stableErr, a.askStable)
-	if !a.letters {
+	question(&a.rightsErr, a.askRights)
+	if a.letters == nil {
 		question(&a.lettersErr, a.askLetters)
 	}
 	if a.bounds, a.boundsErr = a.source.Bounds(ctx); a.boundsErr == nil {
@@ -212,14 +219,14 @@ func ask(ctx context.Context, question func() error) error {
 
 func (a *asker) askConfig(ctx context.Context) error {
 	topics := []string{a.topic.Name}
-	if a.letters {
-		topics = append(topics, source.DeadLetterTopic(a.topic.Name))
+	if a.letters != nil {
+		topics = append(topics, a.Campaign.Source.DeadLetterTopic())
 	}
 	req := &kafka.DescribeConfigsRequest{}
 	for _, name := range topics {
 		req.Resources = append(req.Resources, kafka.DescribeConfigRequestResource{
 			ResourceType: kafka.ResourceTypeTopic, ResourceName: name,
-			ConfigNames: []string{"retention.ms", "retention.bytes", "cleanup.policy", "max.message.bytes"},
+			ConfigNames: []string{"retention.ms", "retention.bytes", "cleanup.policy", "max.message.bytes", "min.insync.replicas"},
 		})
 	}
 	resp, err := a.client.DescribeConfigs(ctx, req)
@@ -293,7 +300,9 @@ func (a *asker) askCommitted(ctx context.Context) error {
 
 // askMembers reads the raw response: kafka-go's client fails on what newer members say about themselves.
 func (a *asker) askMembers(ctx context.Context) error {
-	reply, err := a.transport.RoundTrip(ctx, kafka.TCP(a.kafka.Brokers...), &describegroups.Request{Groups: []string{a.Group}})
+	reply, err := a.transport.RoundTrip(ctx, kafka.TCP(a.kafka.Brokers...), &describegroups.Request{
+		Groups: []string{a.Group}, IncludeAuthorizedOperations: true,
+	})
 	if err != nil {
 		return err
 	}
@@ -305,6 +314,7 @@ func (a *asker) askMembers(ctx context.Context) error {
 		if code := kafka.Error(g.ErrorCode); code != 0 && code != kafka.GroupIdNotFound {
 			return code
 		}
+		a.groupRights = source.RightsOf(g.AuthorizedOperations)
 		for _, m := range g.Members {
 			member := m.ClientID + m.ClientHost // the host starts with a slash
 			a.members = append(a.members, member)
@@ -314,6 +324,11 @@ func (a *asker) askMembers(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (a *asker) askRights(ctx context.Context) (err error) {
+	a.rights, err = a.kafka.Rights(ctx, a.kafka.Brokers[0], a.topic.Name, a.Campaign.Source.DeadLetterTopic())
+	return err
 }
 
 // askLetters asks whether a run could create the dead-letter topic. Brokers in KRaft mode forward that to the controller.

@@ -63,6 +63,10 @@ func allWell(t *testing.T) *healthy {
 			bounds:    map[int]source.Bounds{},
 			stable:    map[int]int64{},
 			committed: map[int]int64{0: -1, 1: -1},
+			rights: map[string]source.Rights{
+				"users": mayDo(source.Read, source.Describe), "users.rejected": mayDo(source.Write, source.Create, source.Describe),
+			},
+			groupRights: mayDo(source.Read, source.Describe),
 		},
 		redis: redisFacts{
 			Facts: ledger.Facts{Probed: true, Masters: []ledger.NodeFacts{master("r1:6379")}}, machine: map[string]int64{"r1:6379": 8 << 30},
@@ -81,6 +85,20 @@ func allWell(t *testing.T) *healthy {
 		h.kafka.samples = append(h.kafka.samples, sample)
 	}
 	return h
+}
+
+func mayDo(operations ...source.Operation) source.Rights {
+	var bits int32
+	for _, o := range operations {
+		bits |= 1 << o
+	}
+	return source.RightsOf(bits)
+}
+
+// withLetters makes the dead-letter topic be there, with a configuration.
+func (h *healthy) withLetters(key, value string) {
+	h.kafka.letters = &kafka.Topic{Name: "users.rejected", Partitions: h.kafka.topic.Partitions}
+	h.kafka.lettersConfig = map[string]string{key: value}
 }
 
 func master(addr string) ledger.NodeFacts {
@@ -130,7 +148,7 @@ func TestEverythingPassesWhenAllIsWell(t *testing.T) {
 	}
 	assert.Equal(t, []string{
 		"kafka.brokers", "kafka.login", "kafka.topic", "kafka.leaders", "kafka.replicas", "kafka.records", "kafka.gap", "kafka.retention",
-		"kafka.cleanup", "kafka.size", "kafka.transactions", "kafka.rejected", "kafka.group", "sample.valid", "sample.ids",
+		"kafka.cleanup", "kafka.size", "kafka.transactions", "kafka.rejected", "kafka.group", "kafka.rights", "sample.valid", "sample.ids",
 		"redis.reachable", "redis.version", "redis.role", "redis.eviction", "redis.memory", "redis.persistence", "redis.disk",
 		"redis.rights", "redis.clock", "campaign.dates", "campaign.spec", "campaign.progress",
 	}, names, "programs rely on the names and people on the order")
@@ -171,9 +189,21 @@ func TestEachComplaintNamesWhatIsWrongAndWhatToDo(t *testing.T) {
 		{"retention by size", func(h *healthy) { h.kafka.config["retention.bytes"] = "1073741824" }, "kafka.retention", Warn, "up to 1.0 GB", "retention.bytes=-1"},
 		{"retention unknown", func(h *healthy) { h.kafka.configErr = kafka.TopicAuthorizationFailed }, "kafka.retention", Warn, "unknown, because", "DescribeConfigs"},
 		{"compaction", func(h *healthy) { h.kafka.config["cleanup.policy"] = "compact" }, "kafka.cleanup", Warn, "same key", "user ID"},
-		{"small dead letters", func(h *healthy) {
-			h.kafka.letters, h.kafka.lettersConfig = true, map[string]string{"max.message.bytes": "1000"}
-		}, "kafka.size", Warn, "dead letters 1000 B", "users.rejected"},
+		{"small dead letters", func(h *healthy) { h.withLetters("max.message.bytes", "10000") }, "kafka.size", Warn, "dead letters 9.8 kB", "users.rejected"},
+		{"compacted dead letters", func(h *healthy) { h.withLetters("cleanup.policy", "compact,delete") }, "kafka.rejected", Fail, "refuses rejected records without a key", "dead_letters: NAME"},
+		{"forgotten dead letters", func(h *healthy) { h.withLetters("retention.ms", "604800000") }, "kafka.rejected", Warn, "keeps them for 7 d", "retention.ms=-1"},
+		{"dead letters that cannot be written", func(h *healthy) { h.withLetters("min.insync.replicas", "3") }, "kafka.rejected", Fail, "partition 0, 1 of users.rejected has fewer replicas in sync than a write needs (3)", "brokers"},
+		{"a taken name", func(h *healthy) { h.kafka.lettersErr = fmt.Errorf("%w (collides)", kafka.InvalidTopic) }, "kafka.rejected", Fail, "users.rejected", "dead_letters: NAME"},
+		{"no right to write dead letters", func(h *healthy) {
+			h.kafka.rights["users.rejected"] = mayDo(source.Create, source.Describe)
+		}, "kafka.rights", Fail, "may not Write on topic users.rejected", "--operation Write --topic users.rejected"},
+		{"no right to see dead letters", func(h *healthy) {
+			h.kafka.rights["users.rejected"] = source.Rights{Err: kafka.TopicAuthorizationFailed}
+		}, "kafka.rights", Fail, "may not Describe, Write on topic users.rejected", "docs/operations.md"},
+		{"no right to read", func(h *healthy) { h.kafka.rights["users"] = mayDo(source.Describe) }, "kafka.rights", Fail, "Read on topic users", "kafka-acls.sh"},
+		{"no right to be in the group", func(h *healthy) { h.kafka.groupRights = mayDo(source.Describe) }, "kafka.rights", Fail, "Read on group granter-emoticons-2022", "--group"},
+		{"rights that are not told", func(h *healthy) { h.kafka.rights = nil }, "kafka.rights", Warn, "not told", "docs/operations.md"},
+		{"unknown rights", func(h *healthy) { h.kafka.rightsErr = io.EOF }, "kafka.rights", Warn, "EOF", "docs/operations.md"},
 		{"an open transaction", func(h *healthy) { h.kafka.stable[1] = 7 }, "kafka.transactions", Warn, "1 since offset 7", "find-hanging"},
 		{"unknown transactions", func(h *healthy) { h.kafka.stableErr = io.EOF }, "kafka.transactions", Warn, "EOF", "again"},
 		{"no dead-letter topic", func(h *healthy) { h.kafka.lettersErr = kafka.ClusterAuthorizationFailed }, "kafka.rejected", Fail, "users.rejected", "create it with 2 partitions"},

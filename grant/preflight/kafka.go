@@ -38,6 +38,7 @@ func (j *judgement) judgeKafka() {
 	j.judgeTransactions()
 	j.judgeLetters()
 	j.judgeGroup()
+	j.judgeRights()
 }
 
 // blamed reports whether an error is a consequence of brokers that do not answer. They have been reported, and once is
@@ -272,12 +273,12 @@ func (j *judgement) judgeConfig() {
 	}
 	size, _ := strconv.ParseInt(f.config["max.message.bytes"], 10, 64)
 	letters := int64(source.MaxDeadLetter)
-	if f.letters {
+	if f.letters != nil {
 		letters, _ = strconv.ParseInt(f.lettersConfig["max.message.bytes"], 10, 64)
 	}
 	if size > letters && letters > 0 {
 		j.warn("kafka.size", fmt.Sprintf("records may have %s, dead letters %s", memory(size), memory(letters)),
-			"larger rejected records are cut in the dead-letter topic: raise max.message.bytes of "+source.DeadLetterTopic(name)+" if they must be kept whole")
+			"larger rejected records are cut in the dead-letter topic: raise max.message.bytes of "+j.Campaign.Source.DeadLetterTopic()+" if they must be kept whole")
 	} else {
 		j.pass("kafka.size", "records may have "+memory(size))
 	}
@@ -338,22 +339,6 @@ func (j *judgement) judgeTransactions() {
 		j.pass("kafka.transactions", "transactional; records of aborted transactions are left out, as read_committed consumers do")
 	default:
 		j.pass("kafka.transactions", "none in the sample")
-	}
-}
-
-func (j *judgement) judgeLetters() {
-	f := j.kafka
-	name := source.DeadLetterTopic(f.topic.Name)
-	switch {
-	case f.letters:
-		j.pass("kafka.rejected", "rejected records go to "+name+", which exists")
-	case j.blamed(f.lettersErr):
-	case f.lettersErr != nil:
-		j.fail("kafka.rejected", fmt.Sprintf("the topic %s for rejected records does not exist and cannot be created: %v", name, f.lettersErr),
-			fmt.Sprintf("create it with %s and retention.ms=-1 and allow this user to Write it, or allow this user to Create it",
-				plural(len(f.topic.Partitions), "partition")))
-	default:
-		j.pass("kafka.rejected", "rejected records go to "+name+", which a run will create")
 	}
 }
 

@@ -76,7 +76,10 @@ func (j *judgement) judgeInvalid(sampled, invalid int, byReason map[source.Reaso
 	rate := float64(invalid) / float64(sampled)
 	records := max(j.recordCount(), int64(sampled))
 	rejected := int64(math.Round(rate * float64(records)))
-	const correct = "correct source.format, source.from or source.topic in the spec, or repair the topic"
+	correct := "correct source.format, source.from or source.topic in the spec, or repair the topic"
+	if byReason[source.ReasonTombstone] != nil {
+		correct += "; tombstones are deleted users: if this topic has IDs as keys and never a value, write tombstones: grant under source"
+	}
 	switch {
 	case invalid == sampled:
 		j.fail("sample.valid", detail, "a run would grant nobody, and stop: "+correct)
@@ -85,7 +88,7 @@ func (j *judgement) judgeInvalid(sampled, invalid int, byReason map[source.Reaso
 		j.fail("sample.valid", detail, "a run would stop, because max_rejected is "+grant.Percent(spec.MaxRejected)+": "+correct+", or raise max_rejected")
 		return
 	}
-	j.warn("sample.valid", detail, "a run puts such records into "+source.DeadLetterTopic(spec.Topic)+" and goes on: decide whether their users matter")
+	j.warn("sample.valid", detail, "a run puts such records into "+spec.DeadLetterTopic()+" and goes on: decide whether their users matter")
 }
 
 func (j *judgement) recordCount() int64 {

@@ -68,7 +68,7 @@ func (s *Source) Samples() string {
 	case s.cfg.CountRejects:
 		return "granter status --json"
 	}
-	return DeadLetterTopic(s.cfg.Topic.Topic)
+	return s.cfg.Topic.DeadLetterTopic()
 }
 
 // WouldStop returns why this source would have stopped if Config.IgnoreLimit had not been set; nil: it would not.

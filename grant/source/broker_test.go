@@ -115,7 +115,7 @@ func (b *scripted) answer(req kmsg.Request) kmsg.Response {
 		host, port, _ := net.SplitHostPort(b.addr)
 		n, _ := strconv.Atoi(port)
 		resp.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 1, Host: host, Port: int32(n)}}
-		for _, name := range []string{topicName, DeadLetterTopic(topicName)} {
+		for _, name := range []string{topicName, letterTopic} {
 			resp.Topics = append(resp.Topics, kmsg.MetadataResponseTopic{
 				Topic: new(name), Partitions: []kmsg.MetadataResponseTopicPartition{{Leader: 1, Replicas: []int32{1}, ISR: []int32{1}}},
 			})

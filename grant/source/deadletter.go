@@ -12,9 +12,6 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-// DeadLetterTopic returns the name of the topic that holds the rejected records of a topic.
-func DeadLetterTopic(topic string) string { return topic + grant.DeadLetterSuffix }
-
 // maxDeadLetter is the largest record that the dead-letter topic takes: more than a broker's default for the source
 // (1 MiB), because a compressed record can be larger than the limit when it is written again on its own.
 const maxDeadLetter = 32 << 20
@@ -42,6 +39,7 @@ type deadLetters struct {
 	campaign string
 	run      grant.RunID
 	topic    string // the source
+	name     string // where they go
 }
 
 // letter is a rejected record, with memory of its own. Nil and empty differ.
@@ -82,8 +80,7 @@ func (d *deadLetters) write(ctx context.Context, partition int, letters *[]lette
 	if len(*letters) == 0 {
 		return nil
 	}
-	name := DeadLetterTopic(d.topic)
-	t, err := describe(ctx, d.client, name)
+	t, err := describe(ctx, d.client, d.name)
 	if err != nil {
 		return err
 	}
@@ -99,7 +96,7 @@ func (d *deadLetters) write(ctx context.Context, partition int, letters *[]lette
 			}
 		}
 		if err := d.produce(ctx, partition, partition%max(1, len(t.Partitions)), (*letters)[:n]); err != nil {
-			return fmt.Errorf("writing rejected records to %s: %w", name, err)
+			return fmt.Errorf("writing rejected records to %s: %w", d.name, err)
 		}
 		*letters = (*letters)[n:]
 	}
@@ -114,7 +111,7 @@ func (d *deadLetters) produce(ctx context.Context, from, to int, letters []lette
 		list[i] = kafka.Record{Key: kafka.NewBytes(l.key), Value: kafka.NewBytes(l.value), Headers: d.headers(from, l)}
 	}
 	resp, err := d.client.Produce(ctx, &kafka.ProduceRequest{
-		Topic: DeadLetterTopic(d.topic), Partition: to, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(list...),
+		Topic: d.name, Partition: to, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(list...),
 	})
 	if err == nil {
 		err = resp.Error
@@ -151,8 +148,7 @@ func (d *deadLetters) headers(partition int, l *letter) []kafka.Header {
 
 // ensureDeadLetterTopic creates the dead-letter topic, with as many partitions and replicas as the source has, unless
 // it exists: brokers refuse to create one also when it exists, if they do not allow it.
-func ensureDeadLetterTopic(ctx context.Context, client *kafka.Client, source kafka.Topic) error {
-	name := DeadLetterTopic(source.Name)
+func ensureDeadLetterTopic(ctx context.Context, client *kafka.Client, name string, source kafka.Topic) error {
 	if _, err := describe(ctx, client, name); !errors.Is(err, kafka.UnknownTopicOrPartition) {
 		return err
 	}
@@ -172,6 +168,9 @@ func ensureDeadLetterTopic(ctx context.Context, client *kafka.Client, source kaf
 	}
 	if err == nil || errors.Is(err, kafka.TopicAlreadyExists) {
 		return nil
+	}
+	if errors.Is(err, kafka.InvalidTopic) {
+		return fmt.Errorf("creating dead-letter topic %s (choose another name by source.dead_letters in the spec): %w", name, err)
 	}
 	return fmt.Errorf("creating dead-letter topic %s (create it yourself, or allow %s to): %w", name, clientID, err)
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-var letterTopic = DeadLetterTopic(topicName)
+var letterTopic = topicName + grant.DeadLetterSuffix
 
 // prepared is a source on a cluster, whose dead-letter topic exists.
 func prepared(t *testing.T, c *kfake.Cluster, options ...func(*Config)) *Source {
@@ -68,6 +68,17 @@ func TestRejectedRecordsAreStoredAsTheyWere(t *testing.T) {
 		require.Equal(t, "(none)", header(got, HeaderTruncated))
 	}
 	require.Equal(t, reasons, s.cfg.Observer.(*witness).rejected)
+}
+
+// The default name may be taken, or collide with another topic's.
+func TestTheDeadLetterTopicCanBeNamed(t *testing.T) {
+	c := fakeKafka(t, 1)
+	s := prepared(t, c, func(c *Config) { c.Topic.DeadLetters = "elsewhere"; c.Topic.MaxRejected = 0 })
+	produce(t, c.ListenAddrs(), values(topicName, "1", "x")...)
+	_, err := read(t, s, 0, 0, 2).end()
+	require.ErrorContains(t, err, "elsewhere has samples")
+	require.Equal(t, "x", string(stored(t, c.ListenAddrs(), "elsewhere", 1)[0].Value))
+	require.Nil(t, c.TopicInfo(letterTopic))
 }
 
 func TestTheDeadLetterTopicTakesLargerRecordsAndKeepsThem(t *testing.T) {

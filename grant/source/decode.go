@@ -18,6 +18,7 @@ type Reason string
 // The reasons for rejecting a record.
 const (
 	ReasonEmpty       Reason = "empty"         // no value (a tombstone), or one of no bytes
+	ReasonTombstone   Reason = "tombstone"     // a key without a value, where IDs are keys: the user was deleted
 	ReasonNegative    Reason = "negative"      // starts with a minus
 	ReasonSign        Reason = "sign"          // starts with a plus
 	ReasonSpace       Reason = "space"         // has white space in it
@@ -34,26 +35,46 @@ const (
 // Reasons lists every reason, so that metrics can start at zero.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonEmpty, ReasonNegative, ReasonSign, ReasonSpace, ReasonLeadingZero, ReasonNotDecimal, ReasonOverLimit,
+		ReasonEmpty, ReasonTombstone, ReasonNegative, ReasonSign, ReasonSpace, ReasonLeadingZero, ReasonNotDecimal, ReasonOverLimit,
 		ReasonLength, ReasonJSON, ReasonNoField, ReasonFieldType, ReasonAmbiguous,
 	}
 }
 
-// decoder takes a user ID from a record's key or value; reason is empty if it found one.
-type decoder func(data []byte) (id uint64, reason Reason)
+// decoder takes a user ID from a record; reason is empty if it found one.
+type decoder func(key, value []byte) (id uint64, reason Reason)
 
 func newDecoder(t grant.Topic) (decoder, error) {
 	limit := uint64(limitOf(t.MaxID))
+	var fromValue decoder
 	switch t.Format {
 	case grant.FormatDecimal:
-		return func(data []byte) (uint64, Reason) { return decimal(data, limit) }, nil
+		fromValue = func(_, value []byte) (uint64, Reason) { return decimal(value, limit) }
 	case grant.FormatInt64BE:
-		return func(data []byte) (uint64, Reason) { return int64BE(data, limit) }, nil
+		fromValue = func(_, value []byte) (uint64, Reason) { return int64BE(value, limit) }
 	case grant.FormatJSON:
 		path := strings.Split(t.Path, ".")
-		return func(data []byte) (uint64, Reason) { return jsonField(data, path, limit) }, nil
+		fromValue = func(_, value []byte) (uint64, Reason) { return jsonField(value, path, limit) }
+	default:
+		return nil, fmt.Errorf("source.format %q: want %s, %s or %s", t.Format, grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE)
 	}
-	return nil, fmt.Errorf("source.format %q: want %s, %s or %s", t.Format, grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE)
+	if t.From != grant.FromKey {
+		return fromValue, nil
+	}
+	tombstones := t.Tombstones != grant.GrantTombstones
+	return func(key, value []byte) (uint64, Reason) {
+		if value == nil && tombstones {
+			return 0, ReasonTombstone
+		}
+		return fromValue(nil, key)
+	}, nil
+}
+
+// holder is the part of a record that should hold the ID.
+func (s *Source) holder(key, value []byte) []byte {
+	if s.cfg.Topic.From == grant.FromKey {
+		return key
+	}
+	return value
 }
 
 // limitOf returns a topic's limit; a topic that sets none has the general one.

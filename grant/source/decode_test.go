@@ -215,7 +215,7 @@ func TestUserIDsInJSON(t *testing.T) {
 	} {
 		decode, err := newDecoder(grant.Topic{Format: grant.FormatJSON, Path: c.path})
 		require.NoError(t, err)
-		id, reason := decode([]byte(c.text))
+		id, reason := decode(nil, []byte(c.text))
 		require.Equal(t, c.reason, reason, "%s in %.60q", c.path, c.text)
 		require.Equal(t, c.id, id, "%s in %.60q", c.path, c.text)
 	}
@@ -256,7 +256,7 @@ func TestLimitsOfATopic(t *testing.T) {
 	} {
 		decode, err := newDecoder(grant.Topic{Format: grant.FormatDecimal, MaxID: c.maxID})
 		require.NoError(t, err)
-		_, reason := decode([]byte(c.text))
+		_, reason := decode(nil, []byte(c.text))
 		require.Equal(t, c.valid, reason == "", "%s up to %d", c.text, c.maxID)
 		_, err = ParseUserID(c.text, c.maxID)
 		require.Equal(t, c.valid, err == nil, "%s up to %d", c.text, c.maxID)
@@ -269,6 +269,33 @@ func TestLimitsOfATopic(t *testing.T) {
 	require.Error(t, err)
 }
 
+// In a compacted topic of users a key without a value says that the user was deleted; an empty value says nothing.
+func TestKeysWithoutAValueAreDeletedUsers(t *testing.T) {
+	for _, c := range []struct {
+		topic      grant.Topic
+		key, value []byte
+		want       Reason
+	}{
+		{grant.Topic{From: grant.FromKey}, []byte("7"), nil, ReasonTombstone},
+		{grant.Topic{From: grant.FromKey}, []byte("x"), nil, ReasonTombstone},
+		{grant.Topic{From: grant.FromKey}, []byte("7"), []byte{}, ""},
+		{grant.Topic{From: grant.FromKey}, []byte("x"), []byte{}, ReasonNotDecimal},
+		{grant.Topic{From: grant.FromKey}, nil, []byte("7"), ReasonEmpty},
+		{grant.Topic{From: grant.FromKey, Tombstones: grant.GrantTombstones}, []byte("7"), nil, ""},
+		{grant.Topic{From: grant.FromKey, Tombstones: grant.GrantTombstones}, nil, nil, ReasonEmpty},
+		{grant.Topic{From: grant.FromValue}, []byte("7"), nil, ReasonEmpty},
+	} {
+		c.topic.Format = grant.FormatDecimal
+		decode, err := newDecoder(c.topic)
+		require.NoError(t, err)
+		id, reason := decode(c.key, c.value)
+		require.Equal(t, c.want, reason, "%+v", c)
+		if reason == "" {
+			require.EqualValues(t, 7, id)
+		}
+	}
+}
+
 func TestEveryReasonIsListed(t *testing.T) {
 	seen := map[Reason]bool{}
 	for _, r := range Reasons() {
@@ -276,7 +303,7 @@ func TestEveryReasonIsListed(t *testing.T) {
 		require.False(t, seen[r])
 		seen[r] = true
 	}
-	require.Len(t, seen, 12)
+	require.Len(t, seen, 13)
 }
 
 func FuzzDecimal(f *testing.F) {
@@ -337,7 +364,7 @@ func FuzzJSONField(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, path string) {
 		decode, err := newDecoder(grant.Topic{Format: grant.FormatJSON, Path: path})
 		require.NoError(t, err)
-		id, reason := decode(data)
+		id, reason := decode(nil, data)
 		if !json.Valid(data) {
 			require.Contains(t, []Reason{ReasonJSON, ReasonEmpty}, reason)
 			return

@@ -201,13 +201,11 @@ func (s *sampler) addBatch(out *Sample, b *batch, next int64) error {
 		if len(out.Records) >= out.Limit {
 			return errEnough
 		}
-		if s.fromKey {
-			value = key
-		}
-		id, reason := s.decode(value)
+		id, reason := s.decode(key, value)
 		sampled := Sampled{Offset: offset, ID: grant.UserID(id), Reason: reason}
 		if reason != "" {
-			sampled.Data = bytes.Clone(value[:min(len(value), sampleData)])
+			data := s.holder(key, value)
+			sampled.Data = bytes.Clone(data[:min(len(data), sampleData)])
 		}
 		out.Records = append(out.Records, sampled)
 		return nil
@@ -229,7 +227,7 @@ func (s *Source) CheckDeadLetters(ctx context.Context, controller string, topic 
 		// kafka-go's client would wait until the topic appears. Version 2 is what brokers from 0.11 to 4.x all speak.
 		c.SetVersions(map[protocol.ApiKey]int16{protocol.CreateTopics: 2})
 		reply, err := c.RoundTrip(&createtopics.Request{ValidateOnly: true, TimeoutMs: 5000, Topics: []createtopics.RequestTopic{{
-			Name: DeadLetterTopic(topic.Name), NumPartitions: int32(len(topic.Partitions)), ReplicationFactor: int16(replicas),
+			Name: s.cfg.Topic.DeadLetterTopic(), NumPartitions: int32(len(topic.Partitions)), ReplicationFactor: int16(replicas),
 			Configs: []createtopics.RequestConfig{
 				{Name: "max.message.bytes", Value: strconv.Itoa(maxDeadLetter)},
 				{Name: "retention.ms", Value: "-1"},

@@ -287,11 +287,7 @@ func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64
 		if p.until >= 0 && offset >= p.until {
 			return p.until, nil
 		}
-		field := rec.value
-		if p.fromKey {
-			field = rec.key
-		}
-		switch id, reason := p.decode(field); {
+		switch id, reason := p.decode(rec.key, rec.value); {
 		case reason != "":
 			if len(p.letters) == maxLetters {
 				return next, errLettersFull
@@ -348,10 +344,7 @@ const openSoon = 50 * time.Millisecond
 
 // sample is the part of a rejected record that should hold an ID, quoted, as far as a person reads.
 func (p *partition) sample(l *letter) string {
-	field := l.value
-	if p.fromKey {
-		field = l.key
-	}
+	field := p.holder(l.key, l.value)
 	return strconv.Quote(string(field[:min(len(field), 60)]))
 }
 

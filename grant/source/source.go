@@ -59,7 +59,6 @@ type Source struct {
 	client    *kafka.Client
 	dead      *deadLetters
 	decode    decoder
-	fromKey   bool
 	breaker   breaker
 
 	mu         sync.Mutex
@@ -87,11 +86,11 @@ func New(cfg Config) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{cfg: cfg, transport: cfg.Kafka.Transport(), decode: decode, fromKey: cfg.Topic.From == grant.FromKey}
+	s := &Source{cfg: cfg, transport: cfg.Kafka.Transport(), decode: decode}
 	// By name, because brokers leave topics out of the list of all that they only refuse to describe.
-	s.transport.MetadataTopics = []string{cfg.Topic.Topic, DeadLetterTopic(cfg.Topic.Topic)}
+	s.transport.MetadataTopics = []string{cfg.Topic.Topic, cfg.Topic.DeadLetterTopic()}
 	s.client = cfg.Kafka.Client(s.transport)
-	s.dead = &deadLetters{client: s.client, topic: cfg.Topic.Topic, campaign: cfg.Campaign, run: cfg.Run}
+	s.dead = &deadLetters{client: s.client, topic: cfg.Topic.Topic, name: cfg.Topic.DeadLetterTopic(), campaign: cfg.Campaign, run: cfg.Run}
 	s.breaker = breaker{limit: cfg.Topic.MaxRejected, topic: cfg.Topic.Topic}
 	return s, nil
 }
@@ -178,7 +177,7 @@ func (s *Source) Prepare(ctx context.Context) error {
 		if s.cfg.CountRejects {
 			return nil
 		}
-		return ensureDeadLetterTopic(ctx, s.client, t)
+		return ensureDeadLetterTopic(ctx, s.client, s.cfg.Topic.DeadLetterTopic(), t)
 	})
 }
 

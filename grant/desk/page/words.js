@@ -29,6 +29,7 @@ export const causes = {
 
 export const reasons = {
   empty: "no value",
+  tombstone: "user was deleted (key without a value)",
   negative: "negative",
   sign: "starts with a plus sign",
   space: "white space",
