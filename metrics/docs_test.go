@@ -64,6 +64,7 @@ var lookWhen = map[string]string{
 	"desk_requests_total":                    "the page is slow or fails",
 	"desk_refusals_total":                    "somebody tries tokens, or has lost the right one",
 	"desk_listeners":                         "asking who looks on",
+	"desk_file_broken":                       "it is 1: soon nobody gets in; the desk's log says what is wrong",
 	"checkpoint_age_seconds":                 "it exceeds a few seconds while running: the ledger does not answer",
 	"checkpoint_duration_seconds":            "the age of the checkpoint grows: one slow master delays all",
 	"checkpoints_total":                      "it stands still while running",
@@ -114,6 +115,7 @@ func TestTheDocumentIsFresh(t *testing.T) {
 	d := metrics.NewDesk(desk, labels.Campaign)
 	d.Requests.WithLabelValues("status", "200")
 	d.Refusals.WithLabelValues("no_token")
+	d.Broken.WithLabelValues("access")
 
 	documented := map[string]bool{}
 	text := preface + tableOf(t, runs, documented) + deskPreface + tableOf(t, desk, documented)

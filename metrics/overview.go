@@ -87,6 +87,7 @@ type Desk struct {
 	Requests  *prometheus.CounterVec // by route, code
 	Refusals  *prometheus.CounterVec // by reason
 	Listeners prometheus.Gauge
+	Broken    *prometheus.GaugeVec // by file
 }
 
 // NewDesk registers the metrics.
@@ -100,5 +101,7 @@ func NewDesk(reg prometheus.Registerer, campaign string) *Desk {
 		Requests:  requests,
 		Refusals:  f.counters("desk_refusals_total", "Requests that the desk refused, by reason.", "reason"),
 		Listeners: f.gauge("desk_listeners", "Clients that follow the status live."),
+		Broken: f.gauges("desk_file_broken",
+			"1 while the access file (access), the certificate or the authority of client certificates (client_ca) cannot be read.", "file"),
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,11 +25,14 @@ type deskFlags struct {
 	desk, access        string
 	cert, key, clientCA string
 	insecure            bool
+	grace               time.Duration
 }
 
 func (d *deskFlags) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&d.desk, "desk", "off", `address of the operations page and the API, or "off"`)
 	f.StringVar(&d.access, "desk-access", "", `file that says who may do what: a line of "granter token" for each`)
+	f.DurationVar(&d.grace, "desk-access-grace", 5*time.Minute,
+		"how long those stay in whom the access file, or --desk-client-ca, let in when it can no longer be read; what is removed from it is out at once")
 	f.StringVar(&d.cert, "desk-cert", "", "PEM file of the desk's certificate")
 	f.StringVar(&d.key, "desk-key", "", "PEM file of its key")
 	f.StringVar(&d.clientCA, "desk-client-ca", "", "PEM file of the authority whose client certificates count (mTLS)")
@@ -38,7 +42,7 @@ func (d *deskFlags) addFlags(f *pflag.FlagSet) {
 // start serves the desk of a campaign.
 func (d *deskFlags) start(c *grant.Campaign, led *ledger.Ledger, src *source.Source, reg prometheus.Registerer, log *slog.Logger) (*desk.Server, error) {
 	server, err := desk.Start(desk.Config{
-		Addr: d.desk, Access: d.access, Cert: d.cert, Key: d.key, ClientCA: d.clientCA, Insecure: d.insecure,
+		Addr: d.desk, Access: d.access, AccessGrace: d.grace, Cert: d.cert, Key: d.key, ClientCA: d.clientCA, Insecure: d.insecure,
 		Campaign: c, Ledger: led, Ends: src.Ends, Log: log, Registerer: reg,
 		Status: func(ctx context.Context) (*status.Status, error) { return status.Gather(ctx, c, led, src) },
 	})
@@ -82,7 +86,8 @@ func newDesk() *cobra.Command {
 		Long: `Desk serves the operations page, and the API that it uses, until it is stopped: progress, replicas, rejected records, the
 audit trail, and the orders of operators. It grants nobody. Several may run. "granter run --desk" serves the same from a run.
 
-Who may do what is in a file that may be changed at any time; "granter token" makes its lines. Without TLS it listens on
+Who may do what is in a file that may be changed at any time; "granter token" makes its lines. Whoever is taken out of it
+is out within a second. A file that can no longer be read, or has a mistake in it, lets nobody in after --desk-access-grace. Without TLS it listens on
 a loopback address only.
 
 ` + exitHelp,
@@ -129,7 +134,7 @@ func serveDesk(ctx context.Context, q *query, d *deskFlags, listen string, log *
 		return err
 	}
 	overview := metrics.NewOverview(registry, q.campaign.Name, version)
-	metricsServer, err := serve(listen, registry, overview.NotReady, log)
+	metricsServer, err := serve(listen, registry, func() string { return cmp.Or(desk.NotReady(), overview.NotReady()) }, log)
 	if err == nil {
 		defer metricsServer.close()
 		watch(ctx, q, overview, log)

@@ -68,8 +68,6 @@ func TestWhoShowsWhat(t *testing.T) {
 func TestEveryMistakeInTheAccessFileIsNamedWithItsLine(t *testing.T) {
 	good := "minji operator " + sum("one") + "\n"
 	for _, c := range []struct{ text, want string }{
-		{"", "it names nobody"},
-		{"# nobody\n\n", "it names nobody"},
 		{good + "jihoon", "line 2: want NAME ROLE"},
 		{good + "jihoon viewer", "line 2: want NAME ROLE"},
 		{good + "jihoon viewer # sha256:", "line 2: want NAME ROLE"},
@@ -99,6 +97,17 @@ func TestEveryMistakeInTheAccessFileIsNamedWithItsLine(t *testing.T) {
 	require.Len(t, strings.Split(err.Error(), "\n"), 5, "%s", err)
 	for _, want := range []string{"line 1: the second field", "sha256: want", "line 3: the second field", "the third field", `line 3: "minji" is in line 2`} {
 		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestAnAccessFileMayNameNobody(t *testing.T) {
+	for _, text := range []string{"", "# nobody\n\n"} {
+		a, err := ParseAccess(text)
+		require.NoError(t, err)
+		require.True(t, a.empty())
+		who, why := a.identify(shows("Bearer one", ""))
+		require.Equal(t, anonymous, who)
+		require.Equal(t, reasonToken, why)
 	}
 }
 
@@ -175,7 +184,7 @@ func FuzzParseAccess(f *testing.F) {
 			require.NotEmpty(t, name)
 			write(who, "cert:"+name)
 		}
-		require.NotEmpty(t, lines)
+		require.Equal(t, a.empty(), len(lines) == 0)
 		again, err := ParseAccess(strings.Join(lines, "\n"))
 		require.NoError(t, err)
 		require.Equal(t, a, again)

@@ -44,10 +44,13 @@ func (a *api) routes() []route {
 }
 
 // newAPI makes the handler of a desk. The hub is closed by whoever closes the desk.
-func newAPI(cfg Config, access *reloaded[*Access]) *api {
+func newAPI(cfg Config, files *files) *api {
 	m := metrics.NewDesk(cfg.Registerer, cfg.Campaign.Name)
 	a := &api{cfg: cfg, metrics: m, mux: http.NewServeMux()}
-	a.gate = newGate(access, cfg.Campaign.Name, cfg.Ledger.Refuse, m.Refusals, cfg.Log)
+	a.gate = newGate(files, cfg.Campaign.Name, cfg.Ledger.Refuse, m.Refusals, cfg.Log)
+	for name := range files.troubles() {
+		m.Broken.WithLabelValues(name)
+	}
 	a.hub = newHub(cfg.Status, cfg.pace.events, m.Listeners)
 	for _, r := range a.routes() {
 		handler := func(w http.ResponseWriter, req *http.Request) {

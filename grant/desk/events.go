@@ -32,7 +32,7 @@ func (a *api) events(w http.ResponseWriter, r *http.Request, who Principal) {
 	for ok := send(": welcome\n\n"); ok; {
 		select {
 		case e, more := <-told:
-			if now, unknown := a.gate.access.get().identify(r); !more || unknown != "" || !now.Role.includes(RoleViewer) {
+			if now, unknown := a.gate.identify(r); !more || unknown != "" || !now.Role.includes(RoleViewer) {
 				return
 			}
 			ok = send("event: " + e.name + "\ndata: " + string(e.data) + "\n\n")

@@ -97,7 +97,7 @@ func newWorld(t *testing.T, changes ...func(*world)) *world {
 	w.ledger = w.ledgerOf(aCampaign())
 	cert, key := w.ca.issue("desk", x509.ExtKeyUsageServerAuth)
 	w.cfg = Config{
-		Addr: "127.0.0.1:0", Access: filepath.Join(t.TempDir(), "access"), Cert: cert, Key: key, ClientCA: w.ca.file,
+		Addr: "127.0.0.1:0", AccessGrace: patience, Access: filepath.Join(t.TempDir(), "access"), Cert: cert, Key: key, ClientCA: w.ca.file,
 		Campaign: aCampaign(), Ledger: w.ledger,
 		Status: func(ctx context.Context) (*status.Status, error) {
 			w.gathered.Add(1)

@@ -46,7 +46,7 @@ const (
 
 // gate lets requests pass, or says why not.
 type gate struct {
-	access   *reloaded[*Access]
+	files    *files
 	campaign string // the one that is served
 	origin   http.CrossOriginProtection
 	failures *limits // by address or, when it is known who it is, by name
@@ -60,13 +60,13 @@ type gate struct {
 }
 
 func newGate(
-	access *reloaded[*Access], campaign string, record func(context.Context, grant.Act) error, refused *prometheus.CounterVec, log *slog.Logger,
+	files *files, campaign string, record func(context.Context, grant.Act) error, refused *prometheus.CounterVec, log *slog.Logger,
 ) *gate {
 	for _, r := range reasons {
 		refused.WithLabelValues(string(r))
 	}
 	return &gate{
-		access: access, campaign: campaign, record: record, refused: refused, log: log,
+		files: files, campaign: campaign, record: record, refused: refused, log: log,
 		failures: newLimits(failuresPerSecond, failuresAtOnce), requests: newLimits(requestsPerSecond, requestsAtOnce),
 		flood: rate.Sometimes{Interval: time.Second}, recording: make(chan struct{}, recordingAtOnce),
 	}
@@ -82,7 +82,7 @@ type refusal struct {
 // admit says who sent a request, and whether it may pass to what a role is needed for. Failures are limited, not tokens
 // that are right: nobody can lock operators out by failing from their address.
 func (g *gate) admit(r *http.Request, needs Role) (Principal, *refusal) {
-	who, unknown := g.access.get().identify(r)
+	who, unknown := g.identify(r)
 	if unknown != "" {
 		return who, g.failure(addressOf(r), &refusal{http.StatusUnauthorized, unknown, howToShow[unknown]})
 	}
@@ -107,6 +107,14 @@ func (g *gate) admit(r *http.Request, needs Role) (Principal, *refusal) {
 	return who, nil
 }
 
+// identify says who sent a request or, for nobody that is known, why.
+func (g *gate) identify(r *http.Request) (Principal, reason) {
+	if r.Header.Get("Authorization") == "" && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 && !g.files.vouches(r.TLS.PeerCertificates) {
+		return anonymous, reasonCertificate
+	}
+	return g.files.access.get().identify(r)
+}
+
 // ofAnother reports whether a request names another campaign than the one that is served.
 func (g *gate) ofAnother(r *http.Request) bool {
 	name := r.PathValue("campaign")
@@ -116,7 +124,7 @@ func (g *gate) ofAnother(r *http.Request) bool {
 var howToShow = map[reason]string{ //nolint:gosec // these are no credentials
 	reasonNoToken:     "no token: send Authorization: Bearer TOKEN, or a client certificate",
 	reasonToken:       "the token is not in the access file",
-	reasonCertificate: "the common name of the client certificate is not in the access file",
+	reasonCertificate: "the common name of the client certificate is not in the access file, or its authority does not count any more",
 }
 
 var tooMany = &refusal{http.StatusTooManyRequests, reasonRate, "too many requests: wait a second"}

@@ -162,7 +162,7 @@ func aGate(t *testing.T, record func(context.Context, grant.Act) error) (g *gate
 	log = &text{}
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "refused_total", Help: "Refusals."}, []string{"reason"})
 	access := &reloaded[*Access]{value: a, looked: time.Now().Add(time.Hour)}
-	return newGate(access, "sorry-2022", record, refused, slog.New(slog.NewTextHandler(log, nil))), log
+	return newGate(&files{access: access}, "sorry-2022", record, refused, slog.New(slog.NewTextHandler(log, nil))), log
 }
 
 func TestAPrincipalIsLimited(t *testing.T) {

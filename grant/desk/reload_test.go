@@ -25,14 +25,16 @@ func newReloading(t *testing.T, path string) *reloading {
 	t.Helper()
 	r := &reloading{T: t, path: path, log: &text{}}
 	r.write("one")
-	var err error
-	r.reloaded, err = load("the word", slog.New(slog.NewTextHandler(r.log, nil)), func(contents [][]byte) (string, error) {
-		if strings.HasPrefix(string(contents[0]), "bad") {
-			return "", errors.New("that word is " + string(contents[0]))
-		}
-		return string(contents[0]), nil
-	}, path)
-	require.NoError(t, err)
+	r.reloaded = &reloaded[string]{
+		what: "the word", paths: []string{path}, log: slog.New(slog.NewTextHandler(r.log, nil)), grace: time.Hour, after: "none",
+		parse: func(contents [][]byte) (string, error) {
+			if strings.HasPrefix(string(contents[0]), "bad") {
+				return "", errors.New("that word is " + string(contents[0]))
+			}
+			return string(contents[0]), nil
+		},
+	}
+	require.NoError(t, r.load())
 	return r
 }
 
@@ -124,8 +126,44 @@ func TestABrokenVersionKeepsTheOldOne(t *testing.T) {
 	})
 }
 
+// Whatever is wrong, and however it changes, the last good version does not outlive the grace.
+func TestABrokenVersionKeepsTheOldOneForTheGraceOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReloading(t, filepath.Join(t.TempDir(), "word"))
+		require.Empty(t, r.trouble())
+		r.write("bad")
+		time.Sleep(lookEvery)
+		require.Contains(t, r.trouble(), "that word is bad (its last good version is in force until")
+		time.Sleep(r.grace / 2)
+		require.NoError(t, os.Remove(r.path))
+		r.says("one")
+		time.Sleep(r.grace / 2)
+		r.says("none")
+		r.logged("the last good version is no longer in force", 1)
+		require.Contains(t, r.trouble(), "nobody is let in by it")
+
+		r.write("one") // as it was
+		r.says("one")
+		require.Empty(t, r.trouble())
+		r.logged("read again: the word", 1)
+
+		r.write("bad")
+		r.says("one")
+		time.Sleep(r.grace)
+		r.says("none")
+		r.grace = forever
+		r.write("two")
+		r.says("two")
+		require.NoError(t, os.Remove(r.path))
+		time.Sleep(1000 * time.Hour)
+		r.says("two")
+		require.Contains(t, r.trouble(), "no such file or directory (the last good version stays in force)")
+	})
+}
+
 func TestTheFirstVersionMustBeRight(t *testing.T) {
-	_, err := load("the word", slog.New(slog.DiscardHandler), func([][]byte) (string, error) { return "", nil }, filepath.Join(t.TempDir(), "none"))
+	none := &reloaded[string]{what: "the word", paths: []string{filepath.Join(t.TempDir(), "none")}}
+	err := none.load()
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.ErrorContains(t, err, "the word: ")
 }

@@ -132,6 +132,9 @@ func TestTokensAreRotatedWhileItServes(t *testing.T) {
 		return len(w.logged("the last good version stays in force: the access file")) == 1
 	})
 
+	w.rotate()
+	good = w.tokens[RoleViewer]
+	await(t, "it is right again", func() bool { return with(good) == http.StatusOK })
 	w.allow("a-viewer support " + sum(good))
 	await(t, "the role changes", func() bool { return strings.Contains(string(w.get(RoleViewer, me.path).body), "support") })
 }

@@ -37,6 +37,10 @@ type Config struct {
 	Addr   string // to listen on, host:port
 	Access string // the file that says who may do what; ParseAccess has its form
 
+	// AccessGrace is how long those stay in whom the access file or the authority of client certificates let in when it
+	// can no longer be read. What is removed from a file that can be read is out at once.
+	AccessGrace time.Duration
+
 	// PEM files. All of them are read again when they change.
 	Cert, Key string // the server's; without them it speaks HTTP
 	ClientCA  string // whose client certificates count; empty: nobody's
@@ -79,6 +83,7 @@ type Server struct {
 	api   *api
 	url   string
 	grace time.Duration
+	stop  context.CancelFunc // of what looks at the files
 	wg    sync.WaitGroup
 }
 
@@ -96,16 +101,16 @@ func Start(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	access, err := load("the access file", cfg.Log, cfg.parseAccess, cfg.Access)
-	secure, tlsErr := cfg.secure()
-	if err := errors.Join(err, tlsErr); err != nil {
+	files, err := cfg.openFiles()
+	if err != nil {
 		return nil, err
 	}
+	secure := files.secure()
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("%w (choose another address)", err)
 	}
-	a := newAPI(cfg, access)
+	a := newAPI(cfg, files)
 	s := &Server{api: a, url: "http://" + listener.Addr().String(), grace: cfg.pace.grace}
 	s.http = &http.Server{
 		Handler: a, TLSConfig: secure, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn),
@@ -121,6 +126,9 @@ func Start(cfg Config) (*Server, error) {
 			cfg.Log.Error("serving the desk failed", "error", err)
 		}
 	})
+	var ctx context.Context
+	ctx, s.stop = context.WithCancel(context.Background())
+	s.wg.Go(func() { files.watch(ctx, a.metrics.Broken) })
 	cfg.Log.Info("serving the desk", "page", s.url+"/", "access", cfg.Access, "client_certificates", cfg.ClientCA != "")
 	return s, nil
 }
@@ -128,9 +136,13 @@ func Start(cfg Config) (*Server, error) {
 // URL is where the desk is, without a slash at the end.
 func (s *Server) URL() string { return s.url }
 
+// NotReady says why the desk may soon let nobody in, or does already; empty: it is well.
+func (s *Server) NotReady() string { return s.api.gate.files.notReady() }
+
 // Close ends the streams of events, gives other requests some seconds, and cuts off those that take longer.
 func (s *Server) Close() error {
 	s.api.hub.close()
+	s.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), s.grace)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
@@ -167,12 +179,4 @@ func (c *Config) validate() error {
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-func (c *Config) parseAccess(contents [][]byte) (*Access, error) {
-	a, err := ParseAccess(string(contents[0]))
-	if err == nil && len(a.certificates) > 0 && c.ClientCA == "" {
-		return nil, errors.New("it names client certificates, which nobody vouches for: add --desk-client-ca")
-	}
-	return a, err
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func TestADeskThatAnybodyCouldUseDoesNotStart(t *testing.T) {
 		{Config{Addr: "127.0.0.1:0", Access: tokens, ClientCA: ca.file}, []string{"without TLS"}},
 		{Config{Addr: "127.0.0.1:0", Access: certificates, Cert: cert, Key: key}, []string{"add --desk-client-ca"}},
 		{Config{Addr: "127.0.0.1:0", Access: filepath.Join(dir, "none")}, []string{"the access file", "no such file"}},
-		{Config{Addr: "127.0.0.1:0", Access: file("bad", "minji"), Cert: cert, Key: cert}, []string{"line 1", "the TLS files"}},
+		{Config{Addr: "127.0.0.1:0", Access: file("bad", "minji"), Cert: cert, Key: cert}, []string{"line 1", "the desk's certificate"}},
 		{Config{Addr: "127.0.0.1:0", Access: tokens, Cert: cert, Key: key, ClientCA: tokens}, []string{"no PEM certificate"}},
 		{Config{Addr: "127.0.0.1:70000", Access: tokens}, []string{"choose another address"}},
 		{Config{Addr: "0.0.0.0:0", Cert: cert, ClientCA: ca.file}, []string{"--desk-access", "need each other"}},
@@ -112,7 +113,7 @@ func TestTLS(t *testing.T) {
 		now, err := handshake(w.secure())
 		require.NoError(t, err)
 		require.Equal(t, before.SerialNumber, now.SerialNumber)
-		return len(w.logged("the last good version stays in force: the TLS files")) > 0
+		return len(w.logged("the last good version stays in force: the desk's certificate")) > 0
 	})
 	require.NoError(t, os.WriteFile(w.cfg.Key, renewed, 0o600))
 	await(t, "the new certificate is there", func() bool {
@@ -131,6 +132,61 @@ func TestTLS(t *testing.T) {
 	})
 	_, err = handshake(w.secure(other.client("Ji-hoon Park")))
 	require.NoError(t, err)
+}
+
+// What a certificate opened is closed when its authority does not count any more, also on a connection that is there already.
+func TestAConnectionIsNotOlderThanItsAuthority(t *testing.T) {
+	for name, change := range map[string]func(w *world){
+		"another authority": func(w *world) {
+			content, err := os.ReadFile(newAuthority(w.T).file)
+			require.NoError(w, err)
+			require.NoError(w, os.WriteFile(w.cfg.ClientCA, content, 0o600))
+		},
+		"no authority":       func(w *world) { require.NoError(w, os.WriteFile(w.cfg.ClientCA, nil, 0o600)) },
+		"no file":            func(w *world) { require.NoError(w, os.Remove(w.cfg.ClientCA)) },
+		"no line":            func(w *world) { w.clients = nil; w.rotate() },
+		"nobody in the file": func(w *world) { w.allow("") },
+		"no access file":     func(w *world) { require.NoError(w, os.Remove(w.cfg.Access)) },
+		"a broken file":      func(w *world) { w.allow("this is no access file") },
+		"an unreadable file": func(w *world) {
+			require.NoError(w, os.Remove(w.cfg.Access))
+			require.NoError(w, os.Mkdir(w.cfg.Access, 0o700))
+		},
+		"a file of something": func(w *world) { w.allow("\x00\xff") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // each takes a second or two
+			w := newWorld(t, func(w *world) { w.cfg.AccessGrace = time.Millisecond })
+			secure := w.secure(w.ca.client("Ji-hoon Park"))
+			transport := &http.Transport{TLSClientConfig: secure, ForceAttemptHTTP2: true}
+			defer transport.CloseIdleConnections()
+			ask := func() int {
+				response, err := transport.RoundTrip(request{method: http.MethodGet, path: "/api/v1/me"}.http(t.Context(), t, w.server.URL()))
+				require.NoError(t, err)
+				defer response.Body.Close()
+				return response.StatusCode
+			}
+			require.Equal(t, http.StatusOK, ask())
+			change(w)
+			await(t, "it is closed", func() bool { return ask() == http.StatusUnauthorized })
+		})
+	}
+}
+
+// A file that is broken is told of although nobody asks anything, and mended it is in force again.
+func TestABrokenFileIsTold(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.cfg.AccessGrace = time.Millisecond })
+	broken := func() float64 { return w.metric("file_broken", "file", "access") }
+	await(t, "the metric is there", func() bool { return w.metric("file_broken") == 0 && w.server.NotReady() == "" })
+	w.allow("minji operator")
+	await(t, "the metric says so", func() bool { return broken() == 1 })
+	await(t, "it is not ready", func() bool {
+		return strings.Contains(w.server.NotReady(), "line 1: want NAME ROLE") && strings.Contains(w.server.NotReady(), "nobody is let in")
+	})
+	require.NotEmpty(t, w.logged("the last good version is no longer in force, and nobody is let in by it: the access file"))
+	w.rotate()
+	await(t, "all is well", func() bool { return broken() == 0 && w.server.NotReady() == "" })
+	w.get(RoleViewer, "/api/v1/me").is(http.StatusOK)
 }
 
 // closing is a desk with an order under way.

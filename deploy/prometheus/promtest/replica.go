@@ -24,6 +24,7 @@ type Replica struct {
 // NewDesk exports what a desk does, before it has got through to Redis and Kafka.
 func NewDesk(campaign string) (*prometheus.Registry, *metrics.Overview) {
 	reg := prometheus.NewRegistry()
+	metrics.NewDesk(reg, campaign).Broken.WithLabelValues("access")
 	return reg, metrics.NewOverview(reg, campaign, "v1.2.3")
 }
 
