@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,12 +12,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/deploy/dev/devtest"
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/campaign"
 	"github.com/granter/granter/grant/desk"
+	"github.com/granter/granter/grant/population"
+	"github.com/granter/granter/grant/status"
 )
 
 // served is a desk of its own process, and how operators of its campaign reach it.
@@ -49,8 +54,53 @@ func (s *scenario) desk(flags ...string) *served {
 	return d
 }
 
+// A desk that was started with another validity showed its own, for users who were granted otherwise, with 200.
+func TestADeskAnswersByTheLedgersSpec(t *testing.T) {
+	s := newScenario(t, 1, devtest.StartRedis(t, durable()...).Addr)
+	s.publish(population.Plan{Topic: s.campaign.Source, Users: 10})
+	s.finish()
+	other, granted := *s, s.campaign
+	text, err := os.ReadFile(s.spec)
+	require.NoError(t, err)
+	other.spec = filepath.Join(t.TempDir(), "other.yaml")
+	require.NoError(t, os.WriteFile(other.spec, bytes.Replace(text, []byte("validity: 90d"), []byte("validity: 30d"), 1), 0o600))
+	other.campaign, err = campaign.Load(other.spec)
+	require.NoError(t, err)
+
+	isGranted := func(entitlements []desk.Entitlement, at *time.Time, differs *status.Differs) {
+		t.Helper()
+		require.True(t, at.Add(90*24*time.Hour).Equal(*entitlements[1].ExpiresAt), "%s", entitlements[1].ExpiresAt)
+		require.Equal(t, granted.Hash, differs.Ledger)
+		require.Equal(t, other.campaign.Hash, differs.File)
+		require.Contains(t, differs.Fields, "stored 90d, given 30d")
+	}
+	d := other.desk()
+	var u desk.User
+	require.Equal(t, http.StatusOK, d.ask("/api/v1/campaigns/"+granted.Name+"/users/3", &u))
+	isGranted(u.Entitlements, u.GrantedAt, u.SpecDiffers)
+
+	p := granter(t, other.command("verify", "--json", "3"))
+	require.Zero(t, p.wait(), p.err.String())
+	var verdicts []Verdict
+	require.NoError(t, json.Unmarshal([]byte(p.out.String()), &verdicts))
+	isGranted(verdicts[0].Entitlements, verdicts[0].At, verdicts[0].SpecDiffers)
+	require.Contains(t, p.err.String(), granted.Hash[:12])
+	require.Contains(t, p.err.String(), other.campaign.Hash[:12])
+	require.Equal(t, exitNotGranted, granter(t, other.command("verify", "--json", "3", "11")).wait(), "the exit code is about the user")
+
+	key := "granter:{" + granted.Name + "}:spec"
+	require.NoError(t, s.client.HSet(t.Context(), key, "canonical", "garbage").Err())
+	p = granter(t, other.command("verify", "3"))
+	require.Equal(t, exitFailed, p.wait())
+	require.Contains(t, p.err.String(), key)
+	require.Equal(t, http.StatusInternalServerError, d.ask("/api/v1/campaigns/"+granted.Name+"/users/3", nil))
+}
+
 // get asks the desk as the operator, and returns the status code.
-func (d *served) get(path string) int {
+func (d *served) get(path string) int { d.Helper(); return d.ask(path, nil) }
+
+// ask does the same, and reads a good answer.
+func (d *served) ask(path string, into any) int {
 	d.Helper()
 	r, err := http.NewRequestWithContext(d.Context(), http.MethodGet, d.url+path, http.NoBody)
 	require.NoError(d, err)
@@ -58,6 +108,9 @@ func (d *served) get(path string) int {
 	response, err := http.DefaultClient.Do(r)
 	require.NoError(d, err)
 	defer response.Body.Close()
+	if into != nil && response.StatusCode == http.StatusOK {
+		require.NoError(d, json.NewDecoder(response.Body).Decode(into))
+	}
 	return response.StatusCode
 }
 

@@ -12,10 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/grant/campaign"
 	"github.com/granter/granter/grant/desk"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/grant/status"
 )
 
 func newVerify() *cobra.Command {
@@ -38,11 +38,8 @@ records of the topic, and until when each item is valid.
 			if err != nil {
 				return err
 			}
-			users := make([]grant.UserID, len(args))
-			for i, arg := range args {
-				if users[i], err = source.ParseUserID(arg, camp.Source.MaxID); err != nil {
-					return usageError(err)
-				}
+			if _, err := userIDs(args, grant.MaxUserID); err != nil { // before anybody is asked
+				return err
 			}
 			client, err := c.redisClient()
 			if err != nil {
@@ -53,30 +50,34 @@ records of the topic, and until when each item is valid.
 			if err != nil {
 				return err
 			}
-			if camp, err = granted(cmd.Context(), cmd.ErrOrStderr(), led, camp); err != nil {
+			camp, differs, err := status.InForce(cmd.Context(), led, camp)
+			if err != nil {
 				return err
 			}
-			return verify(cmd.Context(), cmd.OutOrStdout(), led, camp, users, c.json)
+			if differs != nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "granter: %s:\n%s\n", differs, differs.Fields)
+			}
+			users, err := userIDs(args, camp.Source.MaxID)
+			if err != nil {
+				return err
+			}
+			return verify(cmd.Context(), cmd.OutOrStdout(), led, camp, differs, users, c.json)
 		},
 	}
 	c.addFlags(cmd)
 	return cmd
 }
 
-// granted returns the campaign as users were granted it, which the file may no longer say.
-func granted(ctx context.Context, warn io.Writer, led *ledger.Ledger, file *grant.Campaign) (*grant.Campaign, error) {
-	stored, ok, err := led.Spec(ctx)
-	if err != nil || !ok || stored.Hash == file.Hash {
-		return file, err
+// userIDs reads users' IDs up to a limit.
+func userIDs(args []string, limit grant.UserID) ([]grant.UserID, error) {
+	users := make([]grant.UserID, len(args))
+	for i, arg := range args {
+		var err error
+		if users[i], err = source.ParseUserID(arg, limit); err != nil {
+			return nil, usageError(err)
+		}
 	}
-	camp, err := campaign.Parse("the ledger's spec", stored.Canonical)
-	if err != nil {
-		return nil, err
-	}
-	fmt.Fprintf(warn, "granter: the file differs from the campaign that was granted; this answer is by the latter:\n%s\n",
-		campaign.Diff(stored.Canonical, file.Canonical))
-	camp.StartsAt = camp.StartsAt.In(file.StartsAt.Location()) // times are shown in the zone of the file
-	return camp, nil
+	return users, nil
 }
 
 // Verdict is the answer for one user.
@@ -89,6 +90,7 @@ type Verdict struct {
 	Flush        *uint64            `json:"flush,omitempty"`
 	Ranges       []offsetRange      `json:"offsets,omitempty"` // the user's record is in one of these
 	Entitlements []desk.Entitlement `json:"entitlements,omitempty"`
+	SpecDiffers  *status.Differs    `json:"spec_differs,omitempty"` // of the file, from the ledger's, by which this is answered
 }
 
 type offsetRange struct {
@@ -112,7 +114,7 @@ func newVerdict(c *grant.Campaign, user grant.UserID, g ledger.Grant, granted bo
 	return v
 }
 
-func verify(ctx context.Context, w io.Writer, led *ledger.Ledger, c *grant.Campaign, users []grant.UserID, asJSON bool) error {
+func verify(ctx context.Context, w io.Writer, led *ledger.Ledger, c *grant.Campaign, differs *status.Differs, users []grant.UserID, asJSON bool) error {
 	verdicts := make([]Verdict, len(users))
 	missing := 0
 	for i, user := range users {
@@ -121,6 +123,7 @@ func verify(ctx context.Context, w io.Writer, led *ledger.Ledger, c *grant.Campa
 			return err
 		}
 		verdicts[i] = newVerdict(c, user, g, granted)
+		verdicts[i].SpecDiffers = differs
 		if !granted {
 			missing++
 		}

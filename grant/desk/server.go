@@ -29,6 +29,7 @@ type Ledger interface {
 	// Refuse adds an order that was refused here to the audit trail.
 	Refuse(ctx context.Context, act grant.Act) error
 	History(ctx context.Context) ([]grant.Act, error)
+	status.Specs
 	Lookup(ctx context.Context, user grant.UserID) (ledger.Grant, bool, error)
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/grant/status"
 )
 
 // User is the answer to "did this user get it, when, and until when?".
@@ -16,6 +17,8 @@ type User struct {
 	GrantedAt    *time.Time    `json:"granted_at,omitempty"`
 	Run          *grant.RunID  `json:"run,omitempty"`
 	Entitlements []Entitlement `json:"entitlements"`
+	// SpecDiffers says that the desk's file has another spec than the ledger, by which this is answered.
+	SpecDiffers *status.Differs `json:"spec_differs,omitempty"`
 }
 
 // Entitlement is an item that the user holds, or held.
@@ -30,7 +33,11 @@ type Entitlement struct {
 }
 
 func (a *api) user(r *http.Request, _ Principal) (any, error) {
-	id, err := source.ParseUserID(r.PathValue("id"), a.cfg.Campaign.Source.MaxID)
+	camp, differs, err := status.InForce(r.Context(), a.cfg.Ledger, a.cfg.Campaign)
+	if err != nil {
+		return nil, err
+	}
+	id, err := source.ParseUserID(r.PathValue("id"), camp.Source.MaxID)
 	if err != nil {
 		return nil, newProblem(http.StatusBadRequest, err.Error())
 	}
@@ -38,13 +45,13 @@ func (a *api) user(r *http.Request, _ Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := User{Campaign: a.cfg.Campaign.Name, User: id, Granted: granted, Entitlements: []Entitlement{}}
+	u := User{Campaign: camp.Name, User: id, Granted: granted, Entitlements: []Entitlement{}, SpecDiffers: differs}
 	if !granted {
 		return u, nil
 	}
-	at := g.At.In(a.cfg.Campaign.StartsAt.Location())
+	at := g.At.In(camp.StartsAt.Location())
 	u.GrantedAt, u.Run = &at, &g.Run
-	u.Entitlements = Entitlements(a.cfg.Campaign, at)
+	u.Entitlements = Entitlements(camp, at)
 	return u, nil
 }
 

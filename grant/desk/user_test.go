@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/campaign"
+	"github.com/granter/granter/grant/status"
 )
 
 func TestWhatAUserHas(t *testing.T) {
@@ -44,6 +46,31 @@ func TestWhatHasExpired(t *testing.T) {
 	var u User
 	w.get(RoleSupport, base+"/users/2").into(&u)
 	require.Equal(t, []bool{false, true, false}, []bool{u.Entitlements[0].Expired, u.Entitlements[1].Expired, u.Entitlements[2].Expired})
+}
+
+// A desk that was started with another file showed what the file says, for users who were granted otherwise.
+func TestAUserIsAnsweredAboutByTheLedgersSpec(t *testing.T) {
+	spec := func(validity string) *grant.Campaign {
+		c, err := campaign.Parse("spec.yaml", []byte("campaign: sorry-2022\ntitle: Sorry\nstarts_at: 2022-11-05T09:00:00+09:00\n"+
+			"source: {topic: users}\nitems:\n  - {id: cheer-up, kind: emoticon, validity: "+validity+"}\n"))
+		require.NoError(t, err)
+		return c
+	}
+	file, granted := spec("30d"), spec("90d")
+	w := newWorld(t, func(w *world) { w.ledger = w.ledgerOf(granted); w.cfg.Ledger, w.cfg.Campaign = w.ledgerOf(file), file })
+	require.NoError(t, w.ledger.EnsureSpec(t.Context(), granted))
+	w.grant()
+	answer := w.get(RoleSupport, base+"/users/2")
+	answer.is(http.StatusOK)
+	var u User
+	answer.into(&u)
+	require.Equal(t, u.GrantedAt.Add(90*24*time.Hour), *u.Entitlements[0].ExpiresAt)
+	require.Equal(t, &status.Differs{
+		File: file.Hash, Ledger: granted.Hash, Fields: campaign.Diff(granted.Canonical, file.Canonical),
+	}, u.SpecDiffers)
+
+	w.redis.HSet("granter:{sorry-2022}:spec", "canonical", "garbage")
+	require.Contains(t, w.get(RoleSupport, base+"/users/2").is(http.StatusInternalServerError), "granter:{sorry-2022}:spec")
 }
 
 func TestAUserWhoHasNothing(t *testing.T) {

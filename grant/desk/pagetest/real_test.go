@@ -64,6 +64,12 @@ func (b *book) Lookup(context.Context, grant.UserID) (ledger.Grant, bool, error)
 	return ledger.Grant{}, false, nil
 }
 
+func (b *book) SpecKey() string { return "granter:{a-campaign}:spec" }
+
+func (b *book) Spec(context.Context) (ledger.StoredSpec, bool, error) {
+	return ledger.StoredSpec{}, false, nil
+}
+
 // Status is one of replicas that obey at once.
 func (b *book) Status(context.Context) (*status.Status, error) {
 	b.mu.Lock()

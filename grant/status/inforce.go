@@ -1,0 +1,58 @@
+package status
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/campaign"
+	"github.com/granter/granter/grant/ledger"
+)
+
+// Specs is where the spec is that a campaign is granted by.
+type Specs interface {
+	Spec(ctx context.Context) (ledger.StoredSpec, bool, error)
+	SpecKey() string // where it is, for messages
+}
+
+// Differs says that a file has another spec than the ledger, by which users are granted.
+type Differs struct {
+	File   string `json:"file"`   // hash
+	Ledger string `json:"ledger"` // hash
+	Fields string `json:"fields"` // in what they differ, one field on a line
+}
+
+func (d *Differs) String() string {
+	return fmt.Sprintf("the file's spec (%.12s) is not the one that the ledger grants by (%.12s), by which this is answered", d.File, d.Ledger)
+}
+
+// InForce returns the campaign as users are granted it: by the spec that the ledger has stored or, while it has none, by
+// the given file's. Whatever answers about users, or about how far they are, asks here. Differs is nil when file and ledger
+// agree. Times keep the zone of the file. A stored spec that cannot be read is a ledger.ErrInconsistent that names its key.
+func InForce(ctx context.Context, led Specs, file *grant.Campaign) (*grant.Campaign, *Differs, error) {
+	stored, ok, err := led.Spec(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the spec that users are granted by (%s): %w", led.SpecKey(), err)
+	}
+	if !ok || stored.Hash == file.Hash {
+		return file, nil, nil
+	}
+	inconsistent := func(what string) error {
+		return fmt.Errorf("%w: the spec that users are granted by (%s) %s", ledger.ErrInconsistent, led.SpecKey(), what)
+	}
+	c, err := campaign.Parse(led.SpecKey(), stored.Canonical)
+	switch {
+	case err != nil:
+		return nil, nil, inconsistent("cannot be read: " + err.Error())
+	case c.Hash != stored.Hash:
+		return nil, nil, inconsistent(fmt.Sprintf("is not what its hash says: %.12s, stored is %.12s", c.Hash, stored.Hash))
+	case c.Name != file.Name:
+		return nil, nil, inconsistent("is of another campaign, " + c.Name)
+	}
+	zone := file.StartsAt.Location()
+	c.StartsAt = c.StartsAt.In(zone)
+	if !c.EndsAt.IsZero() {
+		c.EndsAt = c.EndsAt.In(zone)
+	}
+	return c, &Differs{File: file.Hash, Ledger: stored.Hash, Fields: campaign.Diff(stored.Canonical, file.Canonical)}, nil
+}
