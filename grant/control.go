@@ -1,8 +1,12 @@
 package grant
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -14,14 +18,83 @@ type Control struct {
 	Paused   bool       `json:"paused"`              // nobody is granted anything until resume
 	Throttle int64      `json:"throttle"`            // users per second, of all replicas together; 0: no limit
 	StartsAt *time.Time `json:"starts_at,omitempty"` // the postponed start; nil: the spec's
-	Abort    int64      `json:"abort,omitempty"`     // version of the last abort: runs that began before it stop
-	Finish   *Finish    `json:"finish,omitempty"`    // the last order to finish
+	Abort    int64      `json:"abort,omitempty"`     // version of the abort that holds: replicas of 0c10d32 end by it
+	Finish   *Finish    `json:"finish,omitempty"`    // where the campaign ends, until resume; nil: where the topic ends
+	Resumed  int64      `json:"resumed,omitempty"`   // version of the last resume
+
+	PausedBy    *Given `json:"paused_by,omitempty"`    // nil: not paused, or by 0c10d32
+	ThrottledBy *Given `json:"throttled_by,omitempty"` // nil: no limit, or by 0c10d32
+	AbortedBy   *Given `json:"aborted_by,omitempty"`   // nil: not aborted. No run grants anybody until resume
 }
 
-// Finish tells runs that began before it where the topic ends for them.
+// Finish tells all runs, also those that begin later, where the topic ends for them.
 type Finish struct {
+	Given
+
 	Version int64         `json:"version"`
-	Ends    map[int]int64 `json:"ends"` // partition → offset
+	Ends    map[int]int64 `json:"ends"` // partition → offset; one that is not in it has nothing to grant
+}
+
+// Given says when an order was given that holds, by whom and why. It is empty for one of 0c10d32.
+type Given struct {
+	At  time.Time `json:"at,omitzero"`
+	Who string    `json:"who,omitempty"`
+	Why string    `json:"why,omitempty"`
+}
+
+// By puts it into words, with the time in a zone.
+func (g *Given) By(zone *time.Location) string {
+	if g == nil || g.Who == "" {
+		return "by an operator: granter history says by whom and why"
+	}
+	return fmt.Sprintf("by %s at %s: %s", g.Who, g.At.In(zone).Format(time.RFC3339), g.Why)
+}
+
+// Standing is an order that is in force, in words for people.
+type Standing struct {
+	Action Action `json:"action"`
+	Says   string `json:"says"` // such as "paused by minji@ops at 2022-11-05T09:00:00+09:00: complaints"
+}
+
+// Standing returns the orders that are in force, the weightiest first. Times are in a zone.
+func (c *Control) Standing(zone *time.Location) []Standing {
+	out := []Standing{}
+	add := func(action Action, what string, by *Given) {
+		out = append(out, Standing{action, what + " " + by.By(zone)})
+	}
+	if c.AbortedBy != nil {
+		add(ActionAbort, "aborted", c.AbortedBy)
+	}
+	if c.Paused {
+		add(ActionPause, "paused", c.PausedBy)
+	}
+	if c.Throttle > 0 {
+		add(ActionThrottle, fmt.Sprintf("limited to %d users/s over all replicas", c.Throttle), c.ThrottledBy)
+	}
+	if c.Finish != nil {
+		add(ActionFinish, "ordered to finish", &c.Finish.Given)
+	}
+	return out
+}
+
+// ReadControl reads a control, also one that 0c10d32 stored. There abort and finish were for runs that had begun before;
+// now they hold until resume. Of the two ways to take an abort that is not known to be lifted the careful one is that it
+// holds. A finish of that kind holds while it is the last order only: later ones were given to runs that it was not for,
+// and to end those with success would leave users out silently.
+func ReadControl(text []byte) (c Control, err error) {
+	if err = json.Unmarshal(text, &c); err == nil && c.Version < 1 {
+		err = errors.New("no order has made this")
+	}
+	if err != nil {
+		return Control{}, err
+	}
+	if c.Abort > 0 && c.AbortedBy == nil {
+		c.AbortedBy = &Given{}
+	}
+	if c.Finish != nil && c.Finish.Who == "" && c.Finish.Version != c.Version {
+		c.Finish = nil
+	}
+	return c, nil
 }
 
 // Start returns when a campaign starts under this control.
@@ -35,23 +108,42 @@ func (c *Control) Start(campaign *Campaign) time.Time {
 // withLost returns what to obey when Redis has lost the last orders: of what was obeyed before and what was found, the
 // more careful. What was found may also be newer than the loss.
 func (c *Control) withLost(before *Control, campaign *Campaign) *Control {
-	out := *c
-	out.Paused = c.Paused || before.Paused
+	out := *c.withStop(before)
 	if c.Throttle == 0 || before.Throttle > 0 && before.Throttle < c.Throttle {
-		out.Throttle = before.Throttle
+		out.Throttle, out.ThrottledBy = before.Throttle, before.ThrottledBy
 	}
 	if before.Start(campaign).After(c.Start(campaign)) {
 		out.StartsAt = before.StartsAt
 	}
+	out.Finish = c.Finish.nearer(before.Finish)
 	return &out
 }
 
-// finish returns the version of the last order to finish; 0: there was none.
-func (c *Control) finish() int64 {
-	if c.Finish == nil {
-		return 0
+// withStop returns a control that stops if either does.
+func (c *Control) withStop(before *Control) *Control {
+	out := *c
+	if before.Paused && !c.Paused {
+		out.Paused, out.PausedBy = true, before.PausedBy
 	}
-	return c.Finish.Version
+	if c.AbortedBy == nil {
+		out.Abort, out.AbortedBy = before.Abort, before.AbortedBy
+	}
+	return &out
+}
+
+// nearer returns the order that ends each partition where the first of two does.
+func (f *Finish) nearer(other *Finish) *Finish {
+	if f == nil || other == nil {
+		return cmp.Or(f, other)
+	}
+	out := *f
+	out.Ends = map[int]int64{}
+	for p, end := range f.Ends {
+		if limit, ok := other.Ends[p]; ok {
+			out.Ends[p] = min(end, limit)
+		}
+	}
+	return &out
 }
 
 // Action is what somebody did.
@@ -123,27 +215,40 @@ func (o *Order) Validate() error {
 }
 
 // Apply returns the control after an order that comes at a time. It fails with ErrRefused when there is nothing that the
-// order could do.
+// order could do. An order that changes nothing counts all the same: after a loss replicas may know better than Redis.
 func (c *Control) Apply(o *Order, campaign *Campaign, now time.Time) (Control, error) {
 	next := *c
 	next.Version++
+	given := &Given{At: now.UTC(), Who: o.Who, Why: o.Why}
 	refuse := func(format string, args ...any) (Control, error) {
 		return *c, fmt.Errorf("%w: %s", ErrRefused, fmt.Sprintf(format, args...))
 	}
 	switch o.Action {
-	case ActionPause: // also when it is paused: after a loss replicas may know better than Redis
-		next.Paused = true
+	case ActionPause:
+		if !c.Paused {
+			next.Paused, next.PausedBy = true, given
+		}
 	case ActionResume:
-		next.Paused = false
+		next.resume()
 	case ActionThrottle:
-		next.Throttle = o.Throttle
+		if o.Throttle != c.Throttle {
+			next.Throttle, next.ThrottledBy = o.Throttle, given
+		}
+		if o.Throttle == 0 {
+			next.ThrottledBy = nil
+		}
 	case ActionAbort:
 		next.Abort = next.Version
+		if c.AbortedBy == nil || c.AbortedBy.Who == "" {
+			next.AbortedBy = given
+		}
 	case ActionFinish:
 		if len(o.Ends) == 0 {
 			return refuse("where the topic ends is not known")
 		}
-		next.Finish = &Finish{Version: next.Version, Ends: o.Ends}
+		if c.Finish == nil || !maps.Equal(c.Finish.Ends, o.Ends) {
+			next.Finish = &Finish{Given: *given, Version: next.Version, Ends: o.Ends}
+		}
 	case ActionPostpone:
 		next.StartsAt = o.StartsAt
 		switch start := c.Start(campaign); {
@@ -164,12 +269,34 @@ func (c *Control) Apply(o *Order, campaign *Campaign, now time.Time) (Control, e
 	return next, nil
 }
 
+// resume takes back what keeps users from being granted: a pause and an abort or, when there is neither, an order to
+// finish. Who resumes a campaign that is to finish and was paused wants it to finish.
+func (c *Control) resume() {
+	c.Resumed = c.Version
+	if !c.Paused && c.AbortedBy == nil {
+		c.Finish = nil
+	}
+	c.Paused, c.PausedBy, c.Abort, c.AbortedBy = false, nil, 0, nil
+}
+
+// Unchanged reports whether an order was carried out and there was nothing for it to change.
+func (a *Act) Unchanged() bool {
+	if a.Refused != "" || a.Before == nil || a.After == nil || a.Action == ActionStartEarly || a.Action == ActionForce {
+		return false
+	}
+	before, after := *a.Before, *a.After
+	before.Version, before.Resumed, before.Abort = after.Version, after.Resumed, after.Abort
+	return reflect.DeepEqual(before, after)
+}
+
 // Cause says why a run goes slower than it could, or stands.
 type Cause string
 
 // The causes, the weightiest first.
 const (
 	CauseUnavailable Cause = "ledger_unavailable" // Redis refuses or does not answer
+	CauseAborted     Cause = "operator_abort"     // it stands by until resume
+	CauseFinished    Cause = "operator_finish"    // it stands by: everything up to where it was ordered to finish is granted
 	CauseOperator    Cause = "operator_pause"
 	CauseCritical    Cause = "critical" // a measurement passed --pause-at
 	CausePreflight   Cause = "preflight"
@@ -184,7 +311,7 @@ const (
 // Causes are all causes, the weightiest first.
 func Causes() []Cause {
 	return []Cause{
-		CauseUnavailable, CauseOperator, CauseCritical, CausePreflight, CauseSchedule,
+		CauseUnavailable, CauseAborted, CauseFinished, CauseOperator, CauseCritical, CausePreflight, CauseSchedule,
 		CauseLatency, CauseMemory, CauseReplicaLag, CauseQuery, CauseThrottle,
 	}
 }
@@ -192,7 +319,7 @@ func Causes() []Cause {
 // Stops reports whether nothing is granted while the cause lasts.
 func (c Cause) Stops() bool {
 	switch c {
-	case CauseUnavailable, CauseOperator, CauseCritical, CausePreflight, CauseSchedule:
+	case CauseUnavailable, CauseAborted, CauseFinished, CauseOperator, CauseCritical, CausePreflight, CauseSchedule:
 		return true
 	default:
 		return false

@@ -66,37 +66,64 @@ func TestValidateSaysEverythingThatIsWrongWithAnOrder(t *testing.T) {
 	}
 }
 
+// with returns a control that is changed.
+func with(c Control, change func(*Control)) Control {
+	change(&c)
+	return c
+}
+
 func TestApply(t *testing.T) {
 	ends := map[int]int64{0: 10, 1: 0}
-	paused := Control{Version: 7, Paused: true, Throttle: 5}
+	by, before := &Given{At: noon, Who: "minji@ops", Why: "OPS-1"}, &Given{At: noon.Add(-time.Hour), Who: "jihoon@ops", Why: "OPS-0"}
+	finish := func(version int64, by *Given, ends map[int]int64) *Finish {
+		return &Finish{Given: *by, Version: version, Ends: ends}
+	}
+	paused := Control{Version: 7, Paused: true, PausedBy: before, Throttle: 5, ThrottledBy: before}
+	aborted := paused
+	aborted.Abort, aborted.AbortedBy, aborted.Finish = 7, before, finish(3, before, ends)
+	unchanged := map[string]bool{
+		"pause again": true, "resume what is not paused": true, "throttle to the same": true, "finish again where it finishes": true,
+		"abort again: the first holds, and replicas of 0c10d32 see another": true,
+	}
 	for _, test := range []struct {
 		name   string
 		before Control
 		order  Order
 		after  Control
 	}{
-		{"pause", Control{}, Order{Action: ActionPause}, Control{Version: 1, Paused: true}},
-		{"pause again is an order of its own", paused, Order{Action: ActionPause}, Control{Version: 8, Paused: true, Throttle: 5}},
-		{"resume", paused, Order{Action: ActionResume}, Control{Version: 8, Throttle: 5}},
-		{"resume what is not paused", Control{Version: 1}, Order{Action: ActionResume}, Control{Version: 2}},
-		{"throttle", Control{Version: 1}, Order{Action: ActionThrottle, Throttle: 9}, Control{Version: 2, Throttle: 9}},
-		{"throttle to the same", Control{Version: 2, Throttle: 9}, Order{Action: ActionThrottle, Throttle: 9}, Control{Version: 3, Throttle: 9}},
-		{"no throttle any more", paused, Order{Action: ActionThrottle}, Control{Version: 8, Paused: true}},
-		{"a throttle that comes with another order is none", Control{}, Order{Action: ActionPause, Throttle: 9}, Control{Version: 1, Paused: true}},
-		{"abort", paused, Order{Action: ActionAbort}, Control{Version: 8, Paused: true, Throttle: 5, Abort: 8}},
-		{"abort again", Control{Version: 8, Abort: 8}, Order{Action: ActionAbort}, Control{Version: 9, Abort: 9}},
-		{"finish", Control{Version: 3}, Order{Action: ActionFinish, Ends: ends}, Control{Version: 4, Finish: &Finish{4, ends}}},
+		{"pause", Control{}, Order{Action: ActionPause}, Control{Version: 1, Paused: true, PausedBy: by}},
+		{"pause again", paused, Order{Action: ActionPause}, with(paused, func(c *Control) { c.Version = 8 })},
+		{"resume", paused, Order{Action: ActionResume}, Control{Version: 8, Resumed: 8, Throttle: 5, ThrottledBy: before}},
+		{"resume what is not paused", Control{Version: 1}, Order{Action: ActionResume}, Control{Version: 2, Resumed: 2}},
+		{"throttle", Control{Version: 1}, Order{Action: ActionThrottle, Throttle: 9}, Control{Version: 2, Throttle: 9, ThrottledBy: by}},
+		{"throttle to the same", paused, Order{Action: ActionThrottle, Throttle: 5}, with(paused, func(c *Control) { c.Version = 8 })},
+		{"no throttle any more", paused, Order{Action: ActionThrottle}, Control{Version: 8, Paused: true, PausedBy: before}},
+		{"a throttle that comes with another order is none", Control{}, Order{Action: ActionPause, Throttle: 9}, Control{Version: 1, Paused: true, PausedBy: by}},
+		{"abort", paused, Order{Action: ActionAbort}, with(paused, func(c *Control) { c.Version, c.Abort, c.AbortedBy = 8, 8, by })},
+		{"abort again: the first holds, and replicas of 0c10d32 see another", aborted, Order{Action: ActionAbort}, with(aborted, func(c *Control) { c.Version, c.Abort = 8, 8 })},
+		{"abort what 0c10d32 aborted", Control{Version: 8, Abort: 8, AbortedBy: &Given{}}, Order{Action: ActionAbort}, Control{Version: 9, Abort: 9, AbortedBy: by}},
+		{"another order lifts no abort", aborted, Order{Action: ActionThrottle, Throttle: 9}, with(aborted, func(c *Control) { c.Version, c.Throttle, c.ThrottledBy = 8, 9, by })},
 		{
-			"finish again, further on", Control{Version: 4, Finish: &Finish{4, ends}},
-			Order{Action: ActionFinish, Ends: map[int]int64{0: 11}}, Control{Version: 5, Finish: &Finish{5, map[int]int64{0: 11}}},
+			"resume after an abort lifts a pause, too, but lets the campaign finish", aborted, Order{Action: ActionResume},
+			Control{Version: 8, Resumed: 8, Throttle: 5, ThrottledBy: before, Finish: aborted.Finish},
 		},
+		{"finish", Control{Version: 3}, Order{Action: ActionFinish, Ends: ends}, Control{Version: 4, Finish: finish(4, by, ends)}},
+		{"finish again where it finishes", Control{Version: 4, Finish: finish(4, before, ends)}, Order{Action: ActionFinish, Ends: ends}, Control{Version: 5, Finish: finish(4, before, ends)}},
+		{
+			"finish again, further on", Control{Version: 4, Finish: finish(4, before, ends)},
+			Order{Action: ActionFinish, Ends: map[int]int64{0: 11}}, Control{Version: 5, Finish: finish(5, by, map[int]int64{0: 11})},
+		},
+		{"resume what is to finish and goes on", Control{Version: 4, Finish: finish(4, before, ends)}, Order{Action: ActionResume}, Control{Version: 5, Resumed: 5}},
 		{"start early changes nothing", paused, Order{Action: ActionStartEarly}, paused},
 		{"force changes nothing", paused, Order{Action: ActionForce}, paused},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			test.order.Who, test.order.Why = by.Who, by.Why
 			after, err := test.before.Apply(&test.order, gifts, noon)
 			require.NoError(t, err)
 			require.Equal(t, test.after, after)
+			act := Act{Action: test.order.Action, Before: &test.before, After: &after}
+			require.Equal(t, unchanged[test.name], act.Unchanged())
 		})
 	}
 
@@ -197,7 +224,10 @@ func TestVersionsGrowByOneAndApplyLeavesItsReceiverAlone(t *testing.T) {
 			default:
 				require.Equal(t, control.Version+1, after.Version)
 			}
-			require.LessOrEqual(t, after.Abort, after.Version)
+			require.LessOrEqual(t, max(after.Abort, after.Resumed), after.Version)
+			require.Equal(t, after.Abort > 0, after.AbortedBy != nil)
+			require.Equal(t, after.Paused, after.PausedBy != nil)
+			require.Equal(t, after.Throttle > 0, after.ThrottledBy != nil)
 			if after.Finish != nil {
 				require.LessOrEqual(t, after.Finish.Version, after.Version)
 			}
@@ -209,7 +239,11 @@ func TestVersionsGrowByOneAndApplyLeavesItsReceiverAlone(t *testing.T) {
 func TestAControlSurvivesItsJSON(t *testing.T) {
 	for _, c := range []Control{
 		{},
-		{Version: 1 << 53, Paused: true, Throttle: 1 << 60, StartsAt: at(3.123456789), Abort: 2, Finish: &Finish{9, map[int]int64{0: 1 << 60, 31: 0}}},
+		{
+			Version: 1 << 53, Paused: true, Throttle: 1 << 60, StartsAt: at(3.123456789), Abort: 2,
+			Finish:  &Finish{Version: 9, Ends: map[int]int64{0: 1 << 60, 31: 0}, Given: Given{noon, "minji", "over"}},
+			Resumed: 7, PausedBy: &Given{}, ThrottledBy: &Given{noon, "minji", "slow"}, AbortedBy: &Given{noon, "jihoon", "wrong"},
+		},
 	} {
 		text, err := json.Marshal(c)
 		require.NoError(t, err)
@@ -234,4 +268,27 @@ func TestCausesThatStopComeBeforeThoseThatSlow(t *testing.T) {
 	}
 	require.Equal(t, CauseLatency, causes[stops])
 	require.False(t, Cause("").Stops())
+}
+
+// What 0c10d32 stored is read, and what it does not say is taken as the more careful of what it may mean.
+func TestAControlOf0c10d32IsRead(t *testing.T) {
+	ends := map[int]int64{0: 4}
+	for _, test := range []struct {
+		text string
+		want Control
+	}{
+		{`{"version":7,"paused":true,"throttle":5}`, Control{Version: 7, Paused: true, Throttle: 5}},
+		{`{"version":7,"paused":false,"throttle":0,"abort":7}`, Control{Version: 7, Abort: 7, AbortedBy: &Given{}}},
+		{`{"version":9,"paused":false,"throttle":0,"abort":7}`, Control{Version: 9, Abort: 7, AbortedBy: &Given{}}},
+		{`{"version":7,"paused":false,"throttle":0,"finish":{"version":7,"ends":{"0":4}}}`, Control{Version: 7, Finish: &Finish{Version: 7, Ends: ends}}},
+		{`{"version":9,"paused":false,"throttle":0,"finish":{"version":7,"ends":{"0":4}}}`, Control{Version: 9}},
+	} {
+		c, err := ReadControl([]byte(test.text))
+		require.NoError(t, err)
+		require.Equal(t, test.want, c, test.text)
+	}
+	_, err := ReadControl([]byte(`{"version":0}`))
+	require.ErrorContains(t, err, "no order has made this")
+	require.Contains(t, (&Given{}).By(time.UTC), "granter history says")
+	require.Equal(t, "by minji at 2022-11-05T12:00:00Z: over", (&Given{noon, "minji", "over"}).By(time.UTC))
 }

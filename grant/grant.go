@@ -170,17 +170,25 @@ func ParseRunID(s string) (RunID, error) {
 // RunState says where a run is in its life.
 type RunState string
 
-// The states of a run. A run found in a state other than finished, stopped or failed whose record is old was killed.
+// The states of a run. A run found in state waiting or running whose record is old was killed.
 const (
-	RunWaiting  RunState = "waiting"  // before starts_at
+	RunWaiting  RunState = "waiting"  // before starts_at, or until operators let it begin
 	RunRunning  RunState = "running"  // granting
 	RunFinished RunState = "finished" // everything that was in the topic at its start is granted
 	RunStopped  RunState = "stopped"  // by a signal, with a checkpoint
+	RunAborted  RunState = "aborted"  // by operators, with a checkpoint
 	RunFailed   RunState = "failed"   // by an error, with a checkpoint up to the failure
 )
 
 // Over reports whether the run has ended and will do nothing more.
-func (s RunState) Over() bool { return s == RunFinished || s == RunStopped || s == RunFailed }
+func (s RunState) Over() bool {
+	return s == RunFinished || s == RunStopped || s == RunAborted || s == RunFailed
+}
+
+// RunStates are all states of a run.
+func RunStates() []RunState {
+	return []RunState{RunWaiting, RunRunning, RunFinished, RunStopped, RunAborted, RunFailed}
+}
 
 // RunRecord is what a run tells the ledger about itself at every checkpoint, so that status can be asked anywhere.
 type RunRecord struct {

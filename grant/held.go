@@ -59,6 +59,11 @@ func (m *Monitor) Holds() []Hold {
 	return m.holds
 }
 
+// standsBy reports whether operators keep the run from beginning.
+func (m *Monitor) standsBy() bool {
+	return slices.ContainsFunc(m.Holds(), func(h Hold) bool { return h.Cause == CauseAborted || h.Cause == CauseFinished })
+}
+
 // Rejects returns how many records were rejected, by reason, and samples of them.
 func (m *Monitor) Rejects() (map[string]int64, []Reject) {
 	m.mu.Lock()

@@ -60,7 +60,6 @@ func TestALostResumePauses(t *testing.T) {
 		b := newBoard()
 		paused := b.order(t, Order{Action: ActionPause})
 		b.order(t, Order{Action: ActionResume})
-		b.order(t, Order{Action: ActionAbort})
 		p := w.start(b.orders)
 		within(time.Minute)
 		b.change(func() { b.control = paused })
@@ -72,6 +71,41 @@ func TestALostResumePauses(t *testing.T) {
 		require.NoError(t, p.wait())
 		w.requireAllGranted()
 	})
+}
+
+// The same with an abort: who finds it ends.
+func TestALostResumeAborts(t *testing.T) {
+	inWorld(t, long(), func(t *testing.T, w *world) {
+		b := newBoard()
+		aborted := b.order(t, Order{Action: ActionAbort})
+		b.order(t, Order{Action: ActionResume})
+		p := w.start(b.orders)
+		within(time.Minute)
+		b.change(func() { b.control = aborted })
+		require.ErrorIs(t, p.wait(), ErrAborted)
+	})
+}
+
+// Redis loses an order to finish: the replicas keep to it. Of two the one counts that ends earlier.
+func TestALostFinishIsStillHeeded(t *testing.T) {
+	for _, left := range []*Finish{nil, {Version: 1, Ends: map[int]int64{0: 90}}, {Version: 1, Ends: map[int]int64{0: 9000}}} {
+		inWorld(t, newTopic(ids(10_000, 0, 1)), func(t *testing.T, w *world) {
+			b := newBoard()
+			b.order(t, Order{Action: ActionThrottle, Throttle: 1})
+			b.order(t, Order{Action: ActionFinish, Ends: map[int]int64{0: 100}})
+			p := w.start(follow, b.orders)
+			within(time.Second)
+			b.change(func() { b.control = Control{Finish: left} })
+			within(time.Second)
+			b.change(func() { b.control.Throttle = 0 })
+			require.NoError(t, p.wait())
+			want := 100
+			if left != nil {
+				want = min(want, int(left.Ends[0]))
+			}
+			require.Equal(t, want, w.store.has())
+		})
+	}
 }
 
 // --now counts again when the postponement is taken back.

@@ -64,11 +64,12 @@ func startOffsets(committed, checkpoint, firsts map[int]int64) map[int]int64 {
 	return starts
 }
 
-// until returns where to stop each partition: where it ended at the start of the run, or when it was first seen.
+// until returns where to stop each partition: where operators ordered, or where it ended at the start of the run or when
+// it was first seen.
 func (r *Run) until(ctx context.Context, starts map[int]int64) (map[int]int64, error) {
 	out := make(map[int]int64, len(starts))
 	for partition := range starts {
-		if _, known := r.ends[partition]; !known {
+		if _, known := r.ends[partition]; !known && !r.bounded {
 			ends, err := r.Source.Ends(ctx)
 			if err != nil {
 				return nil, err
@@ -81,7 +82,7 @@ func (r *Run) until(ctx context.Context, starts map[int]int64) (map[int]int64, e
 			}
 		}
 		out[partition] = r.ends[partition]
-		if r.Follow {
+		if r.follows {
 			out[partition] = -1
 		}
 	}

@@ -119,22 +119,90 @@ func TestThrottleIsNotSplitInHalves(t *testing.T) {
 	})
 }
 
-func TestAbortEndsThoseThatRunAndNoLaterOnes(t *testing.T) {
+func TestAbortEndsThoseThatRunAndLaterOnesUntilResume(t *testing.T) {
 	inWorld(t, long(), func(t *testing.T, w *world) {
 		b := newBoard()
 		first, second := w.start(b.orders), w.start(b.orders, func(r *Run) { r.Campaign.StartsAt = time.Now().Add(time.Hour) })
 		within(time.Minute)
-		b.order(t, Order{Action: ActionAbort})
+		b.order(t, Order{Action: ActionAbort, Who: "minji@ops", Why: "wrong emoticon"})
 		require.ErrorIs(t, first.wait(), ErrAborted)
 		require.ErrorIs(t, second.wait(), ErrAborted, "it is ended while it waits, too")
-		require.Equal(t, RunStopped, first.record().State)
+		require.Equal(t, RunAborted, first.record().State)
 		require.NotEmpty(t, w.store.at(), "it leaves a checkpoint")
-		consumed := first.Monitor.Snapshot().Tally.Consumed
+		consumed, granted := first.Monitor.Snapshot().Tally.Consumed, w.store.has()
 
+		for _, option := range []func(*Run){follow, func(*Run) {}, func(r *Run) { r.Now = true }} {
+			began := time.Now()
+			again := w.start(b.orders, option)
+			err := again.wait()
+			require.ErrorIs(t, err, ErrAborted)
+			require.Equal(t, began, time.Now(), "before it does anything")
+			require.ErrorContains(t, err, "aborted by minji@ops at ")
+			require.ErrorContains(t, err, ": wrong emoticon.")
+			require.ErrorContains(t, err, "granter resume")
+			require.Equal(t, err.Error(), again.record().Error)
+		}
+		b.order(t, Order{Action: ActionThrottle})
+		require.ErrorIs(t, w.start(b.orders).wait(), ErrAborted, "no other order lifts it")
+		require.Equal(t, granted, w.store.has(), "nobody is granted meanwhile")
+
+		b.order(t, Order{Action: ActionResume})
 		again := w.start(b.orders)
 		require.NoError(t, again.wait())
 		require.Equal(t, 80_000-consumed, again.Monitor.Snapshot().Tally.Consumed, "it goes on at the checkpoint")
 		w.requireAllGranted()
+	})
+}
+
+// Who stands by, as under a supervisor that starts again whatever ends, waits for resume at its start, and is ended by an
+// abort afterwards.
+func TestWhoStandsByWaitsForResume(t *testing.T) {
+	standBy := func(r *Run) { r.StandBy = true }
+	inWorld(t, long(), func(t *testing.T, w *world) {
+		b := newBoard()
+		b.order(t, Order{Action: ActionAbort, Who: "minji@ops", Why: "wrong emoticon"})
+		checks := 0
+		p := w.start(b.orders, standBy, func(r *Run) { r.Recheck = func(context.Context) error { checks++; return nil } })
+		within(time.Hour)
+		require.Zero(t, w.store.has())
+		require.Equal(t, []Cause{CauseAborted}, p.causes())
+		require.Contains(t, p.Monitor.Holds()[0].Detail, "aborted by minji@ops at ")
+		require.Empty(t, p.Monitor.Ready(), "it is as it should be")
+		b.order(t, Order{Action: ActionResume})
+		within(time.Minute)
+		require.Empty(t, p.causes())
+		require.NotZero(t, w.store.has())
+		require.Equal(t, 1, checks, "much may have changed since preflight passed")
+		b.order(t, Order{Action: ActionAbort})
+		require.ErrorIs(t, p.wait(), ErrAborted)
+
+		again := w.start(b.orders, standBy)
+		within(time.Minute)
+		b.change(func() { b.control = Control{} })
+		b.order(t, Order{Action: ActionThrottle, Throttle: 1000})
+		granted := w.store.has()
+		within(time.Minute)
+		b.order(t, Order{Action: ActionThrottle})
+		within(time.Minute)
+		require.Equal(t, granted, w.store.has(), "an abort that Redis lost ends by resume, not by another order")
+		b.order(t, Order{Action: ActionResume})
+		require.NoError(t, again.wait())
+		w.requireAllGranted()
+	})
+	inWorld(t, newTopic(ids(500, 0, 1)), func(t *testing.T, w *world) {
+		b := newBoard()
+		b.order(t, Order{Action: ActionFinish, Ends: map[int]int64{0: 200}, Who: "minji@ops", Why: "over"})
+		require.NoError(t, w.start(b.orders, follow, standBy).wait(), "there is something to do still")
+		require.Equal(t, 200, w.store.has())
+		p := w.start(b.orders, follow, standBy)
+		within(time.Minute)
+		require.Equal(t, []Cause{CauseFinished}, p.causes())
+		require.Empty(t, p.Monitor.Ready())
+		b.order(t, Order{Action: ActionResume})
+		within(time.Minute)
+		w.requireAllGranted()
+		p.Drain()
+		require.ErrorIs(t, p.wait(), ErrDrained)
 	})
 }
 
@@ -152,13 +220,51 @@ func TestFinishEndsThoseWhoFollow(t *testing.T) {
 		require.NoError(t, second.wait())
 		require.GreaterOrEqual(t, w.store.at()[0], ends[0])
 		require.GreaterOrEqual(t, w.store.at()[1], ends[1])
+	})
+}
 
-		later := w.start(follow, b.orders)
-		within(time.Minute)
+// An order to finish holds for runs that begin later, whoever is in the topic by then, until somebody resumes.
+func TestWhoStartsAfterAFinishEndsThere(t *testing.T) {
+	inWorld(t, newTopic(ids(500, 0, 1), ids(500, 1000, 1)), func(t *testing.T, w *world) {
+		b := newBoard()
+		b.order(t, Order{Action: ActionFinish, Ends: map[int]int64{0: 400}})
+		for _, option := range []func(*Run){follow, func(*Run) {}, follow} {
+			p := w.start(b.orders, option)
+			require.NoError(t, p.wait())
+			require.Equal(t, RunFinished, p.record().State)
+			require.Equal(t, 400, w.store.has(), "a partition that the order does not know has nothing to grant")
+		}
+		b.order(t, Order{Action: ActionResume})
+		require.NoError(t, w.start(b.orders).wait())
 		w.requireAllGranted()
-		require.True(t, later.Monitor.Snapshot().Member, "an old order to finish is not for it")
-		later.Drain()
-		require.ErrorIs(t, later.wait(), ErrDrained)
+	})
+}
+
+// The last order to finish counts, also for a run that heeds one before; and so does taking it back.
+func TestASecondFinishCountsAndSoDoesTakingItBack(t *testing.T) {
+	inWorld(t, newTopic(ids(60_000, 0, 1)), func(t *testing.T, w *world) {
+		w.topic.pace = 2 * time.Second
+		b := newBoard()
+		b.order(t, Order{Action: ActionThrottle, Throttle: 100})
+		p := w.start(follow, b.orders)
+		within(10 * time.Second)
+		b.order(t, Order{Action: ActionFinish, Ends: map[int]int64{0: 30_000}})
+		within(10 * time.Second)
+		b.order(t, Order{Action: ActionFinish, Ends: map[int]int64{0: 40_000}})
+		b.order(t, Order{Action: ActionThrottle})
+		require.NoError(t, p.wait())
+		require.Equal(t, 40_000, w.store.has())
+
+		b.order(t, Order{Action: ActionThrottle, Throttle: 100})
+		b.order(t, Order{Action: ActionFinish, Ends: map[int]int64{0: 50_000}})
+		p = w.start(follow, b.orders)
+		within(10 * time.Second)
+		b.order(t, Order{Action: ActionResume})
+		b.order(t, Order{Action: ActionThrottle})
+		within(20 * time.Minute)
+		w.requireAllGranted()
+		p.Drain()
+		require.ErrorIs(t, p.wait(), ErrDrained, "it follows again")
 	})
 }
 

@@ -36,12 +36,14 @@ func (m *Monitor) Ready() string {
 	switch {
 	case s.State == RunFinished:
 		return ""
-	case s.State == RunStopped, s.State == RunFailed:
+	case s.State.Over():
 		return "the run has ended: " + string(s.State)
 	case redis != "":
 		return "Redis does not answer, or refuses: " + redis
 	case kafka != nil && time.Since(since) >= surveyFor:
 		return "Kafka does not answer: " + kafka.Error()
+	case s.State == RunWaiting && m.standsBy():
+		return "" // as when it is paused: operators want it so
 	case s.State == RunWaiting:
 		return "waiting for starts_at"
 	case !s.Member:

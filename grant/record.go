@@ -34,8 +34,11 @@ func (r *Run) saveFinal(err error) {
 	defer cancel()
 	state := RunFinished
 	switch {
-	case errors.Is(err, ErrDrained), errors.Is(err, ErrAborted), errors.Is(err, context.Canceled):
+	case errors.Is(err, ErrDrained), errors.Is(err, context.Canceled):
 		state = RunStopped
+	case errors.Is(err, ErrAborted):
+		state = RunAborted
+		r.Record.Error = err.Error()
 	case err != nil:
 		state = RunFailed
 		r.Record.Error = err.Error()

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -91,9 +89,11 @@ type Run struct {
 	Peek    func(ctx context.Context) (firsts, ends map[int]int64, err error) // the bounds of every partition, in one attempt; nil: not asked
 	Lost    func(ctx context.Context) (int, error)                            // replicas that are gone and were not ended; nil: not known
 	Recheck func(ctx context.Context) error                                   // preflight again, shortly before the start; nil: not again
+	Early   func(ctx context.Context) error                                   // records that it starts before its date; nil: nobody does
 
 	Now             bool          // start before starts_at
 	Follow          bool          // go on when everything that was there at the start is granted
+	StandBy         bool          // where it would end at its start, by an abort or an order to finish, wait for resume
 	Partial         bool          // not everybody is granted: the checkpoints are the ledger's alone, and Kafka is told nothing
 	CheckpointEvery time.Duration // default 500 ms
 	PollEvery       time.Duration // how often to look whether other replicas have finished their partitions. Default 500 ms
@@ -103,11 +103,12 @@ type Run struct {
 	steering steering
 	draining context.Context //nolint:containedctx // it is the run's life: cancelled with the reason for draining
 	drain    context.CancelCauseFunc
-	ends     map[int]int64 // where the topic ended at the start, or at the order to finish
+	found    map[int]int64 // where the topic ended at the start; a partition that came later, when it was first seen
 
-	finishing context.Context //nolint:containedctx // cancelled by the order to finish
-	finishNow context.CancelFunc
-	finished  atomic.Pointer[Finish]
+	finishing finishing
+	follows   bool          // the session follows
+	bounded   bool          // the session ends where operators ordered
+	ends      map[int]int64 // where the session ends or, when it follows, where the topic ended at the start
 }
 
 // ErrDrained means that the run stopped because it was asked to, before everything was granted.
@@ -125,14 +126,27 @@ func (e *EarlyError) Error() string {
 	return fmt.Sprintf("the campaign starts at %s, and the ledger's clock says %s", e.Start.Format(time.RFC3339Nano), e.Now.Format(time.RFC3339Nano))
 }
 
-// ErrAborted means that an operator ended the run before everything was granted.
-var ErrAborted = errors.New("aborted by an operator, with a checkpoint: start it again to continue (granter history says who and why)")
+// ErrAborted means that operators aborted the campaign: nobody is granted anything until they order to resume.
+var ErrAborted = errors.New("aborted")
+
+// AbortedError is the ErrAborted of a run, and says whose order it obeys.
+type AbortedError struct {
+	Order Given
+	Zone  *time.Location // of the campaign's dates
+}
+
+func (e *AbortedError) Error() string {
+	return "aborted " + e.Order.By(e.Zone) + ". What is granted stays, and nobody else is granted anything until somebody orders granter resume; " +
+		"then start it again, and it goes on from the checkpoint (or do both by granter run --resume --why TEXT)"
+}
+
+// Is makes it an ErrAborted.
+func (e *AbortedError) Is(target error) bool { return target == ErrAborted }
 
 // NewRun returns a run with nothing but defaults.
 func NewRun() *Run {
 	r := &Run{saving: make(chan struct{}, 1), CheckpointEvery: 500 * time.Millisecond, PollEvery: 500 * time.Millisecond, RetryFor: 2 * time.Minute}
 	r.draining, r.drain = context.WithCancelCause(context.Background())
-	r.finishing, r.finishNow = context.WithCancel(context.Background())
 	return r
 }
 
@@ -153,6 +167,9 @@ func (r *Run) Do(ctx context.Context) (err error) {
 		return err
 	}
 	defer letGo()
+	if r.draining.Err() != nil {
+		return context.Cause(r.draining)
+	}
 	if err := r.waitForStart(ctx); err != nil {
 		return err
 	}
@@ -209,9 +226,10 @@ func (r *Run) prepare(ctx context.Context) (err error) {
 	if err := r.Source.Prepare(preparing); err != nil {
 		return err
 	}
-	if r.ends, err = r.Source.Ends(preparing); err != nil {
+	if r.found, err = r.Source.Ends(preparing); err != nil {
 		return err
 	}
+	r.heedFinish()
 	return r.sayIfMissed(preparing)
 }
 
@@ -249,7 +267,7 @@ func (r *Run) generation(ctx context.Context, group Group) (finished bool, err e
 
 // session grants what the assigned partitions hold, from the checkpoint on.
 func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err error) {
-	r.heedFinish()
+	reordered := r.heedFinish()
 	checkpoint, err := r.Ledger.Begin(ctx)
 	if err != nil {
 		return false, err
@@ -278,7 +296,7 @@ func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err e
 	reading, stop := r.untilDrain(ctx)
 	defer stop()
 	defer context.AfterFunc(gen.Context(), stop)()
-	defer context.AfterFunc(r.finishing, stop)()
+	defer context.AfterFunc(reordered, stop)()
 	work, working := errgroup.WithContext(ctx)
 	defer context.AfterFunc(working, stop)()
 	lanes, reading := errgroup.WithContext(reading)
@@ -305,7 +323,7 @@ func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err e
 	if err := errors.Join(work.Wait(), laneErr); err != nil {
 		return false, err
 	}
-	return r.awaitOthers(ctx, gen, pool)
+	return r.awaitOthers(ctx, gen, pool, reordered.Done())
 }
 
 // checkpoints writes a checkpoint regularly, and a last one when everything is flushed.
@@ -359,13 +377,15 @@ func (r *Run) checkpoint(ctx context.Context, gen Generation, pool *sharding.Poo
 
 // awaitOthers stays in the group until the whole topic is granted, by whichever replica: if one dies, its partitions
 // come to this one. Until then what this one granted may still be lost, so it goes on looking for that.
-func (r *Run) awaitOthers(ctx context.Context, gen Generation, pool *sharding.Pool) (finished bool, err error) {
+func (r *Run) awaitOthers(ctx context.Context, gen Generation, pool *sharding.Pool, reordered <-chan struct{}) (finished bool, err error) {
 	waiting, stop := r.untilDrain(ctx)
 	defer stop()
 	defer context.AfterFunc(gen.Context(), stop)()
 	for told := false; waiting.Err() == nil && gen.Context().Err() == nil; told = true {
-		if r.finishing.Err() != nil {
+		select {
+		case <-reordered:
 			return false, errFinishing
+		default:
 		}
 		if told {
 			if err := r.checkpoint(ctx, gen, pool); err != nil {
@@ -376,7 +396,7 @@ func (r *Run) awaitOthers(ctx context.Context, gen Generation, pool *sharding.Po
 		if err != nil {
 			return false, err
 		}
-		if !r.Follow && reached(checkpoint, r.ends) {
+		if !r.follows && reached(checkpoint, r.ends) {
 			return true, nil
 		}
 		if !told {
@@ -384,30 +404,11 @@ func (r *Run) awaitOthers(ctx context.Context, gen Generation, pool *sharding.Po
 		}
 		select {
 		case <-time.After(r.PollEvery):
-		case <-r.finishing.Done():
+		case <-reordered:
 		case <-waiting.Done():
 		}
 	}
 	return false, ctx.Err()
-}
-
-// errFinishing ends a session, and begins another one, because of the order to finish.
-var errFinishing = errors.New("ordered to finish")
-
-// finish makes the run end where the order says. It may be called at any time, by any goroutine.
-func (r *Run) finish(f *Finish) {
-	if r.finished.CompareAndSwap(nil, f) {
-		r.Log.Warn("ordered to finish: this run ends when everything that is in the topic now is granted")
-		r.finishNow()
-	}
-}
-
-// heedFinish makes an order to finish count for the session that begins.
-func (r *Run) heedFinish() {
-	if f := r.finished.Load(); f != nil && r.finishing.Err() != nil {
-		r.Follow, r.ends = false, maps.Clone(f.Ends)
-		r.finishing = context.Background() // it has been heeded
-	}
 }
 
 // untilDrain returns a context that ends with ctx, or when Drain is called or the campaign ends.

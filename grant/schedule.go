@@ -35,7 +35,8 @@ const (
 )
 
 // waitForStart returns at starts_at, or at what it was postponed to, when preflight passes again; or at once, if the
-// operator of this run said so and nobody has postponed it. The clock is the ledger's, which judges each grant.
+// operator of this run said so and nobody has postponed it. A run that stands by waits for resume first. The clock is the
+// ledger's, which judges each grant.
 func (r *Run) waitForStart(ctx context.Context) error {
 	c := r.Campaign
 	var told time.Time // the start that the log knows
@@ -45,6 +46,13 @@ func (r *Run) waitForStart(ctx context.Context) error {
 		now := r.steering.now()
 		control := r.steering.control.Load()
 		start := control.Start(c)
+		stands, err := r.standBy(ctx, control)
+		if err != nil {
+			return err
+		}
+		if stands {
+			first, checked = false, r.Recheck == nil // much may have changed by then
+		}
 		left := start.Sub(now)
 		early := r.Now && control.StartsAt == nil && left > 0
 		soon := early || left <= recheckBefore
@@ -55,14 +63,22 @@ func (r *Run) waitForStart(ctx context.Context) error {
 		switch {
 		case r.ended(now):
 			return fmt.Errorf("%s, ends_at %s: %w", c.Name, c.EndsAt.Format(time.RFC3339), ErrEnded)
+		case stands:
 		case early && checked:
+			if r.Early != nil {
+				if err := r.Early(ctx); err != nil {
+					return err
+				}
+			}
 			r.Log.Warn("STARTING BEFORE THE CAMPAIGN'S DATE, as told by --now", "starts_at", start, "early_by", left.Round(time.Second).String())
 			r.Ledger.NotBefore(time.Time{})
 			r.steering.block(CauseSchedule, "")
+			r.steering.begun.Store(true)
 			return nil
 		case left <= 0 && checked:
 			r.Ledger.NotBefore(start)
 			r.steering.scheduled.Store(true)
+			r.steering.begun.Store(true)
 			r.steering.block(CauseSchedule, "")
 			return nil
 		case left > 0 && !start.Equal(told):
@@ -70,7 +86,7 @@ func (r *Run) waitForStart(ctx context.Context) error {
 			r.Log.Info("waiting for the campaign to start", "starts_at", start, "wait", left.Round(time.Second).String(), "postponed", control.StartsAt != nil)
 			r.steering.block(CauseSchedule, "the campaign starts at "+start.Format(time.RFC3339))
 		}
-		if !checked && soon && !now.Before(checkAt) {
+		if !stands && !checked && soon && !now.Before(checkAt) {
 			checked = r.recheck(ctx)
 			checkAt = r.steering.now().Add(recheckEvery)
 		}
@@ -83,6 +99,30 @@ func (r *Run) waitForStart(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// standBy reports whether a run stands by, and holds it while it does.
+func (r *Run) standBy(ctx context.Context, control *Control) (bool, error) {
+	if !r.StandBy {
+		return false, nil
+	}
+	zone := r.Campaign.StartsAt.Location()
+	aborted, finished := "", ""
+	if control.AbortedBy != nil {
+		aborted = "aborted " + control.AbortedBy.By(zone)
+	}
+	if control.Finish != nil {
+		checkpoint, err := r.Ledger.Checkpoints(ctx)
+		if err != nil {
+			return false, err
+		}
+		if reached(checkpoint, control.Finish.Ends) {
+			finished = "everything is granted up to where it was ordered to finish " + control.Finish.By(zone)
+		}
+	}
+	r.steering.block(CauseAborted, aborted)
+	r.steering.block(CauseFinished, finished)
+	return aborted != "" || finished != "", nil
 }
 
 // recheck runs preflight again. A run that waits for its date is not ended by a failure: it holds, and tries again.

@@ -3,7 +3,6 @@ package grant
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"sync"
@@ -43,12 +42,11 @@ type steering struct {
 	run  *Run
 	gate *Gate
 
-	control atomic.Pointer[Control]
-	lost    *int64 // version that was found after Redis lost orders; nil: it did not
-	// The last orders to abort and to finish when the run began: they are not for it, and neither are older ones.
-	aborted, finished int64
-	scheduled         atomic.Bool   // the run began because its start had come, and waits again if it is postponed after all
-	told              chan struct{} // asks for the run's record to be stored
+	control   atomic.Pointer[Control]
+	lost      *Control      // what was found after Redis lost orders; nil: it did not
+	begun     atomic.Bool   // the run no longer stands by
+	scheduled atomic.Bool   // the run began because its start had come, and waits again if it is postponed after all
+	told      chan struct{} // asks for the run's record to be stored
 
 	limit      float64 // that feedback sets; 0: none
 	measured   Measurement
@@ -105,9 +103,8 @@ func (s *steering) start(ctx context.Context) (stop func(), err error) {
 			return nil, ctx.Err()
 		}
 	}
-	c := s.control.Load()
-	s.aborted, s.finished = c.Abort, c.finish()
 	s.apply()
+	s.obey()
 	ctx, cancel := context.WithCancel(ctx)
 	var work sync.WaitGroup
 	work.Go(func() { s.gate.Refill(ctx) })
@@ -188,31 +185,32 @@ func (s *steering) look(ctx context.Context) error {
 
 // known returns the orders to obey when some were found. A Redis that lost a pause must not make anybody go on, so what
 // it lost stays in force until somebody orders something; what somebody ordered before the loss was noticed counts, too.
-// It is called with the lock held.
+// A pause or an abort that it lost ends by an order to resume only. It is called with the lock held.
 func (s *steering) known(found *Control) *Control {
 	old := s.control.Load()
-	if found.Version >= old.Version && (s.lost == nil || found.Version != *s.lost) {
-		s.lost = nil
-		return found
+	lost := s.lost
+	s.lost = found
+	switch {
+	case found.Version < old.Version, lost != nil && found.Version == lost.Version:
+		if lost == nil || lost.Version != found.Version {
+			s.run.Log.Error("Redis lost orders of operators; the ones before the loss are obeyed until there is a new one",
+				"found", found.Version, "obeyed", old.Version)
+		}
+		return found.withLost(old, s.run.Campaign)
+	case lost != nil && found.Resumed == lost.Resumed:
+		return found.withStop(old)
 	}
-	if s.lost == nil || *s.lost != found.Version {
-		s.run.Log.Error("Redis lost orders of operators; the ones before the loss are obeyed until there is a new one",
-			"found", found.Version, "obeyed", old.Version)
-		s.aborted, s.finished = min(s.aborted, found.Abort), min(s.finished, found.finish())
-	}
-	s.lost = &found.Version
-	return found.withLost(old, s.run.Campaign)
+	s.lost = nil
+	return found
 }
 
 // obey carries out the orders that end a run.
 func (s *steering) obey() {
 	c := s.control.Load()
-	if c.Abort > s.aborted {
-		s.run.drain(ErrAborted)
+	if by := c.AbortedBy; by != nil && (s.begun.Load() || !s.run.StandBy) {
+		s.run.drain(&AbortedError{Order: *by, Zone: s.run.Campaign.StartsAt.Location()})
 	}
-	if c.finish() > s.finished {
-		s.run.finish(c.Finish)
-	}
+	s.run.aim(c.Finish)
 }
 
 // block says that the run itself waits for something; an empty detail says that it does no longer.
@@ -241,11 +239,14 @@ func (s *steering) apply() {
 	add(s.measured.Slow)
 	add(s.measured.Stop)
 	maps.Copy(causes, s.blocked)
-	if c.Paused {
-		causes[CauseOperator] = "paused by an operator: granter history says by whom and why"
-	}
-	if c.Throttle > 0 {
-		causes[CauseThrottle] = fmt.Sprintf("%d users/s over all replicas, as ordered", c.Throttle)
+	for _, order := range c.Standing(s.run.Campaign.StartsAt.Location()) {
+		switch order.Action {
+		case ActionPause:
+			causes[CauseOperator] = order.Says
+		case ActionThrottle:
+			causes[CauseThrottle] = order.Says
+		default: // holds nobody who has begun
+		}
 	}
 	if s.failure != nil && time.Since(s.failing) > time.Second {
 		causes[CauseUnavailable] = s.failure.Error()

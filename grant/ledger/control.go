@@ -119,11 +119,7 @@ func (l *Ledger) control(ctx context.Context) (c grant.Control, text string, now
 	if text, err = found.Result(); err != nil {
 		return c, "", now, nil //nolint:nilerr // it is redis.Nil
 	}
-	err = json.Unmarshal([]byte(text), &c)
-	if err == nil && c.Version < 1 {
-		err = errors.New("no order has made this")
-	}
-	if err != nil {
+	if c, err = grant.ReadControl([]byte(text)); err != nil {
 		return grant.Control{}, "", now, fmt.Errorf("%w: %s: %w", ErrInconsistent, l.keys.control, err)
 	}
 	return c, text, now, nil

@@ -77,12 +77,12 @@ func ordersChangeBoth(w *world) {
 		{Action: grant.ActionResume},
 	} {
 		o.Who, o.Via, o.Why = fmt.Sprint("operator ", i), "api", `a "reason" with 한글`
-		expected, err := c.Apply(&o, tomorrow(), before)
-		require.NoError(w, err)
 		w.each(func(c *redis.Client) error { return c.ScriptFlush(w.ctx).Err() }) // Redis may forget scripts at any time
 		act, err := l.Order(w.ctx, o)
 		require.NoError(w, err)
 		require.False(w, act.At.Before(before), "by the clock of Redis")
+		expected, err := c.Apply(&o, tomorrow(), act.At)
+		require.NoError(w, err)
 		old := c
 		require.Equal(w, grant.Act{At: act.At, Action: o.Action, Who: o.Who, Via: "api", Why: o.Why, Before: &old, After: &expected}, act)
 		want = append(want, act)
@@ -280,7 +280,15 @@ func namesGarbage(w *world) {
 	require.NoError(w, w.client.Set(w.ctx, l.keys.control, `{ "version": 41, "unknown": [] }`, 0).Err())
 	act, err := l.Order(w.ctx, order(grant.ActionPause))
 	require.NoError(w, err, "another version of granter may have written it")
-	require.Equal(w, grant.Control{Version: 42, Paused: true}, *act.After)
+	require.Equal(w, grant.Control{Version: 42, Paused: true, PausedBy: &grant.Given{At: act.At, Who: "jiyoon@ops", Why: "a test"}}, *act.After)
+
+	// What 0c10d32 stored holds, is lifted, and is in the audit trail as it was.
+	require.NoError(w, w.client.Set(w.ctx, l.keys.control, `{"version":7,"paused":false,"throttle":0,"abort":7}`, 0).Err())
+	require.NotNil(w, w.ordered(l).AbortedBy)
+	act, err = l.Order(w.ctx, order(grant.ActionResume))
+	require.NoError(w, err)
+	require.Equal(w, grant.Control{Version: 8, Resumed: 8}, *act.After)
+	require.Equal(w, grant.Control{Version: 8, Resumed: 8}, w.ordered(l))
 }
 
 // listener is a hook that notes which commands come together.

@@ -36,10 +36,19 @@ const (
 	PhaseIdle      Phase = "idle"      // records wait, and nobody runs
 	PhaseRunning   Phase = "running"   // at full speed
 	PhaseThrottled Phase = "throttled" // slower than it could
-	PhasePaused    Phase = "paused"    // runs are there, and grant nobody
-	PhaseFinished  Phase = "finished"  // every record in the topic is granted or accounted for
+	PhasePaused    Phase = "paused"    // nobody is granted anything, until somebody resumes or what stops the runs is over
+	PhaseFinishing Phase = "finishing" // runs, up to where operators ordered to finish
+	PhaseFinished  Phase = "finished"  // every record in the topic, or up to where it was ordered to finish, is granted or accounted for
+	PhaseAborted   Phase = "aborted"   // by operators: nobody is granted anything until resume
 	PhaseEnded     Phase = "ended"     // ends_at has passed
 )
+
+// Phases are all phases.
+func Phases() []Phase {
+	return []Phase{
+		PhaseWaiting, PhaseIdle, PhaseRunning, PhaseThrottled, PhasePaused, PhaseFinishing, PhaseFinished, PhaseAborted, PhaseEnded,
+	}
+}
 
 // Status is how far a campaign is.
 type Status struct {
@@ -52,17 +61,19 @@ type Status struct {
 	PostponedFrom *time.Time `json:"postponed_from,omitempty"`
 	EndsAt        *time.Time `json:"ends_at,omitempty"`
 	Granted       int64      `json:"granted"`
-	Expected      int64      `json:"expected,omitempty"` // the spec's population
-	Percentage    float64    `json:"percentage"`         // of expected or, without it, of the records
-	Records       int64      `json:"records"`            // in the topic
-	Lag           int64      `json:"lag"`                // records behind the checkpoint
-	Rate          float64    `json:"rate"`               // records per second, of all live replicas
+	Expected      int64      `json:"expected,omitempty"`   // the spec's population
+	Percentage    float64    `json:"percentage"`           // of expected or, without it, of the records
+	Records       int64      `json:"records"`              // in the topic
+	Lag           int64      `json:"lag"`                  // records behind the checkpoint
+	FinishLag     *int64     `json:"finish_lag,omitempty"` // of them, up to where it was ordered to finish
+	Rate          float64    `json:"rate"`                 // records per second, of all live replicas
 	SecondsLeft   *float64   `json:"seconds_left,omitempty"`
 	EstimatedEnd  *time.Time `json:"estimated_end,omitempty"`
 	LedgerBytes   int64      `json:"ledger_bytes"` // estimated; 0: not known
 
 	LastCheckpoint *time.Time       `json:"last_checkpoint,omitempty"`
 	Control        grant.Control    `json:"control"`
+	Orders         []grant.Standing `json:"orders"`  // that are in force, the weightiest first
 	Holds          []grant.Hold     `json:"holds"`   // of all live replicas, one for each cause, the weightiest first
 	Rejects        map[string]int64 `json:"rejects"` // by reason, of all runs
 	Samples        []grant.Reject   `json:"samples"` // of rejected records
@@ -128,7 +139,7 @@ func Gather(ctx context.Context, c *grant.Campaign, led Ledger, topic Topic) (*S
 	if err != nil {
 		return nil, err
 	}
-	s.Control = control
+	s.Control, s.Orders = control, control.Standing(c.StartsAt.Location())
 	if control.StartsAt != nil {
 		s.PostponedFrom, s.StartsAt = &c.StartsAt, *control.StartsAt
 	}
@@ -156,6 +167,20 @@ func (s *Status) addPartitions(bounds map[int]source.Bounds, checkpoint map[int]
 		s.Records += b.End - b.First
 		s.Lag += part.Lag
 	}
+	if f := s.Control.Finish; f != nil {
+		s.FinishLag = new(int64)
+		for _, p := range s.Partitions {
+			*s.FinishLag += max(0, min(f.Ends[p.Partition], p.End)-max(p.First, p.Checkpoint))
+		}
+	}
+}
+
+// ToGo returns how many records are to be granted before runs end.
+func (s *Status) ToGo() int64 {
+	if s.FinishLag != nil {
+		return *s.FinishLag
+	}
+	return s.Lag
 }
 
 // ahead is Redis's clock minus the run's.
@@ -208,6 +233,9 @@ func (s *Status) addRuns(runs []grant.RunRecord, now time.Time) {
 		}
 		s.Runs = append(s.Runs, r)
 	}
+	if s.Live() == 0 {
+		s.holdsOfNobody(holds)
+	}
 	for _, cause := range grant.Causes() {
 		if h, ok := holds[cause]; ok {
 			s.Holds = append(s.Holds, h)
@@ -231,6 +259,21 @@ func (s *Status) addRuns(runs []grant.RunRecord, now time.Time) {
 	})
 }
 
+// holdsOfNobody adds what will hold whoever starts, when nobody runs.
+func (s *Status) holdsOfNobody(holds map[grant.Cause]grant.Hold) {
+	causes := map[grant.Action]grant.Cause{grant.ActionPause: grant.CauseOperator, grant.ActionThrottle: grant.CauseThrottle}
+	given := map[grant.Action]*grant.Given{grant.ActionPause: s.Control.PausedBy, grant.ActionThrottle: s.Control.ThrottledBy}
+	for _, order := range s.Orders {
+		if cause, ok := causes[order.Action]; ok {
+			h := grant.Hold{Cause: cause, Detail: order.Says, Since: s.At}
+			if by := given[order.Action]; by != nil {
+				h.Since = by.At
+			}
+			holds[cause] = h
+		}
+	}
+}
+
 // estimate says when it will be done, at the present rate. A run that stands has no end, and a canary brings it no
 // nearer.
 func (s *Status) estimate() {
@@ -246,8 +289,8 @@ func (s *Status) estimate() {
 			rate += r.Rate
 		}
 	}
-	left := float64(s.Lag) / rate
-	if rate > 0 && left < farOff.Seconds() && s.Phase != PhasePaused {
+	left := float64(s.ToGo()) / rate
+	if rate > 0 && left < farOff.Seconds() && s.Phase != PhasePaused && s.Phase != PhaseAborted {
 		end := s.At.Add(time.Duration(left * float64(time.Second))).Truncate(time.Second)
 		s.SecondsLeft, s.EstimatedEnd = &left, &end
 	}
@@ -265,29 +308,48 @@ func (s *Status) Live() int {
 }
 
 func (s *Status) phase(now time.Time) Phase {
-	live, running, stopped := 0, 0, 0
+	live, running, stopped, early := 0, 0, 0, 0
+	first := map[grant.Cause]int{} // weightiest causes of those who live
 	for i := range s.Runs {
-		if r := &s.Runs[i]; r.Live {
-			live++
-			if r.State == grant.RunRunning {
-				running++
-			}
-			if len(r.Holds) > 0 && r.Holds[0].Cause.Stops() {
-				stopped++
-			}
+		r := &s.Runs[i]
+		if !r.Live {
+			continue
+		}
+		live++
+		if r.State == grant.RunRunning {
+			running++
+		}
+		if len(r.Holds) == 0 {
+			continue
+		}
+		cause := r.Holds[0].Cause
+		first[cause]++
+		if cause.Stops() {
+			stopped++
+		}
+		if cause == grant.CauseSchedule && r.State == grant.RunWaiting {
+			early++
 		}
 	}
 	switch {
 	case s.EndsAt != nil && !now.Before(*s.EndsAt):
 		return PhaseEnded
+	case s.Control.AbortedBy != nil:
+		return PhaseAborted
 	case now.Before(s.StartsAt) && running == 0 && s.Lag == s.Records: // a canary may have gone before, but not the full run
 		return PhaseWaiting
-	case live == 0 && s.Lag == 0:
+	case live > 0 && early == live: // by their clocks, which Redis's may be ahead of
+		return PhaseWaiting
+	case s.ToGo() == 0 && live == first[grant.CauseFinished]:
 		return PhaseFinished
+	case s.Control.Paused:
+		return PhasePaused
 	case live == 0:
 		return PhaseIdle
-	case s.Control.Paused, stopped == live:
+	case stopped == live:
 		return PhasePaused
+	case s.Control.Finish != nil:
+		return PhaseFinishing
 	case len(s.Holds) > 0:
 		return PhaseThrottled
 	}

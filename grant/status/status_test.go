@@ -102,6 +102,12 @@ func TestPhases(t *testing.T) {
 	untouched := func(w *world) { w.totals.Granted, w.checkpoint = 0, nil }
 	done := func(w *world) { w.checkpoint = map[int]int64{0: 1400, 1: 600} }
 	runs := func(runs ...grant.RunRecord) func(*world) { return func(w *world) { w.runs = runs } }
+	aborted := func(w *world) {
+		w.control.Abort, w.control.AbortedBy = 1, &grant.Given{At: now, Who: "minji", Why: "wrong"}
+	}
+	finish := func(end int64) func(*world) { // of partition 1, of which nobody is granted yet
+		return func(w *world) { w.control.Finish = &grant.Finish{Version: 1, Ends: map[int]int64{0: 1100, 1: end}} }
+	}
 	for _, test := range []struct {
 		name string
 		is   []func(*world)
@@ -136,7 +142,28 @@ func TestPhases(t *testing.T) {
 		{"paused by order", []func(*world){func(w *world) { w.control.Paused = true }, runs(run(1), run(2))}, PhasePaused},
 		{"both stand", []func(*world){runs(run(1, held(grant.CauseCritical, grant.CauseMemory)), run(2, held(grant.CauseUnavailable)))}, PhasePaused},
 		{"preflight fails at the start", []func(*world){runs(run(1, state(grant.RunWaiting), held(grant.CausePreflight)))}, PhasePaused},
-		{"paused, and nobody runs", []func(*world){func(w *world) { w.control.Paused = true }}, PhaseIdle},
+		{"paused, and nobody runs", []func(*world){func(w *world) { w.control.Paused = true }}, PhasePaused},
+		{"paused, all granted, and nobody runs", []func(*world){done, func(w *world) { w.control.Paused = true }}, PhaseFinished},
+		{
+			"before the start by the replicas' clocks, and not by Redis's", []func(*world){
+				untouched, func(w *world) { w.campaign.StartsAt = now.Add(-3 * time.Second) },
+				runs(run(1, state(grant.RunWaiting), held(grant.CauseSchedule)), run(2, state(grant.RunWaiting), held(grant.CauseSchedule))),
+			}, PhaseWaiting,
+		},
+		{"postponed in the last moment, after it had begun", []func(*world){runs(run(1, held(grant.CauseSchedule)))}, PhasePaused},
+
+		{"aborted", []func(*world){aborted}, PhaseAborted},
+		{"aborted before the start", []func(*world){before, untouched, aborted}, PhaseAborted},
+		{"aborted, and one has not heard of it", []func(*world){aborted, runs(run(1))}, PhaseAborted},
+		{"aborted, and one stands by", []func(*world){aborted, runs(run(1, state(grant.RunWaiting), held(grant.CauseAborted)))}, PhaseAborted},
+		{"aborted when all was granted", []func(*world){done, aborted}, PhaseAborted},
+
+		{"ordered to finish", []func(*world){finish(600), runs(run(1))}, PhaseFinishing},
+		{"ordered to finish, with a limit", []func(*world){finish(600), runs(run(1, held(grant.CauseThrottle)))}, PhaseFinishing},
+		{"ordered to finish, and paused", []func(*world){finish(600), func(w *world) { w.control.Paused = true }, runs(run(1))}, PhasePaused},
+		{"ordered to finish, and nobody runs", []func(*world){finish(600)}, PhaseIdle},
+		{"finished as ordered; more came later", []func(*world){finish(0)}, PhaseFinished},
+		{"the same, and one stands by", []func(*world){finish(0), runs(run(1, state(grant.RunWaiting), held(grant.CauseFinished)))}, PhaseFinished},
 
 		{"all granted", []func(*world){done, runs(run(1, state(grant.RunFinished)))}, PhaseFinished},
 		{"an empty topic", []func(*world){untouched, func(w *world) { w.bounds = map[int]source.Bounds{0: {First: 5, End: 5}} }}, PhaseFinished},
@@ -194,6 +221,42 @@ func TestGather(t *testing.T) {
 	require.InDelta(t, 10, w.gather(t).Percentage, 1e-9, "of the records")
 	w.bounds, w.checkpoint = nil, nil
 	require.Zero(t, w.gather(t).Percentage)
+}
+
+// What operators have ordered is shown while nobody runs, too, with who, when and why.
+func TestOrdersAreShownWhenNobodyRuns(t *testing.T) {
+	w := newWorld()
+	by := func(why string) *grant.Given { return &grant.Given{At: now, Who: "minji@ops", Why: why} }
+	w.control = grant.Control{
+		Version: 4, Paused: true, PausedBy: by("look"), Throttle: 50, ThrottledBy: by("slowly"), Abort: 3, AbortedBy: by("wrong"),
+		Finish: &grant.Finish{Given: *by("over"), Version: 4, Ends: map[int]int64{0: 1400, 1: 10}},
+	}
+	s := w.gather(t)
+	at := now.In(w.campaign.StartsAt.Location()).Format(time.RFC3339)
+	require.Equal(t, []grant.Standing{
+		{Action: grant.ActionAbort, Says: "aborted by minji@ops at " + at + ": wrong"},
+		{Action: grant.ActionPause, Says: "paused by minji@ops at " + at + ": look"},
+		{Action: grant.ActionThrottle, Says: "limited to 50 users/s over all replicas by minji@ops at " + at + ": slowly"},
+		{Action: grant.ActionFinish, Says: "ordered to finish by minji@ops at " + at + ": over"},
+	}, s.Orders)
+	require.EqualValues(t, 310, *s.FinishLag)
+	require.Equal(t, []grant.Hold{
+		{Cause: grant.CauseOperator, Detail: s.Orders[1].Says, Since: now}, {Cause: grant.CauseThrottle, Detail: s.Orders[2].Says, Since: now},
+	}, s.Holds)
+	w.runs = []grant.RunRecord{run(1)}
+	require.Empty(t, w.gather(t).Holds, "live replicas know better")
+	w.control = grant.Control{Version: 1}
+	s = w.gather(t)
+	require.Empty(t, s.Orders)
+	require.Nil(t, s.FinishLag)
+}
+
+// Until it ends is how long it takes to where it was ordered to finish.
+func TestTheEstimatedEndIsThatOfTheOrder(t *testing.T) {
+	w := newWorld()
+	w.runs = []grant.RunRecord{run(1)}
+	w.control.Finish = &grant.Finish{Version: 1, Ends: map[int]int64{0: 1100, 1: 450}}
+	require.InDelta(t, 5, *w.gather(t).SecondsLeft, 1e-9)
 }
 
 func TestRetentionAndGrowthOfPartitions(t *testing.T) {
