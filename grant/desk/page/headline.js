@@ -1,6 +1,6 @@
 // How far the campaign is, at a glance.
 
-import { $, icon, set, show, text } from "./dom.js";
+import { $, h, icon, keyed, set, show, text } from "./dom.js";
 import { announce } from "./announce.js";
 import { now } from "./clock.js";
 import * as f from "./format.js";
@@ -55,6 +55,8 @@ function renderPhase(before) {
     set($("phase"), "data-phase", status.phase);
     if (before) announce("phase", `${phase.name}. ${phase.says}`);
   }
+  const orders = (status.orders ?? []).filter((order) => !heldBy(order)).map((order) => `${f.sentence(order.says)}${goal(order)}.`);
+  keyed($("ordered"), orders, (words) => words, () => h("li"), text);
   const passes = [...new Set((status.runs ?? []).filter((run) => run.live && run.pass).map((run) => run.pass))];
   text($("phase-says"), passes.length > 0 ? `${phase.says} In this pass: ${passes.join(", ")}.` : phase.says);
   const share = status.percentage > 0 ? `${f.percentage(status.percentage)} ` : "";
@@ -65,6 +67,12 @@ function renderPhase(before) {
   text($("starts-at"), inBoth(status.starts_at, zone));
   text($("postponed"), status.postponed_from ? `Postponed from ${f.datedIn(status.postponed_from, zone)}` : "");
 }
+
+// heldBy reports whether a hold says of an order what there is to say.
+const heldBy = ({ action }) => (status.holds ?? []).some(({ cause }) => cause === `operator_${action}`);
+
+// goal says how far it is to where operators ordered to finish.
+const goal = ({ action }) => (action === "finish" ? `, ${f.plural(status.finish_lag, "record")} from here` : "");
 
 const inBoth = (t, zone) =>
   f.isLocal(t, zone) ? f.dated(t) : `${f.datedIn(t, zone)} · ${f.dated(t)} here`;

@@ -43,12 +43,6 @@ export async function refresh() {
   if (askAgain) refresh();
 }
 
-// told returns the last time that somebody did something, in words: by whom, and why.
-export function told(action) {
-  const act = acts.findLast((a) => a.action === action && !a.refused);
-  return act ? `by ${act.who}: “${act.why ?? ""}”` : "";
-}
-
 function list() {
   const newestFirst = [...acts].reverse();
   const refused = acts.filter((act) => act.refused).length;
@@ -59,7 +53,10 @@ function list() {
   $("history-more").setAttribute("aria-expanded", String(all));
 }
 
-const via = { cli: "command line", api: "API" };
+const via = { cli: "command line", api: "API", run: "flag of a run" };
+
+// changed reports whether an act did something: an order may find what it wants.
+const changed = (act) => act.refused || !act.after || act.before?.version === act.after.version || changes(act).length > 0;
 
 function entry(act) {
   const what = act.refused ? `${attempts[act.action] ?? act.action}: refused` : (actions[act.action] ?? act.action);
@@ -70,5 +67,6 @@ function entry(act) {
     h("div", {},
       h("p", {}, act.why ? h("bdi", {}, `“${act.why}”`) : h("span", { class: "note" }, "no reason given")),
       act.refused ? h("p", { class: "note" }, `Nothing was changed: ${act.refused.replace(/^refused: /, "")}`) : null,
+      changed(act) ? null : h("p", { class: "note" }, "There was nothing to change."),
       ...changes(act).map(([thing, before, after]) => h("p", { class: "note" }, `${thing}: ${before} → ${after}`))));
 }

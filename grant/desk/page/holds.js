@@ -4,17 +4,9 @@ import { $, h, icon, keyed, set, show, text } from "./dom.js";
 import { announce } from "./announce.js";
 import { now } from "./clock.js";
 import { duration, moment, plural, sentence } from "./format.js";
-import { told } from "./history.js";
 import { causes } from "./words.js";
 
 const wordsOf = (cause) => causes[cause] ?? { says: sentence(cause.replaceAll("_", " ")), tone: "warn" };
-
-// detailOf says who ordered it and why, as soon as the history is there.
-function detailOf({ cause, detail }) {
-  const { act, measured = true } = wordsOf(cause);
-  const who = told(act);
-  return who && !measured ? who : [detail, who].filter(Boolean).join(" · ");
-}
 
 let holds = null;
 
@@ -25,7 +17,7 @@ export function render(status) {
   show($("no-holds"), holds.length === 0);
   keyed($("holds"), holds, (hold) => hold.cause, make, (item, hold) => {
     const held = live.filter((run) => (run.holds ?? []).some((h) => h.cause === hold.cause)).length;
-    text(item.querySelector(".detail"), detailOf(hold));
+    text(item.querySelector(".detail"), hold.detail);
     text(item.querySelector(".in"), `in ${held} of ${plural(live.length, "replica")}`);
   });
   tick();

@@ -14,6 +14,15 @@ function replicas(status, will, none) {
 
 const speed = (status) => (status.control.throttle > 0 ? `at up to ${limit(status.control.throttle)}` : "at full speed");
 
+// resuming says what resume takes back: abort and pause or, when there is neither, the order to finish.
+function resuming(s) {
+  if (s.control.aborted_by) {
+    return `Lifts the abort. Runs that stand by go on, ${speed(s)}; those that have ended must be started again, and go on from the checkpoint.`;
+  }
+  if (!s.control.paused && s.control.finish) return "Takes back the order to finish: whoever came to the topic since is granted, too.";
+  return replicas(s, `go on granting within a second, ${speed(s)}`, `; those that start will grant ${speed(s)}`);
+}
+
 // Each order has the label of its button, the dialog's title, the words of the button that gives it and those for
 // afterwards, what it does to a campaign of a status, and whether it ends runs: then the campaign's name must be typed.
 export const orders = {
@@ -23,8 +32,7 @@ export const orders = {
       "; those that start will grant nobody until somebody resumes"),
   },
   resume: {
-    label: "Resume…", title: "Resume the campaign", go: "Resume", done: "Resumed",
-    says: (s) => replicas(s, `go on granting within a second, ${speed(s)}`, `; those that start will grant ${speed(s)}`),
+    label: "Resume…", title: "Resume the campaign", go: "Resume", done: "Resumed", says: resuming,
   },
   throttle: {
     label: "Throttle…", title: "Limit the rate", go: "Set the limit", done: "Limit set",
@@ -37,12 +45,12 @@ export const orders = {
   finish: {
     label: "Finish…", title: "Finish the runs", go: "Finish", done: "Told to finish", ends: true,
     says: (s) => replicas(s, `end with success as soon as everything that is in the topic now is granted, ${plural(s.lag, "record")} from here; ` +
-      "what comes later needs another run", ", so there is nothing to finish"),
+      "whoever comes later is granted when somebody resumes", "; those that start will end there, until somebody resumes"),
   },
   abort: {
     label: "Abort…", title: "Abort the runs", go: "Abort", done: "Aborted", ends: true, danger: true,
-    says: (s) => replicas(s, `stop for good, with a checkpoint, and leave ${plural(s.lag, "record")} to a later “granter run”`,
-      ", so there is nothing to stop"),
+    says: (s) => replicas(s, `end, with a checkpoint, and leave ${plural(s.lag, "record")}; nobody is granted anything until somebody resumes`,
+      "; those that start will end, too, until somebody resumes"),
   },
 };
 
@@ -63,11 +71,14 @@ export function disputed(status) {
 // possible lists the orders that make sense now: [place of the button, name of the order]. Pausing and resuming share a
 // place, so that the focus stays on it; when it is disputed, who knows which of them is needed?
 export function possible(status, now) {
-  const pauses = [["pause", status.control.paused ? "resume" : "pause"]];
+  const { paused, aborted_by: aborted, finish } = status.control;
+  const pauses = [["pause", paused || aborted ? "resume" : "pause"]];
+  if (finish && !paused && !aborted) pauses.push(["reopen", "resume"]);
   const list = disputed(status).pause ? [["pause", "pause"], ["resume", "resume"]] : pauses;
   list.push(["throttle", "throttle"]);
   if (now < Date.parse(status.starts_at)) list.push(["postpone", "postpone"]);
-  return [...list, ["finish", "finish"], ["abort", "abort"]];
+  list.push(["finish", "finish"]);
+  return aborted ? list : [...list, ["abort", "abort"]];
 }
 
 // Obedience follows how replicas take an order: those that lived when it was given, by what their records say.

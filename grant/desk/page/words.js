@@ -6,17 +6,20 @@ export const phases = {
   waiting: { name: "Waiting", says: "It has not started yet." },
   running: { name: "Running", says: "At full speed." },
   throttled: { name: "Throttled", says: "Slower than it could be." },
-  paused: { name: "Paused", says: "Replicas are there, and nobody is granted anything." },
+  paused: { name: "Paused", says: "Nobody is granted anything for now." },
+  finishing: { name: "Finishing", says: "Runs end where it was ordered to finish." },
   idle: { name: "Idle", says: "Records wait, and no replica runs." },
-  finished: { name: "Finished", says: "Every record in the topic is granted or accounted for." },
+  finished: { name: "Finished", says: "Every record in the topic, or up to where it was ordered to finish, is granted or accounted for." },
+  aborted: { name: "Aborted", says: "Nobody is granted anything until an operator resumes." },
   ended: { name: "Ended", says: "The campaign’s end has passed." },
 };
 
-// Those that stop let nobody be granted anything; the others slow down. The tone says how much it is out of order, and
-// the act what the history tells about it.
+// Those that stop let nobody be granted anything; the others slow down. The tone says how much it is out of order.
 export const causes = {
   ledger_unavailable: { says: "Redis refuses or does not answer", stops: true, tone: "bad" },
-  operator_pause: { says: "Paused by operator", stops: true, tone: "warn", act: "pause", measured: false },
+  operator_abort: { says: "Stands by: aborted", stops: true, tone: "warn" },
+  operator_finish: { says: "Stands by: finished as ordered", stops: true, tone: "info" },
+  operator_pause: { says: "Paused by operator", stops: true, tone: "warn" },
   critical: { says: "Paused by a critical measurement", stops: true, tone: "bad" },
   preflight: { says: "Preflight failed", stops: true, tone: "bad" },
   schedule: { says: "Before the start", stops: true, tone: "info" },
@@ -24,7 +27,7 @@ export const causes = {
   memory: { says: "Slowed by the memory of Redis", tone: "warn" },
   replica_lag: { says: "Slowed by replicas of Redis that are behind", tone: "warn" },
   query: { says: "Slowed by the Prometheus query", tone: "warn" },
-  operator_throttle: { says: "Limited by operator", tone: "info", act: "throttle" },
+  operator_throttle: { says: "Limited by operator", tone: "info" },
 };
 
 export const reasons = {
@@ -72,6 +75,7 @@ export const states = {
   running: "Running",
   finished: "Finished",
   stopped: "Stopped",
+  aborted: "Aborted",
   failed: "Failed",
 };
 
@@ -83,16 +87,20 @@ const start = (control) => (control.starts_at ? dated(control.starts_at) : "by t
 export function changes({ before, after }) {
   if (!before || !after || before.version === after.version) return [];
   const list = [];
+  const aborted = (control) => Boolean(control.aborted_by) || control.abort > 0;
+  if (aborted(before) !== aborted(after)) {
+    const say = (control) => (aborted(control) ? "aborted until somebody resumes" : "not aborted");
+    list.push(["Campaign", say(before), say(after)]);
+  }
   if (before.paused !== after.paused) {
     const say = (control) => (control.paused ? "paused" : "not paused");
     list.push(["Granting", say(before), say(after)]);
   }
   if (before.throttle !== after.throttle) list.push(["Limit", limit(before.throttle), limit(after.throttle)]);
   if ((before.starts_at ?? "") !== (after.starts_at ?? "")) list.push(["Start", start(before), start(after)]);
-  if ((before.abort ?? 0) !== (after.abort ?? 0)) list.push(["Runs that began before", "go on", "stop with a checkpoint"]);
   if ((before.finish?.version ?? 0) !== (after.finish?.version ?? 0)) {
-    const ends = Object.keys(after.finish?.ends ?? {}).length;
-    list.push(["Runs that began before", "go on", `end where the topic ended then, in ${plural(ends, "partition")}`]);
+    const say = ({ finish }) => (finish ? `where the topic ended at order ${finish.version}, in ${plural(Object.keys(finish.ends).length, "partition")}` : "with the topic");
+    list.push(["Runs end", say(before), say(after)]);
   }
   return list;
 }

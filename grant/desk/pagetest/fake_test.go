@@ -320,7 +320,7 @@ func (d *desk) apply(o grant.Order) (act grant.Act, err error) {
 		if after, err = before.Apply(&o, d.campaign, act.At); err != nil {
 			act.Refused = err.Error()
 		} else {
-			act.After, d.st.Control = &after, after
+			act.After, d.st.Control, d.st.Orders = &after, after, after.Standing(seoul)
 		}
 		d.acts = append(d.acts, act)
 		for i := range d.st.Runs {
@@ -339,10 +339,10 @@ func (d *desk) obey(after time.Duration, replicas ...int) {
 		}
 		st.Holds = nil
 		if st.Control.Paused {
-			st.Holds = append(st.Holds, grant.Hold{Cause: grant.CauseOperator, Detail: "paused by an operator", Since: ordered})
+			st.Holds = append(st.Holds, grant.Hold{Cause: grant.CauseOperator, Detail: said(st, grant.ActionPause), Since: ordered})
 		}
 		if st.Control.Throttle > 0 {
-			st.Holds = append(st.Holds, grant.Hold{Cause: grant.CauseThrottle, Detail: "as ordered", Since: ordered})
+			st.Holds = append(st.Holds, grant.Hold{Cause: grant.CauseThrottle, Detail: said(st, grant.ActionThrottle), Since: ordered})
 		}
 		st.Runs = slices.Clone(st.Runs)
 		for _, i := range replicas {
@@ -351,6 +351,16 @@ func (d *desk) obey(after time.Duration, replicas ...int) {
 			r.UpdatedAt, r.Redis.ClockAhead = ordered.Add(after), 0
 		}
 	})
+}
+
+// said is what a status says of an order that is in force.
+func said(st *status.Status, action grant.Action) string {
+	for _, o := range st.Control.Standing(seoul) {
+		if o.Action == action {
+			return o.Says
+		}
+	}
+	return ""
 }
 
 // rejected returns how many records the status says were rejected.

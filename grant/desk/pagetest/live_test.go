@@ -83,7 +83,7 @@ func TestHoldsSayWhyAndSinceWhen(t *testing.T) {
 	holds := eval[[]string](p, "[...document.querySelectorAll('#holds li')].map((li) => li.innerText)")
 	require.Len(t, holds, 2)
 	require.Regexp(t, `^Slowed by the latency of Redis since \d\d:\d\d:\d\d CES?T \(1\d s\) slower\s+612 ms, above 500 ms · in 1 of 2 replicas$`, holds[0])
-	require.Regexp(t, `^Limited by operator since .* \(1 min\) slower\s+200000 users/s over all replicas, as ordered · by jiyoon: “start gently” · in 2 of 2 replicas$`, holds[1])
+	require.Regexp(t, `^Limited by operator since .* \(1 min\) slower\s+limited to 200000 users/s over all replicas by jiyoon at \S+: start gently · in 2 of 2 replicas$`, holds[1])
 	require.Equal(t, "limit 200 000 users/s", p.text("limit"))
 
 	d.tell(func(st *status.Status) { st.Holds = nil })
@@ -121,12 +121,10 @@ func TestWordsForEverything(t *testing.T) {
 		require.Contains(t, words["actions"], string(action))
 		require.Contains(t, words["attempts"], string(action))
 	}
-	for _, state := range []grant.RunState{grant.RunWaiting, grant.RunRunning, grant.RunFinished, grant.RunStopped, grant.RunFailed} {
+	for _, state := range grant.RunStates() {
 		require.Contains(t, words["states"], string(state))
 	}
-	for _, phase := range []status.Phase{
-		status.PhaseWaiting, status.PhaseIdle, status.PhaseRunning, status.PhaseThrottled, status.PhasePaused, status.PhaseFinished, status.PhaseEnded,
-	} {
+	for _, phase := range status.Phases() {
 		d.tell(func(st *status.Status) { st.Phase = phase })
 		says, ok := words["phases"][string(phase)].(map[string]any)
 		require.True(t, ok, phase)
@@ -253,7 +251,7 @@ func TestAnnouncesOnlyChanges(t *testing.T) {
 	d.tell(func(st *status.Status) { st.Phase, st.Holds = paused.Phase, paused.Holds })
 	p.await("window.said.length === 1")
 	require.Equal(t, []string{
-		"Paused. Replicas are there, and nobody is granted anything. " +
+		"Paused. Nobody is granted anything for now. " +
 			"Paused by operator: paused by an operator: granter history says by whom and why.",
 	}, eval[[]string](p, "window.said"))
 }

@@ -39,7 +39,7 @@ func TestPauseAndThatReplicasObey(t *testing.T) {
 	require.Contains(t, p.text("outcome"), "2 of 2 replicas obey after 0.4 s.", "it can be read afterwards")
 	p.awaitFocus("Resume…") // the focus is back, on what the button has become
 	p.shows("history", "Paused by jiyoon")
-	p.shows("holds", `by jiyoon: “customer centre reports "wrong" dates” · in 2 of 2 replicas`)
+	p.shows("holds", `: customer centre reports "wrong" dates · in 2 of 2 replicas`)
 	p.shows("history", `“customer centre reports "wrong" dates”`)
 	p.shows("announcer", "2 of 2 replicas obey after 0.4 s.")
 
@@ -171,6 +171,34 @@ func TestRedisThatLostOrders(t *testing.T) {
 	d.obey(0, 1, 2)
 	d.tell(func(st *status.Status) { st.Control.Throttle = 5 })
 	p.shows("replicas-warnings", "it knows of a limit, and replicas do not agree. Set it again.")
+}
+
+// TestAbortedCampaign says who aborted it and why, what else is in force, and how it goes on.
+func TestAbortedCampaign(t *testing.T) {
+	d := newDesk(t, aborted())
+	p := signedIn(t, d, operatorToken)
+	p.shows("phase", "Aborted")
+	at := d.st.Control.AbortedBy.At.Format(time.RFC3339)
+	require.Equal(t, []string{
+		"Aborted by jiyoon at " + at + ": wrong <b>emoticon</b>.",
+		"Paused by minseo at " + at + ": to look.",
+		"Ordered to finish by dohyun at " + at + ": everybody is in, 2 000 000 records from here.",
+	}, strings.Split(plain(p.text("ordered")), "\n"))
+	buttons := func() string { return strings.Join(strings.Fields(p.text("buttons")), " ") }
+	require.Equal(t, "Resume… Throttle… Finish…", buttons())
+
+	p.order("resume")
+	require.Contains(t, p.text("order-says"), "Lifts the abort. Runs that stand by go on, at full speed; those that have ended must be started again")
+	p.fill("order-why", "the spec is right now")
+	p.press("Enter")
+	p.shows("order-done-title", "Resumed")
+	d.tell(func(st *status.Status) { st.Phase = status.PhaseFinishing })
+	p.shows("phase", "Finishing")
+	require.Equal(t, "Ordered to finish by dohyun at "+at+": everybody is in, 2 000 000 records from here.", plain(p.text("ordered")))
+	require.Equal(t, "Pause… Resume… Throttle… Finish… Abort…", buttons())
+	p.press("Enter")
+	p.order("resume")
+	require.Contains(t, p.text("order-says"), "Takes back the order to finish")
 }
 
 func TestFinishAndAbortWantTheName(t *testing.T) {

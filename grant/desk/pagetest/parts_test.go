@@ -161,8 +161,8 @@ func TestHistory(t *testing.T) {
 		entries[i] = plain(entries[i])
 	}
 	for i, want := range []string{
-		"Aborted by jiyoon · API | “wrong spec <b>at</b> work” | Runs that began before: go on → stop with a checkpoint",
-		"Told to finish by dohyun · command line | “everybody is in” | Runs that began before: go on → end where the topic ended then, in 2 partitions",
+		"Aborted by jiyoon · API | “wrong spec <b>at</b> work” | Campaign: not aborted → aborted until somebody resumes",
+		"Told to finish by dohyun · command line | “everybody is in” | Runs end: with the topic → where the topic ended at order 4, in 2 partitions",
 		"Paused by jiyoon · API | “customer centre reports wrong expiry dates” | Granting: not paused → paused",
 		"Throttled by jiyoon · API | “start gently” | Limit: no limit → 200 000 users/s",
 		"Started early by dohyun · command line | “rehearsal”",

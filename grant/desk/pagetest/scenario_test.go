@@ -115,7 +115,7 @@ func throttled() status.Status {
 	left, end := 85.0, time.Now().Add(85*time.Second)
 	st.SecondsLeft, st.EstimatedEnd = &left, &end
 	st.Control = grant.Control{Version: 3, Throttle: 200_000}
-	hold(&st, grant.CauseThrottle, "200000 users/s over all replicas, as ordered", 95*time.Second)
+	hold(&st, grant.CauseThrottle, "limited to 200000 users/s over all replicas by jiyoon at 2022-11-05T00:00:41+09:00: start gently", 95*time.Second)
 	slow := grant.Hold{Cause: grant.CauseLatency, Detail: "612 ms, above 500 ms", Since: time.Now().Add(-12 * time.Second)}
 	st.Holds = slices.Insert(st.Holds, 0, slow)
 	for i := range st.Runs {
@@ -203,7 +203,22 @@ func trail() []grant.Act {
 	return acts
 }
 
+// aborted was to finish, is paused, and was aborted; nobody runs.
+func aborted() status.Status {
+	st := running()
+	st.Phase, st.Rate, st.SecondsLeft, st.EstimatedEnd, st.Runs = status.PhaseAborted, 0, nil, nil, st.Runs[:1]
+	given := time.Now().Add(-time.Minute).Truncate(time.Second).In(seoul)
+	st.Control = grant.Control{
+		Version: 7, Paused: true, PausedBy: &grant.Given{At: given, Who: "minseo", Why: "to look"},
+		Abort: 7, AbortedBy: &grant.Given{At: given, Who: "jiyoon", Why: "wrong <b>emoticon</b>"},
+		Finish: &grant.Finish{Version: 5, Ends: map[int]int64{0: 6_030_000}, Given: grant.Given{At: given, Who: "dohyun", Why: "everybody is in"}},
+	}
+	lag := int64(2_000_000)
+	st.Orders, st.FinishLag = st.Control.Standing(seoul), &lag
+	return st
+}
+
 // scenarios are the faces of the page, by name.
 var scenarios = map[string]func() status.Status{
-	"waiting": waiting, "running": running, "throttled": throttled, "paused": paused, "finished": finished, "many": many,
+	"waiting": waiting, "running": running, "throttled": throttled, "paused": paused, "aborted": aborted, "finished": finished, "many": many,
 }
