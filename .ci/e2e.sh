@@ -87,7 +87,7 @@ exits 0 granter check "${f[@]}"
 exits 3 granter verify "${f[@]}" 7
 
 echo "--- a run grants every user once"
-granter run "${f[@]}" --now --json >"$work/run.json" 2>"$work/run.log"
+granter run "${f[@]}" --now --why "a test" --json >"$work/run.json" 2>"$work/run.log"
 expect "consumed" "$records" "$(field consumed "$work/run.json")"
 expect "granted" "$users" "$(field granted "$work/run.json")"
 expect "duplicate" "$duplicates" "$(field duplicate "$work/run.json")"
@@ -98,10 +98,10 @@ exits 3 granter verify "${f[@]}" 7 $((users + 1))
 exits 2 granter verify "${f[@]}" seven
 
 echo "--- a second run finds nothing to do, and one that reads everything again grants nobody twice"
-granter run "${f[@]}" --now --json >"$work/second.json" 2>"$work/second.log"
+granter run "${f[@]}" --now --why "a test" --json >"$work/second.json" 2>"$work/second.log"
 expect "granted" 0 "$(field granted "$work/second.json")"
 granter load "${f[@]}" --generate "$users" --json >"$work/load.json" 2>"$work/load.log"
-granter run "${f[@]}" --now --json >"$work/again.json" 2>"$work/again.log"
+granter run "${f[@]}" --now --why "a test" --json >"$work/again.json" 2>"$work/again.log"
 expect "granted" 0 "$(field granted "$work/again.json")"
 expect "duplicate" "$users" "$(field duplicate "$work/again.json")"
 balanced "$work/again.json"
@@ -111,7 +111,7 @@ many=3000000
 spec crash "$many"
 f=(-f "$work/crash.yaml")
 granter load "${f[@]}" --generate "$many" --partitions 8 --json >"$work/load.json" 2>"$work/load.log"
-"$work/granter" run "${f[@]}" --now --json >"$work/killed.json" 2>"$work/killed.log" &
+"$work/granter" run "${f[@]}" --now --why "a test" --json >"$work/killed.json" 2>"$work/killed.log" &
 pid=$!
 before=$(redis-cli -p "${GRANTER_REDIS##*:}" dbsize)
 until (($(redis-cli -p "${GRANTER_REDIS##*:}" dbsize) > before + 20)) || ! kill -0 "$pid" 2>/dev/null; do :; done
@@ -121,7 +121,7 @@ wait "$pid" 2>/dev/null || code=$?
 expect "exit code of the killed run" 137 "$code"
 granter status "${f[@]}" --json >"$work/status.json" 2>"$work/status.log"
 echo "killed with $(field granted "$work/status.json") of $many granted"
-granter run "${f[@]}" --now --json >"$work/continued.json" 2>"$work/continued.log"
+granter run "${f[@]}" --now --why "a test" --json >"$work/continued.json" 2>"$work/continued.log"
 balanced "$work/continued.json"
 granter status "${f[@]}" --prove --json >"$work/status.json" 2>"$work/status.log"
 expect "granted by both" "$many" "$(field granted "$work/status.json")"

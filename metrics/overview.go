@@ -36,8 +36,8 @@ func NewOverview(reg prometheus.Registerer, campaign, version string) *Overview 
 		version:  f.gauge("control_ordered_version", "Version of the last order of operators; runs export the one that they obey."),
 		throttle: f.gauge("control_throttle_users_per_second", "Limit that operators have set, for all replicas together; 0: none."),
 		paused:   f.gauge("control_paused", "1 while operators have paused the campaign."),
-		aborted:  f.gauge("control_aborted", "1 while the last order of operators is to abort: nobody is meant to run."),
-		lag:      f.gauge("campaign_lag_records", "Records of the topic behind the checkpoint, of all partitions."),
+		aborted:  f.gauge("control_aborted", "1 while operators have aborted the campaign: nobody is granted anything until they resume."),
+		lag:      f.gauge("campaign_lag_records", "Records of the topic behind the checkpoint, of all partitions, up to where operators ordered to finish if they did."),
 		replicas: f.gauge("campaign_live_replicas", "Runs that have said within the last seconds that they are alive."),
 		notReady: "nothing is known yet",
 	}

@@ -166,10 +166,10 @@ func watch(ctx context.Context, q *query, o *metrics.Overview, log *slog.Logger)
 			}
 		default:
 			o.Set(metrics.Campaign{
-				Granted: s.Granted, Expected: s.Expected, StartsAt: s.StartsAt, Lag: s.Lag, Replicas: s.Live(), Lost: lost,
+				Granted: s.Granted, Expected: s.Expected, StartsAt: s.StartsAt, Lag: s.ToGo(), Replicas: s.Live(), Lost: lost,
 				Started:        len(checkpoint) > 0,
 				ControlVersion: s.Control.Version, Throttle: s.Control.Throttle, Paused: s.Control.Paused,
-				Aborted: s.Control.Abort > 0 && s.Control.Abort == s.Control.Version,
+				Aborted: s.Control.AbortedBy != nil,
 			})
 		}
 		failed = err != nil

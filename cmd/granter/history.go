@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -81,17 +82,20 @@ func change(a *grant.Act) string {
 	if a.Before == nil || a.After == nil {
 		return ""
 	}
+	if a.Unchanged() {
+		return "nothing: " + unchanged(a)
+	}
 	switch a.Action {
 	case grant.ActionPause:
-		return "running → paused"
+		return "paused"
 	case grant.ActionResume:
-		return "paused → running"
+		return resumed(a.Before, a.After)
 	case grant.ActionThrottle:
 		return limit(a.Before.Throttle) + " → " + limit(a.After.Throttle)
 	case grant.ActionAbort:
-		return "runs end, with a checkpoint"
+		return "runs end, with a checkpoint, and nobody is granted anything until resume"
 	case grant.ActionFinish:
-		return "runs end when what is in the topic now is granted"
+		return "runs end when what was in the topic then is granted, until resume"
 	case grant.ActionPostpone:
 		if a.After.StartsAt == nil {
 			return "starts at the spec's starts_at again"
@@ -103,6 +107,43 @@ func change(a *grant.Act) string {
 		return "run although preflight failed"
 	}
 	return ""
+}
+
+// unchanged says why an order had nothing to change.
+func unchanged(a *grant.Act) string {
+	switch a.Action {
+	case grant.ActionPause:
+		return "it was paused"
+	case grant.ActionResume:
+		return "it was neither paused nor aborted nor ordered to finish"
+	case grant.ActionThrottle:
+		return "the limit was " + limit(a.Before.Throttle)
+	case grant.ActionAbort:
+		return "it was aborted"
+	case grant.ActionFinish:
+		return "it was ordered to finish there"
+	default:
+		return "it was so"
+	}
+}
+
+// resumed says what resume took back.
+func resumed(before, after *grant.Control) string {
+	var was []string
+	if before.AbortedBy != nil {
+		was = append(was, "aborted")
+	}
+	if before.Paused {
+		was = append(was, "paused")
+	}
+	if before.Finish != nil && after.Finish == nil {
+		was = append(was, "ordered to finish")
+	}
+	out := strings.Join(was, " and ") + " → goes on"
+	if after.Finish != nil {
+		out += ", up to where it was ordered to finish"
+	}
+	return out
 }
 
 func limit(usersPerSecond int64) string {

@@ -92,6 +92,9 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 		return nil, err
 	}
 	defer desk()
+	if err := j.obeyAbort(ctx, p.ledger); err != nil {
+		return nil, err
+	}
 	if !j.embedded {
 		projected, err := j.preflight(ctx)
 		if err != nil {
@@ -170,7 +173,10 @@ func (j *job) judgeList(ctx context.Context, log *slog.Logger, led *ledger.Ledge
 func (j *job) newRun(p *parts, log *slog.Logger) *grant.Run {
 	r := grant.NewRun()
 	r.Campaign, r.Source, r.Ledger, r.Monitor, r.Log = j.campaign, p.source, p.ledger, p.monitor, log
-	r.Now, r.Follow = j.flags.now, j.flags.follow
+	r.Now, r.Follow, r.StandBy = j.flags.now, j.flags.follow, j.flags.standBy
+	r.Early = func(ctx context.Context) error {
+		return j.order(ctx, p.ledger, grant.Order{Action: grant.ActionStartEarly})
+	}
 	r.Orders, r.RetryFor = p.ledger, j.flags.retryFor
 	if j.flags.checkpointEvery > 0 {
 		r.CheckpointEvery = j.flags.checkpointEvery
@@ -217,7 +223,7 @@ func (j *job) assemble() (*parts, error) {
 	m := metrics.New(j.registry, metrics.Labels{
 		Campaign: j.campaign.Name, Version: version, Pass: j.pass.Kind(), Reasons: texts(source.Reasons()), KafkaKinds: texts(source.ErrorKinds()),
 		RedisKinds: ledger.Kinds, Spec: j.campaign.Hash[:min(12, len(j.campaign.Hash))], Causes: texts(grant.Causes()),
-		States: texts([]grant.RunState{grant.RunWaiting, grant.RunRunning, grant.RunFinished, grant.RunStopped, grant.RunFailed}),
+		States: texts(grant.RunStates()),
 	})
 	m.StartsAt.Set(float64(j.campaign.StartsAt.Unix()))
 	m.Expected.Set(float64(j.campaign.Population))

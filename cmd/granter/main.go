@@ -26,11 +26,12 @@ const (
 	exitNotGranted = 3 // verify: at least one user has not been granted
 	exitStopped    = 4 // stopped before the end; start it again to continue
 	exitPreflight  = 5 // check, run: preflight found a failure
-	exitAborted    = 6 // run: an operator ended it, with a checkpoint; start it again only when that is wanted
+	exitAborted    = 6 // run: operators have aborted the campaign; it can go on when somebody orders resume
 )
 
 const exitHelp = `Exit codes: 0 done; 1 failed; 2 wrong flag, argument or spec; 3 verify: a user has not been granted;
-4 stopped before the end: start it again to continue; 5 preflight found a failure; 6 run: aborted by an operator.`
+4 stopped before the end: start it again to continue; 5 preflight found a failure; 6 run: the campaign is aborted,
+until somebody orders granter resume.`
 
 // exitError carries an exit code. A nil err means that the standard output says everything.
 type exitError struct {
@@ -103,7 +104,7 @@ func exitCode(err error) (int, error) {
 	case errors.As(err, &exit):
 		return exit.code, exit.err
 	case errors.Is(err, grant.ErrAborted):
-		return exitAborted, grant.ErrAborted
+		return exitAborted, err
 	case errors.Is(err, grant.ErrDrained), errors.Is(err, context.Canceled):
 		return exitStopped, grant.ErrDrained
 	}

@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/user"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/status"
 )
 
@@ -25,6 +21,7 @@ type orderFlags struct {
 	connection
 	remote
 	why   string
+	who   string
 	until string
 	wait  time.Duration
 }
@@ -40,13 +37,13 @@ All replicas obey within a second, and the command waits until they say so. Who 
 func newOrders() []*cobra.Command {
 	return []*cobra.Command{
 		newOrder(grant.ActionPause, "pause", "Grant nobody until resume; replicas live on", nil),
-		newOrder(grant.ActionResume, "resume", "Go on after a pause", nil),
+		newOrder(grant.ActionResume, "resume", "Go on after a pause or an abort or, when there is neither, beyond where it was ordered to finish", nil),
 		newOrder(grant.ActionThrottle, "throttle USERS-PER-SECOND", "Limit all replicas together; 0 or off lifts the limit", func(o *grant.Order, args []string, _ string) (err error) {
 			o.Throttle, err = parseRate(args[0])
 			return err
 		}),
-		newOrder(grant.ActionAbort, "abort", "End all runs soon, with a checkpoint; a later run continues", nil),
-		newOrder(grant.ActionFinish, "finish", "End all runs with success, once everything that is in the topic now is granted", nil),
+		newOrder(grant.ActionAbort, "abort", "End all runs, with a checkpoint, and grant nobody until resume: also runs that start later end, with exit code 6", nil),
+		newOrder(grant.ActionFinish, "finish", "End all runs with success, once everything that is in the topic now is granted: also runs that start later, until resume", nil),
 		newOrder(grant.ActionPostpone, "postpone", "Start later than the spec's starts_at", func(o *grant.Order, _ []string, until string) error {
 			if until == "never mind" {
 				return nil
@@ -85,7 +82,11 @@ func newOrder(action grant.Action, use, short string, read func(o *grant.Order, 
 	cmd := &cobra.Command{
 		Use: use + " -f SPEC --why TEXT", Short: short, Long: short + "." + orderHelp + exitHelp, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o := grant.Order{Action: action, Who: whoami(), Via: "cli", Why: flags.why}
+			who, err := whoami(flags.who)
+			if err != nil {
+				return err
+			}
+			o := grant.Order{Action: action, Who: who, Via: "cli", Why: flags.why}
 			if cancel {
 				flags.until = "never mind"
 			}
@@ -101,6 +102,7 @@ func newOrder(action grant.Action, use, short string, read func(o *grant.Order, 
 	flags.remote.addFlags(cmd.Flags())
 	f := cmd.Flags()
 	f.StringVar(&flags.why, "why", "", "the reason, for the audit trail (required)")
+	f.StringVar(&flags.who, "who", "", whoHelp+" With --desk-url the token says it.")
 	f.DurationVar(&flags.wait, "wait", 2*status.LostAfter, "how long to wait for all replicas to obey; 0: not at all")
 	if action == grant.ActionThrottle {
 		cmd.Args = cobra.ExactArgs(1)
@@ -112,16 +114,6 @@ func newOrder(action grant.Action, use, short string, read func(o *grant.Order, 
 		cmd.MarkFlagsMutuallyExclusive("until", "cancel")
 	}
 	return cmd
-}
-
-// whoami names the person at the keyboard, also behind sudo.
-func whoami() string {
-	name := os.Getenv("SUDO_USER")
-	if u, err := user.Current(); err == nil {
-		name = cmp.Or(name, u.Username)
-	}
-	host, _ := os.Hostname()
-	return cmp.Or(name, "unknown") + "@" + cmp.Or(host, "unknown")
 }
 
 // office is where orders go: straight to the ledger, or through a desk.
@@ -215,7 +207,11 @@ func printOrdered(w io.Writer, o *Ordered, waited bool) {
 	switch {
 	case !waited:
 	case o.Replicas == 0:
-		fmt.Fprintln(w, "no replica runs at the moment; those that start will obey")
+		will := map[grant.Action]string{
+			grant.ActionAbort:  "end with exit code 6, or stand by, until granter resume",
+			grant.ActionFinish: "end there, until granter resume",
+		}[o.Action]
+		fmt.Fprintln(w, "no replica runs at the moment; those that start will", cmp.Or(will, "obey"))
 	default:
 		fmt.Fprintf(w, "%d of %d replicas obey, after %.1f s\n", o.Obey, o.Replicas, o.Seconds)
 	}
@@ -255,61 +251,4 @@ func (d direct) History(ctx context.Context) ([]grant.Act, error) { return d.led
 
 func (d direct) Replicas(ctx context.Context) ([]status.Replica, error) {
 	return status.Replicas(ctx, d.ledger)
-}
-
-// launchLimit returns what --throttle is to order; 0: nothing. A replica that is started again with the flags of the night
-// must not undo what an operator has ordered since.
-func (j *job) launchLimit(ctx context.Context, led *ledger.Ledger) (int64, error) {
-	if j.flags.throttle == 0 {
-		return 0, nil
-	}
-	acts, err := led.History(ctx)
-	if err != nil {
-		return 0, err
-	}
-	for _, a := range slices.Backward(acts) {
-		if a.Action != grant.ActionThrottle || a.Refused != "" {
-			continue
-		}
-		if a.Via != viaLaunch {
-			j.log.Warn("--throttle is not ordered, because an operator has ordered a limit: use granter throttle",
-				"throttle", j.flags.throttle, "ordered", a.After.Throttle, "who", a.Who, "at", a.At)
-			return 0, nil
-		}
-		if a.After.Throttle == j.flags.throttle {
-			return 0, nil // another replica with the same flags did
-		}
-		break
-	}
-	return j.flags.throttle, nil
-}
-
-// viaLaunch is how orders come that are flags of a run.
-const viaLaunch = "run"
-
-// recordLaunch puts what the operator of this run orders by its flags into the audit trail.
-func (j *job) recordLaunch(ctx context.Context, led *ledger.Ledger) error {
-	order := func(o grant.Order) error {
-		o.Who, o.Via, o.Why = whoami(), viaLaunch, cmp.Or(j.flags.why, "no reason given")
-		_, err := led.Order(ctx, o)
-		return err
-	}
-	limit, err := j.launchLimit(ctx, led)
-	if err != nil {
-		return err
-	}
-	if limit > 0 {
-		if err := order(grant.Order{Action: grant.ActionThrottle, Throttle: limit}); err != nil {
-			return err
-		}
-	}
-	if j.flags.now && time.Now().Before(j.campaign.StartsAt) {
-		if err := order(grant.Order{Action: grant.ActionStartEarly}); err != nil {
-			return err
-		}
-	}
-	if j.forced {
-		return order(grant.Order{Action: grant.ActionForce})
-	}
-	return nil
 }

@@ -106,7 +106,7 @@ func TestReplicaIsRefused(t *testing.T) {
 	p := s.run()
 	require.Equal(t, exitPreflight, p.wait())
 	require.Contains(t, p.err.String(), "replica")
-	p = s.run("--force", "--retry-for=1s")
+	p = s.run("--force", "--why=a test", "--retry-for=1s")
 	require.Equal(t, exitFailed, p.wait())
 	require.Contains(t, tail(p.err.String(), 1), "point the granter at the master")
 	s.redis = []string{master.Addr}
@@ -178,7 +178,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		wrong.env = append(slices.Clone(s.env), name+"=hunter3")
 		p := wrong.run()
 		require.Equal(t, exitPreflight, p.wait(), p.err.String())
-		p = wrong.run("--force", "--retry-for=1s")
+		p = wrong.run("--force", "--why=a test", "--retry-for=1s")
 		require.Equal(t, exitFailed, p.wait(), p.err.String())
 		require.Contains(t, tail(p.err.String(), 1), "password")
 		require.NotContains(t, p.err.String()+p.out.String(), "hunter")

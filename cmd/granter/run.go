@@ -25,6 +25,7 @@ type runFlags struct {
 	connection
 	deskFlags
 	now, follow, force bool
+	resume, standBy    bool
 	allowVolatile      bool
 	listen             string
 	shards             int
@@ -39,7 +40,7 @@ type runFlags struct {
 	dryRun          bool
 	canary, only    string
 	throttle        int64
-	why             string
+	why, who        string
 	slowAt, pauseAt string
 	query           string
 	prometheus      string
@@ -60,13 +61,17 @@ may run at once, on one or many machines: they share the partitions.
 first; a later run grants the others, and grants nobody twice. All replicas obey "granter pause", "resume", "throttle",
 "abort", "finish" and "postpone" within a second.
 
+While a campaign is aborted, a run ends at its start with exit code 6; after "granter finish" it ends with success where
+that was ordered. Both hold until somebody orders resume, or a run does by --resume. Under a supervisor that starts again
+whatever ends, --stand-by makes a run wait for that instead of ending.
+
 SIGTERM or SIGINT stops it soon: what is in hand is granted and checkpointed. A second signal stops it at once; nothing
 is lost then either.
 
 ` + exitHelp,
 		Example: `  granter run -f deploy/campaigns/emoticons.yaml --dry-run
   granter run -f deploy/campaigns/emoticons.yaml --canary 1% --now --why "canary, see OPS-123"
-  granter run -f deploy/campaigns/emoticons.yaml --throttle 200000 --finish-by 2023-01-05T02:00:00+09:00`,
+  granter run -f deploy/campaigns/emoticons.yaml --throttle 200000 --why "the plan" --finish-by 2023-01-05T02:00:00+09:00`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.execute(cmd) },
 	}
@@ -77,8 +82,11 @@ is lost then either.
 	f.StringVar(&flags.canary, "canary", "", "grant only this share of the users, such as 1%: always the same ones, and a larger share includes a smaller one")
 	f.StringVar(&flags.only, "only", "", "grant only the users of this file, one ID a line")
 	f.BoolVar(&flags.now, "now", false, "start before starts_at; it is recorded, so say --why")
-	f.Int64Var(&flags.throttle, "throttle", 0, "order this limit at launch: users per second of all replicas together")
-	f.StringVar(&flags.why, "why", "", "the reason for --now, --throttle or --force, for the audit trail")
+	f.BoolVar(&flags.resume, "resume", false, "order resume at launch, after an abort, a pause or a finish; say --why. The same reason lifts no order that comes later, so a replica that is started again undoes nothing")
+	f.BoolVar(&flags.standBy, "stand-by", false, "at the start, wait for resume where it would end because of an abort or of an order to finish")
+	f.Int64Var(&flags.throttle, "throttle", 0, "order this limit at launch: users per second of all replicas together; say --why")
+	f.StringVar(&flags.why, "why", "", "the reason for --now, --resume, --throttle or --force, for the audit trail: they need one")
+	f.StringVar(&flags.who, "who", "", whoHelp)
 	f.StringVar(&flags.slowAt, "slow-at", "latency=500ms,memory=85%", "go slower above these: latency of Redis, its memory in use, lag=BYTES of its replicas")
 	f.StringVar(&flags.pauseAt, "pause-at", "memory=95%", "pause above these, until it is below them again")
 	f.StringVar(&flags.query, "throttle-query", "", "PromQL: go slower while it returns anything, such as a latency > 0.5")
@@ -190,8 +198,16 @@ func (flags *runFlags) operating(ctx context.Context, j *job) (err error) {
 		return errors.New("--dry-run ends with the topic and grants nobody: leave out --follow and --throttle")
 	case flags.throttle < 0:
 		return fmt.Errorf("--throttle %d: want users per second", flags.throttle)
+	case flags.dryRun && flags.resume:
+		return errors.New("--dry-run writes nothing: leave out --resume")
 	case (flags.query == "") != (flags.prometheus == ""):
 		return errors.New("--throttle-query and --prometheus need each other")
+	}
+	if err = flags.reasoned(); err != nil {
+		return err
+	}
+	if _, err = whoami(flags.who); err != nil {
+		return err
 	}
 	if j.limits[0], err = feedback.ParseLimits(flags.slowAt); err != nil {
 		return fmt.Errorf("--slow-at: %w", err)

@@ -107,6 +107,13 @@ func printStatus(w io.Writer, s *Status) {
 	if s.LastCheckpoint != nil {
 		rows = append(rows, fmt.Sprintf("last checkpoint\t%s (%s ago)", moment(s.LastCheckpoint.In(zone)), time.Since(*s.LastCheckpoint).Round(time.Second)))
 	}
+	for _, o := range s.Orders {
+		says := oneLine(o.Says)
+		if o.Action == grant.ActionFinish {
+			says += fmt.Sprintf(" (%s records to go up to there)", number(*s.FinishLag))
+		}
+		rows = append(rows, "ordered\t"+says)
+	}
 	for _, h := range s.Holds {
 		rows = append(rows, fmt.Sprintf("held\t%s since %s: %s", h.Cause, moment(h.Since.In(zone)), oneLine(h.Detail)))
 	}

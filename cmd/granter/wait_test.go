@@ -91,7 +91,7 @@ func TestAtItsEnd(t *testing.T) {
 	load.stdin = "4\n"
 	require.Zero(t, granter(t, load).wait())
 	require.Equal(t, exitPreflight, granter(t, with("run")).wait())
-	p = granter(t, with("run", "--force"))
+	p = granter(t, with("run", "--force", "--why=a test"))
 	require.Equal(t, exitFailed, p.wait())
 	require.Contains(t, tail(p.err.String(), 1), "the campaign has ended")
 	require.Equal(t, exitNotGranted, granter(t, with("verify", "4")).wait())

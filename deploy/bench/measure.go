@@ -121,7 +121,7 @@ type outcome struct {
 }
 
 func (b *bench) run(ctx context.Context, r row, spec string, server *devtest.Redis) (result, error) {
-	return b.check(r)(b.child(ctx, b.granter, "run", "-f", spec, "--json", "--force", "--listen", "off",
+	return b.check(r)(b.child(ctx, b.granter, "run", "-f", spec, "--json", "--force", "--why", "bench", "--listen", "off",
 		"--brokers", b.kafka.Brokers[0], "--redis", server.Addr, "--group", fmt.Sprintf("bench-%d", rand.Uint64())))
 }
 

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+)
+
+// viaLaunch is how orders come that are flags of a run.
+const viaLaunch = "run"
+
+// reasoned refuses flags that go into the audit trail without a reason for it.
+func (flags *runFlags) reasoned() error {
+	var need []string
+	for name, on := range map[string]bool{
+		"--now": flags.now, "--force": flags.force, "--throttle": flags.throttle != 0, "--resume": flags.resume,
+	} {
+		if on {
+			need = append(need, name)
+		}
+	}
+	if flags.dryRun || len(need) == 0 {
+		return nil
+	}
+	slices.Sort(need)
+	o := grant.Order{Action: grant.ActionForce, Who: "anybody", Why: flags.why}
+	if err := o.Validate(); err != nil {
+		return fmt.Errorf("%s: %w (--why TEXT)", strings.Join(need, ", "), err)
+	}
+	return nil
+}
+
+// order gives an order of the flags of a run.
+func (j *job) order(ctx context.Context, led *ledger.Ledger, o grant.Order) (err error) {
+	if o.Who, err = whoami(j.flags.who); err != nil {
+		return err
+	}
+	o.Via, o.Why = viaLaunch, j.flags.why
+	_, err = led.Order(ctx, o)
+	return err
+}
+
+// obeyAbort ends a process that starts into an abort before it does anything else. What cannot be read now the run reads
+// before it grants anybody.
+func (j *job) obeyAbort(ctx context.Context, led *ledger.Ledger) error {
+	if j.flags.resume || j.flags.standBy {
+		return nil
+	}
+	control, _, err := led.Control(ctx)
+	if err != nil || control.AbortedBy == nil {
+		return nil //nolint:nilerr // it is not lost
+	}
+	return &grant.AbortedError{Order: *control.AbortedBy, Zone: j.campaign.StartsAt.Location()}
+}
+
+// recordLaunch puts what the operator of this run orders by its flags into the audit trail.
+func (j *job) recordLaunch(ctx context.Context, led *ledger.Ledger) error {
+	acts, err := j.trail(ctx, led)
+	if err != nil {
+		return err
+	}
+	if resume, err := j.launchResume(ctx, led, acts); err != nil {
+		return err
+	} else if resume {
+		if err := j.order(ctx, led, grant.Order{Action: grant.ActionResume}); err != nil {
+			return err
+		}
+	}
+	if limit := j.launchLimit(acts); limit > 0 {
+		if err := j.order(ctx, led, grant.Order{Action: grant.ActionThrottle, Throttle: limit}); err != nil {
+			return err
+		}
+	}
+	if j.forced {
+		return j.order(ctx, led, grant.Order{Action: grant.ActionForce})
+	}
+	return nil
+}
+
+// trail returns the orders that were carried out, if flags need to know them.
+func (j *job) trail(ctx context.Context, led *ledger.Ledger) ([]grant.Act, error) {
+	if !j.flags.resume && j.flags.throttle == 0 {
+		return nil, nil
+	}
+	acts, err := led.History(ctx)
+	return slices.DeleteFunc(acts, func(a grant.Act) bool { return a.Refused != "" }), err
+}
+
+var errSpentResume = errors.New("--resume with this reason has been given before")
+
+// launchResume reports whether --resume is to be ordered. It lifts what was ordered before it, and not what comes after:
+// otherwise a replica that is started again with the same flags would undo an abort.
+func (j *job) launchResume(ctx context.Context, led *ledger.Ledger, acts []grant.Act) (bool, error) {
+	if !j.flags.resume {
+		return false, nil
+	}
+	control, _, err := led.Control(ctx)
+	if err != nil {
+		return false, err
+	}
+	if control.AbortedBy == nil && !control.Paused && control.Finish == nil {
+		j.log.Info("--resume: there is nothing to resume")
+		return false, nil
+	}
+	given := func(a grant.Act) bool {
+		return a.Action == grant.ActionResume && a.Via == viaLaunch && a.Why == j.flags.why
+	}
+	if !slices.ContainsFunc(acts, given) {
+		return true, nil
+	}
+	standing := control.Standing(j.campaign.StartsAt.Location())
+	if control.AbortedBy != nil && !j.flags.standBy {
+		return false, fmt.Errorf("%w, and lifts no later order: say another --why (%w)",
+			errSpentResume, &grant.AbortedError{Order: *control.AbortedBy, Zone: j.campaign.StartsAt.Location()})
+	}
+	j.log.Warn(errSpentResume.Error()+", and lifts no later order: say another --why, or order granter resume", "standing", standing)
+	return false, nil
+}
+
+// launchLimit returns what --throttle is to order; 0: nothing. A replica that is started again with the flags of the night
+// must not undo what an operator has ordered since.
+func (j *job) launchLimit(acts []grant.Act) int64 {
+	if j.flags.throttle == 0 {
+		return 0
+	}
+	for _, a := range slices.Backward(acts) {
+		if a.Action != grant.ActionThrottle {
+			continue
+		}
+		if a.Via != viaLaunch {
+			j.log.Warn("--throttle is not ordered, because an operator has ordered a limit: use granter throttle",
+				"throttle", j.flags.throttle, "ordered", a.After.Throttle, "who", a.Who, "at", a.At)
+			return 0
+		}
+		if a.After.Throttle == j.flags.throttle {
+			return 0 // another replica with the same flags did
+		}
+		break
+	}
+	return j.flags.throttle
+}
