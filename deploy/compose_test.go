@@ -116,6 +116,16 @@ func TestComposeMounts(t *testing.T) {
 	}
 }
 
+// What is started again whatever happens stands by while the campaign is aborted, instead of ending again and again.
+func TestComposeFollowersStandBy(t *testing.T) {
+	t.Parallel()
+	for name, s := range composition(t).Services {
+		if restarts := s.Restart != "" && s.Restart != "no"; isGranter(s) && slices.Contains(s.Command, "run") {
+			require.Equal(t, restarts, slices.Contains(s.Command, "--stand-by"), name)
+		}
+	}
+}
+
 // Prometheus asks every granter, and Grafana finds its dashboards and Prometheus.
 func TestComposeIsWatched(t *testing.T) {
 	t.Parallel()

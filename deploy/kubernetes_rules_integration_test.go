@@ -45,6 +45,17 @@ func TestKubernetesJobKnowsTheExitCodes(t *testing.T) {
 	})
 }
 
+// A Deployment starts again whatever ends: its runs stand by while the campaign is aborted. The Job fails.
+func TestKubernetesDeploymentsStandBy(t *testing.T) {
+	eachOverlay(t, func(t *testing.T, _ string, all manifests) {
+		for _, workload := range all.workloads() {
+			if p := podOf(t, workload, all); slices.Contains(p.args(), "run") {
+				assert.Equal(t, workload.kind() == "Deployment", slices.Contains(p.args(), "--stand-by"), workload.name())
+			}
+		}
+	})
+}
+
 func TestKubernetesSelectors(t *testing.T) {
 	eachOverlay(t, func(t *testing.T, overlay string, all manifests) {
 		var pods []pod
