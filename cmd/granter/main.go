@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/granter/granter/grant"
 )
@@ -132,6 +133,9 @@ read from the environment or from files only, never from flags.
 		DisableAutoGenTag: true,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && strings.ContainsAny(unknown.GetSpecifiedName(), "0123456789") {
+			err = fmt.Errorf("-%s: no argument is below zero", strings.TrimLeft(unknown.GetSpecifiedShortnames(), "-"))
+		}
 		return usageError(fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath()))
 	})
 	root.AddCommand(newDemo(), newCheck(), newLoad(), newRun(), newStatus(), newVerify(), newHistory(), newDesk(), newToken(), newMan())

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/desk"
 	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/population"
 	"github.com/granter/granter/grant/source"
 	"github.com/granter/granter/grant/status"
 )
@@ -21,15 +23,20 @@ import (
 func newVerify() *cobra.Command {
 	var c connection
 	cmd := &cobra.Command{
-		Use:   "verify -f SPEC USER...",
+		Use:   "verify -f SPEC USER...|-",
 		Short: "Say whether users have been granted the campaign, when, and until when",
 		Long: `Verify answers the question of support for one or more users: granted or not, when, by which run and flush, from which
-records of the topic, and until when each item is valid.
+records of the topic, and until when each item is valid. Instead of users, - reads them from the standard input, one ID a
+line: ten thousand take about a second.
+
+A flush journals the users of many records at once, so it is known that the user's record is one of those, not which.
 
 ` + exitHelp,
+		Example: `  granter verify -f deploy/campaigns/emoticons.yaml 12345678
+  granter verify -f deploy/campaigns/emoticons.yaml --json - < users.txt | jq '.[] | select(.granted | not).user'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError(errors.New("which user? Give one or more user IDs"))
+				return usageError(errors.New("which user? Give one or more user IDs, or - to read them from the standard input"))
 			}
 			return nil
 		},
@@ -38,7 +45,8 @@ records of the topic, and until when each item is valid.
 			if err != nil {
 				return err
 			}
-			if _, err := userIDs(args, grant.MaxUserID); err != nil { // before anybody is asked
+			users, err := userIDs(cmd.Context(), args, cmd.InOrStdin()) // before anybody is asked
+			if err != nil {
 				return err
 			}
 			client, err := c.redisClient()
@@ -57,25 +65,33 @@ records of the topic, and until when each item is valid.
 			if differs != nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "granter: %s:\n%s\n", differs, differs.Fields)
 			}
-			users, err := userIDs(args, camp.Source.MaxID)
-			if err != nil {
-				return err
+			for _, user := range users {
+				if _, err := source.ParseUserID(strconv.FormatUint(uint64(user), 10), camp.Source.MaxID); err != nil {
+					return usageError(err)
+				}
 			}
-			return verify(cmd.Context(), cmd.OutOrStdout(), led, camp, differs, users, c.json)
+			return c.verify(cmd, led, camp, differs, users)
 		},
 	}
 	c.addFlags(cmd)
 	return cmd
 }
 
-// userIDs reads users' IDs up to a limit.
-func userIDs(args []string, limit grant.UserID) ([]grant.UserID, error) {
-	users := make([]grant.UserID, len(args))
-	for i, arg := range args {
-		var err error
-		if users[i], err = source.ParseUserID(arg, limit); err != nil {
+// userIDs reads users' IDs; a single - stands for the list on the standard input.
+func userIDs(ctx context.Context, args []string, stdin io.Reader) (users []grant.UserID, err error) {
+	if len(args) == 1 && args[0] == "-" {
+		err := population.ReadLines(stdin, grant.Topic{}).Each(ctx, func(id grant.UserID) { users = append(users, id) })
+		if errors.Is(err, population.ErrBadLine) {
+			err = usageError(err)
+		}
+		return users, err
+	}
+	for _, arg := range args {
+		user, err := source.ParseUserID(arg, grant.MaxUserID)
+		if err != nil {
 			return nil, usageError(err)
 		}
+		users = append(users, user)
 	}
 	return users, nil
 }
@@ -88,7 +104,7 @@ type Verdict struct {
 	Run          *grant.RunID       `json:"run,omitempty"`
 	Shard        *int               `json:"shard,omitempty"`
 	Flush        *uint64            `json:"flush,omitempty"`
-	Ranges       []offsetRange      `json:"offsets,omitempty"` // the user's record is in one of these
+	Ranges       []offsetRange      `json:"offsets,omitempty"` // the user's record is one of those in these; which one is not known
 	Entitlements []desk.Entitlement `json:"entitlements,omitempty"`
 	SpecDiffers  *status.Differs    `json:"spec_differs,omitempty"` // of the file, from the ledger's, by which this is answered
 }
@@ -114,27 +130,37 @@ func newVerdict(c *grant.Campaign, user grant.UserID, g ledger.Grant, granted bo
 	return v
 }
 
-func verify(ctx context.Context, w io.Writer, led *ledger.Ledger, c *grant.Campaign, differs *status.Differs, users []grant.UserID, asJSON bool) error {
+func (c *connection) verify(cmd *cobra.Command, led *ledger.Ledger, camp *grant.Campaign, differs *status.Differs, users []grant.UserID) error {
+	found, err := led.LookupAll(cmd.Context(), users)
+	if err != nil {
+		return err
+	}
 	verdicts := make([]Verdict, len(users))
 	missing := 0
 	for i, user := range users {
-		g, granted, err := led.Lookup(ctx, user)
-		if err != nil {
-			return err
-		}
-		verdicts[i] = newVerdict(c, user, g, granted)
-		verdicts[i].SpecDiffers = differs
-		if !granted {
+		verdicts[i] = Verdict{User: user}
+		if found[i] != nil {
+			verdicts[i] = newVerdict(camp, user, *found[i], true)
+		} else {
 			missing++
 		}
+		verdicts[i].SpecDiffers = differs
 	}
-	if asJSON {
-		if err := printJSON(w, verdicts); err != nil {
+	if c.json {
+		if err := printJSON(cmd.OutOrStdout(), verdicts); err != nil {
 			return err
 		}
 	} else {
 		for _, v := range verdicts {
-			printVerdict(w, c, v)
+			printVerdict(cmd.OutOrStdout(), camp, v)
+		}
+	}
+	if missing > 0 && missing == len(users) {
+		if _, known, err := led.Spec(cmd.Context()); err != nil {
+			return err
+		} else if !known {
+			fmt.Fprintf(cmd.ErrOrStderr(), "granter: Redis at %v has never seen a campaign %s: nobody has been granted it there. "+
+				"Is its name right in the spec, and is --redis or GRANTER_REDIS?\n", c.redis, camp.Name)
 		}
 	}
 	if missing > 0 {
@@ -160,10 +186,14 @@ func printVerdict(w io.Writer, c *grant.Campaign, v Verdict) {
 		}
 		rows = append(rows, fmt.Sprintf("  %s\t%s\t%s", e.ID, describe(e), until))
 	}
-	for _, r := range v.Ranges {
-		rows = append(rows, fmt.Sprintf("  record in %s/%d\toffsets %d to %d\t", c.Source.Topic, r.Partition, r.First, r.Last))
-	}
 	table(w, rows...)
+	for i, r := range v.Ranges {
+		lead := "  from one of the records"
+		if i > 0 {
+			lead = "  or one of those"
+		}
+		fmt.Fprintf(w, "%s at offsets %s–%s of partition %d of %s\n", lead, number(r.First), number(r.Last), r.Partition, c.Source.Topic)
+	}
 }
 
 func describe(e desk.Entitlement) string {

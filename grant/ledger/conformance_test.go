@@ -106,10 +106,38 @@ func grantsEveryShape(w *world) {
 		require.NoError(w, err)
 		require.False(w, ok)
 	}
+	w.answersMany(p, want)
 	for key := range w.snapshot() {
 		require.NotContains(w, key, ":delta:")
 		require.NotContains(w, key, ":scratch")
 	}
+}
+
+// answersMany holds what is said of many users at once against what is said of each.
+func (w *world) answersMany(p *player, want oracle) {
+	w.Helper()
+	asked := []grant.UserID{0, grant.MaxUserID}
+	for chunk, members := range want {
+		for i, low := range members.Lows(nil) {
+			if i < 40 {
+				user := grant.UserID(sharding.Join(chunk, low))
+				asked = append(asked, user, user, user^1)
+			}
+		}
+	}
+	var each []*Grant
+	for _, user := range asked {
+		g, ok, err := p.Lookup(w.ctx, user)
+		require.NoError(w, err)
+		if each = append(each, nil); ok {
+			each[len(each)-1] = &g
+		}
+	}
+	before := p.fault.pages.Load()
+	together, err := p.LookupAll(w.ctx, asked)
+	require.NoError(w, err)
+	require.Equal(w, each, together)
+	require.EqualValues(w, len(want), p.fault.pages.Load()-before, "each chunk's journal is read once")
 }
 
 // now is the clock of Redis, to the millisecond.

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -207,10 +208,20 @@ type fault struct {
 	mu   sync.Mutex
 	next func(commands int) (reach int)
 	then func() // runs once, right after the broken pipeline
+
+	pages atomic.Int64 // of journals that were read
 }
 
-func (f *fault) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (f *fault) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (f *fault) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (f *fault) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == "lrange" {
+			f.pages.Add(1)
+		}
+		return next(ctx, cmd)
+	}
+}
 
 func (f *fault) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding"
 )
@@ -23,35 +26,79 @@ type Grant struct {
 	Ranges []sharding.Range // the user's record is in one of them
 }
 
+// lookupChunks is how many chunks are looked into at once: their journals are read page by page, each in its time.
+const lookupChunks = 16
+
 // Lookup returns the grant of one user, and whether there is one. ErrInconsistent means that the user counts as granted
 // but no journal entry says since when.
-func (l *Ledger) Lookup(ctx context.Context, user grant.UserID) (_ Grant, _ bool, err error) {
-	chunk, low := sharding.Split(uint64(user))
-	ctx, span := tracer.Start(ctx, "ledger.lookup") // without the user: traces go to where user IDs do not belong
+func (l *Ledger) Lookup(ctx context.Context, user grant.UserID) (Grant, bool, error) {
+	found, err := l.LookupAll(ctx, []grant.UserID{user})
+	if err != nil || found[0] == nil {
+		return Grant{}, false, err
+	}
+	return *found[0], true, nil
+}
+
+// LookupAll returns the grants of some users, in their order; nil is for whoever has none. The journal of each of their
+// chunks is read once, however many they are.
+func (l *Ledger) LookupAll(ctx context.Context, users []grant.UserID) (_ []*Grant, err error) {
+	ctx, span := tracer.Start(ctx, "ledger.lookup") // without the users: traces go to where user IDs do not belong
 	defer span.End()
 	defer func() { blame(span, err) }()
-	var g Grant
-	var found bool
-	err = l.retry(ctx, fmt.Sprintf("looking up user %d", user), func() error {
-		bit, err := l.client.GetBit(ctx, l.keys.granted(chunk), int64(low)).Result()
-		if found = bit == 1; err != nil || !found {
-			return err
-		}
-		return l.pages(ctx, chunk, func(e *Entry) bool {
-			if !e.Members.Has(low) {
-				return true
-			}
-			g = Grant{User: user, At: e.At, Run: e.Run, Shard: e.Shard, Flush: e.Flush, Ranges: slices.Clone(e.Ranges)}
-			return false
-		})
-	})
-	switch {
-	case err != nil:
-		return Grant{}, false, err
-	case found && g.At.IsZero():
-		return Grant{}, false, fmt.Errorf("user %d is granted, but is not in the journal of chunk %d: %w", user, chunk, ErrInconsistent)
+	found := make([]*Grant, len(users))
+	byChunk := map[uint64][]int{} // indices of users
+	for i, user := range users {
+		chunk, _ := sharding.Split(uint64(user))
+		byChunk[chunk] = append(byChunk[chunk], i)
 	}
-	return g, found, nil
+	work, ctx := errgroup.WithContext(ctx)
+	work.SetLimit(lookupChunks)
+	for chunk, asked := range byChunk {
+		work.Go(func() error {
+			var left []int
+			err := l.retry(ctx, fmt.Sprintf("looking up users of chunk %d", chunk), func() (err error) {
+				left, err = l.lookUp(ctx, chunk, asked, users, found)
+				return err
+			})
+			if err == nil && len(left) > 0 {
+				err = fmt.Errorf("user %d is granted, but is not in the journal of chunk %d: %w", users[left[0]], chunk, ErrInconsistent)
+			}
+			return err
+		})
+	}
+	return found, work.Wait()
+}
+
+// lookUp fills in the grants of those users of a chunk who are asked for, and returns who is granted and in no entry.
+func (l *Ledger) lookUp(ctx context.Context, chunk uint64, asked []int, users []grant.UserID, found []*Grant) (left []int, err error) {
+	low := func(i int) uint16 { _, low := sharding.Split(uint64(users[i])); return low }
+	pipe := l.client.Pipeline()
+	bits := make([]*redis.IntCmd, len(asked))
+	for n, i := range asked {
+		bits[n] = pipe.GetBit(ctx, l.keys.granted(chunk), int64(low(i)))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	for n, i := range asked {
+		if bits[n].Val() == 1 {
+			left = append(left, i)
+		}
+	}
+	if len(left) == 0 {
+		return nil, nil
+	}
+	err = l.pages(ctx, chunk, func(e *Entry) bool {
+		left = slices.DeleteFunc(left, func(i int) bool {
+			if !e.Members.Has(low(i)) {
+				return false
+			}
+			found[i] = &Grant{User: users[i], At: e.At, Run: e.Run, Shard: e.Shard, Flush: e.Flush, Ranges: slices.Clone(e.Ranges)}
+			return true
+		})
+		return len(left) > 0
+	})
+	return left, err
 }
 
 // pages hands the entries of a chunk's journal to fn, oldest first, until it returns false. The entry is used again.
