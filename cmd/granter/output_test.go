@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"maps"
 	"os"
@@ -71,6 +72,16 @@ func commands(cmd *cobra.Command) []string {
 	return paths
 }
 
+// Every command that answers something does so for programs, too.
+func TestEveryAnswerIsThereForPrograms(t *testing.T) {
+	for path, lines := range answers {
+		asks := func(line string) bool { return !slices.Contains([]string{"", "run", "--help", "--version"}, line) }
+		if slices.ContainsFunc(lines, asks) {
+			require.True(t, slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, "--json") }), path)
+		}
+	}
+}
+
 // A command whose answer is lost on the way says so and fails, whatever it is.
 func TestAnAnswerThatCannotBeWrittenIsAFailure(t *testing.T) {
 	all := commands(complete())
@@ -102,6 +113,9 @@ func TestAnAnswerThatCannotBeWrittenIsAFailure(t *testing.T) {
 				}
 				require.Equal(t, want, code, "%s%s", &stdout, &stderr)
 				require.Greater(t, stdout.Len(), 1)
+				if slices.Contains(args, "--json") {
+					require.True(t, json.Valid(stdout.Bytes()), "%s", &stdout)
+				}
 				for _, takes := range []int{0, stdout.Len() / 2} {
 					stderr.Reset()
 					require.Equal(t, exitFailed, run(args, &failing{takes}, &stderr), "%s", &stderr)
