@@ -9,12 +9,12 @@ import (
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/sdk/trace"
 )
 
-const otlpHelp = "URL that OpenTelemetry traces of flushes and lookups are sent to (OTLP over HTTP), such as http://127.0.0.1:4318; default: none are made"
+const otlpHelp = "URL that OpenTelemetry traces of flushes and lookups are sent to (OTLP over HTTP), such as http://127.0.0.1:4318, which means its /v1/traces; default: none are made"
 
 // traceGrace is how long the last spans may take to be sent. A collector that is down must not hold a run up.
 const traceGrace = 2 * time.Second
@@ -25,10 +25,11 @@ func startTracing(ctx context.Context, to string, log *slog.Logger) (stop func()
 	if to == "" {
 		return func() {}, nil
 	}
-	if u, err := url.Parse(to); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+	u, err := url.Parse(to)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, usageError(fmt.Errorf("--otlp %q: want http://host:port or https://host:port", to))
 	}
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(to))
+	exporter, err := otlptrace.New(ctx, newOTLP(*u))
 	if err != nil {
 		return nil, usageError(fmt.Errorf("--otlp %s: %w", to, err))
 	}

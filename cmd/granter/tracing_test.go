@@ -11,6 +11,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
@@ -27,6 +28,9 @@ func TestTraces(t *testing.T) {
 		body, err := io.ReadAll(r.Body)
 		mu.Lock()
 		defer mu.Unlock()
+		if want := "POST /v1/traces application/x-protobuf"; r.Method+" "+r.URL.Path+" "+r.Header.Get("Content-Type") != want {
+			t.Errorf("%s %s, want %s", r.Method, r.URL, want)
+		}
 		var one collector.ExportTraceServiceRequest
 		if err = errors.Join(err, proto.Unmarshal(body, &one)); err != nil {
 			t.Error(err)
@@ -70,6 +74,22 @@ func TestTraces(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string]int{"ledger.grant": 1, "ledger.lookup": 1}, names)
+}
+
+// What a collector refuses is said, with its words; a URL with a path is taken as it is.
+func TestTracesThatAreRefused(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "no tenant at "+r.URL.Path, http.StatusForbidden)
+	}))
+	defer server.Close()
+	var log text
+	stop, err := startTracing(t.Context(), server.URL+"/traces", slog.New(slog.NewTextHandler(&log, nil)))
+	require.NoError(t, err)
+	_, span := otel.Tracer("test").Start(t.Context(), "test")
+	span.End()
+	stop()
+	require.Contains(t, log.String(), "403 Forbidden")
+	require.Contains(t, log.String(), "no tenant at /traces")
 }
 
 func TestTracesWantAURL(t *testing.T) {
