@@ -24,8 +24,9 @@ build: ## build bin/granter
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/granter ./cmd/granter
 
 .PHONY: demo
-demo: ## a whole campaign in one process, with an embedded Kafka and Redis
-	go run ./cmd/granter demo
+demo: ## a whole campaign in one process, with an embedded Kafka and Redis, to watch
+	@echo "compiling granter with an embedded Kafka and Redis: the first time that takes a minute or more, and downloads modules"
+	@go run -tags demo ./cmd/granter demo $(ARGS)
 
 .PHONY: install
 install: ## install what tests use: Redis, Java, Kafka, Prometheus, Chromium
@@ -55,7 +56,7 @@ lint: vet fmt-check golangci sleep shell guarantee ## everything that judges the
 .PHONY: vet
 vet:
 	go vet ./...
-	go vet -tags integration ./...
+	go vet -tags integration,demo,man ./...
 
 .PHONY: fmt-check
 fmt-check:

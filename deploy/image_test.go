@@ -208,3 +208,28 @@ func TestImageBinaryIsStatic(t *testing.T) {
 		require.NotContains(t, s.Value, scratch, "-trimpath leaves no path of the building machine")
 	}
 }
+
+// What only the demo, tests or a release need is not in what is deployed: it would be the larger part of it, to be patched,
+// scanned and compiled.
+func TestImageBinaryHasNothingOfTheDemo(t *testing.T) {
+	t.Parallel()
+	b := binary(t)
+	info, err := buildinfo.ReadFile(b.path)
+	require.NoError(t, err)
+	for _, m := range info.Deps {
+		for _, stranger := range []string{
+			"github.com/twmb/", "github.com/alicebob/", "github.com/yuin/gopher-lua", // Kafka, Redis and its Lua, inside the process
+			"google.golang.org/grpc", "google.golang.org/genproto/", "github.com/grpc-ecosystem/", // traces go by plain HTTP
+			"github.com/cpuguy83/go-md2man", "github.com/russross/blackfriday", // manual pages
+			"github.com/stretchr/", "github.com/chromedp/", "github.com/getkin/", // tests
+		} {
+			assert.False(t, strings.HasPrefix(m.Path, stranger), "%s is in the binary", m.Path)
+		}
+	}
+	file, err := os.Stat(b.path)
+	require.NoError(t, err)
+	require.Less(t, file.Size(), int64(32<<20), "bytes, stripped")
+	out, err := exec.Command(b.path, "demo").CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "make demo")
+}

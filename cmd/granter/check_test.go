@@ -53,6 +53,13 @@ func TestWrapKeepsLongWordsWhole(t *testing.T) {
 	assert.Empty(t, wrap("", 10))
 }
 
+const checkSpec = `campaign: check
+title: Anything
+starts_at: 2023-01-05T00:00:00+09:00
+source: {topic: demo-users}
+items: [{id: thing, kind: item, validity: permanent}]
+`
+
 // checkWorld is a spec, a Kafka and a Redis, and the flags to reach them.
 func checkWorld(t *testing.T, topics ...string) []string {
 	t.Helper()
@@ -60,7 +67,7 @@ func checkWorld(t *testing.T, topics ...string) []string {
 	require.NoError(t, err)
 	t.Cleanup(cluster.Close)
 	spec := filepath.Join(t.TempDir(), "spec.yaml")
-	require.NoError(t, os.WriteFile(spec, []byte(demoSpec), 0o600))
+	require.NoError(t, os.WriteFile(spec, []byte(checkSpec), 0o600))
 	return []string{
 		"check", "-f", spec, "--brokers", strings.Join(cluster.ListenAddrs(), ","), "--redis", miniredis.RunT(t).Addr(), "--timeout", "2s",
 	}

@@ -1,3 +1,5 @@
+//go:build demo
+
 package main
 
 import (
@@ -9,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -40,20 +43,31 @@ func newDemo() *cobra.Command {
 	var d demonstration
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Grant a generated population, with Kafka and Redis inside this process",
+		Short: "Watch a whole campaign, with Kafka and Redis inside the process",
 		Long: `Demo starts an in-process Kafka and Redis, publishes a generated population with duplicates and malformed records, runs
-the real granter on it, and looks one user up. It needs nothing else. Without --once it also serves the operations page,
-metrics and lookups, until Ctrl-C. With --throttle there is time to pause and resume it on the page.
+the real granter on it, proves the result, and looks one user up. It needs nothing else.
+
+It prints a link to the operations page, which is signed in as an operator. To be watched, it begins slowly, and is released
+after --watch, unless an operator has ordered something else by then. Then it serves the page, metrics and lookups until
+Ctrl-C, which ends it at any moment with exit code 0.
+
+With --once it does everything at full speed, serves nothing and ends by itself. That is the default when the output is no
+terminal, as in CI; --once=false keeps it open there, too.
 
 The in-process servers stand in for real ones: they keep everything in memory, and are not fast.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return d.execute(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, terminal := terminal(cmd.OutOrStdout())
+			d.once = d.once || d.json || !terminal && !cmd.Flags().Changed("once")
+			return d.execute(cmd)
+		},
 	}
 	f := cmd.Flags()
 	f.Int64Var(&d.users, "users", 1_000_000, "number of distinct users")
-	f.BoolVar(&d.once, "once", false, "exit after the run")
-	f.BoolVar(&d.json, "json", false, "print one JSON object for programs, and exit after the run")
-	f.Int64Var(&d.throttle, "throttle", 0, "users per second, to watch it on the operations page; 0: no limit")
+	f.BoolVar(&d.once, "once", false, "serve nothing, and end after the run; the default when the output is no terminal")
+	f.BoolVar(&d.json, "json", false, "print one JSON object for programs; implies --once")
+	f.DurationVar(&d.watch, "watch", 30*time.Second, "how long it grants slowly; 0: not at all")
+	f.Int64Var(&d.throttle, "throttle", 20_000, "users per second at which it grants slowly")
 	f.StringVar(&d.desk, "desk", "127.0.0.1:9465", `address of the operations page, or "off"`)
 	f.StringVar(&d.listen, "listen", "127.0.0.1:9464", `address of /metrics, /healthz, /readyz and /users/{id}, or "off"`)
 	return cmd
@@ -63,11 +77,13 @@ The in-process servers stand in for real ones: they keep everything in memory, a
 type demonstration struct {
 	users      int64
 	once, json bool
+	watch      time.Duration
 	throttle   int64
 	listen     string
 	desk       string
 
 	out    io.Writer
+	link   string // to the operations page; empty: there is none
 	counts population.Counts
 }
 
@@ -78,7 +94,23 @@ type Demonstrated struct {
 	Lookup Verdict  `json:"lookup"`
 }
 
+// execute ends without an error when it is interrupted, at any moment: that is how a demo ends.
 func (d *demonstration) execute(cmd *cobra.Command) error {
+	ctx, stop := untilSignal(cmd.Context())
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(leaveFor, func() { os.Exit(exitOK) }) })()
+	err := d.perform(ctx, cmd)
+	if ctx.Err() != nil {
+		d.say("\nstopped\n")
+		return nil
+	}
+	return err
+}
+
+// leaveFor is how long an interrupted demo may take to end. It has nothing to lose.
+const leaveFor = 5 * time.Second
+
+func (d *demonstration) perform(ctx context.Context, cmd *cobra.Command) error {
 	d.out = cmd.OutOrStdout()
 	camp, err := campaign.Parse("demo", []byte(demoSpec))
 	if err != nil {
@@ -89,7 +121,7 @@ func (d *demonstration) execute(cmd *cobra.Command) error {
 		return usageError(err)
 	}
 	camp.Population, d.counts = d.users, plan.Counts()
-	camp.StartsAt = time.Now()
+	camp.StartsAt = time.Now().Truncate(time.Second)
 	redis, err := miniredis.Run()
 	if err != nil {
 		return fmt.Errorf("starting the in-process Redis: %w", err)
@@ -101,20 +133,11 @@ func (d *demonstration) execute(cmd *cobra.Command) error {
 	}
 	defer kafka.Close()
 	k := source.Kafka{Brokers: kafka.ListenAddrs()}
-	if err := d.publish(cmd.Context(), k, plan); err != nil {
+	if err := d.publish(ctx, k, plan); err != nil {
 		return err
 	}
 
-	flags := &runFlags{
-		listen: d.listen, stall: time.Minute, checkpointEvery: 200 * time.Millisecond, throttle: d.throttle, why: "granter demo",
-	}
-	if !d.once && !d.json {
-		done, err := d.openDesk(&flags.deskFlags)
-		if err != nil {
-			return err
-		}
-		defer done()
-	}
+	flags := &runFlags{listen: "off", stall: time.Minute, checkpointEvery: 200 * time.Millisecond, why: "so that there is something to watch"}
 	flags.brokers, flags.redis, flags.group = k.Brokers, []string{redis.Addr()}, "granter-demo"
 	flags.timeout, flags.retryFor, flags.session = 10*time.Second, time.Minute, 10*time.Second
 	client, err := flags.redisClient()
@@ -126,19 +149,31 @@ func (d *demonstration) execute(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if !d.once {
+		flags.listen = d.listen
+		done, err := d.openDesk(&flags.deskFlags)
+		if err != nil {
+			return err
+		}
+		defer done()
+		if d.watch > 0 {
+			flags.throttle = d.throttle
+			defer d.releaseLater(ctx, led)()
+		}
+	}
 	screen := newScreen(cmd.ErrOrStderr())
-	log := slog.New(slog.NewTextHandler(screen, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	j := job{
-		campaign: camp, kafka: k, redis: client, flags: flags, log: log, screen: screen, run: grant.NewRunID(time.Now()), registry: newRegistry(),
+		campaign: camp, kafka: k, redis: client, flags: flags, screen: screen, run: grant.NewRunID(time.Now()), registry: newRegistry(),
+		log:        slog.New(slog.NewTextHandler(screen, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		embedded:   true,
 		serveUsers: func(mux *http.ServeMux) { mux.Handle("GET /users/{id}", lookups(led, camp)) },
-		afterRun:   func(s *Summary) error { return d.show(cmd.Context(), led, camp, s) },
+		afterRun:   func(s *Summary, err error) error { return d.show(ctx, led, camp, s, err) },
 	}
-	_, err = j.execute(cmd.Context())
+	_, err = j.execute(ctx)
 	return err
 }
 
-// openDesk lets an operator in, with a token that is as good as the demo lasts.
+// openDesk lets an operator in, by a link with a token that is as good as the demo lasts.
 func (d *demonstration) openDesk(flags *deskFlags) (done func(), err error) {
 	if d.desk == "off" {
 		return func() {}, nil
@@ -156,8 +191,49 @@ func (d *demonstration) openDesk(flags *deskFlags) (done func(), err error) {
 		return nil, fmt.Errorf("the desk's access file: %w", err)
 	}
 	flags.desk, flags.access = d.desk, file.Name()
-	d.say("operations page: http://%s/\n           token: %s\n\n", d.desk, token)
+	d.link = "http://" + d.desk + "/#token=" + token
+	d.say("watch it, and steer it, on the operations page:\n\n  %s\n\n", d.link)
+	if d.watch > 0 {
+		d.say("For %s it grants no more than %s users a second. ", d.watch, number(d.throttle))
+	}
+	d.say("Ctrl-C ends it.\n\n")
 	return func() { os.Remove(file.Name()) }, nil //nolint:errcheck // it holds a hash, no secret
+}
+
+// releaseLater lifts the throttle of the beginning, unless somebody has ordered something else by then. The function that
+// it returns ends that.
+func (d *demonstration) releaseLater(ctx context.Context, led *ledger.Ledger) (end func()) {
+	ctx, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		var over <-chan time.Time
+		for first := int64(0); ; {
+			control, _, err := led.Control(ctx)
+			switch {
+			case err != nil || control.Version == 0:
+			case over == nil:
+				first, over = control.Version, time.After(d.watch)
+			case control.Version != first:
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-over:
+				_, err := led.Order(ctx, grant.Order{
+					Action: grant.ActionThrottle, Who: "granter demo", Via: viaLaunch, Why: "enough has been seen of it: as fast as it can",
+				})
+				if err == nil {
+					d.say("released\n\n")
+				}
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return func() { stop(); wg.Wait() }
 }
 
 func (d *demonstration) publish(ctx context.Context, k source.Kafka, plan population.Plan) error {
@@ -180,9 +256,17 @@ func (d *demonstration) say(format string, args ...any) {
 	}
 }
 
-// show checks and shows what the run did and, unless told otherwise, keeps serving.
-func (d *demonstration) show(ctx context.Context, led *ledger.Ledger, c *grant.Campaign, s *Summary) error {
-	if s.Granted != d.counts.Distinct || s.Tally.Rejected != d.counts.Malformed {
+// show checks and shows what the run did and, unless told otherwise, keeps serving. An operator may have ended it early.
+func (d *demonstration) show(ctx context.Context, led *ledger.Ledger, c *grant.Campaign, s *Summary, err error) error {
+	if err != nil && !errors.Is(err, grant.ErrAborted) {
+		return err
+	}
+	control, _, err := led.Control(ctx)
+	if err != nil {
+		return err
+	}
+	early := control.Abort > 0 || control.Finish != nil
+	if !early && (s.Granted != d.counts.Distinct || s.Tally.Rejected != d.counts.Malformed) {
 		return fmt.Errorf("granted %d of %d users and rejected %d of %d malformed records",
 			s.Granted, d.counts.Distinct, s.Tally.Rejected, d.counts.Malformed)
 	}

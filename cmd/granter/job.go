@@ -38,10 +38,10 @@ type job struct {
 	run      grant.RunID
 	registry *prometheus.Registry
 
-	forced     bool                 // preflight failed, and the run goes on as told
-	embedded   bool                 // the servers are in this process: nothing to check beforehand
-	serveUsers func(*http.ServeMux) // adds to what the run serves; may be nil
-	afterRun   func(*Summary) error // called after a successful run while it still serves; may be nil
+	forced     bool                        // preflight failed, and the run goes on as told
+	embedded   bool                        // the servers are in this process, whose command minds the signals: nothing to check beforehand
+	serveUsers func(*http.ServeMux)        // adds to what the run serves; may be nil
+	afterRun   func(*Summary, error) error // called after the run, with its error, while it still serves; may be nil
 }
 
 func newRegistry() *prometheus.Registry {
@@ -77,7 +77,10 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 	defer stop()
 	asked, ask := context.WithCancel(ctx) // ends when the operator asks the process to stop, whatever the run does
 	defer ask()
-	stopSignals := onSignals(log, func() { ask(); r.Drain() }, stop)
+	stopSignals := func() {}
+	if !j.embedded {
+		stopSignals = onSignals(log, func() { ask(); r.Drain() }, stop)
+	}
 	defer stopSignals()
 	server, err := serve(j.flags.listen, j.registry, p.monitor.Ready, log)
 	if err != nil {
@@ -118,9 +121,8 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 		j.judgeList(ctx, log, p.ledger, summary)
 		err = j.judgeRejects(log, p.source, *s)
 	}
-	if err == nil && j.afterRun != nil {
-		stopSignals()
-		err = j.afterRun(summary)
+	if j.afterRun != nil {
+		err = j.afterRun(summary, err)
 	}
 	if j.flags.linger > 0 && asked.Err() == nil {
 		log.Info("serving the final metrics", "for", j.flags.linger)

@@ -121,7 +121,7 @@ func newRoot() *cobra.Command {
 		Use:   "granter",
 		Short: "Grant a campaign's items to every user of a Kafka topic, exactly once",
 		Long: `granter reads every user ID from a Kafka topic and records in Redis, exactly once, that the user has been
-granted the campaign's items. Start with "granter demo", which needs nothing else.
+granted the campaign's items. "make demo" in the source tree needs nothing else and shows it.
 
 Where things run is set by flags or by environment variables: --brokers is GRANTER_BROKERS, and so on. Passwords are
 read from the environment or from files only, never from flags.
@@ -138,7 +138,8 @@ read from the environment or from files only, never from flags.
 		}
 		return usageError(fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath()))
 	})
-	root.AddCommand(newDemo(), newCheck(), newLoad(), newRun(), newStatus(), newVerify(), newHistory(), newDesk(), newToken(), newMan())
+	root.AddCommand(newDemo(), newCheck(), newLoad(), newRun(), newStatus(), newVerify(), newHistory(), newDesk(), newToken())
+	addMan(root)
 	root.AddCommand(newOrders()...)
 	return root
 }

@@ -25,13 +25,12 @@ var answers = map[string][]string{
 	"granter completion fish":       {""},
 	"granter completion powershell": {""},
 	"granter completion zsh":        {""},
-	"granter demo":                  {"--once --users 100 --listen off", "--json --users 100 --listen off"},
+	"granter demo":                  {"--help"}, // another build has it: see TestDemoSaysThatItsOutputIsLost
 	"granter desk":                  {"--help"}, // it serves
 	"granter finish":                {"-f SPEC --why test", "-f SPEC --why test --json"},
 	"granter help":                  {"", "run"},
 	"granter history":               {"-f SPEC", "-f SPEC --json"},
 	"granter load":                  {"-f SPEC --generate 3", "-f SPEC --generate 3 --json"},
-	"granter man":                   {"--help"}, // it writes files
 	"granter pause":                 {"-f SPEC --why test", "-f SPEC --why test --json"},
 	"granter postpone":              {"-f LATER --why test --until 2100-01-01T00:00:00Z", "-f LATER --why test --until 2100-01-01T00:00:00Z --json"},
 	"granter resume":                {"-f SPEC --why test", "-f SPEC --why test --json"},

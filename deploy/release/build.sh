@@ -37,7 +37,7 @@ build "$(go env GOHOSTOS)/$(go env GOHOSTARCH)" "$work/granter"
 mkdir -p "$work/common/completions" "$work/common/man/man1"
 cp LICENSE README.md "$work/common"
 for shell in bash zsh fish; do "$work/granter" completion "$shell" >"$work/common/completions/granter.$shell"; done
-"$work/granter" man "$work/common/man/man1"
+go run -tags man ./cmd/granter man "$work/common/man/man1" # what is released cannot write them
 
 for platform; do
   name=granter_${version#v}_${platform/\//_}

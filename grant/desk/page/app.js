@@ -149,15 +149,29 @@ setInterval(() => {
   renderConnection();
 }, 250);
 
+// A link may carry a token behind its #, which no browser sends to anybody. It opens the desk in a tab that nobody is
+// signed in to, and leaves the address, so that it is not bookmarked or sent on with it.
+function handed() {
+  const auth = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (auth) window.history.replaceState(null, "", location.pathname + location.search);
+  return auth;
+}
+const linked = handed();
+window.addEventListener("hashchange", () => {
+  const auth = handed();
+  if (auth && $("desk").hidden) signIn(auth);
+});
+
 // Who reloads the page while the desk is away wants the campaign back, not the sign-in.
 async function start(auth, wait = 1000) {
   try {
     await enter(auth);
   } catch (problem) {
     if (problem.status === 401) token.forget();
+    if (problem.status === 401 && linked && auth !== linked) return start(linked);
     ask(problem.status === 401 && !auth ? "" : explain(problem));
     if (![401, 403].includes(problem.status)) setTimeout(() => stream ?? start(auth, Math.min(2 * wait, 10_000)), wait);
   }
 }
 
-start(token.get());
+start(token.get() ?? linked);

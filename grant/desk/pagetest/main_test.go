@@ -69,7 +69,7 @@ type page struct {
 
 func open(t *testing.T, d *desk) *page {
 	t.Helper()
-	return openAt(t, d.URL)
+	return openAt(t, d.URL+"/")
 }
 
 // openAt opens a page, in a zone in which it is not the campaign's time.
@@ -94,7 +94,7 @@ func openAt(t *testing.T, url string) *page {
 	p.show(desktop, "light")
 	p.do(
 		command(emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Europe/Berlin"}),
-		chromedp.Navigate(url+"/"),
+		chromedp.Navigate(url),
 	)
 	return p
 }

@@ -105,7 +105,7 @@ func TestRealDesk(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 
-	p := openAt(t, server.URL())
+	p := openAt(t, server.URL()+"/")
 	p.signIn("granter_wrong")
 	p.shows("sign-in-error", "This token is not known here")
 	p.signIn(operatorToken)

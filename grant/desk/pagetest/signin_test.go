@@ -114,3 +114,34 @@ func TestReloadWhileTheDeskIsAway(t *testing.T) {
 	p.await("!document.getElementById('sections').hidden")
 	require.Equal(t, "jiyoon", p.text("user-name"))
 }
+
+// A link with a token opens the desk where nobody is signed in, and leaves no trace of it in the address.
+func TestSignInByLink(t *testing.T) {
+	d := newDesk(t, running())
+	p := openAt(t, d.URL+"/#token="+operatorToken)
+	p.await("!document.getElementById('sections').hidden")
+	require.Equal(t, "operator", p.text("user-role"))
+	require.Equal(t, d.URL+"/", eval[string](p, "location.href"))
+	require.Equal(t, operatorToken, eval[string](p, "sessionStorage['granter-token']"))
+
+	// Who is signed in stays who he is.
+	follow := func(token string) { eval[string](p, "location.hash = 'token="+token+"'") } // no load, for the page is the same
+	follow(viewerToken)
+	p.await("location.hash === ''")
+	p.do(chromedp.Reload())
+	p.await("!document.getElementById('sections').hidden")
+	require.Equal(t, "operator", p.text("user-role"))
+
+	// A kept token that opens nothing any more gives way, and so does the sign-in that is shown.
+	eval[string](p, "sessionStorage['granter-token'] = 'granter_old'")
+	p.do(chromedp.Navigate("about:blank"), chromedp.Navigate(d.URL+"/#token="+viewerToken))
+	p.await("!document.getElementById('sections').hidden")
+	require.Equal(t, "viewer", p.text("user-role"))
+	p.click("sign-out")
+	p.await("document.readyState === 'complete' && !document.getElementById('sign-in').hidden")
+	follow("granter_wrong")
+	p.shows("sign-in-error", "This token is not known here")
+	follow(operatorToken)
+	p.await("!document.getElementById('sections').hidden")
+	require.Equal(t, "operator", p.text("user-role"))
+}

@@ -1,0 +1,131 @@
+//go:build integration
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// demo starts the build of granter that make demo runs. Its output is no terminal.
+func demo(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{T: t, cmd: exec.Command(demoBinary(t), append([]string{"demo"}, args...)...), ended: make(chan struct{}), began: time.Now()}
+	p.cmd.Stdout, p.cmd.Stderr, p.cmd.SysProcAttr = &p.out, &p.err, childAttributes()
+	require.NoError(t, p.cmd.Start())
+	go func() {
+		defer close(p.ended)
+		_ = p.cmd.Wait() // its state says how it ended
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	})
+	return p
+}
+
+func demoBinary(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "granter")
+	out, err := exec.Command("go", "build", "-tags=demo", "-o="+binary, ".").CombinedOutput() // linked anew; compiled once
+	require.NoError(t, err, "%s", out)
+	return binary
+}
+
+// awaitOutput waits until the demo has printed something, and returns the submatches.
+func (p *process) awaitOutput(what string) (found []string) {
+	p.Helper()
+	await(p.T, "it prints "+what, func() bool {
+		require.True(p, p.running(), "%s%s", p.out.String(), p.err.String())
+		found = regexp.MustCompile(what).FindStringSubmatch(p.out.String())
+		return found != nil
+	})
+	return found
+}
+
+// Where nobody watches, the demo ends by itself, and needs none of its ports.
+func TestDemoEndsByItselfWhereNobodyWatches(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:9464", "127.0.0.1:9465"} {
+		if l, err := net.Listen("tcp", address); err == nil { // or else somebody else has it
+			defer l.Close()
+		}
+	}
+	for _, flag := range []string{"--json=false", "--once", "--json"} {
+		p := demo(t, flag, "--users=50000")
+		require.Zero(t, p.wait(), "%s%s", p.out.String(), p.err.String())
+		if flag != "--json" {
+			require.Contains(t, p.out.String(), "PROVEN: 50,000 users granted exactly once")
+			require.NotContains(t, p.out.String(), "http://")
+			continue
+		}
+		var shown struct{ Run Summary }
+		require.NoError(t, json.Unmarshal([]byte(p.out.String()), &shown))
+		require.EqualValues(t, 50_000, shown.Run.Granted)
+	}
+}
+
+func TestDemoSaysThatItsOutputIsLost(t *testing.T) {
+	binary := demoBinary(t)
+	for _, flag := range []string{"--once", "--json"} {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		require.NoError(t, err)
+		defer full.Close()
+		cmd := exec.Command(binary, "demo", flag, "--users=100")
+		var stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = full, &stderr
+		require.Error(t, cmd.Run())
+		require.Equal(t, exitFailed, cmd.ProcessState.ExitCode())
+		require.Contains(t, stderr.String(), "no space left on device")
+	}
+}
+
+// The demo is slow at first, so that it can be watched by the link that it prints, and is then released.
+func TestDemoCanBeWatched(t *testing.T) {
+	p := demo(t, "--once=false", "--users=300000", "--throttle=1000", "--watch=2s", "--desk="+freeAddress(t), "--listen="+freeAddress(t))
+	link := p.awaitOutput(`(http://\S+)/#token=(granter_\S+)`)
+	status := func() (s Status) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link[1]+"/api/v1/campaigns/demo-emoticons/status", nil)
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer "+link[2])
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return s // the desk opens a moment after the link is printed
+		}
+		defer resp.Body.Close()
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+		require.NoError(t, json.NewDecoder(resp.Body).Decode(&s))
+		return s
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	var slow Status
+	await(t, "it runs under its limit", func() bool { slow = status(); return slow.Control.Throttle == 1000 })
+	require.Less(t, slow.Granted, int64(300_000))
+	p.awaitOutput("PROVEN: 300,000 users")
+	p.awaitOutput("serving until Ctrl-C")
+	require.Zero(t, status().Control.Throttle, "released")
+	p.signal(syscall.SIGINT)
+	require.Zero(t, p.wait(), "%s%s", p.out.String(), p.err.String())
+}
+
+// Ctrl-C ends it with exit code 0 at any moment.
+func TestDemoEndsWhenInterrupted(t *testing.T) {
+	for _, moment := range []string{"publishing", "published", "Ctrl-C ends it", "PROVEN"} {
+		p := demo(t, "--once=false", "--users=200000", "--throttle=50000", "--watch=2s", "--desk="+freeAddress(t), "--listen="+freeAddress(t))
+		p.awaitOutput(moment)
+		p.signal(syscall.SIGINT)
+		require.Zero(t, p.wait(), "interrupted after %q:\n%s%s", moment, p.out.String(), p.err.String())
+		require.True(t, strings.HasSuffix(p.out.String(), "stopped\n"), p.out.String())
+	}
+}
