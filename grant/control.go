@@ -149,7 +149,7 @@ func (f *Finish) nearer(other *Finish) *Finish {
 // Action is what somebody did.
 type Action string
 
-// The actions. All but the last two are orders, which change the Control.
+// The actions. All but the last three are orders, which change the Control.
 const (
 	ActionPause      Action = "pause"
 	ActionResume     Action = "resume"
@@ -159,6 +159,7 @@ const (
 	ActionPostpone   Action = "postpone"
 	ActionStartEarly Action = "start-early" // run --now before starts_at
 	ActionForce      Action = "force"       // run --force although preflight failed
+	ActionNewTopic   Action = "new-topic"   // run --new-topic began anew at the first record of a topic
 )
 
 // Order is what an operator wants. Its zero value orders nothing.
@@ -194,7 +195,7 @@ func (o *Order) Validate() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	switch o.Action {
-	case ActionPause, ActionResume, ActionAbort, ActionFinish, ActionPostpone, ActionStartEarly, ActionForce:
+	case ActionPause, ActionResume, ActionAbort, ActionFinish, ActionPostpone, ActionStartEarly, ActionForce, ActionNewTopic:
 	case ActionThrottle:
 		if o.Throttle < 0 {
 			wrong("throttle %d: want users per second, or 0 for no limit", o.Throttle)
@@ -263,7 +264,7 @@ func (c *Control) Apply(o *Order, campaign *Campaign, now time.Time) (Control, e
 		case !next.Start(campaign).After(now): // a slip of the pen must not start it at once
 			return refuse("%s has passed: postpone to a moment that is to come", next.Start(campaign).Format(time.RFC3339))
 		}
-	case ActionStartEarly, ActionForce:
+	case ActionStartEarly, ActionForce, ActionNewTopic:
 		next.Version = c.Version // recorded, but nothing for replicas to obey
 	}
 	return next, nil
@@ -281,7 +282,7 @@ func (c *Control) resume() {
 
 // Unchanged reports whether an order was carried out and there was nothing for it to change.
 func (a *Act) Unchanged() bool {
-	if a.Refused != "" || a.Before == nil || a.After == nil || a.Action == ActionStartEarly || a.Action == ActionForce {
+	if a.Refused != "" || a.Before == nil || a.After == nil || a.Action == ActionStartEarly || a.Action == ActionForce || a.Action == ActionNewTopic {
 		return false
 	}
 	before, after := *a.Before, *a.After

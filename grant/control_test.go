@@ -58,7 +58,7 @@ func TestValidateSaysEverythingThatIsWrongWithAnOrder(t *testing.T) {
 		})
 	}
 	for _, action := range []Action{
-		ActionPause, ActionResume, ActionThrottle, ActionAbort, ActionFinish, ActionPostpone, ActionStartEarly, ActionForce,
+		ActionPause, ActionResume, ActionThrottle, ActionAbort, ActionFinish, ActionPostpone, ActionStartEarly, ActionForce, ActionNewTopic,
 	} {
 		o := valid()
 		o.Action = action
@@ -116,6 +116,7 @@ func TestApply(t *testing.T) {
 		{"resume what is to finish and goes on", Control{Version: 4, Finish: finish(4, before, ends)}, Order{Action: ActionResume}, Control{Version: 5, Resumed: 5}},
 		{"start early changes nothing", paused, Order{Action: ActionStartEarly}, paused},
 		{"force changes nothing", paused, Order{Action: ActionForce}, paused},
+		{"a new topic changes nothing", paused, Order{Action: ActionNewTopic}, paused},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.order.Who, test.order.Why = by.Who, by.Why
@@ -196,7 +197,7 @@ func TestVersionsGrowByOneAndApplyLeavesItsReceiverAlone(t *testing.T) {
 	orders := rapid.Custom(func(t *rapid.T) Order {
 		return Order{
 			Action: rapid.SampledFrom([]Action{
-				ActionPause, ActionResume, ActionThrottle, ActionAbort, ActionFinish, ActionPostpone, ActionStartEarly, ActionForce,
+				ActionPause, ActionResume, ActionThrottle, ActionAbort, ActionFinish, ActionPostpone, ActionStartEarly, ActionForce, ActionNewTopic,
 			}).Draw(t, "action"),
 			Throttle: rapid.Int64Range(0, 1<<40).Draw(t, "throttle"),
 			StartsAt: rapid.Ptr(moment, true).Draw(t, "starts at"),
@@ -219,7 +220,7 @@ func TestVersionsGrowByOneAndApplyLeavesItsReceiverAlone(t *testing.T) {
 			case err != nil:
 				require.ErrorIs(t, err, ErrRefused)
 				require.Equal(t, before, text(after))
-			case o.Action == ActionStartEarly || o.Action == ActionForce:
+			case o.Action == ActionStartEarly || o.Action == ActionForce || o.Action == ActionNewTopic:
 				require.Equal(t, before, text(after))
 			default:
 				require.Equal(t, control.Version+1, after.Version)

@@ -201,6 +201,7 @@ type RunRecord struct {
 	Error      string    `json:"error,omitempty"`
 	StartedAt  time.Time `json:"started_at"`
 	UpdatedAt  time.Time `json:"updated_at"`
+	Topic      TopicID   `json:"topic"` // what its offsets, and those of its grants, count in
 	Partitions []int     `json:"partitions"`
 	Tally      Tally     `json:"tally"`
 	Rate       float64   `json:"rate"` // records consumed per second, over the last few seconds

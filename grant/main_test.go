@@ -55,7 +55,7 @@ func (w *world) process(set ...func(*Run)) *process {
 	r.Monitor = NewMonitor(m, r.Log, time.Minute, func() metrics.Pool { return metrics.Pool{} })
 	metrics.Register(p.registry, "c", r.Monitor)
 	r.Record = RunRecord{Run: NewRunID(time.Now()), Host: "host", PID: 7}
-	r.Source, r.Ledger = reader{w.topic, r.Monitor}, w.store.client(r.Record.Run)
+	r.Source, r.Ledger = &reader{topic: w.topic, monitor: r.Monitor}, w.store.client(r.Record.Run)
 	r.Sharding = sharding.Config{Shards: 2, BlockIDs: 16, QueueBlocks: 2, MaxPending: 64, Observer: r.Monitor}
 	r.Peek = func(ctx context.Context) (firsts, ends map[int]int64, err error) {
 		ends, err = w.topic.Ends(ctx)

@@ -35,6 +35,7 @@ type Monitor struct {
 	redis        RedisHealth
 	rejects      rejects
 	survey       survey
+	topic        TopicID
 }
 
 type partitionState struct {
@@ -75,6 +76,13 @@ func (m *Monitor) State(state RunState) {
 	}
 	m.state = state
 	m.metrics.State.WithLabelValues(string(state)).Set(1)
+}
+
+// bound records what the run's offsets count in.
+func (m *Monitor) bound(t TopicID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.topic = t
 }
 
 // joined records an assignment of partitions by the consumer group.
@@ -307,6 +315,7 @@ func (m *Monitor) fill(r RunRecord) RunRecord {
 	r.Skew = metrics.Skew(m.QueueDepths())
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	r.Topic = m.topic
 	r.Control, r.Holds, r.Limit, r.Redis = m.control.Version, m.holds, m.limit, m.redis
 	r.Rejects, r.Samples = m.rejects.summary()
 	if !m.checkpointAt.IsZero() {

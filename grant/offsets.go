@@ -2,8 +2,10 @@ package grant
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"math"
+	"time"
 )
 
 // committing is a generation that knows what has been committed since it began. Without that, a session after a loss
@@ -50,12 +52,12 @@ func reached(checkpoint, ends map[int]int64) bool {
 	return true
 }
 
-// startOffsets returns where to start each assigned partition: at the smaller of what the ledger and Kafka say, since
-// either may have lost its latest word. What only Kafka has the ledger has lost. What only the ledger has may be of
-// another topic: Kafka forgets the offsets of a topic that is deleted, so one that was made again, or that another
-// cluster took over, is read from its first record; that grants nobody twice. What retention removed below the ledger's
-// checkpoint has been granted, and is no gap.
-func startOffsets(committed, checkpoint, firsts map[int]int64) map[int]int64 {
+// StartOffsets returns where to start each assigned partition: at the smaller of what the ledger and Kafka say, since
+// either may have lost its latest word. What only Kafka has the ledger has lost. What only the ledger has may, where
+// brokers have no topic IDs, be of another topic: Kafka forgets the offsets of a topic that is deleted, so one that was
+// made again is read from its first record; that grants nobody twice. What retention removed below the ledger's checkpoint
+// has been granted, and is no gap.
+func StartOffsets(committed, checkpoint, firsts map[int]int64) map[int]int64 {
 	starts := make(map[int]int64, len(committed))
 	for partition, offset := range committed {
 		trusted := checkpoint[partition]
@@ -87,4 +89,70 @@ func (r *Run) until(ctx context.Context, starts map[int]int64) (map[int]int64, e
 		}
 	}
 	return out, nil
+}
+
+// begin starts a session of the ledger, at a checkpoint whose topic Kafka still has, and has all of it. If it has not, the
+// run ends, unless it is the first time and its operator said that the topic is a new one.
+func (r *Run) begin(ctx context.Context, assigned map[int]int64) (Checkpoint, error) {
+	leave := r.NewTopic
+	r.NewTopic = nil
+	for {
+		checkpoint, err := r.Ledger.Begin(ctx, r.topic)
+		if err == nil {
+			err = r.Source.Intact(ctx, checkpoint.only(assigned))
+		}
+		if leave == nil || !errors.Is(err, ErrTopicChanged) {
+			return checkpoint, err
+		}
+		if err := leave(ctx, err); err != nil {
+			return checkpoint, err
+		}
+		leave = nil
+		r.Log.Warn("BEGINNING ANEW AT THE TOPIC'S FIRST RECORD, as told by --new-topic", "reason", err)
+		lost, _ := errors.AsType[*TruncatedError](err)
+		if err := r.Ledger.BeginAnew(ctx, r.topic, lost); err != nil {
+			return checkpoint, err
+		}
+	}
+}
+
+// only returns what a checkpoint says of some partitions.
+func (c Checkpoint) only(partitions map[int]int64) Checkpoint {
+	out := Checkpoint{Topic: c.Topic, Next: map[int]int64{}, Epochs: map[int]int32{}}
+	for partition := range partitions {
+		if next, ok := c.Next[partition]; ok {
+			out.Next[partition], out.Epochs[partition] = next, c.Epoch(partition)
+		}
+	}
+	return out
+}
+
+// watchEvery is how often a run looks whether its topic is still the one that it reads. Fetches notice by themselves; a
+// run that is paused, or that has nothing assigned, does not fetch.
+const watchEvery = 2 * time.Second
+
+// watchTopic returns an error once Kafka has another topic than the one that this run reads.
+func (r *Run) watchTopic(ctx context.Context) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+		if err := r.checkTopic(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// checkTopic returns an error if Kafka has another topic than the one that this run reads, and none if Kafka does not say.
+func (r *Run) checkTopic(ctx context.Context) error {
+	ctx, stop := context.WithTimeout(ctx, watchEvery/2)
+	defer stop()
+	if _, err := r.Source.Bind(ctx); errors.Is(err, ErrTopicChanged) {
+		return err
+	}
+	return nil
 }

@@ -23,7 +23,7 @@ func TestStartOffsets(t *testing.T) {
 		{"nothing is granted and something is gone: a gap", -1, 0, 5, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := startOffsets(map[int]int64{7: c.committed}, map[int]int64{7: c.checkpoint}, map[int]int64{7: c.first})
+			got := StartOffsets(map[int]int64{7: c.committed}, map[int]int64{7: c.checkpoint}, map[int]int64{7: c.first})
 			require.Equal(t, map[int]int64{7: c.want}, got)
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,6 +15,9 @@ import (
 
 // Source is the topic of a campaign.
 type Source interface {
+	// Bind returns the topic's identity. The first one that it got the source is bound to: once Kafka has another topic of
+	// that name, Bind, Intact and Consume fail with an *OtherTopicError. Other errors may pass.
+	Bind(ctx context.Context) (TopicID, error)
 	// Prepare makes sure that the topic can be read and rejected records can be stored.
 	Prepare(ctx context.Context) error
 	// Ends returns the end offset of every partition.
@@ -22,6 +26,11 @@ type Source interface {
 	Starts(ctx context.Context) (map[int]int64, error)
 	// Join enters the consumer group.
 	Join() (Group, error)
+	// Intact returns a *TruncatedError when Kafka no longer has the records before a position. Consume knows the leader
+	// epoch of what it starts from if Intact was asked about that.
+	Intact(ctx context.Context, at Checkpoint) error
+	// Epoch returns the leader epoch of the last record before an offset that Consume has come to; −1: not known.
+	Epoch(partition int, next int64) int32
 	// Consume hands the records of a partition from an offset on to a lane until it reaches the offset until (never,
 	// if that is negative) or the context is cancelled, which is no error. Rejected records are stored durably before
 	// the lane is marked beyond them.
@@ -40,9 +49,10 @@ type Group interface {
 type Generation interface {
 	// Context is cancelled when the assignment ends.
 	Context() context.Context
-	// Committed returns the offset that Kafka has for each assigned partition; −1: none.
+	// Committed returns the offset that Kafka has for each assigned partition; −1: none, or one of another topic.
 	Committed() map[int]int64
-	// Commit tells Kafka's tools how far the group is. It may fail without harm: a restart trusts the ledger.
+	// Commit tells Kafka's tools how far the group is. It may fail without harm: a restart trusts the ledger. An
+	// *OtherTopicError means that the offsets are not of the topic that Kafka has now.
 	Commit(next map[int]int64) error
 	// Release ends the work on the generation.
 	Release()
@@ -57,14 +67,18 @@ type Ledger interface {
 	// NotBefore changes when the campaign starts. Grant fails with an *EarlyError before that, and with ErrEnded from
 	// ends_at on, by the ledger's clock; nobody is granted anything then.
 	NotBefore(at time.Time)
-	// Begin starts a session and returns the offsets, by partition, from which on the ledger may lack something. A
-	// partition without one starts at the beginning.
-	Begin(ctx context.Context) (map[int]int64, error)
-	// Checkpoint says that everything below these offsets is granted or accounted for. It fails with ErrRegressed if
-	// the ledger has lost something that it acknowledged in this session.
-	Checkpoint(ctx context.Context, next map[int]int64) error
-	// Checkpoints returns the checkpoint as Begin does, without starting a session.
-	Checkpoints(ctx context.Context) (map[int]int64, error)
+	// Begin starts a session on a topic and returns the offsets, by partition, from which on the ledger may lack
+	// something. It fails with an *OtherTopicError if the checkpoint is of another topic.
+	Begin(ctx context.Context, topic TopicID) (Checkpoint, error)
+	// BeginAnew makes the checkpoint one of a topic in which nobody is granted yet, if it is of another one or, where lost
+	// is not nil, beyond what a partition still has.
+	BeginAnew(ctx context.Context, topic TopicID, lost *TruncatedError) error
+	// Checkpoint says that everything below these offsets of the session's topic is granted or accounted for; epochs are
+	// the leader epochs of the last records before them, where they are known. It fails with ErrRegressed if the ledger
+	// has lost something that it acknowledged in this session, and with an *OtherTopicError as Begin does.
+	Checkpoint(ctx context.Context, next map[int]int64, epochs map[int]int32) error
+	// Checkpoints returns the checkpoint as Begin does, of whatever topic, without starting a session.
+	Checkpoints(ctx context.Context) (Checkpoint, error)
 	// SaveRun stores what the run says about itself.
 	SaveRun(ctx context.Context, r RunRecord) error
 }
@@ -91,6 +105,10 @@ type Run struct {
 	Recheck func(ctx context.Context) error                                   // preflight again, shortly before the start; nil: not again
 	Early   func(ctx context.Context) error                                   // records that it starts before its date; nil: nobody does
 
+	// NewTopic is asked for leave to begin the checkpoint anew, because of an ErrTopicChanged, when the run starts. nil: it
+	// stops the run instead.
+	NewTopic func(ctx context.Context, why error) error
+
 	Now             bool          // start before starts_at
 	Follow          bool          // go on when everything that was there at the start is granted
 	StandBy         bool          // where it would end at its start, by an abort or an order to finish, wait for resume
@@ -103,6 +121,7 @@ type Run struct {
 	steering steering
 	draining context.Context //nolint:containedctx // it is the run's life: cancelled with the reason for draining
 	drain    context.CancelCauseFunc
+	topic    TopicID       // the one and only of this run
 	found    map[int]int64 // where the topic ended at the start; a partition that came later, when it was first seen
 
 	finishing finishing
@@ -204,7 +223,7 @@ func (r *Run) Do(ctx context.Context) (err error) {
 	if r.Follow && errors.Is(cause, ErrEnded) {
 		// Until ends_at is how long a run follows, if it came as far as a run that does not follow must.
 		checkpoint, err := r.Ledger.Checkpoints(ctx)
-		if err != nil || reached(checkpoint, r.ends) {
+		if err != nil || reached(checkpoint.Of(r.topic).Next, r.ends) {
 			return err
 		}
 	}
@@ -226,6 +245,10 @@ func (r *Run) prepare(ctx context.Context) (err error) {
 	if err := r.Source.Prepare(preparing); err != nil {
 		return err
 	}
+	if r.topic, err = r.Source.Bind(preparing); err != nil { // before anything is counted in it
+		return err
+	}
+	r.Monitor.bound(r.topic)
 	if r.found, err = r.Source.Ends(preparing); err != nil {
 		return err
 	}
@@ -268,7 +291,7 @@ func (r *Run) generation(ctx context.Context, group Group) (finished bool, err e
 // session grants what the assigned partitions hold, from the checkpoint on.
 func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err error) {
 	reordered := r.heedFinish()
-	checkpoint, err := r.Ledger.Begin(ctx)
+	checkpoint, err := r.begin(ctx, gen.Committed())
 	if err != nil {
 		return false, err
 	}
@@ -279,7 +302,7 @@ func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err e
 	if err != nil {
 		return false, err
 	}
-	starts := startOffsets(gen.Committed(), checkpoint, firsts)
+	starts := StartOffsets(gen.Committed(), checkpoint.Next, firsts)
 	until, err := r.until(ctx, starts)
 	if err != nil {
 		return false, err
@@ -300,11 +323,17 @@ func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err e
 	work, working := errgroup.WithContext(ctx)
 	defer context.AfterFunc(working, stop)()
 	lanes, reading := errgroup.WithContext(reading)
+	watching, stopWatching := context.WithCancel(reading)
+	var open sync.WaitGroup
 	for partition, from := range starts {
+		open.Add(1)
 		lanes.Go(func() error {
+			defer open.Done()
 			return r.Source.Consume(reading, partition, from, until[partition], pool.Lane(partition))
 		})
 	}
+	lanes.Go(func() error { return r.watchTopic(watching) })
+	lanes.Go(func() error { open.Wait(); stopWatching(); return nil })
 	var laneErr error
 	work.Go(func() error {
 		laneErr = lanes.Wait()
@@ -320,7 +349,11 @@ func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err e
 		return nil
 	})
 	work.Go(func() error { return r.checkpoints(working, gen, pool, flushed) })
-	if err := errors.Join(work.Wait(), laneErr); err != nil {
+	err = work.Wait()
+	if errors.Is(laneErr, ErrTopicChanged) {
+		return false, laneErr // whatever else failed, failed because of that
+	}
+	if err := errors.Join(err, laneErr); err != nil {
 		return false, err
 	}
 	return r.awaitOthers(ctx, gen, pool, reordered.Done())
@@ -355,19 +388,25 @@ func (r *Run) checkpoint(ctx context.Context, gen Generation, pool *sharding.Poo
 	if err != nil {
 		return err
 	}
-	next := make(map[int]int64, len(positions))
+	next, epochs := make(map[int]int64, len(positions)), make(map[int]int32, len(positions))
 	for _, p := range positions {
 		next[p.Partition] = p.Next
+		if epoch := r.Source.Epoch(p.Partition, p.Next); epoch >= 0 {
+			epochs[p.Partition] = epoch
+		}
 	}
 	began := time.Now()
-	if err := r.Ledger.Checkpoint(ctx, next); err != nil {
+	if err := r.Ledger.Checkpoint(ctx, next, epochs); err != nil {
 		return err
 	}
 	r.Monitor.checkpointed(positions, time.Since(began))
 	if err := r.Ledger.EnsureSpec(ctx, r.Campaign); err != nil { // a loss of the spec alone would go unnoticed
 		return err
 	}
-	if err := gen.Commit(next); err != nil && gen.Context().Err() == nil {
+	switch err := gen.Commit(next); {
+	case errors.Is(err, ErrTopicChanged):
+		return err
+	case err != nil && gen.Context().Err() == nil:
 		r.Log.Warn("committing offsets to Kafka failed; the ledger has them", "error", err)
 		r.Monitor.KafkaError("broker")
 	}
@@ -393,10 +432,13 @@ func (r *Run) awaitOthers(ctx context.Context, gen Generation, pool *sharding.Po
 			}
 		}
 		checkpoint, err := r.Ledger.Checkpoints(ctx)
+		if err == nil {
+			err = r.checkTopic(waiting)
+		}
 		if err != nil {
 			return false, err
 		}
-		if !r.follows && reached(checkpoint, r.ends) {
+		if !r.follows && reached(checkpoint.Of(r.topic).Next, r.ends) {
 			return true, nil
 		}
 		if !told {

@@ -20,7 +20,7 @@ func (r *Run) sayIfMissed(ctx context.Context) error {
 		return nil
 	}
 	checkpoint, err := r.Ledger.Checkpoints(ctx)
-	if err != nil || len(checkpoint) > 0 {
+	if err != nil || len(checkpoint.Next) > 0 {
 		return err
 	}
 	r.Log.Warn("THE START WAS MISSED: this is the first run", "starts_at", start, "late_by", late.Round(time.Second).String())
@@ -116,7 +116,7 @@ func (r *Run) standBy(ctx context.Context, control *Control) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if reached(checkpoint, control.Finish.Ends) {
+		if reached(checkpoint.Next, control.Finish.Ends) {
 			finished = "everything is granted up to where it was ordered to finish " + control.Finish.By(zone)
 		}
 	}

@@ -27,7 +27,9 @@ type store struct {
 	spec       string
 	users      map[uint64]bool
 	tips       map[string]uint64 // by session and shard
-	checkpoint map[int]int64
+	of         TopicID           // what the checkpoint counts in
+	checkpoint map[int]int64     // and epochs
+	epochs     map[int]int32
 	records    map[RunID][]RunRecord
 	granted    int64 // newly granted in acknowledged flushes; what was lost is not taken away
 	sessions   int
@@ -47,7 +49,7 @@ type store struct {
 
 func newStore(tp *topic) *store {
 	return &store{
-		topic: tp, users: map[uint64]bool{}, tips: map[string]uint64{}, checkpoint: map[int]int64{}, records: map[RunID][]RunRecord{},
+		topic: tp, users: map[uint64]bool{}, tips: map[string]uint64{}, checkpoint: map[int]int64{}, epochs: map[int]int32{}, records: map[RunID][]RunRecord{},
 	}
 }
 
@@ -117,6 +119,7 @@ type client struct {
 	notBefore, ends time.Time
 
 	session  string
+	reads    TopicID
 	acked    map[int]uint64
 	expected map[int]int64
 }
@@ -146,13 +149,46 @@ func (c *client) NotBefore(at time.Time) {
 // now is the clock of the ledger.
 func (s *store) now() time.Time { return time.Now().Add(s.ahead) }
 
-func (c *client) Begin(context.Context) (map[int]int64, error) {
+// other returns an error if the checkpoint is of another topic. It is called with the lock held.
+func (s *store) other(topic TopicID) error {
+	if !topic.Continues(s.of) {
+		return &OtherTopicError{Name: "topic", Whose: "the checkpoint", Before: s.of, Now: topic}
+	}
+	return nil
+}
+
+// state returns the checkpoint. It is called with the lock held.
+func (s *store) state() Checkpoint {
+	return Checkpoint{Topic: s.of, Next: maps.Clone(s.checkpoint), Epochs: maps.Clone(s.epochs)}
+}
+
+// put changes the checkpoint. It is called with the lock held.
+func (s *store) put(c Checkpoint) {
+	before := s.state()
+	s.of, s.checkpoint, s.epochs = c.Topic, c.Next, c.Epochs
+	s.undo = append(s.undo, func() { s.of, s.checkpoint, s.epochs = before.Topic, before.Next, before.Epochs })
+}
+
+func (c *client) BeginAnew(_ context.Context, topic TopicID, lost *TruncatedError) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.of != topic || lost != nil && c.store.checkpoint[lost.Partition] > lost.End {
+		c.put(Checkpoint{Topic: topic, Next: map[int]int64{}, Epochs: map[int]int32{}})
+	}
+	return nil
+}
+
+func (c *client) Begin(_ context.Context, topic TopicID) (Checkpoint, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.other(topic); err != nil {
+		return Checkpoint{}, err
+	}
+	c.reads = topic
 	c.sessions++
 	c.session = fmt.Sprintf("%s-%d", c.run, c.sessions)
 	c.acked, c.expected = map[int]uint64{}, maps.Clone(c.store.checkpoint)
-	return maps.Clone(c.expected), nil
+	return c.state(), nil
 }
 
 // Grant implements sharding.Sink.
@@ -217,7 +253,7 @@ func (c *client) Grant(ctx context.Context, f *sharding.Flush) error {
 	return err
 }
 
-func (c *client) Checkpoint(ctx context.Context, next map[int]int64) error {
+func (c *client) Checkpoint(ctx context.Context, next map[int]int64, epochs map[int]int32) error {
 	c.mu.Lock()
 	write := c.write
 	c.mu.Unlock()
@@ -236,20 +272,30 @@ func (c *client) Checkpoint(ctx context.Context, next map[int]int64) error {
 			return fmt.Errorf("tip of shard %d: %w", shard, ErrRegressed)
 		}
 	}
+	if err := c.other(c.reads); err != nil {
+		return err
+	}
 	for p, expected := range c.expected {
 		if found, ok := c.store.checkpoint[p]; !ok || found < expected {
 			return fmt.Errorf("checkpoint of partition %d: %w", p, ErrRegressed)
 		}
 	}
-	before := maps.Clone(c.store.checkpoint)
+	after := c.state()
+	after.Topic = c.reads
 	for p, offset := range next {
-		c.store.checkpoint[p] = max(c.store.checkpoint[p], offset)
+		if found, ok := after.Next[p]; !ok || found < offset {
+			after.Next[p] = offset
+			delete(after.Epochs, p)
+			if epoch, known := epochs[p]; known {
+				after.Epochs[p] = epoch
+			}
+		}
 		c.expected[p] = max(c.expected[p], offset)
 	}
-	c.inspect()
-	if !maps.Equal(before, c.store.checkpoint) {
-		c.undo = append(c.undo, func() { c.store.checkpoint = before })
+	if after.Topic != c.of || !maps.Equal(after.Next, c.store.checkpoint) {
+		c.put(after)
 	}
+	c.inspect()
 	return nil
 }
 
@@ -257,7 +303,13 @@ func (c *client) Checkpoint(ctx context.Context, next map[int]int64) error {
 func (s *store) inspect() {
 	s.topic.mu.Lock()
 	defer s.topic.mu.Unlock()
+	if s.of != s.topic.id {
+		return // nobody can tell any more
+	}
 	for p, next := range s.checkpoint {
+		if _, end := s.topic.ends(p, s.epochs[p]); end < next {
+			continue
+		}
 		for offset, id := range s.topic.parts[p][:next] {
 			if id >= 0 && (s.includes == nil || s.includes(uint64(id))) && !s.users[uint64(id)] {
 				s.broken = append(s.broken, fmt.Sprintf("checkpoint %d of partition %d, but user %d at %d is not granted", next, p, id, offset))
@@ -267,14 +319,14 @@ func (s *store) inspect() {
 	}
 }
 
-func (c *client) Checkpoints(context.Context) (map[int]int64, error) {
+func (c *client) Checkpoints(context.Context) (Checkpoint, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ends, err := c.topic.Ends(context.Background())
-	if err == nil && reached(c.store.checkpoint, ends) {
+	if err == nil && c.of == c.topic.id && reached(c.store.checkpoint, ends) {
 		c.complete = true
 	}
-	return maps.Clone(c.store.checkpoint), err
+	return c.state(), err
 }
 
 func (c *client) SaveRun(ctx context.Context, r RunRecord) error {

@@ -91,12 +91,14 @@ func (m *Monitor) peeked(firsts, ends map[int]int64, asked time.Time, err error)
 }
 
 // found records how far the ledger has the topic as granted.
-func (m *Monitor) found(checkpoint map[int]int64, partial bool) {
+func (m *Monitor) found(checkpoint Checkpoint, partial bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.survey.checkpoint = map[int]int64{}
-	maps.Copy(m.survey.checkpoint, checkpoint)
-	if len(checkpoint) > 0 && !partial {
+	if m.topic == (TopicID{}) || m.topic.Continues(checkpoint.Topic) { // before the start it is not known yet
+		maps.Copy(m.survey.checkpoint, checkpoint.Next)
+	}
+	if len(checkpoint.Next) > 0 && !partial {
 		m.metrics.Started.Set(1)
 	}
 }

@@ -21,7 +21,9 @@ const (
 // generation ends, and the next begins when every member waits for it.
 type topic struct {
 	mu        sync.Mutex
-	changed   chan struct{} // closed and replaced at every change
+	id        TopicID
+	epochs    map[int][]epochAt // ascending
+	changed   chan struct{}     // closed and replaced at every change
 	parts     [][]int64
 	holds     map[int]int64 // by partition: no record from this offset on is handed over
 	failures  map[int]failure
@@ -52,7 +54,7 @@ type consumed struct {
 
 func newTopic(parts ...[]int64) *topic {
 	return &topic{
-		parts: parts, batch: 64,
+		parts: parts, batch: 64, id: TopicID{Cluster: "cluster", Topic: [16]byte{1}}, epochs: map[int][]epochAt{},
 		holds: map[int]int64{}, failures: map[int]failure{}, committed: map[int]int64{},
 	}
 }
@@ -119,13 +121,107 @@ func (tp *topic) calls(partition int) []consumed {
 	return slices.DeleteFunc(slices.Clone(tp.consumed), func(c consumed) bool { return c.partition != partition })
 }
 
+// epochAt says that records from an offset on were written in a leader epoch; those before all in epoch 0.
+type epochAt struct {
+	offset int64
+	epoch  int32
+}
+
+// remake deletes the topic and makes it again.
+func (tp *topic) remake(parts ...[]int64) {
+	tp.change(func() {
+		tp.id.Topic[0]++
+		tp.parts, tp.epochs, tp.committed = parts, map[int][]epochAt{}, map[int]int64{}
+	})
+}
+
+// truncate loses the end of a partition, and others take the place of what is lost.
+func (tp *topic) truncate(partition int, offset int64, records ...int64) {
+	tp.change(func() {
+		tp.parts[partition] = append(slices.Clone(tp.parts[partition][:offset]), records...)
+		tp.epochs[partition] = append(tp.epochs[partition], epochAt{offset, int32(len(tp.epochs[partition]) + 1)})
+	})
+}
+
+// epoch returns the leader epoch of the record before an offset. It is called with the lock held.
+func (tp *topic) epoch(partition int, next int64) (epoch int32) {
+	for _, e := range tp.epochs[partition] {
+		if e.offset < next {
+			epoch = e.epoch
+		}
+	}
+	return epoch
+}
+
+// ends returns the epoch up to the given one that the partition has, and where it ends. It is called with the lock held.
+func (tp *topic) ends(partition int, epoch int32) (has int32, end int64) {
+	end = int64(len(tp.parts[partition]))
+	for _, e := range slices.Backward(tp.epochs[partition]) {
+		if e.epoch <= epoch {
+			return e.epoch, end
+		}
+		end = e.offset
+	}
+	return 0, end
+}
+
 // reader is the topic as one run's Source.
 type reader struct {
 	*topic
 	monitor *Monitor
+
+	bound *TopicID
+	read  map[int]int32 // leader epoch of what was read last, by partition
 }
 
-func (r reader) Prepare(ctx context.Context) error {
+func (r *reader) Bind(context.Context) (TopicID, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bound == nil {
+		id := r.id
+		r.bound, r.read = &id, map[int]int32{}
+	}
+	return *r.bound, r.check()
+}
+
+// check is called with the lock held.
+func (r *reader) check() error {
+	if *r.bound != r.id {
+		return &OtherTopicError{Name: "topic", Whose: "this run", Before: *r.bound, Now: r.id}
+	}
+	return nil
+}
+
+func (r *reader) Intact(_ context.Context, at Checkpoint) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for partition, next := range at.Next {
+		if err := r.intact(partition, next, at.Epoch(partition)); err != nil {
+			return err
+		}
+	}
+	return r.check()
+}
+
+// intact is called with the lock held.
+func (r *reader) intact(partition int, next int64, epoch int32) error {
+	has, end := r.ends(partition, epoch)
+	if epoch >= 0 && (has != epoch || end < next) {
+		return &TruncatedError{Partition: partition, Offset: next, Epoch: epoch, EndEpoch: has, End: end}
+	}
+	return nil
+}
+
+func (r *reader) Epoch(partition int, next int64) int32 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.read[partition]; !ok {
+		return -1
+	}
+	return min(r.epoch(partition, next), r.read[partition])
+}
+
+func (r *reader) Prepare(ctx context.Context) error {
 	if r.prepare == nil {
 		return nil
 	}
@@ -146,13 +242,18 @@ func (tp *topic) Ends(context.Context) (map[int]int64, error) {
 	return out, nil
 }
 
-func (r reader) Consume(ctx context.Context, partition int, from, until int64, lane *sharding.Lane) error {
+func (r *reader) Consume(ctx context.Context, partition int, from, until int64, lane *sharding.Lane) error {
 	r.mu.Lock()
 	r.consumed = append(r.consumed, consumed{partition, from, until})
 	r.mu.Unlock()
 	r.monitor.Position(partition, from, -1)
 	for next := from; ctx.Err() == nil && (until < 0 || next < until); {
 		records, end, failed := r.fetch(ctx, partition, next, until)
+		if failed == nil && len(records) > 0 {
+			r.mu.Lock()
+			r.read[partition] = r.epoch(partition, next+int64(len(records)))
+			r.mu.Unlock()
+		}
 		err := r.handOver(ctx, partition, next, end, records, lane)
 		if err = errors.Join(err, failed); err != nil && ctx.Err() == nil {
 			return err
@@ -162,7 +263,7 @@ func (r reader) Consume(ctx context.Context, partition int, from, until int64, l
 	return nil
 }
 
-func (r reader) handOver(ctx context.Context, partition int, next, end int64, records []int64, lane *sharding.Lane) error {
+func (r *reader) handOver(ctx context.Context, partition int, next, end int64, records []int64, lane *sharding.Lane) error {
 	for _, id := range records {
 		switch {
 		case id == malformed:
@@ -193,36 +294,44 @@ func (r reader) handOver(ctx context.Context, partition int, next, end int64, re
 }
 
 // fetch returns records from an offset on as soon as there are any, and the end of the partition.
-func (tp *topic) fetch(ctx context.Context, partition int, next, until int64) (records []int64, end int64, err error) {
-	if tp.pace > 0 {
+func (r *reader) fetch(ctx context.Context, partition int, next, until int64) (records []int64, end int64, err error) {
+	if r.pace > 0 {
 		select {
-		case <-time.After(tp.pace):
+		case <-time.After(r.pace):
 		case <-ctx.Done():
 		}
 	}
 	for ctx.Err() == nil {
-		tp.mu.Lock()
-		end = int64(len(tp.parts[partition]))
-		to := min(end, next+int64(tp.batch))
+		r.mu.Lock()
+		err := r.check()
+		if epoch, ok := r.read[partition]; err == nil && ok {
+			err = r.intact(partition, next, epoch)
+		}
+		if err != nil {
+			r.mu.Unlock()
+			return nil, 0, err
+		}
+		end = int64(len(r.parts[partition]))
+		to := min(end, next+int64(r.batch))
 		if until >= 0 {
 			to = min(to, until)
 		}
-		if f, ok := tp.failures[partition]; ok && f.offset >= next && f.offset <= to {
+		if f, ok := r.failures[partition]; ok && f.offset >= next && f.offset <= to {
 			to, err = f.offset, f.err
 			if f.once {
-				delete(tp.failures, partition)
+				delete(r.failures, partition)
 			}
 		}
-		if hold, ok := tp.holds[partition]; ok && hold <= to {
+		if hold, ok := r.holds[partition]; ok && hold <= to {
 			to, err = max(hold, next), nil
 		}
 		if to > next || err != nil {
-			records = slices.Clone(tp.parts[partition][next:to])
-			tp.mu.Unlock()
+			records = slices.Clone(r.parts[partition][next:to])
+			r.mu.Unlock()
 			return records, end, err
 		}
-		changed := tp.changed
-		tp.mu.Unlock()
+		changed := r.changed
+		r.mu.Unlock()
 		select {
 		case <-changed:
 		case <-ctx.Done():

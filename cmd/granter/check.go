@@ -106,7 +106,7 @@ func (j *job) preflight(ctx context.Context) (projectedBytes int64, err error) {
 func (j *job) check(ctx context.Context, readOnly bool) (report preflight.Report, failed []string) {
 	report = preflight.Check(ctx, preflight.Input{
 		Campaign: j.campaign, Kafka: j.kafka, Group: j.flags.group, Redis: j.redis, AcceptGaps: j.gaps, Timeout: j.flags.timeout,
-		AllowVolatile: j.flags.allowVolatile, ReadOnly: readOnly,
+		AllowVolatile: j.flags.allowVolatile, NewTopic: j.flags.newTopic, ReadOnly: readOnly,
 	})
 	for _, r := range report.Results {
 		switch r.Status {

@@ -149,7 +149,7 @@ func watch(ctx context.Context, q *query, o *metrics.Overview, log *slog.Logger)
 	for failed := false; ; {
 		s, err := q.status(ctx)
 		var lost int
-		var checkpoint map[int]int64
+		var checkpoint grant.Checkpoint
 		if err == nil {
 			lost, err = status.Lost(ctx, q.ledger)
 		}
@@ -167,7 +167,7 @@ func watch(ctx context.Context, q *query, o *metrics.Overview, log *slog.Logger)
 		default:
 			o.Set(metrics.Campaign{
 				Granted: s.Granted, Expected: s.Expected, StartsAt: s.StartsAt, Lag: s.ToGo(), Replicas: s.Live(), Lost: lost,
-				Started:        len(checkpoint) > 0,
+				Started:        len(checkpoint.Next) > 0,
 				ControlVersion: s.Control.Version, Throttle: s.Control.Throttle, Paused: s.Control.Paused,
 				Aborted: s.Control.AbortedBy != nil,
 			})

@@ -54,7 +54,7 @@ func (j *job) rehearse(ctx context.Context, out io.Writer) error {
 	}
 	dry := dryrun.NewLedger(p.ledger, starts)
 	r := j.newRun(p, j.log)
-	r.Source, r.Ledger, r.Orders, r.Count, r.Recheck = dryrun.Topic{Source: p.source}, dry, nil, nil, nil
+	r.Source, r.Ledger, r.Orders, r.Count, r.Recheck, r.NewTopic = dryrun.Topic{Source: p.source}, dry, nil, nil, nil, nil
 	r.Now, r.Partial = true, true
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

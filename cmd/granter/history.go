@@ -105,6 +105,8 @@ func change(a *grant.Act) string {
 		return "started before its date"
 	case grant.ActionForce:
 		return "run although preflight failed"
+	case grant.ActionNewTopic:
+		return "began anew at the first record of the topic"
 	}
 	return ""
 }

@@ -179,6 +179,9 @@ func (j *job) newRun(p *parts, log *slog.Logger) *grant.Run {
 	r.Early = func(ctx context.Context) error {
 		return j.order(ctx, p.ledger, grant.Order{Action: grant.ActionStartEarly})
 	}
+	if j.flags.newTopic {
+		r.NewTopic = func(ctx context.Context, why error) error { return j.recordNewTopic(ctx, p.ledger, why) }
+	}
 	r.Orders, r.RetryFor = p.ledger, j.flags.retryFor
 	if j.flags.checkpointEvery > 0 {
 		r.CheckpointEvery = j.flags.checkpointEvery

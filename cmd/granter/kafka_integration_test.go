@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/segmentio/kafka-go"
@@ -80,39 +79,4 @@ func TestTopicGrowsDuringARun(t *testing.T) {
 	s.publish(s.users(650_000, 200_000)) // into old and new partitions
 	s.finish()
 	s.exactlyOnce()
-}
-
-// A topic was deleted and made again. While it is shorter than what was read of the old one, preflight asks what is meant;
-// when it is longer, nothing but the loss of Kafka's offsets tells that it is another one. It is read from its start, and
-// whoever is named in either of them is granted, once.
-func TestTopicIsMadeAgain(t *testing.T) { devtest.EachKafka(t, topicIsMadeAgain) }
-
-func topicIsMadeAgain(t *testing.T) {
-	k := devtest.SharedKafka(t)
-	s := newScenario(t, 2, devtest.StartRedis(t, durable()...).Addr)
-	topic := s.campaign.Source.Topic
-	s.publish(s.users(0, 100_000))
-	s.finish()
-	resp, err := s.kafka.DeleteTopics(t.Context(), &kafka.DeleteTopicsRequest{Topics: []string{topic}})
-	require.NoError(t, err)
-	require.NoError(t, resp.Errors[topic])
-	await(t, "the topic is gone", func() bool {
-		meta, err := s.kafka.Metadata(t.Context(), &kafka.MetadataRequest{Topics: []string{topic}})
-		return err == nil && errors.Is(meta.Topics[0].Error, kafka.UnknownTopicOrPartition)
-	})
-	k.CreateTopic(t, topic, 2, 1, nil)
-	await(t, "the topic is there again", func() bool {
-		meta, err := s.kafka.Metadata(t.Context(), &kafka.MetadataRequest{Topics: []string{topic}})
-		return err == nil && meta.Topics[0].Error == nil
-	})
-	s.publish(s.users(90_000, 20_000))
-	p := s.run()
-	require.Equal(t, exitPreflight, p.wait())
-	require.Contains(t, p.err.String(), "the topic was deleted and created again")
-	s.publish(s.users(90_000, 200_000))
-	require.EqualValues(t, 190_000, s.finish().Granted)
-	require.EqualValues(t, 290_000, s.granted())
-	proof, err := s.ledger.Prove(t.Context())
-	require.NoError(t, err)
-	require.True(t, proof.Holds(), "%+v", proof)
 }

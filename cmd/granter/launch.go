@@ -19,6 +19,7 @@ func (flags *runFlags) reasoned() error {
 	var need []string
 	for name, on := range map[string]bool{
 		"--now": flags.now, "--force": flags.force, "--throttle": flags.throttle != 0, "--resume": flags.resume,
+		"--new-topic": flags.newTopic,
 	} {
 		if on {
 			need = append(need, name)
@@ -143,4 +144,22 @@ func (j *job) launchLimit(acts []grant.Act) int64 {
 		break
 	}
 	return j.flags.throttle
+}
+
+// recordNewTopic puts into the audit trail that this run begins anew in a topic, and what that replaces.
+func (j *job) recordNewTopic(ctx context.Context, led *ledger.Ledger, why error) (err error) {
+	var what string
+	if other, ok := errors.AsType[*grant.OtherTopicError](why); ok {
+		what = fmt.Sprintf("topic ID was %s, is %s", other.Before, other.Now)
+	}
+	if lost, ok := errors.AsType[*grant.TruncatedError](why); ok {
+		what = fmt.Sprintf("partition %d was read to %d and lost what was behind %d", lost.Partition, lost.Offset, lost.End)
+	}
+	o := grant.Order{Action: grant.ActionNewTopic, Via: viaLaunch}
+	if o.Who, err = whoami(j.flags.who); err != nil {
+		return err
+	}
+	o.Why = fmt.Sprintf("%s (%s)", strings.ToValidUTF8(j.flags.why[:min(len(j.flags.why), 300)], ""), what)
+	_, err = led.Order(ctx, o)
+	return err
 }

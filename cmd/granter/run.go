@@ -26,6 +26,7 @@ type runFlags struct {
 	deskFlags
 	now, follow, force bool
 	resume, standBy    bool
+	newTopic           bool
 	allowVolatile      bool
 	listen             string
 	shards             int
@@ -85,7 +86,7 @@ is lost then either.
 	f.BoolVar(&flags.resume, "resume", false, "order resume at launch, after an abort, a pause or a finish; say --why. The same reason lifts no order that comes later, so a replica that is started again undoes nothing")
 	f.BoolVar(&flags.standBy, "stand-by", false, "at the start, wait for resume where it would end because of an abort or of an order to finish")
 	f.Int64Var(&flags.throttle, "throttle", 0, "order this limit at launch: users per second of all replicas together; say --why")
-	f.StringVar(&flags.why, "why", "", "the reason for --now, --resume, --throttle or --force, for the audit trail: they need one")
+	f.StringVar(&flags.why, "why", "", "the reason for --now, --resume, --throttle, --force or --new-topic, for the audit trail: they need one")
 	f.StringVar(&flags.who, "who", "", whoHelp)
 	f.StringVar(&flags.slowAt, "slow-at", "latency=500ms,memory=85%", "go slower above these: latency of Redis, its memory in use, lag=BYTES of its replicas")
 	f.StringVar(&flags.pauseAt, "pause-at", "memory=95%", "pause above these, until it is below them again")
@@ -94,6 +95,7 @@ is lost then either.
 	f.StringVar(&flags.finishBy, "finish-by", "", "when everything is to be granted, RFC 3339: an alert says if it will be later (default: the spec's ends_at)")
 	f.BoolVar(&flags.follow, "follow", false, "keep going when everything that was there at the start is granted")
 	f.BoolVar(&flags.force, "force", false, "run although preflight found a failure; it is recorded, so say --why")
+	f.BoolVar(&flags.newTopic, "new-topic", false, "the topic was made again, replaced or cut off on purpose: begin anew at its first record; it is recorded, so say --why")
 	f.BoolVar(&flags.allowVolatile, "allow-volatile", false, "accept a Redis that persists nothing: a restart loses every grant")
 	f.StringVar(&flags.listen, "listen", "127.0.0.1:9464", `address of /metrics, /healthz and /readyz, or "off"`)
 	f.DurationVar(&flags.linger, "linger", 0, "keep serving metrics for so long after the end, so that the last values are scraped; a loss of grants that is seen meanwhile is exit code 1")

@@ -212,7 +212,7 @@ func (s *scenario) checkpoint() map[int]int64 {
 	if err != nil {
 		return nil
 	}
-	return next
+	return next.Next
 }
 
 // throttle limits all granters together, so that a run has a middle. The function that it returns lifts the limit.

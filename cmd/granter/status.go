@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"time"
@@ -90,7 +91,10 @@ func printStatus(w io.Writer, s *Status) {
 	if s.PostponedFrom != nil {
 		starts += ", postponed from " + moment(*s.PostponedFrom)
 	}
-	rows := []string{"phase\t" + string(s.Phase), starts}
+	rows := []string{"phase\t" + string(s.Phase), starts, "topic\t" + s.Topic + ", " + cmp.Or(s.TopicID, "without an ID")}
+	if s.TopicChanged != "" {
+		rows = append(rows, "CHANGED\t"+s.TopicChanged)
+	}
 	if s.EndsAt != nil {
 		rows = append(rows, "ends\t"+moment(*s.EndsAt))
 	}

@@ -47,7 +47,7 @@ func TestTraces(t *testing.T) {
 	defer client.Close()
 	led, err := ledger.New(client, camp, 1, ledger.Config{})
 	require.NoError(t, err)
-	_, err = led.Begin(t.Context())
+	_, err = led.Begin(t.Context(), grant.TopicID{})
 	require.NoError(t, err)
 	const user = 7654321
 	chunk, low := sharding.Split(user)

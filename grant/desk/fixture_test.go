@@ -87,6 +87,11 @@ func (topic) Bounds(context.Context) (map[int]source.Bounds, error) {
 	return map[int]source.Bounds{0: {First: 0, End: 4}, 1: {First: 10, End: 10}}, nil
 }
 
+func (topic) Identify(context.Context) (grant.TopicID, error) {
+	return grant.TopicID{Cluster: "c"}, nil
+}
+func (topic) Intact(context.Context, grant.Checkpoint) error { return nil }
+
 // newWorld starts a desk, with TLS, after changes to its configuration.
 func newWorld(t *testing.T, changes ...func(*world)) *world {
 	t.Helper()
@@ -161,7 +166,7 @@ func (w *world) allow(access string) {
 // grant grants the campaign to user 2.
 func (w *world) grant() {
 	w.Helper()
-	_, err := w.ledger.Begin(w.Context())
+	_, err := w.ledger.Begin(w.Context(), grant.TopicID{})
 	require.NoError(w, err)
 	members := new(sharding.Bitmap)
 	members.Set(2)

@@ -172,7 +172,7 @@ func TestTheSchemasHaveEveryWord(t *testing.T) {
 	}
 	require.Equal(t, texts(roles), words("Me", "role"))
 	require.Equal(t, texts(actions), words("Order", "action"))
-	require.Equal(t, texts(append(slices.Clone(actions), grant.ActionStartEarly, grant.ActionForce, actionUnknown)), words("Act", "action"))
+	require.Equal(t, texts(append(slices.Clone(actions), grant.ActionStartEarly, grant.ActionForce, grant.ActionNewTopic, actionUnknown)), words("Act", "action"))
 	require.Equal(t, texts(grant.Causes()), words("Hold", "cause"))
 	require.Equal(t, texts(grant.RunStates()), words("Replica", "state"))
 	require.Equal(t, texts(status.Phases()), words("Status", "phase"))
@@ -226,7 +226,7 @@ func TestAFullStatusConforms(t *testing.T) {
 	for _, action := range []string{`"pause"`, `"abort"`, `"throttle","throttle":7`} {
 		w.order(RoleOperator, `{"action":`+action+`,"why":"everything is in force"}`).is(http.StatusOK)
 	}
-	answer = w.get(RoleViewer, "/api/v1/status")
+	answer = w.get(RoleViewer, base+"/status")
 	answer.is(http.StatusOK)
 	answer.into(&s)
 	require.Equal(t, status.PhaseAborted, s.Phase)

@@ -94,6 +94,12 @@ func (s *records) Prepare(context.Context) error {
 	return nil
 }
 
+func (s *records) Bind(context.Context) (grant.TopicID, error) {
+	return grant.TopicID{Cluster: "c"}, s.err
+}
+func (s *records) Intact(context.Context, grant.Checkpoint) error { return nil }
+func (s *records) Epoch(int, int64) int32                         { return -1 }
+
 func (s *records) Join() (grant.Group, error) {
 	s.t.Error("a dry run joined the consumer group")
 	return nil, nil

@@ -42,7 +42,7 @@ func dryRunAsReader(t *testing.T, options ledger.Options, rules []any) {
 	full, err := ledger.New(admin, c, grant.NewRunID(time.Now()), ledger.Config{})
 	require.NoError(t, err)
 	require.NoError(t, full.EnsureSpec(t.Context(), c))
-	_, err = full.Begin(t.Context())
+	_, err = full.Begin(t.Context(), grant.TopicID{})
 	require.NoError(t, err)
 	f := &sharding.Flush{Shard: 0, Seq: 1}
 	for chunk := range uint64(30) {

@@ -123,10 +123,15 @@ func (l *Ledger) EnsureSpec(ctx context.Context, c *grant.Campaign) error {
 func (l *Ledger) NotBefore(time.Time) {}
 
 // Begin implements grant.Ledger.
-func (l *Ledger) Begin(ctx context.Context) (map[int]int64, error) { return l.Checkpoints(ctx) }
+func (l *Ledger) Begin(ctx context.Context, _ grant.TopicID) (grant.Checkpoint, error) {
+	return l.Checkpoints(ctx)
+}
+
+// BeginAnew implements grant.Ledger: a dry run reads everything anyway.
+func (l *Ledger) BeginAnew(context.Context, grant.TopicID, *grant.TruncatedError) error { return nil }
 
 // Checkpoint implements grant.Ledger, in memory.
-func (l *Ledger) Checkpoint(_ context.Context, next map[int]int64) error {
+func (l *Ledger) Checkpoint(_ context.Context, next map[int]int64, _ map[int]int32) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	maps.Copy(l.next, next)
@@ -134,10 +139,10 @@ func (l *Ledger) Checkpoint(_ context.Context, next map[int]int64) error {
 }
 
 // Checkpoints implements grant.Ledger.
-func (l *Ledger) Checkpoints(context.Context) (map[int]int64, error) {
+func (l *Ledger) Checkpoints(context.Context) (grant.Checkpoint, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return maps.Clone(l.next), nil
+	return grant.Checkpoint{Next: maps.Clone(l.next)}, nil
 }
 
 // SaveRun implements grant.Ledger: nobody else is to know.

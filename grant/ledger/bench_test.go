@@ -29,7 +29,7 @@ func BenchmarkGrant(b *testing.B) {
 			defer client.Close()
 			l, err := New(client, &grant.Campaign{Name: "bench"}, grant.NewRunID(time.Now()), Config{})
 			require.NoError(b, err)
-			_, err = l.Begin(b.Context())
+			_, err = l.Begin(b.Context(), aTopic)
 			require.NoError(b, err)
 
 			r := rand.New(rand.NewPCG(1, 2))

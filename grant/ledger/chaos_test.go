@@ -168,14 +168,14 @@ func (s *simulation) start(from, to int) *replica {
 	for {
 		l, err := New(client, s.campaign(), 7, Config{RetryFor: time.Millisecond}) // the same run: markers must not confuse it
 		require.NoError(s, err)
-		next, err := l.Begin(s.ctx)
+		next, err := l.Begin(s.ctx, aTopic)
 		if err != nil {
 			require.Contains(s, []string{KindNetwork, KindOOM}, Kind(err), "%v", err)
 			continue
 		}
 		rep := &replica{Ledger: l, at: map[int]int{}, seqs: map[int]uint64{}}
 		for partition := from; partition < to; partition++ {
-			rep.at[partition] = int(next[partition])
+			rep.at[partition] = int(next.Next[partition])
 		}
 		return rep
 	}
@@ -232,7 +232,7 @@ func (s *simulation) step(rep *replica) error {
 	for partition, at := range rep.at {
 		next[partition] = int64(at)
 	}
-	if err := rep.Checkpoint(s.ctx, next); err != nil {
+	if err := rep.Checkpoint(s.ctx, next, nil); err != nil {
 		return err
 	}
 	s.checkpointHolds()
@@ -242,8 +242,9 @@ func (s *simulation) step(rep *replica) error {
 // checkpointHolds checks that everybody below the checkpoint that Redis has is granted, and returns it.
 func (s *simulation) checkpointHolds() map[int]int64 {
 	l := s.plain()
-	next, err := l.Checkpoints(s.ctx)
+	found, err := l.Checkpoints(s.ctx)
 	require.NoError(s, err)
+	next := found.Next
 	granted := oracle{}
 	require.NoError(s, l.Walk(s.ctx, func(chunk uint64, b *sharding.Bitmap) error {
 		granted.add(chunk, b)

@@ -67,7 +67,7 @@ func fencesChunks(w *world) {
 	first.grant(1, delta(1, span(0, 9, 1)), delta(2, span(0, 3000, 1)))
 	before := w.truth()
 	second := w.play(w.other(), time.Second)
-	_, err := second.Begin(w.ctx)
+	_, err := second.Begin(w.ctx, aTopic)
 	require.NoError(w, err)
 	second.lease.Store(1 << 53) // as if it had one
 	second.seqs = map[int]uint64{}
@@ -221,7 +221,7 @@ func completesTheIndex(w *world) {
 func believesNoKeyAlone(w *world) {
 	p := w.join()
 	p.grant(1, delta(1, bitmap(1)), delta(2, bitmap(2)))
-	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 2}))
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 2}, nil))
 	require.NoError(w, p.EnsureSpec(w.ctx, w.campaign()))
 	record := grant.RunRecord{Run: p.run, Spec: "aa11", State: grant.RunFinished}
 	record.Tally.Granted = 2

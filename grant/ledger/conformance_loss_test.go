@@ -7,25 +7,25 @@ import (
 func keepsHighestCheckpoint(w *world) {
 	p, other := w.join(), w.join()
 	require.Empty(w, p.start)
-	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 10, 1: 20}))
-	require.NoError(w, other.Checkpoint(w.ctx, map[int]int64{1: 15, 2: 0}))
-	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 5}))
-	require.NoError(w, p.Checkpoint(w.ctx, nil))
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 10, 1: 20}, nil))
+	require.NoError(w, other.Checkpoint(w.ctx, map[int]int64{1: 15, 2: 0}, nil))
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 5}, nil))
+	require.NoError(w, p.Checkpoint(w.ctx, nil, nil))
 	found, err := p.Checkpoints(w.ctx)
 	require.NoError(w, err)
-	require.Equal(w, map[int]int64{0: 10, 1: 20, 2: 0}, found)
+	require.Equal(w, map[int]int64{0: 10, 1: 20, 2: 0}, found.Next)
 	other.begin()
-	require.Equal(w, found, other.start)
+	require.Equal(w, found.Next, other.start)
 
 	p.fault.once(1, nil) // the write is repeated
-	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 11}))
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 11}, nil))
 	other.begin()
 	require.Equal(w, map[int]int64{0: 11, 1: 20, 2: 0}, other.start)
 }
 
 func takesLowestCheckpoint(w *world) {
 	p := w.join()
-	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 10, 1: 20}))
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 10, 1: 20}, nil))
 	anchor := p.keys.checkpoint(p.keys.anchors[len(p.keys.anchors)/2])
 	require.NoError(w, w.client.HSet(w.ctx, anchor, "1", 7).Err())
 	other := w.join()
@@ -33,12 +33,12 @@ func takesLowestCheckpoint(w *world) {
 	require.NoError(w, w.client.HDel(w.ctx, anchor, "1").Err())
 	other.begin()
 	require.Equal(w, map[int]int64{0: 10}, other.start)
-	require.ErrorIs(w, p.Checkpoint(w.ctx, map[int]int64{0: 11}), ErrRegressed)
+	require.ErrorIs(w, p.Checkpoint(w.ctx, map[int]int64{0: 11}, nil), ErrRegressed)
 
 	require.NoError(w, w.client.Del(w.ctx, anchor).Err())
 	other.begin()
 	require.Empty(w, other.start)
-	require.NoError(w, other.Checkpoint(w.ctx, map[int]int64{0: 3, 1: 4}))
+	require.NoError(w, other.Checkpoint(w.ctx, map[int]int64{0: 3, 1: 4}, nil))
 	other.begin()
 	require.Equal(w, map[int]int64{0: 3, 1: 4}, other.start)
 }
@@ -62,15 +62,15 @@ func noticesFlushAllAtCheckpoint(w *world) {
 	p := w.join()
 	p.grant(1, delta(1, span(0, 9, 1)))
 	w.flush()
-	require.ErrorIs(w, p.Checkpoint(w.ctx, map[int]int64{0: 1}), ErrRegressed)
+	require.ErrorIs(w, p.Checkpoint(w.ctx, map[int]int64{0: 1}, nil), ErrRegressed)
 	require.Empty(w, w.snapshot(), "nothing may be written")
 
 	// A session that granted nothing notices by what it began with.
 	p.begin()
-	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 1}))
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 1}, nil))
 	p.begin()
 	w.flush()
-	err := p.Checkpoint(w.ctx, map[int]int64{3: 1})
+	err := p.Checkpoint(w.ctx, map[int]int64{3: 1}, nil)
 	require.ErrorIs(w, err, ErrRegressed)
 	require.ErrorContains(w, err, "partition 0: expected 1, found -1")
 	require.Equal(w, KindRegressed, Kind(err))
@@ -90,13 +90,13 @@ func noticesSnapshotAtGrant(w *world) {
 func noticesSnapshotAtCheckpoint(w *world) {
 	p := w.join()
 	p.grant(1, delta(1, span(0, 9, 1)))
-	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 9}))
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 9}, nil))
 	p.grant(2, delta(2, span(0, 9, 1)))
 	old := w.snapshot()
 	p.grant(2, delta(2, span(9, 3000, 1)))
 	w.restore(old)
 	p.grant(1, delta(1, span(9, 9, 1))) // this shard lost nothing
-	require.ErrorIs(w, p.Checkpoint(w.ctx, map[int]int64{0: 18, 1: 3009}), ErrRegressed)
+	require.ErrorIs(w, p.Checkpoint(w.ctx, map[int]int64{0: 18, 1: 3009}, nil), ErrRegressed)
 	p.begin()
 	require.Equal(w, map[int]int64{0: 9}, p.start)
 }
@@ -116,5 +116,5 @@ func trustsNoTipOfFailedAttempt(w *world) {
 	})
 	p.grant(1, delta(2, span(0, 9, 1)))
 	w.restore(between)
-	require.ErrorIs(w, p.Checkpoint(w.ctx, map[int]int64{0: 18}), ErrRegressed)
+	require.ErrorIs(w, p.Checkpoint(w.ctx, map[int]int64{0: 18}, nil), ErrRegressed)
 }

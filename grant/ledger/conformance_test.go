@@ -295,7 +295,7 @@ func loadsScriptsAgain(w *world) {
 	f := p.grant(1, delta(1, span(0, 9, 1)), delta(2, span(0, 3000, 1)))
 	require.Equal(w, 3000, f.Deltas[1].Count)
 	forget()
-	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 1}))
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 1}, nil))
 	forget()
 	require.NoError(w, p.EnsureSpec(w.ctx, w.campaign()))
 	require.Equal(w, map[string]int{KindNoScript: 3}, p.seen.kinds)
@@ -359,7 +359,7 @@ func returnsWhenCancelled(w *world) {
 	var once sync.Once
 	p.seen.onError = func(string, int) { once.Do(func() { cancel(reason) }) }
 	require.ErrorIs(w, p.Grant(ctx, p.flush(1, delta(1, bitmap(1)))), reason)
-	require.ErrorIs(w, p.Checkpoint(ctx, nil), reason)
+	require.ErrorIs(w, p.Checkpoint(ctx, nil, nil), reason)
 }
 
 func inspects(w *world) {
@@ -387,7 +387,7 @@ func refusesMisuse(w *world) {
 	l, err := New(client, w.campaign(), 1, Config{})
 	require.NoError(w, err)
 	require.ErrorIs(w, l.Grant(w.ctx, &sharding.Flush{Seq: 1}), errNoSession)
-	require.ErrorIs(w, l.Checkpoint(w.ctx, nil), errNoSession)
+	require.ErrorIs(w, l.Checkpoint(w.ctx, nil, nil), errNoSession)
 
 	p := w.join()
 	p.grant(1, delta(1, bitmap(1)))

@@ -12,6 +12,8 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/granter/granter/grant"
 )
 
 // The kinds of error, as Kind returns them and metrics count them.
@@ -201,6 +203,9 @@ func (l *Ledger) retry(ctx context.Context, what string, attempt func() error) e
 		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
+		}
+		if errors.Is(err, grant.ErrTopicChanged) { // Redis did not refuse
+			return err
 		}
 		failure.Kind, failure.Err = Kind(err), err
 		failure.Attempts++

@@ -114,7 +114,7 @@ func TestGivesUp(t *testing.T) {
 
 	for _, text := range []string{"WRONGPASS no", "NOPERM no", "ERR what"} {
 		m.SetError(text)
-		require.ErrorAs(t, p.Checkpoint(w.ctx, nil), &unavailable)
+		require.ErrorAs(t, p.Checkpoint(w.ctx, nil, nil), &unavailable)
 		require.Equal(t, 1, unavailable.Attempts, "there is no use in trying again")
 	}
 	require.ErrorContains(t, &UnavailableError{What: "x", Kind: KindAuth, Err: io.EOF, Attempts: 1}, "x: EOF (check user name and password)")

@@ -199,7 +199,7 @@ func (l *Ledger) probeAnchor(ctx context.Context, anchor string) error {
 		chunkCall.command(ctx, key[:5], runBytes(l.run), "2", "entry", []byte{0, 2}, "spec", 0, 1<<53),
 		tipCall.command(ctx, key[5:6], 0, 0, 1, 60),
 		specCall.command(ctx, []string{key[8], key[7], key[9]}, "hash", "spec", "now", l.run.String(), 1, "searched "),
-		checkpointCall.command(ctx, []string{key[6], key[5]}, 60, 1, 0, 1, 0, -1, 1),
+		checkpointCall.command(ctx, []string{key[6], key[5]}, 60, "", "", 1, 0, 1, 0, -1, 1, -1),
 	)
 	for _, k := range key {
 		calls = append(calls, redis.NewBoolCmd(ctx, "expire", k, 60))

@@ -22,7 +22,9 @@ import (
 //	granter:{C}:history             list    grant.Act as JSON, of orders that were carried out; oldest first
 //	granter:{C}:refusals            list    grant.Act as JSON, of the last orders that were refused
 //	granter:{C}:budget              hash    at, left, rate: what replicas may grant under a throttle
-//	granter:{<anchor>}:checkpoint:<spec> hash partition → next offset; a corrected spec reads the topic from the start
+//	granter:{<anchor>}:checkpoint:<spec> hash partition → next offset; e<partition> → leader epoch of the record before it;
+//	                                        topic → the grant.TopicID that the offsets count in (none, if granter 0c10d32 or
+//	                                        brokers before 2.8 wrote it). A corrected spec reads the topic from the start
 //	granter:{<anchor>}:checkpoint:<spec>:<pass> the same of a pass that withholds some users
 //	granter:{<anchor>}:tip:<session> hash   shard → number of the last pipeline
 //	granter:{<anchor>}:probe:…      what Inspect writes to see whether it may; gone within a minute

@@ -283,7 +283,7 @@ func (l *Ledger) proveRest(ctx context.Context, p *Proof) error {
 	if missing > 0 {
 		p.violated(l.keys.chunks, fmt.Sprintf("it has had %d more chunks than it lists", missing))
 	}
-	if what := Contradiction(p.Granted, checkpoint, runs, spec.Hash); what != "" {
+	if what := Contradiction(p.Granted, checkpoint.Next, runs, spec.Hash); what != "" {
 		p.violated("checkpoint", what)
 	}
 	return nil

@@ -138,20 +138,25 @@ end
 return tonumber(ARGV[3])`
 
 // checkpointScript writes a checkpoint on one anchor, unless an acknowledged tip or a part of the last checkpoint is
-// missing there.
+// missing there, or what is there counts in another topic.
 //
 //	KEYS  checkpoint tip
-//	ARGV  seconds to live, number of shards, (shard, acknowledged tip)…, (partition, expected, next)…
+//	ARGV  seconds to live, topic, topic as older brokers tell it, number of shards, (shard, acknowledged tip)…,
+//	      (partition, expected, next, leader epoch)…
 //
 // The reply is empty, or {what, which, expected, found}. Nothing is written in the second case.
 const checkpointScript = `
-local at, writes = 3, {}
-for _ = 1, tonumber(ARGV[2]) do
+local at, writes = 5, {}
+for _ = 1, tonumber(ARGV[4]) do
   local found = redis.call('HGET', KEYS[2], ARGV[at]) or '0'
   if tonumber(found) < tonumber(ARGV[at + 1]) then
     return {'shard', ARGV[at], ARGV[at + 1], found}
   end
   at = at + 2
+end
+local topic = redis.call('HGET', KEYS[1], 'topic')
+if topic and topic ~= ARGV[2] and topic ~= ARGV[3] then
+  return {'topic', '', ARGV[2], topic}
 end
 while at < #ARGV do
   local found = redis.call('HGET', KEYS[1], ARGV[at]) or '-1'
@@ -161,13 +166,35 @@ while at < #ARGV do
   if tonumber(found) < tonumber(ARGV[at + 2]) then
     writes[#writes + 1] = at
   end
-  at = at + 3
+  at = at + 4
 end
 redis.call('EXPIRE', KEYS[2], ARGV[1])
+if topic ~= ARGV[2] and ARGV[2] ~= '' then
+  redis.call('HSET', KEYS[1], 'topic', ARGV[2])
+end
 for _, i in ipairs(writes) do
-  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2])
+  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2], 'e' .. ARGV[i], ARGV[i + 3])
 end
 return {}`
+
+// anewScript makes a checkpoint on one anchor one of a topic, with nothing granted yet, if it is of another topic or
+// beyond what a partition still has.
+//
+//	KEYS  checkpoint
+//	ARGV  topic, partition, offset; or topic alone
+//
+// The reply is 1, or 0 when there was nothing to do.
+const anewScript = `
+local topic = redis.call('HGET', KEYS[1], 'topic') or ''
+local next = ARGV[2] and redis.call('HGET', KEYS[1], ARGV[2])
+if topic == ARGV[1] and not (next and tonumber(next) > tonumber(ARGV[3])) then
+  return 0
+end
+redis.call('DEL', KEYS[1])
+if ARGV[1] ~= '' then
+  redis.call('HSET', KEYS[1], 'topic', ARGV[1])
+end
+return 1`
 
 // specScript decides under which spec users may be granted, and gives a run its lease: until when it may do so. A spec is
 // stored if there is none, and replaced if nobody was granted anything under it; neither while a run has a lease for
@@ -242,13 +269,14 @@ var (
 	chunkCall      = newScript(chunkScript)
 	tipCall        = newScript(tipScript)
 	checkpointCall = newScript(checkpointScript)
+	anewCall       = newScript(anewScript)
 	specCall       = newScript(specScript)
 )
 
 // loadScripts makes every master know the scripts. Restarts, fail-overs and SCRIPT FLUSH make them forget.
 func (l *Ledger) loadScripts(ctx context.Context) error {
 	return l.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
-		for _, s := range []script{chunkCall, tipCall, checkpointCall, specCall, controlCall, takeCall} {
+		for _, s := range []script{chunkCall, tipCall, checkpointCall, anewCall, specCall, controlCall, takeCall} {
 			if err := c.ScriptLoad(ctx, s.text).Err(); err != nil {
 				return fmt.Errorf("loading scripts on %s: %w", c.Options().Addr, err)
 			}

@@ -10,11 +10,14 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/granter/granter/grant"
 )
 
 // tipLife is how long the tips of a dead session stay. A living one refreshes them at every checkpoint.
@@ -22,8 +25,9 @@ const tipLife = 7 * 24 * time.Hour
 
 // session is what a ledger knows between one Begin and the next.
 type session struct {
-	id    string // run and nonce, in the name of the tip keys
-	nonce string // 16 hex digits
+	id    string        // run and nonce, in the name of the tip keys
+	nonce string        // 16 hex digits
+	topic grant.TopicID // what offsets count in
 
 	mu       sync.Mutex
 	shards   map[int]*shard
@@ -49,85 +53,168 @@ func (s *session) shard(index int) *shard {
 	return sh
 }
 
-// Begin starts a session and returns the checkpoint to start from: for each partition the next offset to read. A
-// partition that is not in it starts at its beginning.
+// Begin starts a session that reads a topic, and returns the checkpoint to start from. One that does not say what it counts
+// in is taken for one of this topic; one of another topic is a *grant.OtherTopicError.
 //
 // Each session needs a new shard pool, and each pool a new session: pools count their flushes from 1, and what an old one
 // remembers as granted may be what was lost. No Grant or Checkpoint may be under way.
-func (l *Ledger) Begin(ctx context.Context) (map[int]int64, error) {
-	var found map[int]int64
-	err := l.retry(ctx, "beginning a session", func() (err error) {
-		if err = l.checkAnchors(ctx); err != nil {
+func (l *Ledger) Begin(ctx context.Context, topic grant.TopicID) (grant.Checkpoint, error) {
+	var found grant.Checkpoint
+	err := l.retry(ctx, "beginning a session", func() error {
+		if err := l.checkAnchors(ctx); err != nil {
 			return err
 		}
-		if err = l.loadScripts(ctx); err != nil {
+		if err := l.loadScripts(ctx); err != nil {
 			return err
 		}
-		found, err = l.checkpoints(ctx)
-		return err
+		var topics []grant.TopicID
+		var err error
+		if found, topics, err = l.checkpoints(ctx); err != nil {
+			return err
+		}
+		for _, other := range topics {
+			if !topic.Continues(other) {
+				return l.otherTopic(other, topic)
+			}
+		}
+		return nil
 	})
 	if err != nil {
-		return nil, err
+		return grant.Checkpoint{}, err
 	}
 	var nonce [8]byte
 	rand.Read(nonce[:])
-	s := &session{nonce: hex.EncodeToString(nonce[:]), shards: map[int]*shard{}, expected: found}
+	s := &session{nonce: hex.EncodeToString(nonce[:]), topic: topic, shards: map[int]*shard{}, expected: found.Next}
 	s.id = l.run.String() + "-" + s.nonce
 	l.session.Store(s)
-	return maps.Clone(found), nil
+	found.Next = maps.Clone(found.Next)
+	return found, nil
+}
+
+func (l *Ledger) otherTopic(before, now grant.TopicID) error {
+	return &grant.OtherTopicError{Name: l.campaign.Source.Topic, Whose: "the checkpoint", Before: before, Now: now}
 }
 
 // Checkpoints returns the checkpoint that a new session would start from, without starting one.
-func (l *Ledger) Checkpoints(ctx context.Context) (map[int]int64, error) {
-	var found map[int]int64
+func (l *Ledger) Checkpoints(ctx context.Context) (grant.Checkpoint, error) {
+	var found grant.Checkpoint
 	err := l.retry(ctx, "reading the checkpoint", func() (err error) {
-		found, err = l.checkpoints(ctx)
+		found, _, err = l.checkpoints(ctx)
 		return err
 	})
 	return found, err
 }
 
 // checkpoints takes the minimum over the anchors: what one master lost, none has. A partition that is missing at one is
-// missing.
-func (l *Ledger) checkpoints(ctx context.Context) (map[int]int64, error) {
+// missing. It also returns which topics the anchors count in, without those that do not say: they are several when a
+// process died while it began anew, and then nothing counts.
+func (l *Ledger) checkpoints(ctx context.Context) (grant.Checkpoint, []grant.TopicID, error) {
 	pipe := l.client.Pipeline()
 	replies := make([]*redis.MapStringStringCmd, len(l.keys.anchors))
 	for i, anchor := range l.keys.anchors {
 		replies[i] = pipe.HGetAll(ctx, l.keys.checkpoint(anchor))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, named(replies, err)
+		return grant.Checkpoint{}, nil, named(replies, err)
 	}
-	lowest, seen := map[int]int64{}, map[int]int{}
+	lowest := grant.Checkpoint{Next: map[int]int64{}, Epochs: map[int]int32{}}
+	var topics []grant.TopicID
+	seen := map[int]int{}
 	for i, reply := range replies {
-		for field, value := range reply.Val() {
-			partition, err := strconv.Atoi(field)
-			next, err2 := strconv.ParseInt(value, 10, 64)
-			if err = errors.Join(err, err2); err != nil {
-				return nil, fmt.Errorf("checkpoint at %s: %w: %w", l.keys.checkpoint(l.keys.anchors[i]), ErrInconsistent, err)
-			}
-			if old, ok := lowest[partition]; !ok || next < old {
-				lowest[partition] = next
+		one, err := parseCheckpoint(reply.Val())
+		if err != nil {
+			return grant.Checkpoint{}, nil, fmt.Errorf("checkpoint at %s: %w: %w", l.keys.checkpoint(l.keys.anchors[i]), ErrInconsistent, err)
+		}
+		if one.Topic != (grant.TopicID{}) && !slices.Contains(topics, one.Topic) {
+			topics = append(topics, one.Topic)
+			lowest.Topic = one.Topic
+		}
+		for partition, next := range one.Next {
+			if old, ok := lowest.Next[partition]; !ok || next < old {
+				lowest.Next[partition], lowest.Epochs[partition] = next, one.Epoch(partition)
 			}
 			seen[partition]++
 		}
 	}
-	maps.DeleteFunc(lowest, func(partition int, _ int64) bool { return seen[partition] < len(replies) })
-	return lowest, nil
+	for partition := range seen {
+		if seen[partition] < len(replies) || len(topics) > 1 {
+			delete(lowest.Next, partition)
+		}
+		if _, ok := lowest.Next[partition]; !ok || lowest.Epochs[partition] < 0 {
+			delete(lowest.Epochs, partition)
+		}
+	}
+	return lowest, topics, nil
 }
 
-// Checkpoint records that everything before the given offsets is settled: granted by flushes that were acknowledged, or
-// in need of no grant. Partitions that are left out keep what they have, and none ever goes back. Call it only with what
+// parseCheckpoint reads the checkpoint of one anchor.
+func parseCheckpoint(fields map[string]string) (grant.Checkpoint, error) {
+	c := grant.Checkpoint{Next: map[int]int64{}, Epochs: map[int]int32{}}
+	for field, value := range fields {
+		var err error
+		number, epoch := strings.CutPrefix(field, "e")
+		switch {
+		case field == "topic":
+			c.Topic, err = grant.ParseTopicID(value)
+		case epoch:
+			err = parsePair(c.Epochs, number, value, 32)
+		default:
+			err = parsePair(c.Next, number, value, 64)
+		}
+		if err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+func parsePair[T int32 | int64](into map[int]T, partition, value string, bits int) error {
+	p, err := strconv.ParseInt(partition, 10, 32)
+	v, err2 := strconv.ParseInt(value, 10, bits)
+	into[int(p)] = T(v)
+	return errors.Join(err, err2)
+}
+
+// BeginAnew makes the checkpoints of the campaign, of every pass, such ones of a topic in which nobody is granted yet,
+// unless they are of it already. lost says that they are to begin anew even so, where they are beyond what a partition
+// still has. It may be repeated, also by several replicas.
+func (l *Ledger) BeginAnew(ctx context.Context, topic grant.TopicID, lost *grant.TruncatedError) error {
+	args := []any{topic.String()}
+	if lost != nil {
+		args = append(args, lost.Partition, lost.End)
+	}
+	return l.retry(ctx, "beginning the checkpoint anew", func() error {
+		if err := l.loadScripts(ctx); err != nil {
+			return err
+		}
+		return l.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
+			keys := c.Scan(ctx, 0, "granter:{"+l.keys.campaign+"/anchor*}:checkpoint:*", scanPage).Iterator()
+			for keys.Next(ctx) {
+				if err := c.Process(ctx, anewCall.command(ctx, []string{keys.Val()}, args...)); err != nil {
+					return err
+				}
+			}
+			return keys.Err()
+		})
+	})
+}
+
+// scanPage is how many keys a SCAN looks at before it lets others go first.
+const scanPage = 1000
+
+// Checkpoint records that everything before the given offsets of the session's topic is settled: granted by flushes that
+// were acknowledged, or in need of no grant. Partitions that are left out keep what they have, and none ever goes back.
+// epochs are the leader epochs of the last records before the offsets, as far as they are known. Call it only with what
 // Grant returned for, from one goroutine; shards may go on granting meanwhile.
 //
-// ErrRegressed means that a master lost acknowledged writes; where that was noticed, nothing is written. Other errors are
-// those of Grant. A call may be repeated.
-func (l *Ledger) Checkpoint(ctx context.Context, next map[int]int64) error {
+// ErrRegressed means that a master lost acknowledged writes, a *grant.OtherTopicError that the checkpoint is of another
+// topic by now; where either was noticed, nothing is written. Other errors are those of Grant. A call may be repeated.
+func (l *Ledger) Checkpoint(ctx context.Context, next map[int]int64, epochs map[int]int32) error {
 	s := l.session.Load()
 	if s == nil {
 		return errNoSession
 	}
-	args := s.checkpointArgs(next)
+	args := s.checkpointArgs(next, epochs)
 	err := l.retry(ctx, "writing the checkpoint", func() error {
 		// A master that joined since Begin may have no anchor: the loss of its writes would go unnoticed.
 		if err := l.checkAnchors(ctx); err != nil {
@@ -146,6 +233,13 @@ func (l *Ledger) Checkpoint(ctx context.Context, next map[int]int64) error {
 			if len(lost) == 0 {
 				return nil
 			}
+			if lost[0] == "topic" {
+				found, err := grant.ParseTopicID(fmt.Sprint(lost[3]))
+				if err != nil {
+					return fmt.Errorf("%w: %s: %w", ErrInconsistent, l.keys.checkpoint(l.keys.anchors[i]), err)
+				}
+				return l.otherTopic(found, s.topic)
+			}
 			return fmt.Errorf("%w: %s: %v %v: expected %v, found %v",
 				ErrRegressed, l.keys.checkpoint(l.keys.anchors[i]), lost[0], lost[1], lost[2], lost[3])
 		})
@@ -163,10 +257,10 @@ func (l *Ledger) Checkpoint(ctx context.Context, next map[int]int64) error {
 
 // checkpointArgs lays out the arguments of the checkpoint script. Tips are read before anything is sent: they cover all
 // that the caller knows to be acknowledged, and may only grow.
-func (s *session) checkpointArgs(next map[int]int64) []any {
+func (s *session) checkpointArgs(next map[int]int64, epochs map[int]int32) []any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	args := []any{int(tipLife.Seconds()), 0}
+	args := []any{int(tipLife.Seconds()), s.topic.String(), s.topic.Weaker().String(), 0}
 	shards := 0
 	for _, index := range slices.Sorted(maps.Keys(s.shards)) {
 		if acked := s.shards[index].acked.Load(); acked > 0 {
@@ -174,7 +268,7 @@ func (s *session) checkpointArgs(next map[int]int64) []any {
 			shards++
 		}
 	}
-	args[1] = shards
+	args[3] = shards
 	partitions := slices.Collect(maps.Keys(s.expected))
 	for partition := range next {
 		if _, ok := s.expected[partition]; !ok {
@@ -187,7 +281,11 @@ func (s *session) checkpointArgs(next map[int]int64) []any {
 		if !ok {
 			expected = -1
 		}
-		args = append(args, partition, expected, max(expected, next[partition]))
+		epoch, known := epochs[partition]
+		if !known {
+			epoch = -1
+		}
+		args = append(args, partition, expected, max(expected, next[partition]), epoch)
 	}
 	return args
 }

@@ -198,7 +198,7 @@ func (l *Ledger) repair(ctx context.Context, s *survey, missing int64) error {
 	if err != nil {
 		return err
 	}
-	if what := Contradiction(0, checkpoint, runs, l.campaign.Hash); what != "" {
+	if what := Contradiction(0, checkpoint.Next, runs, l.campaign.Hash); what != "" {
 		return fmt.Errorf("%w: %s", ErrInconsistent, what)
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 func (l *Ledger) SpecKey() string { return l.keys.spec }
 
 // CheckpointsUnder is Checkpoints for another version of the campaign's spec: each version has a checkpoint of its own.
-func (l *Ledger) CheckpointsUnder(ctx context.Context, c *grant.Campaign) (map[int]int64, error) {
+func (l *Ledger) CheckpointsUnder(ctx context.Context, c *grant.Campaign) (grant.Checkpoint, error) {
 	other := &Ledger{client: l.client, cluster: l.cluster, campaign: c, retryFor: l.retryFor, observer: l.observer}
 	other.keys = newKeys(c.Name, c.Hash, l.cluster != nil)
 	other.keys.pass = l.keys.pass

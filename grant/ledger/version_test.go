@@ -23,9 +23,10 @@ func TestACorrectedSpecStartsFromTheBeginning(t *testing.T) {
 		l, err := New(client, &grant.Campaign{Name: "c", Hash: hash, Canonical: []byte(hash)}, grant.RunID(run+1), Config{})
 		require.NoError(t, err)
 		require.NoError(t, l.EnsureSpec(ctx, l.campaign))
-		checkpoints[hash], err = l.Begin(ctx)
+		found, err := l.Begin(ctx, aTopic)
 		require.NoError(t, err)
-		require.NoError(t, l.Checkpoint(ctx, map[int]int64{0: 900}))
+		checkpoints[hash] = found.Next
+		require.NoError(t, l.Checkpoint(ctx, map[int]int64{0: 900}, nil))
 		require.NoError(t, l.SaveRun(ctx, grant.RunRecord{Run: l.run, State: grant.RunStopped}))
 	}
 	require.Empty(t, checkpoints["right"])

@@ -63,7 +63,7 @@ func (j *judgement) judgeProgress() {
 		j.fail(name, "the ledger cannot be read: "+err.Error(), "run granter status --prove, which says where it is inconsistent")
 		return
 	}
-	if len(r.checkpoint) == 0 && r.totals.Granted == 0 {
+	if len(r.checkpoint.Next) == 0 && r.totals.Granted == 0 {
 		j.pass(name, "nobody is granted yet: a run starts from the beginning")
 		return
 	}
@@ -76,7 +76,7 @@ func (j *judgement) judgeProgress() {
 		for partition, from := range starts {
 			left += max(0, j.kafka.bounds[partition].End-from)
 		}
-		granted += fmt.Sprintf("; a run continues at the checkpoint, with %s to read", plural(left, "record"))
+		granted += fmt.Sprintf("; a run has %s to read", plural(left, "record"))
 	}
 	if want := j.Campaign.Population; want > 0 && r.totals.Granted > want {
 		j.warn(name, granted, "more users than the spec expects: make sure that the topic holds those that it should")

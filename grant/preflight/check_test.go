@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/source"
 )
@@ -154,13 +155,13 @@ func TestCheckOfAResumedRun(t *testing.T) {
 	led, err := ledger.New(in.Redis, in.Campaign, 1, ledger.Config{})
 	require.NoError(t, err)
 	require.NoError(t, led.EnsureSpec(t.Context(), in.Campaign))
-	_, err = led.Begin(t.Context())
+	_, err = led.Begin(t.Context(), grant.TopicID{})
 	require.NoError(t, err)
-	require.NoError(t, led.Checkpoint(t.Context(), map[int]int64{0: 60}))
+	require.NoError(t, led.Checkpoint(t.Context(), map[int]int64{0: 60}, nil))
 
 	r := check(t, in)
 	assert.Equal(t, Pass, find(t, r, "kafka.gap").Status)
-	assert.Contains(t, find(t, r, "campaign.progress").Detail, "continues at the checkpoint, with 140 records to read")
+	assert.Contains(t, find(t, r, "campaign.progress").Detail, "a run has 200 records to read", "the group has committed nothing, so it reads from the start")
 	assert.Contains(t, find(t, r, "campaign.spec").Detail, "stored since")
 
 	resp, err := clientOf(t, brokers).CreateTopics(t.Context(), &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{

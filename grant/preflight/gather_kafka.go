@@ -13,6 +13,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/describegroups"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/source"
 )
 
@@ -28,6 +29,10 @@ type kafkaFacts struct {
 
 	config    map[string]string
 	configErr error
+
+	identity    grant.TopicID
+	identityErr error
+	intactErr   error // the topic has lost what the checkpoint has
 
 	bounds    map[int]source.Bounds
 	boundsErr error
@@ -47,6 +52,7 @@ type kafkaFacts struct {
 	groupErr     error
 	committed    map[int]int64
 	committedErr error
+	committedFor grant.TopicID // of the offsets that say what they count in
 
 	samples   []source.Sample
 	sampleErr error
@@ -191,6 +197,10 @@ func (a *asker) all(ctx context.Context) {
 	if a.topicErr != nil {
 		return
 	}
+	question(&a.identityErr, func(ctx context.Context) (err error) {
+		a.identity, err = a.source.Identify(ctx)
+		return err
+	})
 	question(&a.configErr, a.askConfig)
 	question(&a.committedErr, a.askCommitted)
 	question(&a.stableErr, a.askStable)
@@ -201,6 +211,28 @@ func (a *asker) all(ctx context.Context) {
 	if a.bounds, a.boundsErr = a.source.Bounds(ctx); a.boundsErr == nil {
 		a.takeSamples(ctx)
 	}
+}
+
+// compare looks whether the topic still has what the checkpoint says was read.
+func (f *kafkaFacts) compare(ctx context.Context, in *Input, at *grant.Checkpoint) {
+	if f.identityErr == nil && f.committedErr == nil && !f.identity.Continues(f.committedFor) {
+		f.committed = map[int]int64{} // of another topic
+	}
+	if f.boundsErr != nil || len(f.bounds) == 0 || f.identityErr != nil || !f.identity.Continues(at.Topic) {
+		return
+	}
+	k := in.Kafka
+	for _, b := range f.brokers {
+		if b.err == nil {
+			k.Brokers = append(k.Brokers[:len(k.Brokers):len(k.Brokers)], b.addr)
+		}
+	}
+	s, err := source.New(source.Config{Kafka: k, Topic: in.Campaign.Source, Campaign: in.Campaign.Name, Group: in.Group, RetryFor: patience})
+	if err != nil {
+		return
+	}
+	defer s.Close() //nolint:errcheck // nothing was written
+	f.intactErr = ask(ctx, func() error { return s.Intact(ctx, *at) })
 }
 
 // ask tries again for a moment when the error may pass.
@@ -293,6 +325,9 @@ func (a *asker) askCommitted(ctx context.Context) error {
 			return p.Error
 		}
 		committed[p.Partition] = p.CommittedOffset
+		if of, ok := source.CommittedFor(p.Metadata); ok {
+			a.committedFor = of
+		}
 	}
 	a.committed = committed
 	return nil

@@ -23,7 +23,7 @@ type redisFacts struct {
 	spec          ledger.StoredSpec
 	stored        bool
 	specErr       error
-	checkpoint    map[int]int64
+	checkpoint    grant.Checkpoint
 	checkpointErr error
 	totals        ledger.Totals
 	totalsErr     error

@@ -22,6 +22,8 @@ import (
 	"github.com/granter/granter/grant/source"
 )
 
+var aTopic = grant.TopicID{Cluster: "a-cluster", Topic: [16]byte{7}}
+
 const specText = `campaign: emoticons-2022
 title: Three emoticons
 starts_at: 2022-11-05T09:00:00+09:00
@@ -59,6 +61,7 @@ func allWell(t *testing.T) *healthy {
 			bootstrap: []answer{{addr: "k1:9092"}}, names: []string{"users", "orders"},
 			brokers:   []broker{{answer: answer{addr: "k1:9092"}, leads: 1}, {answer: answer{addr: "k2:9092"}, leads: 1}},
 			topic:     kafka.Topic{Name: "users"},
+			identity:  aTopic,
 			config:    map[string]string{"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete", "max.message.bytes": "1048588"},
 			bounds:    map[int]source.Bounds{},
 			stable:    map[int]int64{},
@@ -70,7 +73,7 @@ func allWell(t *testing.T) *healthy {
 		},
 		redis: redisFacts{
 			Facts: ledger.Facts{Probed: true, Masters: []ledger.NodeFacts{master("r1:6379")}}, machine: map[string]int64{"r1:6379": 8 << 30},
-			checkpoint: map[int]int64{},
+			checkpoint: grant.Checkpoint{Topic: aTopic},
 		},
 	}
 	t.Cleanup(func() { require.NoError(t, h.in.Redis.Close()) })
@@ -147,8 +150,9 @@ func TestEverythingPassesWhenAllIsWell(t *testing.T) {
 		names = append(names, result.Name)
 	}
 	assert.Equal(t, []string{
-		"kafka.brokers", "kafka.login", "kafka.topic", "kafka.leaders", "kafka.replicas", "kafka.records", "kafka.gap", "kafka.retention",
-		"kafka.cleanup", "kafka.size", "kafka.transactions", "kafka.rejected", "kafka.group", "kafka.rights", "sample.valid", "sample.ids",
+		"kafka.brokers", "kafka.login", "kafka.topic", "kafka.identity", "kafka.leaders", "kafka.replicas", "kafka.records", "kafka.gap",
+		"kafka.retention", "kafka.cleanup", "kafka.size", "kafka.transactions", "kafka.rejected", "kafka.group", "kafka.rights",
+		"sample.valid", "sample.ids",
 		"redis.reachable", "redis.version", "redis.role", "redis.eviction", "redis.memory", "redis.persistence", "redis.disk",
 		"redis.rights", "redis.clock", "campaign.dates", "campaign.spec", "campaign.progress",
 	}, names, "programs rely on the names and people on the order")
@@ -210,7 +214,7 @@ func TestEachComplaintNamesWhatIsWrongAndWhatToDo(t *testing.T) {
 		{"a forbidden group", func(h *healthy) { h.kafka.groupErr = kafka.GroupAuthorizationFailed }, "kafka.group", Fail, "granter-emoticons-2022", "--group"},
 		{"an unknown group", func(h *healthy) { h.kafka.committedErr = io.EOF }, "kafka.group", Warn, "EOF", "logs"},
 		{"strangers in the group", func(h *healthy) { h.kafka.members, h.kafka.strangers = []string{"x/10.0.0.9"}, []string{"x/10.0.0.9"} }, "kafka.group", Warn, "x/10.0.0.9", "--group"},
-		{"the checkpoint is beyond the end", func(h *healthy) { h.redis.checkpoint = map[int]int64{0: 401} }, "kafka.gap", Fail, "0 (checkpoint 401, end 400)", "new name"},
+		{"the checkpoint is beyond the end", func(h *healthy) { h.redis.checkpoint.Next = map[int]int64{0: 401}; h.kafka.committed[0] = 401 }, "kafka.gap", Fail, "0 (checkpoint 401, end 400)", "--new-topic"},
 		{"an unreadable sample", func(h *healthy) { h.kafka.samples, h.kafka.sampleErr = nil, kafka.TopicAuthorizationFailed }, "sample.valid", Fail, "failed", "Read"},
 		{"a record without ID", func(h *healthy) {
 			h.kafka.samples[1].Records[3] = source.Sampled{Offset: 3, Reason: source.ReasonSpace, Data: []byte("12 \xec\x95\x88")}
@@ -271,8 +275,8 @@ func TestGapsHaveTheFlagsThatAcceptThem(t *testing.T) {
 	t.Parallel()
 	h := allWell(t)
 	h.kafka.bounds = map[int]source.Bounds{0: {First: 100, End: 400}, 1: {First: 250, End: 400}}
-	h.redis.checkpoint = map[int]int64{1: 300}
-	h.kafka.committed[1] = 240 // the smaller of the two is where a run starts
+	h.redis.checkpoint.Next = map[int]int64{1: 240}
+	h.kafka.committed[1] = 300 // the smaller of the two is where a run starts
 	r := find(t, h.judge(), "kafka.gap")
 	assert.Equal(t, Fail, r.Status)
 	assert.Contains(t, r.Detail, "110 records that were never granted are gone from 2 partitions")
@@ -282,6 +286,10 @@ func TestGapsHaveTheFlagsThatAcceptThem(t *testing.T) {
 	r = find(t, h.judge(), "kafka.gap")
 	assert.Equal(t, Pass, r.Status)
 	assert.Contains(t, r.Detail, "110 records are gone, as accepted")
+
+	h.redis.checkpoint.Next[1], h.kafka.committed[1] = 300, 240 // what is gone has been granted
+	assert.Contains(t, find(t, h.judge(), "kafka.gap").Detail, "100 records are gone, as accepted")
+	h.redis.checkpoint.Next[1] = 240
 
 	h.in.AcceptGaps[1].From = 200
 	assert.Equal(t, Fail, find(t, h.judge(), "kafka.gap").Status, "a gap is accepted as it is, not roughly")
@@ -407,10 +415,10 @@ func TestProgressSaysWhereARunContinues(t *testing.T) {
 	t.Parallel()
 	h := allWell(t)
 	assert.Contains(t, find(t, h.judge(), "campaign.progress").Detail, "starts from the beginning")
-	h.redis.checkpoint = map[int]int64{0: 400, 1: 150}
-	maps.Copy(h.kafka.committed, h.redis.checkpoint)
+	h.redis.checkpoint.Next = map[int]int64{0: 400, 1: 150}
+	maps.Copy(h.kafka.committed, h.redis.checkpoint.Next)
 	h.redis.totals = ledger.Totals{Granted: 550, Chunks: 1, Bytes: 9000}
-	assert.Equal(t, "550 of 800 users granted; a run continues at the checkpoint, with 250 records to read", find(t, h.judge(), "campaign.progress").Detail)
+	assert.Equal(t, "550 of 800 users granted; a run has 250 records to read", find(t, h.judge(), "campaign.progress").Detail)
 
 	h.in.now = h.in.Campaign.StartsAt.Add(-75*time.Hour - 4*time.Minute)
 	assert.Contains(t, find(t, h.judge(), "campaign.dates").Detail, "starts in 3 d 3 h, at 2022-11-05 09:00:00 +09:00; ends at 2023-01-05")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/source"
 )
 
@@ -23,6 +24,7 @@ func (j *judgement) judgeKafka() {
 	if !j.judgeTopic() {
 		return
 	}
+	j.judgeIdentity()
 	j.judgeLeaders()
 	j.judgeReplicas()
 	switch {
@@ -151,6 +153,37 @@ func (j *judgement) judgeTopic() bool {
 	return false
 }
 
+// judgeIdentity judges whether the topic is the one that the checkpoint counts in, and still has what was read of it.
+func (j *judgement) judgeIdentity() {
+	const name = "kafka.identity"
+	f := j.kafka
+	id, before := f.identity, j.redis.checkpoint.Topic
+	var truncated *grant.TruncatedError
+	var changed error
+	switch {
+	case !id.Continues(before):
+		changed = &grant.OtherTopicError{Name: f.topic.Name, Whose: "the checkpoint", Before: before, Now: id}
+	case errors.As(f.intactErr, &truncated):
+		changed = truncated
+	}
+	switch {
+	case j.blamed(f.identityErr), j.blamed(f.intactErr) && changed == nil:
+	case f.identityErr != nil:
+		j.fail(name, "the topic's ID is not known, because "+f.identityErr.Error(), "look at the brokers' logs")
+	case changed != nil && j.NewTopic:
+		j.warn(name, changed.Error(), "a run begins anew at the topic's first record, as told by --new-topic")
+	case changed != nil:
+		j.fail(name, changed.Error(), "find out who did that and why; then run with --new-topic, if what the topic holds now is to be granted")
+	case f.intactErr != nil:
+		j.fail(name, "whether the topic still has what was read is not known, because "+f.intactErr.Error(), "look at the brokers' logs")
+	case !id.Known():
+		j.warn(name, "the brokers are older than Kafka 2.8 and have no topic IDs",
+			"a topic that is deleted and created again is not told from the one before: do neither before the campaign is over")
+	default:
+		j.pass(name, fmt.Sprintf("cluster/topic ID %s", id))
+	}
+}
+
 func (j *judgement) judgeLeaders() {
 	var without []string
 	for _, p := range j.kafka.topic.Partitions {
@@ -235,7 +268,7 @@ func (j *judgement) judgeGaps() {
 	switch {
 	case len(beyond) > 0:
 		j.fail("kafka.gap", "the checkpoint is beyond the end of partition "+few(beyond, 10),
-			"the topic was deleted and created again, or lost records: if its content is new, start a campaign with a new name")
+			"it has lost records: if what it holds now is to be granted from its first record on, run with --new-topic")
 	case len(flags) > 0:
 		j.fail("kafka.gap", fmt.Sprintf("%s that were never granted are gone from %s (retention or record deletion)",
 			plural(gone, "record"), plural(len(flags), "partition")),

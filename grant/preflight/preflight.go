@@ -6,6 +6,7 @@ package preflight
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -66,6 +67,8 @@ type Input struct {
 	AllowVolatile bool
 	// AcceptGaps are the gaps that an operator decided to leave out.
 	AcceptGaps []source.GapError
+	// NewTopic accepts that the topic is another one than the checkpoint's: a run begins anew at its first record.
+	NewTopic bool
 	// ReadOnly leaves out the trial of what granting does: nothing at all is written.
 	ReadOnly bool
 	// Timeout is how long an unreachable server is waited for. Default 10 s.
@@ -97,6 +100,7 @@ func Check(ctx context.Context, in Input) Report {
 	work.Go(func() { k.gather(ctx, &in) })
 	work.Go(func() { r.gather(ctx, &in) })
 	work.Wait()
+	k.compare(ctx, &in, &r.checkpoint)
 	return judge(&in, &k, &r)
 }
 
@@ -132,27 +136,38 @@ func (j *judgement) fail(name, detail, advice string) {
 	j.results = append(j.results, Result{Name: name, Status: Fail, Detail: detail, Advice: advice})
 }
 
-// starts are the offsets at which a run would start its partitions, by the rule of grant.Run: the smaller of what the
-// ledger and Kafka say. nil: the ledger does not answer.
+// starts are the offsets at which a run would start its partitions. nil: the ledger does not answer.
 func (j *judgement) starts() map[int]int64 {
 	if j.redis.err != nil || j.redis.checkpointErr != nil {
 		return nil
 	}
-	starts := map[int]int64{}
-	for partition := range j.kafka.bounds {
-		start := j.redis.checkpoint[partition]
-		if committed, ok := j.kafka.committed[partition]; ok && committed >= 0 {
-			start = min(start, committed)
+	committed, firsts := map[int]int64{}, map[int]int64{}
+	for partition, b := range j.kafka.bounds {
+		committed[partition], firsts[partition] = -1, b.First
+		if offset, ok := j.kafka.committed[partition]; ok {
+			committed[partition] = offset
+		} else if j.kafka.committedErr != nil {
+			committed[partition] = math.MaxInt64 // not known: as if it were what the ledger says
 		}
-		starts[partition] = start
 	}
-	return starts
+	return grant.StartOffsets(committed, j.trusted().Next, firsts)
+}
+
+// trusted is the checkpoint, as far as it is of the topic that Kafka has.
+func (j *judgement) trusted() grant.Checkpoint {
+	if j.NewTopic && j.kafka.intactErr != nil {
+		return grant.Checkpoint{Topic: j.kafka.identity}
+	}
+	if j.kafka.identityErr != nil {
+		return j.redis.checkpoint
+	}
+	return j.redis.checkpoint.Of(j.kafka.identity)
 }
 
 // ledgerReader is what a check asks of the ledger. None of it is tried again for long.
 type ledgerReader interface {
 	Inspect(ctx context.Context, probe bool) (ledger.Facts, error)
 	Spec(ctx context.Context) (ledger.StoredSpec, bool, error)
-	Checkpoints(ctx context.Context) (map[int]int64, error)
+	Checkpoints(ctx context.Context) (grant.Checkpoint, error)
 	Totals(ctx context.Context) (ledger.Totals, error)
 }

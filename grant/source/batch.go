@@ -42,6 +42,7 @@ var errFormat = errors.New("old message format: rewrite the topic with a current
 // batch is one record batch. It points into the memory it was read from.
 type batch struct {
 	base, last int64 // offsets of the first and last record; compaction may have removed either
+	epoch      int32 // of the leader that took it; −1: not known
 	attributes int16
 	producer   int64
 	count      int
@@ -69,6 +70,7 @@ func readBatch(data []byte) (b batch, rest []byte, err error) {
 	if want, got := binary.BigEndian.Uint32(data[17:]), crc32.Checksum(data[21:], castagnoli); want != got {
 		return b, nil, fmt.Errorf("%w at offset %d: CRC-32C is %08x, should be %08x", errCorrupt, b.base, got, want)
 	}
+	b.epoch = int32(binary.BigEndian.Uint32(data[12:]))
 	b.attributes = int16(binary.BigEndian.Uint16(data[21:]))
 	delta := int32(binary.BigEndian.Uint32(data[23:]))
 	b.last = b.base + int64(delta)

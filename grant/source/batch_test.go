@@ -22,7 +22,10 @@ var codecs = []compress.Compression{compress.None, compress.Gzip, compress.Snapp
 // handed collects what a fetch hands over from an offset on.
 func handed(f fetched, next, until int64) (list []rec, behind int64, err error) {
 	var buf bytes.Buffer
-	behind, err = f.visible(next, until, func(b *batch, next int64) (int64, error) {
+	behind, err = f.visible(next, until, func(b *batch, next int64, hidden bool) (int64, error) {
+		if hidden {
+			return next, nil
+		}
 		limit := until
 		if limit < 0 {
 			limit = 1<<63 - 1

@@ -108,7 +108,7 @@ func (b *scripted) answer(req kmsg.Request) kmsg.Response {
 	resp := req.ResponseKind()
 	switch resp := resp.(type) {
 	case *kmsg.ApiVersionsResponse:
-		for key, version := range map[int16]int16{0: 3, 1: 4, 2: 1, 3: 4, 18: 0, 19: 2} {
+		for key, version := range map[int16]int16{0: 3, 1: fetchOldest, 2: 1, 3: 4, 18: 0, 19: 2} {
 			resp.ApiKeys = append(resp.ApiKeys, kmsg.ApiVersionsResponseApiKey{ApiKey: key, MinVersion: version, MaxVersion: version})
 		}
 	case *kmsg.MetadataResponse:
@@ -144,11 +144,10 @@ func framed(correlation int32, body []byte) []byte {
 
 // fetchResponse is what a sane broker answers, in franz-go's encoding.
 func fetchResponse(highest int64, records []byte) *kmsg.FetchResponse {
-	return &kmsg.FetchResponse{Version: fetchVersion, Topics: []kmsg.FetchResponseTopic{{
-		Topic: topicName,
-		Partitions: []kmsg.FetchResponseTopicPartition{{
-			HighWatermark: highest, LastStableOffset: highest, RecordBatches: records,
-		}},
+	part := kmsg.NewFetchResponseTopicPartition()
+	part.HighWatermark, part.LastStableOffset, part.LogStartOffset, part.RecordBatches = highest, highest, 0, records
+	return &kmsg.FetchResponse{Version: fetchOldest, Topics: []kmsg.FetchResponseTopic{{
+		Topic: topicName, Partitions: []kmsg.FetchResponseTopicPartition{part},
 	}}}
 }
 

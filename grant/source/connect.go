@@ -17,6 +17,8 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
+
+	"github.com/granter/granter/grant"
 )
 
 const (
@@ -173,6 +175,8 @@ func Classify(err error) (kind ErrorKind, retry bool) {
 	var remote *net.OpError
 	var certificate *tls.CertificateVerificationError
 	switch {
+	case errors.Is(err, grant.ErrTopicChanged):
+		return KindTopic, false
 	case errors.Is(err, errCorrupt), errors.Is(err, errTruncated), errors.Is(err, errResponse):
 		return KindCorrupt, true // a copy of the batch on the way may be what is damaged; the deadline decides
 	case errors.Is(err, errFormat):
@@ -183,13 +187,13 @@ func Classify(err error) (kind ErrorKind, retry bool) {
 			kafka.ReplicaNotAvailable, kafka.PreferredLeaderNotAvailable, kafka.OffsetNotAvailable:
 			return KindLeader, true
 		case kafka.OffsetOutOfRange:
-			return KindRange, true // of a leader that does not know yet how far it is; GapError and ErrBeyondEnd are final
+			return KindRange, true // of a leader that does not know yet how far it is; GapError and grant.TruncatedError are final
 		case kafka.TopicAuthorizationFailed, kafka.GroupAuthorizationFailed, kafka.ClusterAuthorizationFailed,
 			kafka.TransactionalIDAuthorizationFailed:
 			return KindAuthorization, false
 		case kafka.SASLAuthenticationFailed, kafka.UnsupportedSASLMechanism, kafka.IllegalSASLState:
 			return KindAuthenticate, false
-		case kafka.UnknownTopicOrPartition:
+		case kafka.UnknownTopicOrPartition, kafka.UnknownTopicID, kafka.InconsistentTopicID:
 			return KindTopic, true // also while metadata spread through the cluster
 		case kafka.InvalidTopic, kafka.InvalidConfiguration, kafka.InvalidRequest, kafka.PolicyViolation, kafka.UnsupportedVersion,
 			kafka.InvalidGroupId, kafka.InconsistentGroupProtocol, kafka.InvalidSessionTimeout, kafka.MessageSizeTooLarge,

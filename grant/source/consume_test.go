@@ -165,7 +165,7 @@ func TestAThrottledFetchIsNoFailure(t *testing.T) {
 	asked := 0
 	b := startScripted(t, func(c net.Conn, correlation int32, req *kmsg.FetchRequest) error {
 		if asked++; asked < 4 {
-			return send(c, correlation, (&kmsg.FetchResponse{Version: fetchVersion, ThrottleMillis: 30}).AppendTo(nil))
+			return send(c, correlation, (&kmsg.FetchResponse{Version: fetchOldest, ThrottleMillis: 30}).AppendTo(nil))
 		}
 		return good(c, correlation, req)
 	})
@@ -279,8 +279,9 @@ func TestACheckpointBeyondTheEndIsRefused(t *testing.T) {
 	b := startScripted(t, serveLog(t))
 	b.end.Store(50)
 	_, err := read(t, newSource(t, []string{b.addr}), 0, 51, 60).end()
-	require.ErrorIs(t, err, ErrBeyondEnd)
-	require.ErrorContains(t, err, "partition 0: checkpoint 51, end 50")
+	require.ErrorIs(t, err, grant.ErrTopicChanged)
+	require.ErrorContains(t, err, "it was read to offset 51")
+	require.ErrorContains(t, err, "it ends at offset 50")
 	read(t, newSource(t, []string{b.addr}), 0, 50, 50).requireUsers(50)
 }
 
@@ -340,7 +341,7 @@ func TestScanReadsWhatConsumeReads(t *testing.T) {
 	good := serveLog(t, sampleLog()...)
 	b := startScripted(t, func(c net.Conn, correlation int32, req *kmsg.FetchRequest) error {
 		if asked++; asked == 1 {
-			return send(c, correlation, (&kmsg.FetchResponse{Version: fetchVersion, ThrottleMillis: 1}).AppendTo(nil))
+			return send(c, correlation, (&kmsg.FetchResponse{Version: fetchOldest, ThrottleMillis: 1}).AppendTo(nil))
 		}
 		return good(c, correlation, req)
 	})

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/offsetcommit"
 
 	"github.com/granter/granter/grant"
 )
@@ -93,7 +96,7 @@ func (g *Group) Leave() error {
 
 // Generation is one assignment of partitions to this process. It ends when the group changes.
 type Generation struct {
-	topic     string
+	source    *Source
 	gen       *kafka.Generation
 	committed map[int]int64
 	ctx       context.Context //nolint:containedctx // it is the generation's life
@@ -107,9 +110,13 @@ func (g *Group) Next(ctx context.Context) (grant.Generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Generation{topic: g.source.cfg.Topic.Topic, gen: gen, committed: map[int]int64{}, released: make(chan struct{})}
-	for _, a := range gen.Assignments[out.topic] {
+	out := &Generation{source: g.source, gen: gen, committed: map[int]int64{}, released: make(chan struct{})}
+	for _, a := range gen.Assignments[g.source.cfg.Topic.Topic] {
 		out.committed[a.ID] = max(a.Offset, -1)
+	}
+	if err := g.source.disbelieve(ctx, g.source.cfg.Group, out.committed); err != nil {
+		gen.Start(func(context.Context) {}) // ends the generation
+		return nil, err
 	}
 	if len(out.committed) == 0 {
 		// There may be more members than partitions, but without a topic all would wait for ever.
@@ -181,10 +188,79 @@ func (g *Generation) Committed() map[int]int64 { return g.committed }
 // Context is cancelled when the group changes. The owner then drains and calls Release.
 func (g *Generation) Context() context.Context { return g.ctx }
 
-// Commit tells Kafka how far the group is. It may fail when the group is changing; the ledger's checkpoint is what a
+// Commit tells Kafka how far the group is, and in which topic: offsets are committed by the topic's name, so they would
+// mean nothing to a topic that is made again. It may fail when the group is changing; the ledger's checkpoint is what a
 // restart trusts, so nothing is lost by that.
 func (g *Generation) Commit(next map[int]int64) error {
-	return g.gen.CommitOffsets(map[string]map[int]int64{g.topic: next})
+	s := g.source
+	ctx, stop := context.WithTimeout(context.WithoutCancel(g.ctx), s.cfg.Kafka.timeout()) // the last commit is after its end
+	defer stop()
+	id, err := s.Bind(ctx)
+	if err != nil {
+		return err
+	}
+	topic := offsetcommit.RequestTopic{Name: s.cfg.Topic.Topic}
+	for partition, offset := range next {
+		topic.Partitions = append(topic.Partitions, offsetcommit.RequestPartition{
+			PartitionIndex: int32(partition), CommittedOffset: offset, CommittedLeaderEpoch: s.Epoch(partition, offset),
+			CommittedMetadata: id.String(),
+		})
+	}
+	reply, err := s.transport.RoundTrip(ctx, s.client.Addr, &offsetcommit.Request{
+		GroupID: g.gen.GroupID, GenerationID: g.gen.ID, MemberID: g.gen.MemberID, RetentionTimeMs: -1,
+		Topics: []offsetcommit.RequestTopic{topic},
+	})
+	if err != nil {
+		return fmt.Errorf("committing offsets: %w", err)
+	}
+	resp, ok := reply.(*offsetcommit.Response)
+	if !ok {
+		return fmt.Errorf("committing offsets: unexpected reply %T", reply)
+	}
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if p.ErrorCode != 0 {
+				return fmt.Errorf("committing offset of partition %d: %w", p.PartitionIndex, kafka.Error(p.ErrorCode))
+			}
+		}
+	}
+	return nil
+}
+
+// disbelieve takes back offsets that were committed for another topic of the same name.
+func (s *Source) disbelieve(ctx context.Context, group string, committed map[int]int64) error {
+	id := s.binding.id.Load()
+	if id == nil || len(committed) == 0 {
+		return nil
+	}
+	name := s.cfg.Topic.Topic
+	return s.retry(ctx, "reading what the group committed", func() error {
+		req := &kafka.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{name: slices.Collect(maps.Keys(committed))}}
+		resp, err := s.client.OffsetFetch(ctx, req)
+		if err == nil {
+			err = resp.Error
+		}
+		if err != nil {
+			return err
+		}
+		for _, p := range resp.Topics[name] {
+			if p.Error != nil {
+				return p.Error
+			}
+			if of, ok := CommittedFor(p.Metadata); ok && !id.Continues(of) {
+				s.cfg.Log.Warn("the group's offset is one of another topic of that name, and not believed", "partition", p.Partition,
+					"offset", p.CommittedOffset, "committed_for", of, "topic", id)
+				committed[p.Partition] = -1
+			}
+		}
+		return nil
+	})
+}
+
+// CommittedFor returns the topic that an offset was committed for, as its metadata say; false: they do not.
+func CommittedFor(metadata string) (grant.TopicID, bool) {
+	id, err := grant.ParseTopicID(metadata)
+	return id, err == nil && metadata != ""
 }
 
 // Release ends this process's work on the generation. Call it once.

@@ -107,7 +107,10 @@ type Sample struct {
 func (s *Source) Sample(ctx context.Context, broker string, places []Place) ([]Sample, error) {
 	samples := make([]Sample, 0, len(places))
 	err := s.cfg.Kafka.within(ctx, broker, func(c *protocol.Conn) error {
-		sampler := sampler{Source: s, conn: &conn{Conn: c, topic: s.cfg.Topic.Topic}}
+		sampler := sampler{Source: s, conn: &conn{Conn: c, target: target{topic: s.cfg.Topic.Topic, leaderEpoch: -1}}}
+		if err := sampler.conn.negotiate(ctx); err != nil {
+			return err
+		}
 		for _, place := range places {
 			sample := Sample{Place: place}
 			err := sampler.take(ctx, &sample)
@@ -139,7 +142,7 @@ func (s *sampler) take(ctx context.Context, out *Sample) error {
 	s.conn.partition = out.Partition
 	maxBytes := sampleBytes
 	for next := out.From; next < out.Until && len(out.Records) < out.Limit; {
-		f, err := s.conn.fetch(ctx, next, maxBytes, 0)
+		f, err := s.conn.fetch(ctx, next, -1, maxBytes, 0)
 		if err == nil && f.code != 0 {
 			err = f.code
 		}

@@ -26,6 +26,7 @@ type partition struct {
 	*Source
 	number    int
 	next      int64 // offset of the next record to hand over
+	epoch     int32 // leader epoch of the record before it; −1: not known
 	until     int64 // stop before it; negative: never
 	lane      *sharding.Lane
 	conn      *conn
@@ -40,7 +41,7 @@ type partition struct {
 // that is negative) or the context is cancelled, which is no error. Failures that may pass are retried until
 // Config.RetryFor has gone by without a record or an answer.
 func (s *Source) Consume(ctx context.Context, number int, from, until int64, lane *sharding.Lane) error {
-	p := &partition{Source: s, number: number, next: from, until: until, lane: lane}
+	p := &partition{Source: s, number: number, next: from, until: until, lane: lane, epoch: s.epochs.begin(number, from)}
 	defer p.disconnect()
 	if err := p.checkStart(ctx); err != nil {
 		return p.outcome(ctx, err)
@@ -104,10 +105,6 @@ func (e *GapError) Error() string {
 		e.From, e.To-1, e.Partition, e.To-e.From, e.Partition, e.From, e.To)
 }
 
-// ErrBeyondEnd means that the checkpoint is beyond the end of the topic.
-var ErrBeyondEnd = errors.New("the checkpoint is beyond the end of the topic: the topic was deleted and created again, or lost records; " +
-	"if its content is new, start a campaign with a new name")
-
 // checkStart compares the position with what the topic still has.
 func (p *partition) checkStart(ctx context.Context) error {
 	return p.retry(ctx, "looking for the position in the topic", func() error {
@@ -116,7 +113,7 @@ func (p *partition) checkStart(ctx context.Context) error {
 			return err
 		}
 		if p.next > end {
-			return fmt.Errorf("checkpoint %d, end %d: %w", p.next, end, ErrBeyondEnd)
+			return &grant.TruncatedError{Partition: p.number, Offset: p.next, Epoch: p.epoch, End: end, EndEpoch: -1}
 		}
 		if p.next >= first {
 			return nil
@@ -143,9 +140,15 @@ func (p *partition) step(ctx context.Context) error {
 		if err := p.checkStart(ctx); err != nil || p.next != before {
 			return err
 		}
+		if err := p.stillThere(ctx); err != nil { // newer brokers say so of an epoch that they do not have at all, too
+			return err
+		}
 	}
 	if f.code != 0 {
 		return f.code
+	}
+	if f.diverged != nil {
+		return f.diverged.judge(p.number, p.next, p.epoch)
 	}
 	before := p.next
 	if err := p.handOver(ctx, f); err != nil {
@@ -164,7 +167,7 @@ func (p *partition) fetch(ctx context.Context) (f fetched, err error) {
 			return f, err
 		}
 	}
-	f, err = p.conn.fetch(ctx, p.next, max(p.maxBytes, p.fetchBytes()), fetchWait)
+	f, err = p.conn.fetch(ctx, p.next, p.epoch, max(p.maxBytes, p.fetchBytes()), fetchWait)
 	if err == nil && f.throttle > 0 {
 		wait(ctx, min(f.throttle, p.cfg.RetryFor)) // the broker will not listen before that
 	}
@@ -192,16 +195,33 @@ func (p *partition) makeRoom(before int64, f fetched) error {
 }
 
 func (p *partition) connect(ctx context.Context) error {
-	address, err := p.leader(ctx, p.number)
+	l, id, err := p.leader(ctx, p.number)
 	if err != nil {
 		return err
 	}
-	c, err := p.cfg.Kafka.dial(ctx, address)
+	c, err := p.cfg.Kafka.dial(ctx, l.address)
 	if err != nil {
-		return fmt.Errorf("connecting to %s: %w", address, err)
+		return fmt.Errorf("connecting to %s: %w", l.address, err)
 	}
-	p.conn = &conn{Conn: c, topic: p.cfg.Topic.Topic, partition: p.number, timeout: p.cfg.Kafka.timeout()}
+	p.conn = &conn{
+		Conn: c, timeout: p.cfg.Kafka.timeout(),
+		target: target{topic: p.cfg.Topic.Topic, id: id.Topic, partition: p.number, leaderEpoch: l.epoch},
+	}
+	if err := p.conn.negotiate(ctx); err != nil {
+		return err
+	}
+	if p.conn.fetchVersion < fetchFlexible { // such a broker would not say so in its answer to a fetch
+		return p.stillThere(ctx)
+	}
 	return nil
+}
+
+// stillThere returns a *grant.TruncatedError if the partition no longer has the record before the position.
+func (p *partition) stillThere(ctx context.Context) error {
+	if p.epoch < 0 {
+		return nil
+	}
+	return p.intact(ctx, grant.Checkpoint{Next: map[int]int64{p.number: p.next}, Epochs: map[int]int32{p.number: p.epoch}})
 }
 
 func (p *partition) disconnect() {
@@ -215,7 +235,16 @@ func (p *partition) disconnect() {
 // their end. Rejected records are in the dead-letter topic before the mark passes them.
 func (p *partition) handOver(ctx context.Context, f fetched) error {
 	p.added = 0
-	next, failed := f.visible(p.next, p.until, func(b *batch, next int64) (int64, error) { return p.addRecords(ctx, b, next) })
+	next, failed := f.visible(p.next, p.until, func(b *batch, next int64, hidden bool) (int64, error) {
+		if b.epoch != p.epoch {
+			p.epoch = b.epoch
+			p.epochs.set(p.number, max(b.base, next), b.epoch)
+		}
+		if hidden {
+			return next, nil
+		}
+		return p.addRecords(ctx, b, next)
+	})
 	if errors.Is(failed, errLettersFull) || errors.Is(failed, errFirstRejected) {
 		failed = nil // the next fetch goes on where this one stopped; or storing the rejected record stops the run
 	}
@@ -240,10 +269,10 @@ func (p *partition) settle(ctx context.Context, next int64, idle bool) error {
 	return failed // at the first rejected record: everybody before it is granted, and a later run begins with it
 }
 
-// visible calls visit for every batch of a fetch that a committed transaction, or none, wrote and that reaches beyond
-// next, until it comes to the offset until (never, if that is negative). visit returns the offset behind the last
-// record it dealt with, and so does visible: behind a batch, when all of it was dealt with.
-func (f *fetched) visible(next, until int64, visit func(b *batch, next int64) (int64, error)) (int64, error) {
+// visible calls visit for every batch of a fetch that reaches beyond next, until it comes to the offset until (never, if
+// that is negative). Those are hidden that neither a committed transaction, nor none, wrote. visit returns the offset
+// behind the last record it dealt with, and so does visible: behind a batch, when all of it was dealt with.
+func (f *fetched) visible(next, until int64, visit func(b *batch, next int64, hidden bool) (int64, error)) (int64, error) {
 	hidden := newHidden(f.aborted)
 	for rest := f.records; len(rest) > 0 && (until < 0 || next < until); {
 		var b batch
@@ -259,10 +288,8 @@ func (f *fetched) visible(next, until int64, visit func(b *batch, next int64) (i
 		if b.last < next {
 			continue
 		}
-		if !hide {
-			if next, err = visit(&b, next); err != nil {
-				return next, err
-			}
+		if next, err = visit(&b, next, hide); err != nil {
+			return next, err
 		}
 		next = b.last + 1
 	}

@@ -19,7 +19,10 @@ func (s *Source) Scan(ctx context.Context, number int, from, until int64, visit 
 		}
 		before := p.next
 		if err == nil {
-			p.next, err = f.visible(p.next, until, func(b *batch, next int64) (int64, error) {
+			p.next, err = f.visible(p.next, until, func(b *batch, next int64, hidden bool) (int64, error) {
+				if hidden {
+					return next, nil
+				}
 				return next, b.visit(&p.inflated, next, until, visit)
 			})
 		}

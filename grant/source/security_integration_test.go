@@ -126,13 +126,13 @@ func realSecurityCredentialsAndPermissions(t *testing.T) {
 		read(t, s, 0, 0, n).requireUsers(n, users(0, n)...)
 		require.Empty(t, seen.errors(), "being throttled is no failure")
 
-		conn := &conn{topic: "quota"}
+		conn := &conn{target: target{topic: "quota", leaderEpoch: -1}}
 		conn.Conn, err = s.cfg.Kafka.dial(t.Context(), k.SASLBrokers[0])
 		require.NoError(t, err)
 		defer conn.Close()
 		var f fetched
 		for f.throttle == 0 {
-			f, err = conn.fetch(t.Context(), 0, 1<<20, fetchWait)
+			f, err = conn.fetch(t.Context(), 0, -1, 1<<20, fetchWait)
 			require.NoError(t, err)
 		}
 		t.Logf("throttled for %v", f.throttle)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"strconv"
 	"sync"
 	"time"
 
@@ -60,9 +58,13 @@ type Source struct {
 	dead      *deadLetters
 	decode    decoder
 	breaker   breaker
+	directory *directory
+	binding   binding
+	epochs    epochs
 
 	mu         sync.Mutex
-	partitions int // of the topic, as last seen
+	partitions int                   // of the topic, as last seen
+	peers      map[string]*directory // by address
 }
 
 // New makes a source. It connects to nothing yet; Close must be called.
@@ -86,7 +88,10 @@ func New(cfg Config) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{cfg: cfg, transport: cfg.Kafka.Transport(), decode: decode}
+	s := &Source{
+		cfg: cfg, transport: cfg.Kafka.Transport(), decode: decode,
+		directory: newDirectory(cfg.Kafka), epochs: epochs{parts: map[int][]epochStart{}}, peers: map[string]*directory{},
+	}
 	// By name, because brokers leave topics out of the list of all that they only refuse to describe.
 	s.transport.MetadataTopics = []string{cfg.Topic.Topic, cfg.Topic.DeadLetterTopic()}
 	s.client = cfg.Kafka.Client(s.transport)
@@ -98,6 +103,12 @@ func New(cfg Config) (*Source, error) {
 // Close releases all connections.
 func (s *Source) Close() error {
 	s.transport.CloseIdleConnections()
+	s.directory.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.peers {
+		d.close()
+	}
 	return nil
 }
 
@@ -135,25 +146,20 @@ func describe(ctx context.Context, client *kafka.Client, name string) (kafka.Top
 	return kafka.Topic{}, fmt.Errorf("topic %s: %w", name, kafka.UnknownTopicOrPartition)
 }
 
-// leader returns the address of the broker that leads a partition.
-func (s *Source) leader(ctx context.Context, number int) (string, error) {
-	t, err := s.topic(ctx)
+// leader returns the broker that leads a partition, and the topic's identity.
+func (s *Source) leader(ctx context.Context, number int) (leader, grant.TopicID, error) {
+	d, err := s.look(ctx)
 	if err != nil {
-		return "", err
+		return leader{}, d.id, err
 	}
-	for _, p := range t.Partitions {
-		if p.ID != number {
-			continue
-		}
-		if p.Error != nil {
-			return "", fmt.Errorf("partition %d: %w", number, p.Error)
-		}
-		if p.Leader.Host == "" {
-			return "", fmt.Errorf("partition %d: %w", number, kafka.LeaderNotAvailable)
-		}
-		return net.JoinHostPort(p.Leader.Host, strconv.Itoa(p.Leader.Port)), nil
+	l, ok := d.leaders[number]
+	if !ok {
+		l.err = kafka.UnknownTopicOrPartition
 	}
-	return "", fmt.Errorf("partition %d: %w", number, kafka.UnknownTopicOrPartition)
+	if l.err != nil {
+		return l, d.id, fmt.Errorf("partition %d: %w", number, l.err)
+	}
+	return l, d.id, nil
 }
 
 // fetchBytes is how much one partition may fetch at once: the fetch memory is shared by all partitions. More than

@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
+
+	"github.com/granter/granter/grant"
 )
 
 func TestFetchRequestsAreWhatFranzGoReads(t *testing.T) {
@@ -24,20 +26,49 @@ func TestFetchRequestsAreWhatFranzGoReads(t *testing.T) {
 		offset := rapid.Int64Min(0).Draw(t, "offset")
 		size := rapid.Int32Range(1, 1<<30).Draw(t, "bytes")
 		wait := rapid.Int32Range(0, 10_000).Draw(t, "wait")
-		b := fetchRequest(nil, correlation, topic, int(partition), offset, int(size), time.Duration(wait)*time.Millisecond)
+		at := target{
+			fetchVersion: rapid.SampledFrom(fetchVersions).Draw(t, "version"), topic: topic,
+			partition: int(partition), leaderEpoch: rapid.Int32Min(-1).Draw(t, "leader epoch"),
+		}
+		copy(at.id[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "topic ID"))
+		epoch := rapid.Int32Min(-1).Draw(t, "epoch")
+		b := fetchRequest(nil, correlation, &at, offset, epoch, int(size), time.Duration(wait)*time.Millisecond)
 		require.EqualValues(t, len(b)-4, binary.BigEndian.Uint32(b))
 		require.Equal(t, correlation, int32(binary.BigEndian.Uint32(b[8:])))
 		require.Equal(t, clientID, string(b[14:14+len(clientID)]))
 		req := kmsg.NewPtrFetchRequest()
 		req.Version = int16(binary.BigEndian.Uint16(b[6:]))
-		require.NoError(t, req.ReadFrom(b[14+len(clientID):]))
+		body := b[14+len(clientID):]
+		if at.fetchVersion >= fetchFlexible {
+			require.Zero(t, body[0], "no tags in the header")
+			body = body[1:]
+		}
+		require.NoError(t, req.ReadFrom(body))
 		want := kmsg.NewPtrFetchRequest()
-		want.Version, want.ReplicaID, want.MaxWaitMillis, want.MinBytes, want.MaxBytes, want.IsolationLevel = fetchVersion, -1, wait, 1, size, 1
+		want.Version, want.ReplicaID, want.MaxWaitMillis, want.MinBytes, want.MaxBytes, want.IsolationLevel = at.fetchVersion, -1, wait, 1, size, 1
 		part := kmsg.NewFetchRequestTopicPartition()
 		part.Partition, part.FetchOffset, part.PartitionMaxBytes = partition, offset, size
+		part.CurrentLeaderEpoch = at.leaderEpoch
 		want.Topics = []kmsg.FetchRequestTopic{{Topic: topic, Partitions: []kmsg.FetchRequestTopicPartition{part}}}
+		if at.fetchVersion >= fetchFlexible {
+			want.Topics[0].Partitions[0].LastFetchedEpoch = epoch
+		}
+		if at.fetchVersion >= fetchByID {
+			want.Topics[0].Topic, want.Topics[0].TopicID = "", at.id
+		}
 		require.Equal(t, want, req)
 	})
+}
+
+var fetchVersions = []int16{fetchOldest, fetchFlexible, fetchByID}
+
+// answered is a response without its size.
+func answered(correlation int32, resp *kmsg.FetchResponse) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(correlation))
+	if resp.Version >= fetchFlexible {
+		b = append(b, 0) // no tags in the header
+	}
+	return resp.AppendTo(b)
 }
 
 func TestFetchResponsesAreReadAsFranzGoWritesThem(t *testing.T) {
@@ -48,7 +79,9 @@ func TestFetchResponsesAreReadAsFranzGoWritesThem(t *testing.T) {
 			highest:  rapid.Int64().Draw(t, "highest"), stable: rapid.Int64().Draw(t, "stable"),
 			records: rapid.SliceOfN(rapid.Byte(), 1, 100).Draw(t, "records"),
 		}
+		at := target{fetchVersion: rapid.SampledFrom(fetchVersions).Draw(t, "version"), topic: topicName, partition: 3, id: [16]byte{7, 1}}
 		resp := fetchResponse(want.highest, want.records)
+		resp.Version, resp.Topics[0].TopicID = at.fetchVersion, at.id
 		resp.ThrottleMillis = int32(want.throttle.Milliseconds())
 		part := &resp.Topics[0].Partitions[0]
 		part.ErrorCode, part.LastStableOffset, part.Partition = int16(want.code), want.stable, 3
@@ -58,34 +91,46 @@ func TestFetchResponsesAreReadAsFranzGoWritesThem(t *testing.T) {
 			part.AbortedTransactions = append(part.AbortedTransactions,
 				kmsg.FetchResponseTopicPartitionAbortedTransaction{ProducerID: a.producer, FirstOffset: a.first})
 		}
-		data := framed(7, resp.AppendTo(nil))[4:]
-		got, err := parseFetch(data, 7, topicName, 3)
+		if at.fetchVersion >= fetchFlexible && rapid.Bool().Draw(t, "diverged") {
+			want.diverged = &epochEnd{epoch: rapid.Int32Min(0).Draw(t, "epoch"), end: rapid.Int64Min(0).Draw(t, "end")}
+			part.DivergingEpoch.Epoch, part.DivergingEpoch.EndOffset = want.diverged.epoch, want.diverged.end
+			part.CurrentLeader.LeaderID = 5 // a tag that says nothing to us
+		}
+		data := answered(7, resp)
+		got, err := parseFetch(data, 7, &at)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 
-		_, err = parseFetch(data[:rapid.IntRange(0, len(data)-1).Draw(t, "cut off at")], 7, topicName, 3)
+		_, err = parseFetch(data[:rapid.IntRange(0, len(data)-1).Draw(t, "cut off at")], 7, &at)
 		require.ErrorIs(t, err, errResponse)
-		_, err = parseFetch(append(data, 0), 7, topicName, 3)
+		_, err = parseFetch(append(data, 0), 7, &at)
+		require.ErrorIs(t, err, errResponse)
+		at.topic, at.id[0] = "other", 8
+		_, err = parseFetch(data, 7, &at)
 		require.ErrorIs(t, err, errResponse)
 	})
 }
 
 func TestAResponseToSomethingElseIsRefused(t *testing.T) {
 	good := framed(7, fetchResponse(10, nil).AppendTo(nil))[4:]
-	_, err := parseFetch(good, 7, topicName, 0)
+	_, err := parseFetch(good, 7, &target{topic: topicName, partition: 0})
 	require.NoError(t, err)
 	two := fetchResponse(10, nil)
 	two.Topics = append(two.Topics, two.Topics[0])
 	parts := fetchResponse(10, nil)
 	parts.Topics[0].Partitions = append(parts.Topics[0].Partitions, parts.Topics[0].Partitions[0])
 	for want, f := range map[string]func() (fetched, error){
-		"answers request 7, not 8":      func() (fetched, error) { return parseFetch(good, 8, topicName, 0) },
-		"is for topic":                  func() (fetched, error) { return parseFetch(good, 7, "other", 0) },
-		"is for partition 0, asked for": func() (fetched, error) { return parseFetch(good, 7, topicName, 1) },
-		"has 2 topics":                  func() (fetched, error) { return parseFetch(framed(7, two.AppendTo(nil))[4:], 7, topicName, 0) },
-		"has 2 partitions":              func() (fetched, error) { return parseFetch(framed(7, parts.AppendTo(nil))[4:], 7, topicName, 0) },
+		"answers request 7, not 8":      func() (fetched, error) { return parseFetch(good, 8, &target{topic: topicName, partition: 0}) },
+		"is for topic":                  func() (fetched, error) { return parseFetch(good, 7, &target{topic: "other", partition: 0}) },
+		"is for partition 0, asked for": func() (fetched, error) { return parseFetch(good, 7, &target{topic: topicName, partition: 1}) },
+		"has 2 topics": func() (fetched, error) {
+			return parseFetch(framed(7, two.AppendTo(nil))[4:], 7, &target{topic: topicName, partition: 0})
+		},
+		"has 2 partitions": func() (fetched, error) {
+			return parseFetch(framed(7, parts.AppendTo(nil))[4:], 7, &target{topic: topicName, partition: 0})
+		},
 		"has 0 topics": func() (fetched, error) {
-			return parseFetch(framed(7, (&kmsg.FetchResponse{Version: fetchVersion}).AppendTo(nil))[4:], 7, topicName, 0)
+			return parseFetch(framed(7, (&kmsg.FetchResponse{Version: fetchOldest}).AppendTo(nil))[4:], 7, &target{topic: topicName, partition: 0})
 		},
 	} {
 		_, err := f()
@@ -99,20 +144,28 @@ func TestAResponseToSomethingElseIsRefused(t *testing.T) {
 
 func FuzzParseFetch(f *testing.F) {
 	full := fetchResponse(99, batchOf(users(0, 3)...).encode(f))
+	full.Topics[0].TopicID = [16]byte{7}
 	full.Topics[0].Partitions[0].AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{{ProducerID: 1, FirstOffset: 2}}
-	f.Add(framed(7, full.AppendTo(nil))[4:])
-	f.Add(framed(7, fetchResponse(0, nil).AppendTo(nil))[4:])
-	f.Add(framed(7, (&kmsg.FetchResponse{Version: fetchVersion, ThrottleMillis: 100}).AppendTo(nil))[4:])
-	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := parseFetch(data, 7, topicName, 0)
+	full.Topics[0].Partitions[0].DivergingEpoch.Epoch = 3
+	for i, version := range fetchVersions {
+		for _, resp := range []*kmsg.FetchResponse{full, fetchResponse(0, nil), {ThrottleMillis: 100}} {
+			resp.Version = version
+			f.Add(uint8(i), answered(7, resp))
+		}
+	}
+	f.Fuzz(func(t *testing.T, version uint8, data []byte) {
+		at := target{fetchVersion: fetchVersions[int(version)%len(fetchVersions)], topic: topicName, id: [16]byte{7}}
+		got, err := parseFetch(data, 7, &at)
 		if err != nil {
 			require.ErrorIs(t, err, errResponse)
 			return
 		}
 		require.LessOrEqual(t, len(got.records)+16*len(got.aborted), len(data))
 		resp := kmsg.NewPtrFetchResponse()
-		resp.Version = fetchVersion
-		require.NoError(t, resp.ReadFrom(data[4:]), "what is believed, franz-go believes as well")
+		resp.Version = at.fetchVersion
+		body := reader{data: data[4:], flexible: at.fetchVersion >= fetchFlexible}
+		body.tags(nil)
+		require.NoError(t, resp.ReadFrom(body.data), "what is believed, franz-go believes as well")
 		if len(resp.Topics) == 0 {
 			require.True(t, got.throttle > 0 || got.code != 0)
 			return
@@ -123,6 +176,39 @@ func FuzzParseFetch(f *testing.F) {
 		require.EqualValues(t, part.ErrorCode, got.code)
 		require.Equal(t, string(part.RecordBatches), string(got.records))
 		require.Len(t, got.aborted, len(part.AbortedTransactions))
+		if got.diverged != nil {
+			require.Equal(t, epochEnd{part.DivergingEpoch.Epoch, part.DivergingEpoch.EndOffset}, *got.diverged)
+		}
+	})
+}
+
+// Answers to questions are read by franz-go; what surrounds them by us.
+func FuzzParseAnswer(f *testing.F) {
+	name := topicName
+	questions := []kmsg.Request{kmsg.NewPtrApiVersionsRequest(), kmsg.NewPtrMetadataRequest(), kmsg.NewPtrOffsetForLeaderEpochRequest()}
+	questions[1].SetVersion(metadataNewest)
+	questions[2].SetVersion(epochNewest)
+	meta := kmsg.NewPtrMetadataResponse()
+	meta.Version, meta.ClusterID = metadataNewest, &name
+	meta.Topics = []kmsg.MetadataResponseTopic{{Topic: &name, TopicID: [16]byte{1}, Partitions: []kmsg.MetadataResponseTopicPartition{{Leader: 1}}}}
+	meta.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 1, Host: "h", Port: 9092}}
+	f.Add(uint8(1), meta.AppendTo([]byte{0, 0, 0, 7, 0}))
+	epoch := kmsg.NewPtrOffsetForLeaderEpochResponse()
+	epoch.Version = epochNewest
+	epoch.Topics = []kmsg.OffsetForLeaderEpochResponseTopic{{Topic: name, Partitions: []kmsg.OffsetForLeaderEpochResponseTopicPartition{{EndOffset: 5}}}}
+	f.Add(uint8(2), epoch.AppendTo([]byte{0, 0, 0, 7, 0}))
+	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
+		resp, err := parseAnswer(data, 7, questions[int(which)%len(questions)])
+		if err != nil {
+			require.ErrorIs(t, err, errResponse)
+			return
+		}
+		switch resp := resp.(type) {
+		case *kmsg.MetadataResponse:
+			_, _ = readDescription(resp, topicName)
+		case *kmsg.OffsetForLeaderEpochResponse:
+			_ = judgeEpochs(resp, 1, grant.Checkpoint{Next: map[int]int64{0: 5}, Epochs: map[int]int32{0: 0}})
+		}
 	})
 }
 
@@ -143,7 +229,7 @@ func hostile(t *testing.T, answer func(c net.Conn)) *conn {
 		there.Close()
 		<-done
 	})
-	return &conn{Conn: here, topic: topicName, timeout: 300 * time.Millisecond}
+	return &conn{Conn: here, target: target{topic: topicName}, timeout: 300 * time.Millisecond}
 }
 
 func TestNoAnswerTakesMemoryThatItDoesNotFill(t *testing.T) {
@@ -163,7 +249,7 @@ func TestNoAnswerTakesMemoryThatItDoesNotFill(t *testing.T) {
 				c.Close()
 			})
 			var err error
-			took := allocated(func() { _, err = c.fetch(t.Context(), 0, 1<<20, 0) })
+			took := allocated(func() { _, err = c.fetch(t.Context(), 0, -1, 1<<20, 0) })
 			require.Error(t, err)
 			_, again := Classify(err)
 			require.True(t, again)
@@ -179,14 +265,14 @@ func TestASlowAnswerIsReadAndASilentBrokerIsGivenUp(t *testing.T) {
 			c.Write([]byte{b})
 		}
 	})
-	f, err := c.fetch(t.Context(), 0, 1<<20, time.Second)
+	f, err := c.fetch(t.Context(), 0, -1, 1<<20, time.Second)
 	require.NoError(t, err)
 	got, _, err := handed(f, 0, -1)
 	require.NoError(t, err)
 	require.Len(t, got, 3)
 
 	c = hostile(t, func(c net.Conn) { io.Copy(io.Discard, c) })
-	_, err = c.fetch(t.Context(), 0, 1<<20, 0)
+	_, err = c.fetch(t.Context(), 0, -1, 1<<20, 0)
 	kind, again := Classify(err)
 	require.Equal(t, KindNetwork, kind)
 	require.True(t, again)
@@ -200,9 +286,9 @@ func TestAFetchEndsWithItsContext(t *testing.T) {
 		io.Copy(io.Discard, c)
 	})
 	c.timeout = time.Hour
-	_, err := c.fetch(ctx, 0, 1<<20, 0)
+	_, err := c.fetch(ctx, 0, -1, 1<<20, 0)
 	require.ErrorIs(t, err, context.Canceled)
-	_, err = c.fetch(ctx, 0, 1<<20, 0)
+	_, err = c.fetch(ctx, 0, -1, 1<<20, 0)
 	require.ErrorIs(t, err, context.Canceled, "also when it was over before")
 }
 
@@ -228,7 +314,8 @@ func TestErrorsAreSortedByWhetherWaitingHelps(t *testing.T) {
 		{errCorrupt, KindCorrupt, true},
 		{errFormat, KindCorrupt, false},
 		{&GapError{}, KindOther, false},
-		{ErrBeyondEnd, KindOther, false},
+		{&grant.TruncatedError{}, KindTopic, false},
+		{&grant.OtherTopicError{}, KindTopic, false},
 		{ErrTooManyRejected, KindOther, false},
 		{&permanent{io.EOF}, KindOther, false},
 	} {

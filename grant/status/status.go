@@ -4,6 +4,7 @@ package status
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -17,7 +18,7 @@ import (
 type Ledger interface {
 	Totals(ctx context.Context) (ledger.Totals, error)
 	Spec(ctx context.Context) (ledger.StoredSpec, bool, error)
-	Checkpoints(ctx context.Context) (map[int]int64, error)
+	Checkpoints(ctx context.Context) (grant.Checkpoint, error)
 	Runs(ctx context.Context) ([]grant.RunRecord, error)
 	Control(ctx context.Context) (grant.Control, time.Time, error)
 }
@@ -25,6 +26,9 @@ type Ledger interface {
 // Topic is what a status needs of Kafka.
 type Topic interface {
 	Bounds(ctx context.Context) (map[int]source.Bounds, error)
+	Identify(ctx context.Context) (grant.TopicID, error)
+	// Intact returns a *grant.TruncatedError when Kafka no longer has what a checkpoint says was read.
+	Intact(ctx context.Context, at grant.Checkpoint) error
 }
 
 // Phase says in one word where a campaign is.
@@ -60,16 +64,23 @@ type Status struct {
 	StartsAt      time.Time  `json:"starts_at"` // the spec's, or what it was postponed to
 	PostponedFrom *time.Time `json:"postponed_from,omitempty"`
 	EndsAt        *time.Time `json:"ends_at,omitempty"`
-	Granted       int64      `json:"granted"`
-	Expected      int64      `json:"expected,omitempty"`   // the spec's population
-	Percentage    float64    `json:"percentage"`           // of expected or, without it, of the records
-	Records       int64      `json:"records"`              // in the topic
-	Lag           int64      `json:"lag"`                  // records behind the checkpoint
-	FinishLag     *int64     `json:"finish_lag,omitempty"` // of them, up to where it was ordered to finish
-	Rate          float64    `json:"rate"`                 // records per second, of all live replicas
-	SecondsLeft   *float64   `json:"seconds_left,omitempty"`
-	EstimatedEnd  *time.Time `json:"estimated_end,omitempty"`
-	LedgerBytes   int64      `json:"ledger_bytes"` // estimated; 0: not known
+	Topic         string     `json:"topic"` // name
+	// What offsets count in, as grant.TopicID writes it; empty: the brokers do not tell. When the checkpoint is of another
+	// topic, nothing of it counts, and TopicChanged says what happened and what to do.
+	TopicID      string `json:"topic_id"`
+	CheckpointID string `json:"checkpoint_topic_id"` // empty: there is no checkpoint, or it does not tell
+	TopicChanged string `json:"topic_changed,omitempty"`
+
+	Granted      int64      `json:"granted"`
+	Expected     int64      `json:"expected,omitempty"`   // the spec's population
+	Percentage   float64    `json:"percentage"`           // of expected or, without it, of the records
+	Records      int64      `json:"records"`              // in the topic
+	Lag          int64      `json:"lag"`                  // records behind the checkpoint
+	FinishLag    *int64     `json:"finish_lag,omitempty"` // of them, up to where it was ordered to finish
+	Rate         float64    `json:"rate"`                 // records per second, of all live replicas
+	SecondsLeft  *float64   `json:"seconds_left,omitempty"`
+	EstimatedEnd *time.Time `json:"estimated_end,omitempty"`
+	LedgerBytes  int64      `json:"ledger_bytes"` // estimated; 0: not known
 
 	LastCheckpoint *time.Time       `json:"last_checkpoint,omitempty"`
 	Control        grant.Control    `json:"control"`
@@ -110,7 +121,7 @@ const (
 // another spec than the given one.
 func Gather(ctx context.Context, c *grant.Campaign, led Ledger, topic Topic) (*Status, error) {
 	s := &Status{
-		At: time.Now(), Campaign: c.Name, Title: c.Title, Spec: c.Hash, StartsAt: c.StartsAt, Expected: c.Population,
+		At: time.Now(), Campaign: c.Name, Title: c.Title, Spec: c.Hash, Topic: c.Source.Topic, StartsAt: c.StartsAt, Expected: c.Population,
 		Holds: []grant.Hold{}, Rejects: map[string]int64{}, Samples: []grant.Reject{},
 		Partitions: []Partition{}, Runs: []Replica{},
 	}
@@ -147,7 +158,21 @@ func Gather(ctx context.Context, c *grant.Campaign, led Ledger, topic Topic) (*S
 	if err != nil {
 		return nil, err
 	}
-	s.addPartitions(bounds, checkpoint)
+	id, err := topic.Identify(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.TopicID, s.CheckpointID = id.String(), checkpoint.Topic.String()
+	if !id.Continues(checkpoint.Topic) {
+		s.TopicChanged = (&grant.OtherTopicError{Name: s.Topic, Whose: "the checkpoint", Before: checkpoint.Topic, Now: id}).Error()
+	}
+	checkpoint = checkpoint.Of(id)
+	switch lost, truncated := errors.AsType[*grant.TruncatedError](topic.Intact(ctx, checkpoint)); {
+	case truncated:
+		s.TopicChanged = lost.Error()
+		checkpoint.Next[lost.Partition] = min(checkpoint.Next[lost.Partition], max(lost.End, 0))
+	}
+	s.addPartitions(bounds, checkpoint.Next)
 	runs, err := led.Runs(ctx)
 	if err != nil {
 		return nil, err

@@ -18,12 +18,16 @@ import (
 // now is what Redis's clock says in these tests, in the middle of a campaign of two days.
 var now = time.Date(2022, 11, 5, 12, 0, 0, 0, time.UTC)
 
+var aTopic = grant.TopicID{Cluster: "a-cluster", Topic: [16]byte{7}}
+
 // world is a campaign, the ledger and the topic, as the test wants them.
 type world struct {
 	campaign   grant.Campaign
 	totals     ledger.Totals
 	spec       *ledger.StoredSpec
-	checkpoint map[int]int64
+	checkpoint grant.Checkpoint
+	id         grant.TopicID
+	lost       *grant.TruncatedError
 	runs       []grant.RunRecord
 	control    grant.Control
 	at         time.Time
@@ -39,7 +43,7 @@ func newWorld() *world {
 			StartsAt: now.Add(-24 * time.Hour), EndsAt: now.Add(24 * time.Hour), Population: 2000,
 		},
 		totals: ledger.Totals{Granted: 100, Bytes: 4096}, spec: &ledger.StoredSpec{Hash: "aa11"},
-		bounds: map[int]source.Bounds{1: {First: 0, End: 600}, 0: {First: 1000, End: 1400}}, checkpoint: map[int]int64{0: 1100, 1: 0},
+		bounds: map[int]source.Bounds{1: {First: 0, End: 600}, 0: {First: 1000, End: 1400}}, checkpoint: grant.Checkpoint{Topic: aTopic, Next: map[int]int64{0: 1100, 1: 0}}, id: aTopic,
 		at: now, errs: map[string]error{},
 	}
 }
@@ -53,7 +57,7 @@ func (w *world) Spec(context.Context) (ledger.StoredSpec, bool, error) {
 	return *w.spec, true, w.errs["spec"]
 }
 
-func (w *world) Checkpoints(context.Context) (map[int]int64, error) {
+func (w *world) Checkpoints(context.Context) (grant.Checkpoint, error) {
 	return w.checkpoint, w.errs["checkpoint"]
 }
 func (w *world) Runs(context.Context) ([]grant.RunRecord, error) { return w.runs, w.errs["runs"] }
@@ -72,6 +76,15 @@ func (w *world) gather(t *testing.T) *Status {
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now(), s.At, time.Minute)
 	return s
+}
+
+func (w *world) Identify(context.Context) (grant.TopicID, error) { return w.id, w.errs["identity"] }
+
+func (w *world) Intact(context.Context, grant.Checkpoint) error {
+	if w.lost != nil {
+		return w.lost
+	}
+	return nil
 }
 
 // run is a live replica that grants 90 users a second, and what the test changes of it.
@@ -99,8 +112,8 @@ func lost(r *grant.RunRecord) { r.UpdatedAt = now.Add(-time.Hour) }
 
 func TestPhases(t *testing.T) {
 	before := func(w *world) { w.campaign.StartsAt = now.Add(time.Hour) }
-	untouched := func(w *world) { w.totals.Granted, w.checkpoint = 0, nil }
-	done := func(w *world) { w.checkpoint = map[int]int64{0: 1400, 1: 600} }
+	untouched := func(w *world) { w.totals.Granted, w.checkpoint = 0, grant.Checkpoint{} }
+	done := func(w *world) { w.checkpoint.Next = map[int]int64{0: 1400, 1: 600} }
 	runs := func(runs ...grant.RunRecord) func(*world) { return func(w *world) { w.runs = runs } }
 	aborted := func(w *world) {
 		w.control.Abort, w.control.AbortedBy = 1, &grant.Given{At: now, Who: "minji", Why: "wrong"}
@@ -219,7 +232,7 @@ func TestGather(t *testing.T) {
 
 	w.campaign.Population = 0
 	require.InDelta(t, 10, w.gather(t).Percentage, 1e-9, "of the records")
-	w.bounds, w.checkpoint = nil, nil
+	w.bounds, w.checkpoint = nil, grant.Checkpoint{}
 	require.Zero(t, w.gather(t).Percentage)
 }
 
@@ -266,7 +279,7 @@ func TestRetentionAndGrowthOfPartitions(t *testing.T) {
 		1: {First: 0, End: 10},    // made again, with less in it
 		2: {First: 0, End: 50},    // new
 	}
-	w.checkpoint = map[int]int64{0: 100, 1: 40, 7: 3}
+	w.checkpoint.Next = map[int]int64{0: 100, 1: 40, 7: 3}
 	s := w.gather(t)
 	require.Equal(t, []Partition{
 		{0, 500, 900, 100, 400}, {1, 0, 10, 40, 0}, {2, 0, 50, 0, 50},

@@ -49,7 +49,8 @@ function renderName() {
 }
 
 function renderPhase(before) {
-  const phase = phases[status.phase] ?? { name: f.sentence(status.phase), says: "" };
+  const { name, says } = phases[status.phase] ?? { name: f.sentence(status.phase), says: "" };
+  const phase = { name, says: status.topic_changed || says };
   if (before !== status.phase) {
     $("phase").replaceChildren(icon(status.phase), phase.name);
     set($("phase"), "data-phase", status.phase);

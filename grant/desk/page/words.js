@@ -55,6 +55,7 @@ export const actions = {
   postpone: "Postponed",
   "start-early": "Started early",
   force: "Started although preflight failed",
+  "new-topic": "Began anew at the first record of the topic",
 };
 
 // What was tried, for orders that were refused.
@@ -67,6 +68,7 @@ export const attempts = {
   postpone: "Postpone",
   "start-early": "Start early",
   force: "Start although preflight fails",
+  "new-topic": "Begin anew at the first record of the topic",
   unknown: "An order",
 };
 

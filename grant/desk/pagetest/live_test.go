@@ -116,7 +116,7 @@ func TestWordsForEverything(t *testing.T) {
 	}
 	for _, action := range []grant.Action{
 		grant.ActionPause, grant.ActionResume, grant.ActionThrottle, grant.ActionAbort, grant.ActionFinish, grant.ActionPostpone,
-		grant.ActionStartEarly, grant.ActionForce,
+		grant.ActionStartEarly, grant.ActionForce, grant.ActionNewTopic,
 	} {
 		require.Contains(t, words["actions"], string(action))
 		require.Contains(t, words["attempts"], string(action))

@@ -1,0 +1,256 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/granter/granter/grant"
+)
+
+// directory asks any broker what any broker knows, on a connection that is kept. It is safe for concurrent use.
+type directory struct {
+	kafka Kafka
+	turn  chan struct{} // holds a token while somebody asks
+
+	conn  *conn
+	known []string // addresses of the brokers, as they were told last
+	next  int      // which address to try when there is no connection
+}
+
+func newDirectory(k Kafka) *directory { return &directory{kafka: k, turn: make(chan struct{}, 1)} }
+
+// ask puts a question to the broker of the connection, or to whichever can be reached.
+func (d *directory) ask(ctx context.Context, q kmsg.Request, newest int16) (resp kmsg.Response, err error) {
+	select {
+	case d.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-d.turn }()
+	places := slices.Clone(d.kafka.Brokers)
+	for _, address := range d.known {
+		if !slices.Contains(places, address) {
+			places = append(places, address)
+		}
+	}
+	for range len(places) + 1 { // the connection may be one that the broker has closed
+		if resp, err = d.try(ctx, places, q, newest); err == nil || ctx.Err() != nil {
+			return resp, err
+		}
+		if _, again := Classify(err); !again {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+func (d *directory) try(ctx context.Context, places []string, q kmsg.Request, newest int16) (kmsg.Response, error) {
+	if d.conn == nil {
+		address := places[d.next%len(places)]
+		c, err := d.kafka.dial(ctx, address)
+		if err != nil {
+			d.next++
+			return nil, fmt.Errorf("connecting to %s: %w", address, err)
+		}
+		d.conn = &conn{Conn: c, timeout: d.kafka.timeout()}
+	}
+	resp, err := d.conn.ask(ctx, q, newest)
+	if err != nil {
+		d.hangUp()
+		return nil, err
+	}
+	if meta, ok := resp.(*kmsg.MetadataResponse); ok && len(meta.Brokers) > 0 {
+		d.known = d.known[:0]
+		for i := range meta.Brokers {
+			d.known = append(d.known, brokerAddress(&meta.Brokers[i]))
+		}
+	}
+	return resp, nil
+}
+
+func brokerAddress(b *kmsg.MetadataResponseBroker) string {
+	return net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
+}
+
+// hangUp closes the connection; the next question goes to another broker. It is called by whoever has the turn.
+func (d *directory) hangUp() {
+	if d.conn != nil {
+		d.conn.Close()
+		d.conn = nil
+		d.next++
+	}
+}
+
+// close closes the connection.
+func (d *directory) close() { d.other(context.Background()) }
+
+// other makes the next question go to another broker.
+func (d *directory) other(ctx context.Context) {
+	select {
+	case d.turn <- struct{}{}:
+		d.hangUp()
+		<-d.turn
+	case <-ctx.Done():
+	}
+}
+
+// peer returns the connection to one broker, for what only that one can answer.
+func (s *Source) peer(address string) *directory {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.peers[address] == nil {
+		k := s.cfg.Kafka
+		k.Brokers = []string{address}
+		s.peers[address] = newDirectory(k)
+	}
+	return s.peers[address]
+}
+
+// description is what a broker says of a topic.
+type description struct {
+	id      grant.TopicID
+	leaders map[int]leader
+}
+
+// leader is the broker that leads a partition.
+type leader struct {
+	address string
+	epoch   int32 // −1: not known
+	err     error
+}
+
+// metadataNewest is the version of Metadata by which topics have IDs; version 7 is the first with leader epochs, and
+// version 2 with the cluster's ID.
+const metadataNewest = 12
+
+// describeNow asks a broker for a topic, and for nothing that was heard before.
+func (d *directory) describeNow(ctx context.Context, name string) (description, error) {
+	q := kmsg.NewPtrMetadataRequest()
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = &name
+	q.Topics = []kmsg.MetadataRequestTopic{topic}
+	resp, err := d.ask(ctx, q, metadataNewest)
+	if err != nil {
+		return description{}, fmt.Errorf("asking for topic %s: %w", name, err)
+	}
+	return readDescription(resp.(*kmsg.MetadataResponse), name)
+}
+
+func readDescription(meta *kmsg.MetadataResponse, name string) (description, error) {
+	at := slices.IndexFunc(meta.Topics, func(t kmsg.MetadataResponseTopic) bool { return t.Topic != nil && *t.Topic == name })
+	if at < 0 {
+		return description{}, fmt.Errorf("topic %s: %w", name, kafka.UnknownTopicOrPartition)
+	}
+	topic := &meta.Topics[at]
+	if topic.ErrorCode != 0 {
+		return description{}, fmt.Errorf("topic %s: %w", name, kafka.Error(topic.ErrorCode))
+	}
+	out := description{id: grant.TopicID{Topic: topic.TopicID}, leaders: map[int]leader{}}
+	if meta.ClusterID != nil {
+		out.id.Cluster = *meta.ClusterID
+	}
+	for i := range topic.Partitions {
+		p := &topic.Partitions[i]
+		l := leader{epoch: p.LeaderEpoch, err: kafka.LeaderNotAvailable}
+		if p.ErrorCode != 0 && kafka.Error(p.ErrorCode) != kafka.ReplicaNotAvailable {
+			l.err = kafka.Error(p.ErrorCode)
+		} else if b := slices.IndexFunc(meta.Brokers, func(b kmsg.MetadataResponseBroker) bool { return b.NodeID == p.Leader }); b >= 0 {
+			l.address, l.err = brokerAddress(&meta.Brokers[b]), nil
+		}
+		out.leaders[int(p.Partition)] = l
+	}
+	return out, nil
+}
+
+// Identify returns the identity of the topic that Kafka has now.
+func (s *Source) Identify(ctx context.Context) (grant.TopicID, error) {
+	var id grant.TopicID
+	err := s.retry(ctx, "asking for the topic's identity", func() error {
+		d, err := s.directory.describeNow(ctx, s.cfg.Topic.Topic)
+		id = d.id
+		return err
+	})
+	return id, err
+}
+
+// Bind implements grant.Source.
+func (s *Source) Bind(ctx context.Context) (grant.TopicID, error) {
+	if bound := s.binding.id.Load(); bound != nil {
+		_, err := s.look(ctx)
+		return *bound, err
+	}
+	id, err := s.Identify(ctx)
+	if err != nil {
+		return id, err
+	}
+	if !id.Known() {
+		s.cfg.Log.Warn("the brokers are older than Kafka 2.8 and have no topic IDs: a topic that is deleted and created again is not told "+
+			"from the one before", "topic", s.cfg.Topic.Topic, "cluster", id.Cluster)
+	}
+	s.binding.id.Store(&id)
+	return id, nil
+}
+
+// look asks for the topic, and fails if it is not the one that the source is bound to.
+func (s *Source) look(ctx context.Context) (description, error) {
+	d, err := s.directory.describeNow(ctx, s.cfg.Topic.Topic)
+	if err != nil {
+		return d, err
+	}
+	s.mu.Lock()
+	s.partitions = max(1, len(d.leaders))
+	s.mu.Unlock()
+	if err := s.binding.judge(s.cfg.Topic.Topic, d.id, time.Now()); err != nil {
+		s.directory.other(ctx)
+		return d, err
+	}
+	return d, nil
+}
+
+const (
+	sureAfter = time.Second // how long brokers must have said so before a topic is another one: what they know spreads in its time
+	sureAsks  = 3           // and how often
+)
+
+// binding is the topic that a source reads, and what speaks against that.
+type binding struct {
+	id atomic.Pointer[grant.TopicID]
+
+	mu    sync.Mutex
+	other grant.TopicID // that brokers show instead
+	since time.Time
+	asks  int // answers in a row; 0: none
+}
+
+// errMaybeOther means that a broker has another topic of the name, and that others may not.
+var errMaybeOther = errors.New("a broker has another topic of that name")
+
+// judge returns an error if a topic that a broker shows is another one than the source is bound to. It is an
+// *grant.OtherTopicError once no broker has said anything else for a while.
+func (b *binding) judge(name string, now grant.TopicID, at time.Time) error {
+	bound := b.id.Load()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if bound == nil || now == *bound || now == bound.Weaker() || !bound.Known() && now.Weaker() == *bound {
+		b.asks = 0
+		return nil
+	}
+	if b.asks == 0 || b.other != now {
+		b.other, b.since, b.asks = now, at, 0
+	}
+	b.asks++
+	if b.asks >= sureAsks && at.Sub(b.since) >= sureAfter {
+		return &grant.OtherTopicError{Name: name, Whose: "this run", Before: *bound, Now: now}
+	}
+	return fmt.Errorf("%w: %w", errMaybeOther, kafka.UnknownTopicID)
+}
