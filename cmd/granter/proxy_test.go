@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"net"
 	"sync"
 	"testing"
@@ -19,6 +20,8 @@ type proxy struct {
 	mu     sync.Mutex
 	to     string
 	frozen chan struct{} // closed: bytes flow
+	only   string        // not empty: of the client's bytes, only those with this text are held
+	held   int           // how often something was held
 	conns  map[net.Conn]struct{}
 }
 
@@ -54,24 +57,63 @@ func (p *proxy) forward(from net.Conn) {
 	}
 	defer to.Close()
 	var wg sync.WaitGroup
-	wg.Go(func() { p.copy(to, from) })
-	wg.Go(func() { p.copy(from, to) })
+	wg.Go(func() { p.copy(to, from, true) })
+	wg.Go(func() { p.copy(from, to, false) })
 	wg.Wait()
 }
 
-func (p *proxy) copy(dst, src net.Conn) {
+func (p *proxy) copy(dst, src net.Conn, fromClient bool) {
 	defer dst.Close()
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := src.Read(buf)
-		p.mu.Lock()
-		frozen := p.frozen
-		p.mu.Unlock()
-		<-frozen
+		<-p.gate(buf[:n], fromClient)
 		if _, werr := dst.Write(buf[:n]); err != nil || werr != nil {
 			return
 		}
 	}
+}
+
+// gate returns what some bytes wait for.
+func (p *proxy) gate(data []byte, fromClient bool) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.only == "" {
+		return p.frozen
+	}
+	if !fromClient || !bytes.Contains(data, []byte(p.only)) {
+		return flows
+	}
+	p.held++
+	return p.frozen
+}
+
+// flows is closed.
+var flows = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// hold keeps calls with a text on their way until release, and reports whether there are some.
+func (p *proxy) hold(text string) (some func() bool) {
+	p.freeze()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.only = text
+	return func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.held > 0
+	}
+}
+
+// release lets everything flow again; what was held arrives now.
+func (p *proxy) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.only = ""
+	close(p.frozen)
 }
 
 // freeze keeps connections open and forwards nothing any more.
