@@ -293,3 +293,28 @@ func TestAControlOf0c10d32IsRead(t *testing.T) {
 	require.Contains(t, (&Given{}).By(time.UTC), "granter history says")
 	require.Equal(t, "by minji at 2022-11-05T12:00:00Z: over", (&Given{noon, "minji", "over"}).By(time.UTC))
 }
+
+// Of what Redis lost and what it still has, the more careful holds: the lower limit, the later start, either pause.
+func TestAfterALossTheMoreCarefulHolds(t *testing.T) {
+	for _, test := range []struct {
+		name                string
+		before, found, want Control
+	}{
+		{"nothing", Control{}, Control{}, Control{}},
+		{"the limit before was lower", Control{Throttle: 100}, Control{Throttle: 200}, Control{Throttle: 100}},
+		{"the limit before was higher", Control{Throttle: 200}, Control{Throttle: 100}, Control{Throttle: 100}},
+		{"there was no limit before", Control{}, Control{Throttle: 100}, Control{Throttle: 100}},
+		{"the limit is lost", Control{Throttle: 100}, Control{}, Control{Throttle: 100}},
+		{"the pause is lost", Control{Paused: true}, Control{}, Control{Paused: true}},
+		{"a resume is lost", Control{}, Control{Paused: true}, Control{Paused: true}},
+		{"the start before was later", Control{StartsAt: at(2)}, Control{StartsAt: at(1)}, Control{StartsAt: at(2)}},
+		{"the start before was earlier", Control{StartsAt: at(1)}, Control{StartsAt: at(2)}, Control{StartsAt: at(2)}},
+		{"the postponement is lost", Control{StartsAt: at(1)}, Control{}, Control{StartsAt: at(1)}},
+		{"the postponement had been taken back", Control{}, Control{StartsAt: at(1)}, Control{StartsAt: at(1)}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.before.Version, test.found.Version, test.want.Version = 9, 3, 3
+			require.Equal(t, &test.want, test.found.withLost(&test.before, gifts))
+		})
+	}
+}

@@ -327,3 +327,47 @@ func TestFeedbackGoesByTheTimeThatPassed(t *testing.T) {
 		require.ErrorIs(t, p.wait(), ErrDrained)
 	})
 }
+
+// funcBudget is a Budget.
+type funcBudget func(want, rate int64) int64
+
+func (b funcBudget) Take(_ context.Context, want, rate int64) (int64, error) {
+	return b(want, rate), nil
+}
+
+// What a budget hands out while the limit changes was for the limit before: under the new one it admits nobody.
+func TestWhatCameFromABudgetThatNoLongerCountsAdmitsNobody(t *testing.T) {
+	for _, change := range []func(g *Gate){func(g *Gate) { g.Set(true, 10, 0) }, func(g *Gate) { g.Set(true, 100_000, 10) }} {
+		var g *Gate
+		before := func() { change(g) }
+		g = NewGate(funcBudget(func(want, _ int64) int64 {
+			before()
+			return want
+		}))
+		g.Set(true, 100_000, 0)
+		g.refill(t.Context(), refillEvery)
+		require.Zero(t, g.Admit(4096))
+		before = func() {}
+		g.refill(t.Context(), 100*time.Millisecond)
+		require.Equal(t, 1, g.Admit(4096))
+	}
+}
+
+// A replica's own limit saves up half a second's worth at most, however long its lanes had nothing to do, or the shared
+// budget gave nothing.
+func TestAnOwnLimitSavesUpHalfASecond(t *testing.T) {
+	gated(t, func(g *Gate, b *board) {
+		g.Set(true, 1_000_000, 1000)
+		b.change(func() { b.takeErr = errors.New("i/o timeout") })
+		within(time.Hour)
+		b.change(func() { b.takeErr = nil })
+		admitted := 0
+		for range 50 {
+			within(20 * time.Millisecond)
+			for n := g.Admit(4096); n > 0; n = g.Admit(4096) {
+				admitted += n
+			}
+		}
+		require.InDelta(t, 1500, admitted, 60, "in one second: half of one was saved up")
+	})
+}

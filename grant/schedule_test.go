@@ -145,6 +145,20 @@ func TestTheEndOfTheCampaignEndsTheWaitForOtherReplicas(t *testing.T) {
 	})
 }
 
+// The end ends a run that has not come to read anything, too.
+func TestTheEndOfTheCampaignEndsTheWaitForABroker(t *testing.T) {
+	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
+		w.topic.prepare = func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		began := time.Now()
+		require.ErrorIs(t, w.start(dates(-time.Hour, time.Hour)).wait(), ErrEnded)
+		require.Equal(t, began.Add(time.Hour), time.Now())
+		require.Zero(t, w.store.has())
+	})
+}
+
 // The clock of the timers stands still while a machine is suspended, or a process frozen; the ledger's does not. What was in
 // hand is refused, and the run ends, even when its own clock says that there is time.
 func TestACampaignThatEndedWhileTheMachineWasSuspendedStops(t *testing.T) {

@@ -59,7 +59,7 @@ type steering struct {
 	since      map[Cause]time.Time
 
 	mu      sync.Mutex
-	blocked map[Cause]string // what the run itself waits for, and details
+	blocked map[Cause]string // what the run itself waits for before it reads anything, and details
 	early   time.Time        // until when the ledger refuses because it is before the start
 	earlier string           // what it said
 }
@@ -268,7 +268,7 @@ func (s *steering) apply() {
 			causes[CauseSchedule] = "the campaign starts at " + start.Format(time.RFC3339)
 		}
 	}
-	s.gate.Set(!c.Paused && !early && len(s.measured.Stop) == 0 && len(s.blocked) == 0, c.Throttle, s.limit)
+	s.gate.Set(!c.Paused && !early && len(s.measured.Stop) == 0, c.Throttle, s.limit)
 
 	for cause, since := range s.since {
 		if _, still := causes[cause]; !still {
