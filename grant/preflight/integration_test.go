@@ -103,6 +103,20 @@ func deleteRecords(t *testing.T, brokers []string, topic string, partition int32
 	require.Zero(t, resp.Topics[0].Partitions[0].ErrorCode)
 }
 
+// With LogAppendTime records expire by the broker's time, whatever their producers say.
+func TestRealRetentionIsJudgedByTheTimeOfTheTopic(t *testing.T) {
+	brokers, topic := realKafka(t, 1, map[string]string{"retention.ms": "604800000", "message.timestamp.type": "LogAppendTime"})
+	in := input(t, brokers, at(durable(t)))
+	in.Campaign.Source.Topic = topic
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.DefaultProduceTopic(topic))
+	require.NoError(t, err)
+	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Value: []byte("1"), Timestamp: time.UnixMilli(1_420_070_400_000)}).FirstErr())
+	client.Close()
+	detail := find(t, check(t, in), "kafka.retention").Detail
+	assert.NotContains(t, detail, "2015")
+	assert.Contains(t, detail, time.Now().Add(7*24*time.Hour).In(in.Campaign.StartsAt.Location()).Format("2006-01-02"))
+}
+
 func TestRealTopicConfigurationIsRead(t *testing.T) {
 	brokers, topic := realKafka(t, 1, map[string]string{"retention.ms": "86400000", "cleanup.policy": "compact,delete", "max.message.bytes": "2097152"})
 	in := input(t, brokers, at(durable(t)))

@@ -216,6 +216,11 @@ func TestEachComplaintNamesWhatIsWrongAndWhatToDo(t *testing.T) {
 		{"strangers in the group", func(h *healthy) { h.kafka.members, h.kafka.strangers = []string{"x/10.0.0.9"}, []string{"x/10.0.0.9"} }, "kafka.group", Warn, "x/10.0.0.9", "--group"},
 		{"the checkpoint is beyond the end", func(h *healthy) { h.redis.checkpoint.Next = map[int]int64{0: 401}; h.kafka.committed[0] = 401 }, "kafka.gap", Fail, "0 (checkpoint 401, end 400)", "--new-topic"},
 		{"an unreadable sample", func(h *healthy) { h.kafka.samples, h.kafka.sampleErr = nil, kafka.TopicAuthorizationFailed }, "sample.valid", Fail, "failed", "Read"},
+		{"a sample that saw nothing", func(h *healthy) {
+			for i := range h.kafka.samples {
+				h.kafka.samples[i].Records, h.kafka.samples[i].Cut = nil, true
+			}
+		}, "sample.valid", Warn, "not one of 800 records was seen", "quota"},
 		{"a record without ID", func(h *healthy) {
 			h.kafka.samples[1].Records[3] = source.Sampled{Offset: 3, Reason: source.ReasonSpace, Data: []byte("12 \xec\x95\x88")}
 		}, "sample.valid", Warn, `1 of 800 sampled records (0.12%) hold no user ID: space 1 (partition/offset 1/3 "12 \uc548")`, "users.rejected"},

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/granter/granter/grant/source"
@@ -17,12 +18,24 @@ const (
 	samplePlaces = 200             // at 0.5 to 2 ms each, if there are not more partitions than that
 	connections  = 4               // to each leader
 	sampleTime   = 3 * time.Second // after which the sample is as large as it got
+	firstTime    = 9 * time.Second // how long a first record is waited for: a quota may slow the broker down
 )
 
 // takeSamples reads at many places of every partition, at each from the broker that leads it.
 func (a *asker) takeSamples(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, sampleTime)
+	ctx, cancel := context.WithTimeout(ctx, firstTime)
 	defer cancel()
+	var seen, late atomic.Bool
+	defer time.AfterFunc(sampleTime, func() {
+		if late.Store(true); seen.Load() {
+			cancel()
+		}
+	}).Stop()
+	saw := func() {
+		if seen.Store(true); late.Load() {
+			cancel()
+		}
+	}
 	type connection struct {
 		leader string
 		lane   int
@@ -42,7 +55,7 @@ func (a *asker) takeSamples(ctx context.Context) {
 		work.Go(func() {
 			var samples []source.Sample
 			err := ask(ctx, func() (err error) { // a topic may be so new that its leader does not know it yet
-				samples, err = a.source.Sample(ctx, c.leader, list)
+				samples, err = a.source.Sample(ctx, c.leader, list, saw)
 				return err
 			})
 			mu.Lock()
@@ -50,7 +63,7 @@ func (a *asker) takeSamples(ctx context.Context) {
 			a.samples = append(a.samples, samples...)
 			switch {
 			case err == nil:
-			case ctx.Err() != nil && len(samples) > 0:
+			case ctx.Err() != nil && (len(samples) > 0 || seen.Load()):
 				a.sampleCut = true
 			default:
 				a.sampleErr = errors.Join(a.sampleErr, err)

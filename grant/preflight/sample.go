@@ -50,6 +50,9 @@ func (j *judgement) judgeSample() {
 	case j.blamed(f.sampleErr):
 	case f.sampleErr != nil:
 		j.fail("sample.valid", "reading a sample failed: "+f.sampleErr.Error(), "allow this user to Read the topic, and look at the broker's log")
+	case sampled == 0 && j.recordCount() > 0 && (f.sampleCut || slices.ContainsFunc(f.samples, func(s source.Sample) bool { return s.Cut })):
+		j.warn("sample.valid", fmt.Sprintf("not one of %s was seen in %s: the brokers sent nothing", plural(j.recordCount(), "record"), span(firstTime)),
+			"look for a quota of this user or of the client "+source.ClientID+" (kafka-configs.sh --describe --entity-type clients), or for an open transaction, and check again")
 	case sampled == 0:
 		j.pass("sample.valid", "there is nothing to sample")
 	case invalid == 0:

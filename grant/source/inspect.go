@@ -99,12 +99,15 @@ type Sample struct {
 	Records       []Sampled // by ascending offset
 	Transactional bool      // a transaction wrote some of them, or others that were aborted and are hidden
 	Hidden        int       // batches that readers do not see: aborted, or markers of transactions
-	Oldest        time.Time // when the first batch was written, as it says; zero: it does not
+	Cut           bool      // the broker sent no more of it
+	// Oldest is the latest time in the first batch, by which it expires: of its records, or of the broker if that is the
+	// topic's message.timestamp.type. Zero: it does not say.
+	Oldest time.Time
 }
 
 // Sample reads the records at some places through one connection to the broker that leads their partitions. It returns
-// what it has read also when it fails or the context ends.
-func (s *Source) Sample(ctx context.Context, broker string, places []Place) ([]Sample, error) {
+// what it has read also when it fails or the context ends. saw is told of every place that some records were read at.
+func (s *Source) Sample(ctx context.Context, broker string, places []Place, saw func()) ([]Sample, error) {
 	samples := make([]Sample, 0, len(places))
 	err := s.cfg.Kafka.within(ctx, broker, func(c *protocol.Conn) error {
 		sampler := sampler{Source: s, conn: &conn{Conn: c, target: target{topic: s.cfg.Topic.Topic, leaderEpoch: -1}}}
@@ -115,6 +118,9 @@ func (s *Source) Sample(ctx context.Context, broker string, places []Place) ([]S
 			sample := Sample{Place: place}
 			err := sampler.take(ctx, &sample)
 			samples = append(samples, sample)
+			if len(sample.Records) > 0 {
+				saw()
+			}
 			if err != nil {
 				return fmt.Errorf("partition %d at offset %d: %w", place.Partition, place.From, err)
 			}
@@ -147,7 +153,12 @@ func (s *sampler) take(ctx context.Context, out *Sample) error {
 			err = f.code
 		}
 		if err != nil {
+			out.Cut = true
 			return err
+		}
+		if f.throttle > 0 && len(f.records) == 0 { // a quota; the broker does not listen before that
+			wait(ctx, f.throttle)
+			continue
 		}
 		before := next
 		if next, err = s.add(out, f, next); err != nil {
@@ -157,7 +168,8 @@ func (s *sampler) take(ctx context.Context, out *Sample) error {
 			continue
 		}
 		if len(f.records) == 0 || maxBytes >= maxResponse/4 {
-			return nil // an open transaction is in front, or a batch that a run will complain about
+			out.Cut = true // an open transaction is in front, or a batch that a run will complain about
+			return nil
 		}
 		maxBytes *= 4
 	}
@@ -183,7 +195,7 @@ func (s *sampler) add(out *Sample, f fetched, next int64) (int64, error) {
 			continue
 		}
 		out.Transactional = out.Transactional || b.transactional()
-		if at := int64(binary.BigEndian.Uint64(raw[27:])); out.Oldest.IsZero() && at > 0 {
+		if at := int64(binary.BigEndian.Uint64(raw[35:])); out.Oldest.IsZero() && at > 0 {
 			out.Oldest = time.UnixMilli(at)
 		}
 		if hide {
