@@ -38,7 +38,7 @@ func Connect(o Options) (redis.UniversalClient, error) {
 	case o.DB != 0 && (o.Cluster || o.Sentinel == "" && len(o.Addrs) > 1):
 		return nil, errors.New("Redis Cluster has only database 0")
 	}
-	return redis.NewUniversalClient(&redis.UniversalOptions{
+	options := &redis.UniversalOptions{
 		Addrs: o.Addrs, IsClusterMode: o.Cluster, MasterName: o.Sentinel, DB: o.DB,
 		Username: o.Username, Password: o.Password,
 		SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
@@ -57,5 +57,11 @@ func Connect(o Options) (redis.UniversalClient, error) {
 		// ledger has no use for, so none can come between a pipeline and its replies.
 		PipelinePoolSize: -1, ReadBufferSize: 64 << 10, WriteBufferSize: 64 << 10,
 		Protocol: 2, DisableIdentity: true,
-	}), nil
+	}
+	if o.Cluster || o.Sentinel == "" && len(o.Addrs) > 1 {
+		cluster := options.Cluster()
+		cluster.NewClient = nodeClient
+		return redis.NewClusterClient(cluster), nil
+	}
+	return redis.NewUniversalClient(options), nil
 }
