@@ -92,6 +92,40 @@ func TestTheDeadLetterTopicTakesLargerRecordsAndKeepsThem(t *testing.T) {
 	prepared(t, c) // it exists
 }
 
+// A small batch may inflate to more rejected records than are held at once: each of them is stored all the same, once.
+func TestMoreRejectsThanAreHeldAtOnceAreAllStored(t *testing.T) {
+	const records = 2*maxLetters + 100
+	c := fakeKafka(t, 1)
+	s := prepared(t, c, func(c *Config) { c.Topic.MaxRejected = 1 })
+	list := make([]string, records)
+	for i := range list {
+		list[i] = "x"
+	}
+	produce(t, c.ListenAddrs(), values(topicName, list...)...)
+	p, err := read(t, s, 0, 0, records).end()
+	require.NoError(t, err)
+	require.EqualValues(t, records, p.Next)
+	require.EqualValues(t, records, p.Rejected)
+	for i, got := range stored(t, c.ListenAddrs(), letterTopic, records) {
+		require.Equal(t, strconv.Itoa(i), header(got, HeaderOffset))
+	}
+}
+
+// Whoever loses one broker must not lose letters that a checkpoint has passed.
+func TestLettersAreAcknowledgedByAllReplicas(t *testing.T) {
+	c := fakeKafka(t, 1)
+	s := prepared(t, c)
+	produce(t, c.ListenAddrs(), values(topicName, "x")...)
+	acks := make(chan int16, 1)
+	c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		acks <- req.(*kmsg.ProduceRequest).Acks
+		return nil, nil, false
+	})
+	_, err := read(t, s, 0, 0, 1).end()
+	require.NoError(t, err)
+	require.EqualValues(t, -1, <-acks)
+}
+
 // The topic may have been made by somebody else, with lower limits.
 func TestALetterThatIsTooLargeIsCut(t *testing.T) {
 	c := fakeKafka(t, 1)

@@ -45,7 +45,8 @@ func (d *doses) Wait(ctx context.Context) error {
 func TestWhoStandsAtAClosedGateHandsEverythingOver(t *testing.T) {
 	b := startScripted(t, serveLog(t, batchOf(users(0, 100)...)))
 	b.end.Store(100)
-	r := read(t, newSource(t, []string{b.addr}), 0, 0, 100, func(c *sharding.Config) { c.Gate = &doses{list: []int{10, 5, 3}} })
+	s := newSource(t, []string{b.addr})
+	r := read(t, s, 0, 0, 100, func(c *sharding.Config) { c.Gate = &doses{list: []int{10, 5, 3}} })
 	require.Eventually(t, func() bool { return r.position().Next == 18 }, patience, time.Millisecond, "%+v", r.position())
 	require.True(t, r.position().Held)
 	granted := len(r.ids())
@@ -55,4 +56,5 @@ func TestWhoStandsAtAClosedGateHandsEverythingOver(t *testing.T) {
 	require.EqualValues(t, 18, p.Next)
 	require.False(t, p.Held)
 	require.Len(t, r.ids(), granted)
+	require.EqualValues(t, 18, s.breaker.consumed, "a record counts once against the rejected ones, however often it stands")
 }
