@@ -27,14 +27,17 @@ type Rule struct {
 func (r *Rule) Name() string { return r.Record + r.Alert }
 
 // Rules returns the rules of File, in their order.
-func Rules() ([]Rule, error) {
+func Rules() ([]Rule, error) { return Parse(File) }
+
+// Parse returns the rules of a file, in their order.
+func Parse(text []byte) ([]Rule, error) {
 	var file struct {
 		Groups []struct {
 			Name, Interval string
 			Rules          []Rule
 		}
 	}
-	if err := yaml.Load(File, &file, yaml.WithKnownFields()); err != nil {
+	if err := yaml.Load(text, &file, yaml.WithKnownFields()); err != nil {
 		return nil, fmt.Errorf("granter.rules.yml: %w", err)
 	}
 	var out []Rule

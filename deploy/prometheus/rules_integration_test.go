@@ -3,11 +3,15 @@
 package prometheus_test
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/deploy/prometheus"
 )
 
 func promtool(t *testing.T, args ...string) {
@@ -19,6 +23,13 @@ func promtool(t *testing.T, args ...string) {
 func TestPrometheusAcceptsRulesAndConfiguration(t *testing.T) {
 	promtool(t, "check", "rules", "granter.rules.yml")
 	promtool(t, "check", "config", "prometheus.yml")
+}
+
+func TestPrometheusAcceptsQuickerRules(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "quicker.yml")
+	rules := prometheus.Scale{Factor: 6, Interval: time.Second, Shortest: 5 * time.Second}.Rules()
+	require.NoError(t, os.WriteFile(name, rules, 0o600))
+	promtool(t, "check", "rules", name)
 }
 
 func TestAlertsFireWhenTheyShouldAndOnlyThen(t *testing.T) {

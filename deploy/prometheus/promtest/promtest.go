@@ -3,7 +3,6 @@
 package promtest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,7 +39,14 @@ const (
 // test.
 func Start(tb devtest.TB, targets ...string) *Server {
 	tb.Helper()
-	s, err := start(tb, targets)
+	return StartQuicker(tb, prometheus.Scale{Factor: 1}, targets...)
+}
+
+// StartQuicker is Start with quicker rules.
+func StartQuicker(tb devtest.TB, scale prometheus.Scale, targets ...string) *Server {
+	tb.Helper()
+	scale.Interval = time.Second // it fits the interval of scraping, in production and here
+	s, err := start(tb, scale.Rules(), targets)
 	if err != nil {
 		tb.Fatalf("starting Prometheus: %v", err)
 	}
@@ -56,14 +62,12 @@ scrape_configs:
     file_sd_configs: [{files: [targets.json], refresh_interval: 1s}]
 `
 
-func start(tb devtest.TB, targets []string) (*Server, error) {
+func start(tb devtest.TB, rules []byte, targets []string) (*Server, error) {
 	dir := tb.TempDir()
 	s := &Server{targets: filepath.Join(dir, "targets.json")}
 	if err := s.Scrape(targets...); err != nil {
 		return nil, err
 	}
-	// The interval of the rules fits the interval of scraping, in production and here.
-	rules := bytes.ReplaceAll(prometheus.File, []byte("interval: 5s"), []byte("interval: 1s"))
 	for name, text := range map[string][]byte{"prometheus.yml": []byte(config), "rules.yml": rules} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			return nil, err
@@ -181,6 +185,26 @@ func (s *Server) Value(ctx context.Context, expr string) (float64, error) {
 		return 0, err
 	}
 	return float64(v[0].Value), nil
+}
+
+// Fired returns which alerts of a campaign have fired since a moment, and for how many evaluations.
+func (s *Server) Fired(ctx context.Context, campaign string, since time.Time) (map[string]int, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	expr := fmt.Sprintf(`max by (alertname) (ALERTS{alertstate="firing", campaign=%q})`, campaign)
+	value, _, _, err := s.api.QueryRange(ctx, expr, v1.Range{Start: since, End: time.Now(), Step: time.Second})
+	if err != nil {
+		return nil, err
+	}
+	matrix, ok := value.(model.Matrix)
+	if !ok {
+		return nil, fmt.Errorf("the result is a %T", value)
+	}
+	out := map[string]int{}
+	for _, series := range matrix {
+		out[string(series.Metric["alertname"])] = len(series.Values)
+	}
+	return out, nil
 }
 
 // RuleStatus is what Prometheus says of one rule.

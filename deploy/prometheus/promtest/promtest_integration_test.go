@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/stretchr/testify/require"
 
+	deployed "github.com/granter/granter/deploy/prometheus"
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/source"
@@ -129,10 +130,10 @@ func TestErrorsOfPrometheusAreReturned(t *testing.T) {
 func TestAPrometheusThatDoesNotStartSaysWhy(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("PATH", dir)
-	_, err := start(t, nil)
+	_, err := start(t, deployed.File, nil)
 	require.ErrorContains(t, err, "install the Debian package prometheus")
 
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "prometheus"), []byte("#!/bin/sh\necho no room\n"), 0o700))
-	_, err = start(t, nil)
+	_, err = start(t, deployed.File, nil)
 	require.ErrorContains(t, err, "it has ended\nno room")
 }
