@@ -37,7 +37,7 @@ to do. It takes well under a second when all servers answer, and 14 seconds at m
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.execute(cmd) },
 	}
-	flags.addFlags(cmd)
+	flags.addFlags(cmd, flags.jsonFlag, flags.kafkaFlags, flags.groupFlag, flags.redisFlags)
 	f := cmd.Flags()
 	f.BoolVar(&flags.allowVolatile, "allow-volatile", false, "accept a Redis that persists nothing: a restart loses every grant")
 	f.StringArrayVar(&flags.gaps, "accept-gap", nil, "PARTITION:FROM-TO, offsets to leave out because they are gone from the topic (repeatable)")

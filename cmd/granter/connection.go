@@ -53,15 +53,36 @@ type tlsFiles struct {
 	ca, cert, key string
 }
 
-func (c *connection) addFlags(cmd *cobra.Command) {
+// addFlags adds the flags of every command that is about a campaign, and more. A command adds only what it reads, so that
+// none takes a flag that changes nothing.
+func (c *connection) addFlags(cmd *cobra.Command, more ...func(*pflag.FlagSet)) {
 	f := cmd.Flags()
 	f.VarP((*specFile)(&c.spec), "file", "f", "campaign spec, a YAML file (required)")
+	f.DurationVar(&c.timeout, "timeout", 10*time.Second, "time to connect, and for each request")
+	for _, add := range more {
+		add(f)
+	}
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		return errors.Join(fromEnvironment(cmd.Flags()), refuseIdle(cmd.Flags()))
+	}
+}
+
+func (c *connection) jsonFlag(f *pflag.FlagSet) {
 	f.BoolVar(&c.json, "json", false, "print one JSON object for programs")
+}
+
+func (c *connection) kafkaFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&c.brokers, "brokers", []string{"127.0.0.1:9092"}, "Kafka bootstrap servers, host:port,…")
-	f.StringVar(&c.group, "group", "", `consumer group (default "granter-" and the campaign's name)`)
 	f.StringVar(&c.mechanism, "kafka-sasl", "", "SASL mechanism: plain, scram-sha-256 or scram-sha-512")
 	f.StringVar(&c.kafkaUser, "kafka-user", "", "SASL user; the password comes from GRANTER_KAFKA_PASSWORD or the file GRANTER_KAFKA_PASSWORD_FILE")
 	c.kafkaTLS.addFlags(f, "kafka")
+}
+
+func (c *connection) groupFlag(f *pflag.FlagSet) {
+	f.StringVar(&c.group, "group", "", `consumer group (default "granter-" and the campaign's name)`)
+}
+
+func (c *connection) redisFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&c.redis, "redis", []string{"127.0.0.1:6379"}, "Redis addresses, host:port,…: one server, nodes of a cluster, or sentinels")
 	f.BoolVar(&c.cluster, "redis-cluster", false, "--redis is a node of a Redis Cluster (several addresses imply it)")
 	f.StringVar(&c.sentinel, "redis-sentinel", "", "--redis are sentinels; the name of the master they watch")
@@ -69,9 +90,10 @@ func (c *connection) addFlags(cmd *cobra.Command) {
 	f.StringVar(&c.redisUser, "redis-user", "", "Redis ACL user; the password comes from GRANTER_REDIS_PASSWORD or the file GRANTER_REDIS_PASSWORD_FILE")
 	f.IntVar(&c.redisDB, "redis-db", 0, "Redis database number")
 	c.redisTLS.addFlags(f, "redis")
-	f.DurationVar(&c.timeout, "timeout", 10*time.Second, "time to connect, and for each request")
+}
+
+func (c *connection) retryFlag(f *pflag.FlagSet) {
 	f.DurationVar(&c.retryFor, "retry-for", 2*time.Minute, "how long a failure that may pass is retried before giving up")
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) }
 }
 
 // specFile is the value of -f. Given twice, one of the two would be ignored, and an order would go to a campaign that
@@ -137,7 +159,7 @@ func password(name string) (string, error) {
 }
 
 func (t *tlsFiles) config() (*tls.Config, error) {
-	if !t.on && t.ca == "" && t.cert == "" {
+	if !t.on && t.ca == "" && t.cert == "" && t.key == "" {
 		return nil, nil
 	}
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
@@ -238,6 +260,12 @@ func (c *connection) redisClient() (redis.UniversalClient, error) {
 	guard, err := password("GRANTER_SENTINEL_PASSWORD")
 	if err != nil {
 		return nil, err
+	}
+	switch {
+	case c.redisUser != "" && secret == "":
+		return nil, usageError(errors.New("--redis-user needs the password in GRANTER_REDIS_PASSWORD or GRANTER_REDIS_PASSWORD_FILE"))
+	case c.guardUser != "" && guard == "":
+		return nil, usageError(errors.New("--redis-sentinel-user needs the password in GRANTER_SENTINEL_PASSWORD or GRANTER_SENTINEL_PASSWORD_FILE"))
 	}
 	client, err := ledger.Connect(ledger.Options{
 		SentinelUsername: c.guardUser, SentinelPassword: guard, PoolSize: poolSize,

@@ -113,7 +113,7 @@ a loopback address only.
 			return serveDesk(cmd.Context(), q, &d, listen, log)
 		},
 	}
-	c.addFlags(cmd)
+	c.addFlags(cmd, c.kafkaFlags, c.redisFlags)
 	d.addFlags(cmd.Flags())
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:9466", `address of /metrics, /healthz and /readyz, or "off"`)
 	cmd.Flags().StringVar(&otlp, "otlp", "", otlpHelp)

@@ -47,7 +47,7 @@ Times are those of Redis's clock, in the zone of the campaign's dates.
 			return nil
 		},
 	}
-	flags.connection.addFlags(cmd)
+	flags.connection.addFlags(cmd, flags.jsonFlag, flags.redisFlags)
 	flags.remote.addFlags(cmd.Flags())
 	return cmd
 }

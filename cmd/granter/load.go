@@ -44,7 +44,7 @@ Publishing a population twice is harmless: run grants every user once.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.execute(cmd) },
 	}
-	flags.addFlags(cmd)
+	flags.addFlags(cmd, flags.jsonFlag, flags.kafkaFlags)
 	f := cmd.Flags()
 	f.StringVar(&flags.ids, "ids", "", "file with one user ID a line; - reads the standard input")
 	f.Int64Var(&flags.generate, "generate", 0, "number of distinct users to generate")

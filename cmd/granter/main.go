@@ -123,8 +123,9 @@ func newRoot() *cobra.Command {
 		Long: `granter reads every user ID from a Kafka topic and records in Redis, exactly once, that the user has been
 granted the campaign's items. "make demo" in the source tree needs nothing else and shows it.
 
-Where things run is set by flags or by environment variables: --brokers is GRANTER_BROKERS, and so on. Passwords are
-read from the environment or from files only, never from flags.
+Where things run is set by flags or by environment variables: --brokers is GRANTER_BROKERS, and so on. A command takes
+only the flags that change something for it; the environment may say more. Passwords are read from the environment or
+from files only, never from flags.
 
 ` + exitHelp,
 		Version:           version,

@@ -24,6 +24,7 @@ type orderFlags struct {
 	who   string
 	until string
 	wait  time.Duration
+	topic bool // the order says where the topic ends
 }
 
 const orderHelp = `
@@ -98,7 +99,10 @@ func newOrder(action grant.Action, use, short string, read func(o *grant.Order, 
 			return flags.execute(cmd, o)
 		},
 	}
-	flags.connection.addFlags(cmd)
+	flags.connection.addFlags(cmd, flags.jsonFlag, flags.redisFlags)
+	if flags.topic = action == grant.ActionFinish; flags.topic {
+		flags.kafkaFlags(cmd.Flags())
+	}
 	flags.remote.addFlags(cmd.Flags())
 	f := cmd.Flags()
 	f.StringVar(&flags.why, "why", "", "the reason, for the audit trail (required)")
@@ -226,7 +230,11 @@ func (flags *orderFlags) office(campaign string) (office, func(), error) {
 		}
 		return viaDesk{client}, client.Close, nil
 	}
-	q, err := flags.connection.query(flags.timeout)
+	open := flags.queryLedger
+	if flags.topic {
+		open = flags.query
+	}
+	q, err := open(flags.timeout)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -12,33 +12,44 @@ import (
 	"github.com/granter/granter/grant/status"
 )
 
-// query is a campaign and both its servers, to ask and to order, but not to grant.
+// query is a campaign and its servers, to ask and to order, but not to grant.
 type query struct {
 	campaign *grant.Campaign
 	brokers  []string
 	redis    redis.UniversalClient
 	ledger   *ledger.Ledger
-	source   *source.Source
+	source   *source.Source // nil: only the ledger is asked
 }
 
 // query opens what the flags say. Failures that may pass are retried for a time. Nothing is asked yet; close must be called.
 func (c *connection) query(retryFor time.Duration) (*query, error) {
-	q := &query{brokers: c.brokers}
-	var err error
-	if q.campaign, err = c.campaign(); err != nil {
+	q, err := c.queryLedger(retryFor)
+	if err != nil {
 		return nil, err
 	}
+	q.brokers = c.brokers
 	k, err := c.kafka()
+	if err == nil {
+		q.source, err = source.New(source.Config{Kafka: k, Topic: q.campaign.Source, Campaign: q.campaign.Name, RetryFor: retryFor})
+	}
 	if err != nil {
+		q.close()
+		return nil, err
+	}
+	return q, nil
+}
+
+// queryLedger is query without the topic.
+func (c *connection) queryLedger(retryFor time.Duration) (*query, error) {
+	q := &query{}
+	var err error
+	if q.campaign, err = c.campaign(); err != nil {
 		return nil, err
 	}
 	if q.redis, err = c.redisClient(); err != nil {
 		return nil, err
 	}
-	if q.ledger, err = ledger.New(q.redis, q.campaign, 0, ledger.Config{RetryFor: retryFor}); err == nil {
-		q.source, err = source.New(source.Config{Kafka: k, Topic: q.campaign.Source, Campaign: q.campaign.Name, Group: c.group, RetryFor: retryFor})
-	}
-	if err != nil {
+	if q.ledger, err = ledger.New(q.redis, q.campaign, 0, ledger.Config{RetryFor: retryFor}); err != nil {
 		q.close()
 		return nil, err
 	}

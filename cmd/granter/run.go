@@ -76,7 +76,7 @@ is lost then either.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.execute(cmd) },
 	}
-	flags.connection.addFlags(cmd)
+	flags.connection.addFlags(cmd, flags.jsonFlag, flags.kafkaFlags, flags.groupFlag, flags.redisFlags, flags.retryFlag)
 	flags.deskFlags.addFlags(cmd.Flags())
 	f := cmd.Flags()
 	f.BoolVar(&flags.dryRun, "dry-run", false, "write nothing: say what a run would do")

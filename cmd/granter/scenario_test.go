@@ -167,7 +167,15 @@ func (s *scenario) finish(flags ...string) Summary {
 }
 
 func (s *scenario) command(name string, flags ...string) command {
-	args := []string{name, "-f", s.spec, "--brokers", strings.Join(s.brokers, ","), "--redis", strings.Join(s.redis, ",")}
+	s.Helper()
+	args := []string{name, "-f", s.spec}
+	sub, _, err := newRoot().Find([]string{name})
+	require.NoError(s, err)
+	for flag, list := range map[string][]string{"brokers": s.brokers, "redis": s.redis} {
+		if sub.Flags().Lookup(flag) != nil { // verify has no use for Kafka
+			args = append(args, "--"+flag, strings.Join(list, ","))
+		}
+	}
 	return command{args: append(args, flags...), env: s.env}
 }
 

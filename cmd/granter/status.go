@@ -54,7 +54,7 @@ only Redis and Kafka, so it works from anywhere, while a run goes on or none doe
 			return err
 		},
 	}
-	c.addFlags(cmd)
+	c.addFlags(cmd, c.jsonFlag, c.kafkaFlags, c.redisFlags)
 	cmd.Flags().BoolVar(&prove, "prove", false, "prove that journal and bitmaps agree; reads the whole ledger")
 	return cmd
 }

@@ -73,7 +73,7 @@ A flush journals the users of many records at once, so it is known that the user
 			return c.verify(cmd, led, camp, differs, users)
 		},
 	}
-	c.addFlags(cmd)
+	c.addFlags(cmd, c.jsonFlag, c.redisFlags)
 	return cmd
 }
 
