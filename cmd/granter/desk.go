@@ -41,10 +41,11 @@ func (d *deskFlags) addFlags(f *pflag.FlagSet) {
 
 // start serves the desk of a campaign.
 func (d *deskFlags) start(c *grant.Campaign, led *ledger.Ledger, src *source.Source, reg prometheus.Registerer, log *slog.Logger) (*desk.Server, error) {
+	gatherer := status.NewGatherer(c, led, src)
 	server, err := desk.Start(desk.Config{
 		Addr: d.desk, Access: d.access, AccessGrace: d.grace, Cert: d.cert, Key: d.key, ClientCA: d.clientCA, Insecure: d.insecure,
 		Campaign: c, Ledger: led, Ends: src.Ends, Log: log, Registerer: reg,
-		Status: func(ctx context.Context) (*status.Status, error) { return status.Gather(ctx, c, led, src) },
+		Status: gatherer.Gather,
 	})
 	if err != nil {
 		return nil, usageError(fmt.Errorf("the desk cannot be opened: %w", err))
@@ -147,30 +148,28 @@ func watch(ctx context.Context, q *query, o *metrics.Overview, log *slog.Logger)
 	tick := time.NewTicker(deskCounts)
 	defer tick.Stop()
 	for failed := false; ; {
-		s, err := q.status(ctx)
-		var lost int
+		s, missing := q.status(ctx)
+		lost, err := status.Lost(ctx, q.ledger)
 		var checkpoint grant.Checkpoint
-		if err == nil {
-			lost, err = status.Lost(ctx, q.ledger)
-		}
 		if err == nil {
 			checkpoint, err = q.ledger.Checkpoints(ctx)
 		}
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
-		case err != nil:
-			o.Failed(err)
-			if !failed {
-				log.Warn("Redis or Kafka does not answer", "error", err)
-			}
-		default:
+		}
+		if err == nil && s.Knows(status.Parts()...) { // of Kafka, it may be what it said last
 			o.Set(metrics.Campaign{
 				Granted: s.Granted, Expected: s.Expected, StartsAt: s.StartsAt, Lag: s.ToGo(), Replicas: s.Live(), Lost: lost,
 				Started:        len(checkpoint.Next) > 0,
 				ControlVersion: s.Control.Version, Throttle: s.Control.Throttle, Paused: s.Control.Paused,
 				Aborted: s.Control.AbortedBy != nil,
 			})
+		}
+		if err = cmp.Or(missing, err); err != nil {
+			o.Failed(err)
+			if !failed {
+				log.Warn("Redis or Kafka does not answer", "error", err)
+			}
 		}
 		failed = err != nil
 		select {

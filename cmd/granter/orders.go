@@ -246,6 +246,13 @@ type direct struct{ *query }
 
 func (d direct) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
 	if o.Action == grant.ActionFinish {
+		granted, _, err := status.InForce(ctx, d.ledger, d.campaign)
+		if err != nil {
+			return grant.Act{}, err
+		}
+		if err := status.OtherTopic(granted, d.campaign); err != nil {
+			return grant.Act{}, usageError(err)
+		}
 		ends, err := d.source.Ends(ctx)
 		if err != nil {
 			return grant.Act{}, unreachable(err, d.brokers)

@@ -19,6 +19,7 @@ type query struct {
 	redis    redis.UniversalClient
 	ledger   *ledger.Ledger
 	source   *source.Source // nil: only the ledger is asked
+	gatherer *status.Gatherer
 }
 
 // query opens what the flags say. Failures that may pass are retried for a time. Nothing is asked yet; close must be called.
@@ -36,6 +37,7 @@ func (c *connection) query(retryFor time.Duration) (*query, error) {
 		q.close()
 		return nil, err
 	}
+	q.gatherer = status.NewGatherer(q.campaign, q.ledger, q.source)
 	return q, nil
 }
 
@@ -63,8 +65,8 @@ func (q *query) close() {
 	q.redis.Close()
 }
 
-// status says how far the campaign is.
+// status says how far the campaign is, as far as that can be asked; the error says what cannot.
 func (q *query) status(ctx context.Context) (*status.Status, error) {
-	s, err := status.Gather(ctx, q.campaign, q.ledger, q.source)
+	s, err := q.gatherer.Gather(ctx)
 	return s, explain(err, q.brokers)
 }

@@ -43,6 +43,11 @@ func (v viaDesk) Replicas(ctx context.Context) ([]status.Replica, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, part := range []status.PartName{status.PartControl, status.PartRuns} {
+		if wrong := s.Of(part).Error; wrong != "" {
+			return nil, fmt.Errorf("the desk cannot say who obeys: %s", wrong)
+		}
+	}
 	return s.Runs, nil
 }
 

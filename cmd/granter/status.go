@@ -2,8 +2,10 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +22,8 @@ func newStatus() *cobra.Command {
 		Use:   "status -f SPEC",
 		Short: "Show how far the campaign is, from the ledger and Kafka alone",
 		Long: `Status shows how many users have been granted, how many records wait, how fast it goes and when it will be done. It asks
-only Redis and Kafka, so it works from anywhere, while a run goes on or none does.
+only Redis and Kafka, so it works from anywhere, while a run goes on or none does. When one of them does not answer, it shows
+what the other one knows, names each part that is missing, and ends with exit code 1.
 
 --prove also reads the whole journal and holds it against the bitmaps: every user granted exactly once.
 
@@ -33,13 +36,14 @@ only Redis and Kafka, so it works from anywhere, while a run goes on or none doe
 			}
 			defer q.close()
 			s := new(Status)
-			if s.Status, err = q.status(cmd.Context()); err != nil {
-				return err
+			var missing error
+			if s.Status, missing = q.status(cmd.Context()); missing != nil {
+				missing = fmt.Errorf("the status of %s is not complete: %w", s.Campaign, missing)
 			}
 			if prove {
 				proof, err := q.ledger.Prove(cmd.Context())
 				if err != nil {
-					return err
+					return errors.Join(err, missing)
 				}
 				s.Proof = newProof(&proof)
 			}
@@ -48,10 +52,10 @@ only Redis and Kafka, so it works from anywhere, while a run goes on or none doe
 			} else {
 				printStatus(cmd.OutOrStdout(), s)
 			}
-			if err == nil && s.Proof != nil && !s.Proof.Holds {
-				return fmt.Errorf("the ledger of %s is inconsistent: %d violations", s.Campaign, len(s.Proof.Violations))
+			if s.Proof != nil && !s.Proof.Holds {
+				missing = errors.Join(fmt.Errorf("the ledger of %s is inconsistent: %d violations", s.Campaign, len(s.Proof.Violations)), missing)
 			}
-			return err
+			return errors.Join(err, missing)
 		},
 	}
 	c.addFlags(cmd, c.jsonFlag, c.kafkaFlags, c.redisFlags)
@@ -95,6 +99,17 @@ func printStatus(w io.Writer, s *Status) {
 	if s.TopicChanged != "" {
 		rows = append(rows, "CHANGED\t"+s.TopicChanged)
 	}
+	if s.SpecDiffers != nil {
+		rows = append(rows, "OTHER SPEC\t"+s.SpecDiffers.String())
+		for line := range strings.Lines(s.SpecDiffers.Fields) {
+			rows = append(rows, "\t"+oneLine(strings.TrimSpace(line)))
+		}
+	}
+	for _, p := range s.Parts {
+		if p.Error != "" {
+			rows = append(rows, fmt.Sprintf("NOT KNOWN\t%s: %s", p.Part, oneLine(p.Error)))
+		}
+	}
 	if s.EndsAt != nil {
 		rows = append(rows, "ends\t"+moment(*s.EndsAt))
 	}
@@ -102,8 +117,12 @@ func printStatus(w io.Writer, s *Status) {
 	if s.Expected > 0 {
 		expected = fmt.Sprintf(" of %s expected (%.2f%%)", number(s.Expected), s.Percentage)
 	}
-	rows = append(rows, "granted\t"+number(s.Granted)+" users"+expected,
-		fmt.Sprintf("records\t%s in the topic, %s to go", number(s.Records), number(s.Lag)))
+	if s.Knows(status.PartLedger) {
+		rows = append(rows, "granted\t"+number(s.Granted)+" users"+expected)
+	}
+	if s.Knows(status.PartKafka, status.PartCheckpoint) {
+		rows = append(rows, fmt.Sprintf("records\t%s in the topic, %s to go", number(s.Records), number(s.Lag)))
+	}
 	if s.EstimatedEnd != nil {
 		rows = append(rows, "rate\t"+number(int64(s.Rate))+" records/s",
 			fmt.Sprintf("estimated end\t%s (in %s)", moment(s.EstimatedEnd.In(zone)), time.Duration(*s.SecondsLeft*float64(time.Second)).Round(time.Second)))
@@ -113,7 +132,7 @@ func printStatus(w io.Writer, s *Status) {
 	}
 	for _, o := range s.Orders {
 		says := oneLine(o.Says)
-		if o.Action == grant.ActionFinish {
+		if o.Action == grant.ActionFinish && s.FinishLag != nil {
 			says += fmt.Sprintf(" (%s records to go up to there)", number(*s.FinishLag))
 		}
 		rows = append(rows, "ordered\t"+says)
@@ -122,15 +141,21 @@ func printStatus(w io.Writer, s *Status) {
 		rows = append(rows, fmt.Sprintf("held\t%s since %s: %s", h.Cause, moment(h.Since.In(zone)), oneLine(h.Detail)))
 	}
 	table(w, rows...)
-	rows = []string{"\npartition\tfirst\tcheckpoint\tend\tto go"}
-	for _, p := range s.Partitions {
-		rows = append(rows, fmt.Sprintf("%d\t%s\t%s\t%s\t%s", p.Partition, number(p.First), number(p.Checkpoint), number(p.End), number(p.Lag)))
+	if len(s.Partitions) > 0 {
+		printPartitions(w, s)
 	}
-	table(w, rows...)
 	printRuns(w, s)
 	if s.Proof != nil {
 		printProof(w, s.Proof)
 	}
+}
+
+func printPartitions(w io.Writer, s *Status) {
+	rows := []string{"\npartition\tfirst\tcheckpoint\tend\tto go"}
+	for _, p := range s.Partitions {
+		rows = append(rows, fmt.Sprintf("%d\t%s\t%s\t%s\t%s", p.Partition, number(p.First), number(p.Checkpoint), number(p.End), number(p.Lag)))
+	}
+	table(w, rows...)
 }
 
 func printRuns(w io.Writer, s *Status) {

@@ -149,7 +149,14 @@ func (a *api) me(_ *http.Request, who Principal) (any, error) {
 	return me{Principal: who, Campaigns: []string{a.cfg.Campaign.Name}}, nil
 }
 
-func (a *api) status(r *http.Request, _ Principal) (any, error) { return a.cfg.Status(r.Context()) }
+// status is 200 also when a part cannot be asked: what is known of the others is worth having, and it says which.
+func (a *api) status(r *http.Request, _ Principal) (any, error) {
+	s, err := a.cfg.Status(r.Context())
+	if s != nil {
+		return s, nil
+	}
+	return nil, err
+}
 
 // trail is the audit trail.
 type trail struct {

@@ -120,7 +120,7 @@ func (h *hub) next() event {
 	ctx, cancel := context.WithTimeout(h.ctx, answerWithin)
 	defer cancel()
 	st, err := h.status(ctx)
-	if err == nil {
+	if st != nil { // with an error, it says which part of it is not as of now
 		var data []byte
 		if data, err = json.Marshal(st); err == nil {
 			return event{"status", data}

@@ -30,7 +30,10 @@ func inBubble(t *testing.T, fn func(*asked)) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &asked{T: t}
 		a.hub = newHub(func(context.Context) (*status.Status, error) {
-			return &status.Status{Granted: a.times.Add(1)}, a.err
+			if a.err != nil {
+				return nil, a.err
+			}
+			return &status.Status{Granted: a.times.Add(1)}, nil
 		}, time.Second, prometheus.NewGauge(prometheus.GaugeOpts{Name: "listeners", Help: "Listeners."}))
 		defer a.close()
 		fn(a)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/status"
 )
 
 const (
@@ -108,6 +109,13 @@ func (a *api) order(r *http.Request, who Principal) (any, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), a.cfg.pace.request)
 	defer cancel()
 	if o.Action == grant.ActionFinish {
+		granted, _, err := status.InForce(ctx, a.cfg.Ledger, a.cfg.Campaign)
+		if err != nil {
+			return nil, fmt.Errorf("which topic is it? Nothing was ordered: %w", err)
+		}
+		if err := status.OtherTopic(granted, a.cfg.Campaign); err != nil {
+			return nil, newProblem(http.StatusConflict, "nothing was ordered: "+err.Error())
+		}
 		if o.Ends, err = a.cfg.Ends(ctx); err != nil {
 			return nil, fmt.Errorf("asking Kafka where the topic ends; nothing was ordered: %w", err)
 		}

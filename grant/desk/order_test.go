@@ -12,6 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/campaign"
+	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/grant/status"
 )
 
 func TestOrdersChangeTheControl(t *testing.T) {
@@ -167,7 +170,7 @@ func TestRedisThatDoesNotAnswer(t *testing.T) {
 	w := newWorld(t)
 	w.redis.Close()
 	for _, r := range []request{
-		{method: http.MethodGet, path: base + "/status"}, {method: http.MethodGet, path: base + "/history"},
+		{method: http.MethodGet, path: base + "/history"},
 		{method: http.MethodGet, path: base + "/users/2"}, {method: http.MethodPost, path: base + "/orders", body: `{"action":"pause","why":"x"}`},
 	} {
 		r.token = w.tokens[RoleOperator]
@@ -179,7 +182,61 @@ func TestRedisThatDoesNotAnswer(t *testing.T) {
 			require.Contains(t, detail, "look at the history before you order again")
 		}
 	}
-	require.Len(t, w.logged("a request failed"), 4)
+	require.Len(t, w.logged("a request failed"), 3)
+
+	answer := w.get(RoleViewer, base+"/status")
+	answer.is(http.StatusOK)
+	var s status.Status
+	answer.into(&s)
+	require.EqualValues(t, 4, s.Records, "Kafka is there")
+	for _, part := range status.Parts() {
+		require.Equal(t, part != status.PartKafka, s.Of(part).Error != "", part)
+	}
+}
+
+// Somebody must be able to pause, and to see that it is paused, while Kafka is away.
+func TestAPauseNeedsNoKafka(t *testing.T) {
+	w := newWorld(t, func(w *world) {
+		w.cfg.Status = func(ctx context.Context) (*status.Status, error) {
+			return status.Gather(ctx, aCampaign(), w.ledger, noKafka{})
+		}
+	})
+	w.order(RoleOperator, `{"action":"pause","why":"a test"}`).is(http.StatusOK)
+	answer := w.get(RoleViewer, base+"/status")
+	answer.is(http.StatusOK)
+	var s status.Status
+	answer.into(&s)
+	require.True(t, s.Control.Paused)
+	require.Equal(t, "no broker", s.Of(status.PartKafka).Error)
+	name, told := w.listen(RoleViewer).next()
+	require.Equal(t, "status", name)
+	require.Contains(t, told, `"error":"no broker"`)
+}
+
+type noKafka struct{ topic }
+
+func (noKafka) Bounds(context.Context) (map[int]source.Bounds, error) {
+	return nil, errors.New("no broker")
+}
+
+// The topic of the desk's file is not the one that users are granted out of: where it ends says nothing.
+func TestFinishDoesNotEndAnotherTopic(t *testing.T) {
+	spec := func(topic string) *grant.Campaign {
+		c, err := campaign.Parse("spec.yaml", []byte("campaign: sorry-2022\ntitle: Sorry\nstarts_at: 2022-11-05T09:00:00+09:00\n"+
+			"source: {topic: "+topic+"}\nitems:\n  - {id: cheer-up, kind: emoticon, validity: 90d}\n"))
+		require.NoError(t, err)
+		return c
+	}
+	granted := spec("users")
+	w := newWorld(t, func(w *world) {
+		w.cfg.Campaign = spec("others")
+		w.ledger = w.ledgerOf(granted)
+		w.cfg.Ledger = w.ledger
+	})
+	require.NoError(t, w.ledger.EnsureSpec(t.Context(), granted))
+	w.grant()
+	require.Contains(t, w.order(RoleOperator, `{"action":"finish","why":"x"}`).is(http.StatusConflict), "nothing was ordered: users are granted out of the topic users")
+	w.order(RoleOperator, `{"action":"pause","why":"that works always"}`).is(http.StatusOK)
 }
 
 func TestKafkaThatDoesNotAnswer(t *testing.T) {

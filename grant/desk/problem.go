@@ -29,9 +29,8 @@ func problemOf(err error) *Problem {
 		return p
 	}
 	status := http.StatusServiceUnavailable // what else can go wrong is that Redis or Kafka does not answer
-	_, otherSpec := errors.AsType[*ledger.SpecConflictError](err)
 	switch {
-	case errors.Is(err, grant.ErrRefused), otherSpec:
+	case errors.Is(err, grant.ErrRefused):
 		status = http.StatusConflict
 	case errors.Is(err, ledger.ErrInconsistent):
 		status = http.StatusInternalServerError

@@ -49,8 +49,8 @@ type Config struct {
 
 	Campaign *grant.Campaign
 	Ledger   Ledger
-	Status   func(context.Context) (*status.Status, error)
-	Ends     func(context.Context) (map[int]int64, error) // partition → offset where it ends now, for finish
+	Status   func(context.Context) (*status.Status, error) // may return both: what is known, and what could not be asked
+	Ends     func(context.Context) (map[int]int64, error)  // partition → offset where it ends now, for finish
 
 	Log        *slog.Logger          // nil: the default one
 	Registerer prometheus.Registerer // nil: there are no metrics

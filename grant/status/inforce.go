@@ -12,6 +12,7 @@ import (
 // Specs is where the spec is that a campaign is granted by.
 type Specs interface {
 	Spec(ctx context.Context) (ledger.StoredSpec, bool, error)
+	Totals(ctx context.Context) (ledger.Totals, error)
 	SpecKey() string // where it is, for messages
 }
 
@@ -26,8 +27,8 @@ func (d *Differs) String() string {
 	return fmt.Sprintf("the file's spec (%.12s) is not the one that the ledger grants by (%.12s), by which this is answered", d.File, d.Ledger)
 }
 
-// InForce returns the campaign as users are granted it: by the spec that the ledger has stored or, while it has none, by
-// the given file's. Whatever answers about users, or about how far they are, asks here. Differs is nil when file and ledger
+// InForce returns the campaign as users are granted it: by the spec that the ledger has stored or, while it has none or
+// has granted nobody and takes another one, by the given file's. Whatever answers about users, or about how far they are, asks here. Differs is nil when file and ledger
 // agree. Times keep the zone of the file. A stored spec that cannot be read is a ledger.ErrInconsistent that names its key.
 func InForce(ctx context.Context, led Specs, file *grant.Campaign) (*grant.Campaign, *Differs, error) {
 	stored, ok, err := led.Spec(ctx)
@@ -36,6 +37,10 @@ func InForce(ctx context.Context, led Specs, file *grant.Campaign) (*grant.Campa
 	}
 	if !ok || stored.Hash == file.Hash {
 		return file, nil, nil
+	}
+	totals, err := led.Totals(ctx)
+	if err != nil || totals.Granted == 0 {
+		return file, nil, err
 	}
 	inconsistent := func(what string) error {
 		return fmt.Errorf("%w: the spec that users are granted by (%s) %s", ledger.ErrInconsistent, led.SpecKey(), what)

@@ -16,8 +16,13 @@ import (
 
 // specs is a ledger with a spec in it.
 type specs struct {
-	stored *ledger.StoredSpec
-	err    error
+	stored  *ledger.StoredSpec
+	granted int64
+	err     error
+}
+
+func (s specs) Totals(context.Context) (ledger.Totals, error) {
+	return ledger.Totals{Granted: s.granted}, nil
 }
 
 func (s specs) SpecKey() string { return "granter:{sorry-2022}:spec" }
@@ -55,10 +60,11 @@ func TestUsersAreAnsweredAboutByTheLedgersSpec(t *testing.T) {
 		validity time.Duration
 		differs  *Differs
 	}{
-		"nothing is stored": {validity: 30 * 24 * time.Hour},
-		"the same":          {specs: specs{stored: storedAs(file)}, validity: 30 * 24 * time.Hour},
+		"nothing is stored":                 {validity: 30 * 24 * time.Hour},
+		"the same":                          {specs: specs{stored: storedAs(file), granted: 1}, validity: 30 * 24 * time.Hour},
+		"another, which has granted nobody": {specs: specs{stored: storedAs(granted)}, validity: 30 * 24 * time.Hour},
 		"another": {
-			specs: specs{stored: storedAs(granted)}, validity: 90 * 24 * time.Hour,
+			specs: specs{stored: storedAs(granted), granted: 1}, validity: 90 * 24 * time.Hour,
 			differs: &Differs{File: file.Hash, Ledger: granted.Hash, Fields: campaign.Diff(granted.Canonical, file.Canonical)},
 		},
 	} {
@@ -68,7 +74,7 @@ func TestUsersAreAnsweredAboutByTheLedgersSpec(t *testing.T) {
 		require.Equal(t, c.differs, differs, name)
 		require.Equal(t, file.StartsAt, got.StartsAt, "in the zone of the file")
 	}
-	_, differs, err := InForce(t.Context(), specs{stored: storedAs(granted)}, file)
+	_, differs, err := InForce(t.Context(), specs{stored: storedAs(granted), granted: 1}, file)
 	require.NoError(t, err)
 	require.Contains(t, differs.String(), file.Hash[:12])
 	require.Contains(t, differs.String(), granted.Hash[:12])
@@ -83,7 +89,7 @@ func TestASpecThatCannotBeReadIsAnErrorThatNamesItsKey(t *testing.T) {
 		"a spec that its hash is not of": {Hash: granted.Hash, Canonical: parsed(t, "90d", "60d").Canonical},
 		"another campaign":               storedAs(other),
 	} {
-		_, _, err := InForce(t.Context(), specs{stored: stored}, file)
+		_, _, err := InForce(t.Context(), specs{stored: stored, granted: 1}, file)
 		require.ErrorIs(t, err, ledger.ErrInconsistent, name)
 		require.ErrorContains(t, err, "granter:{sorry-2022}:spec", name)
 	}

@@ -4,21 +4,18 @@ package status
 import (
 	"cmp"
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/source"
 )
 
 // Ledger is what a status needs of the ledger.
 type Ledger interface {
-	Totals(ctx context.Context) (ledger.Totals, error)
-	Spec(ctx context.Context) (ledger.StoredSpec, bool, error)
-	Checkpoints(ctx context.Context) (grant.Checkpoint, error)
+	Specs
+	CheckpointsUnder(ctx context.Context, c *grant.Campaign) (grant.Checkpoint, error)
 	Runs(ctx context.Context) ([]grant.RunRecord, error)
 	Control(ctx context.Context) (grant.Control, time.Time, error)
 }
@@ -45,12 +42,14 @@ const (
 	PhaseFinished  Phase = "finished"  // every record in the topic, or up to where it was ordered to finish, is granted or accounted for
 	PhaseAborted   Phase = "aborted"   // by operators: nobody is granted anything until resume
 	PhaseEnded     Phase = "ended"     // ends_at has passed
+	PhaseUnknown   Phase = "unknown"   // what it follows from cannot be asked, and never could
 )
 
 // Phases are all phases.
 func Phases() []Phase {
 	return []Phase{
 		PhaseWaiting, PhaseIdle, PhaseRunning, PhaseThrottled, PhasePaused, PhaseFinishing, PhaseFinished, PhaseAborted, PhaseEnded,
+		PhaseUnknown,
 	}
 }
 
@@ -59,7 +58,8 @@ type Status struct {
 	At            time.Time  `json:"at"`
 	Campaign      string     `json:"campaign"`
 	Title         string     `json:"title"`
-	Spec          string     `json:"spec"` // hash
+	Spec          string     `json:"spec"`                   // hash of the spec that users are granted by
+	SpecDiffers   *Differs   `json:"spec_differs,omitempty"` // of the file, if it has another one
 	Phase         Phase      `json:"phase"`
 	StartsAt      time.Time  `json:"starts_at"` // the spec's, or what it was postponed to
 	PostponedFrom *time.Time `json:"postponed_from,omitempty"`
@@ -90,6 +90,8 @@ type Status struct {
 	Samples        []grant.Reject   `json:"samples"` // of rejected records
 	Partitions     []Partition      `json:"partitions"`
 	Runs           []Replica        `json:"runs"` // the youngest last
+	// What all this is put together from. Of a part that was never told there is nothing above: 0, or an empty list.
+	Parts []Part `json:"parts"`
 }
 
 // Partition is how far one partition is.
@@ -116,72 +118,6 @@ const (
 	maxSamples = 10                         // of rejected records, for each reason: runs are many in a year
 	farOff     = 100 * 365 * 24 * time.Hour // an end later than that is none, and at three times as much a Duration overflows
 )
-
-// Gather asks ledger and topic. Errors are theirs; a *ledger.SpecConflictError means that the campaign is granted under
-// another spec than the given one.
-func Gather(ctx context.Context, c *grant.Campaign, led Ledger, topic Topic) (*Status, error) {
-	s := &Status{
-		At: time.Now(), Campaign: c.Name, Title: c.Title, Spec: c.Hash, Topic: c.Source.Topic, StartsAt: c.StartsAt, Expected: c.Population,
-		Holds: []grant.Hold{}, Rejects: map[string]int64{}, Samples: []grant.Reject{},
-		Partitions: []Partition{}, Runs: []Replica{},
-	}
-	if !c.EndsAt.IsZero() {
-		s.EndsAt = &c.EndsAt
-	}
-	totals, err := led.Totals(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.Granted, s.LedgerBytes = totals.Granted, totals.Bytes
-	stored, ok, err := led.Spec(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if ok && stored.Hash != c.Hash && totals.Granted > 0 {
-		return nil, &ledger.SpecConflictError{
-			StoredHash: stored.Hash, Stored: stored.Canonical, GivenHash: c.Hash, Given: c.Canonical,
-		}
-	}
-	checkpoint, err := led.Checkpoints(ctx)
-	if err != nil {
-		return nil, err
-	}
-	control, now, err := led.Control(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.Control, s.Orders = control, control.Standing(c.StartsAt.Location())
-	if control.StartsAt != nil {
-		s.PostponedFrom, s.StartsAt = &c.StartsAt, *control.StartsAt
-	}
-	bounds, err := topic.Bounds(ctx)
-	if err != nil {
-		return nil, err
-	}
-	id, err := topic.Identify(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.TopicID, s.CheckpointID = id.String(), checkpoint.Topic.String()
-	if !id.Continues(checkpoint.Topic) {
-		s.TopicChanged = (&grant.OtherTopicError{Name: s.Topic, Whose: "the checkpoint", Before: checkpoint.Topic, Now: id}).Error()
-	}
-	checkpoint = checkpoint.Of(id)
-	switch lost, truncated := errors.AsType[*grant.TruncatedError](topic.Intact(ctx, checkpoint)); {
-	case truncated:
-		s.TopicChanged = lost.Error()
-		checkpoint.Next[lost.Partition] = min(checkpoint.Next[lost.Partition], max(lost.End, 0))
-	}
-	s.addPartitions(bounds, checkpoint.Next)
-	runs, err := led.Runs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.addRuns(runs, now)
-	s.Phase = s.phase(now)
-	s.estimate()
-	return s, nil
-}
 
 func (s *Status) addPartitions(bounds map[int]source.Bounds, checkpoint map[int]int64) {
 	for _, p := range slices.Sorted(maps.Keys(bounds)) {
@@ -315,7 +251,8 @@ func (s *Status) estimate() {
 		}
 	}
 	left := float64(s.ToGo()) / rate
-	if rate > 0 && left < farOff.Seconds() && s.Phase != PhasePaused && s.Phase != PhaseAborted {
+	stands := s.Phase == PhasePaused || s.Phase == PhaseAborted || !s.current(PartKafka, PartCheckpoint, PartRuns, PartControl)
+	if rate > 0 && left < farOff.Seconds() && !stands {
 		end := s.At.Add(time.Duration(left * float64(time.Second))).Truncate(time.Second)
 		s.SecondsLeft, s.EstimatedEnd = &left, &end
 	}

@@ -3,7 +3,6 @@ package status
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -57,7 +56,9 @@ func (w *world) Spec(context.Context) (ledger.StoredSpec, bool, error) {
 	return *w.spec, true, w.errs["spec"]
 }
 
-func (w *world) Checkpoints(context.Context) (grant.Checkpoint, error) {
+func (w *world) SpecKey() string { return "granter:{sorry-2022}:spec" }
+
+func (w *world) CheckpointsUnder(context.Context, *grant.Campaign) (grant.Checkpoint, error) {
 	return w.checkpoint, w.errs["checkpoint"]
 }
 func (w *world) Runs(context.Context) ([]grant.RunRecord, error) { return w.runs, w.errs["runs"] }
@@ -416,37 +417,13 @@ func TestRejectsOfAllRuns(t *testing.T) {
 	require.EqualValues(t, 303, s.Rejects["huge"], "counted is every one")
 }
 
-func TestACampaignUnderAnotherSpecIsNotThisOne(t *testing.T) {
-	w := newWorld()
-	w.spec = &ledger.StoredSpec{Hash: "bb22", Canonical: []byte("two")}
-	_, err := Gather(t.Context(), &w.campaign, w, w)
-	var conflict *ledger.SpecConflictError
-	require.ErrorAs(t, err, &conflict)
-	require.Equal(t, &ledger.SpecConflictError{StoredHash: "bb22", Stored: []byte("two"), GivenHash: "aa11", Given: []byte("one")}, conflict)
-
-	w.totals.Granted = 0
-	w.gather(t) // nobody is granted under it: a run replaces it
-	w.spec = nil
-	w.gather(t)
-}
-
-func TestWhatCannotBeAskedIsTold(t *testing.T) {
-	for _, what := range []string{"totals", "spec", "checkpoint", "runs", "control", "bounds"} {
-		w := newWorld()
-		w.errs[what] = errors.New(what + " cannot be read")
-		s, err := Gather(t.Context(), &w.campaign, w, w)
-		require.ErrorIs(t, err, w.errs[what])
-		require.Nil(t, s)
-	}
-}
-
 // Programs read the JSON: a list that is empty is a list.
 func TestAnEmptyStatusHasItsLists(t *testing.T) {
 	w := newWorld()
 	w.bounds, w.campaign.EndsAt = nil, time.Time{}
 	text, err := json.Marshal(w.gather(t))
 	require.NoError(t, err)
-	for _, part := range []string{`"holds":[]`, `"rejects":{}`, `"samples":[]`, `"partitions":[]`, `"runs":[]`, `"phase":"finished"`} {
+	for _, part := range []string{`"holds":[]`, `"rejects":{}`, `"samples":[]`, `"partitions":[]`, `"runs":[]`, `"phase":"finished"`, `"parts":[`} {
 		require.Contains(t, string(text), part)
 	}
 	require.NotContains(t, string(text), "ends_at")

@@ -9,12 +9,13 @@ import { dated, duration } from "./format.js";
 import * as headline from "./headline.js";
 import * as history from "./history.js";
 import * as holds from "./holds.js";
+import * as faults from "./parts.js";
 import * as partitions from "./partitions.js";
 import * as rejects from "./rejects.js";
 import * as replicas from "./replicas.js";
 import { follow } from "./stream.js";
 
-const parts = [headline, holds, controls, replicas, partitions, rejects, history];
+const parts = [faults, headline, holds, controls, replicas, partitions, rejects, history];
 const tooOld = 4; // seconds; a status comes each second
 
 let stream = null;
@@ -145,7 +146,7 @@ function next(retryAt) {
 // Countdowns and ages go on between two statuses.
 setInterval(() => {
   if (!stream || document.hidden) return;
-  for (const part of [headline, holds, controls]) attempt(part.tick);
+  for (const part of [faults, headline, holds, controls]) attempt(part.tick);
   renderConnection();
 }, 250);
 

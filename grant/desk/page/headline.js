@@ -6,6 +6,7 @@ import { now } from "./clock.js";
 import * as f from "./format.js";
 import { specZone } from "./orders.js";
 import { drawSparkline } from "./sparkline.js";
+import { knows } from "./parts.js";
 import { limit, phases } from "./words.js";
 
 let status = null;
@@ -73,19 +74,28 @@ function renderPhase(before) {
 const heldBy = ({ action }) => (status.holds ?? []).some(({ cause }) => cause === `operator_${action}`);
 
 // goal says how far it is to where operators ordered to finish.
-const goal = ({ action }) => (action === "finish" ? `, ${f.plural(status.finish_lag, "record")} from here` : "");
+const goal = ({ action }) => (action === "finish" && status.finish_lag !== undefined ? `, ${f.plural(status.finish_lag, "record")} from here` : "");
 
 const inBoth = (t, zone) =>
   f.isLocal(t, zone) ? f.dated(t) : `${f.datedIn(t, zone)} · ${f.dated(t)} here`;
 
 function renderProgress() {
   const { granted, expected, percentage } = status;
+  if (!knows(status, "ledger")) return renderNoProgress();
   text($("granted"), f.count(granted));
   text($("of-expected"), expected ? `of ${f.count(expected)} users granted` : "users granted");
   text($("percentage"), f.percentage(percentage));
   text($("of-records"), expected ? "" : "of the records");
   set($("progress"), "value", Math.min(100, percentage).toFixed(2));
   set($("progress"), "aria-valuetext", `${f.percentage(percentage)}, ${f.count(granted)} users`);
+}
+
+function renderNoProgress() {
+  text($("granted"), "–");
+  text($("of-expected"), "who is granted is not known");
+  for (const id of ["percentage", "of-records"]) text($(id), "");
+  set($("progress"), "value", "0");
+  set($("progress"), "aria-valuetext", "not known");
 }
 
 function renderRate() {
@@ -107,8 +117,9 @@ function renderEnd() {
 }
 
 function renderTiles() {
-  text($("lag"), f.count(status.lag));
-  text($("lag-of"), `of ${f.plural(status.records, "record")}`);
+  const lag = knows(status, "kafka", "checkpoint");
+  text($("lag"), lag ? f.count(status.lag) : "–");
+  text($("lag-of"), lag ? `of ${f.plural(status.records, "record")}` : "not known");
   if (!status.last_checkpoint) text($("checkpoint"), "none yet");
   text($("checkpoint-at"), status.last_checkpoint ? f.moment(status.last_checkpoint, now()) : "");
   text($("ledger"), status.ledger_bytes > 0 ? f.bytes(status.ledger_bytes) : "–");

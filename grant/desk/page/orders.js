@@ -1,6 +1,7 @@
 // What operators can order: how it is asked, and what it does, in one sentence.
 
 import { count, datedIn, plural, zoneOf } from "./format.js";
+import { current } from "./parts.js";
 import { limit } from "./words.js";
 
 const liveRuns = (status) => (status.runs ?? []).filter((run) => run.live);
@@ -69,12 +70,12 @@ export function disputed(status) {
 }
 
 // possible lists the orders that make sense now: [place of the button, name of the order]. Pausing and resuming share a
-// place, so that the focus stays on it; when it is disputed, who knows which of them is needed?
+// place, so that the focus stays on it; when it is disputed or not known, who knows which of them is needed?
 export function possible(status, now) {
   const { paused, aborted_by: aborted, finish } = status.control;
   const pauses = [["pause", paused || aborted ? "resume" : "pause"]];
   if (finish && !paused && !aborted) pauses.push(["reopen", "resume"]);
-  const list = disputed(status).pause ? [["pause", "pause"], ["resume", "resume"]] : pauses;
+  const list = disputed(status).pause || !current(status, "control") ? [["pause", "pause"], ["resume", "resume"]] : pauses;
   list.push(["throttle", "throttle"]);
   if (now < Date.parse(status.starts_at)) list.push(["postpone", "postpone"]);
   list.push(["finish", "finish"]);

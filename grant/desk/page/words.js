@@ -12,6 +12,17 @@ export const phases = {
   finished: { name: "Finished", says: "Every record in the topic, or up to where it was ordered to finish, is granted or accounted for." },
   aborted: { name: "Aborted", says: "Nobody is granted anything until an operator resumes." },
   ended: { name: "Ended", says: "The campaign’s end has passed." },
+  unknown: { name: "Not known", says: "What it follows from cannot be asked." },
+};
+
+// What each part of a status is, as the beginning of a sentence.
+export const parts = {
+  spec: "What users are granted",
+  control: "What operators have ordered",
+  runs: "What replicas say of themselves",
+  ledger: "Who is granted",
+  checkpoint: "How far the topic is read",
+  kafka: "Kafka",
 };
 
 // Those that stop let nobody be granted anything; the others slow down. The tone says how much it is out of order.

@@ -70,6 +70,8 @@ func (b *book) Spec(context.Context) (ledger.StoredSpec, bool, error) {
 	return ledger.StoredSpec{}, false, nil
 }
 
+func (b *book) Totals(context.Context) (ledger.Totals, error) { return ledger.Totals{}, nil }
+
 // Status is one of replicas that obey at once.
 func (b *book) Status(context.Context) (*status.Status, error) {
 	b.mu.Lock()

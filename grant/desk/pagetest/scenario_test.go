@@ -39,11 +39,21 @@ func running() status.Status {
 		Runs: []status.Replica{
 			replica("grant-job-0-x7k2p", 0, now), replica("grant-job-1-b9wq4", 1, now),
 		},
+		Parts: told(now),
 	}
 	old := replica("grant-job-0-0ld01", 2, now.Add(-3*time.Hour))
 	old.State, old.Live, old.Pass, old.Rate = grant.RunFinished, false, "canary 1%", 0
 	st.Runs = slices.Insert(st.Runs, 0, old)
 	return st
+}
+
+// told are the parts of a status, all of one moment.
+func told(at time.Time) []status.Part {
+	var list []status.Part
+	for _, name := range status.Parts() {
+		list = append(list, status.Part{Part: name, At: &at})
+	}
+	return list
 }
 
 func partitions(n int) []status.Partition {
