@@ -218,7 +218,7 @@ func TestImageBinaryHasNothingOfTheDemo(t *testing.T) {
 	require.NoError(t, err)
 	for _, m := range info.Deps {
 		for _, stranger := range []string{
-			"github.com/twmb/", "github.com/alicebob/", "github.com/yuin/gopher-lua", // Kafka, Redis and its Lua, inside the process
+			"github.com/twmb/franz-go/pkg/kfake", "github.com/alicebob/", "github.com/yuin/gopher-lua", // Kafka, Redis and its Lua, inside the process
 			"google.golang.org/grpc", "google.golang.org/genproto/", "github.com/grpc-ecosystem/", // traces go by plain HTTP
 			"github.com/cpuguy83/go-md2man", "github.com/russross/blackfriday", // manual pages
 			"github.com/stretchr/", "github.com/chromedp/", "github.com/getkin/", // tests

@@ -43,6 +43,8 @@ var fleet = Dashboard{
 				runbook("GranterVersionDisagreement"),
 			graph("Group generations", "Assignments of partitions. Steps: replicas come, go, or lose their session.", plain,
 				query{`granter_group_generations_total{<replicas>}`, "{{campaign}} {{instance}}"}).from0(),
+			graph("Desk", "Clients that follow a campaign live, on the operations page or by the API.", plain,
+				query{`sum by (campaign, instance) (granter_desk_listeners{<replicas>})`, "{{campaign}} {{instance}}"}).from0(),
 		}},
 		{"Resources", 8, []panel{
 			graph("CPU", "Cores in use.", plain,
