@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"time"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -21,6 +23,25 @@ func keepsHighestCheckpoint(w *world) {
 	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 11}, nil))
 	other.begin()
 	require.Equal(w, map[int]int64{0: 11, 1: 20, 2: 0}, other.start)
+
+	// What was written once is expected, also when less was asked for since.
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 3}, nil))
+	require.NoError(w, w.client.HSet(w.ctx, p.keys.checkpoint(p.keys.anchors[0]), "0", 8).Err())
+	require.ErrorIs(w, p.Checkpoint(w.ctx, nil, nil), ErrRegressed)
+}
+
+// A session may go on for longer than tips live: every checkpoint renews them, or it would look like a loss.
+func keepsTips(w *world) {
+	p := w.join()
+	p.grant(1, delta(7, bitmap(1)))
+	s := p.session.Load()
+	for _, anchor := range p.keys.anchors {
+		require.True(w, w.client.Expire(w.ctx, p.keys.tip(anchor, s.id), time.Minute).Val())
+	}
+	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 10}, nil))
+	for _, anchor := range p.keys.anchors {
+		require.Greater(w, w.client.TTL(w.ctx, p.keys.tip(anchor, s.id)).Val(), tipLife-time.Hour)
+	}
 }
 
 func takesLowestCheckpoint(w *world) {

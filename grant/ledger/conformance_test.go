@@ -37,6 +37,7 @@ func conformance(t *testing.T, options Options) {
 		{"notices an older snapshot at a flush", noticesSnapshotAtGrant},
 		{"notices an older snapshot at a checkpoint", noticesSnapshotAtCheckpoint},
 		{"trusts no tip of an attempt that failed", trustsNoTipOfFailedAttempt},
+		{"keeps the tips of a session that lives", keepsTips},
 		{"loads scripts again", loadsScriptsAgain},
 		{"keeps the spec once somebody is granted", keepsSpec},
 		{"lets no other spec in while a run may grant", leasesTheSpec},
@@ -245,6 +246,13 @@ func goesOnAfterFailure(w *world) {
 	require.Equal(w, 100, f.Deltas[1].Duplicates.Count())
 	w.holds(p.Ledger, want)
 	p.grant(1, delta(3, bitmap(1)))
+
+	p.fault.always(0)
+	f = p.flush(1, delta(4, bitmap(1)))
+	require.ErrorAs(w, p.Grant(w.ctx, f), &unavailable)
+	p.fault.never()
+	f.Deltas[0].Chunk = 5
+	require.ErrorContains(w, p.Grant(w.ctx, f), "came again with other chunks")
 }
 
 func tellsPoolsApart(w *world) {
@@ -339,9 +347,10 @@ func indexesFirst(w *world) {
 	p := w.join()
 	p.fault.once(1, func() { require.NoError(w, w.client.Del(w.ctx, p.keys.chunks).Err()) })
 	p.grant(1, delta(7, bitmap(1)))
-	// This time it is lost before the pipeline comes.
+	// This time it is lost before the pipeline comes, which may reach another master first.
 	p.fault.next = func(int) int {
 		p.fault.next = nil
+		require.True(w, w.client.SIsMember(w.ctx, p.keys.chunks, 8).Val(), "a process that dies now must not have granted anybody unindexed")
 		require.NoError(w, w.client.SRem(w.ctx, p.keys.chunks, 8).Err())
 		return -1
 	}

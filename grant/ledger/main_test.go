@@ -1,9 +1,15 @@
 package ledger
 
 import (
+	"net"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
+	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
 
@@ -21,6 +27,41 @@ func startMini(t *testing.T) *miniredis.Miniredis {
 
 func TestOnMiniredis(t *testing.T) {
 	conformance(t, Options{Addrs: []string{startMini(t).Addr()}})
+}
+
+// A master may join a cluster in mid-run, and get slots of which none is an anchor's. What it loses could not be noticed, so
+// no checkpoint is written any more.
+func TestAMasterThatJoinsWithoutAnAnchorStopsTheCheckpoints(t *testing.T) {
+	m := startMini(t)
+	w := newWorld(t, Options{Addrs: []string{m.Addr()}, Cluster: true})
+	p := w.joinFor(time.Millisecond)
+	p.grant(1, delta(7, bitmap(1)))
+	require.NoError(t, p.Checkpoint(t.Context(), map[int]int64{0: 10}, nil))
+	m.Server().SetPreHook(func(c *server.Peer, cmd string, args ...string) bool {
+		if cmd != "CLUSTER" || len(args) == 0 || !strings.EqualFold(args[0], "slots") {
+			return false
+		}
+		host, port, _ := net.SplitHostPort(m.Addr())
+		number, _ := strconv.Atoi(port)
+		slots := [][2]int{{0, 16382}, {16383, 16383}}
+		c.WriteLen(len(slots))
+		for i, s := range slots {
+			c.WriteLen(3)
+			c.WriteInt(s[0])
+			c.WriteInt(s[1])
+			c.WriteLen(3)
+			c.WriteBulk(host)
+			c.WriteInt(number)
+			c.WriteBulk("node-" + strconv.Itoa(i))
+		}
+		return true
+	})
+	err := p.Checkpoint(t.Context(), map[int]int64{0: 20}, nil)
+	require.ErrorContains(t, err, "owns no slot that is a multiple of")
+	found, err := p.Checkpoints(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, map[int]int64{0: 10}, found.Next)
+	m.Server().SetPreHook(nil)
 }
 
 // One miniredis says that it is a cluster with all slots: the client, the 64 anchors and the routing are those of a cluster.
