@@ -23,7 +23,7 @@ func TestASampleWaitsWhileTheBrokerThrottles(t *testing.T) {
 	asked := 0
 	b := startScripted(t, func(c net.Conn, correlation int32, req *kmsg.FetchRequest) error {
 		if asked++; asked < 3 {
-			return send(c, correlation, (&kmsg.FetchResponse{Version: fetchVersion, ThrottleMillis: 1}).AppendTo(nil))
+			return send(c, correlation, (&kmsg.FetchResponse{Version: fetchOldest, ThrottleMillis: 1}).AppendTo(nil))
 		}
 		return good(c, correlation, req)
 	})
