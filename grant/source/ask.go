@@ -12,7 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// What kafka-go does not speak (topic IDs, leader epochs) is asked on connections of our own, in kmsg's encoding.
+// What kafka-go does not speak (topic IDs, leader epochs) is asked on connections of our own, in franz-go's encoding. Its
+// decoder is used where versions are not flexible: in the others it counts damaged tags for seconds.
 
 // exchange sends a request and reads its answer into the connection's buffer. It waits so long beyond the usual time for
 // an answer. After an error the connection is of no use.
@@ -79,15 +80,68 @@ func parseAnswer(data []byte, correlation int32, q kmsg.Request) (kmsg.Response,
 	if !r.ok() {
 		return nil, fmt.Errorf("%w: its %d bytes end in the header", errResponse, len(data))
 	}
+	if meta, ok := resp.(*kmsg.MetadataResponse); ok {
+		return meta, r.metadata(meta)
+	}
 	if err := resp.ReadFrom(r.data); err != nil {
 		return nil, fmt.Errorf("%w: %w", errResponse, err)
 	}
 	return resp, nil
 }
 
+// metadata reads what matters to us of the answer to a question for metadata, version 4 or later.
+func (r *reader) metadata(m *kmsg.MetadataResponse) error {
+	r.int32() // throttle
+	for n := r.length(); n > 0 && r.ok(); n-- {
+		m.Brokers = append(m.Brokers, kmsg.MetadataResponseBroker{NodeID: r.int32(), Host: string(r.text()), Port: r.int32()})
+		r.text() // rack
+		r.tags(nil)
+	}
+	cluster := string(r.text())
+	m.ClusterID = &cluster
+	r.int32() // controller
+	for n := r.length(); n > 0 && r.ok(); n-- {
+		topic := kmsg.MetadataResponseTopic{ErrorCode: r.int16()}
+		name := string(r.text())
+		topic.Topic = &name
+		if m.Version >= 10 {
+			copy(topic.TopicID[:], r.bytes(len(topic.TopicID)))
+		}
+		r.bytes(1) // internal
+		for n := r.length(); n > 0 && r.ok(); n-- {
+			p := kmsg.NewMetadataResponseTopicPartition()
+			p.ErrorCode, p.Partition, p.Leader = r.int16(), r.int32(), r.int32()
+			if m.Version >= 7 {
+				p.LeaderEpoch = r.int32()
+			}
+			lists := 2 // replicas, and those in sync
+			if m.Version >= 5 {
+				lists = 3 // and those that are offline
+			}
+			for range lists {
+				r.bytes(4 * max(r.length(), 0))
+			}
+			r.tags(nil)
+			topic.Partitions = append(topic.Partitions, p)
+		}
+		if m.Version >= 8 {
+			r.int32() // authorized operations
+		}
+		r.tags(nil)
+		m.Topics = append(m.Topics, topic)
+	}
+	if m.Version >= 8 && m.Version <= 10 {
+		r.int32() // authorized operations
+	}
+	r.tags(nil)
+	if !r.ok() || len(r.data) != 0 {
+		return fmt.Errorf("%w: metadata end in the middle, or are too long", errResponse)
+	}
+	return nil
+}
+
 const (
 	apiFetch    = 1
-	apiMetadata = 3
 	apiVersions = 18
 	apiEpoch    = 23
 )

@@ -65,9 +65,10 @@ func (e *epochs) at(partition int, next int64) int32 {
 // Epoch implements grant.Source.
 func (s *Source) Epoch(partition int, next int64) int32 { return s.epochs.at(partition, next) }
 
-// epochNewest is the version of OffsetForLeaderEpoch; version 2 is the first by which a stale leader says so.
+// epochNewest is the version of OffsetForLeaderEpoch, the last before the flexible ones, which say the same; version 2 is
+// the first by which a stale leader says so.
 const (
-	epochNewest = 4
+	epochNewest = 3
 	epochOldest = 2
 )
 

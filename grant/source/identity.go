@@ -129,9 +129,12 @@ type leader struct {
 	err     error
 }
 
-// metadataNewest is the version of Metadata by which topics have IDs; version 7 is the first with leader epochs, and
-// version 2 with the cluster's ID.
-const metadataNewest = 12
+// metadataNewest is the version of Metadata by which topics have IDs (10 has them, too); version 7 is the first with leader
+// epochs, and version 4 the first by which asking for a topic does not create it.
+const (
+	metadataNewest = 12
+	metadataOldest = 4
+)
 
 // describeNow asks a broker for a topic, and for nothing that was heard before.
 func (d *directory) describeNow(ctx context.Context, name string) (description, error) {
@@ -140,6 +143,9 @@ func (d *directory) describeNow(ctx context.Context, name string) (description, 
 	topic.Topic = &name
 	q.Topics = []kmsg.MetadataRequestTopic{topic}
 	resp, err := d.ask(ctx, q, metadataNewest)
+	if err == nil && q.Version < metadataOldest {
+		err = kafka.UnsupportedVersion
+	}
 	if err != nil {
 		return description{}, fmt.Errorf("asking for topic %s: %w", name, err)
 	}

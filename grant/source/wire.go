@@ -171,13 +171,10 @@ func parseFetch(data []byte, correlation int32, t *target) (f fetched, err error
 	code := kafka.Error(r.int16())
 	r.int32() // session ID
 	topics := r.length()
-	if topics == 0 && r.ok() && code != 0 {
-		return fetched{code: code, highest: -1, stable: -1}, nil //nolint:nilerr // it is in the answer
-	}
-	if topics == 0 && r.ok() && f.throttle > 0 {
+	if topics == 0 && (code != 0 || f.throttle > 0) {
 		r.tags(nil)
-		if r.ok() && len(r.data) == 0 {
-			f.highest, f.stable = -1, -1 // all that a broker says when a quota is exceeded
+		if r.ok() && len(r.data) == 0 { // all that a broker says when it fails, or when a quota is exceeded
+			f.code, f.highest, f.stable = code, -1, -1
 			return f, nil
 		}
 	}
@@ -301,12 +298,18 @@ func (r *reader) length() int {
 	return int(r.int32())
 }
 
-// text is a string that is not null.
+// text is a string; nil: null.
 func (r *reader) text() []byte {
+	n := 0
 	if r.flexible {
-		return r.bytes(r.length())
+		n = r.length()
+	} else {
+		n = int(r.int16())
 	}
-	return r.bytes(int(r.int16()))
+	if n == -1 {
+		return nil
+	}
+	return r.bytes(n)
 }
 
 // tags passes tagged fields, if there are any, and shows them to a function; nil: they do not matter.

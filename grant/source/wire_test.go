@@ -182,6 +182,45 @@ func FuzzParseFetch(f *testing.F) {
 	})
 }
 
+func TestMetadataAreReadAsFranzGoWritesThem(t *testing.T) {
+	for version := int16(metadataOldest); version <= metadataNewest; version++ {
+		q := kmsg.NewPtrMetadataRequest()
+		q.Version = version
+		name, cluster, rack := topicName, "a-cluster", "r1"
+		resp := kmsg.NewPtrMetadataResponse()
+		resp.Version, resp.ClusterID = version, &cluster
+		resp.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 1, Host: "h", Port: 9092, Rack: &rack}, {NodeID: 2, Host: "i", Port: 9092}}
+		part := kmsg.MetadataResponseTopicPartition{
+			Partition: 3, Leader: 2, LeaderEpoch: 9, Replicas: []int32{1, 2}, ISR: []int32{2}, OfflineReplicas: []int32{1},
+		}
+		resp.Topics = []kmsg.MetadataResponseTopic{{Topic: &name, TopicID: [16]byte{1, 2}, Partitions: []kmsg.MetadataResponseTopicPartition{part}}}
+		header := []byte{0, 0, 0, 7}
+		if q.IsFlexible() {
+			header = append(header, 0)
+		}
+		data := resp.AppendTo(header)
+		got, err := parseAnswer(data, 7, q)
+		require.NoError(t, err, version)
+		d, err := readDescription(got.(*kmsg.MetadataResponse), topicName)
+		require.NoError(t, err)
+		want := description{id: grant.TopicID{Cluster: "a-cluster"}, leaders: map[int]leader{3: {address: "i:9092", epoch: -1}}}
+		if version >= 7 {
+			want.leaders[3] = leader{address: "i:9092", epoch: 9}
+		}
+		if version >= 10 {
+			want.id.Topic = [16]byte{1, 2}
+		}
+		require.Equal(t, want, d, version)
+		for n := range data {
+			_, err = parseAnswer(data[:n], 7, q)
+			require.ErrorIs(t, err, errResponse, "%d bytes of version %d", n, version)
+		}
+		resp.Topics[0].ErrorCode = int16(kafka.TopicAuthorizationFailed)
+		_, err = readDescription(resp, topicName)
+		require.ErrorIs(t, err, kafka.TopicAuthorizationFailed)
+	}
+}
+
 // Answers to questions are read by franz-go; what surrounds them by us.
 func FuzzParseAnswer(f *testing.F) {
 	name := topicName
@@ -196,7 +235,7 @@ func FuzzParseAnswer(f *testing.F) {
 	epoch := kmsg.NewPtrOffsetForLeaderEpochResponse()
 	epoch.Version = epochNewest
 	epoch.Topics = []kmsg.OffsetForLeaderEpochResponseTopic{{Topic: name, Partitions: []kmsg.OffsetForLeaderEpochResponseTopicPartition{{EndOffset: 5}}}}
-	f.Add(uint8(2), epoch.AppendTo([]byte{0, 0, 0, 7, 0}))
+	f.Add(uint8(2), epoch.AppendTo([]byte{0, 0, 0, 7}))
 	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
 		resp, err := parseAnswer(data, 7, questions[int(which)%len(questions)])
 		if err != nil {
