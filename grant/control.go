@@ -32,8 +32,12 @@ type Finish struct {
 	Given
 
 	Version int64         `json:"version"`
-	Ends    map[int]int64 `json:"ends"` // partition → offset; one that is not in it has nothing to grant
+	Ends    map[int]int64 `json:"ends"`           // partition → offset; one that is not in it has nothing to grant
+	Topic   TopicID       `json:"topic,omitzero"` // what those offsets count in; zero: not known, as of 0c10d32
 }
+
+// Of reports whether an order to finish may be one for a topic: its offsets mean nothing in one that was made again.
+func (f *Finish) Of(t TopicID) bool { return !f.Topic.Known() || !t.Known() || f.Topic == t }
 
 // Given says when an order was given that holds, by whom and why. It is empty for one of 0c10d32.
 type Given struct {
@@ -168,6 +172,7 @@ type Order struct {
 	Throttle int64         `json:"throttle,omitempty"`  // ActionThrottle: users per second; 0 lifts the limit
 	StartsAt *time.Time    `json:"starts_at,omitempty"` // ActionPostpone: the new start; nil goes back to the spec's
 	Ends     map[int]int64 `json:"ends,omitempty"`      // ActionFinish: where each partition ends
+	Topic    TopicID       `json:"topic,omitzero"`      // ActionFinish: what those offsets count in
 	Who      string        `json:"who"`                 // a person, or the name of a token
 	Via      string        `json:"via"`                 // how it came: "cli" or "api"
 	Why      string        `json:"why"`
@@ -247,8 +252,8 @@ func (c *Control) Apply(o *Order, campaign *Campaign, now time.Time) (Control, e
 		if len(o.Ends) == 0 {
 			return refuse("where the topic ends is not known")
 		}
-		if c.Finish == nil || !maps.Equal(c.Finish.Ends, o.Ends) {
-			next.Finish = &Finish{Given: *given, Version: next.Version, Ends: o.Ends}
+		if c.Finish == nil || !maps.Equal(c.Finish.Ends, o.Ends) || c.Finish.Topic != o.Topic {
+			next.Finish = &Finish{Given: *given, Version: next.Version, Ends: o.Ends, Topic: o.Topic}
 		}
 	case ActionPostpone:
 		next.StartsAt = o.StartsAt

@@ -20,7 +20,7 @@ type finishing struct {
 func (f *finishing) want(order *Finish) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if order == f.wanted || order != nil && f.wanted != nil && maps.Equal(order.Ends, f.wanted.Ends) {
+	if order == f.wanted || order != nil && f.wanted != nil && maps.Equal(order.Ends, f.wanted.Ends) && order.Topic == f.wanted.Topic {
 		return false
 	}
 	f.wanted = order
@@ -47,6 +47,10 @@ var errFinishing = errors.New("ordered to finish")
 // heedFinish sets where the session that begins ends. The context that it returns ends when that is no longer so.
 func (r *Run) heedFinish() context.Context {
 	order, changed := r.finishing.heed()
+	if order != nil && !order.Of(r.topic) {
+		r.Log.Warn("the order to finish is not heeded: it was given for the topic that was there before", "ordered_for", order.Topic, "topic", r.topic)
+		order = nil
+	}
 	r.follows, r.ends = r.Follow && order == nil, r.found
 	if order != nil {
 		r.ends = order.Ends

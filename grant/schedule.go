@@ -116,7 +116,7 @@ func (r *Run) standBy(ctx context.Context, control *Control) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if reached(checkpoint.Next, control.Finish.Ends) {
+		if control.Finish.Of(checkpoint.Topic) && reached(checkpoint.Next, control.Finish.Ends) {
 			finished = "everything is granted up to where it was ordered to finish " + control.Finish.By(zone)
 		}
 	}

@@ -35,6 +35,7 @@ type topic struct {
 
 	batch     int           // records in a fetch
 	pace      time.Duration // how long a fetch takes
+	bindErr   error
 	commitErr error
 	leaveErr  error
 	prepare   func(context.Context) error
@@ -177,6 +178,9 @@ type reader struct {
 func (r *reader) Bind(context.Context) (TopicID, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.bindErr != nil {
+		return TopicID{}, r.bindErr
+	}
 	if r.bound == nil {
 		id := r.id
 		r.bound, r.read = &id, map[int]int32{}

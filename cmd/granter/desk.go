@@ -44,7 +44,7 @@ func (d *deskFlags) start(c *grant.Campaign, led *ledger.Ledger, src *source.Sou
 	gatherer := status.NewGatherer(c, led, src)
 	server, err := desk.Start(desk.Config{
 		Addr: d.desk, Access: d.access, AccessGrace: d.grace, Cert: d.cert, Key: d.key, ClientCA: d.clientCA, Insecure: d.insecure,
-		Campaign: c, Ledger: led, Ends: src.Ends, Log: log, Registerer: reg,
+		Campaign: c, Ledger: led, Ends: src.Ends, Identify: src.Identify, Log: log, Registerer: reg,
 		Status: gatherer.Gather,
 	})
 	if err != nil {

@@ -258,6 +258,9 @@ func (d direct) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
 			return grant.Act{}, unreachable(err, d.brokers)
 		}
 		o.Ends = ends
+		if o.Topic, err = d.source.Identify(ctx); err != nil {
+			return grant.Act{}, unreachable(err, d.brokers)
+		}
 	}
 	return d.ledger.Order(ctx, o)
 }

@@ -119,6 +119,11 @@ func (a *api) order(r *http.Request, who Principal) (any, error) {
 		if o.Ends, err = a.cfg.Ends(ctx); err != nil {
 			return nil, fmt.Errorf("asking Kafka where the topic ends; nothing was ordered: %w", err)
 		}
+		if a.cfg.Identify != nil {
+			if o.Topic, err = a.cfg.Identify(ctx); err != nil {
+				return nil, fmt.Errorf("asking Kafka which topic that is; nothing was ordered: %w", err)
+			}
+		}
 	}
 	act, err := a.cfg.Ledger.Order(ctx, o)
 	switch {

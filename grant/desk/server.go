@@ -51,6 +51,7 @@ type Config struct {
 	Ledger   Ledger
 	Status   func(context.Context) (*status.Status, error) // may return both: what is known, and what could not be asked
 	Ends     func(context.Context) (map[int]int64, error)  // partition → offset where it ends now, for finish
+	Identify func(context.Context) (grant.TopicID, error)  // what those offsets count in; nil: not known
 
 	Log        *slog.Logger          // nil: the default one
 	Registerer prometheus.Registerer // nil: there are no metrics

@@ -280,7 +280,7 @@ func (s *Status) addTopic(t *topic, checkpoint grant.Checkpoint) {
 		s.TopicChanged = lost.Error()
 		next[lost.Partition] = min(next[lost.Partition], max(lost.End, 0))
 	}
-	s.addPartitions(t.bounds, next)
+	s.addPartitions(t.bounds, next, t.id)
 }
 
 // byLag are the phases that follow from how much is left to grant.

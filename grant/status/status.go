@@ -119,7 +119,7 @@ const (
 	farOff     = 100 * 365 * 24 * time.Hour // an end later than that is none, and at three times as much a Duration overflows
 )
 
-func (s *Status) addPartitions(bounds map[int]source.Bounds, checkpoint map[int]int64) {
+func (s *Status) addPartitions(bounds map[int]source.Bounds, checkpoint map[int]int64, id grant.TopicID) {
 	for _, p := range slices.Sorted(maps.Keys(bounds)) {
 		b := bounds[p]
 		part := Partition{Partition: p, First: b.First, End: b.End, Checkpoint: checkpoint[p]}
@@ -128,7 +128,7 @@ func (s *Status) addPartitions(bounds map[int]source.Bounds, checkpoint map[int]
 		s.Records += b.End - b.First
 		s.Lag += part.Lag
 	}
-	if f := s.Control.Finish; f != nil {
+	if f := s.Control.Finish; f != nil && f.Of(id) {
 		s.FinishLag = new(int64)
 		for _, p := range s.Partitions {
 			*s.FinishLag += max(0, min(f.Ends[p.Partition], p.End)-max(p.First, p.Checkpoint))
