@@ -306,11 +306,12 @@ const (
 	CauseOperator    Cause = "operator_pause"
 	CauseCritical    Cause = "critical" // a measurement passed --pause-at
 	CausePreflight   Cause = "preflight"
-	CauseSchedule    Cause = "schedule"    // before the start
-	CauseLatency     Cause = "latency"     // of Redis, above --slow-at
-	CauseMemory      Cause = "memory"      // of Redis
-	CauseReplicaLag  Cause = "replica_lag" // of Redis's replicas
-	CauseQuery       Cause = "query"       // the operator's Prometheus query returned something
+	CauseSchedule    Cause = "schedule"         // before the start
+	CauseTransaction Cause = "open_transaction" // of a producer: what is behind it in its partitions waits, the others go on
+	CauseLatency     Cause = "latency"          // of Redis, above --slow-at
+	CauseMemory      Cause = "memory"           // of Redis
+	CauseReplicaLag  Cause = "replica_lag"      // of Redis's replicas
+	CauseQuery       Cause = "query"            // the operator's Prometheus query returned something
 	CauseThrottle    Cause = "operator_throttle"
 )
 
@@ -318,7 +319,7 @@ const (
 func Causes() []Cause {
 	return []Cause{
 		CauseUnavailable, CauseAborted, CauseFinished, CauseOperator, CauseCritical, CausePreflight, CauseSchedule,
-		CauseLatency, CauseMemory, CauseReplicaLag, CauseQuery, CauseThrottle,
+		CauseTransaction, CauseLatency, CauseMemory, CauseReplicaLag, CauseQuery, CauseThrottle,
 	}
 }
 

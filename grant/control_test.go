@@ -267,7 +267,7 @@ func TestCausesThatStopComeBeforeThoseThatSlow(t *testing.T) {
 			require.Equal(t, stops, i+1, "%s stops, and comes after one that does not", cause)
 		}
 	}
-	require.Equal(t, CauseLatency, causes[stops])
+	require.Equal(t, CauseTransaction, causes[stops])
 	require.False(t, Cause("").Stops())
 }
 

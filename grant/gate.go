@@ -40,7 +40,8 @@ type Gate struct {
 	out     int     // users that were admitted from the stock and not returned
 	owed    float64 // what own has earned and nobody has taken yet
 	changed chan struct{}
-	failed  error // of the last Take
+	failed  error     // of the last Take
+	failing time.Time // since when each Take has failed
 }
 
 // NewGate makes a gate that takes from a budget while there is a shared limit.
@@ -136,11 +137,11 @@ func (g *Gate) Wait(ctx context.Context) error {
 // Admitted returns how many users have been let through so far.
 func (g *Gate) Admitted() int64 { return g.admitted.Load() }
 
-// Failed returns why the budget gave nothing the last time it was asked; nil when it answered.
-func (g *Gate) Failed() error {
+// Failed returns why the budget gave nothing the last time it was asked, and since when that is so; nil when it answered.
+func (g *Gate) Failed() (since time.Time, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.failed
+	return g.failing, g.failed
 }
 
 // Refill keeps the gate in stock until the context ends.
@@ -188,6 +189,9 @@ func (g *Gate) refill(ctx context.Context, since time.Duration) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if err != nil && g.failed == nil {
+		g.failing = time.Now()
+	}
 	g.failed = err
 	if shared != g.shared || own == 0 != (g.own == 0) {
 		return // it was taken from a budget that no longer counts

@@ -2,7 +2,10 @@ package grant
 
 import (
 	"cmp"
+	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -62,6 +65,52 @@ func (m *Monitor) Holds() []Hold {
 // standsBy reports whether operators keep the run from beginning.
 func (m *Monitor) standsBy() bool {
 	return slices.ContainsFunc(m.Holds(), func(h Hold) bool { return h.Cause == CauseAborted || h.Cause == CauseFinished })
+}
+
+// transaction is one that a producer has begun and not ended: what is behind it waits.
+type transaction struct {
+	first, records int64
+	since          time.Time
+}
+
+// OpenTransaction implements source.Observer.
+func (m *Monitor) OpenTransaction(partition int, first, records int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	st := m.parts[partition]
+	switch {
+	case st == nil:
+	case records == 0:
+		st.open = transaction{}
+	case first != st.open.first || st.open.since.IsZero():
+		st.open = transaction{first, records, time.Now()}
+	default:
+		st.open.records = records
+	}
+}
+
+// A producer that commits every now and then always has a transaction open; one that is open for longer is a trouble.
+const openFor = 3 * time.Second
+
+// openTransactions says which partitions wait behind an open transaction, and since when; empty: none does.
+func (m *Monitor) openTransactions() (detail string, since time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []string
+	for _, p := range slices.Sorted(maps.Keys(m.parts)) {
+		t := m.parts[p].open
+		if t.records == 0 || time.Since(t.since) < openFor {
+			continue
+		}
+		if since.IsZero() || t.since.Before(since) {
+			since = t.since
+		}
+		list = append(list, fmt.Sprintf("partition %d: %d records wait behind offset %d since %s UTC", p, t.records, t.first, t.since.UTC().Format(time.TimeOnly)))
+	}
+	if n := len(list) - 3; n > 0 {
+		list = append(list[:3], fmt.Sprintf("and %d more partitions", n))
+	}
+	return strings.Join(list, "; "), since
 }
 
 // Rejects returns how many records were rejected, by reason, and samples of them.

@@ -45,6 +45,7 @@ type partitionState struct {
 	assigned                         bool
 	movedAt                          time.Time // when it last moved or had nothing to do
 	warned                           bool
+	open                             transaction
 }
 
 type sample struct {
@@ -122,7 +123,7 @@ func (m *Monitor) released() {
 	m.stalled = 0
 	m.metrics.Stalled.Set(0)
 	for _, st := range m.parts {
-		st.assigned = false
+		st.assigned, st.open = false, transaction{}
 	}
 }
 

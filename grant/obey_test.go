@@ -242,6 +242,43 @@ func TestAFailureOfTheBudgetPasses(t *testing.T) {
 	})
 }
 
+// What fails for as long as anything is tried again ends the run: a budget that is broken does not mend itself, and nobody
+// can stop a run that cannot read its orders. One that has not begun goes on waiting.
+func TestARunThatCannotBeSteeredEnds(t *testing.T) {
+	for name, test := range map[string]struct {
+		fail func(*board)
+		says string
+	}{
+		"the budget": {func(b *board) { b.takeErr = errors.New("granter:{c}:budget is broken") }, "cannot be used for 2m0s"},
+		"the orders": {func(b *board) { b.err = errors.New("granter:{c}:control is broken") }, "the orders of operators cannot be read for 2m0s"},
+	} {
+		inWorld(t, long(), func(t *testing.T, w *world) {
+			b := newBoard()
+			b.order(t, Order{Action: ActionThrottle, Throttle: 100})
+			waits := w.start(dates(time.Hour, 0), b.orders)
+			p := w.start(b.orders)
+			within(time.Minute)
+			b.change(func() { test.fail(b) })
+			within(119 * time.Second)
+			b.change(func() { b.err, b.takeErr = nil, nil })
+			within(10 * time.Second)
+			require.Empty(t, waits.record().Error)
+			require.Equal(t, []Cause{CauseThrottle}, p.causes(), name)
+
+			b.change(func() { test.fail(b) })
+			err := p.wait()
+			require.ErrorContains(t, err, test.says)
+			require.ErrorContains(t, err, "is broken")
+			require.Equal(t, RunFailed, p.record().State)
+			within(10 * time.Minute)
+			require.Equal(t, RunWaiting, waits.record().State, "it grants nobody")
+			b.change(func() { b.err, b.takeErr = nil, nil })
+			waits.Drain()
+			require.ErrorIs(t, waits.wait(), ErrDrained)
+		})
+	}
+}
+
 // A record that cannot be stored does not keep orders waiting.
 func TestOrdersDoNotWaitForRecords(t *testing.T) {
 	inWorld(t, long(), func(t *testing.T, w *world) {
@@ -369,5 +406,36 @@ func TestAnOwnLimitSavesUpHalfASecond(t *testing.T) {
 			}
 		}
 		require.InDelta(t, 1500, admitted, 60, "in one second: half of one was saved up")
+	})
+}
+
+// An open transaction is a cause that stops nothing but its partitions: since when, and what waits, is said.
+func TestAnOpenTransactionIsACause(t *testing.T) {
+	inWorld(t, newTopic(ids(20_000, 0, 1), ids(20_000, 20_000, 1)), func(t *testing.T, w *world) {
+		w.topic.hold(1, 100)
+		p := w.start(newBoard().orders)
+		within(time.Minute)
+		began := time.Now()
+		p.Monitor.OpenTransaction(1, 100, 7)
+		within(openFor - time.Second)
+		p.Monitor.OpenTransaction(1, 100, 9)
+		require.Empty(t, p.causes(), "a producer that commits now and then is no trouble")
+		within(2 * time.Second)
+		require.Equal(t, []Cause{CauseTransaction}, p.causes())
+		hold := p.Monitor.Holds()[0]
+		require.Equal(t, "partition 1: 9 records wait behind offset 100 since "+began.UTC().Format(time.TimeOnly)+" UTC", hold.Detail)
+		require.True(t, began.Equal(hold.Since))
+		require.InDelta(t, 1, p.series("granter_hold")["open_transaction"], 0)
+		p.Monitor.OpenTransaction(1, 200, 9)
+		within(time.Second)
+		require.Empty(t, p.causes(), "that is another one")
+		within(openFor)
+		require.NotEmpty(t, p.causes())
+		p.Monitor.OpenTransaction(1, 0, 0)
+		within(time.Second)
+		require.Empty(t, p.causes())
+		w.topic.release()
+		require.NoError(t, p.wait())
+		w.requireAllGranted()
 	})
 }

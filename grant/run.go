@@ -310,7 +310,7 @@ func (r *Run) session(ctx context.Context, gen Generation) (finished bool, err e
 	cfg := r.Sharding
 	cfg.Gate = r.steering.gate
 	pool := sharding.New(cfg, punctual{r}, starts)
-	r.Monitor.assigned(pool, starts, r.ends, r.Follow)
+	r.Monitor.assigned(pool, starts, r.ends, r.follows)
 	defer r.Monitor.released()
 	r.Log.Info("partitions assigned", "from", starts)
 

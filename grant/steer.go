@@ -1,8 +1,10 @@
 package grant
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"sync"
@@ -135,6 +137,7 @@ func (s *steering) steer(ctx context.Context) {
 		s.look(ctx) //nolint:errcheck // s.failure has it, and apply shows it
 		s.apply()
 		s.obey()
+		s.giveUp()
 		if now := time.Now(); s.control.Load().Version != before || now.Sub(reported) >= reportEvery {
 			reported = now
 			select {
@@ -213,6 +216,23 @@ func (s *steering) obey() {
 	s.run.aim(c.Finish)
 }
 
+// giveUp ends a run that has begun when for as long as it tries anything again its orders cannot be read, or the budget of
+// a limit cannot be used. Nobody could stop it, or it would stand for ever: a key that is broken does not mend itself.
+func (s *steering) giveUp() {
+	s.mu.Lock()
+	since, err, what := s.failing, s.failure, "the orders of operators cannot be read"
+	s.mu.Unlock()
+	if err == nil {
+		what = "the budget that replicas share under a limit cannot be used"
+		if since, err = s.gate.Failed(); errors.Is(err, context.Canceled) {
+			return
+		}
+	}
+	if err != nil && s.begun.Load() && time.Since(since) > s.run.RetryFor {
+		s.run.drain(fmt.Errorf("%s for %s, and the run ends with a checkpoint: %w", what, s.run.RetryFor, err))
+	}
+}
+
 // block says that the run itself waits for something; an empty detail says that it does no longer.
 func (s *steering) block(cause Cause, detail string) {
 	s.mu.Lock()
@@ -250,12 +270,16 @@ func (s *steering) apply() {
 	}
 	if s.failure != nil && time.Since(s.failing) > time.Second {
 		causes[CauseUnavailable] = s.failure.Error()
-	} else if err := s.gate.Failed(); err != nil && !errors.Is(err, context.Canceled) {
+	} else if _, err := s.gate.Failed(); err != nil && !errors.Is(err, context.Canceled) {
 		causes[CauseUnavailable] = err.Error()
 	} else if why := s.run.Monitor.overdue(); why != "" {
 		causes[CauseUnavailable] = why
 	}
 	now := time.Now()
+	began := map[Cause]time.Time{}
+	if detail, since := s.run.Monitor.openTransactions(); detail != "" {
+		causes[CauseTransaction], began[CauseTransaction] = detail, since
+	}
 	early := now.Before(s.early)
 	if early {
 		causes[CauseSchedule] = s.earlier
@@ -283,7 +307,7 @@ func (s *steering) apply() {
 			continue
 		}
 		if s.since[cause].IsZero() {
-			s.since[cause] = now
+			s.since[cause] = cmp.Or(began[cause], now)
 			s.run.Log.Warn("held", "cause", cause, "detail", detail)
 		}
 		holds = append(holds, Hold{Cause: cause, Detail: detail, Since: s.since[cause].UTC()})

@@ -44,7 +44,7 @@ var lookWhen = map[string]string{
 	"campaign_lost_replicas":                 "fewer replicas are there than you started",
 	"remaining_records":                      "asking how much is left to grant, whoever grants it",
 	"control_version":                        "replicas differ for more than a second: one does not obey",
-	"hold":                                   "it is slower than you expect: the cause says why",
+	"hold":                                   "it is slower than you expect: the cause says why, and docs/operations.md what to do; open_transaction is a producer that hides what is behind it",
 	"hold_since_timestamp_seconds":           "asking how long it has been held",
 	"throttle_users_per_second":              "the rate is flat: is it meant to be?",
 	"feedback_limit_users_per_second":        "it is not 0: this process has slowed itself down; granter_hold says why",

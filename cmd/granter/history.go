@@ -17,8 +17,8 @@ func newHistory() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "history -f SPEC",
 		Short: "Print the audit trail: who ordered what, when and why, and what was refused",
-		Long: `History prints every order of operators that was carried out, and the last thousand that were refused, oldest first.
-Times are those of Redis's clock, in the zone of the campaign's dates.
+		Long: `History prints every order of operators that was carried out, and the last that were refused, oldest
+first: of each who was refused a hundred, and about a thousand in all. Times are those of Redis's clock, in the zone of the campaign's dates.
 
 ` + exitHelp,
 		Args: cobra.NoArgs,

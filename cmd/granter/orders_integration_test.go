@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/granter/granter/deploy/dev/devtest"
 	"github.com/granter/granter/grant"
@@ -75,6 +76,50 @@ func TestAbortHoldsThroughRestarts(t *testing.T) {
 	require.Zero(t, waits.wait(), waits.err.String())
 	require.Less(t, waits.summary().Consumed, int64(users+users/20), "it goes on from the checkpoint")
 	s.exactlyOnce()
+}
+
+// A budget that somebody broke ends the run after --retry-for, with the key named, instead of holding it for ever.
+func TestABrokenBudgetEndsTheRun(t *testing.T) {
+	s := newScenario(t, 2, devtest.StartRedis(t, durable()...).Addr)
+	s.publish(s.users(0, 100_000))
+	s.order("throttle", "1k", "--why=to see the middle")
+	p := s.run("--retry-for=2s")
+	s.awaitGranted(p, 100)
+	key := "granter:{" + s.campaign.Name + "}:budget"
+	require.NoError(t, s.client.Del(t.Context(), key).Err())
+	require.NoError(t, s.client.LPush(t.Context(), key, "broken").Err())
+	require.Equal(t, exitFailed, p.wait())
+	require.Contains(t, p.err.String(), key+" is broken: delete it")
+	require.NoError(t, s.client.Del(t.Context(), key).Err())
+	s.order("throttle", "off", "--why=on with it")
+	s.finish()
+	s.exactlyOnce()
+}
+
+// A run that waits for a producer's transaction says so: which partition, how many records, since when.
+func TestAnOpenTransactionIsNamed(t *testing.T) {
+	s := newScenario(t, 2, devtest.StartRedis(t, durable()...).Addr)
+	s.publish(s.users(0, 10_000))
+	producer, err := kgo.NewClient(kgo.SeedBrokers(s.brokers...), kgo.TransactionalID(s.campaign.Name), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	require.NoError(t, err)
+	defer producer.Close()
+	require.NoError(t, producer.BeginTransaction())
+	topic := s.campaign.Source.Topic
+	require.NoError(t, producer.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: 1, Value: []byte("777777")}).FirstErr())
+
+	p := s.run("--listen=127.0.0.1:0")
+	var held []grant.Hold
+	await(t, "it is held", func() bool { held = s.record(p).Holds; return len(held) == 1 })
+	require.Equal(t, grant.CauseTransaction, held[0].Cause)
+	require.Regexp(t, `^partition 1: \d+ records wait behind offset \d+ since \d\d:\d\d:\d\d UTC$`, held[0].Detail)
+	now := s.how()
+	require.Equal(t, status.PhaseThrottled, now.Phase)
+	require.Equal(t, held[0].Detail, now.Holds[0].Detail)
+	require.Contains(t, s.order("status"), "open_transaction since ")
+	require.InDelta(t, 1, p.metric("granter_hold"), 0, "the only cause")
+	require.NoError(t, producer.EndTransaction(t.Context(), kgo.TryCommit))
+	require.Zero(t, p.wait(), p.err.String())
+	require.Equal(t, int64(10_001), s.granted())
 }
 
 // Orders that nobody is there to obey are obeyed by whoever comes.

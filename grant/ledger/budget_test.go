@@ -112,3 +112,13 @@ func TestTheBudgetIsSharedByAll(t *testing.T) {
 		}
 	}
 }
+
+// Whoever looks for why nobody is granted under a limit must find the key.
+func namesABrokenBudget(w *world) {
+	l := w.office(tomorrow(), &fault{})
+	require.NoError(w, w.client.Set(w.ctx, l.keys.budget, "rubbish", 0).Err())
+	_, err := l.Take(w.ctx, 1, 1)
+	require.ErrorContains(w, err, "granter:{sorry-2022}:budget")
+	require.NoError(w, w.client.Del(w.ctx, l.keys.budget).Err())
+	w.take(l, 1, 1)
+}

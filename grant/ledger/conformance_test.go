@@ -67,6 +67,7 @@ func conformance(t *testing.T, options Options) {
 		{"names a control that no order has made", namesGarbage},
 		{"takes control and time from one master", takesTimeFromTheControlsMaster},
 		{"hands out a budget", handsOutBudget},
+		{"names a broken budget", namesABrokenBudget},
 		{"reads bitmaps", readsBitmaps},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(newWorld(t, options)) })

@@ -71,9 +71,6 @@ var (
 	takeCall    = newScript(takeScript)
 )
 
-// maxRefusals is how many refused orders are kept. Whoever may not order anything must not be able to fill Redis either.
-const maxRefusals = 1000
-
 // home returns a client of the master that has the control, so that its clock is the one that everybody goes by.
 func (l *Ledger) home(ctx context.Context) (*redis.Client, error) {
 	if l.cluster == nil {
@@ -244,23 +241,7 @@ func (l *Ledger) call(ctx context.Context, s *script, keys []string, args ...any
 	}
 }
 
-// Refuse adds an order that was refused to the audit trail.
-func (l *Ledger) Refuse(ctx context.Context, act grant.Act) error {
-	text, err := json.Marshal(act)
-	if err != nil {
-		return err
-	}
-	return l.retry(ctx, "recording a refused order", func() error {
-		pipe := l.client.Pipeline()
-		pipe.RPush(ctx, l.keys.refusals, text)
-		pipe.LTrim(ctx, l.keys.refusals, -maxRefusals, -1)
-		_, err := pipe.Exec(ctx)
-		return err
-	})
-}
-
-// History returns the audit trail, oldest first: every order that was carried out, and the last thousand that were
-// refused.
+// History returns the audit trail, oldest first: every order that was carried out, and the last ones that were refused.
 func (l *Ledger) History(ctx context.Context) ([]grant.Act, error) {
 	var lists [2][]string
 	err := l.retry(ctx, "reading the audit trail", func() error {
@@ -291,5 +272,12 @@ func (l *Ledger) History(ctx context.Context) ([]grant.Act, error) {
 // Take asks for users to grant out of the budget that all replicas share, and returns how many may be granted now. rate
 // is users per second. It makes one attempt only.
 func (l *Ledger) Take(ctx context.Context, want, rate int64) (int64, error) {
-	return l.call(ctx, &takeCall, []string{l.keys.budget}, want, rate)
+	n, err := l.call(ctx, &takeCall, []string{l.keys.budget}, want, rate)
+	switch {
+	case misused(err):
+		err = fmt.Errorf("%s is broken: delete it, and it is made again: %w", l.keys.budget, err)
+	case err != nil:
+		err = fmt.Errorf("%s: %w", l.keys.budget, err)
+	}
+	return n, err
 }

@@ -176,11 +176,17 @@ func realKafkaAnOpenTransactionIsWaitedFor(t *testing.T) {
 	write(t, w, "open", 10, 20)
 	produce(t, k.Brokers, userRecords("open", 20, 30)...)
 	require.EqualValues(t, 30, end(t, s))
+	told := &witness{}
+	s.cfg.Observer = told
+	read(t, s, 0, 0, 10).requireUsers(10, users(0, 10)...)
+	require.Zero(t, told.transaction(), "nothing that is to be read waits")
 	r := read(t, s, 0, 0, 30)
 	r.reaches(10)
 	require.Equal(t, offsetsOf(users(0, 10)), r.ids())
+	require.Eventually(t, func() bool { return told.transaction() == [2]int64{10, 20} }, patience, time.Millisecond, "it is said why")
 	require.NoError(t, w.EndTransaction(t.Context(), kgo.TryCommit))
 	r.requireUsers(30, users(0, 30)...)
+	require.NotEqual(t, [2]int64{10, 20}, told.transaction(), "it is said that it is over")
 }
 
 // The cleaner leaves gaps, and batches without records.

@@ -237,6 +237,19 @@ type witness struct {
 	kinds    []string
 	rejected []string
 	next     int64
+	open     [2]int64 // of the last open transaction: first offset and records
+}
+
+func (w *witness) OpenTransaction(_ int, first, records int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.open = [2]int64{first, records}
+}
+
+func (w *witness) transaction() [2]int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.open
 }
 
 func (w *witness) Position(_ int, next, _ int64) {

@@ -32,6 +32,7 @@ type partition struct {
 	conn      *conn
 	maxBytes  int
 	inflated  bytes.Buffer
+	open      bool      // an open transaction was reported
 	settledAt time.Time // when a closed gate last made it hand over what it had
 	added     int       // records of this fetch
 	letters   []letter  // those of them that were rejected
@@ -156,8 +157,24 @@ func (p *partition) step(ctx context.Context) error {
 	}
 	if f.highest >= 0 {
 		p.cfg.Observer.Position(p.number, p.next, f.highest)
+		p.reportTransaction(&f)
 	}
 	return p.makeRoom(before, f)
+}
+
+// reportTransaction says so when everything is read that a broker hands out, and more is there.
+func (p *partition) reportTransaction(f *fetched) {
+	waiting := f.highest - f.end()
+	if p.until >= 0 {
+		waiting = min(f.highest, p.until) - f.end()
+	}
+	open := waiting > 0 && p.next >= f.end()
+	if open {
+		p.cfg.Observer.OpenTransaction(p.number, f.end(), waiting)
+	} else if p.open {
+		p.cfg.Observer.OpenTransaction(p.number, 0, 0)
+	}
+	p.open = open
 }
 
 // fetch asks the partition's leader for records at the position.

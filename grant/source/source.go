@@ -43,6 +43,9 @@ type Config struct {
 type Observer interface {
 	// Position reports how far a partition is read, and its high watermark (−1: not known yet).
 	Position(partition int, next, highest int64)
+	// OpenTransaction reports that records of a partition wait behind a transaction that a producer has neither committed
+	// nor aborted, and the offset of the first one; 0 records: no longer.
+	OpenTransaction(partition int, first, records int64)
 	// Rejected reports a record that is durably in the dead-letter topic (or, with CountRejects, is not to be), with one of
 	// Reasons.
 	Rejected(r grant.Reject)
@@ -115,8 +118,11 @@ func (s *Source) Close() error {
 type silent struct{}
 
 func (silent) Position(int, int64, int64) {}
-func (silent) Rejected(grant.Reject)      {}
-func (silent) KafkaError(string)          {}
+
+func (silent) OpenTransaction(int, int64, int64) {}
+
+func (silent) Rejected(grant.Reject) {}
+func (silent) KafkaError(string)     {}
 
 // topic returns the topic's metadata.
 func (s *Source) topic(ctx context.Context) (kafka.Topic, error) {

@@ -34,6 +34,7 @@ export const causes = {
   critical: { says: "Paused by a critical measurement", stops: true, tone: "bad" },
   preflight: { says: "Preflight failed", stops: true, tone: "bad" },
   schedule: { says: "Before the start", stops: true, tone: "info" },
+  open_transaction: { says: "A producer’s transaction is open", tone: "warn" },
   latency: { says: "Slowed by the latency of Redis", tone: "warn" },
   memory: { says: "Slowed by the memory of Redis", tone: "warn" },
   replica_lag: { says: "Slowed by replicas of Redis that are behind", tone: "warn" },
