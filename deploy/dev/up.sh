@@ -12,7 +12,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 "$here/install.sh" >&2
 dir=$(absolute "${1:-$dev_home/up}")
 # Preflight wants a Redis that persists. Kafka starts meanwhile.
-exec 3< <("$here/kafka.sh" start "$dir/kafka" --partitions-default 8)
+# A broker that is slow for a few seconds on a busy machine is still the leader; tests are less patient with theirs.
+exec 3< <("$here/kafka.sh" start "$dir/kafka" --partitions-default 8 -- broker.session.timeout.ms=30000)
 redis=$("$here/redis.sh" start "$dir/redis" -- --appendonly yes --appendfsync everysec)
 brokers=$(cat <&3)
 [[ -n $brokers ]] || die "Kafka did not start"

@@ -20,9 +20,27 @@ func TestTheCampaignsToDeployLoad(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, files, 2)
 
+	for _, file := range files { // of today, and of any day
+		camp, err := Load(file)
+		require.NoError(t, err)
+		assert.True(t, camp.StartsAt.Before(time.Now()), file)
+		assert.True(t, camp.EndsAt.IsZero(), file)
+	}
+	past, err := filepath.Glob("../../deploy/campaigns/2023/*.yaml")
+	require.NoError(t, err)
+	require.Len(t, past, 2)
+	for _, file := range past {
+		camp, err := Load(file)
+		require.NoError(t, err)
+		assert.Equal(t, 2023, camp.EndsAt.Year(), file)
+	}
+	rollout, err := Load("../../deploy/campaigns/2023/emoticons.yaml")
+	require.NoError(t, err)
+	assert.EqualValues(t, 48_000_000, rollout.Population)
+	assert.Equal(t, "2023-01-05T09:00:00+09:00", rollout.StartsAt.Format(time.RFC3339))
+
 	emoticons, err := Load("../../deploy/campaigns/emoticons.yaml")
 	require.NoError(t, err)
-	assert.EqualValues(t, 48_000_000, emoticons.Population)
 	require.Len(t, emoticons.Items, 3)
 	granted := time.Date(2023, 1, 5, 9, 0, 0, 0, time.UTC)
 	held := emoticons.Entitlements(granted)

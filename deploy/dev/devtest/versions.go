@@ -63,7 +63,9 @@ func SharedKafka(tb TB) *Kafka {
 	h := &host{logf: func(string, ...any) {}}
 	var k *Kafka
 	err = h.run(func(tb TB) (err error) {
-		k, err = startKafka(tb, KafkaOptions{Version: version})
+		// It is never restarted, so nobody waits for its session to end; and a busy machine must not cost it its partitions.
+		props := map[string]string{"broker.session.timeout.ms": "30000"}
+		k, err = startKafka(tb, KafkaOptions{Version: version, Props: props})
 		return err
 	})
 	if err != nil {
