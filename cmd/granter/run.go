@@ -66,7 +66,7 @@ While a campaign is aborted, a run ends at its start with exit code 6; after "gr
 that was ordered. Both hold until somebody orders resume, or a run does by --resume. Under a supervisor that starts again
 whatever ends, --stand-by makes a run wait for that instead of ending.
 
-SIGTERM or SIGINT stops it soon: what is in hand is granted and checkpointed. A second signal stops it at once; nothing
+SIGTERM, SIGINT or SIGHUP stops it soon: what is in hand is granted and checkpointed. A second signal stops it at once; nothing
 is lost then either.
 
 ` + exitHelp,

@@ -4,6 +4,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,6 +63,37 @@ func TestAMasterThatJoinsWithoutAnAnchorStopsTheCheckpoints(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[int]int64{0: 10}, found.Next)
 	m.Server().SetPreHook(nil)
+}
+
+// A call that was cut down is another call. What was staged for the one before may arrive late, on a connection that was
+// given up, between the new members and their call: it must not take their place.
+func TestWhatWasStagedBeforeACutArrivesLate(t *testing.T) {
+	m := startMini(t)
+	w := newWorld(t, Options{Addrs: []string{m.Addr()}})
+	other, p := w.join(), w.join()
+	other.grant(1, delta(2, span(0, 100, 1)))
+	var mu sync.Mutex
+	var staged [][]string
+	m.Server().SetPreHook(func(_ *server.Peer, cmd string, args ...string) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case strings.EqualFold(cmd, "set") && strings.Contains(args[0], "delta"):
+			staged = append(staged, args)
+		case strings.EqualFold(cmd, "evalsha") && len(staged) == 2:
+			_ = m.Set(staged[0][0], staged[0][1])
+		}
+		return false
+	})
+	f := p.grant(1, delta(2, span(0, 3000, 1)))
+	m.Server().SetPreHook(nil)
+	mu.Lock()
+	require.Len(t, staged, 2)
+	mu.Unlock()
+	require.Equal(t, 2900, f.Deltas[0].Count)
+	want := oracle{}
+	want.add(2, span(0, 3000, 1))
+	w.holds(p.Ledger, want)
 }
 
 // One miniredis says that it is a cluster with all slots: the client, the 64 anchors and the routing are those of a cluster.
