@@ -96,6 +96,47 @@ func TestADeskAnswersByTheLedgersSpec(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, d.ask("/api/v1/campaigns/"+granted.Name+"/users/3", nil))
 }
 
+// With Kafka away there was no status, in command line and desk, and nobody saw whether a pause was obeyed.
+func TestWhatIsKnownStaysWhenKafkaIsAway(t *testing.T) {
+	k := devtest.StartKafka(t, devtest.KafkaOptions{})
+	s := newScenarioOn(t, k, 1, devtest.StartRedis(t, durable()...).Addr)
+	s.publish(population.Plan{Topic: s.campaign.Source, Users: 10})
+	s.finish()
+	d := s.desk("--timeout=1s")
+	path := "/api/v1/campaigns/" + s.campaign.Name + "/status"
+	var known status.Status
+	require.Equal(t, http.StatusOK, d.ask(path, &known))
+	require.EqualValues(t, 10, known.Records)
+	k.Stop(0)
+
+	p := granter(t, s.command("status", "--json", "--timeout=1s"))
+	require.Equal(t, exitFailed, p.wait())
+	require.Contains(t, p.err.String(), "the status of "+s.campaign.Name+" is not complete: Kafka at ")
+	var printed status.Status
+	require.NoError(t, json.Unmarshal([]byte(p.out.String()), &printed))
+	require.EqualValues(t, 10, printed.Granted)
+	for _, part := range printed.Parts {
+		require.Equal(t, part.Part == status.PartKafka, part.Error != "", "%+v", part)
+	}
+	require.Contains(t, granter(t, s.command("status", "--timeout=1s")).out.String(), "NOT KNOWN")
+
+	pause := granter(t, command{args: []string{"pause", "-f", s.spec, "--desk-url", d.url, "--why", "Kafka is away"}, env: d.env})
+	require.Zero(t, pause.wait(), pause.err.String())
+	await(t, "the desk says that Kafka is away", func() bool {
+		var now status.Status
+		require.Equal(t, http.StatusOK, d.ask(path, &now))
+		require.True(t, now.Control.Paused)
+		require.EqualValues(t, 10, now.Records, "what is known stays")
+		return now.Of(status.PartKafka).Error != ""
+	})
+	k.Restart(0)
+	await(t, "all is as of now", func() bool {
+		var now status.Status
+		require.Equal(t, http.StatusOK, d.ask(path, &now))
+		return now.Of(status.PartKafka).Error == ""
+	})
+}
+
 // get asks the desk as the operator, and returns the status code.
 func (d *served) get(path string) int { d.Helper(); return d.ask(path, nil) }
 

@@ -121,6 +121,13 @@ func (u *unsent) Write(b []byte) (int, error) { return len(b), nil }
 // answer makes a handler of a function that returns what to send as JSON.
 func (a *api) answer(fn func(*http.Request, Principal) (any, error)) func(http.ResponseWriter, *http.Request, Principal) {
 	return func(w http.ResponseWriter, r *http.Request, who Principal) {
+		if r.Pattern != orders { // an order waits for nothing that others do
+			if ok, _ := a.gate.underWay.take(who); !ok {
+				a.gate.refuse(w, r, who, &refusal{http.StatusTooManyRequests, reasonBusy, "too many requests at once: wait for those that are under way"})
+				return
+			}
+			defer a.gate.underWay.giveBack(who)
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), a.cfg.pace.request)
 		defer cancel()
 		r = r.WithContext(ctx)

@@ -8,9 +8,19 @@ import (
 
 // events sends what the hub tells as server-sent events, until the client goes, is too slow, or may no longer listen.
 func (a *api) events(w http.ResponseWriter, r *http.Request, who Principal) {
+	ok, own := a.gate.listeners.take(who)
+	switch {
+	case own:
+		a.gate.refuse(w, r, who, &refusal{http.StatusTooManyRequests, reasonListeners, "you follow the status too often already: close a page"})
+		return
+	case !ok:
+		a.gate.refuse(w, r, who, &refusal{http.StatusServiceUnavailable, reasonListeners, "too many listen already: try later"})
+		return
+	}
+	defer a.gate.listeners.giveBack(who)
 	told := a.hub.join()
 	if told == nil {
-		a.gate.refuse(w, r, who, &refusal{http.StatusServiceUnavailable, reasonListeners, "too many listen already: try later"})
+		a.gate.refuse(w, r, who, &refusal{http.StatusServiceUnavailable, reasonListeners, "the desk is closing"})
 		return
 	}
 	defer a.hub.leave(told)

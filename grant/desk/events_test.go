@@ -170,12 +170,3 @@ func TestAClientThatDoesNotReadIsDropped(t *testing.T) {
 		<-drained
 	})
 }
-
-func TestTooManyListenersAreRefused(t *testing.T) {
-	w := newWorld(t)
-	for range maxListeners {
-		require.NotNil(t, w.server.api.hub.join())
-	}
-	w.get(RoleViewer, base+"/events").is(http.StatusServiceUnavailable)
-	require.InDelta(t, 1, w.metric("refusals_total", "reason", "listeners"), 0)
-}

@@ -25,18 +25,21 @@ const (
 	reasonOrigin      reason = "cross_origin"
 	reasonType        reason = "content_type"
 	reasonRate        reason = "rate_limit"
+	reasonBusy        reason = "busy"
 	reasonListeners   reason = "listeners"
 	reasonCampaign    reason = "campaign"
 )
 
 var reasons = []reason{
-	reasonNoToken, reasonToken, reasonCertificate, reasonRole, reasonOrigin, reasonType, reasonRate, reasonListeners,
+	reasonNoToken, reasonToken, reasonCertificate, reasonRole, reasonOrigin, reasonType, reasonRate, reasonBusy, reasonListeners,
 	reasonCampaign,
 }
 
 const (
 	// A person makes a mistake or two; a program with an old token notices after ten.
 	failuresPerSecond, failuresAtOnce = 1, 10
+	// A person gives one order at a time; a script, some at once.
+	ordersPerSecond, ordersAtOnce = 2, 20
 	// A page asks for a status and a history now and then; a script of support staff looks up users one by one.
 	requestsPerSecond, requestsAtOnce = 20, 100
 
@@ -50,10 +53,14 @@ type gate struct {
 	campaign string // the one that is served
 	origin   http.CrossOriginProtection
 	failures *limits // by address or, when it is known who it is, by name
-	requests *limits // by name
-	refused  *prometheus.CounterVec
-	log      *slog.Logger
-	flood    rate.Sometimes // for lines about requests over a limit
+	requests *limits // by name, of all but orders
+	orders   *limits // by name, of all but pauses
+
+	listeners, underWay *share
+
+	refused *prometheus.CounterVec
+	log     *slog.Logger
+	flood   rate.Sometimes // for lines about requests over a limit
 
 	record    func(context.Context, grant.Act) error
 	recording chan struct{} // has an element for each recording under way
@@ -68,7 +75,9 @@ func newGate(
 	return &gate{
 		files: files, campaign: campaign, record: record, refused: refused, log: log,
 		failures: newLimits(failuresPerSecond, failuresAtOnce), requests: newLimits(requestsPerSecond, requestsAtOnce),
-		flood: rate.Sometimes{Interval: time.Second}, recording: make(chan struct{}, recordingAtOnce),
+		orders: newLimits(ordersPerSecond, ordersAtOnce), listeners: newShare(maxListenersEach, maxListenersOthers, maxListeners),
+		underWay: newShare(maxUnderWayEach, maxUnderWayOthers, maxUnderWayOthers*2),
+		flood:    rate.Sometimes{Interval: time.Second}, recording: make(chan struct{}, recordingAtOnce),
 	}
 }
 
@@ -93,7 +102,7 @@ func (g *gate) admit(r *http.Request, needs Role) (Principal, *refusal) {
 		detail := fmt.Sprintf("role %s, needs %s", who.Role, needs)
 		return who, g.failure(who.Name, &refusal{http.StatusForbidden, reasonRole, detail})
 	}
-	if !g.requests.allow(who.Name) {
+	if r.Pattern != orders && !g.requests.allow(who.Name) { // who has asked too much must still be able to order
 		return who, tooMany
 	}
 	if g.ofAnother(r) {
@@ -143,7 +152,7 @@ func (g *gate) refuse(w http.ResponseWriter, r *http.Request, who Principal, f *
 		g.log.Warn("refused", "who", who.Name, "remote", r.RemoteAddr, "method", r.Method, "path", cut(r.URL.Path, 200),
 			"status", f.status, "reason", string(f.reason))
 	}
-	if f.reason == reasonRate {
+	if f.reason == reasonRate || f.reason == reasonBusy || f.reason == reasonListeners {
 		g.flood.Do(say) // the metric counts them all
 	} else {
 		say()
@@ -154,8 +163,6 @@ func (g *gate) refuse(w http.ResponseWriter, r *http.Request, who Principal, f *
 	switch f.status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="granter"`)
-	case http.StatusTooManyRequests:
-		w.Header().Set("Retry-After", "1")
 	}
 	newProblem(f.status, f.detail).write(w)
 }

@@ -11,10 +11,7 @@ import (
 	"github.com/granter/granter/grant/status"
 )
 
-const (
-	maxListeners = 256
-	backlog      = 8 // events that a listener may be behind
-)
+const backlog = 8 // events that a listener may be behind
 
 // event is one of the stream.
 type event struct {
@@ -46,11 +43,11 @@ func newHub(status func(context.Context) (*status.Status, error), every time.Dur
 }
 
 // join returns a channel of events, which is closed when the listener takes them too slowly and when the hub closes. It
-// returns nil when there are too many listeners. Who joins must leave.
+// returns nil when that is so already. Who joins must leave.
 func (h *hub) join() chan event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed || len(h.listeners) >= maxListeners {
+	if h.closed {
 		return nil
 	}
 	events := make(chan event, backlog)

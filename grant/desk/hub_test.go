@@ -128,18 +128,6 @@ func TestAnAnswerHasItsTime(t *testing.T) {
 	})
 }
 
-func TestListenersAreBounded(t *testing.T) {
-	inBubble(t, func(a *asked) {
-		first := a.join()
-		for range maxListeners - 1 {
-			require.NotNil(t, a.join())
-		}
-		require.Nil(t, a.join())
-		a.leave(first)
-		require.NotNil(t, a.join())
-	})
-}
-
 func TestNothingIsLeftOfAClosedHub(t *testing.T) {
 	inBubble(t, func(a *asked) {
 		one, two := a.join(), a.join()

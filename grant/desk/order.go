@@ -106,6 +106,10 @@ func (a *api) order(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Action != grant.ActionPause && !a.gate.orders.allow(who.Name) { // nothing keeps anybody from a pause
+		a.metrics.Refusals.WithLabelValues(string(reasonRate)).Inc()
+		return nil, newProblem(http.StatusTooManyRequests, "too many orders: wait a second; pause is always taken")
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), a.cfg.pace.request)
 	defer cancel()
 	if o.Action == grant.ActionFinish {

@@ -40,8 +40,11 @@ func problemOf(err error) *Problem {
 
 // write answers with the problem.
 func (p *Problem) write(w http.ResponseWriter) {
-	if p.Status == http.StatusServiceUnavailable {
+	switch p.Status {
+	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "5")
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", "1")
 	}
 	writeJSON(w, "application/problem+json", p.Status, p)
 }
