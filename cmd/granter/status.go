@@ -52,6 +52,9 @@ what the other one knows, names each part that is missing, and ends with exit co
 			} else {
 				printStatus(cmd.OutOrStdout(), s)
 			}
+			if s.Damage != "" && s.Proof == nil {
+				missing = errors.Join(fmt.Errorf("the ledger of %s contradicts itself: %s", s.Campaign, s.Damage), missing)
+			}
 			if s.Proof != nil && !s.Proof.Holds {
 				missing = errors.Join(fmt.Errorf("the ledger of %s is inconsistent: %d violations", s.Campaign, len(s.Proof.Violations)), missing)
 			}
@@ -136,6 +139,9 @@ func printStatus(w io.Writer, s *Status) {
 			says += fmt.Sprintf(" (%s records to go up to there)", number(*s.FinishLag))
 		}
 		rows = append(rows, "ordered\t"+says)
+	}
+	if s.Damage != "" {
+		rows = append(rows, "DAMAGED\t"+s.Damage)
 	}
 	for _, h := range s.Holds {
 		rows = append(rows, fmt.Sprintf("held\t%s since %s: %s", h.Cause, moment(h.Since.In(zone)), oneLine(h.Detail)))

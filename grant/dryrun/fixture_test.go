@@ -3,8 +3,6 @@ package dryrun
 import (
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -13,7 +11,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/metrics"
 	"github.com/granter/granter/sharding"
 )
@@ -22,24 +19,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // stored is a Reader of a ledger in memory.
 type stored struct {
-	chunks map[uint64]*sharding.Bitmap
-	spec   *ledger.StoredSpec
+	chunks    map[uint64]*sharding.Bitmap
+	forbidden error // of Permits
 
 	mu    sync.Mutex
 	err   error
 	asked map[uint64]int // how often for each chunk
 }
 
-func (s *stored) Spec(context.Context) (ledger.StoredSpec, bool, error) {
-	if s.spec == nil {
-		return ledger.StoredSpec{}, false, s.err
-	}
-	return *s.spec, true, s.err
-}
-
-func (s *stored) Chunks(context.Context) ([]uint64, error) {
-	return slices.Sorted(maps.Keys(s.chunks)), s.err
-}
+func (s *stored) Permits(context.Context, *grant.Campaign) error { return s.forbidden }
 
 func (s *stored) Bitmaps(_ context.Context, chunks []uint64) ([]*sharding.Bitmap, error) {
 	s.mu.Lock()

@@ -10,15 +10,13 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/sharding"
 )
 
 // Reader is what a dry run asks of the real ledger.
 type Reader interface {
-	Spec(ctx context.Context) (ledger.StoredSpec, bool, error)
-	// Chunks returns every chunk that may have granted users.
-	Chunks(ctx context.Context) ([]uint64, error)
+	// Permits fails if a run would not be allowed to grant under the spec.
+	Permits(ctx context.Context, c *grant.Campaign) error
 	// Bitmaps returns the granted users of some chunks; nil where there are none.
 	Bitmaps(ctx context.Context, chunks []uint64) ([]*sharding.Bitmap, error)
 }
@@ -106,17 +104,9 @@ func (l *Ledger) load(ctx context.Context, f *sharding.Flush) ([]*chunk, error) 
 	return states, nil
 }
 
-// EnsureSpec implements grant.Ledger: it fails as a run would, which replaces a spec under which nobody has been granted.
+// EnsureSpec implements grant.Ledger: it fails as a run would.
 func (l *Ledger) EnsureSpec(ctx context.Context, c *grant.Campaign) error {
-	stored, found, err := l.reader.Spec(ctx)
-	if err != nil || !found || stored.Hash == c.Hash {
-		return err
-	}
-	chunks, err := l.reader.Chunks(ctx)
-	if err != nil || len(chunks) == 0 {
-		return err
-	}
-	return &ledger.SpecConflictError{StoredHash: stored.Hash, Stored: stored.Canonical, GivenHash: c.Hash, Given: c.Canonical}
+	return l.reader.Permits(ctx, c)
 }
 
 // NotBefore implements grant.Ledger. A dry run grants nobody anything, at any time.

@@ -36,12 +36,15 @@ func leasesTheSpec(w *world) {
 	require.Equal(w, []string{"aa11", "bb22"}, []string{conflict.StoredHash, conflict.GivenHash})
 	require.Equal(w, w.campaign().Canonical, conflict.Stored)
 	require.WithinRange(w, conflict.Leased, w.now(), w.now().Add(leaseLife))
+	require.Equal(w, conflict, second.Permits(w.ctx, w.other()), "a dry run is told the same")
+	require.NoError(w, second.Permits(w.ctx, w.campaign()))
 	require.ErrorContains(w, conflict, "if the run was killed, start again after "+conflict.Leased.UTC().Format(time.RFC3339))
 
 	// Who ends in order leaves at once.
 	require.NoError(w, first.SaveRun(w.ctx, grant.RunRecord{Run: first.run, State: grant.RunRunning}))
 	require.Error(w, second.EnsureSpec(w.ctx, w.other()))
 	require.NoError(w, first.SaveRun(w.ctx, grant.RunRecord{Run: first.run, State: grant.RunStopped}))
+	require.NoError(w, second.Permits(w.ctx, w.other()))
 	require.NoError(w, second.EnsureSpec(w.ctx, w.other()))
 
 	// Who does not know what became of a call stays, until the lease lapses.
@@ -164,7 +167,8 @@ func fencesTime(w *world) {
 	}
 	c.EndsAt = w.now().Add(50 * time.Millisecond)
 	err := try()
-	for ; err == nil; err = try() {
+	for err == nil {
+		err = try()
 	}
 	require.ErrorIs(w, err, grant.ErrEnded)
 	for _, chunk := range []uint64{1, 2} {
@@ -209,6 +213,10 @@ func completesTheIndex(w *world) {
 		var conflict *SpecConflictError
 		second := w.play(w.other(), time.Second)
 		require.ErrorAs(w, second.EnsureSpec(w.ctx, w.other()), &conflict, "no other spec gets in")
+		require.Equal(w, conflict, second.Permits(w.ctx, w.other()))
+		unlisted, err := second.Unlisted(w.ctx)
+		require.NoError(w, err)
+		require.Len(w, unlisted, int(totals.Missing))
 
 		require.NoError(w, p.EnsureSpec(w.ctx, w.campaign()), "a run repairs it at its next checkpoint")
 		w.holds(p.Ledger, want)
@@ -258,7 +266,9 @@ func believesNoKeyAlone(w *world) {
 			require.False(t, proof.Holds())
 			require.Contains(t, fmt.Sprint(proof.Violations), c.proof)
 			var conflict *SpecConflictError
-			require.ErrorAs(t, w.play(w.other(), time.Second).EnsureSpec(w.ctx, w.other()), &conflict)
+			second := w.play(w.other(), time.Second)
+			require.ErrorAs(t, second.EnsureSpec(w.ctx, w.other()), &conflict)
+			require.Equal(t, conflict, second.Permits(w.ctx, w.other()))
 			require.Contains(t, conflict.Damage, c.other)
 		})
 	}

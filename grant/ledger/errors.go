@@ -253,7 +253,7 @@ func misused(err error) bool {
 func named[C redis.Cmder](cmds []C, err error) error {
 	for _, cmd := range cmds {
 		if e := cmd.Err(); e != nil && !errors.Is(e, redis.Nil) {
-			return fmt.Errorf("%v: %w", cmd.Args()[1], e)
+			return fmt.Errorf("%v: %w", cmd.Args()[min(1, len(cmd.Args())-1)], e)
 		}
 	}
 	if errors.Is(err, redis.Nil) {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -101,6 +102,62 @@ func (k *keys) parse(key string) (chunk uint64, name string) {
 		return 0, ""
 	}
 	return chunk, name
+}
+
+// Permits says what EnsureSpec would, without a write: an error that says why not under this spec.
+func (l *Ledger) Permits(ctx context.Context, c *grant.Campaign) error {
+	stored, found, err := l.Spec(ctx)
+	if err != nil || found && stored.Hash == c.Hash {
+		return err
+	}
+	var listed, most *redis.Cmd
+	var leases *redis.MapStringStringCmd
+	var now *redis.TimeCmd
+	err = l.retry(ctx, "reading who may grant", func() error {
+		node, err := l.home(ctx) // leases are by its clock
+		if err != nil {
+			return err
+		}
+		pipe := node.Pipeline()
+		listed, most = pipe.Do(ctx, "scard", l.keys.chunks), pipe.Do(ctx, "hget", l.keys.spec, "chunks")
+		leases, now = pipe.HGetAll(ctx, l.keys.leases), pipe.Time(ctx)
+		_, err = pipe.Exec(ctx)
+		return named([]redis.Cmder{listed, most, leases, now}, err)
+	})
+	if err != nil {
+		return err
+	}
+	if chunks, _ := listed.Int64(); found && chunks > 0 {
+		return l.conflict(c, stored.Hash, stored.Canonical)
+	}
+	if had, _ := most.Int64(); found && had > 0 {
+		return l.conflict(c, stored.Hash, stored.Canonical)
+	}
+	conflict := l.conflict(c, stored.Hash, stored.Canonical)
+	for _, lease := range leases.Val() {
+		text, spec, _ := strings.Cut(lease, " ")
+		until, err := strconv.ParseInt(text, 10, 64)
+		if at := time.UnixMilli(until); err == nil && spec != c.Hash && at.After(now.Val()) && at.After(conflict.Leased) {
+			conflict.Leased = at
+		}
+	}
+	if !conflict.Leased.IsZero() {
+		return conflict
+	}
+	s, err := l.survey(ctx)
+	if err != nil {
+		return err
+	}
+	return l.permits(ctx, c, leaseReply{hash: stored.Hash, canonical: stored.Canonical}, s)
+}
+
+// Unlisted returns the chunks that the masters have and the index lacks. The next run puts them back.
+func (l *Ledger) Unlisted(ctx context.Context) ([]uint64, error) {
+	s, err := l.survey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.unlisted, s.index
 }
 
 // permits reports whether a spec may be stored that is not there, after a search for grants that the index does not know.
@@ -198,24 +255,32 @@ func (l *Ledger) repair(ctx context.Context, s *survey, missing int64) error {
 	if err != nil {
 		return err
 	}
-	if what := Contradiction(0, checkpoint.Next, runs, l.campaign.Hash); what != "" {
-		return fmt.Errorf("%w: %s", ErrInconsistent, what)
+	what := Contradiction(l.campaign.Name, Totals{}, checkpoint.Next, runs, l.campaign.Hash)
+	if what == "" {
+		return nil
 	}
-	return nil
+	if s, err = l.survey(ctx); err != nil || len(s.chunks()) > 0 { // another run may have begun meanwhile
+		return err
+	}
+	return fmt.Errorf("%w: %s", ErrInconsistent, what)
 }
 
-// Contradiction says how a ledger without any granted user contradicts itself; empty: it does not. Everything that reports
-// how many users are granted asks it, so that nobody believes one key.
-func Contradiction(granted int64, checkpoint map[int]int64, runs []grant.RunRecord, spec string) string {
+// Contradiction says how what is counted contradicts what other keys say; empty: it does not. Everything that reports how
+// many users are granted asks it, so that nobody believes one key.
+func Contradiction(campaign string, t Totals, checkpoint map[int]int64, runs []grant.RunRecord, spec string) string {
+	if t.Missing > 0 {
+		return fmt.Sprintf("granter:{%s}:chunks has had %d more chunks than it lists, and their users are not counted: "+
+			"granter status --prove finds them, and the next run puts them back", campaign, t.Missing)
+	}
 	settled := int64(0)
 	for _, next := range checkpoint {
 		settled = max(settled, next)
 	}
 	n := grantedBy(runs, spec)
-	if granted > 0 || settled == 0 || n == 0 {
+	if t.Granted > 0 || settled == 0 || n == 0 {
 		return ""
 	}
 	return fmt.Sprintf("nobody is granted, but the checkpoint is at offset %d, and runs say that they granted %d users: "+
-		"what they wrote is gone, and a run would not write it again. Restore Redis from a backup, or delete the keys granter:{*}:checkpoint:* of the campaign to grant everybody again",
-		settled, n)
+		"what they wrote is gone, and a run would not write it again. Restore Redis from a backup, or delete the keys granter:{%s/*}:checkpoint:* to grant everybody again",
+		settled, n, campaign)
 }

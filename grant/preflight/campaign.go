@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/granter/granter/grant/campaign"
+	"github.com/granter/granter/grant/ledger"
 )
 
 func (j *judgement) judgeCampaign() {
@@ -40,15 +41,17 @@ func (j *judgement) judgeSpec() {
 	switch {
 	case r.specErr != nil:
 		j.fail(name, "the ledger's spec cannot be read: "+r.specErr.Error(), "look at the key granter:{"+j.Campaign.Name+"}:spec")
+	case !r.stored && r.permitted != nil:
+		j.fail(name, r.permitted.Error(), "granter status --prove says what is left of the ledger")
 	case !r.stored:
 		j.pass(name, given+", not stored yet: the first run stores it")
 	case r.spec.Hash == j.Campaign.Hash:
 		j.pass(name, fmt.Sprintf("%s, the one that is stored since %s", given, moment(r.spec.StoredAt.In(j.Campaign.StartsAt.Location()))))
-	case r.totalsErr == nil && r.totals.Granted == 0:
+	case r.permitted == nil:
 		j.pass(name, fmt.Sprintf("%s replaces %.12s, under which nobody was granted", given, r.spec.Hash))
 	default:
 		diff := strings.ReplaceAll(campaign.Diff(r.spec.Canonical, j.Campaign.Canonical), "\n", "; ")
-		j.fail(name, "the campaign has been granted under another spec: "+diff, "give the campaign another name, or its old spec back")
+		j.fail(name, r.permitted.Error()+"; "+diff, "give the campaign another name, or its old spec back")
 	}
 }
 
@@ -61,6 +64,21 @@ func (j *judgement) judgeProgress() {
 			err = r.checkpointErr
 		}
 		j.fail(name, "the ledger cannot be read: "+err.Error(), "run granter status --prove, which says where it is inconsistent")
+		return
+	}
+	for _, err := range []error{r.runsErr, r.unlistedErr} {
+		if err != nil {
+			j.fail(name, "the ledger cannot be read: "+err.Error(), "run granter status --prove, which says where it is inconsistent")
+			return
+		}
+	}
+	if n := len(r.unlisted); n > 0 {
+		j.warn(name, fmt.Sprintf("the index granter:{%s}:chunks lacks %s, such as %d: their users are granted, and not counted", j.Campaign.Name, plural(int64(n), "chunk"), r.unlisted[0]),
+			"find out who changed it; the run puts them back")
+		return
+	}
+	if what := ledger.Contradiction(j.Campaign.Name, r.totals, r.checkpoint.Next, r.runs, j.Campaign.Hash); what != "" {
+		j.fail(name, what, "granter status --prove says what is left of the ledger")
 		return
 	}
 	if len(r.checkpoint.Next) == 0 && r.totals.Granted == 0 {

@@ -27,6 +27,11 @@ type redisFacts struct {
 	checkpointErr error
 	totals        ledger.Totals
 	totalsErr     error
+	permitted     error    // why a run could not grant under this spec
+	unlisted      []uint64 // chunks that the index lacks
+	unlistedErr   error
+	runs          []grant.RunRecord
+	runsErr       error
 }
 
 func (f *redisFacts) gather(ctx context.Context, in *Input) {
@@ -38,7 +43,7 @@ func (f *redisFacts) gather(ctx context.Context, in *Input) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, in.Timeout)
 	defer cancel()
-	f.read(ctx, led, !in.ReadOnly)
+	f.read(ctx, led, in.Campaign, !in.ReadOnly)
 	if f.err != nil {
 		return
 	}
@@ -68,7 +73,7 @@ func (f *redisFacts) gather(ctx context.Context, in *Input) {
 	}
 }
 
-func (f *redisFacts) read(ctx context.Context, led ledgerReader, probe bool) {
+func (f *redisFacts) read(ctx context.Context, led ledgerReader, c *grant.Campaign, probe bool) {
 	if f.Facts, f.err = led.Inspect(ctx, probe); f.err != nil {
 		return
 	}
@@ -76,5 +81,11 @@ func (f *redisFacts) read(ctx context.Context, led ledgerReader, probe bool) {
 	work.Go(func() { f.spec, f.stored, f.specErr = led.Spec(ctx) })
 	work.Go(func() { f.checkpoint, f.checkpointErr = led.Checkpoints(ctx) })
 	work.Go(func() { f.totals, f.totalsErr = led.Totals(ctx) })
+	work.Go(func() { f.permitted = led.Permits(ctx, c) })
+	work.Go(func() { f.unlisted, f.unlistedErr = led.Unlisted(ctx) })
+	work.Go(func() { f.runs, f.runsErr = led.Runs(ctx) })
 	work.Wait()
+	if f.totalsErr == nil && ledger.Contradiction(c.Name, f.totals, f.checkpoint.Next, f.runs, c.Hash) != "" {
+		f.totals, f.totalsErr = led.Totals(ctx) // they may have been counted before a run that goes on said so
+	}
 }

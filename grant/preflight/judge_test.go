@@ -408,12 +408,17 @@ func TestStoredSpec(t *testing.T) {
 	h.redis.spec = ledger.StoredSpec{Hash: other.Hash, Canonical: other.Canonical}
 	assert.Contains(t, find(t, h.judge(), "campaign.spec").Detail, "nobody was granted")
 
-	h.redis.totals.Granted = 1
+	h.redis.permitted = &ledger.SpecConflictError{StoredHash: other.Hash, GivenHash: h.in.Campaign.Hash}
 	r := h.judge()
 	wellFormed(t, r)
 	result := find(t, r, "campaign.spec")
 	assert.Equal(t, Fail, result.Status)
 	assert.Contains(t, result.Detail, "items[one-more].kind: stored item, not given")
+
+	h.redis.stored = false
+	r = h.judge()
+	wellFormed(t, r)
+	assert.Equal(t, Fail, find(t, r, "campaign.spec").Status, "chunks may remember what the key has lost")
 }
 
 func TestProgressSaysWhereARunContinues(t *testing.T) {

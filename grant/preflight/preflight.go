@@ -170,4 +170,7 @@ type ledgerReader interface {
 	Spec(ctx context.Context) (ledger.StoredSpec, bool, error)
 	Checkpoints(ctx context.Context) (grant.Checkpoint, error)
 	Totals(ctx context.Context) (ledger.Totals, error)
+	Runs(ctx context.Context) ([]grant.RunRecord, error)
+	Permits(ctx context.Context, c *grant.Campaign) error
+	Unlisted(ctx context.Context) ([]uint64, error)
 }

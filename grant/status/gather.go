@@ -135,6 +135,14 @@ func (a *answers) parts() []Part {
 	}
 }
 
+// damage says how the ledger contradicts itself; empty: it does not, or not all is known.
+func (a *answers) damage(c *grant.Campaign) string {
+	if c == nil || a.totals.err != nil || a.runs.err != nil || a.checkpoint.err != nil {
+		return ""
+	}
+	return ledger.Contradiction(c.Name, a.totals.value, a.checkpoint.value.Next, a.runs.value, c.Hash)
+}
+
 func (a *answers) err() error {
 	var errs []error
 	away := false
@@ -221,6 +229,9 @@ func (g *Gatherer) ask(ctx context.Context, a *answers) {
 		}
 	})
 	wg.Wait()
+	if a.totals.err == nil && a.damage(a.spec.value.campaign) != "" {
+		a.totals.ask(g.ledger.Totals(ctx)) // they may have been counted before the others spoke
+	}
 	if err == nil {
 		now.lost, _ = errors.AsType[*grant.TruncatedError](g.topic.Intact(ctx, a.checkpoint.value.Of(now.id)))
 	}
@@ -251,7 +262,7 @@ func newStatus(file *grant.Campaign, a *answers) *Status {
 		StartsAt: c.StartsAt, Expected: c.Population, Granted: a.totals.value.Granted, LedgerBytes: a.totals.value.Bytes, Control: control,
 		Orders: control.Standing(c.StartsAt.Location()),
 		Holds:  []grant.Hold{}, Rejects: map[string]int64{}, Samples: []grant.Reject{},
-		Partitions: []Partition{}, Runs: []Replica{}, Parts: a.parts(),
+		Partitions: []Partition{}, Runs: []Replica{}, Parts: a.parts(), Damage: a.damage(c),
 	}
 	if !c.EndsAt.IsZero() {
 		s.EndsAt = &c.EndsAt

@@ -39,7 +39,7 @@ func InForce(ctx context.Context, led Specs, file *grant.Campaign) (*grant.Campa
 		return file, nil, nil
 	}
 	totals, err := led.Totals(ctx)
-	if err != nil || totals.Granted == 0 {
+	if err != nil || totals.Granted+totals.Missing == 0 {
 		return file, nil, err
 	}
 	inconsistent := func(what string) error {

@@ -80,7 +80,8 @@ type Status struct {
 	Rate         float64    `json:"rate"`                 // records per second, of all live replicas
 	SecondsLeft  *float64   `json:"seconds_left,omitempty"`
 	EstimatedEnd *time.Time `json:"estimated_end,omitempty"`
-	LedgerBytes  int64      `json:"ledger_bytes"` // estimated; 0: not known
+	LedgerBytes  int64      `json:"ledger_bytes"`     // estimated; 0: not known
+	Damage       string     `json:"damage,omitempty"` // how the ledger contradicts itself; empty: it does not at first sight
 
 	LastCheckpoint *time.Time       `json:"last_checkpoint,omitempty"`
 	Control        grant.Control    `json:"control"`

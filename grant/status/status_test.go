@@ -428,3 +428,14 @@ func TestAnEmptyStatusHasItsLists(t *testing.T) {
 	}
 	require.NotContains(t, string(text), "ends_at")
 }
+
+func TestALedgerThatContradictsItselfIsSaidToBeDamaged(t *testing.T) {
+	w := newWorld()
+	s, err := Gather(t.Context(), &w.campaign, w, w)
+	require.NoError(t, err)
+	require.Empty(t, s.Damage)
+	w.totals.Missing = 2
+	s, err = Gather(t.Context(), &w.campaign, w, w)
+	require.NoError(t, err)
+	require.Contains(t, s.Damage, ":chunks has had 2 more chunks than it lists")
+}

@@ -1,0 +1,229 @@
+//go:build integration
+
+package ledger
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/deploy/dev/devtest"
+	"github.com/granter/granter/sharding"
+)
+
+// commandsOf finds the commands that a script may call, in its text: a new one cannot be forgotten here.
+var commandsOf = regexp.MustCompile(`(?:call|try)\('([A-Z]+)'`)
+
+// scriptCase is one way through a script.
+type scriptCase struct {
+	name   string
+	script *script
+	before func(l *Ledger)
+	keys   []string
+	stage  []byte // what is put under the delta key
+	args   []any
+}
+
+func scriptCases(w *world, l *Ledger) []scriptCase {
+	keys := l.keys.chunk(1, "id")
+	grants := func(name string, before func(*Ledger), members *sharding.Bitmap) scriptCase {
+		head := binary.AppendUvarint(binary.AppendUvarint(runBytes(l.run), 1), 2)
+		tail, count := appendTail(nil, head, []byte{0}, members)
+		c := scriptCase{name: name, script: &chunkCall, before: before, keys: keys.all(), stage: members[:]}
+		var offsets []byte
+		if count <= smallDelta {
+			offsets, c.stage = appendOffsets(nil, members, count), nil
+		}
+		c.args = []any{runBytes(l.run), "id", tail, offsets, "aa11", 0, 1 << 53}
+		return c
+	}
+	none := func(*Ledger) {}
+	other := func(*Ledger) {
+		p := w.join()
+		p.grant(1, delta(1, span(0, 50, 1)), delta(1<<20, bitmap(1)))
+	}
+	ours := func(l *Ledger) {
+		other(l)
+		require.NoError(w, w.client.HSet(w.ctx, keys.calls, string(runBytes(l.run)), "before").Err())
+	}
+	old := func(l *Ledger) {
+		ours(l)
+		require.NoError(w, w.client.HDel(w.ctx, keys.calls, "spec").Err())
+	}
+	crowded := func(l *Ledger) {
+		other(l)
+		for run := range 70 {
+			require.NoError(w, w.client.HSet(w.ctx, keys.calls, fmt.Sprintf("run %04d", run), "x").Err())
+		}
+	}
+	again := func(l *Ledger) {
+		other(l)
+		require.NoError(w, w.client.HSet(w.ctx, keys.calls, string(runBytes(l.run)), "id").Err())
+	}
+	tip, checkpoint := l.keys.tip(l.keys.anchors[0], "s"), l.keys.checkpoint(l.keys.anchors[0])
+	hasTip := func(*Ledger) { require.NoError(w, w.client.HSet(w.ctx, tip, "1", 5).Err()) }
+	lapsed := func(*Ledger) {
+		require.NoError(w, w.client.HSet(w.ctx, l.keys.leases, "gone", "1 aa11").Err())
+	}
+	replaced := func(*Ledger) {
+		require.NoError(w, w.client.HSet(w.ctx, l.keys.spec, "hash", "old", "canonical", "old", "stored_at", "x").Err())
+	}
+	control := func(*Ledger) { require.NoError(w, w.client.Set(w.ctx, l.keys.control, `{"version":1}`, 0).Err()) }
+	budget := func(*Ledger) {
+		require.NoError(w, w.client.HSet(w.ctx, l.keys.budget, "at", 1, "left", "3", "rate", 100).Err())
+	}
+	specKeys := []string{l.keys.spec, l.keys.chunks, l.keys.leases}
+	spec := func(searched string) []any {
+		return []any{"aa11", "spec: one\n", "2022-11-05T00:00:00Z", "run", 30000, searched}
+	}
+	orders := []string{l.keys.control, l.keys.history}
+	return []scriptCase{
+		grants("bitmap, first of the chunk", none, span(100, 3000, 1)),
+		grants("bitmap", other, span(100, 3000, 1)),
+		grants("bitmap, second of the run", ours, span(100, 3000, 1)),
+		grants("bitmap, overlap", other, span(0, 3000, 1)),
+		grants("bitmap, old chunk", old, span(100, 3000, 1)),
+		grants("bitmap, many runs", crowded, span(100, 3000, 1)),
+		grants("bitmap, sent again", again, span(0, 50, 1)),
+		grants("offsets, first of the chunk", none, span(100, 9, 1)),
+		grants("offsets", other, span(100, 9, 1)),
+		grants("offsets, second of the run", ours, span(100, 9, 1)),
+		grants("offsets, overlap", other, span(45, 9, 1)),
+		{"first tip", &tipCall, none, []string{tip}, nil, []any{1, 0, 1, 60}},
+		{"tip", &tipCall, hasTip, []string{tip}, nil, []any{1, 5, 6, 60}},
+		{"first checkpoint", &checkpointCall, hasTip, []string{checkpoint, tip}, nil, []any{60, 1, 1, 5, 0, -1, 7, 1, -1, 8}},
+		{"first spec", &specCall, none, specKeys, nil, spec("searched ")},
+		{"another spec", &specCall, replaced, specKeys, nil, spec("searched old")},
+		{"lapsed leases", &specCall, lapsed, specKeys, nil, spec("searched ")},
+		{"first order", &controlCall, none, orders, nil, []any{"", `{"version":1}`, `{"action":"pause"}`}},
+		{"order", &controlCall, control, orders, nil, []any{`{"version":1}`, `{"version":2}`, `{"action":"resume"}`}},
+		{"order without effect", &controlCall, control, orders, nil, []any{`{"version":1}`, "", `{"action":"resume"}`}},
+		{"first take", &takeCall, none, []string{l.keys.budget}, nil, []any{5, 100}},
+		{"take", &takeCall, budget, []string{l.keys.budget}, nil, []any{5, 100}},
+	}
+}
+
+// Each command of each script is refused once, and each key is of a wrong type once. Then nothing has changed; or, where the
+// command only tidies up, everything has been done. Once it is allowed again, it is done.
+func TestNoScriptLeavesHalfAChange(t *testing.T) {
+	server := devtest.StartRedis(t)
+	w := newWorld(t, Options{Addrs: []string{server.Addr}})
+	admin := w.client.(*redis.Client)
+	user := redis.NewClient(&redis.Options{Addr: server.Addr, Username: "granter", Password: "secret", MaxRetries: -1, PoolSize: 1})
+	defer user.Close()
+	l, err := New(w.client, w.campaign(), 77, Config{RetryFor: time.Second})
+	require.NoError(t, err)
+	allow := func() { setUser(t, admin, "granter", "~*", "+@all") }
+	run := func(c *scriptCase) (any, error) {
+		if c.stage != nil {
+			require.NoError(t, admin.Set(w.ctx, c.keys[3], c.stage, time.Minute).Err())
+		}
+		cmd := c.script.command(w.ctx, c.keys, c.args...)
+		_ = user.Process(w.ctx, cmd)
+		return cmd.Result()
+	}
+	prepare := func(c *scriptCase) snapshot {
+		w.flush()
+		require.NoError(t, l.loadScripts(w.ctx))
+		allow()
+		c.before(l)
+		require.NoError(t, admin.Do(w.ctx, "acl", "log", "reset").Err())
+		return w.lasting()
+	}
+	afterwards := func(c *scriptCase, whole any) {
+		allow()
+		reply, err := run(c)
+		require.NoError(t, err)
+		if c.script != &takeCall && c.script != &specCall {
+			require.Equal(t, whole, reply)
+		}
+		proof, err := l.Prove(w.ctx)
+		require.NoError(t, err)
+		for _, v := range proof.Violations { // the cases call scripts without what goes with them
+			require.False(t, strings.HasPrefix(v.Where, "chunk ") && strings.Contains(v.What, " users "), "%+v", v)
+		}
+		for key := range w.snapshot() {
+			require.NotContains(t, key, ":scratch")
+		}
+	}
+	refused := map[*script]map[string]bool{}
+	for _, c := range scriptCases(w, l) {
+		prepare(&c)
+		whole, err := run(&c)
+		require.NoError(t, err, c.name)
+		after := w.lasting()
+		commands := map[string]bool{}
+		for _, found := range commandsOf.FindAllStringSubmatch(c.script.text, -1) {
+			commands[found[1]] = true
+		}
+		if refused[c.script] == nil {
+			refused[c.script] = map[string]bool{}
+		}
+		for _, command := range slices.Sorted(maps.Keys(commands)) {
+			t.Run(c.name+"/without "+command, func(t *testing.T) {
+				before := prepare(&c)
+				require.NoError(t, admin.Do(w.ctx, "acl", "setuser", "granter", "-"+strings.ToLower(command)).Err())
+				_, err := run(&c)
+				hit := strings.Contains(fmt.Sprint(admin.Do(w.ctx, "acl", "log").Val()), "object "+strings.ToLower(command)+" ")
+				refused[c.script][command] = refused[c.script][command] || hit
+				switch {
+				case err != nil:
+					require.True(t, hit)
+					require.Equal(t, KindNoPerm, Kind(err), "%v", err)
+					require.Empty(t, changed(before, w.lasting()))
+					afterwards(&c, whole)
+				case c.script == &chunkCall || c.script == &controlCall:
+					now := w.lasting()
+					require.Equal(t, after[c.keys[0]], now[c.keys[0]])
+					require.Len(t, now[c.keys[1]], len(after[c.keys[1]].([]string)))
+				}
+			})
+		}
+		for i, key := range c.keys {
+			t.Run(c.name+"/wrong type of key "+fmt.Sprint(i+1), func(t *testing.T) {
+				prepare(&c)
+				require.NoError(t, admin.Del(w.ctx, key).Err())
+				if key == l.keys.chunks || i == 3 {
+					require.NoError(t, admin.LPush(w.ctx, key, "x").Err())
+				} else {
+					require.NoError(t, admin.SAdd(w.ctx, key, "x").Err())
+				}
+				before := w.lasting()
+				if _, err := run(&c); err != nil {
+					require.Contains(t, err.Error(), "WRONGTYPE")
+					require.Empty(t, changed(before, w.lasting()))
+				}
+			})
+		}
+	}
+	for s, hit := range refused {
+		for _, found := range commandsOf.FindAllStringSubmatch(s.text, -1) {
+			undo := s == &chunkCall && found[1] == "HDEL"
+			require.True(t, hit[found[1]] || undo, "%s is in the script %.60q, and no case comes to it", found[1], s.text)
+		}
+	}
+}
+
+// lasting is all that counts in Redis: neither what is staged, nor zeros at the end of a bitmap.
+func (w *world) lasting() snapshot {
+	s := w.snapshot()
+	for key, value := range s {
+		switch w.name(key) {
+		case "delta", "scratch":
+			delete(s, key)
+		case "granted":
+			if text, ok := value.(string); ok {
+				s[key] = strings.TrimRight(text, "\x00")
+			}
+		}
+	}
+	return s
+}
