@@ -311,7 +311,7 @@ func (s *Status) phase(now time.Time) Phase {
 		return PhaseIdle
 	case stopped == live:
 		return PhasePaused
-	case s.Control.Finish != nil:
+	case s.FinishLag != nil: // an order that was given for another topic ends nobody
 		return PhaseFinishing
 	case len(s.Holds) > 0:
 		return PhaseThrottled

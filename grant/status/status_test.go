@@ -174,6 +174,11 @@ func TestPhases(t *testing.T) {
 
 		{"ordered to finish", []func(*world){finish(600), runs(run(1))}, PhaseFinishing},
 		{"ordered to finish, with a limit", []func(*world){finish(600), runs(run(1, held(grant.CauseThrottle)))}, PhaseFinishing},
+		{
+			"ordered to finish, for the topic that was there before", []func(*world){
+				finish(600), func(w *world) { w.control.Finish.Topic = grant.TopicID{Cluster: "a-cluster", Topic: [16]byte{8}} }, runs(run(1)),
+			}, PhaseRunning,
+		},
 		{"ordered to finish, and paused", []func(*world){finish(600), func(w *world) { w.control.Paused = true }, runs(run(1))}, PhasePaused},
 		{"ordered to finish, and nobody runs", []func(*world){finish(600)}, PhaseIdle},
 		{"finished as ordered; more came later", []func(*world){finish(0)}, PhaseFinished},
