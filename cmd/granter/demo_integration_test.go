@@ -110,7 +110,7 @@ func TestDemoCanBeWatched(t *testing.T) {
 	}
 	defer http.DefaultClient.CloseIdleConnections()
 	var slow Status
-	await(t, "it runs under its limit", func() bool { slow = status(); return slow.Control.Throttle == 1000 })
+	await(t, "it runs under its limit", func() bool { slow = status(); return slow.Status != nil && slow.Control.Throttle == 1000 })
 	require.Less(t, slow.Granted, int64(300_000))
 	p.awaitOutput("PROVEN: 300,000 users")
 	p.awaitOutput("serving until Ctrl-C")
