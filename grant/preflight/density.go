@@ -25,16 +25,15 @@ const (
 	fullFrom = 1024
 )
 
-// An ID costs 2.4 bytes in a dense population. When it costs this much, a key for each user would be cheaper by far; but
-// up to harmless bytes in all nobody needs to care.
+// An ID costs 2.4 bytes in a dense population. Where it may cost this much, and more than harmless bytes in all, what the
+// ledger takes is held against what there is.
 const (
-	hopelessCost = 1024
-	harmless     = 64 << 20
+	sparseCost = 1024
+	harmless   = 64 << 20
 )
 
-func (d *demand) hopeless() (low, high bool) {
-	is := func(bytes float64) bool { return bytes > harmless && bytes > hopelessCost*float64(d.users) }
-	return is(d.bytes[0]), is(d.bytes[1])
+func (d *demand) sparse() bool {
+	return d.bytes[1] > harmless && d.bytes[1] > sparseCost*float64(d.users)
 }
 
 // MemoryOf returns the bytes that so many users in so many new chunks take.
@@ -66,7 +65,12 @@ func estimate(visited [][]uint64, records, valid, population int64, census bool)
 		d.users = int64(t.ids)
 		d.chunks = [2]float64{float64(len(t.places)), float64(len(t.places))}
 	} else {
-		d.chunks = t.chunks(float64(d.users), float64(max(records, d.users)))
+		// Users who are still to be published lie where the others lie, or beyond.
+		growth := max(1, float64(d.users)/float64(max(valid, 1)))
+		if most := t.width()*growth + 1; t.ids >= enoughIDs && float64(d.users) > most {
+			d.users = int64(most) // there are no more IDs: some users are in the topic often, or population is wrong
+		}
+		d.chunks = t.chunks(float64(d.users), float64(max(records, d.users)), growth)
 	}
 	for i := range d.bytes {
 		d.bytes[i] = MemoryOf(float64(d.users), d.chunks[i])
@@ -76,6 +80,12 @@ func estimate(visited [][]uint64, records, valid, population int64, census bool)
 	}
 	return d
 }
+
+// enoughIDs is how many IDs tell where the lowest and the highest are.
+const enoughIDs = 100
+
+// width is how far apart the lowest and the highest ID are: probably a little further than in the sample.
+func (t *tally) width() float64 { return float64(t.max-t.min) * (1 + 2/float64(t.ids)) }
 
 // tally is what a sample tells about chunks.
 type tally struct {
@@ -130,8 +140,8 @@ func tallyOf(visited [][]uint64) tally {
 // At most, whichever is least: a chunk for each user; every chunk between the lowest and the highest ID; each step from one
 // record to the next that leads into another chunk leads into a new one (which is how topics in the order of IDs are); or
 // the sample's chunks and, for the share of the population that is in chunks met only once (Good and Turing's estimate
-// for what a sample has not seen), a chunk for each user.
-func (t *tally) chunks(users, records float64) [2]float64 {
+// for what a sample has not seen), a chunk for each user. Neither is below what the users fill when they are dense.
+func (t *tally) chunks(users, records, growth float64) [2]float64 {
 	if t.ids == 0 {
 		return [2]float64{}
 	}
@@ -147,14 +157,14 @@ func (t *tally) chunks(users, records float64) [2]float64 {
 	}
 	low := seen + single*(single-1)/(2*(double+1))
 
-	width := float64(t.max-t.min) * (1 + 2/float64(t.ids)) // the ends are probably a little further out
-	high := min(users, width/sharding.ChunkSize+2)
+	high := min(users, t.width()*growth/sharding.ChunkSize+2)
 	if t.steps > 0 {
 		high = min(high, t.entered/float64(t.steps)*records+float64(t.visits))
 	}
 	if t.visits > 1 {
 		high = min(high, seen+users*float64(t.once)/float64(t.ids))
 	}
-	high = max(high, seen)
-	return [2]float64{min(low, high), high}
+	full := math.Ceil(users / sharding.ChunkSize)
+	high = max(high, seen, full)
+	return [2]float64{max(min(low, high), full), high}
 }

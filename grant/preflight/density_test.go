@@ -106,21 +106,33 @@ func TestEstimateBracketsTheTruth(t *testing.T) {
 	}
 }
 
-func TestOpaqueIDsAreHopelessAndDenseOnesAreNot(t *testing.T) {
+func TestOnlyOpaqueIDsAreSparse(t *testing.T) {
 	t.Parallel()
-	of := func(users int64, id func(uint64) uint64) (low, high bool) {
+	of := func(users int64, id func(uint64) uint64) bool {
 		visited, records := topicOf{users: users, partitions: 8, id: id}.sample(1)
 		d := estimate(visited, records, records, 0, false)
-		return d.hopeless()
+		return d.sparse()
 	}
-	low, high := of(users48M, random)
-	assert.True(t, low)
-	assert.True(t, high)
-	low, high = of(users48M, func(n uint64) uint64 { return n * 8 })
-	assert.False(t, low)
-	assert.False(t, high)
-	low, high = of(5_000, random)
-	assert.False(t, low || high, "so few users fit whatever their IDs look like")
+	assert.True(t, of(users48M, random))
+	assert.False(t, of(users48M, func(n uint64) uint64 { return n * 8 }))
+	assert.False(t, of(5_000, random), "so few users fit whatever their IDs look like")
+}
+
+// A chunk holds 65,536 users, and a range of IDs as many users as it has IDs.
+func TestEstimatesArePossible(t *testing.T) {
+	t.Parallel()
+	dense := func(n uint64) uint64 { return n }
+	visited, records := topicOf{users: 1_000_000, partitions: 8, id: dense}.sample(1)
+	d := estimate(visited, records, records, users48M, false)
+	assert.EqualValues(t, users48M, d.users, "most are still to be published")
+	assert.GreaterOrEqual(t, d.chunks[0], 733., "48,000,000 users in 16 chunks cannot be")
+
+	visited, records = topicOf{users: users48M, partitions: 8, id: func(n uint64) uint64 { return n % 100_000 }}.sample(1)
+	for _, population := range []int64{0, users48M} {
+		d = estimate(visited, records, records, population, false)
+		assert.InDelta(t, 100_000, d.users, 1000, "population %d", population)
+		assert.Equal(t, [2]float64{2, 2}, d.chunks)
+	}
 }
 
 func TestCensusIsExact(t *testing.T) {

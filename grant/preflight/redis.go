@@ -144,13 +144,18 @@ func judgeEviction(n *ledger.NodeFacts) Result {
 	}
 }
 
+// room is how much memory a master may use, and who says so; 0 or less: nobody does.
+func (j *judgement) room(n *ledger.NodeFacts) (bytes int64, name string) {
+	if n.MaxMemory > 0 {
+		return n.MaxMemory, "maxmemory"
+	}
+	return j.redis.machine[n.Addr], "of the machine"
+}
+
 // judgeMemory holds what the population needs against what there is.
 func (j *judgement) judgeMemory(n *ledger.NodeFacts) Result {
-	room, name := n.MaxMemory, "maxmemory"
-	unlimited := room == 0
-	if room <= 0 {
-		room, name = j.redis.machine[n.Addr], "of the machine"
-	}
+	room, name := j.room(n)
+	unlimited := n.MaxMemory == 0
 	if room <= 0 || n.UsedMemory < 0 {
 		return Result{Status: Warn, Detail: "unknown, because INFO does not tell", Advice: "make sure that there is enough: see sample.ids"}
 	}
