@@ -50,6 +50,8 @@ type kafkaFacts struct {
 	members      []string
 	strangers    []string // members that are no granter
 	groupErr     error
+	groupKind    source.GroupKind
+	protocol     string // of a classic group: consumer, unless it is no group of consumers
 	committed    map[int]int64
 	committedErr error
 	committedFor grant.TopicID // of the offsets that say what they count in
@@ -194,6 +196,7 @@ func (a *asker) all(ctx context.Context) {
 		})
 	}
 	question(&a.groupErr, a.askMembers)
+	question(new(error), a.askKind) // whatever is wrong with the group, askMembers meets it, too
 	if a.topicErr != nil {
 		return
 	}
@@ -350,6 +353,7 @@ func (a *asker) askMembers(ctx context.Context) error {
 			return code
 		}
 		a.groupRights = source.RightsOf(g.AuthorizedOperations)
+		a.protocol = g.ProtocolType
 		for _, m := range g.Members {
 			member := m.ClientID + m.ClientHost // the host starts with a slash
 			a.members = append(a.members, member)
@@ -359,6 +363,12 @@ func (a *asker) askMembers(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// askKind asks the group's coordinator of what kind it is: askMembers sees classic groups only.
+func (a *asker) askKind(ctx context.Context) (err error) {
+	a.groupKind, err = a.kafka.GroupKind(ctx, a.client, a.Group)
+	return err
 }
 
 func (a *asker) askRights(ctx context.Context) (err error) {

@@ -213,6 +213,9 @@ func TestEachComplaintNamesWhatIsWrongAndWhatToDo(t *testing.T) {
 		{"no dead-letter topic", func(h *healthy) { h.kafka.lettersErr = kafka.ClusterAuthorizationFailed }, "kafka.rejected", Fail, "users.rejected", "create it with 2 partitions"},
 		{"a forbidden group", func(h *healthy) { h.kafka.groupErr = kafka.GroupAuthorizationFailed }, "kafka.group", Fail, "granter-emoticons-2022", "--group"},
 		{"an unknown group", func(h *healthy) { h.kafka.committedErr = io.EOF }, "kafka.group", Warn, "EOF", "logs"},
+		{"a group of the new protocol", func(h *healthy) { h.kafka.groupKind = source.GroupKind{Type: "consumer", State: "Stable"} }, "kafka.group", Fail, "KIP-848", "--group"},
+		{"a share group", func(h *healthy) { h.kafka.groupKind = source.GroupKind{Type: "share", State: "Empty"} }, "kafka.group", Fail, "is a share group", "--group"},
+		{"a group of connectors", func(h *healthy) { h.kafka.protocol, h.kafka.members = "connect", []string{"c/10.0.0.9"} }, "kafka.group", Fail, "group of connect", "--group"},
 		{"strangers in the group", func(h *healthy) { h.kafka.members, h.kafka.strangers = []string{"x/10.0.0.9"}, []string{"x/10.0.0.9"} }, "kafka.group", Warn, "x/10.0.0.9", "--group"},
 		{"the checkpoint is beyond the end", func(h *healthy) { h.redis.checkpoint.Next = map[int]int64{0: 401}; h.kafka.committed[0] = 401 }, "kafka.gap", Fail, "0 (checkpoint 401, end 400)", "--new-topic"},
 		{"an unreadable sample", func(h *healthy) { h.kafka.samples, h.kafka.sampleErr = nil, kafka.TopicAuthorizationFailed }, "sample.valid", Fail, "failed", "Read"},
@@ -376,50 +379,6 @@ func TestAFloodOfRejectsFails(t *testing.T) {
 	assert.Equal(t, Fail, result.Status)
 	assert.Contains(t, result.Detail, `not_decimal 799 (partition/offset 0/0 "x", 0/1 "x", 0/2 "x")`)
 	assert.Contains(t, result.Advice, "max_rejected")
-}
-
-// far gives the sample and the topic users whose IDs are far apart.
-func (h *healthy) far(users int64, id func(uint64) uint64) {
-	n := uint64(0)
-	for i := range h.kafka.samples {
-		h.kafka.bounds[i] = source.Bounds{End: users / 2}
-		h.kafka.stable[i] = users / 2
-		for k := range h.kafka.samples[i].Records {
-			h.kafka.samples[i].Records[k].ID = grant.UserID(id(n))
-			n++
-		}
-	}
-	h.in.Campaign.Population = users
-	h.redis.Masters[0].MaxMemory = 0 // 8 GB
-}
-
-func TestRandomIDsFail(t *testing.T) {
-	t.Parallel()
-	h := allWell(t)
-	h.far(users48M, random)
-	h.redis.Masters[0].MaxMemory = 4 << 30
-	r := h.judge()
-	wellFormed(t, r)
-	assert.Equal(t, Fail, find(t, r, "sample.ids").Status, "%+v", r)
-	assert.Contains(t, find(t, r, "sample.ids").Detail, "5.1 GB to 228 GB, 114 to 5,100 bytes a user; Redis has 4.0 GB left")
-	assert.Contains(t, find(t, r, "sample.ids").Advice, "number the users")
-}
-
-// What counts is whether they fit, not what they look like.
-func TestIDsThatAreFarApartPassWhereThereIsMemory(t *testing.T) {
-	t.Parallel()
-	h := allWell(t)
-	h.far(48_000, func(n uint64) uint64 { return random(n) % 480_000_000 })
-	r := h.judge()
-	wellFormed(t, r)
-	for _, result := range r.Results {
-		assert.Equal(t, Pass, result.Status, "%+v", result)
-	}
-	assert.Contains(t, find(t, r, "sample.ids").Detail, "48,000 users in")
-	h.redis.Masters[0].MaxMemory = 32 << 20
-	assert.Equal(t, Fail, find(t, h.judge(), "sample.ids").Status)
-	h.redis.Masters[0].MaxMemory, h.redis.machine = 0, nil
-	assert.Equal(t, Warn, find(t, h.judge(), "sample.ids").Status)
 }
 
 func TestStoredSpec(t *testing.T) {

@@ -382,8 +382,13 @@ func (j *judgement) judgeGroup() {
 		err = f.committedErr
 	}
 	kind, _ := source.Classify(err)
+	const another = "stop its members, or name another group by --group"
 	switch {
 	case j.blamed(err):
+	case f.groupKind.Foreign() != "":
+		j.fail("kafka.group", j.Group+" "+f.groupKind.Foreign()+": a run could not join it", another)
+	case f.protocol != "" && f.protocol != "consumer" && len(f.members) > 0:
+		j.fail("kafka.group", fmt.Sprintf("%s is a group of %s, not of consumers: a run could not join it", j.Group, f.protocol), another)
 	case err != nil && kind == source.KindAuthorization:
 		j.fail("kafka.group", j.Group+": "+err.Error(), "allow this user to Read the group, or name another by --group")
 	case err != nil:

@@ -140,3 +140,47 @@ func TestANumberThatIsNotTheUsers(t *testing.T) {
 	assert.Equal(t, Fail, result.Status)
 	assert.Contains(t, result.Detail, "there are 60 IDs at most, and the spec expects 2,400 users")
 }
+
+// far gives the sample and the topic users whose IDs are far apart.
+func (h *healthy) far(users int64, id func(uint64) uint64) {
+	n := uint64(0)
+	for i := range h.kafka.samples {
+		h.kafka.bounds[i] = source.Bounds{End: users / 2}
+		h.kafka.stable[i] = users / 2
+		for k := range h.kafka.samples[i].Records {
+			h.kafka.samples[i].Records[k].ID = grant.UserID(id(n))
+			n++
+		}
+	}
+	h.in.Campaign.Population = users
+	h.redis.Masters[0].MaxMemory = 0 // 8 GB
+}
+
+func TestRandomIDsFail(t *testing.T) {
+	t.Parallel()
+	h := allWell(t)
+	h.far(users48M, random)
+	h.redis.Masters[0].MaxMemory = 4 << 30
+	r := h.judge()
+	wellFormed(t, r)
+	assert.Equal(t, Fail, find(t, r, "sample.ids").Status, "%+v", r)
+	assert.Contains(t, find(t, r, "sample.ids").Detail, "5.1 GB to 228 GB, 114 to 5,100 bytes a user; Redis has 4.0 GB left")
+	assert.Contains(t, find(t, r, "sample.ids").Advice, "number the users")
+}
+
+// What counts is whether they fit, not what they look like.
+func TestIDsThatAreFarApartPassWhereThereIsMemory(t *testing.T) {
+	t.Parallel()
+	h := allWell(t)
+	h.far(48_000, func(n uint64) uint64 { return random(n) % 480_000_000 })
+	r := h.judge()
+	wellFormed(t, r)
+	for _, result := range r.Results {
+		assert.Equal(t, Pass, result.Status, "%+v", result)
+	}
+	assert.Contains(t, find(t, r, "sample.ids").Detail, "48,000 users in")
+	h.redis.Masters[0].MaxMemory = 32 << 20
+	assert.Equal(t, Fail, find(t, h.judge(), "sample.ids").Status)
+	h.redis.Masters[0].MaxMemory, h.redis.machine = 0, nil
+	assert.Equal(t, Warn, find(t, h.judge(), "sample.ids").Status)
+}

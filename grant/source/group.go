@@ -155,6 +155,11 @@ func (g *Group) next(ctx context.Context) (*kafka.Generation, error) {
 		g.source.cfg.Observer.KafkaError(string(kind))
 		if failing.IsZero() {
 			failing = time.Now()
+			if kind == KindBroker {
+				if foreign := g.foreign(ctx); foreign != nil {
+					return nil, fmt.Errorf("%w (%w)", foreign, err)
+				}
+			}
 		}
 		if errors.Is(err, kafka.ErrGroupClosed) || !retry || time.Since(failing) > g.source.cfg.RetryFor {
 			return nil, fmt.Errorf("joining consumer group %s: %w", g.source.cfg.Group, err)

@@ -1,0 +1,77 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// listGroupsVersion is the first of ListGroups that says of what kind a group is (Kafka 3.8). DescribeGroups, as kafka-go
+// asks it, takes every group that is not of the classic protocol for one that does not exist.
+const listGroupsVersion = 5
+
+// GroupKind is what a group is for, as its coordinator says. Its zero value is a group that does not exist, or a broker that
+// is too old to say.
+type GroupKind struct{ Type, State string }
+
+// Foreign says what keeps a run from joining a group; empty: nothing. An empty group of the new protocol can be joined.
+func (k GroupKind) Foreign() string {
+	switch t := strings.ToLower(k.Type); {
+	case t == "" || t == "classic" || t == "consumer" && k.State == "Empty":
+		return ""
+	case t == "consumer":
+		return "belongs to consumers of the new protocol (KIP-848, group.protocol=consumer)"
+	default:
+		return "is a " + t + " group"
+	}
+}
+
+// GroupKind asks a group's coordinator of what kind it is.
+func (k Kafka) GroupKind(ctx context.Context, client *kafka.Client, group string) (kind GroupKind, err error) {
+	found, err := client.FindCoordinator(ctx, &kafka.FindCoordinatorRequest{Key: group, KeyType: kafka.CoordinatorKeyTypeConsumer})
+	if err == nil {
+		err = found.Error
+	}
+	if err != nil || found.Coordinator == nil {
+		return kind, err
+	}
+	at := net.JoinHostPort(found.Coordinator.Host, strconv.Itoa(found.Coordinator.Port))
+	err = k.within(ctx, at, func(c *protocol.Conn) error {
+		answer, err := (&conn{Conn: c}).ask(ctx, kmsg.NewPtrListGroupsRequest(), listGroupsVersion)
+		if err != nil || answer.GetVersion() < listGroupsVersion {
+			return err
+		}
+		groups, ok := answer.(*kmsg.ListGroupsResponse)
+		if !ok {
+			return fmt.Errorf("unexpected reply %T", answer)
+		}
+		if groups.ErrorCode != 0 {
+			return kafka.Error(groups.ErrorCode)
+		}
+		for i := range groups.Groups {
+			if g := &groups.Groups[i]; g.Group == group {
+				kind = GroupKind{Type: g.GroupType, State: g.GroupState}
+			}
+		}
+		return nil
+	})
+	return kind, err
+}
+
+// foreign returns an error that says why the group cannot be joined, when that is because of what it is.
+func (g *Group) foreign(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, g.source.cfg.Kafka.timeout())
+	defer cancel()
+	s := g.source
+	kind, err := s.cfg.Kafka.GroupKind(ctx, s.client, s.cfg.Group)
+	if what := kind.Foreign(); err == nil && what != "" {
+		return fmt.Errorf("group %s %s: stop its members, or name another group by --group", s.cfg.Group, what)
+	}
+	return nil
+}
