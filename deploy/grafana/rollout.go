@@ -141,6 +141,14 @@ var rollout = Dashboard{
 				query{expr: `max by (instance, version, revision, spec) (granter_build_info{<replicas>} * on (campaign, job, instance) group_left (spec) granter_campaign_info)`}).
 				runbook("GranterSpecDisagreement"),
 		}},
+		{"Desk", 8, []panel{
+			graph("Requests", "What the desk answered, by status code.", perSecond,
+				query{`sum by (code) (rate(granter_desk_requests_total{<replicas>}[$__rate_interval]))`, "{{code}}"}).stacked(),
+			graph("Refusals", "Requests that it refused, by reason.", perSecond,
+				query{`sum by (reason) (rate(granter_desk_refusals_total{<replicas>}[$__rate_interval]))`, "{{reason}}"}).stacked(),
+			graph("Who looks on", "Clients that follow the status live.", plain,
+				query{`sum(granter_desk_listeners{<replicas>})`, "clients"}).from0(),
+		}},
 	},
 }
 

@@ -24,7 +24,10 @@ type Replica struct {
 // NewDesk exports what a desk does, before it has got through to Redis and Kafka.
 func NewDesk(campaign string) (*prometheus.Registry, *metrics.Overview) {
 	reg := prometheus.NewRegistry()
-	metrics.NewDesk(reg, campaign).Broken.WithLabelValues("access")
+	desk := metrics.NewDesk(reg, campaign)
+	desk.Broken.WithLabelValues("access")
+	desk.Requests.WithLabelValues("status", "200")
+	desk.Refusals.WithLabelValues("no_token")
 	return reg, metrics.NewOverview(reg, campaign, "v1.2.3")
 }
 
