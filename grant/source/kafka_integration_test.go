@@ -21,6 +21,7 @@ import (
 	"github.com/granter/granter/deploy/dev/devtest"
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/population"
+	"github.com/granter/granter/sharding"
 )
 
 func on(topic string) func(*Config) {
@@ -430,4 +431,21 @@ func realKafkaNamesATopicThatIsMissing(t *testing.T) {
 	err := newSource(t, devtest.SharedKafka(t).Brokers, on("no-such-topic"), forever).Prepare(t.Context())
 	require.ErrorContains(t, err, "topic no-such-topic")
 	require.ErrorContains(t, err, "create it, or correct source.topic in the spec")
+}
+
+// What a broker has nothing more of is granted at once, and does not wait for company until the deadline of the shards.
+func TestRealKafkaATrickleIsGrantedAtOnce(t *testing.T) {
+	devtest.EachKafka(t, realKafkaATrickleIsGrantedAtOnce)
+}
+
+func realKafkaATrickleIsGrantedAtOnce(t *testing.T) {
+	k, s := shared1(t, "trickle", nil)
+	r := read(t, s, 0, 0, -1, func(c *sharding.Config) { c.MaxDelay = time.Hour })
+	for i := range int64(10) {
+		produce(t, k.Brokers, userRecords("trickle", i, i+1)...)
+		require.Eventually(t, func() bool { return len(r.ids()) == int(i)+1 }, patience, time.Millisecond)
+	}
+	r.cancel()
+	_, err := r.end()
+	require.NoError(t, err)
 }
