@@ -73,8 +73,8 @@ func TestAViewerLocksNobodyOut(t *testing.T) {
 	defer giveUp()
 	question := request{method: http.MethodGet, path: base + "/history", token: w.tokens[RoleViewer]}
 	for range maxUnderWayEach {
+		r := question.http(ctx, t, w.server.URL())
 		go func() {
-			r := question.http(ctx, t, w.server.URL())
 			transport := &http.Transport{TLSClientConfig: w.secure()}
 			defer transport.CloseIdleConnections()
 			if response, err := transport.RoundTrip(r); err == nil {

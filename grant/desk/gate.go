@@ -160,8 +160,7 @@ func (g *gate) refuse(w http.ResponseWriter, r *http.Request, who Principal, f *
 	if order := r.Pattern == orders && !g.ofAnother(r); order && (f.status == http.StatusUnauthorized || f.status == http.StatusForbidden) {
 		g.remember(w, r, who, f)
 	}
-	switch f.status {
-	case http.StatusUnauthorized:
+	if f.status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="granter"`)
 	}
 	newProblem(f.status, f.detail).write(w)

@@ -136,6 +136,7 @@ func TestTLS(t *testing.T) {
 
 // What a certificate opened is closed when its authority does not count any more, also on a connection that is there already.
 func TestAConnectionIsNotOlderThanItsAuthority(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(w *world){
 		"another authority": func(w *world) {
 			content, err := os.ReadFile(newAuthority(w.T).file)
