@@ -68,7 +68,7 @@ func (s *scenario) killRepeatedly(rounds int, start func(round int) *process) {
 			p.began = time.Now()
 			p.killAfter(time.Duration(float64(reach) * share))
 			require.Negative(s, p.cmd.ProcessState.ExitCode(), "it must be killed, not end: give it more to do")
-			require.Greater(s, s.toGo(), int64(0), "it must be killed before its last flush: give it more to do")
+			require.Positive(s, s.toGo(), "it must be killed before its last flush: give it more to do")
 		}
 		switch {
 		case p.cmd.ProcessState.ExitCode() >= 0:

@@ -39,15 +39,11 @@ func (e *LineError) Unwrap() error { return ErrBadLine }
 
 // Lines is a Source that reads a list: one decimal user ID a line, with LF or CRLF line ends, the last one optional. It
 // holds two chunks and a line in memory, however long the list. The first bad line (blank, not decimal, above the limit)
-// ends it with a *LineError after the records before it; with Verbatim such a line becomes a record instead.
+// ends it with a *LineError after the records before it.
 //
 // Reading happens in a goroutine that begins with the first Next and ends with the list or that call's context. If the
 // context ends while the reader blocks, as a terminal can, the goroutine stays until that read returns.
 type Lines struct {
-	// Verbatim publishes a bad line's bytes, without its line end, as the record's key or value. Format int64be
-	// does not allow it: a line of 8 bytes would name a user.
-	Verbatim bool
-
 	r       io.Reader
 	topic   grant.Topic
 	chunks  chan chunk  // read, to be parsed
@@ -91,9 +87,6 @@ func (l *Lines) Line() int64 { return l.line }
 // Next implements Source. It returns what the list has ready, rather than wait for more.
 func (l *Lines) Next(ctx context.Context, dst []Record) (int, error) {
 	if l.chunks == nil {
-		if l.Verbatim && l.topic.Format == grant.FormatInt64BE {
-			return 0, fmt.Errorf("bad lines cannot be published as they are in format %s: 8 bytes of text would name a user", l.topic.Format)
-		}
 		l.start(ctx)
 	}
 	n := 0
@@ -168,8 +161,6 @@ func (l *Lines) parse(line []byte, dst []Record) int {
 	case len(line) > maxLine:
 		l.err = tooLong(l.line, line)
 		return 0
-	case l.Verbatim:
-		dst[0] = Record{Kind: KindVerbatim, Raw: bytes.Clone(line)}
 	default:
 		l.err = &LineError{Line: l.line, Text: excerpt(line), Problem: problem}
 		return 0

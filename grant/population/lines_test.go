@@ -145,27 +145,6 @@ func TestABadLineEndsTheListWithItsNumberAfterWhatCameBefore(t *testing.T) {
 	}
 }
 
-func TestVerbatimMakesRecordsOfBadLines(t *testing.T) {
-	src := ReadLines(strings.NewReader("1\r\n\r\n+7\n2\nx"), decimalTopic("t"))
-	src.Verbatim = true
-	records, err := drain(t.Context(), src, 10)
-	require.NoError(t, err)
-	require.Equal(t, []Record{
-		{ID: 1}, {Kind: KindVerbatim, Raw: []byte{}}, {Kind: KindVerbatim, Raw: []byte("+7")}, {ID: 2},
-		{Kind: KindVerbatim, Raw: []byte("x")},
-	}, records)
-
-	src = ReadLines(strings.NewReader("1\n"+strings.Repeat("x", maxLine+1)+"\n"), decimalTopic("t"))
-	src.Verbatim = true
-	_, err = drain(t.Context(), src, 10)
-	require.ErrorIs(t, err, ErrBadLine, "memory stays bounded")
-
-	src = ReadLines(strings.NewReader("user 123\n"), grant.Topic{Topic: "t", Format: grant.FormatInt64BE})
-	src.Verbatim = true
-	_, err = drain(t.Context(), src, 10)
-	require.ErrorContains(t, err, "would name a user")
-}
-
 func TestLinesReportsTheReadersError(t *testing.T) {
 	broken := errors.New("disk on fire")
 	src := ReadLines(io.MultiReader(strings.NewReader("1\n2\n3"), iotest.ErrReader(broken)), decimalTopic("t"))
@@ -200,16 +179,14 @@ func FuzzLines(f *testing.F) {
 	for _, seed := range []string{
 		"1\n2\n", "1\r\n\r\n", "\ufeff5", "9223372036854775808\n", "007", "\n", "\r", "1\x00", "18446744073709551615",
 	} {
-		f.Add([]byte(seed), uint64(grant.MaxUserID), true)
-		f.Add([]byte(seed), uint64(5), false)
+		f.Add([]byte(seed), uint64(grant.MaxUserID))
+		f.Add([]byte(seed), uint64(5))
 	}
-	f.Fuzz(func(t *testing.T, list []byte, limit uint64, verbatim bool) {
+	f.Fuzz(func(t *testing.T, list []byte, limit uint64) {
 		topic := decimalTopic("t")
 		topic.MaxID = grant.UserID(max(1, limit&uint64(grant.MaxUserID)))
 		read := func(r io.Reader, block int) ([]Record, error) {
-			src := ReadLines(r, topic)
-			src.Verbatim = verbatim
-			return drain(t.Context(), src, block)
+			return drain(t.Context(), ReadLines(r, topic), block)
 		}
 		records, err := read(bytes.NewReader(list), 7)
 		again, err2 := read(iotest.OneByteReader(bytes.NewReader(list)), 3)
@@ -222,11 +199,6 @@ func FuzzLines(f *testing.F) {
 		}
 		for i, r := range records {
 			text := strings.TrimSuffix(lines[i], "\r")
-			if r.Kind == KindVerbatim {
-				require.True(t, verbatim)
-				require.Equal(t, text, string(r.Raw))
-				continue
-			}
 			require.LessOrEqual(t, r.ID, topic.MaxID)
 			require.Equal(t, strconv.FormatUint(uint64(r.ID), 10), text)
 		}

@@ -32,12 +32,11 @@ const (
 	KindMissing                  // JSON without the field
 	KindNull                     // JSON with null in the field
 	KindTruncated                // broken off in the middle
-	KindVerbatim                 // the bytes of a line that is not an ID
 )
 
 var kindNames = [...]string{
 	"first", "repeat", "empty", "tombstone", "negative", "sign", "spaces", "letters", "leading_zeros", "fraction",
-	"over_limit", "huge", "missing", "null", "truncated", "verbatim",
+	"over_limit", "huge", "missing", "null", "truncated",
 }
 
 // String returns the kind's name in snake case.
@@ -152,8 +151,6 @@ func (p *payload) malformed(r Record) []byte {
 		return nil
 	case KindEmpty:
 		return []byte{}
-	case KindVerbatim:
-		return append([]byte{}, r.Raw...)
 	default:
 	}
 	if p.format == grant.FormatInt64BE {

@@ -122,7 +122,6 @@ func TestPayloadExamples(t *testing.T) {
 	} {
 		require.Equal(t, want, encode(document, Record{ID: 42, Kind: kind}), kind.String())
 	}
-	require.Equal(t, "abc", encode(text, Record{Kind: KindVerbatim, Raw: []byte("abc")}))
 }
 
 func TestDecimalsOfEveryLength(t *testing.T) {
@@ -149,6 +148,6 @@ func requireDecimal(t *testing.T, v uint64) {
 
 func TestKindNames(t *testing.T) {
 	require.Equal(t, "first", KindFirst.String())
-	require.Equal(t, "verbatim", KindVerbatim.String())
+	require.Equal(t, "truncated", KindTruncated.String())
 	require.Equal(t, "kind(200)", Kind(200).String())
 }

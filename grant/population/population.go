@@ -16,7 +16,6 @@ import (
 type Record struct {
 	ID   grant.UserID
 	Kind Kind
-	Raw  []byte // KindVerbatim only: the bytes to publish instead of an encoded ID
 }
 
 // Source hands out the records of a population in order.
@@ -24,7 +23,7 @@ type Record struct {
 // Next fills dst with at least one record and returns how many; it may return fewer than fit when no more are ready, so
 // that a slow source's records are not held back. Records returned together with an error are part of the population;
 // the error, io.EOF at the end, comes after them and every later call repeats it. Next must return soon after ctx ends.
-// Calls never overlap. dst is the caller's; a Raw slice is never written again by the source.
+// Calls never overlap. dst is the caller's.
 type Source interface {
 	Next(ctx context.Context, dst []Record) (int, error)
 }

@@ -1,7 +1,6 @@
 package population
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -397,10 +396,11 @@ func TestProgressIsMonotonicAndEndsAtTheResult(t *testing.T) {
 }
 
 func TestARecordThatFitsNoBatchIsRefused(t *testing.T) {
-	b := &brokers{partitions: 1}
-	src := ReadLines(bytes.NewReader(bytes.Repeat([]byte("x"), 2000)), decimalTopic("t"))
-	src.Verbatim = true
-	inBubble(t, b, src, Options{BatchBytes: 1024}, func(t *testing.T, _ Result, err error, _ time.Duration) {
+	synctest.Test(t, func(t *testing.T) {
+		o, err := Options{BatchBytes: 1024}.withDefaults()
+		require.NoError(t, err)
+		topic := grant.Topic{Topic: "t", Format: grant.FormatJSON, Path: strings.Repeat("x", 2000)}
+		_, err = publish(t.Context(), &brokers{partitions: 1}, topic, ascending(10).Source(), o)
 		require.ErrorContains(t, err, "does not fit a batch of 1024 bytes")
 	})
 }
