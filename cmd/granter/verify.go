@@ -105,6 +105,7 @@ type Verdict struct {
 	Shard        *int               `json:"shard,omitempty"`
 	Flush        *uint64            `json:"flush,omitempty"`
 	Ranges       []offsetRange      `json:"offsets,omitempty"` // the user's record is one of those in these; which one is not known
+	TopicID      string             `json:"topic_id,omitempty"` // what the offsets count in: IDs of cluster and topic; empty: not known
 	Entitlements []desk.Entitlement `json:"entitlements,omitempty"`
 	SpecDiffers  *status.Differs    `json:"spec_differs,omitempty"` // of the file, from the ledger's, by which this is answered
 }
@@ -135,12 +136,17 @@ func (c *connection) verify(cmd *cobra.Command, led *ledger.Ledger, camp *grant.
 	if err != nil {
 		return err
 	}
+	topics, err := topicsOfRuns(cmd.Context(), led)
+	if err != nil {
+		return err
+	}
 	verdicts := make([]Verdict, len(users))
 	missing := 0
 	for i, user := range users {
 		verdicts[i] = Verdict{User: user}
 		if found[i] != nil {
 			verdicts[i] = newVerdict(camp, user, *found[i], true)
+			verdicts[i].TopicID = topics[found[i].Run]
 		} else {
 			missing++
 		}
@@ -169,6 +175,19 @@ func (c *connection) verify(cmd *cobra.Command, led *ledger.Ledger, camp *grant.
 	return nil
 }
 
+// topicsOfRuns says which topic each run read, as far as runs have said it: a run reads one only.
+func topicsOfRuns(ctx context.Context, led *ledger.Ledger) (map[grant.RunID]string, error) {
+	runs, err := led.Runs(ctx)
+	if errors.Is(err, ledger.ErrInconsistent) { // of one record; the others are good
+		err = nil
+	}
+	topics := make(map[grant.RunID]string, len(runs))
+	for i := range runs {
+		topics[runs[i].Run] = runs[i].Topic.String()
+	}
+	return topics, err
+}
+
 func printVerdict(w io.Writer, c *grant.Campaign, v Verdict) {
 	if !v.Granted {
 		fmt.Fprintf(w, "user %d: NOT granted %s (granter status says whether the run is over)\n", v.User, c.Name)
@@ -193,6 +212,9 @@ func printVerdict(w io.Writer, c *grant.Campaign, v Verdict) {
 			lead = "  or one of those"
 		}
 		fmt.Fprintf(w, "%s at offsets %s–%s of partition %d of %s\n", lead, number(r.First), number(r.Last), r.Partition, c.Source.Topic)
+	}
+	if v.TopicID != "" {
+		fmt.Fprintf(w, "  of the topic with ID %s\n", v.TopicID)
 	}
 }
 

@@ -23,7 +23,8 @@ type scripted struct {
 	// other answers another request, if it is set and does not return nil.
 	other func(req kmsg.Request) kmsg.Response
 
-	first, end atomic.Int64 // the partition's bounds
+	speak      map[int16]int16 // the version of each API
+	first, end atomic.Int64    // the partition's bounds
 	fetches    atomic.Int64
 	work       sync.WaitGroup
 	mu         sync.Mutex
@@ -35,6 +36,7 @@ func startScripted(t *testing.T, fetch func(c net.Conn, correlation int32, req *
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	b := &scripted{listener: l, addr: l.Addr().String(), fetch: fetch, conns: map[net.Conn]bool{}}
+	b.speak = map[int16]int16{0: 3, 1: fetchOldest, 2: 1, 3: 4, 18: 0, 19: 2}
 	b.end.Store(1 << 40)
 	b.work.Go(b.accept)
 	t.Cleanup(b.stop)
@@ -86,6 +88,9 @@ func (b *scripted) serve(c net.Conn) error {
 	req.SetVersion(int16(binary.BigEndian.Uint16(data[2:])))
 	correlation := int32(binary.BigEndian.Uint32(data[4:]))
 	body := data[10+max(0, int(int16(binary.BigEndian.Uint16(data[8:])))):] // behind the client's ID
+	if req.IsFlexible() {
+		body = body[1:] // no tags
+	}
 	if err := req.ReadFrom(body); err != nil {
 		return err
 	}
@@ -108,7 +113,7 @@ func (b *scripted) answer(req kmsg.Request) kmsg.Response {
 	resp := req.ResponseKind()
 	switch resp := resp.(type) {
 	case *kmsg.ApiVersionsResponse:
-		for key, version := range map[int16]int16{0: 3, 1: fetchOldest, 2: 1, 3: 4, 18: 0, 19: 2} {
+		for key, version := range b.speak {
 			resp.ApiKeys = append(resp.ApiKeys, kmsg.ApiVersionsResponseApiKey{ApiKey: key, MinVersion: version, MaxVersion: version})
 		}
 	case *kmsg.MetadataResponse:
