@@ -104,7 +104,7 @@ type Verdict struct {
 	Run          *grant.RunID       `json:"run,omitempty"`
 	Shard        *int               `json:"shard,omitempty"`
 	Flush        *uint64            `json:"flush,omitempty"`
-	Ranges       []offsetRange      `json:"offsets,omitempty"` // the user's record is one of those in these; which one is not known
+	Ranges       []offsetRange      `json:"offsets,omitempty"`  // the user's record is one of those in these; which one is not known
 	TopicID      string             `json:"topic_id,omitempty"` // what the offsets count in: IDs of cluster and topic; empty: not known
 	Entitlements []desk.Entitlement `json:"entitlements,omitempty"`
 	SpecDiffers  *status.Differs    `json:"spec_differs,omitempty"` // of the file, from the ledger's, by which this is answered

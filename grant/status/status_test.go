@@ -444,3 +444,32 @@ func TestALedgerThatContradictsItselfIsSaidToBeDamaged(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, s.Damage, ":chunks has had 2 more chunks than it lists")
 }
+
+// Nothing of a checkpoint counts that is of another topic, and nothing behind what Kafka has lost.
+func TestACheckpointOfAnotherTopicCountsForNothing(t *testing.T) {
+	w := newWorld()
+	w.campaign.Population = 0
+	w.checkpoint.Next = map[int]int64{0: 1400, 1: 600}
+	require.Equal(t, PhaseFinished, w.gather(t).Phase)
+	require.InDelta(t, 100, w.gather(t).Percentage, 0)
+
+	again := aTopic
+	again.Topic[0]++
+	w.id = again
+	s := w.gather(t)
+	require.Equal(t, PhaseIdle, s.Phase)
+	require.Zero(t, s.Percentage)
+	require.EqualValues(t, 1000, s.Lag)
+	require.Equal(t, []string{again.String(), aTopic.String()}, []string{s.TopicID, s.CheckpointID})
+	require.Contains(t, s.TopicChanged, "--new-topic")
+	w.control.Finish = &grant.Finish{Version: 1, Ends: map[int]int64{0: 1400, 1: 600}, Topic: aTopic}
+	require.Nil(t, w.gather(t).FinishLag, "the order was for the topic of then")
+	w.control.Finish = nil
+
+	w.id = aTopic
+	w.lost = &grant.TruncatedError{Partition: 1, Offset: 600, Epoch: 1, EndEpoch: 0, End: 450}
+	s = w.gather(t)
+	require.Equal(t, PhaseIdle, s.Phase)
+	require.EqualValues(t, 150, s.Lag)
+	require.Contains(t, s.TopicChanged, "partition 1 has lost records")
+}
