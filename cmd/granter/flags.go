@@ -17,7 +17,7 @@ var needs = []struct {
 	{[]string{"redis-sentinel-user"}, []string{"redis-sentinel"}},
 	{[]string{"desk-access", "desk-cert", "desk-key", "desk-client-ca", "desk-insecure", "desk-access-grace"}, []string{"desk"}},
 	{[]string{"desk-ca", "desk-client-cert", "desk-client-key"}, []string{"desk-url"}},
-	{[]string{"why"}, []string{"now", "throttle", "force", "resume"}},
+	{[]string{"why"}, []string{"now", "throttle", "force", "resume", "new-topic"}},
 }
 
 // idle are flags that change nothing beside another one.
