@@ -61,6 +61,17 @@ func TestBeforeItsDate(t *testing.T) {
 	require.Contains(t, p.err.String(), "start it again to continue")
 }
 
+// A dry run does not wait for the date, and records nothing.
+func TestDryRunBeforeItsDate(t *testing.T) {
+	with := dated(t, "starts_at: "+in(time.Hour))
+	p := granter(t, with("run", "--dry-run", "--json"))
+	require.Zero(t, p.wait(), p.err.String())
+	var dry Rehearsal
+	require.NoError(t, json.Unmarshal([]byte(p.out.String()), &dry))
+	require.EqualValues(t, 3, dry.WouldGrant)
+	require.Contains(t, granter(t, with("history")).out.String(), "nobody has ordered anything")
+}
+
 // On its date it starts by itself, and not before.
 func TestOnItsDate(t *testing.T) {
 	var with func(args ...string) command
