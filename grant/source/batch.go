@@ -117,26 +117,42 @@ type records struct {
 	left  int
 	delta int64 // offset delta of the last one; −1: none yet
 	err   error
+
+	stream *stream // where more data come from; nil: they are all in data
 }
 
 // open inflates a batch, into buf if need be, and returns its records, which are valid until buf changes.
 func (b *batch) open(buf *bytes.Buffer) (r records, err error) {
 	r = records{batch: b, left: b.count, delta: -1}
-	r.data, err = b.inflate(buf)
+	if r.data, err = b.inflate(buf); errors.Is(err, errInflated) {
+		*buf = bytes.Buffer{} // what has come of it is of no use
+		if s, failed := b.stream(); s != nil && failed == nil {
+			r.data, r.stream, err = nil, s, nil
+		}
+	}
 	return r, err
 }
 
 // next reads a record and reports whether there was one. After the last one err tells why there are no more.
 func (r *records) next(rec *record) bool {
 	if r.left == 0 {
+		if r.stream != nil && len(r.data) == 0 {
+			r.data, _ = r.stream.more(nil)
+		}
 		if len(r.data) != 0 && r.err == nil {
 			r.err = fmt.Errorf("%w at offset %d: %d bytes behind the last record", errCorrupt, r.batch.base, len(r.data))
 		}
 		return false
 	}
 	r.left--
-	if r.data, r.err = readRecord(r.data, rec); r.err != nil {
-		r.left, r.err = 0, fmt.Errorf("batch at offset %d: %w", r.batch.base, r.err)
+	rest, err := readRecord(r.data, rec)
+	for more := r.stream != nil; err != nil && more; { // a record may end in the next window
+		if r.data, more = r.stream.more(r.data); more {
+			rest, err = readRecord(r.data, rec)
+		}
+	}
+	if r.data = rest; err != nil {
+		r.left, r.data, r.err = 0, nil, fmt.Errorf("batch at offset %d: %w", r.batch.base, r.stream.because(err))
 		return false
 	}
 	// A record out of order would be taken for one that was handed over already.

@@ -51,7 +51,12 @@ type letter struct {
 }
 
 func newLetter(offset int64, rec *record, reason Reason) letter {
-	return letter{offset: offset, reason: reason, key: bytes.Clone(rec.key), value: bytes.Clone(rec.value)}
+	l := letter{offset: offset, reason: reason, key: rec.key, value: rec.value}
+	for l.size() > maxDeadLetter { // it would be cut anyway
+		l.cut()
+	}
+	l.key, l.value = bytes.Clone(l.key), bytes.Clone(l.value)
+	return l
 }
 
 func (l *letter) size() int { return len(l.key) + len(l.value) }

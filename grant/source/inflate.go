@@ -17,7 +17,7 @@ import (
 // readers for Snappy and Zstandard allocate whatever size the data declare (3 GiB for ten bytes), so those two are read
 // here. Both formats limit what a byte can inflate to; a size above that is a lie.
 const (
-	maxInflated = 128 << 20 // a batch that inflates beyond this is taken for corrupt or hostile
+	maxInflated = 128 << 20 // a batch that inflates beyond this is read as a stream; a record beyond it is refused
 	snappyRatio = 32        // three bytes copy up to 64: 22
 	zstdBlock   = 128 << 10 // the largest block, which takes three bytes at least
 )

@@ -36,6 +36,7 @@ type partition struct {
 	settledAt time.Time // when a closed gate last made it hand over what it had
 	added     int       // records of this fetch
 	letters   []letter  // those of them that were rejected
+	held      int       // bytes of their keys and values
 }
 
 // Consume hands every record of a partition from an offset on to a lane, until it reaches the offset until (never, if
@@ -333,10 +334,12 @@ func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64
 		}
 		switch id, reason := p.decode(rec.key, rec.value); {
 		case reason != "":
-			if len(p.letters) == maxLetters {
+			if len(p.letters) == maxLetters || p.held > maxHeld {
 				return next, errLettersFull
 			}
-			p.letters = append(p.letters, newLetter(offset, &rec, reason))
+			l := newLetter(offset, &rec, reason)
+			p.held += l.size()
+			p.letters = append(p.letters, l)
 			p.lane.Reject()
 			if p.breaker.first() && !p.cfg.IgnoreLimit {
 				p.added++
@@ -395,6 +398,9 @@ func (p *partition) sample(l *letter) string {
 // maxLetters is how many rejected records are held at once. A small compressed batch may inflate to millions.
 const maxLetters = 8192
 
+// maxHeld is the same in bytes of keys and values; the last one may go beyond.
+const maxHeld = 64 << 20
+
 var errLettersFull = errors.New("rejected records must be stored before more are read")
 
 // errFirstRejected ends the reading at a rejected record when none is tolerated.
@@ -438,7 +444,7 @@ func (p *partition) buryLetters(ctx context.Context) error {
 		})
 	}
 	clear(p.letters)
-	p.letters = p.letters[:0]
+	p.letters, p.held = p.letters[:0], 0
 	if tooMany != nil {
 		return fmt.Errorf("%w; %s has samples", tooMany, p.Samples())
 	}
