@@ -57,21 +57,25 @@ func (d *deskFlags) start(c *grant.Campaign, led *ledger.Ledger, src *source.Sou
 const askFor = 2 * time.Second
 
 // openDesk serves the desk from a run, if it is told to.
-func (j *job) openDesk(p *parts, log *slog.Logger) (closeDesk func(), err error) {
+func (j *job) openDesk(log *slog.Logger) (closeDesk func(), err error) {
 	if j.flags.desk == "off" || j.flags.desk == "" {
 		return func() {}, nil
 	}
-	// Questions must not wait as long as grants may.
+	// Questions must not wait as long as grants may, nor change what the run's source knows of its partitions.
 	led, err := ledger.New(j.redis, j.campaign, 0, ledger.Config{RetryFor: askFor})
 	if err != nil {
 		return nil, err
 	}
-	server, err := j.flags.deskFlags.start(j.campaign, led, p.source, j.registry, log)
+	src, err := source.New(source.Config{Kafka: j.kafka, Topic: j.campaign.Source, Campaign: j.campaign.Name, RetryFor: askFor})
 	if err != nil {
 		return nil, err
 	}
+	server, err := j.flags.deskFlags.start(j.campaign, led, src, j.registry, log)
+	if err != nil {
+		return nil, errors.Join(err, src.Close())
+	}
 	return func() {
-		if err := server.Close(); err != nil {
+		if err := errors.Join(server.Close(), src.Close()); err != nil {
 			log.Warn("closing the desk", "error", err)
 		}
 	}, nil
@@ -88,8 +92,8 @@ func newDesk() *cobra.Command {
 audit trail, and the orders of operators. It grants nobody. Several may run. "granter run --desk" serves the same from a run.
 
 Who may do what is in a file that may be changed at any time; "granter token" makes its lines. Whoever is taken out of it
-is out within a second. A file that can no longer be read, or has a mistake in it, lets nobody in after --desk-access-grace. Without TLS it listens on
-a loopback address only.
+is out within a second. A file that can no longer be read, or has a mistake in it, lets nobody in after --desk-access-grace.
+Without TLS it listens on a loopback address only.
 
 ` + exitHelp,
 		Args: cobra.NoArgs,

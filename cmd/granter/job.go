@@ -90,7 +90,7 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 	if j.serveUsers != nil {
 		j.serveUsers(server.mux)
 	}
-	desk, err := j.openDesk(p, log)
+	desk, err := j.openDesk(log)
 	if err != nil {
 		return nil, err
 	}
