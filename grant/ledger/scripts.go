@@ -183,12 +183,15 @@ return {}`
 //	KEYS  checkpoint
 //	ARGV  topic, partition, offset; or topic alone
 //
-// The reply is 1, or 0 when there was nothing to do.
+// The reply is 1, or 0 when there was nothing to do. The first HSET changes nothing: it finds out whether it is allowed.
 const anewScript = `
 local topic = redis.call('HGET', KEYS[1], 'topic') or ''
 local next = ARGV[2] and redis.call('HGET', KEYS[1], ARGV[2])
 if topic == ARGV[1] and not (next and tonumber(next) > tonumber(ARGV[3])) then
   return 0
+end
+if topic ~= '' then
+  redis.call('HSET', KEYS[1], 'topic', topic)
 end
 redis.call('DEL', KEYS[1])
 if ARGV[1] ~= '' then
@@ -273,10 +276,12 @@ var (
 	specCall       = newScript(specScript)
 )
 
+var allScripts = []*script{&chunkCall, &tipCall, &checkpointCall, &anewCall, &specCall, &controlCall, &takeCall}
+
 // loadScripts makes every master know the scripts. Restarts, fail-overs and SCRIPT FLUSH make them forget.
 func (l *Ledger) loadScripts(ctx context.Context) error {
 	return l.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
-		for _, s := range []script{chunkCall, tipCall, checkpointCall, anewCall, specCall, controlCall, takeCall} {
+		for _, s := range allScripts {
 			if err := c.ScriptLoad(ctx, s.text).Err(); err != nil {
 				return fmt.Errorf("loading scripts on %s: %w", c.Options().Addr, err)
 			}
