@@ -60,7 +60,7 @@ func borrowJars(t *testing.T, home string) {
 	require.NoError(t, os.MkdirAll(home, 0o755))
 	out, err := exec.Command("bash", "-c", `source dev/lib.sh; for v in "${kafka_versions[@]}"; do kafka_home "$v"; done`).Output()
 	require.NoError(t, err)
-	for _, jars := range strings.Fields(string(out)) {
+	for jars := range strings.FieldsSeq(string(out)) {
 		require.NoError(t, os.Symlink(jars, filepath.Join(home, filepath.Base(jars))))
 	}
 }

@@ -59,7 +59,7 @@ func (p *process) awaitOutput(what string) (found []string) {
 func TestDemoEndsByItselfWhereNobodyWatches(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:9464", "127.0.0.1:9465"} {
 		if l, err := net.Listen("tcp", address); err == nil { // or else somebody else has it
-			defer l.Close()
+			t.Cleanup(func() { l.Close() })
 		}
 	}
 	for _, flag := range []string{"--json=false", "--once", "--json"} {
@@ -70,7 +70,9 @@ func TestDemoEndsByItselfWhereNobodyWatches(t *testing.T) {
 			require.NotContains(t, p.out.String(), "http://")
 			continue
 		}
-		var shown struct{ Run Summary }
+		var shown struct {
+			Run Summary `json:"run"`
+		}
 		require.NoError(t, json.Unmarshal([]byte(p.out.String()), &shown))
 		require.EqualValues(t, 50_000, shown.Run.Granted)
 	}
@@ -81,7 +83,7 @@ func TestDemoSaysThatItsOutputIsLost(t *testing.T) {
 	for _, flag := range []string{"--once", "--json"} {
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 		require.NoError(t, err)
-		defer full.Close()
+		t.Cleanup(func() { full.Close() })
 		cmd := exec.Command(binary, "demo", flag, "--users=100")
 		var stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = full, &stderr
@@ -96,7 +98,7 @@ func TestDemoCanBeWatched(t *testing.T) {
 	p := demo(t, "--once=false", "--users=300000", "--throttle=1000", "--watch=2s", "--desk="+freeAddress(t), "--listen="+freeAddress(t))
 	link := p.awaitOutput(`(http://\S+)/#token=(granter_\S+)`)
 	status := func() (s Status) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link[1]+"/api/v1/campaigns/demo-emoticons/status", nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link[1]+"/api/v1/campaigns/demo-emoticons/status", http.NoBody)
 		require.NoError(t, err)
 		req.Header.Set("Authorization", "Bearer "+link[2])
 		resp, err := http.DefaultClient.Do(req)
