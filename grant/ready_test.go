@@ -67,7 +67,7 @@ func TestALedgerThatRefusesIsUnavailable(t *testing.T) {
 		w.settle()
 		answer := make(chan struct{})
 		w.store.change(func() {
-			w.store.write = func(ctx context.Context) error {
+			w.store.write = func(context.Context) error {
 				p.Monitor.LedgerError("oom")
 				<-answer
 				return nil

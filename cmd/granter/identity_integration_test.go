@@ -17,8 +17,8 @@ import (
 	"github.com/granter/granter/grant/source"
 )
 
-// remake deletes the topic and makes it again, as somebody does who wants to fill it anew. It returns both IDs.
-func (s *scenario) remake(k *devtest.Kafka, partitions int) (before, after grant.TopicID) {
+// remake deletes the topic and makes it again, with two partitions, as somebody does who wants to fill it anew. It returns both IDs.
+func (s *scenario) remake(k *devtest.Kafka) (before, after grant.TopicID) {
 	s.Helper()
 	before = s.identify()
 	topic := s.campaign.Source.Topic
@@ -32,7 +32,7 @@ func (s *scenario) remake(k *devtest.Kafka, partitions int) (before, after grant
 		}
 	}
 	await(s.T, "the topic is gone", state(func(err error) bool { return errors.Is(err, kafka.UnknownTopicOrPartition) }))
-	k.CreateTopic(s.T, topic, partitions, 1, nil)
+	k.CreateTopic(s.T, topic, 2, 1, nil)
 	await(s.T, "the topic is there again", state(func(err error) bool { return err == nil }))
 	s.plans = nil // what it held is gone
 	after = s.identify()
@@ -91,7 +91,7 @@ func TestTopicIsMadeAgainUnderARunThatFollows(t *testing.T) {
 	s.publish(s.users(0, 20_000))
 	p := s.run("--follow")
 	s.awaitGranted(p, 20_000)
-	before, after := s.remake(k, 2)
+	before, after := s.remake(k)
 	s.publish(s.users(1_000_000, 80_000))
 	s.requireStopped(p, exitFailed, before, after)
 	require.EqualValues(t, 20_000, s.granted(), "nobody of the new topic")
@@ -110,7 +110,7 @@ func TestTopicIsMadeAgainUnderAPausedRun(t *testing.T) {
 	s.order("pause", "--why=test")
 	p.awaitLog("paused by")
 	s.publish(s.users(20_000, 100)) // so that it stands at the closed gate
-	before, after := s.remake(k, 2)
+	before, after := s.remake(k)
 	s.publish(s.users(1_000_000, 80_000))
 	s.requireStopped(p, exitFailed, before, after)
 	s.order("resume", "--why=test")
@@ -127,7 +127,7 @@ func TestTopicIsMadeAgainWhileARunHasTheRestOfIt(t *testing.T) {
 	normal := s.throttle(2000)
 	p := s.run("--follow")
 	s.awaitGranted(p, 2000)
-	before, after := s.remake(k, 2)
+	before, after := s.remake(k)
 	s.publish(s.users(1_000_000, 80_000))
 	normal()
 	s.requireStopped(p, exitFailed, before, after)
@@ -151,7 +151,7 @@ func TestTopicIsMadeAgainBetweenRuns(t *testing.T) {
 	s := newScenario(t, 2, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 20_000))
 	s.finish()
-	before, after := s.remake(k, 2)
+	before, after := s.remake(k)
 	s.publish(s.users(1_000_000, 10_000)) // less than before
 	var st Status
 	p := granter(t, s.command("status", "--json"))

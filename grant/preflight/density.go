@@ -84,9 +84,6 @@ func estimate(visited [][]uint64, records, valid, population int64, census bool)
 // enoughIDs is how many IDs tell where the lowest and the highest are.
 const enoughIDs = 100
 
-// width is how far apart the lowest and the highest ID are: probably a little further than in the sample.
-func (t *tally) width() float64 { return float64(t.max-t.min) * (1 + 2/float64(t.ids)) }
-
 // tally is what a sample tells about chunks.
 type tally struct {
 	ids      int // distinct ones
@@ -97,6 +94,9 @@ type tally struct {
 	entered  float64        // how many of them led into another chunk, as expected from their length
 	visits   int            // places with IDs
 }
+
+// width is how far apart the lowest and the highest ID are: probably a little further than in the sample.
+func (t *tally) width() float64 { return float64(t.max-t.min) * (1 + 2/float64(t.ids)) }
 
 func tallyOf(visited [][]uint64) tally {
 	t := tally{min: math.MaxUint64, places: map[uint64]int{}, visits: len(visited)}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -227,7 +228,7 @@ func (f *kafkaFacts) compare(ctx context.Context, in *Input, at *grant.Checkpoin
 	k := in.Kafka
 	for _, b := range f.brokers {
 		if b.err == nil {
-			k.Brokers = append(k.Brokers[:len(k.Brokers):len(k.Brokers)], b.addr)
+			k.Brokers = append(slices.Clip(k.Brokers), b.addr)
 		}
 	}
 	s, err := source.New(source.Config{Kafka: k, Topic: in.Campaign.Source, Campaign: in.Campaign.Name, Group: in.Group, RetryFor: patience})

@@ -25,7 +25,7 @@ func TestATopicThatIsAnotherOneFails(t *testing.T) {
 	for _, word := range []string{"a-cluster", aTopic.String()[10:], again.String()[10:], "--new-topic"} {
 		assert.Contains(t, find(t, r, name).Detail, word)
 	}
-	assert.Contains(t, find(t, r, "campaign.progress").Detail, "0 users granted", "")
+	assert.Contains(t, find(t, r, "campaign.progress").Detail, "0 users granted")
 	assert.Contains(t, find(t, r, "campaign.progress").Detail, "800 records to read", "nothing of the old topic counts")
 	h.in.NewTopic = true
 	assert.Equal(t, Warn, find(t, h.judge(), name).Status)

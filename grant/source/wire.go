@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -182,7 +183,7 @@ func parseFetch(data []byte, correlation int32, t *target) (f fetched, err error
 		return f, fmt.Errorf("%w: it has %d topics, asked for 1", errResponse, topics)
 	}
 	if t.fetchVersion >= fetchByID {
-		if got := r.bytes(len(t.id)); string(got) != string(t.id[:]) && r.ok() {
+		if got := r.bytes(len(t.id)); !bytes.Equal(got, t.id[:]) && r.ok() {
 			return f, fmt.Errorf("%w: it is for topic ID %x, asked for %x", errResponse, got, t.id)
 		}
 	} else if got := r.text(); string(got) != t.topic && r.ok() {
@@ -300,7 +301,7 @@ func (r *reader) length() int {
 
 // text is a string; nil: null.
 func (r *reader) text() []byte {
-	n := 0
+	var n int
 	if r.flexible {
 		n = r.length()
 	} else {
