@@ -101,6 +101,9 @@ func (r *Run) begin(ctx context.Context, assigned map[int]int64) (Checkpoint, er
 		if err == nil {
 			err = r.Source.Intact(ctx, checkpoint.only(assigned))
 		}
+		if err == nil && checkpoint.Topic == (TopicID{}) && r.topic != (TopicID{}) && len(checkpoint.Next) > 0 {
+			r.Log.Info("the checkpoint does not say of which topic it is, as those of older versions: it is taken for this one's", "topic", r.topic)
+		}
 		if leave == nil || !errors.Is(err, ErrTopicChanged) {
 			return checkpoint, err
 		}

@@ -15,6 +15,7 @@ func (j *judgement) judgeCampaign() {
 	}
 	j.judgeSpec()
 	j.judgeProgress()
+	j.judgeOrders()
 }
 
 func (j *judgement) judgeDates() {
@@ -101,4 +102,27 @@ func (j *judgement) judgeProgress() {
 		return
 	}
 	j.pass(name, granted)
+}
+
+// judgeOrders says what operators have ordered that a run would meet.
+func (j *judgement) judgeOrders() {
+	const name = "campaign.orders"
+	if err := j.redis.controlErr; err != nil {
+		j.fail(name, "what operators have ordered cannot be read: "+err.Error(), "look at the key granter:{"+j.Campaign.Name+"}:control")
+		return
+	}
+	standing := j.redis.control.Standing(j.Campaign.StartsAt.Location())
+	words := make([]string, len(standing))
+	for i := range standing {
+		words[i] = standing[i].Says
+	}
+	detail := strings.Join(words, "; ")
+	switch {
+	case j.redis.control.AbortedBy != nil:
+		j.warn(name, detail, "a run ends at once, with exit code 6, until granter resume")
+	case len(standing) > 0:
+		j.warn(name, detail, "a run obeys: granter history says more, granter resume and granter throttle off end it")
+	default:
+		j.pass(name, "nothing that is ordered holds a run up")
+	}
 }

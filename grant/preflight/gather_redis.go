@@ -32,6 +32,8 @@ type redisFacts struct {
 	unlistedErr   error
 	runs          []grant.RunRecord
 	runsErr       error
+	control       grant.Control
+	controlErr    error
 }
 
 func (f *redisFacts) gather(ctx context.Context, in *Input) {
@@ -84,6 +86,7 @@ func (f *redisFacts) read(ctx context.Context, led ledgerReader, c *grant.Campai
 	work.Go(func() { f.permitted = led.Permits(ctx, c) })
 	work.Go(func() { f.unlisted, f.unlistedErr = led.Unlisted(ctx) })
 	work.Go(func() { f.runs, f.runsErr = led.Runs(ctx) })
+	work.Go(func() { f.control, _, f.controlErr = led.Control(ctx) })
 	work.Wait()
 	if f.totalsErr == nil && ledger.Contradiction(c.Name, f.totals, f.checkpoint.Next, f.runs, c.Hash) != "" {
 		f.totals, f.totalsErr = led.Totals(ctx) // they may have been counted before a run that goes on said so

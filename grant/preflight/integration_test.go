@@ -68,7 +68,7 @@ func TestRealServersPass(t *testing.T) {
 	r := check(t, in)
 	t.Logf("took %v", time.Since(began))
 	assert.Equal(t, len(r.Results), r.Count(Pass))
-	assert.Len(t, r.Results, 29)
+	assert.Len(t, r.Results, 31)
 	assert.Contains(t, find(t, r, "redis.memory").Detail, "(maxmemory)")
 
 	keys, err := in.Redis.Keys(t.Context(), "*").Result()

@@ -154,7 +154,7 @@ func TestEverythingPassesWhenAllIsWell(t *testing.T) {
 		"kafka.retention", "kafka.cleanup", "kafka.size", "kafka.transactions", "kafka.rejected", "kafka.group", "kafka.rights",
 		"sample.valid", "sample.plausible", "sample.ids",
 		"redis.reachable", "redis.version", "redis.role", "redis.eviction", "redis.memory", "redis.persistence", "redis.disk",
-		"redis.rights", "redis.clock", "campaign.dates", "campaign.spec", "campaign.progress",
+		"redis.rights", "redis.clock", "campaign.dates", "campaign.spec", "campaign.progress", "campaign.orders",
 	}, names, "programs rely on the names and people on the order")
 	assert.Contains(t, find(t, r, "sample.ids").Detail, "IDs from 1000 to 1799: 800 users in about 1 chunks")
 }
@@ -227,6 +227,11 @@ func TestEachComplaintNamesWhatIsWrongAndWhatToDo(t *testing.T) {
 		{"a record without ID", func(h *healthy) {
 			h.kafka.samples[1].Records[3] = source.Sampled{Offset: 3, Reason: source.ReasonSpace, Data: []byte("12 \xec\x95\x88")}
 		}, "sample.valid", Warn, `1 of 800 sampled records (0.12%) hold no user ID: space 1 (partition/offset 1/3 "12 \uc548")`, "users.rejected"},
+		{"an abort", func(h *healthy) { h.redis.control = grant.Control{AbortedBy: &grant.Given{Who: "minji", Why: "OPS-1"}} }, "campaign.orders", Warn, "aborted by minji", "exit code 6"},
+		{"a pause", func(h *healthy) {
+			h.redis.control = grant.Control{Paused: true, PausedBy: &grant.Given{Who: "minji", Why: "OPS-1"}}
+		}, "campaign.orders", Warn, "paused by minji", "granter resume"},
+		{"orders that cannot be read", func(h *healthy) { h.redis.controlErr = ledger.ErrInconsistent }, "campaign.orders", Fail, "inconsistent", ":control"},
 		{"an old version", func(h *healthy) { h.redis.Masters[0].Version = "6.0.16" }, "redis.version", Fail, "Redis 6.0.16", "6.2"},
 		{"a version without number", func(h *healthy) { h.redis.Masters[0].Version = ledger.Unknown }, "redis.version", Warn, "unknown", "INFO"},
 		{"a replica", func(h *healthy) { h.redis.Masters[0].Role = "slave"; h.redis.Masters[0].WriteError = "READONLY" }, "redis.role", Fail, "replica", "--redis-sentinel"},

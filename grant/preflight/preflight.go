@@ -173,4 +173,5 @@ type ledgerReader interface {
 	Runs(ctx context.Context) ([]grant.RunRecord, error)
 	Permits(ctx context.Context, c *grant.Campaign) error
 	Unlisted(ctx context.Context) ([]uint64, error)
+	Control(ctx context.Context) (grant.Control, time.Time, error)
 }
