@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -99,6 +100,10 @@ func TestItGoesOnWhenNobodyReadsItsOutput(t *testing.T) {
 
 // A terminal that goes away ends a granter as SIGTERM does, unless it was started to outlive that.
 func TestHangUp(t *testing.T) {
+	// Where these tests were started by nohup, what they start would ignore hang-ups, too, unless there is a handler here.
+	hangUps := make(chan os.Signal, 1)
+	signal.Notify(hangUps, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hangUps) })
 	with := slowly(t)
 	t.Run("run", func(t *testing.T) {
 		p := start(t, with("run", "--json"))
