@@ -84,7 +84,7 @@ func TestOrdersWaitForAClusterThatFailsOver(t *testing.T) {
 	act, err := l.Order(w.ctx, order(grant.ActionResume))
 	require.NoError(t, err)
 	require.True(t, act.Before.Paused)
-	require.Equal(t, grant.Control{Version: 2}, w.ordered(l))
+	require.Equal(t, grant.Control{Version: 2, Resumed: 2}, w.ordered(l))
 	require.Len(t, w.did(l), 2)
 	moved, err := l.home(w.ctx)
 	require.NoError(t, err)
