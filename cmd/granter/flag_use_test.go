@@ -58,7 +58,7 @@ func readProgram(t *testing.T) *program {
 		bodies: map[types.Object]*ast.BlockStmt{}, methods: map[string][]types.Object{},
 	}
 	cfg := types.Config{Importer: nothing{}, Error: func(error) {}} // what is imported is not there
-	cfg.Check("main", fset, files, p.info)                          //nolint:errcheck // so there are errors
+	cfg.Check("main", fset, files, p.info)                          // so there are errors
 	for _, file := range files {
 		for _, d := range file.Decls {
 			if fn, ok := d.(*ast.FuncDecl); ok && fn.Body != nil {

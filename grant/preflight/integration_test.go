@@ -292,7 +292,7 @@ func TestRealRedisThatIsFrozen(t *testing.T) {
 
 // rights are all that a granter needs, as an ACL rule.
 const rights = "~granter:* resetchannels -@all +ping +select +client|setname +time +info +config|get +memory|usage +script|load +evalsha " +
-	"+set +get +del +expire +strlen +setbit +getbit +bitop +bitpos +bitcount +rpush +lrange +hget +hset +hlen +hgetall +sadd +scard +sscan"
+	"+set +get +del +expire +strlen +setbit +getbit +bitop +bitpos +bitcount +rpush +lrange +hget +hmget +hset +hdel +hlen +hgetall +exists +pexpire +sadd +scard +scan +sscan"
 
 func TestRealRedisRights(t *testing.T) {
 	server := durable(t)
