@@ -40,7 +40,7 @@ modules:
 
 .PHONY: test
 test: install modules ## every test, those on real servers included
-	go test -tags integration -count=1 -p 1 -timeout $(TIMEOUT) $(ARGS) $(PKG) # one package's servers at a time
+	go test -tags integration -count=1 -p 2 -timeout $(TIMEOUT) $(ARGS) $(PKG) # two packages' servers at a time
 
 .PHONY: test-fast
 test-fast: ## the tests that need no server
