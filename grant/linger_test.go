@@ -2,6 +2,7 @@ package grant
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,15 +50,16 @@ func TestALossWhileARunLingersIsSaid(t *testing.T) {
 
 func TestARunThatLingersSaysWhatIs(t *testing.T) {
 	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
-		users := int64(100)
+		var users atomic.Int64
+		users.Store(100)
 		p := w.start(newBoard().orders, func(r *Run) {
-			r.Count = func(context.Context) (int64, error) { return users, nil }
+			r.Count = func(context.Context) (int64, error) { return users.Load(), nil }
 			r.Lost = func(context.Context) (int, error) { return 3, nil }
 		})
 		require.NoError(t, p.wait())
 		done := p.linger(nil)
 		time.Sleep(time.Minute)
-		users = 150 // another run goes on
+		users.Store(150) // another run goes on
 		w.topic.add(0, ids(50, 1000, 1)...)
 		time.Sleep(time.Minute)
 		require.InDelta(t, 150, testutil.ToFloat64(p.metrics().LedgerGranted), 0)

@@ -3,6 +3,7 @@ package grant
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,23 +16,23 @@ func TestAServerThatDoesNotAnswerMakesARunUnready(t *testing.T) {
 	silent := errors.New("no answer")
 	for _, c := range []struct {
 		name    string
-		breakIt func(b *board, kafka *error)
+		breakIt func(b *board, kafka *atomic.Bool)
 		says    string
 		waiting bool
 	}{
-		{"Redis", func(b *board, _ *error) { b.change(func() { b.err = silent }) }, "Redis does not answer, or refuses: no answer", false},
-		{"Redis before the start", func(b *board, _ *error) { b.change(func() { b.err = silent }) }, "Redis does not answer, or refuses: no answer", true},
-		{"Kafka", func(_ *board, kafka *error) { *kafka = silent }, "Kafka does not answer: no answer", false},
-		{"Kafka before the start", func(_ *board, kafka *error) { *kafka = silent }, "Kafka does not answer: no answer", true},
+		{"Redis", func(b *board, _ *atomic.Bool) { b.change(func() { b.err = silent }) }, "Redis does not answer, or refuses: no answer", false},
+		{"Redis before the start", func(b *board, _ *atomic.Bool) { b.change(func() { b.err = silent }) }, "Redis does not answer, or refuses: no answer", true},
+		{"Kafka", func(_ *board, kafka *atomic.Bool) { kafka.Store(true) }, "Kafka does not answer: no answer", false},
+		{"Kafka before the start", func(_ *board, kafka *atomic.Bool) { kafka.Store(true) }, "Kafka does not answer: no answer", true},
 	} {
 		inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
 			b := newBoard()
-			var kafka error
+			var kafka atomic.Bool // is silent
 			options := []func(*Run){follow, b.orders, func(r *Run) {
 				peek := r.Peek
 				r.Peek = func(ctx context.Context) (firsts, ends map[int]int64, err error) {
-					if kafka != nil {
-						return nil, nil, kafka
+					if kafka.Load() {
+						return nil, nil, silent
 					}
 					return peek(ctx)
 				}
@@ -46,9 +47,9 @@ func TestAServerThatDoesNotAnswerMakesARunUnready(t *testing.T) {
 			c.breakIt(b, &kafka)
 			time.Sleep(surveyEvery + surveyFor + time.Second)
 			require.Equal(t, c.says, p.Monitor.Ready())
-			require.Equal(t, kafka != nil, testutil.ToFloat64(p.metrics().KafkaSilent) > 0)
+			require.Equal(t, kafka.Load(), testutil.ToFloat64(p.metrics().KafkaSilent) > 0)
 			b.change(func() { b.err = nil })
-			kafka = nil
+			kafka.Store(false)
 			time.Sleep(surveyEvery + surveyFor + time.Second)
 			require.Equal(t, well, p.Monitor.Ready(), "it answers again")
 			require.Zero(t, testutil.ToFloat64(p.metrics().KafkaSilent))
