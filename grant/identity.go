@@ -28,24 +28,16 @@ func (t TopicID) String() string {
 	return t.Cluster + "/" + base64.RawURLEncoding.EncodeToString(t.Topic[:])
 }
 
-// ParseTopicID reads what String wrote.
+// ParseTopicID reads what String wrote, and nothing else.
 func ParseTopicID(s string) (t TopicID, err error) {
-	if s == "" {
-		return t, nil
+	if at := strings.LastIndexByte(s, '/'); at >= 0 {
+		t.Cluster = s[:at]
+		id, _ := base64.RawURLEncoding.DecodeString(s[at+1:])
+		copy(t.Topic[:], id)
 	}
-	at := strings.LastIndexByte(s, '/')
-	if at < 0 {
-		return t, fmt.Errorf("topic ID %q: want CLUSTER/TOPIC", s)
+	if t.String() != s {
+		return TopicID{}, fmt.Errorf("topic ID %q: want CLUSTER/TOPIC, the latter in 22 characters of base64", s)
 	}
-	t.Cluster = s[:at]
-	if s[at+1:] == "" {
-		return t, nil
-	}
-	id, err := base64.RawURLEncoding.Strict().DecodeString(s[at+1:])
-	if err != nil || len(id) != len(t.Topic) {
-		return TopicID{}, fmt.Errorf("topic ID %q: want 22 characters of base64 behind the slash", s)
-	}
-	copy(t.Topic[:], id)
 	return t, nil
 }
 
