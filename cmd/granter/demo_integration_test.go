@@ -14,7 +14,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -22,18 +21,8 @@ import (
 // demo starts the build of granter that make demo runs. Its output is no terminal.
 func demo(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{T: t, cmd: exec.Command(demoBinary(t), append([]string{"demo"}, args...)...), ended: make(chan struct{}), began: time.Now()}
-	p.cmd.Stdout, p.cmd.Stderr, p.cmd.SysProcAttr = &p.out, &p.err, childAttributes()
-	require.NoError(t, p.cmd.Start())
-	go func() {
-		defer close(p.ended)
-		_ = p.cmd.Wait() // its state says how it ended
-	}()
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill()
-		<-p.ended
-	})
-	return p
+	args = append([]string{"demo"}, args...)
+	return begin(t, exec.Command(demoBinary(t), args...), command{args: args})
 }
 
 func demoBinary(t *testing.T) string {
