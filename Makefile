@@ -51,7 +51,7 @@ race: ## the tests that need no server, under the race detector
 	go test -race -timeout $(TIMEOUT) $(ARGS) $(PKG)
 
 .PHONY: lint
-lint: vet fmt-check golangci sleep shell guarantee ## everything that judges the source without running it
+lint: vet fmt-check golangci sleep shell guarantee binary ## everything that judges the source without running it
 
 .PHONY: vet
 vet:
@@ -73,6 +73,10 @@ sleep:
 .PHONY: guarantee
 guarantee:
 	@.ci/guarantee.sh
+
+.PHONY: binary
+binary:
+	@.ci/binary.sh
 
 .PHONY: shell
 shell:

@@ -3,14 +3,15 @@ package feedback
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
-	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -197,37 +198,45 @@ func TestAMeasurementThatComesLateIsGivenUp(t *testing.T) {
 	})
 }
 
-// prometheus is an API whose answers are decided by the test.
+// prometheus is a server whose answers are decided by the test.
 type prometheus struct {
-	v1.API
-
 	asked  int
-	answer func(ctx context.Context) (model.Value, error)
+	answer func(ctx context.Context) (vector string, err error)
 }
 
-func (p *prometheus) Query(ctx context.Context, _ string, _ time.Time, _ ...v1.Option) (model.Value, v1.Warnings, v1.Infos, error) {
+func (p *prometheus) RoundTrip(r *http.Request) (*http.Response, error) {
 	p.asked++
-	value, err := p.answer(ctx)
-	return value, nil, nil, err
+	vector, err := p.answer(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(result("vector", vector)))}, nil
 }
+
+func (p *prometheus) query(expr string) *Query {
+	return &Query{expr: expr, client: http.Client{Transport: p}, url: "http://prometheus/api/v1/query", log: slog.New(slog.DiscardHandler)}
+}
+
+// vectorOf is a vector of one series.
+func vectorOf(value int) string { return fmt.Sprintf(`[{"metric":{},"value":[0,"%d"]}]`, value) }
 
 func TestAQueryThatReturnsSomethingSlowsTheRun(t *testing.T) {
-	api := &prometheus{answer: func(context.Context) (model.Value, error) { return model.Vector{{Value: 3}}, nil }}
-	q := &Query{expr: "up", api: api, log: slog.New(slog.DiscardHandler)}
+	api := &prometheus{answer: func(context.Context) (string, error) { return vectorOf(3), nil }}
+	q := api.query("up")
 	f := &Feedback{Redis: &redis{}, Query: q}
 	m := f.Measure(t.Context(), 0)
 	require.Equal(t, []grant.Cause{grant.CauseQuery}, causes(m.Slow))
 	require.False(t, m.Unsure)
 	require.Empty(t, m.Stop)
 
-	api.answer = func(context.Context) (model.Value, error) { return nil, errors.New("it is gone") }
+	api.answer = func(context.Context) (string, error) { return "", errors.New("it is gone") }
 	q.askedAt = time.Time{}
 	m = f.Measure(t.Context(), 0)
 	require.Empty(t, m.Slow)
 	require.True(t, m.Unsure, "it does not speed up on no answer")
 	require.True(t, f.Measure(t.Context(), 0).Unsure, "nor on the repeated one")
 
-	api.answer = func(context.Context) (model.Value, error) { return model.Vector{}, nil }
+	api.answer = func(context.Context) (string, error) { return "[]", nil }
 	q.askedAt = time.Time{}
 	m = f.Measure(t.Context(), 0)
 	require.Empty(t, m.Slow)
@@ -238,11 +247,11 @@ func TestAQueryIsAskedEveryFiveSecondsAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		takes := 200 * time.Millisecond
 		api := &prometheus{}
-		api.answer = func(context.Context) (model.Value, error) {
+		api.answer = func(context.Context) (string, error) {
 			time.Sleep(takes)
-			return model.Vector{{Value: model.SampleValue(api.asked)}}, nil
+			return vectorOf(api.asked), nil
 		}
-		q := &Query{expr: "up", api: api, log: slog.New(slog.DiscardHandler)}
+		q := api.query("up")
 		ask := func() string {
 			detail, err := q.Ask(t.Context())
 			require.NoError(t, err)
@@ -259,9 +268,9 @@ func TestAQueryIsAskedEveryFiveSecondsAtMost(t *testing.T) {
 		require.Equal(t, "up returns 1 series: {} = 2", ask())
 
 		// One that hangs is given up, is unsure until it is asked again, and forgets what it said before.
-		api.answer = func(ctx context.Context) (model.Value, error) {
+		api.answer = func(ctx context.Context) (string, error) {
 			<-ctx.Done()
-			return nil, ctx.Err()
+			return "", ctx.Err()
 		}
 		time.Sleep(queryEvery)
 		began := time.Now()

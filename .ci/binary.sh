@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# The binary that is shipped holds what production needs and no more: no server of the demo, no tools of a release, no gRPC,
+# and no method that nobody calls. It must not grow unnoticed either: docs/performance.md has what it weighs.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+most=28000000 # bytes, not stripped
+
+forbidden=(
+  github.com/twmb/franz-go/pkg/kfake github.com/alicebob/miniredis github.com/yuin/gopher-lua # the demo's servers
+  github.com/spf13/cobra/doc github.com/cpuguy83/go-md2man                                    # a release's manual pages
+  google.golang.org/grpc github.com/grpc-ecosystem                                            # traces go by HTTP
+  github.com/json-iterator/go github.com/modern-go/reflect2 github.com/prometheus/client_golang/api
+  github.com/twmb/franz-go/pkg/kgo github.com/RoaringBitmap/roaring                           # alternatives that lost, or that only tests use
+  github.com/stretchr/testify net/http/httptest testing html/template
+)
+
+failed=0
+packages=$(go list -deps ./cmd/granter)
+for package in "${forbidden[@]}"; do
+  if grep -qE "^$package(/|\$)" <<<"$packages"; then
+    echo "the production binary must not hold $package (go mod why -m, or go list -deps, says who imports it)" >&2
+    failed=1
+  fi
+done
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+CGO_ENABLED=0 go build -trimpath -o "$work/granter" ./cmd/granter
+# One of a thousand commands of Redis that nobody calls. Where any package calls a method by a name that only it knows, the
+# linker keeps all exported methods of every type, which is a third of the binary. Its flag -dumpdep says who (ReflectMethod).
+go tool nm "$work/granter" >"$work/symbols"
+if grep -q 'go-redis/v9\.cmdable\.FTCreate$' "$work/symbols"; then
+  echo "the linker keeps methods that nobody calls: some package calls methods by name" >&2
+  failed=1
+fi
+size=$(stat -c %s "$work/granter")
+if ((size > most)); then
+  echo "the binary has $size bytes, $most at most" >&2
+  failed=1
+fi
+echo "$size bytes"
+exit "$failed"
