@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A test must not sleep: it is slow on a fast machine and fails on a slow one. Inside a testing/synctest bubble a sleep
-# takes no time and says exactly what is meant, so files that use it, also by package grant's inWorld, are left alone.
+# takes no time and says exactly what is meant, so files that use it, also by grant/engine's inWorld, are left alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

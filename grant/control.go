@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
-	"strings"
 	"time"
 )
 
@@ -109,10 +107,10 @@ func (c *Control) Start(campaign *Campaign) time.Time {
 	return campaign.StartsAt
 }
 
-// withLost returns what to obey when Redis has lost the last orders: of what was obeyed before and what was found, the
+// WithLost returns what to obey when Redis has lost the last orders: of what was obeyed before and what was found, the
 // more careful. What was found may also be newer than the loss.
-func (c *Control) withLost(before *Control, campaign *Campaign) *Control {
-	out := *c.withStop(before)
+func (c *Control) WithLost(before *Control, campaign *Campaign) *Control {
+	out := *c.WithStop(before)
 	if c.Throttle == 0 || before.Throttle > 0 && before.Throttle < c.Throttle {
 		out.Throttle, out.ThrottledBy = before.Throttle, before.ThrottledBy
 	}
@@ -123,8 +121,8 @@ func (c *Control) withLost(before *Control, campaign *Campaign) *Control {
 	return &out
 }
 
-// withStop returns a control that stops if either does.
-func (c *Control) withStop(before *Control) *Control {
+// WithStop returns a control that stops if either does.
+func (c *Control) WithStop(before *Control) *Control {
 	out := *c
 	if before.Paused && !c.Paused {
 		out.Paused, out.PausedBy = true, before.PausedBy
@@ -148,76 +146,6 @@ func (f *Finish) nearer(other *Finish) *Finish {
 		}
 	}
 	return &out
-}
-
-// Action is what somebody did.
-type Action string
-
-// The actions. All but the last three are orders, which change the Control.
-const (
-	ActionPause      Action = "pause"
-	ActionResume     Action = "resume"
-	ActionThrottle   Action = "throttle"
-	ActionAbort      Action = "abort"
-	ActionFinish     Action = "finish"
-	ActionPostpone   Action = "postpone"
-	ActionStartEarly Action = "start-early" // run --now before starts_at
-	ActionForce      Action = "force"       // run --force although preflight failed
-	ActionNewTopic   Action = "new-topic"   // run --new-topic began anew at the first record of a topic
-)
-
-// Order is what an operator wants. Its zero value orders nothing.
-type Order struct {
-	Action   Action        `json:"action"`
-	Throttle int64         `json:"throttle,omitempty"`  // ActionThrottle: users per second; 0 lifts the limit
-	StartsAt *time.Time    `json:"starts_at,omitempty"` // ActionPostpone: the new start; nil goes back to the spec's
-	Ends     map[int]int64 `json:"ends,omitempty"`      // ActionFinish: where each partition ends
-	Topic    TopicID       `json:"topic,omitzero"`      // ActionFinish: what those offsets count in
-	Who      string        `json:"who"`                 // a person, or the name of a token
-	Via      string        `json:"via"`                 // how it came: "cli" or "api"
-	Why      string        `json:"why"`
-}
-
-// Act is one entry of the audit trail: an order, what it changed, or that it was refused.
-type Act struct {
-	At      time.Time `json:"at"` // by the clock of Redis
-	Action  Action    `json:"action"`
-	Who     string    `json:"who"`
-	Via     string    `json:"via"`
-	Why     string    `json:"why,omitempty"`
-	Before  *Control  `json:"before,omitempty"`
-	After   *Control  `json:"after,omitempty"`
-	Refused string    `json:"refused,omitempty"` // why nothing was done; empty: it was done
-}
-
-// ErrRefused means that an order cannot be carried out as things are. Nothing was changed.
-var ErrRefused = errors.New("refused")
-
-const maxWhy = 500 // bytes
-
-// Validate reports what is wrong with an order in itself.
-func (o *Order) Validate() error {
-	var errs []error
-	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	switch o.Action {
-	case ActionPause, ActionResume, ActionAbort, ActionFinish, ActionPostpone, ActionStartEarly, ActionForce, ActionNewTopic:
-	case ActionThrottle:
-		if o.Throttle < 0 {
-			wrong("throttle %d: want users per second, or 0 for no limit", o.Throttle)
-		}
-	default:
-		wrong("action %q: want pause, resume, throttle, abort, finish or postpone", o.Action)
-	}
-	if strings.TrimSpace(o.Who) == "" {
-		wrong("who orders it is missing")
-	}
-	switch {
-	case strings.TrimSpace(o.Why) == "":
-		wrong("say why: the audit trail keeps it for those who ask tomorrow")
-	case len(o.Why) > maxWhy: // spaces too: they are stored
-		wrong("the reason has %d bytes: %d at most", len(o.Why), maxWhy)
-	}
-	return errors.Join(errs...)
 }
 
 // Apply returns the control after an order that comes at a time. It fails with ErrRefused when there is nothing that the
@@ -283,59 +211,4 @@ func (c *Control) resume() {
 		c.Finish = nil
 	}
 	c.Paused, c.PausedBy, c.Abort, c.AbortedBy = false, nil, 0, nil
-}
-
-// Unchanged reports whether an order was carried out and there was nothing for it to change.
-func (a *Act) Unchanged() bool {
-	if a.Refused != "" || a.Before == nil || a.After == nil || a.Action == ActionStartEarly || a.Action == ActionForce || a.Action == ActionNewTopic {
-		return false
-	}
-	before, after := *a.Before, *a.After
-	before.Version, before.Resumed, before.Abort = after.Version, after.Resumed, after.Abort
-	return reflect.DeepEqual(before, after)
-}
-
-// Cause says why a run goes slower than it could, or stands.
-type Cause string
-
-// The causes, the weightiest first.
-const (
-	CauseUnavailable Cause = "ledger_unavailable" // Redis refuses or does not answer
-	CauseAborted     Cause = "operator_abort"     // it stands by until resume
-	CauseFinished    Cause = "operator_finish"    // it stands by: everything up to where it was ordered to finish is granted
-	CauseOperator    Cause = "operator_pause"
-	CauseCritical    Cause = "critical" // a measurement passed --pause-at
-	CausePreflight   Cause = "preflight"
-	CauseSchedule    Cause = "schedule"         // before the start
-	CauseTransaction Cause = "open_transaction" // of a producer: what is behind it in its partitions waits, the others go on
-	CauseLatency     Cause = "latency"          // of Redis, above --slow-at
-	CauseMemory      Cause = "memory"           // of Redis
-	CauseReplicaLag  Cause = "replica_lag"      // of Redis's replicas
-	CauseQuery       Cause = "query"            // the operator's Prometheus query returned something
-	CauseThrottle    Cause = "operator_throttle"
-)
-
-// Causes are all causes, the weightiest first.
-func Causes() []Cause {
-	return []Cause{
-		CauseUnavailable, CauseAborted, CauseFinished, CauseOperator, CauseCritical, CausePreflight, CauseSchedule,
-		CauseTransaction, CauseLatency, CauseMemory, CauseReplicaLag, CauseQuery, CauseThrottle,
-	}
-}
-
-// Stops reports whether nothing is granted while the cause lasts.
-func (c Cause) Stops() bool {
-	switch c {
-	case CauseUnavailable, CauseAborted, CauseFinished, CauseOperator, CauseCritical, CausePreflight, CauseSchedule:
-		return true
-	default:
-		return false
-	}
-}
-
-// Hold is a cause that is in force in one replica.
-type Hold struct {
-	Cause  Cause     `json:"cause"`
-	Detail string    `json:"detail"` // for people: what was measured, and the limit
-	Since  time.Time `json:"since"`
 }

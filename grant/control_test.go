@@ -314,7 +314,7 @@ func TestAfterALossTheMoreCarefulHolds(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.before.Version, test.found.Version, test.want.Version = 9, 3, 3
-			require.Equal(t, &test.want, test.found.withLost(&test.before, gifts))
+			require.Equal(t, &test.want, test.found.WithLost(&test.before, gifts))
 		})
 	}
 }

@@ -74,6 +74,17 @@ func (c Checkpoint) Of(t TopicID) Checkpoint {
 	return Checkpoint{Topic: t}
 }
 
+// Only returns what a checkpoint says of some partitions.
+func (c Checkpoint) Only(partitions map[int]int64) Checkpoint {
+	out := Checkpoint{Topic: c.Topic, Next: map[int]int64{}, Epochs: map[int]int32{}}
+	for partition := range partitions {
+		if next, ok := c.Next[partition]; ok {
+			out.Next[partition], out.Epochs[partition] = next, c.Epoch(partition)
+		}
+	}
+	return out
+}
+
 // Epoch returns the leader epoch of the last record before the checkpoint; −1: not known.
 func (c Checkpoint) Epoch(partition int) int32 {
 	if epoch, ok := c.Epochs[partition]; ok {

@@ -21,6 +21,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/campaign"
 	"github.com/granter/granter/grant/desk"
+	"github.com/granter/granter/grant/engine"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/population"
 	"github.com/granter/granter/grant/source"
@@ -258,7 +259,7 @@ func (d *demonstration) say(format string, args ...any) {
 
 // show checks and shows what the run did and, unless told otherwise, keeps serving. An operator may have ended it early.
 func (d *demonstration) show(ctx context.Context, led *ledger.Ledger, c *grant.Campaign, s *Summary, err error) error {
-	if err != nil && !errors.Is(err, grant.ErrAborted) {
+	if err != nil && !errors.Is(err, engine.ErrAborted) {
 		return err
 	}
 	control, _, err := led.Control(ctx)

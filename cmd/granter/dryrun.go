@@ -9,6 +9,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/dryrun"
+	"github.com/granter/granter/grant/engine"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/preflight"
 )
@@ -88,7 +89,7 @@ func (j *job) rehearse(ctx context.Context, out io.Writer) error {
 	return err
 }
 
-func (j *job) tell(m *grant.Monitor, o dryrun.Outcome, took time.Duration, failed []string) *Rehearsal {
+func (j *job) tell(m *engine.Monitor, o dryrun.Outcome, took time.Duration, failed []string) *Rehearsal {
 	t := m.Snapshot().Tally
 	s := &Rehearsal{
 		Campaign: j.campaign.Name, DryRun: true, Pass: j.pass.Name, Records: t.Consumed, Valid: t.Consumed - t.Rejected,

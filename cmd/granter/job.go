@@ -15,6 +15,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/canary"
+	"github.com/granter/granter/grant/engine"
 	"github.com/granter/granter/grant/feedback"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/source"
@@ -53,7 +54,7 @@ func newRegistry() *prometheus.Registry {
 // parts are the parts of a run, wired to one monitor.
 type parts struct {
 	metrics *metrics.Metrics
-	monitor *grant.Monitor
+	monitor *engine.Monitor
 	ledger  *ledger.Ledger
 	source  *source.Source
 }
@@ -137,7 +138,7 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 	return summary, err
 }
 
-func (j *job) summarize(s grant.Snapshot, took time.Duration, err error) *Summary {
+func (j *job) summarize(s engine.Snapshot, took time.Duration, err error) *Summary {
 	summary := &Summary{
 		Campaign: j.campaign.Name, Run: j.run, Pass: j.pass.Name, State: s.State, Tally: s.Tally, Partitions: s.Partitions,
 		Seconds: took.Seconds(), UsersPerSecond: float64(s.Tally.Consumed) / took.Seconds(),
@@ -172,8 +173,8 @@ func (j *job) judgeList(ctx context.Context, log *slog.Logger, led *ledger.Ledge
 }
 
 // newRun wires a run.
-func (j *job) newRun(p *parts, log *slog.Logger) *grant.Run {
-	r := grant.NewRun()
+func (j *job) newRun(p *parts, log *slog.Logger) *engine.Run {
+	r := engine.NewRun()
 	r.Campaign, r.Source, r.Ledger, r.Monitor, r.Log = j.campaign, p.source, p.ledger, p.monitor, log
 	r.Now, r.Follow, r.StandBy = j.flags.now, j.flags.follow, j.flags.standBy
 	r.Early = func(ctx context.Context) error {
@@ -235,7 +236,7 @@ func (j *job) assemble() (*parts, error) {
 	if end := j.flags.plannedEnd(j.campaign); !end.IsZero() {
 		m.PlannedEnd.Set(float64(end.Unix()))
 	}
-	monitor := grant.NewMonitor(m, j.log, j.flags.stall, func() metrics.Pool {
+	monitor := engine.NewMonitor(m, j.log, j.flags.stall, func() metrics.Pool {
 		s := j.redis.PoolStats()
 		return metrics.Pool{Hits: s.Hits, Misses: s.Misses, Timeouts: s.Timeouts, Stale: s.StaleConns, Total: s.TotalConns, Idle: s.IdleConns}
 	})
@@ -248,7 +249,7 @@ func (j *job) assemble() (*parts, error) {
 	return &parts{m, monitor, led, src}, err
 }
 
-func (j *job) sourceConfig(monitor *grant.Monitor) source.Config {
+func (j *job) sourceConfig(monitor *engine.Monitor) source.Config {
 	cfg := source.Config{
 		Kafka: j.kafka, Topic: j.campaign.Source, Campaign: j.campaign.Name, Run: j.run, Group: j.flags.group,
 		SessionTimeout: j.flags.session, RetryFor: j.flags.retryFor, FetchMemory: j.flags.fetchMemory, AcceptGaps: j.gaps,

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/engine"
 	"github.com/granter/granter/grant/ledger"
 )
 
@@ -56,7 +57,7 @@ func (j *job) obeyAbort(ctx context.Context, led *ledger.Ledger) error {
 	if err != nil || control.AbortedBy == nil {
 		return nil //nolint:nilerr // it is not lost
 	}
-	return &grant.AbortedError{Order: *control.AbortedBy, Zone: j.campaign.StartsAt.Location()}
+	return &engine.AbortedError{Order: *control.AbortedBy, Zone: j.campaign.StartsAt.Location()}
 }
 
 // recordLaunch puts what the operator of this run orders by its flags into the audit trail.
@@ -117,7 +118,7 @@ func (j *job) launchResume(ctx context.Context, led *ledger.Ledger, acts []grant
 	standing := control.Standing(j.campaign.StartsAt.Location())
 	if control.AbortedBy != nil && !j.flags.standBy {
 		return false, fmt.Errorf("%w, and lifts no later order: say another --why (%w)",
-			errSpentResume, &grant.AbortedError{Order: *control.AbortedBy, Zone: j.campaign.StartsAt.Location()})
+			errSpentResume, &engine.AbortedError{Order: *control.AbortedBy, Zone: j.campaign.StartsAt.Location()})
 	}
 	j.log.Warn(errSpentResume.Error()+", and lifts no later order: say another --why, or order granter resume", "standing", standing)
 	return false, nil

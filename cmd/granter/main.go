@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/engine"
 )
 
 // version is set at link time.
@@ -104,10 +104,10 @@ func exitCode(err error) (int, error) {
 		return exitOK, nil
 	case errors.As(err, &exit):
 		return exit.code, exit.err
-	case errors.Is(err, grant.ErrAborted):
+	case errors.Is(err, engine.ErrAborted):
 		return exitAborted, err
-	case errors.Is(err, grant.ErrDrained), errors.Is(err, context.Canceled):
-		return exitStopped, grant.ErrDrained
+	case errors.Is(err, engine.ErrDrained), errors.Is(err, context.Canceled):
+		return exitStopped, engine.ErrDrained
 	}
 	return exitFailed, err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/engine"
 )
 
 // screen is where logs and the progress bar go. On a terminal a log line goes above the bar.
@@ -67,7 +68,7 @@ type progress struct {
 	wg   sync.WaitGroup
 }
 
-func (s *screen) follow(m *grant.Monitor, c *grant.Campaign) *progress {
+func (s *screen) follow(m *engine.Monitor, c *grant.Campaign) *progress {
 	p := &progress{quit: make(chan struct{})}
 	update, stop := s.start(c.Name)
 	p.wg.Go(func() {

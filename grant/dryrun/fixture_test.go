@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/engine"
 	"github.com/granter/granter/metrics"
 	"github.com/granter/granter/sharding"
 )
@@ -138,11 +139,11 @@ func (s *records) Consume(ctx context.Context, partition int, from, until int64,
 func rehearse(ctx context.Context, s *records, c *grant.Campaign, reader Reader, includes func(uint64) bool) (grant.Tally, *Ledger, error) {
 	starts, _ := s.Starts(ctx)
 	dry := NewLedger(reader, starts)
-	r := grant.NewRun()
+	r := engine.NewRun()
 	r.Campaign, r.Source, r.Ledger, r.Now, r.Partial = c, Topic{Source: s}, dry, true, true
 	r.Log = slog.New(slog.DiscardHandler)
 	m := metrics.New(prometheus.NewPedanticRegistry(), metrics.Labels{Campaign: c.Name, Version: "test"})
-	r.Monitor = grant.NewMonitor(m, r.Log, time.Minute, func() metrics.Pool { return metrics.Pool{} })
+	r.Monitor = engine.NewMonitor(m, r.Log, time.Minute, func() metrics.Pool { return metrics.Pool{} })
 	r.Record = grant.RunRecord{Run: grant.NewRunID(time.Now())}
 	r.Sharding = sharding.Config{Shards: 4, BlockIDs: 64, MaxPending: 256, MaxChunks: 3, Observer: r.Monitor, Includes: includes}
 	err := r.Do(ctx)

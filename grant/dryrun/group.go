@@ -4,10 +4,11 @@ import (
 	"context"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/engine"
 )
 
 // Topic is a source that joins no group: the dry run has all partitions to itself, and Kafka learns nothing of it.
-type Topic struct{ grant.Source }
+type Topic struct{ engine.Source }
 
 // Prepare implements grant.Source: it makes no dead-letter topic, and Ends fails if the topic cannot be read.
 func (t Topic) Prepare(context.Context) error { return nil }

@@ -1,0 +1,429 @@
+// Package engine moves every user of a topic into the ledger, exactly once: it joins the consumer group, reads what it is assigned from
+// the checkpoint on, hands users to the shards, writes checkpoints behind what the ledger acknowledged, and obeys operators meanwhile.
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/sharding"
+)
+
+// Source is the topic of a campaign.
+type Source interface {
+	// Bind returns the topic's identity. The first one that it got the source is bound to: once Kafka has another topic of
+	// that name, Bind, Intact and Consume fail with an *OtherTopicError. Other errors may pass.
+	Bind(ctx context.Context) (grant.TopicID, error)
+	// Prepare makes sure that the topic can be read and rejected records can be stored.
+	Prepare(ctx context.Context) error
+	// Ends returns the end offset of every partition.
+	Ends(ctx context.Context) (map[int]int64, error)
+	// Starts returns the first offset that every partition still has.
+	Starts(ctx context.Context) (map[int]int64, error)
+	// Join enters the consumer group.
+	Join() (grant.Group, error)
+	// Intact returns a *TruncatedError when Kafka no longer has the records before a position. Consume knows the leader
+	// epoch of what it starts from if Intact was asked about that.
+	Intact(ctx context.Context, at grant.Checkpoint) error
+	// Epoch returns the leader epoch of the last record before an offset that Consume has come to; −1: not known.
+	Epoch(partition int, next int64) int32
+	// Consume hands the records of a partition from an offset on to a lane until it reaches the offset until (never,
+	// if that is negative) or the context is cancelled, which is no error. Rejected records are stored durably before
+	// the lane is marked beyond them.
+	Consume(ctx context.Context, partition int, from, until int64, lane *sharding.Lane) error
+}
+
+// Ledger is the durable record of who has been granted what.
+type Ledger interface {
+	sharding.Sink
+	// EnsureSpec stores the campaign, or fails if users were granted a different version of it, or may be at any moment.
+	// Grant does it, too, when its last success is too long ago.
+	EnsureSpec(ctx context.Context, c *grant.Campaign) error
+	// NotBefore changes when the campaign starts. Grant fails with an *EarlyError before that, and with ErrEnded from
+	// ends_at on, by the ledger's clock; nobody is granted anything then.
+	NotBefore(at time.Time)
+	// Begin starts a session on a topic and returns the offsets, by partition, from which on the ledger may lack
+	// something. It fails with an *OtherTopicError if the checkpoint is of another topic.
+	Begin(ctx context.Context, topic grant.TopicID) (grant.Checkpoint, error)
+	// BeginAnew makes the checkpoint one of a topic in which nobody is granted yet, if it is of another one or, where lost
+	// is not nil, beyond what a partition still has.
+	BeginAnew(ctx context.Context, topic grant.TopicID, lost *grant.TruncatedError) error
+	// Checkpoint says that everything below these offsets of the session's topic is granted or accounted for; epochs are
+	// the leader epochs of the last records before them, where they are known. It fails with ErrRegressed if the ledger
+	// has lost something that it acknowledged in this session, and with an *OtherTopicError as Begin does.
+	Checkpoint(ctx context.Context, next map[int]int64, epochs map[int]int32) error
+	// Checkpoints returns the checkpoint as Begin does, of whatever topic, without starting a session.
+	Checkpoints(ctx context.Context) (grant.Checkpoint, error)
+	// SaveRun stores what the run says about itself.
+	SaveRun(ctx context.Context, r grant.RunRecord) error
+}
+
+// Run moves every user of a topic into the ledger, exactly once. Its fields are set before Do and not changed after.
+type Run struct {
+	Campaign *grant.Campaign
+	Source   Source
+	Ledger   Ledger
+	Sharding sharding.Config
+	Monitor  *Monitor
+	Record   grant.RunRecord // who runs; the run fills in the rest
+	Log      *slog.Logger
+
+	Orders  Orders                                                             // of operators; nil: nobody gives any
+	Measure func(ctx context.Context, latency time.Duration) grant.Measurement // asked once a second; latency is that of Orders. nil: no feedback
+	Count   func(ctx context.Context) (int64, error)                           // granted users of the whole ledger; nil: not counted
+	Peek    func(ctx context.Context) (firsts, ends map[int]int64, err error)  // the bounds of every partition, in one attempt; nil: not asked
+	Lost    func(ctx context.Context) (int, error)                             // replicas that are gone and were not ended; nil: not known
+	Recheck func(ctx context.Context) error                                    // preflight again, shortly before the start; nil: not again
+	Early   func(ctx context.Context) error                                    // records that it starts before its date; nil: nobody does
+
+	// NewTopic is asked for leave to begin the checkpoint anew, because of an ErrTopicChanged, when the run starts. nil: it
+	// stops the run instead.
+	NewTopic func(ctx context.Context, why error) error
+
+	Now             bool          // start before starts_at
+	Follow          bool          // go on when everything that was there at the start is granted
+	StandBy         bool          // where it would end at its start, by an abort or an order to finish, wait for resume
+	Partial         bool          // not everybody is granted: the checkpoints are the ledger's alone, and Kafka is told nothing
+	CheckpointEvery time.Duration // default 500 ms
+	PollEvery       time.Duration // how often to look whether other replicas have finished their partitions. Default 500 ms
+	RetryFor        time.Duration // how long to wait for the first orders. Default 2 minutes
+
+	saving   chan struct{} // holds a token while a report is stored: they come in their order
+	steering steering
+	draining context.Context //nolint:containedctx // it is the run's life: cancelled with the reason for draining
+	drain    context.CancelCauseFunc
+	topic    grant.TopicID // the one and only of this run
+	found    map[int]int64 // where the topic ended at the start; a partition that came later, when it was first seen
+
+	finishing finishing
+	follows   bool          // the session follows
+	bounded   bool          // the session ends where operators ordered
+	ends      map[int]int64 // where the session ends or, when it follows, where the topic ended at the start
+}
+
+// ErrDrained means that the run stopped because it was asked to, before everything was granted.
+var ErrDrained = errors.New("stopped before the end: start it again to continue")
+
+// ErrAborted means that operators aborted the campaign: nobody is granted anything until they order to resume.
+var ErrAborted = errors.New("aborted")
+
+// AbortedError is the ErrAborted of a run, and says whose order it obeys.
+type AbortedError struct {
+	Order grant.Given
+	Zone  *time.Location // of the campaign's dates
+}
+
+func (e *AbortedError) Error() string {
+	return "aborted " + e.Order.By(e.Zone) + ". What is granted stays, and nobody else is granted anything until somebody orders granter resume; " +
+		"then start it again, and it goes on from the checkpoint (or do both by granter run --resume --why TEXT)"
+}
+
+// Is makes it an ErrAborted.
+func (e *AbortedError) Is(target error) bool { return target == ErrAborted }
+
+// NewRun returns a run with nothing but defaults.
+func NewRun() *Run {
+	r := &Run{saving: make(chan struct{}, 1), CheckpointEvery: 500 * time.Millisecond, PollEvery: 500 * time.Millisecond, RetryFor: 2 * time.Minute}
+	r.draining, r.drain = context.WithCancelCause(context.Background())
+	return r
+}
+
+// Drain asks the run to stop soon: what is in hand is granted and checkpointed. Cancelling the context of Do stops it
+// at once; nothing is lost then either, but some work is done again.
+func (r *Run) Drain() { r.drain(ErrDrained) }
+
+// Drained is closed when Drain was called, or something else ended the run early.
+func (r *Run) Drained() <-chan struct{} { return r.draining.Done() }
+
+// Do is the whole run. It returns nil when everything that was in the topic at the start is granted, or when the campaign
+// ends while it follows; ErrDrained when Drain was called before that, and otherwise the error that stopped it. In each case what it granted is in the ledger.
+func (r *Run) Do(ctx context.Context) (err error) {
+	defer func() { r.saveFinal(err) }()
+	r.steering.run, r.steering.gate = r, NewGate(r.Orders)
+	letGo, err := r.steering.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer letGo()
+	if r.draining.Err() != nil {
+		return context.Cause(r.draining)
+	}
+	if err := r.waitForStart(ctx); err != nil {
+		return err
+	}
+	if end := r.Campaign.EndsAt; !end.IsZero() {
+		defer time.AfterFunc(end.Sub(r.steering.now()), func() { r.drain(grant.ErrEnded) }).Stop()
+	}
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+
+	group, err := r.Source.Join()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := group.Leave(); err != nil {
+			r.Log.Warn("leaving the consumer group failed; the others take over when the session times out", "error", err)
+		}
+	}()
+	var cause error
+	for r.draining.Err() == nil && cause == nil {
+		finished, err := r.generation(ctx, group)
+		if errors.Is(err, grant.ErrEnded) {
+			cause = err // the ledger refused what was in hand
+		} else if err != nil || finished {
+			return err
+		}
+	}
+	if cause == nil {
+		cause = context.Cause(r.draining)
+	}
+	if r.Follow && errors.Is(cause, grant.ErrEnded) {
+		// Until ends_at is how long a run follows, if it came as far as a run that does not follow must.
+		checkpoint, err := r.Ledger.Checkpoints(ctx)
+		if err != nil || reached(checkpoint.Of(r.topic).Next, r.ends) {
+			return err
+		}
+	}
+	return cause
+}
+
+// prepare makes sure that there is something to do. Nothing is in hand yet, so Drain ends it at once.
+func (r *Run) prepare(ctx context.Context) (err error) {
+	preparing, stop := r.untilDrain(ctx)
+	defer stop()
+	defer func() {
+		if err != nil && ctx.Err() == nil && r.draining.Err() != nil {
+			err = context.Cause(r.draining)
+		}
+	}()
+	if err := r.Ledger.EnsureSpec(preparing, r.Campaign); err != nil {
+		return err
+	}
+	if err := r.Source.Prepare(preparing); err != nil {
+		return err
+	}
+	if r.topic, err = r.Source.Bind(preparing); err != nil { // before anything is counted in it
+		return err
+	}
+	r.Monitor.bound(r.topic)
+	if r.found, err = r.Source.Ends(preparing); err != nil {
+		return err
+	}
+	r.heedFinish()
+	return r.sayIfMissed(preparing)
+}
+
+// generation works on one assignment of partitions until it ends, and reports whether the whole topic is granted.
+func (r *Run) generation(ctx context.Context, group grant.Group) (finished bool, err error) {
+	waiting, stop := r.untilDrain(ctx)
+	defer stop()
+	r.save(ctx, grant.RunRunning)
+	joined, err := group.Next(waiting)
+	if err != nil {
+		if ctx.Err() == nil && waiting.Err() != nil {
+			return false, nil
+		}
+		return false, err
+	}
+	defer joined.Release()
+	r.Monitor.joined()
+	gen := &committing{Generation: joined, committed: joined.Committed(), partial: r.Partial}
+	for {
+		finished, err = r.session(ctx, gen)
+		if errors.Is(err, errFinishing) {
+			continue // the same partitions, up to another end
+		}
+		if !errors.Is(err, grant.ErrRegressed) {
+			return finished, err
+		}
+		r.Monitor.Regressed()
+		r.Log.Error("reading again from the ledger's older checkpoint", "reason", err)
+		select {
+		case <-time.After(r.PollEvery): // a ledger that goes on losing writes must not make a loop of this
+		case <-ctx.Done():
+		}
+	}
+}
+
+// session grants what the assigned partitions hold, from the checkpoint on.
+func (r *Run) session(ctx context.Context, gen grant.Generation) (finished bool, err error) {
+	reordered := r.heedFinish()
+	checkpoint, err := r.begin(ctx, gen.Committed())
+	if err != nil {
+		return false, err
+	}
+	if err := r.Ledger.EnsureSpec(ctx, r.Campaign); err != nil {
+		return false, err
+	}
+	firsts, err := r.Source.Starts(ctx)
+	if err != nil {
+		return false, err
+	}
+	starts := grant.StartOffsets(gen.Committed(), checkpoint.Next, firsts)
+	until, err := r.until(ctx, starts)
+	if err != nil {
+		return false, err
+	}
+	cfg := r.Sharding
+	cfg.Gate = r.steering.gate
+	pool := sharding.New(cfg, punctual{r}, starts)
+	r.Monitor.assigned(pool, starts, r.ends, r.follows)
+	defer r.Monitor.released()
+	r.Log.Info("partitions assigned", "from", starts)
+
+	// Lanes stop when the group changes, on Drain, at the end, or on failure. The shards then flush what they hold, and
+	// a last checkpoint says how far that went. Only ctx, a failing ledger or broken books stop the shards before that.
+	reading, stop := r.untilDrain(ctx)
+	defer stop()
+	defer context.AfterFunc(gen.Context(), stop)()
+	defer context.AfterFunc(reordered, stop)()
+	work, working := errgroup.WithContext(ctx)
+	defer context.AfterFunc(working, stop)()
+	lanes, reading := errgroup.WithContext(reading)
+	watching, stopWatching := context.WithCancel(reading)
+	var open sync.WaitGroup
+	for partition, from := range starts {
+		open.Add(1)
+		lanes.Go(func() error {
+			defer open.Done()
+			return r.Source.Consume(reading, partition, from, until[partition], pool.Lane(partition))
+		})
+	}
+	lanes.Go(func() error { return r.watchTopic(watching) })
+	lanes.Go(func() error { open.Wait(); stopWatching(); return nil })
+	var laneErr error
+	work.Go(func() error {
+		laneErr = lanes.Wait()
+		pool.Close()
+		return nil
+	})
+	flushed := make(chan struct{})
+	work.Go(func() error {
+		if err := pool.Run(working); err != nil {
+			return err
+		}
+		close(flushed)
+		return nil
+	})
+	work.Go(func() error { return r.checkpoints(working, gen, pool, flushed) })
+	err = work.Wait()
+	if errors.Is(laneErr, grant.ErrTopicChanged) {
+		return false, laneErr // whatever else failed, failed because of that
+	}
+	if err := errors.Join(err, laneErr); err != nil {
+		return false, err
+	}
+	return r.awaitOthers(ctx, gen, pool, reordered.Done())
+}
+
+// checkpoints writes a checkpoint regularly, and a last one when everything is flushed.
+func (r *Run) checkpoints(ctx context.Context, gen grant.Generation, pool *sharding.Pool, flushed <-chan struct{}) error {
+	tick := time.NewTicker(r.CheckpointEvery)
+	defer tick.Stop()
+	for done := false; !done; {
+		select {
+		case <-tick.C:
+		case <-flushed:
+			done = true
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := r.checkpoint(ctx, gen, pool); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkpoint tells the ledger, Kafka and the operator how far the generation is. The ledger is told also when nothing
+// has changed: that is how a loss is noticed while no record comes.
+func (r *Run) checkpoint(ctx context.Context, gen grant.Generation, pool *sharding.Pool) error {
+	if r.ended(r.steering.now()) {
+		r.drain(grant.ErrEnded) // the timer of Do stands still while the machine is suspended
+	}
+	positions, err := pool.Positions()
+	if err != nil {
+		return err
+	}
+	next, epochs := make(map[int]int64, len(positions)), make(map[int]int32, len(positions))
+	for _, p := range positions {
+		next[p.Partition] = p.Next
+		if epoch := r.Source.Epoch(p.Partition, p.Next); epoch >= 0 {
+			epochs[p.Partition] = epoch
+		}
+	}
+	began := time.Now()
+	if err := r.Ledger.Checkpoint(ctx, next, epochs); err != nil {
+		return err
+	}
+	r.Monitor.checkpointed(positions, time.Since(began))
+	if err := r.Ledger.EnsureSpec(ctx, r.Campaign); err != nil { // a loss of the spec alone would go unnoticed
+		return err
+	}
+	switch err := gen.Commit(next); {
+	case errors.Is(err, grant.ErrTopicChanged):
+		return err
+	case err != nil && gen.Context().Err() == nil:
+		r.Log.Warn("committing offsets to Kafka failed; the ledger has them", "error", err)
+		r.Monitor.KafkaError("broker")
+	}
+	r.save(ctx, grant.RunRunning)
+	return nil
+}
+
+// awaitOthers stays in the group until the whole topic is granted, by whichever replica: if one dies, its partitions
+// come to this one. Until then what this one granted may still be lost, so it goes on looking for that.
+func (r *Run) awaitOthers(ctx context.Context, gen grant.Generation, pool *sharding.Pool, reordered <-chan struct{}) (finished bool, err error) {
+	waiting, stop := r.untilDrain(ctx)
+	defer stop()
+	defer context.AfterFunc(gen.Context(), stop)()
+	for told := false; waiting.Err() == nil && gen.Context().Err() == nil; told = true {
+		select {
+		case <-reordered:
+			return false, errFinishing
+		default:
+		}
+		if told {
+			if err := r.checkpoint(ctx, gen, pool); err != nil {
+				return false, err
+			}
+		}
+		checkpoint, err := r.Ledger.Checkpoints(ctx)
+		if err == nil {
+			err = r.checkTopic(waiting)
+		}
+		if err != nil {
+			return false, err
+		}
+		if !r.follows && reached(checkpoint.Of(r.topic).Next, r.ends) {
+			return true, nil
+		}
+		if !told {
+			r.Log.Info("own partitions are granted; waiting for the other replicas")
+		}
+		select {
+		case <-time.After(r.PollEvery):
+		case <-reordered:
+		case <-waiting.Done():
+		}
+	}
+	return false, ctx.Err()
+}
+
+// untilDrain returns a context that ends with ctx, or when Drain is called or the campaign ends.
+func (r *Run) untilDrain(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(r.draining, cancel)
+	if r.draining.Err() != nil {
+		cancel() // AfterFunc does so in a goroutine of its own, some time
+	}
+	return ctx, func() { stop(); cancel() }
+}

@@ -1,0 +1,28 @@
+package grant
+
+import (
+	"reflect"
+	"time"
+)
+
+// Act is one entry of the audit trail: an order, what it changed, or that it was refused.
+type Act struct {
+	At      time.Time `json:"at"` // by the clock of Redis
+	Action  Action    `json:"action"`
+	Who     string    `json:"who"`
+	Via     string    `json:"via"`
+	Why     string    `json:"why,omitempty"`
+	Before  *Control  `json:"before,omitempty"`
+	After   *Control  `json:"after,omitempty"`
+	Refused string    `json:"refused,omitempty"` // why nothing was done; empty: it was done
+}
+
+// Unchanged reports whether an order was carried out and there was nothing for it to change.
+func (a *Act) Unchanged() bool {
+	if a.Refused != "" || a.Before == nil || a.After == nil || a.Action == ActionStartEarly || a.Action == ActionForce || a.Action == ActionNewTopic {
+		return false
+	}
+	before, after := *a.Before, *a.After
+	before.Version, before.Resumed, before.Abort = after.Version, after.Resumed, after.Abort
+	return reflect.DeepEqual(before, after)
+}

@@ -1,0 +1,66 @@
+package grant
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Action is what somebody did.
+type Action string
+
+// The actions. All but the last three are orders, which change the Control.
+const (
+	ActionPause      Action = "pause"
+	ActionResume     Action = "resume"
+	ActionThrottle   Action = "throttle"
+	ActionAbort      Action = "abort"
+	ActionFinish     Action = "finish"
+	ActionPostpone   Action = "postpone"
+	ActionStartEarly Action = "start-early" // run --now before starts_at
+	ActionForce      Action = "force"       // run --force although preflight failed
+	ActionNewTopic   Action = "new-topic"   // run --new-topic began anew at the first record of a topic
+)
+
+// Order is what an operator wants. Its zero value orders nothing.
+type Order struct {
+	Action   Action        `json:"action"`
+	Throttle int64         `json:"throttle,omitempty"`  // ActionThrottle: users per second; 0 lifts the limit
+	StartsAt *time.Time    `json:"starts_at,omitempty"` // ActionPostpone: the new start; nil goes back to the spec's
+	Ends     map[int]int64 `json:"ends,omitempty"`      // ActionFinish: where each partition ends
+	Topic    TopicID       `json:"topic,omitzero"`      // ActionFinish: what those offsets count in
+	Who      string        `json:"who"`                 // a person, or the name of a token
+	Via      string        `json:"via"`                 // how it came: "cli" or "api"
+	Why      string        `json:"why"`
+}
+
+// ErrRefused means that an order cannot be carried out as things are. Nothing was changed.
+var ErrRefused = errors.New("refused")
+
+const maxWhy = 500 // bytes
+
+// Validate reports what is wrong with an order in itself.
+func (o *Order) Validate() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	switch o.Action {
+	case ActionPause, ActionResume, ActionAbort, ActionFinish, ActionPostpone, ActionStartEarly, ActionForce, ActionNewTopic:
+	case ActionThrottle:
+		if o.Throttle < 0 {
+			wrong("throttle %d: want users per second, or 0 for no limit", o.Throttle)
+		}
+	default:
+		wrong("action %q: want pause, resume, throttle, abort, finish or postpone", o.Action)
+	}
+	if strings.TrimSpace(o.Who) == "" {
+		wrong("who orders it is missing")
+	}
+	switch {
+	case strings.TrimSpace(o.Why) == "":
+		wrong("say why: the audit trail keeps it for those who ask tomorrow")
+	case len(o.Why) > maxWhy: // spaces too: they are stored
+		wrong("the reason has %d bytes: %d at most", len(o.Why), maxWhy)
+	}
+	return errors.Join(errs...)
+}
