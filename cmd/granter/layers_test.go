@@ -1,0 +1,64 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Dependencies point one way: the command, the parts, the engine, the vocabulary and the foundations. A package may import
+// those that stand lower than itself; the parts may import each other, as far as Go allows.
+func TestDependenciesPointOneWay(t *testing.T) {
+	const module = "github.com/granter/granter/"
+	level := func(pkg string) int {
+		switch {
+		case pkg == "sharding", pkg == "metrics", pkg == "grant":
+			return 0
+		case pkg == "grant/engine":
+			return 1
+		case strings.HasPrefix(pkg, "grant/"):
+			return 2
+		case strings.HasPrefix(pkg, "cmd/"):
+			return 3
+		default:
+			return 4 // deploy serves development, and nobody imports it
+		}
+	}
+	const root = "../.."
+	packages := 0
+	require.NoError(t, filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return err
+		}
+		name, err := filepath.Rel(root, file)
+		if err != nil {
+			return err
+		}
+		pkg := path.Dir(filepath.ToSlash(name))
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		packages++
+		for _, spec := range parsed.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			imported, ours := strings.CutPrefix(imported, module)
+			if !ours || level(pkg) == 4 || level(pkg) == 2 && level(imported) == 2 {
+				continue
+			}
+			require.Less(t, level(imported), level(pkg), "%s imports %s", name, imported)
+		}
+		return nil
+	}))
+	require.Greater(t, packages, 100)
+}
