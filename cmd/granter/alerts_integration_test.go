@@ -219,7 +219,7 @@ func (n *night) leavesAFollower() {
 	<-time.After(silence)
 	require.Empty(n, n.fired(), "the Job has ended, and is not lost")
 	o := grant.Order{Action: grant.ActionFinish, Who: "test", Via: "test", Why: "everybody is there", Ends: n.ends(n.scenario.campaign.Source.Topic)}
-	_, err := n.ledger.Order(n.Context(), o)
+	_, err := n.coordination.Order(n.Context(), o)
 	require.NoError(n, err)
 	require.Zero(n, follower.wait(), follower.err.String())
 	n.over(nil)

@@ -146,7 +146,7 @@ func (d *demonstration) perform(ctx context.Context, cmd *cobra.Command) error {
 		return err
 	}
 	defer client.Close()
-	led, err := ledger.New(client, camp, 0, ledger.Config{RetryFor: time.Second})
+	led, err := openLedger(client, camp, time.Second)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (d *demonstration) perform(ctx context.Context, cmd *cobra.Command) error {
 		defer done()
 		if d.watch > 0 {
 			flags.throttle = d.throttle
-			defer d.releaseLater(ctx, led)()
+			defer d.releaseLater(ctx, led.coordination)()
 		}
 	}
 	screen := newScreen(cmd.ErrOrStderr())
@@ -167,7 +167,7 @@ func (d *demonstration) perform(ctx context.Context, cmd *cobra.Command) error {
 		campaign: camp, kafka: k, redis: client, flags: flags, screen: screen, run: grant.NewRunID(time.Now()), registry: newRegistry(),
 		log:        slog.New(slog.NewTextHandler(screen, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		embedded:   true,
-		serveUsers: func(mux *http.ServeMux) { mux.Handle("GET /users/{id}", lookups(led, camp)) },
+		serveUsers: func(mux *http.ServeMux) { mux.Handle("GET /users/{id}", lookups(led.reader, camp)) },
 		afterRun:   func(s *Summary, err error) error { return d.show(ctx, led, camp, s, err) },
 	}
 	_, err = j.execute(ctx)
@@ -203,7 +203,7 @@ func (d *demonstration) openDesk(flags *deskFlags) (done func(), err error) {
 
 // releaseLater lifts the throttle of the beginning, unless somebody has ordered something else by then. The function that
 // it returns ends that.
-func (d *demonstration) releaseLater(ctx context.Context, led *ledger.Ledger) (end func()) {
+func (d *demonstration) releaseLater(ctx context.Context, orders *ledger.Coordination) (end func()) {
 	ctx, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -211,7 +211,7 @@ func (d *demonstration) releaseLater(ctx context.Context, led *ledger.Ledger) (e
 		defer tick.Stop()
 		var over <-chan time.Time
 		for first := int64(0); ; {
-			control, _, err := led.Control(ctx)
+			control, _, err := orders.Control(ctx)
 			switch {
 			case err != nil || control.Version == 0:
 			case over == nil:
@@ -222,7 +222,7 @@ func (d *demonstration) releaseLater(ctx context.Context, led *ledger.Ledger) (e
 			select {
 			case <-tick.C:
 			case <-over:
-				_, err := led.Order(ctx, grant.Order{
+				_, err := orders.Order(ctx, grant.Order{
 					Action: grant.ActionThrottle, Who: "granter demo", Via: viaLaunch, Why: "enough has been seen of it: as fast as it can",
 				})
 				if err == nil {
@@ -258,11 +258,11 @@ func (d *demonstration) say(format string, args ...any) {
 }
 
 // show checks and shows what the run did and, unless told otherwise, keeps serving. An operator may have ended it early.
-func (d *demonstration) show(ctx context.Context, led *ledger.Ledger, c *grant.Campaign, s *Summary, err error) error {
+func (d *demonstration) show(ctx context.Context, led opened, c *grant.Campaign, s *Summary, err error) error {
 	if err != nil && !errors.Is(err, engine.ErrAborted) {
 		return err
 	}
-	control, _, err := led.Control(ctx)
+	control, _, err := led.coordination.Control(ctx)
 	if err != nil {
 		return err
 	}
@@ -271,12 +271,12 @@ func (d *demonstration) show(ctx context.Context, led *ledger.Ledger, c *grant.C
 		return fmt.Errorf("granted %d of %d users and rejected %d of %d malformed records",
 			s.Granted, d.counts.Distinct, s.Tally.Rejected, d.counts.Malformed)
 	}
-	proof, err := led.Prove(ctx)
+	proof, err := led.reader.Prove(ctx)
 	if err != nil {
 		return err
 	}
 	user := grant.UserID(d.counts.Distinct / 2)
-	g, granted, err := led.Lookup(ctx, user)
+	g, granted, err := led.reader.Lookup(ctx, user)
 	if err != nil {
 		return err
 	}
@@ -302,14 +302,14 @@ func (d *demonstration) show(ctx context.Context, led *ledger.Ledger, c *grant.C
 }
 
 // lookups answers GET /users/{id} with a Verdict.
-func lookups(led *ledger.Ledger, c *grant.Campaign) http.Handler {
+func lookups(reader *ledger.Reader, c *grant.Campaign) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, err := source.ParseUserID(r.PathValue("id"), c.Source.MaxID)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		g, granted, err := led.Lookup(r.Context(), user)
+		g, granted, err := reader.Lookup(r.Context(), user)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return

@@ -14,7 +14,6 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/desk"
-	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/source"
 	"github.com/granter/granter/grant/status"
 	"github.com/granter/granter/metrics"
@@ -40,11 +39,11 @@ func (d *deskFlags) addFlags(f *pflag.FlagSet) {
 }
 
 // start serves the desk of a campaign.
-func (d *deskFlags) start(c *grant.Campaign, led *ledger.Ledger, src *source.Source, reg prometheus.Registerer, log *slog.Logger) (*desk.Server, error) {
-	gatherer := status.NewGatherer(c, led, src)
+func (d *deskFlags) start(c *grant.Campaign, led opened, src *source.Source, reg prometheus.Registerer, log *slog.Logger) (*desk.Server, error) {
+	gatherer := status.NewGatherer(c, led.coordination, led.reader, src)
 	server, err := desk.Start(desk.Config{
 		Addr: d.desk, Access: d.access, AccessGrace: d.grace, Cert: d.cert, Key: d.key, ClientCA: d.clientCA, Insecure: d.insecure,
-		Campaign: c, Ledger: led, Ends: src.Ends, Identify: src.Identify, Log: log, Registerer: reg,
+		Campaign: c, Coordination: led.coordination, Reader: led.reader, Ends: src.Ends, Identify: src.Identify, Log: log, Registerer: reg,
 		Status: gatherer.Gather,
 	})
 	if err != nil {
@@ -62,7 +61,7 @@ func (j *job) openDesk(log *slog.Logger) (closeDesk func(), err error) {
 		return func() {}, nil
 	}
 	// Questions must not wait as long as grants may, nor change what the run's source knows of its partitions.
-	led, err := ledger.New(j.redis, j.campaign, 0, ledger.Config{RetryFor: askFor})
+	led, err := openLedger(j.redis, j.campaign, askFor)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +133,7 @@ func serveDesk(ctx context.Context, q *query, d *deskFlags, listen string, log *
 	defer stop()
 	registry := newRegistry()
 	log = log.With("campaign", q.campaign.Name)
-	desk, err := d.start(q.campaign, q.ledger, q.source, registry, log)
+	desk, err := d.start(q.campaign, q.opened, q.source, registry, log)
 	if err != nil {
 		return err
 	}
@@ -153,10 +152,10 @@ func watch(ctx context.Context, q *query, o *metrics.Overview, log *slog.Logger)
 	defer tick.Stop()
 	for failed := false; ; {
 		s, missing := q.status(ctx)
-		lost, err := status.Lost(ctx, q.ledger)
+		lost, err := status.Lost(ctx, q.coordination)
 		var checkpoint grant.Checkpoint
 		if err == nil {
-			checkpoint, err = q.ledger.Checkpoints(ctx)
+			checkpoint, err = q.reader.Checkpoints(ctx, q.campaign)
 		}
 		if ctx.Err() != nil {
 			return

@@ -222,10 +222,10 @@ func TestAnOrderThroughADeskIsForItsCampaign(t *testing.T) {
 		require.Contains(t, p.err.String(), "this desk serves the campaign "+s.campaign.Name+", not another-campaign")
 		require.Empty(t, p.out.String())
 	}
-	control, _, err := s.ledger.Control(t.Context())
+	control, _, err := s.coordination.Control(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, grant.Control{}, control, "nothing has changed")
-	acts, err := s.ledger.History(t.Context())
+	acts, err := s.coordination.History(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, acts)
 

@@ -53,7 +53,7 @@ func (j *job) rehearse(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	dry := dryrun.NewLedger(p.ledger, starts)
+	dry := dryrun.NewLedger(p.reader, starts)
 	r := j.newRun(p, j.log)
 	r.Source, r.Ledger, r.Orders, r.Count, r.Recheck, r.NewTopic = dryrun.Topic{Source: p.source}, dry, nil, nil, nil, nil
 	r.Now, r.Partial, r.Early = true, true, nil // the date is not waited for, and there is nothing to record
@@ -76,7 +76,7 @@ func (j *job) rehearse(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		s.WouldFail = append(s.WouldFail, err.Error())
 	}
-	j.projectTime(ctx, p.ledger, s)
+	j.projectTime(ctx, p.coordination, s)
 	err = nil
 	if j.flags.json {
 		err = printJSON(out, s)
@@ -103,9 +103,9 @@ func (j *job) tell(m *engine.Monitor, o dryrun.Outcome, took time.Duration, fail
 	return s
 }
 
-func (j *job) projectTime(ctx context.Context, led *ledger.Ledger, s *Rehearsal) {
+func (j *job) projectTime(ctx context.Context, c *ledger.Coordination, s *Rehearsal) {
 	s.ProjectedSeconds = [2]float64{s.Seconds, fullSpeedFactor * s.Seconds}
-	control, _, err := led.Control(ctx)
+	control, _, err := c.Control(ctx)
 	if err != nil {
 		j.log.Warn("the operators' orders cannot be read", "error", err)
 		return

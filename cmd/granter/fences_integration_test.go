@@ -31,7 +31,7 @@ func (s *scenario) version(name string, replace ...string) *scenario {
 	require.NoError(s, os.WriteFile(other.spec, []byte(changed), 0o600))
 	other.campaign, err = campaign.Load(other.spec)
 	require.NoError(s, err)
-	other.ledger, err = ledger.New(s.client, other.campaign, 0, ledger.Config{RetryFor: patience})
+	other.opened, err = openLedger(s.client, other.campaign, patience)
 	require.NoError(s, err)
 	return &other
 }
@@ -117,7 +117,7 @@ func TestFrozenOverTheEnd(t *testing.T) {
 	require.Contains(t, tail(p.err.String(), 1), "the campaign has ended")
 	require.Equal(t, frozen, s.granted())
 	s.entries(func(e *ledger.Entry) { require.True(t, e.At.Before(end), "%s is not before %s", e.At, end) })
-	proof, err := s.ledger.Prove(t.Context())
+	proof, err := s.reader.Prove(t.Context())
 	require.NoError(t, err)
 	require.True(t, proof.Holds(), "%+v", proof)
 	require.Equal(t, exitPreflight, s.run().wait(), "nobody may grant any more")
@@ -190,7 +190,7 @@ func TestRightsAreTakenAwayInMidRun(t *testing.T) {
 		user("-" + command)
 		require.Equal(t, exitFailed, p.wait(), p.err.String())
 		require.Contains(t, tail(p.err.String(), 1), "ACL")
-		proof, err := s.ledger.Prove(t.Context())
+		proof, err := s.reader.Prove(t.Context())
 		require.NoError(t, err)
 		require.True(t, proof.Holds(), "without %s: %+v", command, proof)
 		user("+" + command)

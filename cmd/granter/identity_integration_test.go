@@ -66,7 +66,7 @@ func (s *scenario) goOn() {
 	s.Helper()
 	p := s.run("--new-topic", "--why=the list was corrected")
 	require.Zero(s, p.wait(), p.err.String())
-	acts, err := s.ledger.History(s.Context())
+	acts, err := s.coordination.History(s.Context())
 	require.NoError(s, err)
 	last := acts[len(acts)-1]
 	require.Equal(s, grant.ActionNewTopic, last.Action)
@@ -74,7 +74,7 @@ func (s *scenario) goOn() {
 	topic, granted := s.read(s.campaign.Source.Topic), s.grantedUsers()
 	n, example := topic.valid.missing(granted)
 	require.Zero(s, n, "users are not granted, one is %d", example)
-	proof, err := s.ledger.Prove(s.Context())
+	proof, err := s.reader.Prove(s.Context())
 	require.NoError(s, err)
 	require.True(s, proof.Holds(), "%+v", proof)
 	require.Equal(s, topic.ends, s.checkpoint())
@@ -138,7 +138,7 @@ func TestTopicIsMadeAgainWhileARunHasTheRestOfIt(t *testing.T) {
 	for _, c := range committed.Topics[s.campaign.Source.Topic] {
 		require.EqualValues(t, -1, c.CommittedOffset, "an offset of the old topic is committed to the new one: %+v", c)
 	}
-	found, err := s.ledger.Checkpoints(t.Context())
+	found, err := s.reader.Checkpoints(t.Context(), s.campaign)
 	require.NoError(t, err)
 	require.Equal(t, before, found.Topic)
 	s.goOn()

@@ -11,8 +11,6 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/granter/granter/sharding"
 )
 
 // exactlyOnce is the invariant of every scenario, after its last run: whoever has a valid record in the topic is granted,
@@ -43,14 +41,14 @@ func (s *scenario) exactlyOnce() {
 	n, example = granted.missing(topic.valid)
 	require.Zero(s, n, "users are granted who are not in the topic, one is %d", example)
 
-	proof, err := s.ledger.Prove(s.Context())
+	proof, err := s.reader.Prove(s.Context())
 	require.NoError(s, err)
 	require.True(s, proof.Holds(), "%+v", proof)
 	require.Equal(s, topic.valid.count(), proof.Granted)
 	require.Equal(s, topic.valid.count(), proof.Journaled)
 
 	s.deadLettersHold(topic)
-	checkpoint, err := s.ledger.Checkpoints(s.Context())
+	checkpoint, err := s.reader.Checkpoints(s.Context(), s.campaign)
 	require.NoError(s, err)
 	require.Equal(s, topic.ends, checkpoint.Next)
 	s.Logf("exactly once: %d users of %d records granted, %d rejected, %d journal entries (checked in %s)",
@@ -94,11 +92,15 @@ type contents struct {
 func (s *scenario) grantedUsers() bitmaps {
 	s.Helper()
 	granted := bitmaps{}
-	require.NoError(s, s.ledger.Walk(s.Context(), func(chunk uint64, members *sharding.Bitmap) error {
-		b := *members
-		granted[chunk] = &b
-		return nil
-	}))
+	chunks, err := s.reader.Chunks(s.Context())
+	require.NoError(s, err)
+	members, err := s.reader.Bitmaps(s.Context(), chunks)
+	require.NoError(s, err)
+	for i, chunk := range chunks {
+		if members[i] != nil {
+			granted[chunk] = members[i]
+		}
+	}
 	return granted
 }
 

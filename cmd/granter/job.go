@@ -55,8 +55,9 @@ func newRegistry() *prometheus.Registry {
 type parts struct {
 	metrics *metrics.Metrics
 	monitor *engine.Monitor
-	ledger  *ledger.Ledger
-	source  *source.Source
+	grants  *ledger.Grants
+	opened
+	source *source.Source
 }
 
 func (j *job) execute(ctx context.Context) (*Summary, error) {
@@ -96,7 +97,7 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 		return nil, err
 	}
 	defer desk()
-	if err := j.obeyAbort(ctx, p.ledger); err != nil {
+	if err := j.obeyAbort(ctx, p.coordination); err != nil {
 		return nil, err
 	}
 	if !j.embedded {
@@ -106,7 +107,7 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 		}
 		p.metrics.RedisProjected.Set(float64(projected))
 	}
-	if err := j.recordLaunch(ctx, p.ledger); err != nil {
+	if err := j.recordLaunch(ctx, p.coordination); err != nil {
 		return nil, err
 	}
 	progress := j.screen.follow(p.monitor, j.campaign)
@@ -119,7 +120,7 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 	log.Info("run ended", "state", summary.State, "consumed", s.Consumed, "granted", s.Granted, "duplicate", s.Duplicate,
 		"rejected", s.Rejected, "withheld", s.Withheld, "seconds", took.Seconds())
 	if err == nil {
-		j.judgeList(ctx, log, p.ledger, summary)
+		j.judgeList(ctx, log, p.reader, summary)
 		err = j.judgeRejects(log, p.source, *s)
 	}
 	if j.afterRun != nil {
@@ -157,11 +158,11 @@ const namedAbsent = 20
 
 // judgeList says so when a run is over and users of its list are not granted. The log, which may go anywhere, has their
 // number, and the summary names some.
-func (j *job) judgeList(ctx context.Context, log *slog.Logger, led *ledger.Ledger, s *Summary) {
+func (j *job) judgeList(ctx context.Context, log *slog.Logger, r *ledger.Reader, s *Summary) {
 	if j.pass.Listed == 0 {
 		return
 	}
-	missing, first, err := j.pass.Missing(ctx, led, namedAbsent)
+	missing, first, err := j.pass.Missing(ctx, r, namedAbsent)
 	if err != nil {
 		log.Warn("whether every listed user is granted is not known", "error", err)
 		return
@@ -175,26 +176,26 @@ func (j *job) judgeList(ctx context.Context, log *slog.Logger, led *ledger.Ledge
 // newRun wires a run.
 func (j *job) newRun(p *parts, log *slog.Logger) *engine.Run {
 	r := engine.NewRun()
-	r.Campaign, r.Source, r.Ledger, r.Monitor, r.Log = j.campaign, p.source, p.ledger, p.monitor, log
+	r.Campaign, r.Source, r.Ledger, r.Monitor, r.Log = j.campaign, p.source, p.grants, p.monitor, log
 	r.Now, r.Follow, r.StandBy = j.flags.now, j.flags.follow, j.flags.standBy
 	r.Early = func(ctx context.Context) error {
-		return j.order(ctx, p.ledger, grant.Order{Action: grant.ActionStartEarly})
+		return j.order(ctx, p.coordination, grant.Order{Action: grant.ActionStartEarly})
 	}
 	if j.flags.newTopic {
-		r.NewTopic = func(ctx context.Context, why error) error { return j.recordNewTopic(ctx, p.ledger, why) }
+		r.NewTopic = func(ctx context.Context, why error) error { return j.recordNewTopic(ctx, p.coordination, why) }
 	}
-	r.Orders, r.RetryFor = p.ledger, j.flags.retryFor
+	r.Orders, r.RetryFor = p.coordination, j.flags.retryFor
 	if j.flags.checkpointEvery > 0 {
 		r.CheckpointEvery = j.flags.checkpointEvery
 	}
-	watch := feedback.Feedback{Redis: p.ledger, SlowAt: j.limits[0], PauseAt: j.limits[1], Query: j.query}
+	watch := feedback.Feedback{Redis: p.reader, SlowAt: j.limits[0], PauseAt: j.limits[1], Query: j.query}
 	r.Measure = watch.Measure
 	r.Count = func(ctx context.Context) (int64, error) {
-		totals, err := p.ledger.Totals(ctx)
+		totals, err := p.reader.Totals(ctx)
 		return totals.Granted, err
 	}
 	r.Peek = p.source.Peek
-	r.Lost = func(ctx context.Context) (int, error) { return status.Lost(ctx, p.ledger) }
+	r.Lost = func(ctx context.Context) (int, error) { return status.Lost(ctx, p.coordination) }
 	if !j.embedded {
 		r.Recheck = func(ctx context.Context) error {
 			_, err := j.preflight(ctx)
@@ -241,12 +242,15 @@ func (j *job) assemble() (*parts, error) {
 		return metrics.Pool{Hits: s.Hits, Misses: s.Misses, Timeouts: s.Timeouts, Stale: s.StaleConns, Total: s.TotalConns, Idle: s.IdleConns}
 	})
 	metrics.Register(j.registry, j.campaign.Name, monitor)
-	led, err := ledger.New(j.redis, j.campaign, j.run, ledger.Config{RetryFor: j.flags.retryFor, Observer: monitor, Pass: j.pass.Key})
+	store, err := ledger.Open(j.redis, j.campaign, ledger.Config{RetryFor: j.flags.retryFor, Observer: monitor, Pass: j.pass.Key})
 	if err != nil {
 		return nil, err
 	}
 	src, err := source.New(j.sourceConfig(monitor))
-	return &parts{m, monitor, led, src}, err
+	return &parts{
+		metrics: m, monitor: monitor, source: src, grants: ledger.NewGrants(store, j.run),
+		opened: opened{ledger.NewCoordination(store), ledger.NewReader(store)},
+	}, err
 }
 
 func (j *job) sourceConfig(monitor *engine.Monitor) source.Config {

@@ -90,7 +90,7 @@ func (s *scenario) lookUp(user grant.UserID) time.Time {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
-		if _, granted, err := s.ledger.Lookup(s.Context(), user); err == nil && granted {
+		if _, granted, err := s.reader.Lookup(s.Context(), user); err == nil && granted {
 			break
 		}
 	}

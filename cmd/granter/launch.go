@@ -38,22 +38,22 @@ func (flags *runFlags) reasoned() error {
 }
 
 // order gives an order of the flags of a run.
-func (j *job) order(ctx context.Context, led *ledger.Ledger, o grant.Order) (err error) {
+func (j *job) order(ctx context.Context, c *ledger.Coordination, o grant.Order) (err error) {
 	if o.Who, err = whoami(j.flags.who); err != nil {
 		return err
 	}
 	o.Via, o.Why = viaLaunch, j.flags.why
-	_, err = led.Order(ctx, o)
+	_, err = c.Order(ctx, o)
 	return err
 }
 
 // obeyAbort ends a process that starts into an abort before it does anything else. What cannot be read now the run reads
 // before it grants anybody.
-func (j *job) obeyAbort(ctx context.Context, led *ledger.Ledger) error {
+func (j *job) obeyAbort(ctx context.Context, c *ledger.Coordination) error {
 	if j.flags.resume || j.flags.standBy {
 		return nil
 	}
-	control, _, err := led.Control(ctx)
+	control, _, err := c.Control(ctx)
 	if err != nil || control.AbortedBy == nil {
 		return nil //nolint:nilerr // it is not lost
 	}
@@ -61,35 +61,35 @@ func (j *job) obeyAbort(ctx context.Context, led *ledger.Ledger) error {
 }
 
 // recordLaunch puts what the operator of this run orders by its flags into the audit trail.
-func (j *job) recordLaunch(ctx context.Context, led *ledger.Ledger) error {
-	acts, err := j.trail(ctx, led)
+func (j *job) recordLaunch(ctx context.Context, c *ledger.Coordination) error {
+	acts, err := j.trail(ctx, c)
 	if err != nil {
 		return err
 	}
-	if resume, err := j.launchResume(ctx, led, acts); err != nil {
+	if resume, err := j.launchResume(ctx, c, acts); err != nil {
 		return err
 	} else if resume {
-		if err := j.order(ctx, led, grant.Order{Action: grant.ActionResume}); err != nil {
+		if err := j.order(ctx, c, grant.Order{Action: grant.ActionResume}); err != nil {
 			return err
 		}
 	}
 	if limit := j.launchLimit(acts); limit > 0 {
-		if err := j.order(ctx, led, grant.Order{Action: grant.ActionThrottle, Throttle: limit}); err != nil {
+		if err := j.order(ctx, c, grant.Order{Action: grant.ActionThrottle, Throttle: limit}); err != nil {
 			return err
 		}
 	}
 	if j.forced {
-		return j.order(ctx, led, grant.Order{Action: grant.ActionForce})
+		return j.order(ctx, c, grant.Order{Action: grant.ActionForce})
 	}
 	return nil
 }
 
 // trail returns the orders that were carried out, if flags need to know them.
-func (j *job) trail(ctx context.Context, led *ledger.Ledger) ([]grant.Act, error) {
+func (j *job) trail(ctx context.Context, c *ledger.Coordination) ([]grant.Act, error) {
 	if !j.flags.resume && j.flags.throttle == 0 {
 		return nil, nil
 	}
-	acts, err := led.History(ctx)
+	acts, err := c.History(ctx)
 	return slices.DeleteFunc(acts, func(a grant.Act) bool { return a.Refused != "" }), err
 }
 
@@ -97,11 +97,11 @@ var errSpentResume = errors.New("--resume with this reason has been given before
 
 // launchResume reports whether --resume is to be ordered. It lifts what was ordered before it, and not what comes after:
 // otherwise a replica that is started again with the same flags would undo an abort.
-func (j *job) launchResume(ctx context.Context, led *ledger.Ledger, acts []grant.Act) (bool, error) {
+func (j *job) launchResume(ctx context.Context, c *ledger.Coordination, acts []grant.Act) (bool, error) {
 	if !j.flags.resume {
 		return false, nil
 	}
-	control, _, err := led.Control(ctx)
+	control, _, err := c.Control(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -148,7 +148,7 @@ func (j *job) launchLimit(acts []grant.Act) int64 {
 }
 
 // recordNewTopic puts into the audit trail that this run begins anew in a topic, and what that replaces.
-func (j *job) recordNewTopic(ctx context.Context, led *ledger.Ledger, why error) (err error) {
+func (j *job) recordNewTopic(ctx context.Context, c *ledger.Coordination, why error) (err error) {
 	var what string
 	if other, ok := errors.AsType[*grant.OtherTopicError](why); ok {
 		what = fmt.Sprintf("topic ID was %s, is %s", other.Before, other.Now)
@@ -161,6 +161,6 @@ func (j *job) recordNewTopic(ctx context.Context, led *ledger.Ledger, why error)
 		return err
 	}
 	o.Why = fmt.Sprintf("%s (%s)", strings.ToValidUTF8(j.flags.why[:min(len(j.flags.why), 300)], ""), what)
-	_, err = led.Order(ctx, o)
+	_, err = c.Order(ctx, o)
 	return err
 }

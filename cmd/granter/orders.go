@@ -246,7 +246,7 @@ type direct struct{ *query }
 
 func (d direct) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
 	if o.Action == grant.ActionFinish {
-		granted, _, err := status.InForce(ctx, d.ledger, d.campaign)
+		granted, _, err := status.InForce(ctx, d.coordination, d.reader, d.campaign)
 		if err != nil {
 			return grant.Act{}, err
 		}
@@ -262,11 +262,11 @@ func (d direct) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
 			return grant.Act{}, unreachable(err, d.brokers)
 		}
 	}
-	return d.ledger.Order(ctx, o)
+	return d.coordination.Order(ctx, o)
 }
 
-func (d direct) History(ctx context.Context) ([]grant.Act, error) { return d.ledger.History(ctx) }
+func (d direct) History(ctx context.Context) ([]grant.Act, error) { return d.coordination.History(ctx) }
 
 func (d direct) Replicas(ctx context.Context) ([]status.Replica, error) {
-	return status.Replicas(ctx, d.ledger)
+	return status.Replicas(ctx, d.coordination)
 }

@@ -17,9 +17,23 @@ type query struct {
 	campaign *grant.Campaign
 	brokers  []string
 	redis    redis.UniversalClient
-	ledger   *ledger.Ledger
+	opened
 	source   *source.Source // nil: only the ledger is asked
 	gatherer *status.Gatherer
+}
+
+// opened is the ledger of a campaign, for all but a run.
+type opened struct {
+	coordination *ledger.Coordination
+	reader       *ledger.Reader
+}
+
+func openLedger(client redis.UniversalClient, c *grant.Campaign, retryFor time.Duration) (opened, error) {
+	store, err := ledger.Open(client, c, ledger.Config{RetryFor: retryFor})
+	if err != nil {
+		return opened{}, err
+	}
+	return opened{ledger.NewCoordination(store), ledger.NewReader(store)}, nil
 }
 
 // query opens what the flags say. Failures that may pass are retried for a time. Nothing is asked yet; close must be called.
@@ -37,7 +51,7 @@ func (c *connection) query(retryFor time.Duration) (*query, error) {
 		q.close()
 		return nil, err
 	}
-	q.gatherer = status.NewGatherer(q.campaign, q.ledger, q.source)
+	q.gatherer = status.NewGatherer(q.campaign, q.coordination, q.reader, q.source)
 	return q, nil
 }
 
@@ -51,7 +65,7 @@ func (c *connection) queryLedger(retryFor time.Duration) (*query, error) {
 	if q.redis, err = c.redisClient(); err != nil {
 		return nil, err
 	}
-	if q.ledger, err = ledger.New(q.redis, q.campaign, 0, ledger.Config{RetryFor: retryFor}); err != nil {
+	if q.opened, err = openLedger(q.redis, q.campaign, retryFor); err != nil {
 		q.close()
 		return nil, err
 	}

@@ -106,7 +106,7 @@ var orders = []grant.Action{
 // agree checks that whoever is asked says the same at the end.
 func (r *rehearsal) agree(last *process) {
 	r.Helper()
-	totals, err := r.ledger.Totals(r.Context())
+	totals, err := r.reader.Totals(r.Context())
 	require.NoError(r, err)
 	granted := totals.Granted
 	require.Equal(r, r.campaign.Population, granted)
@@ -202,7 +202,7 @@ func (r *rehearsal) json(into any, name string, flags ...string) {
 
 func (r *rehearsal) status() *status.Status {
 	r.Helper()
-	s, err := status.Gather(r.Context(), r.campaign, r.ledger, r.topic)
+	s, err := status.NewGatherer(r.campaign, r.coordination, r.reader, r.topic).Gather(r.Context())
 	require.NoError(r, err)
 	return s
 }

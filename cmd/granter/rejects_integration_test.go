@@ -13,7 +13,6 @@ import (
 
 	"github.com/granter/granter/deploy/dev/devtest"
 	"github.com/granter/granter/grant/campaign"
-	"github.com/granter/granter/grant/ledger"
 )
 
 // respec writes another spec for the scenario: its campaign, with these fields of source besides the topic's name.
@@ -26,7 +25,7 @@ func (s *scenario) respec(source string) {
 	var err error
 	s.campaign, err = campaign.Load(s.spec)
 	require.NoError(s, err)
-	s.ledger, err = ledger.New(s.client, s.campaign, 0, ledger.Config{RetryFor: patience})
+	s.opened, err = openLedger(s.client, s.campaign, patience)
 	require.NoError(s, err)
 }
 

@@ -48,8 +48,8 @@ type scenario struct {
 
 	kafka  *kafka.Client
 	client redis.UniversalClient // of a Redis that is never behind a proxy
-	ledger *ledger.Ledger
-	plans  []population.Plan
+	opened
+	plans []population.Plan
 }
 
 const specText = `campaign: %[1]s
@@ -114,7 +114,7 @@ func (s *scenario) connect(o ledger.Options) {
 	require.NoError(s, err)
 	client := s.client
 	s.Cleanup(func() { _ = client.Close() })
-	s.ledger, err = ledger.New(s.client, s.campaign, 0, ledger.Config{RetryFor: patience})
+	s.opened, err = openLedger(s.client, s.campaign, patience)
 	require.NoError(s, err)
 }
 
@@ -183,7 +183,7 @@ func (s *scenario) command(name string, flags ...string) command {
 func (s *scenario) granted() int64 {
 	ctx, cancel := context.WithTimeout(s.Context(), time.Second)
 	defer cancel()
-	totals, err := s.ledger.Totals(ctx)
+	totals, err := s.reader.Totals(ctx)
 	if err != nil {
 		return 0
 	}
@@ -203,7 +203,7 @@ func (s *scenario) awaitGranted(p *process, users int64) {
 func (s *scenario) record(p *process) grant.RunRecord {
 	ctx, cancel := context.WithTimeout(s.Context(), time.Second)
 	defer cancel()
-	runs, _ := s.ledger.Runs(ctx) // what cannot be read is not there
+	runs, _ := s.coordination.Runs(ctx) // what cannot be read is not there
 	for _, r := range runs {
 		if r.PID == p.cmd.Process.Pid {
 			return r
@@ -216,7 +216,7 @@ func (s *scenario) record(p *process) grant.RunRecord {
 func (s *scenario) checkpoint() map[int]int64 {
 	ctx, cancel := context.WithTimeout(s.Context(), time.Second)
 	defer cancel()
-	next, err := s.ledger.Checkpoints(ctx)
+	next, err := s.reader.Checkpoints(ctx, s.campaign)
 	if err != nil {
 		return nil
 	}
@@ -229,7 +229,7 @@ func (s *scenario) throttle(usersPerSecond int64) (lift func()) {
 	order := func(rate int64) {
 		s.Helper()
 		o := grant.Order{Action: grant.ActionThrottle, Throttle: rate, Who: "test", Via: "test", Why: "to see the middle of a run"}
-		_, err := s.ledger.Order(s.Context(), o)
+		_, err := s.coordination.Order(s.Context(), o)
 		require.NoError(s, err)
 	}
 	order(usersPerSecond)

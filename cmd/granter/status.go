@@ -41,7 +41,7 @@ what the other one knows, names each part that is missing, and ends with exit co
 				missing = fmt.Errorf("the status of %s is not complete: %w", s.Campaign, missing)
 			}
 			if prove {
-				proof, err := q.ledger.Prove(cmd.Context())
+				proof, err := q.reader.Prove(cmd.Context())
 				if err != nil {
 					return errors.Join(err, missing)
 				}

@@ -45,19 +45,20 @@ func TestTraces(t *testing.T) {
 	client, err := ledger.Connect(ledger.Options{Addrs: []string{miniredis.RunT(t).Addr()}})
 	require.NoError(t, err)
 	defer client.Close()
-	led, err := ledger.New(client, camp, 1, ledger.Config{})
+	store, err := ledger.Open(client, camp, ledger.Config{})
 	require.NoError(t, err)
-	_, err = led.Begin(t.Context(), grant.TopicID{})
+	grants, reader := ledger.NewGrants(store, 1), ledger.NewReader(store)
+	_, err = grants.Begin(t.Context(), grant.TopicID{})
 	require.NoError(t, err)
 	const user = 7654321
 	chunk, low := sharding.Split(user)
 	members := new(sharding.Bitmap)
 	members.Set(low)
-	require.NoError(t, led.Grant(t.Context(), &sharding.Flush{
+	require.NoError(t, grants.Grant(t.Context(), &sharding.Flush{
 		Seq: 1, Ranges: []sharding.Range{{Partition: 0, First: 0, Last: 1}},
 		Deltas: []sharding.Delta{{Chunk: chunk, Members: members, Count: 1}},
 	}))
-	_, found, err := led.Lookup(t.Context(), user)
+	_, found, err := reader.Lookup(t.Context(), user)
 	require.NoError(t, err)
 	require.True(t, found)
 	stop()

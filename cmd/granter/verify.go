@@ -54,11 +54,11 @@ A flush journals the users of many records at once, so it is known that the user
 				return err
 			}
 			defer client.Close()
-			led, err := ledger.New(client, camp, 0, ledger.Config{RetryFor: c.timeout})
+			led, err := openLedger(client, camp, c.timeout)
 			if err != nil {
 				return err
 			}
-			camp, differs, err := status.InForce(cmd.Context(), led, camp)
+			camp, differs, err := status.InForce(cmd.Context(), led.coordination, led.reader, camp)
 			if err != nil {
 				return err
 			}
@@ -131,12 +131,12 @@ func newVerdict(c *grant.Campaign, user grant.UserID, g ledger.Grant, granted bo
 	return v
 }
 
-func (c *connection) verify(cmd *cobra.Command, led *ledger.Ledger, camp *grant.Campaign, differs *status.Differs, users []grant.UserID) error {
-	found, err := led.LookupAll(cmd.Context(), users)
+func (c *connection) verify(cmd *cobra.Command, led opened, camp *grant.Campaign, differs *status.Differs, users []grant.UserID) error {
+	found, err := led.reader.LookupAll(cmd.Context(), users)
 	if err != nil {
 		return err
 	}
-	topics, err := topicsOfRuns(cmd.Context(), led)
+	topics, err := topicsOfRuns(cmd.Context(), led.coordination)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (c *connection) verify(cmd *cobra.Command, led *ledger.Ledger, camp *grant.
 		}
 	}
 	if missing > 0 && missing == len(users) {
-		if _, known, err := led.Spec(cmd.Context()); err != nil {
+		if _, known, err := led.coordination.Spec(cmd.Context()); err != nil {
 			return err
 		} else if !known {
 			fmt.Fprintf(cmd.ErrOrStderr(), "granter: Redis at %v has never seen a campaign %s: nobody has been granted it there. "+
@@ -176,8 +176,8 @@ func (c *connection) verify(cmd *cobra.Command, led *ledger.Ledger, camp *grant.
 }
 
 // topicsOfRuns says which topic each run read, as far as runs have said it: a run reads one only.
-func topicsOfRuns(ctx context.Context, led *ledger.Ledger) (map[grant.RunID]string, error) {
-	runs, err := led.Runs(ctx)
+func topicsOfRuns(ctx context.Context, c *ledger.Coordination) (map[grant.RunID]string, error) {
+	runs, err := c.Runs(ctx)
 	if errors.Is(err, ledger.ErrInconsistent) { // of one record; the others are good
 		err = nil
 	}

@@ -39,7 +39,7 @@ func (p *Pass) Kind() string {
 }
 
 // Ledger knows who has been granted.
-type Ledger interface {
+type Reader interface {
 	// Bitmaps returns the granted users of some chunks; nil where there are none.
 	Bitmaps(ctx context.Context, chunks []uint64) ([]*sharding.Bitmap, error)
 }
@@ -49,9 +49,9 @@ const pageChunks = 256
 
 // Missing returns how many users of a list have not been granted, and the first of them, some at most, ascending. Only the
 // ledger knows: this replica may have read a part of the topic, and another run may have granted the list before.
-func (p *Pass) Missing(ctx context.Context, l Ledger, some int) (missing int64, first []grant.UserID, err error) {
+func (p *Pass) Missing(ctx context.Context, r Reader, some int) (missing int64, first []grant.UserID, err error) {
 	for page := range slices.Chunk(slices.Sorted(maps.Keys(p.users)), pageChunks) {
-		granted, err := l.Bitmaps(ctx, page)
+		granted, err := r.Bitmaps(ctx, page)
 		if err != nil {
 			return 0, nil, err
 		}

@@ -47,7 +47,7 @@ func (a *api) routes() []route {
 func newAPI(cfg Config, files *files) *api {
 	m := metrics.NewDesk(cfg.Registerer, cfg.Campaign.Name)
 	a := &api{cfg: cfg, metrics: m, mux: http.NewServeMux()}
-	a.gate = newGate(files, cfg.Campaign.Name, cfg.Ledger.Refuse, m.Refusals, cfg.Log)
+	a.gate = newGate(files, cfg.Campaign.Name, cfg.Coordination.Refuse, m.Refusals, cfg.Log)
 	for name := range files.troubles() {
 		m.Broken.WithLabelValues(name)
 	}
@@ -172,6 +172,6 @@ type trail struct {
 }
 
 func (a *api) history(r *http.Request, _ Principal) (any, error) {
-	acts, err := a.cfg.Ledger.History(r.Context())
+	acts, err := a.cfg.Coordination.History(r.Context())
 	return trail{a.cfg.Campaign.Name, acts}, err
 }

@@ -40,9 +40,9 @@ func TestOperatorsHaveRoomThatOthersCannotTake(t *testing.T) {
 	require.Zero(t, s.given+s.lent)
 }
 
-// remembering is a ledger whose history takes long.
+// remembering is one whose history takes long.
 type remembering struct {
-	Ledger
+	Coordination
 	begun chan struct{}
 }
 
@@ -55,7 +55,7 @@ func (r *remembering) History(ctx context.Context) ([]grant.Act, error) {
 // A viewer with 256 streams left none for the operators.
 func TestAViewerLocksNobodyOut(t *testing.T) {
 	slow := &remembering{begun: make(chan struct{})}
-	w := newWorld(t, func(w *world) { slow.Ledger, w.cfg.Ledger = w.ledger, slow })
+	w := newWorld(t, func(w *world) { slow.Coordination, w.cfg.Coordination = w.coordination, slow })
 	stream := request{method: http.MethodGet, path: base + "/events", token: w.tokens[RoleViewer]}
 	streams := 0
 	for {

@@ -30,7 +30,7 @@ func (w *world) client(role Role) *Client {
 func TestTheClientOrdersAndAsks(t *testing.T) {
 	campaign := aCampaign()
 	campaign.StartsAt = time.Now().Add(time.Hour).Truncate(time.Second)
-	w := newWorld(t, func(w *world) { w.cfg.Campaign, w.cfg.Ledger = campaign, w.ledgerOf(campaign) })
+	w := newWorld(t, func(w *world) { w.cfg.Campaign = campaign; w.serve(campaign) })
 	later := campaign.StartsAt.Add(time.Hour)
 	for i, o := range []grant.Order{
 		{Action: grant.ActionThrottle, Throttle: 100, Why: "slow"},

@@ -31,16 +31,18 @@ import (
 // world is a desk that serves a campaign whose ledger is in miniredis, with a principal for each role.
 type world struct {
 	*testing.T
-	cfg      Config
-	redis    *miniredis.Miniredis
-	ledger   *ledger.Ledger
-	registry *prometheus.Registry
-	log      *text
-	ca       *authority
-	server   *Server
-	tokens   map[Role]string
-	clients  []string // lines of those with a certificate
-	gathered atomic.Int64
+	cfg          Config
+	redis        *miniredis.Miniredis
+	grants       *ledger.Grants
+	coordination *ledger.Coordination
+	reader       *ledger.Reader
+	registry     *prometheus.Registry
+	log          *text
+	ca           *authority
+	server       *Server
+	tokens       map[Role]string
+	clients      []string // lines of those with a certificate
+	gathered     atomic.Int64
 }
 
 // text is what has been written so far.
@@ -99,19 +101,19 @@ func newWorld(t *testing.T, changes ...func(*world)) *world {
 		T: t, redis: miniredis.RunT(t), registry: prometheus.NewRegistry(), log: &text{}, ca: newAuthority(t), tokens: map[Role]string{},
 		clients: []string{"jihoon operator cert:Ji-hoon Park"},
 	}
-	w.ledger = w.ledgerOf(aCampaign())
 	cert, key := w.ca.issue("desk", x509.ExtKeyUsageServerAuth)
 	w.cfg = Config{
 		Addr: "127.0.0.1:0", AccessGrace: patience, Access: filepath.Join(t.TempDir(), "access"), Cert: cert, Key: key, ClientCA: w.ca.file,
-		Campaign: aCampaign(), Ledger: w.ledger,
+		Campaign: aCampaign(),
 		Status: func(ctx context.Context) (*status.Status, error) {
 			w.gathered.Add(1)
-			return status.Gather(ctx, aCampaign(), w.ledger, topic{})
+			return status.NewGatherer(aCampaign(), w.coordination, w.reader, topic{}).Gather(ctx)
 		},
 		Ends:       func(context.Context) (map[int]int64, error) { return map[int]int64{0: 4, 1: 10}, nil },
 		Log:        slog.New(slog.NewJSONHandler(io.MultiWriter(w.log, t.Output()), nil)),
 		Registerer: w.registry, pace: usual,
 	}
+	w.serve(aCampaign())
 	w.rotate()
 	for _, change := range changes {
 		change(w)
@@ -123,14 +125,25 @@ func newWorld(t *testing.T, changes ...func(*world)) *world {
 	return w
 }
 
-func (w *world) ledgerOf(campaign *grant.Campaign) *ledger.Ledger {
+// aRun is the run that the world grants by.
+const aRun grant.RunID = 7
+
+// serve makes the desk serve the ledger of a campaign, and the world write to it.
+func (w *world) serve(campaign *grant.Campaign) {
+	w.Helper()
+	w.openLedger(campaign)
+	w.cfg.Coordination, w.cfg.Reader = w.coordination, w.reader
+}
+
+// openLedger makes the world write to the ledger of a campaign.
+func (w *world) openLedger(campaign *grant.Campaign) {
 	w.Helper()
 	client, err := ledger.Connect(ledger.Options{Addrs: []string{w.redis.Addr()}})
 	require.NoError(w, err)
 	w.Cleanup(func() { require.NoError(w, client.Close()) })
-	led, err := ledger.New(client, campaign, grant.NewRunID(time.Now()), ledger.Config{RetryFor: 200 * time.Millisecond})
+	store, err := ledger.Open(client, campaign, ledger.Config{RetryFor: 200 * time.Millisecond})
 	require.NoError(w, err)
-	return led
+	w.grants, w.coordination, w.reader = ledger.NewGrants(store, aRun), ledger.NewCoordination(store), ledger.NewReader(store)
 }
 
 // secure is how a client speaks TLS to the desk.
@@ -166,11 +179,11 @@ func (w *world) allow(access string) {
 // grant grants the campaign to user 2.
 func (w *world) grant() {
 	w.Helper()
-	_, err := w.ledger.Begin(w.Context(), grant.TopicID{})
+	_, err := w.grants.Begin(w.Context(), grant.TopicID{})
 	require.NoError(w, err)
 	members := new(sharding.Bitmap)
 	members.Set(2)
-	require.NoError(w, w.ledger.Grant(w.Context(), &sharding.Flush{
+	require.NoError(w, w.grants.Grant(w.Context(), &sharding.Flush{
 		Seq: 1, Deltas: []sharding.Delta{{Chunk: 0, Members: members, Count: 1}}, Ranges: []sharding.Range{{Partition: 0, First: 1, Last: 1}},
 	}))
 }
@@ -268,7 +281,7 @@ func (a answer) into(v any) {
 // trail is the audit trail.
 func (w *world) trail() []grant.Act {
 	w.Helper()
-	acts, err := w.ledger.History(w.Context())
+	acts, err := w.coordination.History(w.Context())
 	require.NoError(w, err)
 	return acts
 }

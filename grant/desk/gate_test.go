@@ -31,7 +31,7 @@ func TestWhatIsAboutAnotherCampaignIsRefused(t *testing.T) {
 		r.token = w.tokens[RoleOperator]
 		require.Equal(t, "this desk serves the campaign sorry-2022, not sorry-2023: ask the desk of that one", w.ask(r).is(http.StatusNotFound))
 	}
-	control, _, err := w.ledger.Control(t.Context())
+	control, _, err := w.coordination.Control(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, grant.Control{}, control)
 	require.Empty(t, w.trail(), "it is not this campaign's")
@@ -86,7 +86,7 @@ func TestEveryRefusalLeavesATrace(t *testing.T) {
 	w.get(RoleViewer, base+"/users/2").is(http.StatusForbidden)
 	require.Len(t, w.trail(), 6, "only orders are in the audit trail")
 
-	control, _, err := w.ledger.Control(t.Context())
+	control, _, err := w.coordination.Control(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, grant.Control{}, control)
 	trail := w.get(RoleViewer, base+"/history")

@@ -208,13 +208,13 @@ func TestAFullStatusConforms(t *testing.T) {
 	now := time.Now()
 	hold := grant.Hold{Cause: grant.CauseLatency, Detail: "0.6 s", Since: now}
 	reject := grant.Reject{Partition: 1, Offset: 3, Reason: "empty", Value: `""`}
-	require.NoError(t, w.ledger.SaveRun(t.Context(), grant.RunRecord{
-		Run: w.ledger.Run(), Host: "granter-0", PID: 7, Version: "v1", Spec: aCampaign().Hash, State: grant.RunRunning, Error: "none",
+	require.NoError(t, w.coordination.SaveRun(t.Context(), grant.RunRecord{
+		Run: aRun, Host: "granter-0", PID: 7, Version: "v1", Spec: aCampaign().Hash, State: grant.RunRunning, Error: "none",
 		StartedAt: now, UpdatedAt: now, Partitions: []int{0, 1}, Tally: grant.Tally{Consumed: 1, Granted: 1}, Rate: 0.5,
 		Pass: "canary 1%", Control: 1, Limit: 5, Holds: []grant.Hold{hold}, Rejects: map[string]int64{"empty": 1}, Samples: []grant.Reject{reject},
 		Skew: 1, Redis: grant.RedisHealth{LatencySeconds: 0.1, MemoryBytes: -1}, CheckpointAt: &now,
 	}))
-	require.NoError(t, w.ledger.SaveRun(t.Context(), grant.RunRecord{Run: w.ledger.Run() + 1, State: grant.RunWaiting}))
+	require.NoError(t, w.coordination.SaveRun(t.Context(), grant.RunRecord{Run: aRun + 1, State: grant.RunWaiting}))
 	w.order(RoleOperator, `{"action":"finish","why":"enough"}`).is(http.StatusOK)
 	answer := w.get(RoleViewer, base+"/status")
 	answer.is(http.StatusOK)

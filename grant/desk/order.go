@@ -113,7 +113,7 @@ func (a *api) order(r *http.Request, who Principal) (any, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), a.cfg.pace.request)
 	defer cancel()
 	if o.Action == grant.ActionFinish {
-		granted, _, err := status.InForce(ctx, a.cfg.Ledger, a.cfg.Campaign)
+		granted, _, err := status.InForce(ctx, a.cfg.Coordination, a.cfg.Reader, a.cfg.Campaign)
 		if err != nil {
 			return nil, fmt.Errorf("which topic is it? Nothing was ordered: %w", err)
 		}
@@ -129,7 +129,7 @@ func (a *api) order(r *http.Request, who Principal) (any, error) {
 			}
 		}
 	}
-	act, err := a.cfg.Ledger.Order(ctx, o)
+	act, err := a.cfg.Coordination.Order(ctx, o)
 	switch {
 	case errors.Is(err, grant.ErrRefused):
 		a.cfg.Log.Warn("order refused", "action", string(o.Action), "who", o.Who, "why", o.Why, "error", err)

@@ -43,7 +43,7 @@ func TestOrdersChangeTheControl(t *testing.T) {
 		}
 		require.Equal(t, "a-operator", act.Who)
 		require.Equal(t, "api", act.Via)
-		control, _, err := w.ledger.Control(t.Context())
+		control, _, err := w.coordination.Control(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, *act.After, control)
 	}
@@ -70,7 +70,7 @@ func unsigned(c grant.Control) grant.Control {
 func TestAStartIsPostponedAndNot(t *testing.T) {
 	campaign := aCampaign()
 	campaign.StartsAt = time.Now().Add(time.Hour).Truncate(time.Second)
-	w := newWorld(t, func(w *world) { w.cfg.Campaign, w.cfg.Ledger = campaign, w.ledgerOf(campaign) })
+	w := newWorld(t, func(w *world) { w.cfg.Campaign = campaign; w.serve(campaign) })
 	later := campaign.StartsAt.Add(time.Hour)
 	answer := w.order(RoleOperator, `{"action":"postpone","starts_at":"`+later.Format(time.RFC3339)+`","why":"late"}`)
 	answer.is(http.StatusOK)
@@ -129,9 +129,9 @@ func TestAnOrderThatMakesNoSenseIsNotGiven(t *testing.T) {
 	require.Contains(t, w.order(RoleOperator, `{"throttle":1,"starts_at":"2022-11-06T09:00:00Z"}`).is(422), "\n", "all that is wrong is said")
 }
 
-// ordering is a ledger whose orders wait.
+// ordering is one whose orders wait.
 type ordering struct {
-	Ledger
+	Coordination
 	begun chan context.Context
 	end   chan error
 }
@@ -145,7 +145,7 @@ func (o *ordering) Order(ctx context.Context, order grant.Order) (grant.Act, err
 // Somebody orders a pause, and the telephone loses its connection.
 func TestAnOrderIsCarriedOutThoughItsSenderIsGone(t *testing.T) {
 	slow := &ordering{begun: make(chan context.Context), end: make(chan error)}
-	w := newWorld(t, func(w *world) { slow.Ledger, w.cfg.Ledger = w.ledger, slow })
+	w := newWorld(t, func(w *world) { slow.Coordination, w.cfg.Coordination = w.coordination, slow })
 	ctx, hangUp := context.WithCancel(t.Context())
 	r := to(orders)
 	r.token = w.tokens[RoleOperator]
@@ -198,7 +198,7 @@ func TestRedisThatDoesNotAnswer(t *testing.T) {
 func TestAPauseNeedsNoKafka(t *testing.T) {
 	w := newWorld(t, func(w *world) {
 		w.cfg.Status = func(ctx context.Context) (*status.Status, error) {
-			return status.Gather(ctx, aCampaign(), w.ledger, noKafka{})
+			return status.NewGatherer(aCampaign(), w.coordination, w.reader, noKafka{}).Gather(ctx)
 		}
 	})
 	w.order(RoleOperator, `{"action":"pause","why":"a test"}`).is(http.StatusOK)
@@ -230,10 +230,9 @@ func TestFinishDoesNotEndAnotherTopic(t *testing.T) {
 	granted := spec("users")
 	w := newWorld(t, func(w *world) {
 		w.cfg.Campaign = spec("others")
-		w.ledger = w.ledgerOf(granted)
-		w.cfg.Ledger = w.ledger
+		w.serve(granted)
 	})
-	require.NoError(t, w.ledger.EnsureSpec(t.Context(), granted))
+	require.NoError(t, w.grants.EnsureSpec(t.Context(), granted))
 	w.grant()
 	require.Contains(t, w.order(RoleOperator, `{"action":"finish","why":"x"}`).is(http.StatusConflict), "nothing was ordered: users are granted out of the topic users")
 	w.order(RoleOperator, `{"action":"pause","why":"that works always"}`).is(http.StatusOK)

@@ -85,7 +85,7 @@ func TestEveryRouteTakesItsRole(t *testing.T) {
 			acts := w.trail()
 			require.Len(t, acts, 1)
 			require.Equal(t, "anonymous", acts[0].Who)
-			control, _, err := w.ledger.Control(t.Context())
+			control, _, err := w.coordination.Control(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, grant.Control{}, control)
 		})

@@ -22,14 +22,19 @@ import (
 	"github.com/granter/granter/grant/status"
 )
 
-// Ledger is what the desk needs of the ledger. Calls may overlap, and end when the context does.
-type Ledger interface {
+// Coordination is what the desk needs of what runs and operators agree by. Calls may overlap, and end when the context does.
+type Coordination interface {
 	// Order carries out an order or fails with grant.ErrRefused, which is in the audit trail then.
 	Order(ctx context.Context, o grant.Order) (grant.Act, error)
 	// Refuse adds an order that was refused here to the audit trail.
 	Refuse(ctx context.Context, act grant.Act) error
 	History(ctx context.Context) ([]grant.Act, error)
 	status.Specs
+}
+
+// Reader is what the desk asks about users. Calls may overlap, and end when the context does.
+type Reader interface {
+	status.Counts
 	Lookup(ctx context.Context, user grant.UserID) (ledger.Grant, bool, error)
 }
 
@@ -47,11 +52,12 @@ type Config struct {
 	ClientCA  string // whose client certificates count; empty: nobody's
 	Insecure  bool   // HTTP also where others can listen, because something in front of the desk speaks TLS
 
-	Campaign *grant.Campaign
-	Ledger   Ledger
-	Status   func(context.Context) (*status.Status, error) // may return both: what is known, and what could not be asked
-	Ends     func(context.Context) (map[int]int64, error)  // partition → offset where it ends now, for finish
-	Identify func(context.Context) (grant.TopicID, error)  // what those offsets count in; nil: not known
+	Campaign     *grant.Campaign
+	Coordination Coordination
+	Reader       Reader
+	Status       func(context.Context) (*status.Status, error) // may return both: what is known, and what could not be asked
+	Ends         func(context.Context) (map[int]int64, error)  // partition → offset where it ends now, for finish
+	Identify     func(context.Context) (grant.TopicID, error)  // what those offsets count in; nil: not known
 
 	Log        *slog.Logger          // nil: the default one
 	Registerer prometheus.Registerer // nil: there are no metrics

@@ -48,7 +48,7 @@ func TestADeskThatAnybodyCouldUseDoesNotStart(t *testing.T) {
 		{Config{Addr: "127.0.0.1:70000", Access: tokens}, []string{"choose another address"}},
 		{Config{Addr: "0.0.0.0:0", Cert: cert, ClientCA: ca.file}, []string{"--desk-access", "need each other"}},
 	} {
-		c.cfg.Campaign, c.cfg.Ledger, c.cfg.Log = aCampaign(), &ordering{}, slog.New(slog.DiscardHandler)
+		c.cfg.Campaign, c.cfg.Coordination, c.cfg.Log = aCampaign(), &ordering{}, slog.New(slog.DiscardHandler)
 		_, err := Start(c.cfg)
 		for _, want := range c.wants {
 			require.ErrorContains(t, err, want, "%+v", c.cfg)
@@ -200,7 +200,9 @@ type closing struct {
 func newClosing(t *testing.T, grace time.Duration) *closing {
 	t.Helper()
 	c := &closing{slow: &ordering{begun: make(chan context.Context), end: make(chan error)}, ordered: make(chan error)}
-	c.world = newWorld(t, func(w *world) { c.slow.Ledger, w.cfg.Ledger, w.cfg.pace.grace = w.ledger, c.slow, grace })
+	c.world = newWorld(t, func(w *world) {
+		c.slow.Coordination, w.cfg.Coordination, w.cfg.pace.grace = w.coordination, c.slow, grace
+	})
 	client := c.client(RoleOperator)
 	go func() {
 		_, err := client.Order(t.Context(), grant.Order{Action: grant.ActionPause, Why: "a test"})

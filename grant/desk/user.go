@@ -33,7 +33,7 @@ type Entitlement struct {
 }
 
 func (a *api) user(r *http.Request, _ Principal) (any, error) {
-	camp, differs, err := status.InForce(r.Context(), a.cfg.Ledger, a.cfg.Campaign)
+	camp, differs, err := status.InForce(r.Context(), a.cfg.Coordination, a.cfg.Reader, a.cfg.Campaign)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (a *api) user(r *http.Request, _ Principal) (any, error) {
 	if err != nil {
 		return nil, newProblem(http.StatusBadRequest, err.Error())
 	}
-	g, granted, err := a.cfg.Ledger.Lookup(r.Context(), id)
+	g, granted, err := a.cfg.Reader.Lookup(r.Context(), id)
 	if err != nil {
 		return nil, err
 	}

@@ -19,13 +19,13 @@ func TestWhatAUserHas(t *testing.T) {
 	answer.is(http.StatusOK)
 	var u User
 	answer.into(&u)
-	g, ok, err := w.ledger.Lookup(t.Context(), 2)
+	g, ok, err := w.reader.Lookup(t.Context(), 2)
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.True(t, g.At.Equal(*u.GrantedAt))
 	_, offset := u.GrantedAt.Zone()
 	require.Equal(t, 9*60*60, offset, "in the zone of the campaign")
-	require.Equal(t, w.ledger.Run(), *u.Run)
+	require.Equal(t, aRun, *u.Run)
 	require.EqualValues(t, 2, u.User)
 	require.True(t, u.Granted)
 	until := g.At.Add(90 * 24 * time.Hour)
@@ -57,8 +57,8 @@ func TestAUserIsAnsweredAboutByTheLedgersSpec(t *testing.T) {
 		return c
 	}
 	file, granted := spec("30d"), spec("90d")
-	w := newWorld(t, func(w *world) { w.ledger = w.ledgerOf(granted); w.cfg.Ledger, w.cfg.Campaign = w.ledgerOf(file), file })
-	require.NoError(t, w.ledger.EnsureSpec(t.Context(), granted))
+	w := newWorld(t, func(w *world) { w.serve(file); w.openLedger(granted); w.cfg.Campaign = file })
+	require.NoError(t, w.grants.EnsureSpec(t.Context(), granted))
 	w.grant()
 	answer := w.get(RoleSupport, base+"/users/2")
 	answer.is(http.StatusOK)

@@ -39,17 +39,18 @@ func dryRunAsReader(t *testing.T, options ledger.Options, rules []any) {
 	require.NoError(t, err)
 	defer admin.Close()
 	c := &grant.Campaign{Name: "sorry-2022", Hash: "aa11", Canonical: []byte("spec: one\n"), StartsAt: time.Now().Add(-time.Hour)}
-	full, err := ledger.New(admin, c, grant.NewRunID(time.Now()), ledger.Config{})
+	full, err := ledger.Open(admin, c, ledger.Config{})
 	require.NoError(t, err)
-	require.NoError(t, full.EnsureSpec(t.Context(), c))
-	_, err = full.Begin(t.Context(), grant.TopicID{})
+	grants := ledger.NewGrants(full, grant.NewRunID(time.Now()))
+	require.NoError(t, grants.EnsureSpec(t.Context(), c))
+	_, err = grants.Begin(t.Context(), grant.TopicID{})
 	require.NoError(t, err)
 	f := &sharding.Flush{Shard: 0, Seq: 1}
 	for chunk := range uint64(30) {
 		f.Deltas = append(f.Deltas, delta(3*chunk, 1, 2, 3))
 	}
-	require.NoError(t, full.Grant(t.Context(), f))
-	_, err = full.Order(t.Context(), grant.Order{Action: grant.ActionThrottle, Throttle: 7, Who: "jiyoon", Via: "cli", Why: "a test"})
+	require.NoError(t, grants.Grant(t.Context(), f))
+	_, err = ledger.NewCoordination(full).Order(t.Context(), grant.Order{Action: grant.ActionThrottle, Throttle: 7, Who: "jiyoon", Via: "cli", Why: "a test"})
 	require.NoError(t, err)
 
 	eachMaster(t, admin, func(ctx context.Context, node *redis.Client) error {
@@ -62,8 +63,9 @@ func dryRunAsReader(t *testing.T, options ledger.Options, rules []any) {
 	client, err := ledger.Connect(options)
 	require.NoError(t, err)
 	defer client.Close()
-	reader, err := ledger.New(client, c, grant.NewRunID(time.Now()), ledger.Config{})
+	store, err := ledger.Open(client, c, ledger.Config{})
 	require.NoError(t, err)
+	coordination, reader := ledger.NewCoordination(store), ledger.NewReader(store)
 	topic := &records{t: t, parts: [][]int64{{malformed}, {}}}
 	for chunk := range int64(90) { // of each third one, users 1, 2 and 3 are granted already
 		topic.parts[chunk%2] = append(topic.parts[chunk%2], chunk<<16|3, chunk<<16|4, chunk<<16|3)
@@ -80,21 +82,21 @@ func dryRunAsReader(t *testing.T, options ledger.Options, rules []any) {
 		require.Equal(t, "master", node.Role)
 		require.Positive(t, node.UsedMemory)
 	}
-	control, _, err := reader.Control(t.Context())
+	control, _, err := coordination.Control(t.Context())
 	require.NoError(t, err)
 	require.EqualValues(t, 7, control.Throttle)
 	totals, err := reader.Totals(t.Context())
 	require.NoError(t, err)
 	require.EqualValues(t, 90, totals.Granted)
 	require.Positive(t, totals.Bytes)
-	acts, err := reader.History(t.Context())
+	acts, err := coordination.History(t.Context())
 	require.NoError(t, err)
 	require.Len(t, acts, 1)
 
 	require.Equal(t, before, digests(t, admin), "the data is what it was")
 	require.Equal(t, wrote, writes(t, admin), "no command that can write was called")
 	require.NotEmpty(t, wrote, "it would have been seen: granting was")
-	require.Error(t, reader.EnsureSpec(t.Context(), c), "writing is what this user may not")
+	require.Error(t, ledger.NewGrants(store, 1).EnsureSpec(t.Context(), c), "writing is what this user may not")
 }
 
 func eachMaster(t *testing.T, client redis.UniversalClient, fn func(context.Context, *redis.Client) error) {

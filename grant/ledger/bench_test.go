@@ -27,7 +27,7 @@ func BenchmarkGrant(b *testing.B) {
 			client, err := Connect(Options{Addrs: []string{devtest.StartRedis(b).Addr}})
 			require.NoError(b, err)
 			defer client.Close()
-			l, err := New(client, &grant.Campaign{Name: "bench"}, grant.NewRunID(time.Now()), Config{})
+			l, err := open(client, &grant.Campaign{Name: "bench"}, grant.NewRunID(time.Now()), Config{})
 			require.NoError(b, err)
 			_, err = l.Begin(b.Context(), aTopic)
 			require.NoError(b, err)

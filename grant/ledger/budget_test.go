@@ -12,7 +12,7 @@ import (
 )
 
 // rest lets the budget be as if nobody had asked for a while.
-func (w *world) rest(l *Ledger, d time.Duration) {
+func (w *world) rest(l *parts, d time.Duration) {
 	w.Helper()
 	at, err := w.client.HGet(w.ctx, l.keys.budget, "at").Int64()
 	require.NoError(w, err)
@@ -20,7 +20,7 @@ func (w *world) rest(l *Ledger, d time.Duration) {
 }
 
 // take takes from a budget.
-func (w *world) take(l *Ledger, want, rate int64) int64 {
+func (w *world) take(l *parts, want, rate int64) int64 {
 	w.Helper()
 	n, err := l.Take(w.ctx, want, rate)
 	require.NoError(w, err)
@@ -91,7 +91,7 @@ func TestTheBudgetIsSharedByAll(t *testing.T) {
 				mini := startMini(t)
 				w := newWorld(t, Options{Addrs: []string{mini.Addr()}})
 				r := seeded(t)
-				ledgers := make([]*Ledger, callers)
+				ledgers := make([]*parts, callers)
 				for i := range ledgers {
 					ledgers[i] = w.office(tomorrow(), &fault{})
 				}

@@ -100,7 +100,7 @@ func (c *chaos) lose() {
 
 // replica reads some partitions of a topic and grants what it reads, as a run does.
 type replica struct {
-	*Ledger
+	*parts
 	at   map[int]int // next record of each partition that it owns
 	seqs map[int]uint64
 }
@@ -154,8 +154,8 @@ func (s *simulation) run() {
 }
 
 // plain is a ledger whose connection works.
-func (s *simulation) plain() *Ledger {
-	l, err := New(s.client, s.campaign(), 1, Config{})
+func (s *simulation) plain() *parts {
+	l, err := open(s.client, s.campaign(), 1, Config{})
 	require.NoError(s, err)
 	return l
 }
@@ -166,14 +166,14 @@ func (s *simulation) start(from, to int) *replica {
 	client := s.connect()
 	client.AddHook(s.chaos)
 	for {
-		l, err := New(client, s.campaign(), 7, Config{RetryFor: time.Millisecond}) // the same run: markers must not confuse it
+		l, err := open(client, s.campaign(), 7, Config{RetryFor: time.Millisecond}) // the same run: markers must not confuse it
 		require.NoError(s, err)
 		next, err := l.Begin(s.ctx, aTopic)
 		if err != nil {
 			require.Contains(s, []string{KindNetwork, KindOOM}, Kind(err), "%v", err)
 			continue
 		}
-		rep := &replica{Ledger: l, at: map[int]int{}, seqs: map[int]uint64{}}
+		rep := &replica{parts: l, at: map[int]int{}, seqs: map[int]uint64{}}
 		for partition := from; partition < to; partition++ {
 			rep.at[partition] = int(next.Next[partition])
 		}
@@ -245,11 +245,7 @@ func (s *simulation) checkpointHolds() map[int]int64 {
 	found, err := l.Checkpoints(s.ctx)
 	require.NoError(s, err)
 	next := found.Next
-	granted := oracle{}
-	require.NoError(s, l.Walk(s.ctx, func(chunk uint64, b *sharding.Bitmap) error {
-		granted.add(chunk, b)
-		return nil
-	}))
+	granted := s.granted(l)
 	for partition, offset := range next {
 		for i, user := range s.topic[partition][:offset] {
 			chunk, low := sharding.Split(user)

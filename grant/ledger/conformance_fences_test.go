@@ -136,7 +136,7 @@ func fencesSleepers(w *world) {
 	var conflict *SpecConflictError
 	require.ErrorAs(w, p.Grant(w.ctx, p.flush(1, delta(1, bitmap(1)), delta(2, span(0, 3000, 1)))), &conflict)
 	require.Equal(w, "bb22", conflict.StoredHash)
-	w.holds(p.Ledger, oracle{})
+	w.holds(p.parts, oracle{})
 }
 
 // Redis's own clock decides: nobody's time is before the start, or not before the end.
@@ -219,10 +219,10 @@ func completesTheIndex(w *world) {
 		require.Len(w, unlisted, int(totals.Missing))
 
 		require.NoError(w, p.EnsureSpec(w.ctx, w.campaign()), "a run repairs it at its next checkpoint")
-		w.holds(p.Ledger, want)
+		w.holds(p.parts, want)
 		require.NoError(w, hurt())
 		w.join()
-		w.holds(p.Ledger, want)
+		w.holds(p.parts, want)
 	}
 }
 
@@ -277,7 +277,7 @@ func believesNoKeyAlone(w *world) {
 	// Keys of a wrong type are named, and the rest is looked at.
 	for _, key := range []string{
 		p.keys.granted(1), p.keys.journal(1), p.keys.chunk(1, "").calls, p.keys.chunks, p.keys.spec, p.keys.runs,
-		p.keys.control, p.keys.history, p.keys.checkpoint(p.keys.anchors[0]),
+		p.keys.control, p.keys.history, p.keys.checkpoint(p.keys.anchors[0], p.keys.version),
 	} {
 		w.restore(whole)
 		require.NoError(w, w.client.Del(w.ctx, key).Err())

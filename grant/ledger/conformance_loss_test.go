@@ -26,7 +26,7 @@ func keepsHighestCheckpoint(w *world) {
 
 	// What was written once is expected, also when less was asked for since.
 	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 3}, nil))
-	require.NoError(w, w.client.HSet(w.ctx, p.keys.checkpoint(p.keys.anchors[0]), "0", 8).Err())
+	require.NoError(w, w.client.HSet(w.ctx, p.keys.checkpoint(p.keys.anchors[0], p.keys.version), "0", 8).Err())
 	require.ErrorIs(w, p.Checkpoint(w.ctx, nil, nil), ErrRegressed)
 }
 
@@ -47,7 +47,7 @@ func keepsTips(w *world) {
 func takesLowestCheckpoint(w *world) {
 	p := w.join()
 	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 10, 1: 20}, nil))
-	anchor := p.keys.checkpoint(p.keys.anchors[len(p.keys.anchors)/2])
+	anchor := p.keys.checkpoint(p.keys.anchors[len(p.keys.anchors)/2], p.keys.version)
 	require.NoError(w, w.client.HSet(w.ctx, anchor, "1", 7).Err())
 	other := w.join()
 	require.Equal(w, map[int]int64{0: 10, 1: 7}, other.start)
@@ -76,7 +76,7 @@ func noticesFlushAllAtGrant(w *world) {
 	want := oracle{}
 	want.add(1, span(0, 9, 1))
 	want.add(2, span(0, 9, 1))
-	w.holds(p.Ledger, want)
+	w.holds(p.parts, want)
 }
 
 func noticesFlushAllAtCheckpoint(w *world) {

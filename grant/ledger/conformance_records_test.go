@@ -11,7 +11,7 @@ import (
 )
 
 func keepsSpec(w *world) {
-	l, err := New(w.client, w.campaign(), 1, Config{})
+	l, err := open(w.client, w.campaign(), 1, Config{})
 	require.NoError(w, err)
 	_, ok, err := l.Spec(w.ctx)
 	require.NoError(w, err)

@@ -91,7 +91,7 @@ func grantsEveryShape(w *world) {
 		require.Equal(w, want[chunk].Count(), f.Deltas[0].Count)
 	}
 	after := w.now()
-	w.holds(p.Ledger, want)
+	w.holds(p.parts, want)
 	require.EqualValues(w, want.count(), p.seen.granted)
 
 	for chunk, members := range want {
@@ -102,7 +102,7 @@ func grantsEveryShape(w *world) {
 			require.NoError(w, err)
 			require.True(w, ok)
 			require.Equal(w, user, g.User)
-			require.Equal(w, p.Run(), g.Run)
+			require.Equal(w, p.run, g.Run)
 			require.Equal(w, 2, g.Shard)
 			require.Positive(w, g.Flush)
 			require.Equal(w, []sharding.Range{{Partition: 2, First: 10, Last: 19}, {Partition: 100, First: 5, Last: 5}}, g.Ranges)
@@ -194,7 +194,7 @@ func grantsManyDeltas(w *world) {
 		group.Go(func() error { return p.Grant(w.ctx, f) })
 	}
 	require.NoError(w, group.Wait())
-	w.holds(p.Ledger, want)
+	w.holds(p.parts, want)
 	require.GreaterOrEqual(w, p.seen.calls, 3*(maxCalls+40))
 	if len(p.seen.kinds) == 0 { // on a slow machine a time-out, or a lease that lapsed, repeats a pipeline
 		require.Equal(w, 3*(maxCalls+40), p.seen.calls)
@@ -216,7 +216,7 @@ func countsOnceWhenRepliesAreLost(w *world) {
 	}
 	require.Equal(w, 8, p.seen.kinds[KindNetwork])
 	require.EqualValues(w, want.count(), p.seen.granted)
-	w.holds(p.Ledger, want)
+	w.holds(p.parts, want)
 }
 
 func countsOnceBetweenOthers(w *world) {
@@ -254,7 +254,7 @@ func goesOnAfterFailure(w *world) {
 	require.Equal(w, []int{3000, 2900}, []int{f.Deltas[0].Count, f.Deltas[1].Count})
 	require.Nil(w, f.Deltas[0].Duplicates)
 	require.Equal(w, 100, f.Deltas[1].Duplicates.Count())
-	w.holds(p.Ledger, want)
+	w.holds(p.parts, want)
 	p.grant(1, delta(3, bitmap(1)))
 
 	p.fault.always(0)
@@ -273,7 +273,7 @@ func tellsPoolsApart(w *world) {
 	require.Equal(w, 3000, f.Deltas[0].Count)
 	want := oracle{}
 	want.add(1, span(0, 6000, 1))
-	w.holds(p.Ledger, want)
+	w.holds(p.parts, want)
 }
 
 func letsRunsRace(w *world) {
@@ -302,7 +302,7 @@ func letsRunsRace(w *world) {
 		}
 	}
 	require.NoError(w, group.Wait())
-	w.holds(players[0].Ledger, want)
+	w.holds(players[0].parts, want)
 	require.EqualValues(w, want.count(), players[0].seen.granted+players[1].seen.granted)
 }
 
@@ -320,7 +320,7 @@ func loadsScriptsAgain(w *world) {
 	want := oracle{}
 	want.add(1, span(0, 9, 1))
 	want.add(2, span(0, 3000, 1))
-	w.holds(p.Ledger, want)
+	w.holds(p.parts, want)
 }
 
 func readsLongJournals(w *world) {
@@ -331,7 +331,7 @@ func readsLongJournals(w *world) {
 		want.add(1, members)
 		p.grant(i%2, delta(1, members))
 	}
-	w.holds(p.Ledger, want)
+	w.holds(p.parts, want)
 	last := grant.UserID(sharding.Join(1, uint16((2*journalPage+2)*3)))
 	g, ok, err := p.Lookup(w.ctx, last)
 	require.NoError(w, err)
@@ -384,7 +384,6 @@ func returnsWhenCancelled(w *world) {
 func inspects(w *world) {
 	p := w.join()
 	before := w.snapshot()
-	require.NoError(w, p.Health(w.ctx))
 	facts, err := p.Inspect(w.ctx, true)
 	require.NoError(w, err)
 	require.NotEmpty(w, facts.Masters)
@@ -400,10 +399,10 @@ func inspects(w *world) {
 func refusesMisuse(w *world) {
 	client := w.connect()
 	for _, name := range []string{"", "a{b", "a}b"} {
-		_, err := New(client, &grant.Campaign{Name: name}, 1, Config{})
+		_, err := open(client, &grant.Campaign{Name: name}, 1, Config{})
 		require.ErrorContains(w, err, "campaign name")
 	}
-	l, err := New(client, w.campaign(), 1, Config{})
+	l, err := open(client, w.campaign(), 1, Config{})
 	require.NoError(w, err)
 	require.ErrorIs(w, l.Grant(w.ctx, &sharding.Flush{Seq: 1}), errNoSession)
 	require.ErrorIs(w, l.Checkpoint(w.ctx, nil, nil), errNoSession)

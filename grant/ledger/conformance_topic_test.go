@@ -12,7 +12,7 @@ var otherTopic = grant.TopicID{Cluster: aTopic.Cluster, Topic: [16]byte{9}}
 func (p *player) raw(fields ...any) {
 	p.w.Helper()
 	for _, anchor := range p.keys.anchors {
-		require.NoError(p.w, p.client.HSet(p.w.ctx, p.keys.checkpoint(anchor), fields...).Err())
+		require.NoError(p.w, p.client.HSet(p.w.ctx, p.keys.checkpoint(anchor, p.keys.version), fields...).Err())
 	}
 }
 
@@ -78,22 +78,22 @@ func keepsLeaderEpochs(w *world) {
 // Where Kafka lost the end of a partition, what was read of it begins anew, in every pass; what is not beyond that stays.
 func beginsAnewBehindALostTail(w *world) {
 	p := w.join()
-	canary, err := New(w.connect(), w.campaign(), 5, Config{Pass: "canary-1%"})
+	canary, err := open(w.connect(), w.campaign(), 5, Config{Pass: "canary-1%"})
 	require.NoError(w, err)
 	_, err = canary.Begin(w.ctx, aTopic)
 	require.NoError(w, err)
 	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 20, 1: 5}, nil))
 	require.NoError(w, canary.Checkpoint(w.ctx, map[int]int64{0: 10}, nil))
-	at := func(l *Ledger) map[int]int64 {
+	at := func(l *parts) map[int]int64 {
 		found, err := l.Checkpoints(w.ctx)
 		require.NoError(w, err)
 		require.Equal(w, aTopic, found.Topic)
 		return found.Next
 	}
 	require.NoError(w, p.BeginAnew(w.ctx, aTopic, &grant.TruncatedError{Partition: 0, End: 20}))
-	require.Equal(w, map[int]int64{0: 20, 1: 5}, at(p.Ledger), "nothing is lost that was read")
+	require.Equal(w, map[int]int64{0: 20, 1: 5}, at(p.parts), "nothing is lost that was read")
 	require.NoError(w, p.BeginAnew(w.ctx, aTopic, &grant.TruncatedError{Partition: 0, End: 15}))
-	require.Empty(w, at(p.Ledger))
+	require.Empty(w, at(p.parts))
 	require.Equal(w, map[int]int64{0: 10}, at(canary))
 	require.NoError(w, p.BeginAnew(w.ctx, aTopic, &grant.TruncatedError{Partition: 0, End: -1}))
 	require.Empty(w, at(canary))
@@ -104,7 +104,7 @@ func beginsAnewBehindALostTail(w *world) {
 func countsNothingOfTwoTopics(w *world) {
 	p := w.join()
 	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 10}, nil))
-	require.NoError(w, p.client.HSet(w.ctx, p.keys.checkpoint(p.keys.anchors[0]), "topic", otherTopic.String()).Err())
+	require.NoError(w, p.client.HSet(w.ctx, p.keys.checkpoint(p.keys.anchors[0], p.keys.version), "topic", otherTopic.String()).Err())
 	if len(p.keys.anchors) > 1 {
 		found, err := p.Checkpoints(w.ctx)
 		require.NoError(w, err)

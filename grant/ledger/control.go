@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -13,79 +12,9 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-// controlScript stores what an order makes of the control, and its act, unless somebody else was faster.
-//
-//	KEYS  control history
-//	ARGV  control expected and control to store, as JSON or empty: none; act as JSON
-//
-// The reply is 1, or 0 when another control is there. An act that cannot be stored takes the control back, by a command
-// that has just been allowed: the first DEL finds that out where there is no control.
-const controlScript = `
-if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then
-  return 0
-end
-if ARGV[2] ~= '' then
-  if ARGV[1] == '' then
-    redis.call('DEL', KEYS[1])
-  end
-  redis.call('SET', KEYS[1], ARGV[2])
-end
-local done = redis.pcall('RPUSH', KEYS[2], ARGV[3])
-if type(done) == 'table' then
-  if ARGV[2] ~= '' and ARGV[1] == '' then
-    redis.pcall('DEL', KEYS[1])
-  elseif ARGV[2] ~= '' then
-    redis.pcall('SET', KEYS[1], ARGV[1])
-  end
-  return done
-end
-return 1`
-
-// takeScript hands out users to grant from the budget that all replicas share: it fills at a rate, up to half a second's
-// worth, so that a replica that was held up can catch up. Where the rate is not that of the call before, the lower one
-// counts: replicas that disagree, as they may after Redis lost an order, must not keep each other from granting anybody.
-//
-//	KEYS  budget
-//	ARGV  users wanted, users per second
-//
-// The reply is how many may be granted now. The first EXPIRE finds out whether it is allowed.
-const takeScript = `
-local now = redis.call('TIME')
-local at = now[1] * 1000000 + now[2]
-local rate, want = tonumber(ARGV[2]), tonumber(ARGV[1])
-local old = redis.call('HMGET', KEYS[1], 'at', 'left', 'rate')
-local left = 0
-if old[1] then
-  local slower = math.min(rate, tonumber(old[3]))
-  left = tonumber(old[2]) + (at - tonumber(old[1])) * slower / 1000000
-  left = math.max(0, math.min(left, math.max(slower / 2, 1)))
-end
-local taken = math.min(want, math.floor(left))
-redis.call('EXPIRE', KEYS[1], 60)
-redis.call('HSET', KEYS[1], 'at', string.format('%.0f', at), 'left', string.format('%.6f', left - taken), 'rate', ARGV[2])
-redis.call('EXPIRE', KEYS[1], 60)
-return taken`
-
-var (
-	controlCall = newScript(controlScript)
-	takeCall    = newScript(takeScript)
-)
-
-// home returns a client of the master that has the control, so that its clock is the one that everybody goes by.
-func (l *Ledger) home(ctx context.Context) (*redis.Client, error) {
-	if l.cluster == nil {
-		return l.client.(*redis.Client), nil
-	}
-	node, err := l.cluster.MasterForKey(ctx, l.keys.control)
-	if err != nil {
-		return nil, fmt.Errorf("looking for the master of %s: %w", l.keys.control, err)
-	}
-	return node, nil
-}
-
 // Control returns what operators have ordered, and the time by Redis's clock. It is asked several times a second, so it
 // makes one attempt only.
-func (l *Ledger) Control(ctx context.Context) (grant.Control, time.Time, error) {
+func (l *Coordination) Control(ctx context.Context) (grant.Control, time.Time, error) {
 	c, _, now, err := l.control(ctx)
 	if err != nil && !errors.Is(err, ErrInconsistent) {
 		err = &UnavailableError{What: "reading the operators' orders", Kind: Kind(err), Since: time.Now(), Attempts: 1, Err: err}
@@ -94,7 +23,7 @@ func (l *Ledger) Control(ctx context.Context) (grant.Control, time.Time, error) 
 }
 
 // control also returns the text that the control was read from; empty: nobody has ordered anything.
-func (l *Ledger) control(ctx context.Context) (c grant.Control, text string, now time.Time, err error) {
+func (l *Coordination) control(ctx context.Context) (c grant.Control, text string, now time.Time, err error) {
 	node, err := l.home(ctx)
 	if err != nil {
 		return c, "", now, err
@@ -122,20 +51,10 @@ func (l *Ledger) control(ctx context.Context) (c grant.Control, text string, now
 	return c, text, now, nil
 }
 
-// lookAgain makes the client of a cluster ask again who has which slots, after an error that says that it is wrong.
-func (l *Ledger) lookAgain(ctx context.Context, err error) {
-	switch Kind(err) {
-	case KindMoved, KindClusterDown, KindReadOnly, KindNetwork, KindTimeout:
-		if l.cluster != nil {
-			l.cluster.ReloadState(ctx)
-		}
-	}
-}
-
 // Order carries out an order: it changes the control and adds to the audit trail, both or neither. The act that it
 // returns has before and after. Errors are grant.ErrRefused, which is in the audit trail too, what is wrong with the
 // order, and those of Redis.
-func (l *Ledger) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
+func (l *Coordination) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
 	if err := o.Validate(); err != nil {
 		return grant.Act{}, err
 	}
@@ -183,7 +102,7 @@ func (l *Ledger) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
 }
 
 // store stores an act, and the control after it, unless there is another control than the expected one.
-func (l *Ledger) store(ctx context.Context, expected string, act *grant.Act) (bool, error) {
+func (l *Coordination) store(ctx context.Context, expected string, act *grant.Act) (bool, error) {
 	text, err := json.Marshal(act)
 	if err != nil {
 		return false, err
@@ -199,7 +118,7 @@ func (l *Ledger) store(ctx context.Context, expected string, act *grant.Act) (bo
 }
 
 // findAct returns the one of some acts that is in the audit trail; nil: none is.
-func (l *Ledger) findAct(ctx context.Context, acts []grant.Act) (*grant.Act, error) {
+func (l *Coordination) findAct(ctx context.Context, acts []grant.Act) (*grant.Act, error) {
 	for i := range acts {
 		text, err := json.Marshal(&acts[i])
 		if err != nil {
@@ -220,7 +139,7 @@ func (l *Ledger) findAct(ctx context.Context, acts []grant.Act) (*grant.Act, err
 }
 
 // call runs a script on the control's master. It makes one attempt, and another one where the script was not known.
-func (l *Ledger) call(ctx context.Context, s *script, keys []string, args ...any) (int64, error) {
+func (l *Coordination) call(ctx context.Context, s *script, keys []string, args ...any) (int64, error) {
 	for again := false; ; again = true {
 		node, err := l.home(ctx)
 		if err != nil {
@@ -239,45 +158,4 @@ func (l *Ledger) call(ctx context.Context, s *script, keys []string, args ...any
 		}
 		return cmd.Int64()
 	}
-}
-
-// History returns the audit trail, oldest first: every order that was carried out, and the last ones that were refused.
-func (l *Ledger) History(ctx context.Context) ([]grant.Act, error) {
-	var lists [2][]string
-	err := l.retry(ctx, "reading the audit trail", func() error {
-		pipe := l.client.Pipeline()
-		done, refused := pipe.LRange(ctx, l.keys.history, 0, -1), pipe.LRange(ctx, l.keys.refusals, 0, -1)
-		_, err := pipe.Exec(ctx)
-		lists = [2][]string{done.Val(), refused.Val()}
-		return named([]redis.Cmder{done, refused}, err)
-	})
-	if err != nil {
-		return nil, err
-	}
-	acts := make([]grant.Act, 0, len(lists[0])+len(lists[1]))
-	var bad []error
-	// A refusal is stored twice when the reply to the first attempt was lost.
-	for _, text := range slices.Concat(lists[0], slices.Compact(lists[1])) {
-		var act grant.Act
-		if err := json.Unmarshal([]byte(text), &act); err != nil {
-			bad = append(bad, fmt.Errorf("%w: audit trail: %w", ErrInconsistent, err))
-			continue
-		}
-		acts = append(acts, act)
-	}
-	slices.SortStableFunc(acts, func(a, b grant.Act) int { return a.At.Compare(b.At) })
-	return acts, errors.Join(bad...)
-}
-
-// Take asks for users to grant out of the budget that all replicas share, and returns how many may be granted now. rate
-// is users per second. It makes one attempt only.
-func (l *Ledger) Take(ctx context.Context, want, rate int64) (int64, error) {
-	n, err := l.call(ctx, &takeCall, []string{l.keys.budget}, want, rate)
-	switch {
-	case misused(err):
-		err = fmt.Errorf("%s is broken: delete it, and it is made again: %w", l.keys.budget, err)
-	case err != nil:
-		err = fmt.Errorf("%s: %w", l.keys.budget, err)
-	}
-	return n, err
 }

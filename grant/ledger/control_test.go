@@ -23,7 +23,7 @@ func tomorrow() *grant.Campaign {
 }
 
 // office is a ledger that orders are given through, with a hook on every connection to a node.
-func (w *world) office(campaign *grant.Campaign, hook redis.Hook) *Ledger {
+func (w *world) office(campaign *grant.Campaign, hook redis.Hook) *parts {
 	w.Helper()
 	client := w.connect()
 	if cluster, ok := client.(*redis.ClusterClient); ok {
@@ -31,7 +31,7 @@ func (w *world) office(campaign *grant.Campaign, hook redis.Hook) *Ledger {
 	} else {
 		client.AddHook(hook)
 	}
-	l, err := New(client, campaign, grant.NewRunID(time.Now()), Config{RetryFor: 5 * time.Second})
+	l, err := open(client, campaign, grant.NewRunID(time.Now()), Config{RetryFor: 5 * time.Second})
 	require.NoError(w, err)
 	return l
 }
@@ -41,7 +41,7 @@ func order(action grant.Action) grant.Order {
 }
 
 // did returns the audit trail.
-func (w *world) did(l *Ledger) []grant.Act {
+func (w *world) did(l *parts) []grant.Act {
 	w.Helper()
 	acts, err := l.History(w.ctx)
 	require.NoError(w, err)
@@ -49,7 +49,7 @@ func (w *world) did(l *Ledger) []grant.Act {
 }
 
 // ordered returns the control.
-func (w *world) ordered(l *Ledger) grant.Control {
+func (w *world) ordered(l *parts) grant.Control {
 	w.Helper()
 	c, _, err := l.Control(w.ctx)
 	require.NoError(w, err)

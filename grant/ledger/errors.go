@@ -10,10 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/redis/go-redis/v9"
-
-	"github.com/granter/granter/grant"
 )
 
 // The kinds of error, as Kind returns them and metrics count them.
@@ -188,60 +185,6 @@ func (e *UnavailableError) Unwrap() error { return e.Err }
 
 // Temporary reports whether another attempt may succeed.
 func (e *UnavailableError) Temporary() bool { return Retryable(e.Kind) }
-
-// retry makes attempts until one succeeds, one fails for good, the context is cancelled, or failures have lasted for
-// RetryFor. An attempt must be idempotent. A cancelled context is noticed within the client's read timeout.
-func (l *Ledger) retry(ctx context.Context, what string, attempt func() error) error {
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = 20*time.Millisecond, 2*time.Second
-	failure := UnavailableError{What: what}
-	forgotten := 0
-	for {
-		err := attempt()
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
-		}
-		if errors.Is(err, grant.ErrTopicChanged) { // Redis did not refuse
-			return err
-		}
-		failure.Kind, failure.Err = Kind(err), err
-		failure.Attempts++
-		if l.observer != nil {
-			l.observer.LedgerError(failure.Kind)
-		}
-		if failure.Kind == KindRegressed || failure.Kind == KindFenced {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-		if failure.Since.IsZero() {
-			failure.Since = time.Now()
-		}
-		if !Retryable(failure.Kind) || time.Since(failure.Since) >= l.retryFor {
-			return &failure
-		}
-		switch failure.Kind {
-		case KindNoScript:
-			// Its error, if any, is the next attempt's: that one finds the scripts missing again.
-			_ = l.loadScripts(ctx)
-			if forgotten++; forgotten == 1 {
-				continue
-			}
-		case KindMoved, KindClusterDown, KindReadOnly, KindNetwork, KindTimeout:
-			if l.cluster != nil {
-				l.cluster.ReloadState(ctx)
-			}
-		}
-		wait := time.NewTimer(pause.NextBackOff())
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			wait.Stop()
-			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
-		}
-	}
-}
 
 // misused reports whether an error says that a key is not what it should be: somebody wrote to it.
 func misused(err error) bool {

@@ -129,10 +129,10 @@ func TestNewRefusesClientsThatRepeat(t *testing.T) {
 	defer cluster.Close()
 	defer ring.Close()
 	for _, client := range []redis.UniversalClient{single, cluster} {
-		_, err := New(client, campaign, 1, Config{})
+		_, err := open(client, campaign, 1, Config{})
 		require.ErrorContains(t, err, "repeats commands")
 	}
-	_, err := New(ring, campaign, 1, Config{})
+	_, err := open(ring, campaign, 1, Config{})
 	require.ErrorContains(t, err, "want a single")
 }
 
@@ -153,7 +153,7 @@ func TestConnectRefusesContradictions(t *testing.T) {
 		client, err := Connect(c.Options)
 		require.NoError(t, err)
 		require.IsType(t, c.want, client)
-		_, err = New(client, &grant.Campaign{Name: "c"}, 1, Config{})
+		_, err = open(client, &grant.Campaign{Name: "c"}, 1, Config{})
 		require.NoError(t, err)
 		require.NoError(t, client.Close())
 	}

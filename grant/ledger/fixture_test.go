@@ -67,9 +67,33 @@ func (w *world) flush() {
 	w.each(func(c *redis.Client) error { return c.FlushAll(w.ctx).Err() })
 }
 
+// parts are all that can be done with the ledger of a campaign, by one run.
+type parts struct {
+	*Store
+	*Grants
+	*Coordination
+	*Reader
+}
+
+func open(client redis.UniversalClient, c *grant.Campaign, run grant.RunID, cfg Config) (*parts, error) {
+	s, err := Open(client, c, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &parts{s, NewGrants(s, run), NewCoordination(s), NewReader(s)}, nil
+}
+
+// What a run does where others do something of that name, too.
+func (p *parts) SaveRun(ctx context.Context, r grant.RunRecord) error {
+	return p.Grants.SaveRun(ctx, r)
+}
+func (p *parts) Checkpoints(ctx context.Context) (grant.Checkpoint, error) {
+	return p.Grants.Checkpoints(ctx)
+}
+
 // player is one run, with a fault to inject and a flush counter.
 type player struct {
-	*Ledger
+	*parts
 	w     *world
 	fault *fault
 	seen  *observed
@@ -101,7 +125,7 @@ func (w *world) play(c *grant.Campaign, retryFor time.Duration) *player {
 	client := w.connect()
 	client.AddHook(p.fault)
 	var err error
-	p.Ledger, err = New(client, c, grant.NewRunID(time.Now()), Config{RetryFor: retryFor, Observer: p.seen})
+	p.parts, err = open(client, c, grant.NewRunID(time.Now()), Config{RetryFor: retryFor, Observer: p.seen})
 	require.NoError(w, err)
 	return p
 }
@@ -155,14 +179,26 @@ func (o oracle) count() (n int64) {
 	return n
 }
 
-// holds checks that exactly the users of the oracle are granted, each once.
-func (w *world) holds(l *Ledger, want oracle) {
+// granted is who has been granted.
+func (w *world) granted(l *parts) oracle {
 	w.Helper()
 	got := oracle{}
-	require.NoError(w, l.Walk(w.ctx, func(chunk uint64, granted *sharding.Bitmap) error {
-		got.add(chunk, granted)
-		return nil
-	}))
+	chunks, err := l.Chunks(w.ctx)
+	require.NoError(w, err)
+	bitmaps, err := l.Bitmaps(w.ctx, chunks)
+	require.NoError(w, err)
+	for i, granted := range bitmaps {
+		if granted != nil {
+			got.add(chunks[i], granted)
+		}
+	}
+	return got
+}
+
+// holds checks that exactly the users of the oracle are granted, each once.
+func (w *world) holds(l *parts, want oracle) {
+	w.Helper()
+	got := w.granted(l)
 	require.Equal(w, slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(got)), "chunks")
 	for chunk, members := range want {
 		require.True(w, same(members, got[chunk]), "members of chunk %d", chunk)

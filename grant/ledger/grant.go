@@ -25,7 +25,7 @@ const (
 
 var errNoSession = errors.New("the ledger has no session: call Begin first")
 
-var _ sharding.Sink = (*Ledger)(nil)
+var _ sharding.Sink = (*Grants)(nil)
 
 // flight is the flush that a shard has under way. Buffers are kept from flush to flush.
 type flight struct {
@@ -64,7 +64,7 @@ type call struct {
 // ErrRegressed means that the ledger lost acknowledged writes: call Begin. An *UnavailableError says that Redis refused
 // for longer than Config.RetryFor, or for good. When the context is cancelled, Grant returns within the client's read
 // timeout. After any error it is unknown which members are granted.
-func (l *Ledger) Grant(ctx context.Context, f *sharding.Flush) (err error) {
+func (l *Grants) Grant(ctx context.Context, f *sharding.Flush) (err error) {
 	s := l.session.Load()
 	if s == nil {
 		return errNoSession
@@ -108,7 +108,7 @@ func (l *Ledger) Grant(ctx context.Context, f *sharding.Flush) (err error) {
 
 // deliver sends until nothing is refused, or until that has gone on for too long: then the masters' clocks differ by more
 // than a lease.
-func (l *Ledger) deliver(ctx context.Context, what string, send func() error) error {
+func (l *Grants) deliver(ctx context.Context, what string, send func() error) error {
 	var since time.Time
 	for {
 		err := l.retry(ctx, what, send)
@@ -130,7 +130,7 @@ func (l *Ledger) deliver(ctx context.Context, what string, send func() error) er
 
 // take makes the flush the one under way. A flush that failed goes on where it was, so that a call that was applied but
 // not acknowledged is recognised by its identity.
-func (sh *shard) take(l *Ledger, f *sharding.Flush) error {
+func (sh *shard) take(l *Grants, f *sharding.Flush) error {
 	switch {
 	case f.Seq == sh.seq && !sh.done && len(f.Deltas) == len(sh.chunks):
 		for i := range f.Deltas {
@@ -165,7 +165,7 @@ func (sh *shard) take(l *Ledger, f *sharding.Flush) error {
 }
 
 // encode prepares the calls of the next pipeline.
-func (sh *shard) encode(l *Ledger, s *session, f *sharding.Flush) error {
+func (sh *shard) encode(l *Grants, s *session, f *sharding.Flush) error {
 	sh.calls, sh.buf = sh.calls[:0], sh.buf[:0]
 	for _, i := range sh.pending[:min(len(sh.pending), maxCalls)] {
 		d := &f.Deltas[i]
@@ -200,7 +200,7 @@ func (s *session) identity(f *sharding.Flush, round uint32) string {
 }
 
 // send makes one attempt: the index, then the chunk calls, and the tips behind them.
-func (l *Ledger) send(ctx context.Context, s *session, sh *shard, f *sharding.Flush) error {
+func (l *Grants) send(ctx context.Context, s *session, sh *shard, f *sharding.Flush) error {
 	// The index of chunks is on one master. It is written before anything that it must cover, so that it never lacks a
 	// chunk; and again with it, before a tip that vouches for it: the first write may be lost before the pipeline comes.
 	var unknown []any

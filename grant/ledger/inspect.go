@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding"
 )
 
@@ -49,20 +50,10 @@ type NodeFacts struct {
 	WriteHint       string        `json:"write_hint,omitempty"`
 }
 
-// Health asks every master whether it is there. It does not retry.
-func (l *Ledger) Health(ctx context.Context) error {
-	return l.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
-		if err := c.Ping(ctx).Err(); err != nil {
-			return fmt.Errorf("%s: %w", c.Options().Addr, err)
-		}
-		return nil
-	})
-}
-
 // Inspect collects the facts of every master. With probe it tries what granting does on keys of its own, which are gone
 // when it returns, or within a minute if it is killed; without, it writes nothing. It does not retry; an error means that a
 // master could not be asked at all.
-func (l *Ledger) Inspect(ctx context.Context, probe bool) (Facts, error) {
+func (l *Reader) Inspect(ctx context.Context, probe bool) (Facts, error) {
 	f := Facts{Cluster: l.cluster != nil, Probed: probe}
 	var mu sync.Mutex
 	err := l.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
@@ -154,7 +145,7 @@ func (i info) number(key string) int64 {
 }
 
 // probe does on every master, with keys of its own, what granting does.
-func (l *Ledger) probe(ctx context.Context, f *Facts) error {
+func (l *Reader) probe(ctx context.Context, f *Facts) error {
 	if err := l.loadScripts(ctx); err != nil {
 		for i := range f.Masters {
 			f.Masters[i].WriteError, f.Masters[i].WriteHint = err.Error(), Hint(Kind(err))
@@ -165,7 +156,7 @@ func (l *Ledger) probe(ctx context.Context, f *Facts) error {
 	for _, anchor := range l.keys.anchors {
 		at := 0
 		if l.cluster != nil {
-			node, err := l.cluster.MasterForKey(ctx, l.keys.checkpoint(anchor))
+			node, err := l.cluster.MasterForKey(ctx, l.keys.checkpoint(anchor, l.keys.version))
 			if err != nil {
 				return err
 			}
@@ -182,8 +173,9 @@ func (l *Ledger) probe(ctx context.Context, f *Facts) error {
 	return nil
 }
 
-func (l *Ledger) probeAnchor(ctx context.Context, anchor string) error {
-	base := "granter:{" + anchor + "}:probe:" + l.run.String() + ":"
+func (l *Reader) probeAnchor(ctx context.Context, anchor string) error {
+	run := grant.NewRunID(time.Now()) // keys of its own
+	base := "granter:{" + anchor + "}:probe:" + run.String() + ":"
 	names := []string{"granted", "journal", "calls", "delta", "scratch", "tip", "checkpoint", "index", "spec", "leases"}
 	key := make([]string, len(names))
 	for i, name := range names {
@@ -195,10 +187,10 @@ func (l *Ledger) probeAnchor(ctx context.Context, anchor string) error {
 	calls := append(make([]redis.Cmder, 0, 6+2*len(key)),
 		redis.NewIntCmd(ctx, "sadd", key[7], 1),
 		redis.NewStatusCmd(ctx, "set", key[3], members[:], "ex", 60),
-		chunkCall.command(ctx, key[:5], runBytes(l.run), "1", "entry", "", "spec", 0, 1<<53),
-		chunkCall.command(ctx, key[:5], runBytes(l.run), "2", "entry", []byte{0, 2}, "spec", 0, 1<<53),
+		chunkCall.command(ctx, key[:5], runBytes(run), "1", "entry", "", "spec", 0, 1<<53),
+		chunkCall.command(ctx, key[:5], runBytes(run), "2", "entry", []byte{0, 2}, "spec", 0, 1<<53),
 		tipCall.command(ctx, key[5:6], 0, 0, 1, 60),
-		specCall.command(ctx, []string{key[8], key[7], key[9]}, "hash", "spec", "now", l.run.String(), 1, "searched "),
+		specCall.command(ctx, []string{key[8], key[7], key[9]}, "hash", "spec", "now", run.String(), 1, "searched "),
 		checkpointCall.command(ctx, []string{key[6], key[5]}, 60, "", "", 1, 0, 1, 0, -1, 1, -1),
 	)
 	for _, k := range key {

@@ -76,7 +76,7 @@ func TestPowerCutIsNoticedOrHarmless(t *testing.T) {
 			}
 			require.NoError(t, p.Checkpoint(w.ctx, map[int]int64{0: 20}, nil))
 		}
-		w.holds(p.Ledger, want)
+		w.holds(p.parts, want)
 	}
 	require.GreaterOrEqual(t, regressed, 3)
 }
@@ -107,7 +107,7 @@ func TestReplicaIsRefused(t *testing.T) {
 	client, err := Connect(Options{Addrs: []string{replica.Addr}})
 	require.NoError(t, err)
 	defer client.Close()
-	l, err := New(client, &grant.Campaign{Name: "c"}, 1, Config{RetryFor: 50 * time.Millisecond})
+	l, err := open(client, &grant.Campaign{Name: "c"}, 1, Config{RetryFor: 50 * time.Millisecond})
 	require.NoError(t, err)
 	_, err = l.Begin(t.Context(), aTopic)
 	require.NoError(t, err, "reading is allowed")
@@ -148,7 +148,7 @@ func TestOutOfMemoryIsWaitedFor(t *testing.T) {
 	want.add(2, span(0, 5, 1))
 	require.Equal(t, map[string]int{KindOOM: 3}, p.seen.kinds)
 	require.Nil(t, f.Deltas[0].Duplicates)
-	w.holds(p.Ledger, want)
+	w.holds(p.parts, want)
 
 	// So does a Redis that is filled up to the last byte while calls come: each is applied as a whole or not at all.
 	used, err := w.client.InfoMap(w.ctx, "memory").Result()
@@ -161,7 +161,7 @@ func TestOutOfMemoryIsWaitedFor(t *testing.T) {
 		want.add(uint64(10+i), span(i*300, 1+i%2*3000, 1))
 	}
 	require.Greater(t, p.seen.kinds[KindOOM], 3)
-	w.holds(p.Ledger, want)
+	w.holds(p.parts, want)
 }
 
 func TestPasswordsAndPermissions(t *testing.T) {
@@ -170,7 +170,7 @@ func TestPasswordsAndPermissions(t *testing.T) {
 		client, err := Connect(Options{Addrs: []string{server.Addr}, Username: user, Password: password})
 		require.NoError(t, err)
 		defer client.Close()
-		l, err := New(client, &grant.Campaign{Name: "c"}, 1, Config{})
+		l, err := open(client, &grant.Campaign{Name: "c"}, 1, Config{})
 		require.NoError(t, err)
 		if _, err = l.Begin(t.Context(), aTopic); err != nil {
 			return err
@@ -231,7 +231,7 @@ func TestHangingRedisIsWaitedForAndCountsOnce(t *testing.T) {
 	want.add(1, bitmap(9))
 	want.add(1, span(1000, 9000, 1))
 	want.add(2, span(0, 15, 1))
-	w.holds(p.Ledger, want)
+	w.holds(p.parts, want)
 }
 
 // marathon grants until the tests says that it is enough, and replays what the ledger lost.
@@ -265,7 +265,7 @@ func marathon(w *world, p *player, enough func(step int) bool) {
 	for chunk := range uint64(chunks) {
 		want.add(chunk, span(0, step*20, 1))
 	}
-	w.holds(p.Ledger, want)
+	w.holds(p.parts, want)
 }
 
 func TestClusterFailover(t *testing.T) {
@@ -315,7 +315,7 @@ func TestClusterSlotMoves(t *testing.T) {
 	want := oracle{}
 	want.add(chunk, span(0, 100, 1))
 	want.add(1, bitmap(1, 2))
-	w.holds(p.Ledger, want)
+	w.holds(p.parts, want)
 }
 
 func nodeID(t *testing.T, node *devtest.Redis) string {

@@ -54,7 +54,7 @@ const (
 
 func newKeys(campaign, hash string, cluster bool) keys {
 	base := "granter:{" + campaign + "}:"
-	k := keys{campaign: campaign, version: hash[:min(len(hash), 12)], chunks: base + "chunks", spec: base + "spec", runs: base + "runs"}
+	k := keys{campaign: campaign, version: specVersion(hash), chunks: base + "chunks", spec: base + "spec", runs: base + "runs"}
 	k.leases = base + "leases"
 	k.control, k.history, k.refusals, k.budget = base+"control", base+"history", base+"refusals", base+"budget"
 	if !cluster {
@@ -74,8 +74,11 @@ func newKeys(campaign, hash string, cluster bool) keys {
 	return k
 }
 
-func (k *keys) checkpoint(anchor string) string {
-	name := "granter:{" + anchor + "}:checkpoint:" + k.version
+// specVersion is what keys name a version of the spec by.
+func specVersion(hash string) string { return hash[:min(len(hash), 12)] }
+
+func (k *keys) checkpoint(anchor, version string) string {
+	name := "granter:{" + anchor + "}:checkpoint:" + version
 	if k.pass != "" {
 		name += ":" + k.pass
 	}

@@ -35,7 +35,7 @@ func TestKeysOfAChunk(t *testing.T) {
 		delta: "granter:{c/12}:delta:id", scratch: "granter:{c/12}:scratch",
 	}, k.chunk(12, "id"))
 	require.Equal(t, "granter:{c}:chunks", k.chunks)
-	require.Equal(t, "granter:{c/anchor}:checkpoint:0123456789ab", k.checkpoint(k.anchors[0]))
+	require.Equal(t, "granter:{c/anchor}:checkpoint:0123456789ab", k.checkpoint(k.anchors[0], k.version))
 }
 
 func TestFindsMastersWithoutAnchor(t *testing.T) {

@@ -22,7 +22,7 @@ const (
 
 // NotBefore says when the campaign starts, if that is not when its spec says: it was postponed, or is started early. By
 // Redis's clock nobody is granted anything before that.
-func (l *Ledger) NotBefore(at time.Time) { l.notBefore.Store(milliseconds(at)) }
+func (l *Grants) NotBefore(at time.Time) { l.notBefore.Store(milliseconds(at)) }
 
 // milliseconds returns the first whole millisecond that is not before a moment; 0 for the zero time.
 func milliseconds(at time.Time) int64 {
@@ -38,7 +38,7 @@ type fence struct {
 	notBefore, ends, lease int64 // Unix milliseconds by Redis's clock: from, up to and without; ends 0: never
 }
 
-func (l *Ledger) fence() fence {
+func (l *Grants) fence() fence {
 	f := fence{spec: l.campaign.Hash, notBefore: l.notBefore.Load(), lease: l.lease.Load()}
 	if end := l.campaign.EndsAt; !end.IsZero() {
 		f.ends = end.UnixMilli()
@@ -61,6 +61,7 @@ type fencedError struct {
 }
 
 func (e *fencedError) Error() string { return e.reply.Error() }
+
 func (e *fencedError) Unwrap() error { return e.reply }
 
 // refused makes a fencedError of what a pipeline returned, if it is one.
@@ -72,14 +73,14 @@ func (f *fence) refused(err error) error {
 }
 
 // meet decides what comes of a refused pipeline: nil means that it can be sent again.
-func (l *Ledger) meet(ctx context.Context, refusal *fencedError) error {
+func (l *Grants) meet(ctx context.Context, refusal *fencedError) error {
 	var what, value string
 	fields := strings.Fields(refusal.Error())
 	if len(fields) == 3 {
 		what, value = fields[1], fields[2]
 	}
 	if what == "spec" {
-		stored, _, err := l.Spec(ctx)
+		stored, _, err := l.coordination.Spec(ctx)
 		if err != nil {
 			return err
 		}
@@ -101,27 +102,23 @@ func (l *Ledger) meet(ctx context.Context, refusal *fencedError) error {
 	return l.EnsureSpec(ctx, l.campaign) // the lease has lapsed
 }
 
-func (l *Ledger) conflict(c *grant.Campaign, hash string, canonical []byte) *SpecConflictError {
-	return &SpecConflictError{StoredHash: hash, Stored: canonical, GivenHash: c.Hash, Given: c.Canonical}
-}
-
 // EnsureSpec decides under which spec the campaign is granted, in one atomic act, and takes or renews the lease without
 // which nobody is granted anything. While nobody is granted, and no other run has a lease, a new spec replaces the old one;
 // after that only the same one is accepted, and any other is a *SpecConflictError.
 //
 // The first call looks at the keys of all masters, and completes the index of chunks. ErrInconsistent means that what the
 // checkpoint vouches for is gone.
-func (l *Ledger) EnsureSpec(ctx context.Context, c *grant.Campaign) error {
+func (l *Grants) EnsureSpec(ctx context.Context, c *grant.Campaign) error {
 	reply, err := l.askForLease(ctx, c, "")
 	if err != nil {
 		return err
 	}
 	var s *survey
 	if reply.what == "search" {
-		if s, err = l.survey(ctx); err != nil {
+		if s, err = l.reader.survey(ctx); err != nil {
 			return err
 		}
-		if err := l.permits(ctx, c, reply, s); err != nil {
+		if err := l.reader.permits(ctx, c, reply, s); err != nil {
 			return err
 		}
 		if reply, err = l.askForLease(ctx, c, "searched "+reply.hash); err != nil {
@@ -146,7 +143,7 @@ func (l *Ledger) EnsureSpec(ctx context.Context, c *grant.Campaign) error {
 		return nil
 	}
 	if s == nil {
-		if s, err = l.survey(ctx); err != nil {
+		if s, err = l.reader.survey(ctx); err != nil {
 			return err
 		}
 	}
@@ -166,7 +163,7 @@ type leaseReply struct {
 	missing   int64 // chunks in the index
 }
 
-func (l *Ledger) askForLease(ctx context.Context, c *grant.Campaign, searched string) (r leaseReply, err error) {
+func (l *Grants) askForLease(ctx context.Context, c *grant.Campaign, searched string) (r leaseReply, err error) {
 	err = l.retry(ctx, "storing the spec", func() error {
 		if l.session.Load() == nil { // the first thing a run does; Begin loads them for what follows
 			if err := l.loadScripts(ctx); err != nil {
@@ -197,9 +194,18 @@ func (l *Ledger) askForLease(ctx context.Context, c *grant.Campaign, searched st
 	return r, err
 }
 
+// SaveRun stores what the run says about itself. One that says that the run is over gives its lease back.
+func (l *Grants) SaveRun(ctx context.Context, r grant.RunRecord) error {
+	err := l.coordination.SaveRun(ctx, r)
+	if err != nil || !r.State.Over() {
+		return err
+	}
+	return l.retry(ctx, "giving back the lease of run "+r.Run.String(), func() error { return l.giveBack(ctx) })
+}
+
 // giveBack ends the lease of a run that is over, so that a spec that was wrong can be replaced at once. A run that does not
 // know what became of a call keeps it: the call may wait in a Redis that hangs.
-func (l *Ledger) giveBack(ctx context.Context) error {
+func (l *Grants) giveBack(ctx context.Context) error {
 	if l.unsure.Load() || l.lease.Load() == 0 {
 		return nil
 	}

@@ -31,7 +31,7 @@ const lookupChunks = 16
 
 // Lookup returns the grant of one user, and whether there is one. ErrInconsistent means that the user counts as granted
 // but no journal entry says since when.
-func (l *Ledger) Lookup(ctx context.Context, user grant.UserID) (Grant, bool, error) {
+func (l *Reader) Lookup(ctx context.Context, user grant.UserID) (Grant, bool, error) {
 	found, err := l.LookupAll(ctx, []grant.UserID{user})
 	if err != nil || found[0] == nil {
 		return Grant{}, false, err
@@ -41,7 +41,7 @@ func (l *Ledger) Lookup(ctx context.Context, user grant.UserID) (Grant, bool, er
 
 // LookupAll returns the grants of some users, in their order; nil is for whoever has none. The journal of each of their
 // chunks is read once, however many they are.
-func (l *Ledger) LookupAll(ctx context.Context, users []grant.UserID) (_ []*Grant, err error) {
+func (l *Reader) LookupAll(ctx context.Context, users []grant.UserID) (_ []*Grant, err error) {
 	ctx, span := tracer.Start(ctx, "ledger.lookup") // without the users: traces go to where user IDs do not belong
 	defer span.End()
 	defer func() { blame(span, err) }()
@@ -70,7 +70,7 @@ func (l *Ledger) LookupAll(ctx context.Context, users []grant.UserID) (_ []*Gran
 }
 
 // lookUp fills in the grants of those users of a chunk who are asked for, and returns who is granted and in no entry.
-func (l *Ledger) lookUp(ctx context.Context, chunk uint64, asked []int, users []grant.UserID, found []*Grant) (left []int, err error) {
+func (l *Reader) lookUp(ctx context.Context, chunk uint64, asked []int, users []grant.UserID, found []*Grant) (left []int, err error) {
 	low := func(i int) uint16 { _, low := sharding.Split(uint64(users[i])); return low }
 	pipe := l.client.Pipeline()
 	bits := make([]*redis.IntCmd, len(asked))
@@ -102,7 +102,7 @@ func (l *Ledger) lookUp(ctx context.Context, chunk uint64, asked []int, users []
 }
 
 // pages hands the entries of a chunk's journal to fn, oldest first, until it returns false. The entry is used again.
-func (l *Ledger) pages(ctx context.Context, chunk uint64, fn func(*Entry) bool) error {
+func (l *Reader) pages(ctx context.Context, chunk uint64, fn func(*Entry) bool) error {
 	key := l.keys.journal(chunk)
 	var e Entry
 	for from := int64(0); ; from += journalPage {

@@ -93,7 +93,7 @@ func TestWhatWasStagedBeforeACutArrivesLate(t *testing.T) {
 	require.Equal(t, 2900, f.Deltas[0].Count)
 	want := oracle{}
 	want.add(2, span(0, 3000, 1))
-	w.holds(p.Ledger, want)
+	w.holds(p.parts, want)
 }
 
 // One miniredis says that it is a cluster with all slots: the client, the 64 anchors and the routing are those of a cluster.

@@ -29,7 +29,7 @@ func TestALedgerOf0c10d32IsContinued(t *testing.T) {
 	spec, err := client.HGetAll(t.Context(), "granter:{old-dump}:spec").Result()
 	require.NoError(t, err)
 	c := &grant.Campaign{Name: "old-dump", Hash: spec["hash"], Canonical: []byte(spec["canonical"])}
-	l, err := New(client, c, 7, Config{})
+	l, err := open(client, c, 7, Config{})
 	require.NoError(t, err)
 	proof, err := l.Prove(t.Context())
 	require.NoError(t, err)

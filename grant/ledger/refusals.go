@@ -16,7 +16,7 @@ const (
 )
 
 // Refuse adds an order that was refused to the audit trail.
-func (l *Ledger) Refuse(ctx context.Context, act grant.Act) error {
+func (l *Coordination) Refuse(ctx context.Context, act grant.Act) error {
 	text, err := json.Marshal(act)
 	if err != nil {
 		return err

@@ -264,6 +264,59 @@ for i = 1, #lapsed do
 end
 return reply('ok', to)`
 
+// controlScript stores what an order makes of the control, and its act, unless somebody else was faster.
+//
+//	KEYS  control history
+//	ARGV  control expected and control to store, as JSON or empty: none; act as JSON
+//
+// The reply is 1, or 0 when another control is there. An act that cannot be stored takes the control back, by a command
+// that has just been allowed: the first DEL finds that out where there is no control.
+const controlScript = `
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then
+  return 0
+end
+if ARGV[2] ~= '' then
+  if ARGV[1] == '' then
+    redis.call('DEL', KEYS[1])
+  end
+  redis.call('SET', KEYS[1], ARGV[2])
+end
+local done = redis.pcall('RPUSH', KEYS[2], ARGV[3])
+if type(done) == 'table' then
+  if ARGV[2] ~= '' and ARGV[1] == '' then
+    redis.pcall('DEL', KEYS[1])
+  elseif ARGV[2] ~= '' then
+    redis.pcall('SET', KEYS[1], ARGV[1])
+  end
+  return done
+end
+return 1`
+
+// takeScript hands out users to grant from the budget that all replicas share: it fills at a rate, up to half a second's
+// worth, so that a replica that was held up can catch up. Where the rate is not that of the call before, the lower one
+// counts: replicas that disagree, as they may after Redis lost an order, must not keep each other from granting anybody.
+//
+//	KEYS  budget
+//	ARGV  users wanted, users per second
+//
+// The reply is how many may be granted now. The first EXPIRE finds out whether it is allowed.
+const takeScript = `
+local now = redis.call('TIME')
+local at = now[1] * 1000000 + now[2]
+local rate, want = tonumber(ARGV[2]), tonumber(ARGV[1])
+local old = redis.call('HMGET', KEYS[1], 'at', 'left', 'rate')
+local left = 0
+if old[1] then
+  local slower = math.min(rate, tonumber(old[3]))
+  left = tonumber(old[2]) + (at - tonumber(old[1])) * slower / 1000000
+  left = math.max(0, math.min(left, math.max(slower / 2, 1)))
+end
+local taken = math.min(want, math.floor(left))
+redis.call('EXPIRE', KEYS[1], 60)
+redis.call('HSET', KEYS[1], 'at', string.format('%.0f', at), 'left', string.format('%.6f', left - taken), 'rate', ARGV[2])
+redis.call('EXPIRE', KEYS[1], 60)
+return taken`
+
 type script struct{ text, sha string }
 
 func newScript(text string) script { return script{text, redis.NewScript(text).Hash()} }
@@ -274,12 +327,14 @@ var (
 	checkpointCall = newScript(checkpointScript)
 	anewCall       = newScript(anewScript)
 	specCall       = newScript(specScript)
+	controlCall    = newScript(controlScript)
+	takeCall       = newScript(takeScript)
 )
 
 var allScripts = []*script{&chunkCall, &tipCall, &checkpointCall, &anewCall, &specCall, &controlCall, &takeCall}
 
 // loadScripts makes every master know the scripts. Restarts, fail-overs and SCRIPT FLUSH make them forget.
-func (l *Ledger) loadScripts(ctx context.Context) error {
+func (l *Store) loadScripts(ctx context.Context) error {
 	return l.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
 		for _, s := range allScripts {
 			if err := c.ScriptLoad(ctx, s.text).Err(); err != nil {

@@ -26,15 +26,15 @@ var commandsOf = regexp.MustCompile(`(?:call|try)\('([A-Z]+)'`)
 type scriptCase struct {
 	name   string
 	script *script
-	before func(l *Ledger)
+	before func(l *parts)
 	keys   []string
 	stage  []byte // what is put under the delta key
 	args   []any
 }
 
-func scriptCases(w *world, l *Ledger) []scriptCase {
+func scriptCases(w *world, l *parts) []scriptCase {
 	keys := l.keys.chunk(1, "id")
-	grants := func(name string, before func(*Ledger), members *sharding.Bitmap) scriptCase {
+	grants := func(name string, before func(*parts), members *sharding.Bitmap) scriptCase {
 		head := binary.AppendUvarint(binary.AppendUvarint(runBytes(l.run), 1), 2)
 		tail, count := appendTail(nil, head, []byte{0}, members)
 		c := scriptCase{name: name, script: &chunkCall, before: before, keys: keys.all(), stage: members[:]}
@@ -45,42 +45,42 @@ func scriptCases(w *world, l *Ledger) []scriptCase {
 		c.args = []any{runBytes(l.run), "id", tail, offsets, "aa11", 0, 1 << 53}
 		return c
 	}
-	none := func(*Ledger) {}
-	other := func(*Ledger) {
+	none := func(*parts) {}
+	other := func(*parts) {
 		p := w.join()
 		p.grant(1, delta(1, span(0, 50, 1)), delta(1<<20, bitmap(1)))
 	}
-	ours := func(l *Ledger) {
+	ours := func(l *parts) {
 		other(l)
 		require.NoError(w, w.client.HSet(w.ctx, keys.calls, string(runBytes(l.run)), "before").Err())
 	}
-	old := func(l *Ledger) {
+	old := func(l *parts) {
 		ours(l)
 		require.NoError(w, w.client.HDel(w.ctx, keys.calls, "spec").Err())
 	}
-	crowded := func(l *Ledger) {
+	crowded := func(l *parts) {
 		other(l)
 		for run := range 70 {
 			require.NoError(w, w.client.HSet(w.ctx, keys.calls, fmt.Sprintf("run %04d", run), "x").Err())
 		}
 	}
-	again := func(l *Ledger) {
+	again := func(l *parts) {
 		other(l)
 		require.NoError(w, w.client.HSet(w.ctx, keys.calls, string(runBytes(l.run)), "id").Err())
 	}
-	tip, checkpoint := l.keys.tip(l.keys.anchors[0], "s"), l.keys.checkpoint(l.keys.anchors[0])
-	hasTip := func(*Ledger) { require.NoError(w, w.client.HSet(w.ctx, tip, "1", 5).Err()) }
-	hasCheckpoint := func(*Ledger) {
+	tip, checkpoint := l.keys.tip(l.keys.anchors[0], "s"), l.keys.checkpoint(l.keys.anchors[0], l.keys.version)
+	hasTip := func(*parts) { require.NoError(w, w.client.HSet(w.ctx, tip, "1", 5).Err()) }
+	hasCheckpoint := func(*parts) {
 		require.NoError(w, w.client.HSet(w.ctx, checkpoint, "topic", "old", "0", 7, "e0", 0).Err())
 	}
-	lapsed := func(*Ledger) {
+	lapsed := func(*parts) {
 		require.NoError(w, w.client.HSet(w.ctx, l.keys.leases, "gone", "1 aa11").Err())
 	}
-	replaced := func(*Ledger) {
+	replaced := func(*parts) {
 		require.NoError(w, w.client.HSet(w.ctx, l.keys.spec, "hash", "old", "canonical", "old", "stored_at", "x").Err())
 	}
-	control := func(*Ledger) { require.NoError(w, w.client.Set(w.ctx, l.keys.control, `{"version":1}`, 0).Err()) }
-	budget := func(*Ledger) {
+	control := func(*parts) { require.NoError(w, w.client.Set(w.ctx, l.keys.control, `{"version":1}`, 0).Err()) }
+	budget := func(*parts) {
 		require.NoError(w, w.client.HSet(w.ctx, l.keys.budget, "at", 1, "left", "3", "rate", 100).Err())
 	}
 	specKeys := []string{l.keys.spec, l.keys.chunks, l.keys.leases}
@@ -123,7 +123,7 @@ func TestNoScriptLeavesHalfAChange(t *testing.T) {
 	admin := w.client.(*redis.Client)
 	user := redis.NewClient(&redis.Options{Addr: server.Addr, Username: "granter", Password: "secret", MaxRetries: -1, PoolSize: 1})
 	defer user.Close()
-	l, err := New(w.client, w.campaign(), 77, Config{RetryFor: time.Second})
+	l, err := open(w.client, w.campaign(), 77, Config{RetryFor: time.Second})
 	require.NoError(t, err)
 	allow := func() { setUser(t, admin, "granter", "~*", "+@all") }
 	run := func(c *scriptCase) (any, error) {

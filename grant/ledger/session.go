@@ -1,16 +1,12 @@
 package ledger
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,7 +54,7 @@ func (s *session) shard(index int) *shard {
 //
 // Each session needs a new shard pool, and each pool a new session: pools count their flushes from 1, and what an old one
 // remembers as granted may be what was lost. No Grant or Checkpoint may be under way.
-func (l *Ledger) Begin(ctx context.Context, topic grant.TopicID) (grant.Checkpoint, error) {
+func (l *Grants) Begin(ctx context.Context, topic grant.TopicID) (grant.Checkpoint, error) {
 	var found grant.Checkpoint
 	err := l.retry(ctx, "beginning a session", func() error {
 		if err := l.checkAnchors(ctx); err != nil {
@@ -69,7 +65,7 @@ func (l *Ledger) Begin(ctx context.Context, topic grant.TopicID) (grant.Checkpoi
 		}
 		var topics []grant.TopicID
 		var err error
-		if found, topics, err = l.checkpoints(ctx); err != nil {
+		if found, topics, err = l.checkpoints(ctx, l.keys.version); err != nil {
 			return err
 		}
 		for _, other := range topics {
@@ -91,94 +87,14 @@ func (l *Ledger) Begin(ctx context.Context, topic grant.TopicID) (grant.Checkpoi
 	return found, nil
 }
 
-func (l *Ledger) otherTopic(before, now grant.TopicID) error {
+func (l *Store) otherTopic(before, now grant.TopicID) error {
 	return &grant.OtherTopicError{Name: l.campaign.Source.Topic, Whose: "the checkpoint", Before: before, Now: now}
-}
-
-// Checkpoints returns the checkpoint that a new session would start from, without starting one.
-func (l *Ledger) Checkpoints(ctx context.Context) (grant.Checkpoint, error) {
-	var found grant.Checkpoint
-	err := l.retry(ctx, "reading the checkpoint", func() (err error) {
-		found, _, err = l.checkpoints(ctx)
-		return err
-	})
-	return found, err
-}
-
-// checkpoints takes the minimum over the anchors: what one master lost, none has. A partition that is missing at one is
-// missing. It also returns which topics the anchors count in, without those that do not say: they are several when a
-// process died while it began anew, and then nothing counts.
-func (l *Ledger) checkpoints(ctx context.Context) (grant.Checkpoint, []grant.TopicID, error) {
-	pipe := l.client.Pipeline()
-	replies := make([]*redis.MapStringStringCmd, len(l.keys.anchors))
-	for i, anchor := range l.keys.anchors {
-		replies[i] = pipe.HGetAll(ctx, l.keys.checkpoint(anchor))
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return grant.Checkpoint{}, nil, named(replies, err)
-	}
-	lowest := grant.Checkpoint{Next: map[int]int64{}, Epochs: map[int]int32{}}
-	var topics []grant.TopicID
-	seen := map[int]int{}
-	for i, reply := range replies {
-		one, err := parseCheckpoint(reply.Val())
-		if err != nil {
-			return grant.Checkpoint{}, nil, fmt.Errorf("checkpoint at %s: %w: %w", l.keys.checkpoint(l.keys.anchors[i]), ErrInconsistent, err)
-		}
-		if one.Topic != (grant.TopicID{}) && !slices.Contains(topics, one.Topic) {
-			topics = append(topics, one.Topic)
-			lowest.Topic = one.Topic
-		}
-		for partition, next := range one.Next {
-			if old, ok := lowest.Next[partition]; !ok || next < old {
-				lowest.Next[partition], lowest.Epochs[partition] = next, one.Epoch(partition)
-			}
-			seen[partition]++
-		}
-	}
-	for partition := range seen {
-		if seen[partition] < len(replies) || len(topics) > 1 {
-			delete(lowest.Next, partition)
-		}
-		if _, ok := lowest.Next[partition]; !ok || lowest.Epochs[partition] < 0 {
-			delete(lowest.Epochs, partition)
-		}
-	}
-	return lowest, topics, nil
-}
-
-// parseCheckpoint reads the checkpoint of one anchor.
-func parseCheckpoint(fields map[string]string) (grant.Checkpoint, error) {
-	c := grant.Checkpoint{Next: map[int]int64{}, Epochs: map[int]int32{}}
-	for field, value := range fields {
-		var err error
-		number, epoch := strings.CutPrefix(field, "e")
-		switch {
-		case field == "topic":
-			c.Topic, err = grant.ParseTopicID(value)
-		case epoch:
-			err = parsePair(c.Epochs, number, value, 32)
-		default:
-			err = parsePair(c.Next, number, value, 64)
-		}
-		if err != nil {
-			return c, err
-		}
-	}
-	return c, nil
-}
-
-func parsePair[T int32 | int64](into map[int]T, partition, value string, bits int) error {
-	p, err := strconv.ParseInt(partition, 10, 32)
-	v, err2 := strconv.ParseInt(value, 10, bits)
-	into[int(p)] = T(v)
-	return errors.Join(err, err2)
 }
 
 // BeginAnew makes the checkpoints of the campaign, of every pass, such ones of a topic in which nobody is granted yet,
 // unless they are of it already. lost says that they are to begin anew even so, where they are beyond what a partition
 // still has. It may be repeated, also by several replicas.
-func (l *Ledger) BeginAnew(ctx context.Context, topic grant.TopicID, lost *grant.TruncatedError) error {
+func (l *Grants) BeginAnew(ctx context.Context, topic grant.TopicID, lost *grant.TruncatedError) error {
 	args := []any{topic.String()}
 	if lost != nil {
 		args = append(args, lost.Partition, lost.End)
@@ -209,7 +125,7 @@ const scanPage = 1000
 //
 // ErrRegressed means that a master lost acknowledged writes, a *grant.OtherTopicError that the checkpoint is of another
 // topic by now; where either was noticed, nothing is written. Other errors are those of Grant. A call may be repeated.
-func (l *Ledger) Checkpoint(ctx context.Context, next map[int]int64, epochs map[int]int32) error {
+func (l *Grants) Checkpoint(ctx context.Context, next map[int]int64, epochs map[int]int32) error {
 	s := l.session.Load()
 	if s == nil {
 		return errNoSession
@@ -223,7 +139,7 @@ func (l *Ledger) Checkpoint(ctx context.Context, next map[int]int64, epochs map[
 		pipe := l.client.Pipeline()
 		replies := make([]*redis.Cmd, len(l.keys.anchors))
 		for i, anchor := range l.keys.anchors {
-			replies[i] = checkpointCall.command(ctx, []string{l.keys.checkpoint(anchor), l.keys.tip(anchor, s.id)}, args...)
+			replies[i] = checkpointCall.command(ctx, []string{l.keys.checkpoint(anchor, l.keys.version), l.keys.tip(anchor, s.id)}, args...)
 		}
 		return l.execute(ctx, pipe, replies, func(i int, reply any) error {
 			lost, ok := reply.([]any)
@@ -236,12 +152,12 @@ func (l *Ledger) Checkpoint(ctx context.Context, next map[int]int64, epochs map[
 			if lost[0] == "topic" {
 				found, err := grant.ParseTopicID(fmt.Sprint(lost[3]))
 				if err != nil {
-					return fmt.Errorf("%w: %s: %w", ErrInconsistent, l.keys.checkpoint(l.keys.anchors[i]), err)
+					return fmt.Errorf("%w: %s: %w", ErrInconsistent, l.keys.checkpoint(l.keys.anchors[i], l.keys.version), err)
 				}
 				return l.otherTopic(found, s.topic)
 			}
 			return fmt.Errorf("%w: %s: %v %v: expected %v, found %v",
-				ErrRegressed, l.keys.checkpoint(l.keys.anchors[i]), lost[0], lost[1], lost[2], lost[3])
+				ErrRegressed, l.keys.checkpoint(l.keys.anchors[i], l.keys.version), lost[0], lost[1], lost[2], lost[3])
 		})
 	})
 	if err != nil {
@@ -288,58 +204,4 @@ func (s *session) checkpointArgs(next map[int]int64, epochs map[int]int32) []any
 		args = append(args, partition, expected, max(expected, next[partition]), epoch)
 	}
 	return args
-}
-
-// execute runs one script call for each anchor and hands their replies to check. All of a pipeline must go through.
-func (l *Ledger) execute(ctx context.Context, pipe redis.Pipeliner, calls []*redis.Cmd, check func(int, any) error) error {
-	for _, call := range calls {
-		if err := pipe.Process(ctx, call); err != nil {
-			return err
-		}
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return err
-	}
-	for i, call := range calls {
-		if err := check(i, call.Val()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkAnchors makes sure that every master of a cluster has an anchor.
-func (l *Ledger) checkAnchors(ctx context.Context) error {
-	if l.cluster == nil {
-		return nil
-	}
-	ranges, err := l.cluster.ClusterSlots(ctx).Result() //nolint:staticcheck // CLUSTER SHARDS needs Redis 7
-	if err != nil {
-		return fmt.Errorf("asking for the cluster's slots: %w", err)
-	}
-	if addr := unanchored(ranges); addr != "" {
-		return fmt.Errorf("cluster master %s owns no slot that is a multiple of %d, so its losses could not be noticed: rebalance the slots (redis-cli --cluster rebalance)",
-			addr, anchorStride)
-	}
-	return nil
-}
-
-// unanchored returns the address of a master that owns slots but none of an anchor, or nothing.
-func unanchored(ranges []redis.ClusterSlot) string {
-	anchored, addrs := map[string]bool{}, map[string]string{}
-	for _, r := range ranges {
-		if len(r.Nodes) == 0 {
-			continue
-		}
-		node := cmp.Or(r.Nodes[0].ID, r.Nodes[0].Addr)
-		first := (r.Start + anchorStride - 1) / anchorStride * anchorStride
-		anchored[node] = anchored[node] || first <= r.End
-		addrs[node] = r.Nodes[0].Addr
-	}
-	for node, ok := range anchored {
-		if !ok {
-			return addrs[node]
-		}
-	}
-	return ""
 }

@@ -1,12 +1,8 @@
 package ledger
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/granter/granter/grant"
@@ -35,6 +31,10 @@ func (e *SpecConflictError) Error() string {
 	return "the campaign has been granted under another spec " + hashes + ": give the campaign another name, or its old spec back"
 }
 
+func (l *Store) conflict(c *grant.Campaign, hash string, canonical []byte) *SpecConflictError {
+	return &SpecConflictError{StoredHash: hash, Stored: canonical, GivenHash: c.Hash, Given: c.Canonical}
+}
+
 // StoredSpec is the spec that the ledger grants under.
 type StoredSpec struct {
 	Hash      string
@@ -43,7 +43,7 @@ type StoredSpec struct {
 }
 
 // Spec returns the stored spec, and whether there is one.
-func (l *Ledger) Spec(ctx context.Context) (StoredSpec, bool, error) {
+func (l *Coordination) Spec(ctx context.Context) (StoredSpec, bool, error) {
 	var fields map[string]string
 	err := l.retry(ctx, "reading the spec", func() (err error) {
 		if fields, err = l.client.HGetAll(ctx, l.keys.spec).Result(); err != nil {
@@ -61,47 +61,5 @@ func (l *Ledger) Spec(ctx context.Context) (StoredSpec, bool, error) {
 	return StoredSpec{Hash: fields["hash"], Canonical: []byte(fields["canonical"]), StoredAt: at}, true, nil
 }
 
-// SaveRun stores what a run says about itself; the last record of a run stays. One that says that the run is over gives
-// its lease back.
-func (l *Ledger) SaveRun(ctx context.Context, r grant.RunRecord) error {
-	text, err := json.Marshal(r) //nolint:gosec // its Pass is one over the topic, no password
-	if err != nil {
-		return fmt.Errorf("record of run %s: %w", r.Run, err)
-	}
-	return l.retry(ctx, "saving the record of run "+r.Run.String(), func() error {
-		if err := l.client.HSet(ctx, l.keys.runs, r.Run.String(), text).Err(); err != nil {
-			return fmt.Errorf("%s: %w", l.keys.runs, err)
-		}
-		if r.State.Over() {
-			return l.giveBack(ctx)
-		}
-		return nil
-	})
-}
-
-// Runs returns the records of all runs, oldest first. Records that cannot be read are joined into the error; the others
-// are returned all the same.
-func (l *Ledger) Runs(ctx context.Context) ([]grant.RunRecord, error) {
-	var fields map[string]string
-	err := l.retry(ctx, "reading the records of runs", func() (err error) {
-		if fields, err = l.client.HGetAll(ctx, l.keys.runs).Result(); err != nil {
-			return fmt.Errorf("%s: %w", l.keys.runs, err)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	var bad []error
-	runs := make([]grant.RunRecord, 0, len(fields))
-	for id, text := range fields {
-		var r grant.RunRecord
-		if err := json.Unmarshal([]byte(text), &r); err != nil {
-			bad = append(bad, fmt.Errorf("%w: record of run %s: %w", ErrInconsistent, id, err))
-			continue
-		}
-		runs = append(runs, r)
-	}
-	slices.SortFunc(runs, func(a, b grant.RunRecord) int { return cmp.Compare(a.Run, b.Run) })
-	return runs, errors.Join(bad...)
-}
+// SpecKey is where the spec is stored, for messages about it.
+func (l *Store) SpecKey() string { return l.keys.spec }

@@ -15,7 +15,7 @@ import (
 var tracer = otel.Tracer("github.com/granter/granter/grant/ledger")
 
 // traceFlush begins the span of a flush. Who is granted is not in it: traces go to where user IDs do not belong.
-func (l *Ledger) traceFlush(ctx context.Context, f *sharding.Flush) (context.Context, trace.Span) {
+func (l *Grants) traceFlush(ctx context.Context, f *sharding.Flush) (context.Context, trace.Span) {
 	ctx, span := tracer.Start(ctx, "ledger.grant")
 	if span.IsRecording() {
 		members := 0

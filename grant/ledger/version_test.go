@@ -20,7 +20,7 @@ func TestACorrectedSpecStartsFromTheBeginning(t *testing.T) {
 	defer client.Close()
 	checkpoints := map[string]map[int]int64{}
 	for run, hash := range []string{"wrong", "right", "wrong"} {
-		l, err := New(client, &grant.Campaign{Name: "c", Hash: hash, Canonical: []byte(hash)}, grant.RunID(run+1), Config{})
+		l, err := open(client, &grant.Campaign{Name: "c", Hash: hash, Canonical: []byte(hash)}, grant.RunID(run+1), Config{})
 		require.NoError(t, err)
 		require.NoError(t, l.EnsureSpec(ctx, l.campaign))
 		found, err := l.Begin(ctx, aTopic)
@@ -63,5 +63,5 @@ func TestTheFenceOfTimeIsExactToTheMillisecond(t *testing.T) {
 		}
 		require.Equal(t, c.want == "", w.client.GetBit(w.ctx, p.keys.granted(1), int64(low)).Val() == 1, "%s", c.at)
 	}
-	w.holds(p.Ledger, oracle{1: bitmap(2, 3), 2: span(200, 200, 1)})
+	w.holds(p.parts, oracle{1: bitmap(2, 3), 2: span(200, 200, 1)})
 }

@@ -38,14 +38,14 @@ type redisFacts struct {
 
 func (f *redisFacts) gather(ctx context.Context, in *Input) {
 	// One attempt is enough: waiting is for a run.
-	led, err := ledger.New(in.Redis, in.Campaign, grant.NewRunID(in.now), ledger.Config{RetryFor: time.Nanosecond})
+	store, err := ledger.Open(in.Redis, in.Campaign, ledger.Config{RetryFor: time.Nanosecond})
 	if err != nil {
 		f.err = err
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, in.Timeout)
 	defer cancel()
-	f.read(ctx, led, in.Campaign, !in.ReadOnly)
+	f.read(ctx, ledger.NewCoordination(store), ledger.NewReader(store), in.Campaign, !in.ReadOnly)
 	if f.err != nil {
 		return
 	}
@@ -75,20 +75,20 @@ func (f *redisFacts) gather(ctx context.Context, in *Input) {
 	}
 }
 
-func (f *redisFacts) read(ctx context.Context, led ledgerReader, c *grant.Campaign, probe bool) {
-	if f.Facts, f.err = led.Inspect(ctx, probe); f.err != nil {
+func (f *redisFacts) read(ctx context.Context, agreed coordination, r reader, c *grant.Campaign, probe bool) {
+	if f.Facts, f.err = r.Inspect(ctx, probe); f.err != nil {
 		return
 	}
 	var work sync.WaitGroup
-	work.Go(func() { f.spec, f.stored, f.specErr = led.Spec(ctx) })
-	work.Go(func() { f.checkpoint, f.checkpointErr = led.Checkpoints(ctx) })
-	work.Go(func() { f.totals, f.totalsErr = led.Totals(ctx) })
-	work.Go(func() { f.permitted = led.Permits(ctx, c) })
-	work.Go(func() { f.unlisted, f.unlistedErr = led.Unlisted(ctx) })
-	work.Go(func() { f.runs, f.runsErr = led.Runs(ctx) })
-	work.Go(func() { f.control, _, f.controlErr = led.Control(ctx) })
+	work.Go(func() { f.spec, f.stored, f.specErr = agreed.Spec(ctx) })
+	work.Go(func() { f.checkpoint, f.checkpointErr = r.Checkpoints(ctx, c) })
+	work.Go(func() { f.totals, f.totalsErr = r.Totals(ctx) })
+	work.Go(func() { f.permitted = r.Permits(ctx, c) })
+	work.Go(func() { f.unlisted, f.unlistedErr = r.Unlisted(ctx) })
+	work.Go(func() { f.runs, f.runsErr = agreed.Runs(ctx) })
+	work.Go(func() { f.control, _, f.controlErr = agreed.Control(ctx) })
 	work.Wait()
 	if f.totalsErr == nil && ledger.Contradiction(c.Name, f.totals, f.checkpoint.Next, f.runs, c.Hash) != "" {
-		f.totals, f.totalsErr = led.Totals(ctx) // they may have been counted before a run that goes on said so
+		f.totals, f.totalsErr = r.Totals(ctx) // they may have been counted before a run that goes on said so
 	}
 }

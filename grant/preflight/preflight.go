@@ -164,14 +164,18 @@ func (j *judgement) trusted() grant.Checkpoint {
 	return j.redis.checkpoint.Of(j.kafka.identity)
 }
 
-// ledgerReader is what a check asks of the ledger. None of it is tried again for long.
-type ledgerReader interface {
-	Inspect(ctx context.Context, probe bool) (ledger.Facts, error)
+// coordination is what a check asks of what runs and operators agree by. None of it is tried again for long.
+type coordination interface {
 	Spec(ctx context.Context) (ledger.StoredSpec, bool, error)
-	Checkpoints(ctx context.Context) (grant.Checkpoint, error)
-	Totals(ctx context.Context) (ledger.Totals, error)
 	Runs(ctx context.Context) ([]grant.RunRecord, error)
+	Control(ctx context.Context) (grant.Control, time.Time, error)
+}
+
+// reader is what a check asks about Redis and the users who are granted. None of it is tried again for long.
+type reader interface {
+	Inspect(ctx context.Context, probe bool) (ledger.Facts, error)
+	Checkpoints(ctx context.Context, spec *grant.Campaign) (grant.Checkpoint, error)
+	Totals(ctx context.Context) (ledger.Totals, error)
 	Permits(ctx context.Context, c *grant.Campaign) error
 	Unlisted(ctx context.Context) ([]uint64, error)
-	Control(ctx context.Context) (grant.Control, time.Time, error)
 }

@@ -160,17 +160,18 @@ func (a *answers) err() error {
 // Gatherer asks ledger and topic how far a campaign is, and remembers what each part said last, so that what is known
 // stays when Redis or Kafka is away. It is safe for concurrent use, and asks each time that it is asked.
 type Gatherer struct {
-	file   *grant.Campaign
-	ledger Ledger
-	topic  Topic
+	file         *grant.Campaign
+	coordination Coordination
+	reader       Reader
+	topic        Topic
 
 	mu   sync.Mutex
 	last answers
 }
 
 // NewGatherer makes a gatherer of the campaign of a file. It asks nothing yet.
-func NewGatherer(file *grant.Campaign, led Ledger, topic Topic) *Gatherer {
-	return &Gatherer{file: file, ledger: led, topic: topic}
+func NewGatherer(file *grant.Campaign, c Coordination, r Reader, topic Topic) *Gatherer {
+	return &Gatherer{file: file, coordination: c, reader: r, topic: topic}
 }
 
 // Gather returns what is known, always. The error joins those of the parts that could not be asked now; the status says
@@ -192,35 +193,30 @@ func (g *Gatherer) Gather(ctx context.Context) (*Status, error) {
 	return newStatus(g.file, &a), a.err()
 }
 
-// Gather does it once.
-func Gather(ctx context.Context, file *grant.Campaign, led Ledger, topic Topic) (*Status, error) {
-	return NewGatherer(file, led, topic).Gather(ctx)
-}
-
 // ask asks all parts at once, so that one that does not answer holds up nothing but itself.
 func (g *Gatherer) ask(ctx context.Context, a *answers) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		c, differs, err := InForce(ctx, g.ledger, g.file)
+		c, differs, err := InForce(ctx, g.coordination, g.reader, g.file)
 		if a.spec.ask(inForce{c, differs}, err); err != nil {
 			c = g.file
 			if a.spec.value.campaign != nil {
 				c = a.spec.value.campaign
 			}
 		}
-		a.checkpoint.ask(g.ledger.CheckpointsUnder(ctx, c))
+		a.checkpoint.ask(g.reader.Checkpoints(ctx, c))
 	})
 	wg.Go(func() {
-		control, now, err := g.ledger.Control(ctx)
+		control, now, err := g.coordination.Control(ctx)
 		a.control.ask(ordered{control, now}, err)
 	})
 	wg.Go(func() {
-		runs, err := g.ledger.Runs(ctx)
+		runs, err := g.coordination.Runs(ctx)
 		if a.runs.ask(runs, err); errors.Is(err, ledger.ErrInconsistent) { // of one record; the others are good
 			a.runs.value, a.runs.at = runs, time.Now()
 		}
 	})
-	wg.Go(func() { a.totals.ask(g.ledger.Totals(ctx)) })
+	wg.Go(func() { a.totals.ask(g.reader.Totals(ctx)) })
 	var now topic
 	var err error
 	wg.Go(func() {
@@ -230,7 +226,7 @@ func (g *Gatherer) ask(ctx context.Context, a *answers) {
 	})
 	wg.Wait()
 	if a.totals.err == nil && a.damage(a.spec.value.campaign) != "" {
-		a.totals.ask(g.ledger.Totals(ctx)) // they may have been counted before the others spoke
+		a.totals.ask(g.reader.Totals(ctx)) // they may have been counted before the others spoke
 	}
 	if err == nil {
 		now.lost, _ = errors.AsType[*grant.TruncatedError](g.topic.Intact(ctx, a.checkpoint.value.Of(now.id)))

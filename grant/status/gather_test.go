@@ -43,7 +43,7 @@ func TestEachPartFailsAlone(t *testing.T) {
 		w.control = grant.Control{Version: 2, Paused: true}
 		w.runs = []grant.RunRecord{run(1)}
 		fails := w.failing(part)
-		s, err := Gather(t.Context(), &w.campaign, w, w)
+		s, err := NewGatherer(&w.campaign, w, w, w).Gather(t.Context())
 		require.ErrorContains(t, err, string(part)+" cannot be read")
 		requireParts(t, s, fails, false)
 		require.Equal(t, part != PartLedger, s.Granted == 100, part)
@@ -64,13 +64,13 @@ func TestAPhaseThatIsNotKnownIsNotSaid(t *testing.T) {
 	for _, part := range []PartName{PartKafka, PartCheckpoint} {
 		w := newWorld()
 		w.failing(part)
-		s, _ := Gather(t.Context(), &w.campaign, w, w)
+		s, _ := NewGatherer(&w.campaign, w, w, w).Gather(t.Context())
 		require.Equal(t, PhaseUnknown, s.Phase, part)
 		w.campaign.EndsAt = now.Add(-time.Hour)
-		s, _ = Gather(t.Context(), &w.campaign, w, w)
+		s, _ = NewGatherer(&w.campaign, w, w, w).Gather(t.Context())
 		require.Equal(t, PhaseEnded, s.Phase, "that is known")
 		w.campaign.EndsAt, w.control.Paused = time.Time{}, true
-		s, _ = Gather(t.Context(), &w.campaign, w, w)
+		s, _ = NewGatherer(&w.campaign, w, w, w).Gather(t.Context())
 		require.Equal(t, PhasePaused, s.Phase, "and that")
 	}
 }
@@ -78,7 +78,7 @@ func TestAPhaseThatIsNotKnownIsNotSaid(t *testing.T) {
 func TestWhatIsKnownStays(t *testing.T) {
 	w := newWorld()
 	w.runs = []grant.RunRecord{run(1)}
-	g := NewGatherer(&w.campaign, w, w)
+	g := NewGatherer(&w.campaign, w, w, w)
 	before, err := g.Gather(t.Context())
 	require.NoError(t, err)
 	require.NotNil(t, before.EstimatedEnd)
@@ -111,10 +111,10 @@ func TestOneRedisIsOneFault(t *testing.T) {
 	for _, part := range Parts()[:5] {
 		w.errs[methods[part]] = away
 	}
-	_, err := Gather(t.Context(), &w.campaign, w, w)
+	_, err := NewGatherer(&w.campaign, w, w, w).Gather(t.Context())
 	require.Len(t, err.(interface{ Unwrap() []error }).Unwrap(), 1)
 	w.failing(PartKafka)
-	_, err = Gather(t.Context(), &w.campaign, w, w)
+	_, err = NewGatherer(&w.campaign, w, w, w).Gather(t.Context())
 	require.Len(t, err.(interface{ Unwrap() []error }).Unwrap(), 2)
 }
 
@@ -123,7 +123,7 @@ func TestABadRecordHidesNoOther(t *testing.T) {
 	w := newWorld()
 	w.runs = []grant.RunRecord{run(1)}
 	w.errs["runs"] = ledger.ErrInconsistent
-	s, err := Gather(t.Context(), &w.campaign, w, w)
+	s, err := NewGatherer(&w.campaign, w, w, w).Gather(t.Context())
 	require.ErrorIs(t, err, ledger.ErrInconsistent)
 	require.Len(t, s.Runs, 1)
 	require.Equal(t, PhaseRunning, s.Phase)
@@ -143,7 +143,7 @@ func TestACampaignUnderAnotherSpecIsShownAsItIsGranted(t *testing.T) {
 
 	file = parsed(t, "topic: users", "topic: others")
 	w.campaign = *file
-	s, err := Gather(t.Context(), &w.campaign, w, w)
+	s, err := NewGatherer(&w.campaign, w, w, w).Gather(t.Context())
 	require.ErrorContains(t, err, "users are granted out of the topic users, and the file names others")
 	require.Empty(t, s.Partitions, "the records of one topic are not counted by the checkpoint of another")
 	require.Equal(t, err.Error(), s.Of(PartKafka).Error)

@@ -12,8 +12,12 @@ import (
 // Specs is where the spec is that a campaign is granted by.
 type Specs interface {
 	Spec(ctx context.Context) (ledger.StoredSpec, bool, error)
-	Totals(ctx context.Context) (ledger.Totals, error)
 	SpecKey() string // where it is, for messages
+}
+
+// Counts says how many users are granted.
+type Counts interface {
+	Totals(ctx context.Context) (ledger.Totals, error)
 }
 
 // Differs says that a file has another spec than the ledger, by which users are granted.
@@ -28,24 +32,25 @@ func (d *Differs) String() string {
 }
 
 // InForce returns the campaign as users are granted it: by the spec that the ledger has stored or, while it has none or
-// has granted nobody and takes another one, by the given file's. Whatever answers about users, or about how far they are, asks here. Differs is nil when file and ledger
-// agree. Times keep the zone of the file. A stored spec that cannot be read is a ledger.ErrInconsistent that names its key.
-func InForce(ctx context.Context, led Specs, file *grant.Campaign) (*grant.Campaign, *Differs, error) {
-	stored, ok, err := led.Spec(ctx)
+// has granted nobody and takes another one, by the given file's. Whatever answers about users, or about how far they are,
+// asks here. Differs is nil when file and ledger agree. Times keep the zone of the file. A stored spec that cannot be read
+// is a ledger.ErrInconsistent that names its key.
+func InForce(ctx context.Context, specs Specs, counts Counts, file *grant.Campaign) (*grant.Campaign, *Differs, error) {
+	stored, ok, err := specs.Spec(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the spec that users are granted by (%s): %w", led.SpecKey(), err)
+		return nil, nil, fmt.Errorf("the spec that users are granted by (%s): %w", specs.SpecKey(), err)
 	}
 	if !ok || stored.Hash == file.Hash {
 		return file, nil, nil
 	}
-	totals, err := led.Totals(ctx)
+	totals, err := counts.Totals(ctx)
 	if err != nil || totals.Granted+totals.Missing == 0 {
 		return file, nil, err
 	}
 	inconsistent := func(what string) error {
-		return fmt.Errorf("%w: the spec that users are granted by (%s) %s", ledger.ErrInconsistent, led.SpecKey(), what)
+		return fmt.Errorf("%w: the spec that users are granted by (%s) %s", ledger.ErrInconsistent, specs.SpecKey(), what)
 	}
-	c, err := campaign.Parse(led.SpecKey(), stored.Canonical)
+	c, err := campaign.Parse(specs.SpecKey(), stored.Canonical)
 	switch {
 	case err != nil:
 		return nil, nil, inconsistent("cannot be read: " + err.Error())

@@ -49,6 +49,11 @@ func parsed(t *testing.T, old, changed string) *grant.Campaign {
 	return c
 }
 
+func answered(t *testing.T, s specs, file *grant.Campaign) (*grant.Campaign, *Differs, error) {
+	t.Helper()
+	return InForce(t.Context(), s, s, file)
+}
+
 func storedAs(c *grant.Campaign) *ledger.StoredSpec {
 	return &ledger.StoredSpec{Hash: c.Hash, Canonical: c.Canonical, StoredAt: now}
 }
@@ -68,13 +73,13 @@ func TestUsersAreAnsweredAboutByTheLedgersSpec(t *testing.T) {
 			differs: &Differs{File: file.Hash, Ledger: granted.Hash, Fields: campaign.Diff(granted.Canonical, file.Canonical)},
 		},
 	} {
-		got, differs, err := InForce(t.Context(), c.specs, file)
+		got, differs, err := answered(t, c.specs, file)
 		require.NoError(t, err, name)
 		require.Equal(t, c.validity, got.Items[0].Validity, name)
 		require.Equal(t, c.differs, differs, name)
 		require.Equal(t, file.StartsAt, got.StartsAt, "in the zone of the file")
 	}
-	_, differs, err := InForce(t.Context(), specs{stored: storedAs(granted), granted: 1}, file)
+	_, differs, err := answered(t, specs{stored: storedAs(granted), granted: 1}, file)
 	require.NoError(t, err)
 	require.Contains(t, differs.String(), file.Hash[:12])
 	require.Contains(t, differs.String(), granted.Hash[:12])
@@ -89,10 +94,10 @@ func TestASpecThatCannotBeReadIsAnErrorThatNamesItsKey(t *testing.T) {
 		"a spec that its hash is not of": {Hash: granted.Hash, Canonical: parsed(t, "90d", "60d").Canonical},
 		"another campaign":               storedAs(other),
 	} {
-		_, _, err := InForce(t.Context(), specs{stored: stored, granted: 1}, file)
+		_, _, err := answered(t, specs{stored: stored, granted: 1}, file)
 		require.ErrorIs(t, err, ledger.ErrInconsistent, name)
 		require.ErrorContains(t, err, "granter:{sorry-2022}:spec", name)
 	}
-	_, _, err := InForce(t.Context(), specs{err: errors.New("WRONGTYPE")}, file)
+	_, _, err := answered(t, specs{err: errors.New("WRONGTYPE")}, file)
 	require.ErrorContains(t, err, "granter:{sorry-2022}:spec")
 }

@@ -13,12 +13,12 @@ const lostFor = 15 * time.Minute
 
 // Lost returns how many runs fell silent within the last quarter of an hour, did not end, and are not replaced. A run
 // that ended said so: only one that was killed, or is cut off, is lost. It asks the ledger only.
-func Lost(ctx context.Context, led Ledger) (int, error) {
-	control, now, err := led.Control(ctx)
+func Lost(ctx context.Context, c Coordination) (int, error) {
+	control, now, err := c.Control(ctx)
 	if err != nil {
 		return 0, err
 	}
-	records, err := led.Runs(ctx)
+	records, err := c.Runs(ctx)
 	if err != nil {
 		return 0, err
 	}

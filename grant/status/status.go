@@ -12,12 +12,18 @@ import (
 	"github.com/granter/granter/grant/source"
 )
 
-// Ledger is what a status needs of the ledger.
-type Ledger interface {
+// Coordination is what a status asks of what runs and operators agree by.
+type Coordination interface {
 	Specs
-	CheckpointsUnder(ctx context.Context, c *grant.Campaign) (grant.Checkpoint, error)
 	Runs(ctx context.Context) ([]grant.RunRecord, error)
 	Control(ctx context.Context) (grant.Control, time.Time, error)
+}
+
+// Reader is what a status asks about the users who are granted.
+type Reader interface {
+	Counts
+	// Checkpoints returns how far the topic is granted under a spec.
+	Checkpoints(ctx context.Context, spec *grant.Campaign) (grant.Checkpoint, error)
 }
 
 // Topic is what a status needs of Kafka.
@@ -159,12 +165,12 @@ func newReplica(record grant.RunRecord, control *grant.Control, now time.Time) R
 }
 
 // Replicas returns all runs, the youngest last. It asks the ledger only.
-func Replicas(ctx context.Context, led Ledger) ([]Replica, error) {
-	control, now, err := led.Control(ctx)
+func Replicas(ctx context.Context, c Coordination) ([]Replica, error) {
+	control, now, err := c.Control(ctx)
 	if err != nil {
 		return nil, err
 	}
-	runs, err := led.Runs(ctx)
+	runs, err := c.Runs(ctx)
 	out := make([]Replica, len(runs))
 	for i := range runs {
 		out[i] = newReplica(runs[i], &control, now)

@@ -58,7 +58,7 @@ func (w *world) Spec(context.Context) (ledger.StoredSpec, bool, error) {
 
 func (w *world) SpecKey() string { return "granter:{sorry-2022}:spec" }
 
-func (w *world) CheckpointsUnder(context.Context, *grant.Campaign) (grant.Checkpoint, error) {
+func (w *world) Checkpoints(context.Context, *grant.Campaign) (grant.Checkpoint, error) {
 	return w.checkpoint, w.errs["checkpoint"]
 }
 func (w *world) Runs(context.Context) ([]grant.RunRecord, error) { return w.runs, w.errs["runs"] }
@@ -73,7 +73,7 @@ func (w *world) Bounds(context.Context) (map[int]source.Bounds, error) {
 
 func (w *world) gather(t *testing.T) *Status {
 	t.Helper()
-	s, err := Gather(t.Context(), &w.campaign, w, w)
+	s, err := NewGatherer(&w.campaign, w, w, w).Gather(t.Context())
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now(), s.At, time.Minute)
 	return s
@@ -436,11 +436,11 @@ func TestAnEmptyStatusHasItsLists(t *testing.T) {
 
 func TestALedgerThatContradictsItselfIsSaidToBeDamaged(t *testing.T) {
 	w := newWorld()
-	s, err := Gather(t.Context(), &w.campaign, w, w)
+	s, err := NewGatherer(&w.campaign, w, w, w).Gather(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, s.Damage)
 	w.totals.Missing = 2
-	s, err = Gather(t.Context(), &w.campaign, w, w)
+	s, err = NewGatherer(&w.campaign, w, w, w).Gather(t.Context())
 	require.NoError(t, err)
 	require.Contains(t, s.Damage, ":chunks has had 2 more chunks than it lists")
 }

@@ -100,7 +100,7 @@ func TestRealDesk(t *testing.T) {
 	st := running()
 	b := &book{campaign: &grant.Campaign{Name: st.Campaign, StartsAt: st.StartsAt}, st: st}
 	server, err := realdesk.Start(realdesk.Config{
-		Addr: "127.0.0.1:0", Access: access, Campaign: b.campaign, Ledger: b, Status: b.Status,
+		Addr: "127.0.0.1:0", Access: access, Campaign: b.campaign, Coordination: b, Reader: b, Status: b.Status,
 		Ends: func(context.Context) (map[int]int64, error) { return maps.Collect(slices.All([]int64{5, 6})), nil },
 		Log:  slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})

@@ -9,12 +9,11 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/sharding"
 )
 
 // Pulse returns memory and replica lag of the masters, the worst of each. It makes one attempt. Latency and clock are
 // not filled in.
-func (l *Ledger) Pulse(ctx context.Context) (grant.RedisHealth, error) {
+func (l *Reader) Pulse(ctx context.Context) (grant.RedisHealth, error) {
 	worst := grant.RedisHealth{MemoryBytes: -1}
 	var mu sync.Mutex
 	err := l.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
@@ -59,17 +58,4 @@ func (i info) pulse() grant.RedisHealth {
 		}
 	}
 	return h
-}
-
-// Bitmaps returns the granted users of some chunks; nil where there are none.
-func (l *Ledger) Bitmaps(ctx context.Context, chunks []uint64) ([]*sharding.Bitmap, error) {
-	out := make([]*sharding.Bitmap, len(chunks))
-	replies, err := l.readBitmaps(ctx, chunks)
-	for i, reply := range replies {
-		if text := reply.Val(); err == nil && len(text) > 0 {
-			out[i] = new(sharding.Bitmap)
-			copy(out[i][:], text)
-		}
-	}
-	return out, err
 }

@@ -6,173 +6,14 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
-	"strconv"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/granter/granter/sharding"
 )
 
-const (
-	walkPage      = 64  // bitmaps read at once: 512 KiB
-	countPage     = 512 // chunks counted in one pipeline
-	memorySample  = 64  // chunks that the memory is estimated from
-	maxViolations = 1000
-)
-
-// Totals is a summary of the ledger.
-type Totals struct {
-	Granted int64 `json:"granted"` // users
-	Chunks  int   `json:"chunks"`  // with at least one of them
-	Bytes   int64 `json:"bytes"`   // estimated memory of all chunks, from a sample; 0: Redis would not say
-	Missing int64 `json:"missing"` // chunks that the index has lost: their users are not counted. Prove finds them
-}
-
-// Chunks returns every chunk that may have granted users, ascending.
-func (l *Ledger) Chunks(ctx context.Context) ([]uint64, error) {
-	var chunks []uint64
-	err := l.retry(ctx, "listing chunks", func() error {
-		chunks = chunks[:0]
-		for cursor := uint64(0); ; {
-			page, next, err := l.client.SScan(ctx, l.keys.chunks, cursor, "", 1000).Result()
-			if err != nil {
-				return fmt.Errorf("%s: %w", l.keys.chunks, err)
-			}
-			for _, text := range page {
-				chunk, err := strconv.ParseUint(text, 10, 64)
-				if err != nil {
-					return fmt.Errorf("%w: %s: %w", ErrInconsistent, l.keys.chunks, err)
-				}
-				chunks = append(chunks, chunk)
-			}
-			if cursor = next; cursor == 0 {
-				return nil
-			}
-		}
-	})
-	slices.Sort(chunks)
-	return slices.Compact(chunks), err // SSCAN may return a member twice
-}
-
-// missing returns how many chunks the index has lost, by what the spec remembers of it.
-func (l *Ledger) missing(ctx context.Context) (int64, error) {
-	var most, listed int64
-	err := l.retry(ctx, "counting chunks", func() error {
-		pipe := l.client.Pipeline()
-		had, has := pipe.HGet(ctx, l.keys.spec, "chunks"), pipe.SCard(ctx, l.keys.chunks)
-		_, err := pipe.Exec(ctx)
-		if err := named([]redis.Cmder{had, has}, err); err != nil {
-			return err
-		}
-		most, _ = had.Int64() // version 0.1 did not count
-		listed = has.Val()
-		return nil
-	})
-	return max(0, most-listed), err
-}
-
-// Totals counts the granted users. It takes about 10 µs of Redis for each chunk.
-func (l *Ledger) Totals(ctx context.Context) (Totals, error) {
-	var t Totals
-	var err error
-	if t.Missing, err = l.missing(ctx); err != nil {
-		return t, err
-	}
-	chunks, err := l.Chunks(ctx)
-	if err != nil {
-		return t, err
-	}
-	var filled []uint64
-	for page := range slices.Chunk(chunks, countPage) {
-		counts := make([]*redis.IntCmd, len(page))
-		err := l.retry(ctx, "counting granted users", func() error {
-			pipe := l.client.Pipeline()
-			for i, chunk := range page {
-				counts[i] = pipe.BitCount(ctx, l.keys.granted(chunk), nil)
-			}
-			_, err := pipe.Exec(ctx)
-			return named(counts, err)
-		})
-		if err != nil {
-			return t, err
-		}
-		for i, count := range counts {
-			if count.Val() > 0 {
-				t.Granted += count.Val()
-				filled = append(filled, page[i])
-			}
-		}
-	}
-	t.Chunks = len(filled)
-	t.Bytes = l.estimateBytes(ctx, filled)
-	return t, nil
-}
-
-// estimateBytes asks for the memory of some chunks, evenly spread, and extrapolates. It is a service, not a promise: where
-// MEMORY USAGE is forbidden, the answer is 0.
-func (l *Ledger) estimateBytes(ctx context.Context, chunks []uint64) int64 {
-	n := min(len(chunks), memorySample)
-	if n == 0 {
-		return 0
-	}
-	pipe := l.client.Pipeline()
-	for i := range n {
-		keys := l.keys.chunk(chunks[i*len(chunks)/n], "")
-		for _, key := range []string{keys.granted, keys.journal, keys.calls} {
-			pipe.MemoryUsage(ctx, key, 0)
-		}
-	}
-	replies, err := pipe.Exec(ctx)
-	if err != nil {
-		return 0
-	}
-	var sum int64
-	for _, reply := range replies {
-		sum += reply.(*redis.IntCmd).Val()
-	}
-	return sum * int64(len(chunks)) / int64(n)
-}
-
-// Walk hands the bitmap of every chunk with granted users to fn, by ascending chunk. The bitmap is used again. An error
-// of fn ends the walk and is returned as it is.
-func (l *Ledger) Walk(ctx context.Context, fn func(chunk uint64, granted *sharding.Bitmap) error) error {
-	chunks, err := l.Chunks(ctx)
-	if err != nil {
-		return err
-	}
-	var granted sharding.Bitmap
-	for page := range slices.Chunk(chunks, walkPage) {
-		replies, err := l.readBitmaps(ctx, page)
-		if err != nil {
-			return err
-		}
-		for i, reply := range replies {
-			if len(reply.Val()) == 0 {
-				continue
-			}
-			clear(granted[:])
-			copy(granted[:], reply.Val())
-			if err := fn(page[i], &granted); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// readBitmaps asks for the bitmaps of some chunks; a reply is empty where there is none.
-func (l *Ledger) readBitmaps(ctx context.Context, chunks []uint64) ([]*redis.StringCmd, error) {
-	replies := make([]*redis.StringCmd, len(chunks))
-	err := l.retry(ctx, "reading granted users", func() error {
-		pipe := l.client.Pipeline()
-		for i, chunk := range chunks {
-			replies[i] = pipe.Get(ctx, l.keys.granted(chunk))
-		}
-		_, err := pipe.Exec(ctx)
-		return named(replies, err)
-	})
-	return replies, err
-}
+// maxViolations is how many violations a Proof names.
+const maxViolations = 1000
 
 // Proof says whether the ledger agrees with itself: in every chunk the entries of the journal are disjoint and together
 // are the bitmap, and no key contradicts another. Then nobody was granted twice, and everybody who was has a time and an
@@ -209,7 +50,7 @@ func (p *Proof) Holds() bool { return p.Broken == 0 && p.Granted == p.Journaled 
 // Prove reads the whole ledger, chunk by chunk: those of the index, and those that the masters have. Each chunk is seen at
 // one moment, so a run may go on meanwhile; then different chunks are seen at different moments. It needs about 1.5 MiB of
 // memory. What is wrong is in the Proof, whatever it is; an error means that the ledger could not be read.
-func (l *Ledger) Prove(ctx context.Context) (Proof, error) {
+func (l *Reader) Prove(ctx context.Context) (Proof, error) {
 	var p Proof
 	found, err := l.survey(ctx)
 	if err != nil {
@@ -252,27 +93,27 @@ func (l *Ledger) Prove(ctx context.Context) (Proof, error) {
 }
 
 // proveRest looks at the keys that are of no chunk.
-func (l *Ledger) proveRest(ctx context.Context, p *Proof) error {
-	spec, stored, err := l.Spec(ctx)
+func (l *Reader) proveRest(ctx context.Context, p *Proof) error {
+	spec, stored, err := l.coordination.Spec(ctx)
 	if err == nil && !stored && p.Granted > 0 {
 		p.violated(l.keys.spec, "it is gone, and users are granted")
 	}
 	if err = p.found(l.keys.spec, err); err != nil {
 		return err
 	}
-	runs, err := l.Runs(ctx)
+	runs, err := l.coordination.Runs(ctx)
 	if err = p.found(l.keys.runs, err); err != nil {
 		return err
 	}
-	_, _, err = l.Control(ctx)
+	_, _, err = l.coordination.Control(ctx)
 	if err = p.found(l.keys.control, err); err != nil {
 		return err
 	}
-	_, err = l.History(ctx)
+	_, err = l.coordination.History(ctx)
 	if err = p.found(l.keys.history, err); err != nil {
 		return err
 	}
-	checkpoint, err := l.Checkpoints(ctx)
+	checkpoint, err := l.Checkpoints(ctx, l.campaign)
 	if err = p.found("checkpoint", err); err != nil {
 		return err
 	}
@@ -325,7 +166,7 @@ type state struct {
 // look reads bitmap and journal of a chunk at one moment: the bitmap belongs to the journal when that is as long after
 // reading as before, because each call that changes the one makes the other longer. (Redis allows no MULTI when it is out of
 // memory, and that is a good time for a proof.) A key of a wrong type is a violation, and counts as empty.
-func (l *Ledger) look(ctx context.Context, keys *chunkKeys, p *chunkProof) (s state, err error) {
+func (l *Reader) look(ctx context.Context, keys *chunkKeys, p *chunkProof) (s state, err error) {
 	for {
 		pipe := l.client.Pipeline()
 		before := pipe.LLen(ctx, keys.journal)
@@ -356,7 +197,7 @@ func (l *Ledger) look(ctx context.Context, keys *chunkKeys, p *chunkProof) (s st
 	}
 }
 
-func (l *Ledger) proveChunk(ctx context.Context, chunk uint64) (p chunkProof, err error) {
+func (l *Reader) proveChunk(ctx context.Context, chunk uint64) (p chunkProof, err error) {
 	keys := l.keys.chunk(chunk, "")
 	s, err := l.look(ctx, &keys, &p)
 	if err != nil {

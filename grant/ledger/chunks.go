@@ -1,0 +1,65 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/granter/granter/sharding"
+)
+
+// Chunks returns every chunk that may have granted users, ascending.
+func (l *Reader) Chunks(ctx context.Context) ([]uint64, error) {
+	var chunks []uint64
+	err := l.retry(ctx, "listing chunks", func() error {
+		chunks = chunks[:0]
+		for cursor := uint64(0); ; {
+			page, next, err := l.client.SScan(ctx, l.keys.chunks, cursor, "", 1000).Result()
+			if err != nil {
+				return fmt.Errorf("%s: %w", l.keys.chunks, err)
+			}
+			for _, text := range page {
+				chunk, err := strconv.ParseUint(text, 10, 64)
+				if err != nil {
+					return fmt.Errorf("%w: %s: %w", ErrInconsistent, l.keys.chunks, err)
+				}
+				chunks = append(chunks, chunk)
+			}
+			if cursor = next; cursor == 0 {
+				return nil
+			}
+		}
+	})
+	slices.Sort(chunks)
+	return slices.Compact(chunks), err // SSCAN may return a member twice
+}
+
+// readBitmaps asks for the bitmaps of some chunks; a reply is empty where there is none.
+func (l *Reader) readBitmaps(ctx context.Context, chunks []uint64) ([]*redis.StringCmd, error) {
+	replies := make([]*redis.StringCmd, len(chunks))
+	err := l.retry(ctx, "reading granted users", func() error {
+		pipe := l.client.Pipeline()
+		for i, chunk := range chunks {
+			replies[i] = pipe.Get(ctx, l.keys.granted(chunk))
+		}
+		_, err := pipe.Exec(ctx)
+		return named(replies, err)
+	})
+	return replies, err
+}
+
+// Bitmaps returns the granted users of some chunks; nil where there are none.
+func (l *Reader) Bitmaps(ctx context.Context, chunks []uint64) ([]*sharding.Bitmap, error) {
+	out := make([]*sharding.Bitmap, len(chunks))
+	replies, err := l.readBitmaps(ctx, chunks)
+	for i, reply := range replies {
+		if text := reply.Val(); err == nil && len(text) > 0 {
+			out[i] = new(sharding.Bitmap)
+			copy(out[i][:], text)
+		}
+	}
+	return out, err
+}

@@ -1,0 +1,41 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/granter/granter/grant"
+)
+
+// History returns the audit trail, oldest first: every order that was carried out, and the last ones that were refused.
+func (l *Coordination) History(ctx context.Context) ([]grant.Act, error) {
+	var lists [2][]string
+	err := l.retry(ctx, "reading the audit trail", func() error {
+		pipe := l.client.Pipeline()
+		done, refused := pipe.LRange(ctx, l.keys.history, 0, -1), pipe.LRange(ctx, l.keys.refusals, 0, -1)
+		_, err := pipe.Exec(ctx)
+		lists = [2][]string{done.Val(), refused.Val()}
+		return named([]redis.Cmder{done, refused}, err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	acts := make([]grant.Act, 0, len(lists[0])+len(lists[1]))
+	var bad []error
+	// A refusal is stored twice when the reply to the first attempt was lost.
+	for _, text := range slices.Concat(lists[0], slices.Compact(lists[1])) {
+		var act grant.Act
+		if err := json.Unmarshal([]byte(text), &act); err != nil {
+			bad = append(bad, fmt.Errorf("%w: audit trail: %w", ErrInconsistent, err))
+			continue
+		}
+		acts = append(acts, act)
+	}
+	slices.SortStableFunc(acts, func(a, b grant.Act) int { return a.At.Compare(b.At) })
+	return acts, errors.Join(bad...)
+}
