@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -15,4 +16,17 @@ func Percent(share float64) string {
 		s += "." + strings.TrimRight(strconv.FormatInt(10_000+rest, 10)[1:], "0")
 	}
 	return s + "%"
+}
+
+// ParseShare reads a share as people write it, "0.01%" or "0.0001": 0 to 100%, 0 to 1.
+func ParseShare(s string) (float64, error) {
+	digits, percent := strings.CutSuffix(strings.TrimSpace(s), "%")
+	v, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
+	if percent {
+		v /= 100
+	}
+	if err != nil || !(v >= 0 && v <= 1) {
+		return 0, fmt.Errorf("share %q: want a percentage from 0%% to 100%%, such as 0.5%%, or a number from 0 to 1", s)
+	}
+	return v, nil
 }

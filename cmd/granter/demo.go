@@ -25,6 +25,7 @@ import (
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/population"
 	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/grant/userid"
 )
 
 // demoSpec is the campaign of the demo: that of deploy/campaigns/emoticons.yaml without its dates.
@@ -304,7 +305,7 @@ func (d *demonstration) show(ctx context.Context, led opened, c *grant.Campaign,
 // lookups answers GET /users/{id} with a Verdict.
 func lookups(reader *ledger.Reader, c *grant.Campaign) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		user, err := source.ParseUserID(r.PathValue("id"), c.Source.MaxID)
+		user, err := userid.Parse(r.PathValue("id"), c.Source.MaxID)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return

@@ -12,6 +12,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/population"
+	"github.com/granter/granter/grant/userid"
 )
 
 // loadFlags are the settings of granter load.
@@ -109,7 +110,7 @@ func (flags *loadFlags) execute(cmd *cobra.Command) error {
 	case ctx.Err() != nil:
 		err = &exitError{exitStopped, fmt.Errorf("stopped after %s records: publish it again from its beginning (users published twice are granted once)",
 			number(result.Records))}
-	case errors.Is(err, population.ErrBadLine):
+	case errors.Is(err, userid.ErrBadLine):
 		err = fmt.Errorf("%w; correct the list and load all of it again (users published twice are granted once)", err)
 	}
 	loaded := Loaded{
@@ -145,21 +146,21 @@ func (flags *loadFlags) population(cmd *cobra.Command, camp *grant.Campaign) (us
 	switch flags.ids {
 	case "":
 	case "-":
-		return population.ReadLines(cmd.InOrStdin(), camp.Source), 0, nothing, nil
+		return population.List(cmd.InOrStdin(), camp.Source), 0, nothing, nil
 	default:
 		file, total, err := openList(cmd.Context(), flags.ids, camp.Source)
 		if err != nil {
 			return fail(err)
 		}
-		return population.ReadLines(file, camp.Source), total, func() { file.Close() }, nil
+		return population.List(file, camp.Source), total, func() { file.Close() }, nil
 	}
 	plan := population.Plan{
 		Topic: camp.Source, Users: flags.generate, First: grant.UserID(flags.first), Spread: flags.spread,
 		Order: population.Order(flags.order), Seed: flags.seed,
 	}
 	var errs [3]error
-	plan.Duplicates, errs[0] = population.ParseShare(flags.duplicates)
-	plan.Malformed, errs[1] = population.ParseShare(flags.malformed)
+	plan.Duplicates, errs[0] = grant.ParseShare(flags.duplicates)
+	plan.Malformed, errs[1] = grant.ParseShare(flags.malformed)
 	errs[2] = plan.Validate()
 	if err := errors.Join(errs[:]...); err != nil {
 		return fail(err)
@@ -181,7 +182,7 @@ func openList(ctx context.Context, name string, t grant.Topic) (file *os.File, t
 	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
 		return file, 0, err
 	}
-	if err := population.ReadLines(file, t).Each(ctx, func(grant.UserID) { total++ }); err != nil {
+	if err := userid.ReadList(file, t.MaxID).Each(ctx, func(grant.UserID) { total++ }); err != nil {
 		return nil, 0, fmt.Errorf("--ids %s: %w; nothing is published: correct the list", name, err)
 	}
 	_, err = file.Seek(0, io.SeekStart)

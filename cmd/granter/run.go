@@ -16,7 +16,6 @@ import (
 	"github.com/granter/granter/grant/canary"
 	"github.com/granter/granter/grant/feedback"
 	"github.com/granter/granter/grant/ledger"
-	"github.com/granter/granter/grant/population"
 	"github.com/granter/granter/grant/source"
 )
 
@@ -167,7 +166,7 @@ func (flags *runFlags) job(cmd *cobra.Command) (*job, func(), error) {
 		return fail(err)
 	}
 	if flags.maxRejected != "" {
-		if j.campaign.Source.MaxRejected, err = population.ParseShare(flags.maxRejected); err != nil {
+		if j.campaign.Source.MaxRejected, err = grant.ParseShare(flags.maxRejected); err != nil {
 			return fail(usageError(fmt.Errorf("--max-rejected: %w", err)))
 		}
 	}
@@ -239,7 +238,7 @@ func (flags *runFlags) operating(ctx context.Context, j *job) (err error) {
 func (flags *runFlags) choose(ctx context.Context, c *grant.Campaign) (canary.Pass, error) {
 	switch {
 	case flags.canary != "":
-		share, err := population.ParseShare(flags.canary)
+		share, err := grant.ParseShare(flags.canary)
 		if err != nil {
 			return canary.Pass{}, fmt.Errorf("--canary: %w", err)
 		}

@@ -15,9 +15,8 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/desk"
 	"github.com/granter/granter/grant/ledger"
-	"github.com/granter/granter/grant/population"
-	"github.com/granter/granter/grant/source"
 	"github.com/granter/granter/grant/status"
+	"github.com/granter/granter/grant/userid"
 )
 
 func newVerify() *cobra.Command {
@@ -66,7 +65,7 @@ A flush journals the users of many records at once, so it is known that the user
 				fmt.Fprintf(cmd.ErrOrStderr(), "granter: %s:\n%s\n", differs, differs.Fields)
 			}
 			for _, user := range users {
-				if _, err := source.ParseUserID(strconv.FormatUint(uint64(user), 10), camp.Source.MaxID); err != nil {
+				if _, err := userid.Parse(strconv.FormatUint(uint64(user), 10), camp.Source.MaxID); err != nil {
 					return usageError(err)
 				}
 			}
@@ -80,14 +79,14 @@ A flush journals the users of many records at once, so it is known that the user
 // userIDs reads users' IDs; a single - stands for the list on the standard input.
 func userIDs(ctx context.Context, args []string, stdin io.Reader) (users []grant.UserID, err error) {
 	if len(args) == 1 && args[0] == "-" {
-		err := population.ReadLines(stdin, grant.Topic{}).Each(ctx, func(id grant.UserID) { users = append(users, id) })
-		if errors.Is(err, population.ErrBadLine) {
+		err := userid.ReadList(stdin, 0).Each(ctx, func(id grant.UserID) { users = append(users, id) })
+		if errors.Is(err, userid.ErrBadLine) {
 			err = usageError(err)
 		}
 		return users, err
 	}
 	for _, arg := range args {
-		user, err := source.ParseUserID(arg, grant.MaxUserID)
+		user, err := userid.Parse(arg, grant.MaxUserID)
 		if err != nil {
 			return nil, usageError(err)
 		}

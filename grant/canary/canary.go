@@ -18,7 +18,7 @@ import (
 	"strings"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/grant/population"
+	"github.com/granter/granter/grant/userid"
 	"github.com/granter/granter/sharding"
 )
 
@@ -114,7 +114,7 @@ func mix(x uint64) uint64 {
 func Only(ctx context.Context, list io.Reader, t grant.Topic) (Pass, error) {
 	users := map[uint64]*sharding.Bitmap{}
 	var n int64
-	err := population.ReadLines(list, t).Each(ctx, func(id grant.UserID) {
+	err := userid.ReadList(list, t.MaxID).Each(ctx, func(id grant.UserID) {
 		chunk, low := sharding.Split(uint64(id))
 		if users[chunk] == nil {
 			users[chunk] = new(sharding.Bitmap)
@@ -124,7 +124,7 @@ func Only(ctx context.Context, list io.Reader, t grant.Topic) (Pass, error) {
 		}
 	})
 	switch {
-	case errors.Is(err, population.ErrBadLine):
+	case errors.Is(err, userid.ErrBadLine):
 		return Pass{}, fmt.Errorf("%w; correct the list: nobody is granted by half of one", err)
 	case err != nil:
 		return Pass{}, err

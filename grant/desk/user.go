@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/grant/source"
 	"github.com/granter/granter/grant/status"
+	"github.com/granter/granter/grant/userid"
 )
 
 // User is the answer to "did this user get it, when, and until when?".
@@ -37,7 +37,7 @@ func (a *api) user(r *http.Request, _ Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := source.ParseUserID(r.PathValue("id"), camp.Source.MaxID)
+	id, err := userid.Parse(r.PathValue("id"), camp.Source.MaxID)
 	if err != nil {
 		return nil, newProblem(http.StatusBadRequest, err.Error())
 	}

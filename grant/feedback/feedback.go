@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/grant/population"
 )
 
 // Limits say from where on something is too much. A zero field is no limit.
@@ -37,7 +36,7 @@ func ParseLimits(text string) (Limits, error) {
 				err = errors.New("not above 0")
 			}
 		case "memory":
-			if l.Memory, err = population.ParseShare(value); err == nil && l.Memory == 0 {
+			if l.Memory, err = grant.ParseShare(value); err == nil && l.Memory == 0 {
 				err = errors.New("not above 0")
 			}
 		case "lag":

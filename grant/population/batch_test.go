@@ -1,7 +1,6 @@
 package population
 
 import (
-	"bytes"
 	"fmt"
 	"testing"
 	"time"
@@ -147,22 +146,4 @@ func BenchmarkPlan(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/blockRecords, "ns/record")
 		})
 	}
-}
-
-func BenchmarkLines(b *testing.B) {
-	var list bytes.Buffer
-	const lines = 1_000_000
-	for i := range lines {
-		fmt.Fprintln(&list, 10_000_000+i)
-	}
-	block := make([]Record, blockRecords)
-	b.SetBytes(int64(list.Len()))
-	b.ReportAllocs()
-	for b.Loop() {
-		src := ReadLines(bytes.NewReader(list.Bytes()), decimalTopic("t"))
-		for err := error(nil); err == nil; {
-			_, err = src.Next(b.Context(), block)
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/lines, "ns/line")
 }

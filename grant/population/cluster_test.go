@@ -167,7 +167,7 @@ func TestAListIsPublished(t *testing.T) {
 		fmt.Fprintf(&list, "%d\r\n", id)
 	}
 	topic := decimalTopic("t")
-	r, err := Publish(t.Context(), client, topic, ReadLines(strings.NewReader(list.String()), topic), Options{})
+	r, err := Publish(t.Context(), client, topic, List(strings.NewReader(list.String()), topic), Options{})
 	require.NoError(t, err)
 	require.EqualValues(t, 50_000, r.Records)
 	for partition := range 2 {

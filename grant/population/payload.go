@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/userid"
 )
 
 // Kind says what a record is: a user's first or repeated naming, or which kind of bad input.
@@ -60,7 +61,7 @@ func Kinds(t grant.Topic) []Kind {
 			KindOverLimit, KindHuge, KindMissing, KindNull, KindTruncated,
 		}
 	case grant.FormatInt64BE:
-		if maxID(t) == grant.MaxUserID { // every 8-byte value above it is negative
+		if userid.Limit(t.MaxID) == grant.MaxUserID { // every 8-byte value above it is negative
 			return []Kind{KindEmpty, KindTombstone, KindNegative, KindLetters, KindHuge, KindTruncated}
 		}
 		return []Kind{KindEmpty, KindTombstone, KindNegative, KindLetters, KindOverLimit, KindHuge, KindTruncated}
@@ -70,14 +71,6 @@ func Kinds(t grant.Topic) []Kind {
 			KindOverLimit, KindHuge,
 		}
 	}
-}
-
-// maxID is the topic's limit; a topic that sets none has the general one.
-func maxID(t grant.Topic) grant.UserID {
-	if t.MaxID == 0 {
-		return grant.MaxUserID
-	}
-	return t.MaxID
 }
 
 // hugeSize is how long a KindHuge record's ID is, in digits or bytes: beyond any integer, small beside a batch.
@@ -92,13 +85,13 @@ type payload struct {
 }
 
 func newPayload(t grant.Topic) (*payload, error) {
-	p := &payload{format: t.Format, key: t.From == grant.FromKey, max: maxID(t)}
+	p := &payload{format: t.Format, key: t.From == grant.FromKey, max: userid.Limit(t.MaxID)}
 	var errs []error
 	if t.Topic == "" {
 		errs = append(errs, errors.New("topic: no name"))
 	}
-	if p.max > grant.MaxUserID {
-		errs = append(errs, fmt.Errorf("max_id: %d is above %d", p.max, grant.MaxUserID))
+	if t.MaxID > grant.MaxUserID {
+		errs = append(errs, fmt.Errorf("max_id: %d is above %d", t.MaxID, grant.MaxUserID))
 	}
 	if t.From != "" && t.From != grant.FromKey && t.From != grant.FromValue {
 		errs = append(errs, fmt.Errorf("from: %q: want %s or %s", t.From, grant.FromKey, grant.FromValue))

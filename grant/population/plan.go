@@ -7,10 +7,9 @@ import (
 	"io"
 	"math"
 	"math/bits"
-	"strconv"
-	"strings"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/userid"
 )
 
 // Order is the order in which a generated population names its users for the first time.
@@ -61,7 +60,7 @@ func (p Plan) Validate() error {
 		errs = append(errs, fmt.Errorf("spread: an ID space of %d cannot hold %d distinct users: want 0 or at least as many",
 			p.Spread, p.Users))
 	}
-	if limit := maxID(p.Topic); p.First > limit || uint64(max(p.space(), 1)-1) > uint64(limit-p.First) {
+	if limit := userid.Limit(p.Topic.MaxID); p.First > limit || uint64(max(p.space(), 1)-1) > uint64(limit-p.First) {
 		errs = append(errs, fmt.Errorf("first: IDs from %d on, %d of them, exceed the topic's limit of %d",
 			p.First, p.space(), limit))
 	}
@@ -227,17 +226,4 @@ func (g *generator) section(i uint64) uint64 {
 	hi, lo := bits.Mul64(i, g.spread)
 	q, _ := bits.Div64(hi, lo, g.users)
 	return q
-}
-
-// ParseShare reads a share as people write it, "0.01%" or "0.0001": 0 to 100%, 0 to 1.
-func ParseShare(s string) (float64, error) {
-	digits, percent := strings.CutSuffix(strings.TrimSpace(s), "%")
-	v, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
-	if percent {
-		v /= 100
-	}
-	if err != nil || !isShare(v) {
-		return 0, fmt.Errorf("share %q: want a percentage from 0%% to 100%%, such as 0.5%%, or a number from 0 to 1", s)
-	}
-	return v, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/userid"
 )
 
 // brokers is a cluster that answers as a test tells it to, in a synctest bubble.
@@ -207,9 +208,9 @@ func TestGivesUpInTheEnd(t *testing.T) {
 
 func TestABadLineIsReportedAfterEverythingBeforeItIsPublished(t *testing.T) {
 	b := &brokers{partitions: 2}
-	src := ReadLines(strings.NewReader("1\n2\n3\nfour\n5\n"), decimalTopic("t"))
+	src := List(strings.NewReader("1\n2\n3\nfour\n5\n"), decimalTopic("t"))
 	inBubble(t, b, src, Options{}, func(t *testing.T, r Result, err error, _ time.Duration) {
-		require.ErrorIs(t, err, ErrBadLine)
+		require.ErrorIs(t, err, userid.ErrBadLine)
 		require.ErrorContains(t, err, "publishing to topic t, 3 records acknowledged so far: line 4:")
 		require.EqualValues(t, 3, r.Records)
 		require.Equal(t, numbers(1, 4), b.values())
@@ -281,7 +282,7 @@ func TestRecordsOfAReaderThatWaitsAreNotHeldBack(t *testing.T) {
 			r, w := io.Pipe()
 			done := make(chan error)
 			go func() {
-				_, err := publish(t.Context(), b, decimalTopic("t"), ReadLines(r, decimalTopic("t")), o)
+				_, err := publish(t.Context(), b, decimalTopic("t"), List(r, decimalTopic("t")), o)
 				done <- err
 			}()
 			for i := range 5 {

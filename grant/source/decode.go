@@ -10,6 +10,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/userid"
 )
 
 // Reason says why a record holds no valid user ID. It is a metric label and a dead letter's header; the set is fixed.
@@ -17,19 +18,20 @@ type Reason string
 
 // The reasons for rejecting a record.
 const (
-	ReasonEmpty       Reason = "empty"         // no value (a tombstone), or one of no bytes
-	ReasonTombstone   Reason = "tombstone"     // a key without a value, where IDs are keys: the user was deleted
-	ReasonNegative    Reason = "negative"      // starts with a minus
-	ReasonSign        Reason = "sign"          // starts with a plus
-	ReasonSpace       Reason = "space"         // has white space in it
-	ReasonLeadingZero Reason = "leading_zero"  // "007": two spellings of one user would be a trap downstream
-	ReasonNotDecimal  Reason = "not_decimal"   // has something else in it that is not a digit
-	ReasonOverLimit   Reason = "over_limit"    // above the campaign's max_id
-	ReasonLength      Reason = "length"        // int64be: not 8 bytes
-	ReasonJSON        Reason = "invalid_json"  // json: not a JSON document
-	ReasonNoField     Reason = "missing_field" // json: nothing at the path
-	ReasonFieldType   Reason = "field_type"    // json: neither a whole number nor a string of digits
-	ReasonAmbiguous   Reason = "ambiguous"     // json: the field is there more than once, and parsers differ in which one they take
+	ReasonEmpty       = Reason(userid.Empty)       // no value (a tombstone), or one of no bytes
+	ReasonNegative    = Reason(userid.Negative)    // starts with a minus
+	ReasonSign        = Reason(userid.Sign)        // starts with a plus
+	ReasonSpace       = Reason(userid.Space)       // has white space in it
+	ReasonLeadingZero = Reason(userid.LeadingZero) // "007"
+	ReasonNotDecimal  = Reason(userid.NotDecimal)  // has something else in it that is not a digit
+	ReasonOverLimit   = Reason(userid.OverLimit)   // above the campaign's max_id
+
+	ReasonTombstone Reason = "tombstone"     // a key without a value, where IDs are keys: the user was deleted
+	ReasonLength    Reason = "length"        // int64be: not 8 bytes
+	ReasonJSON      Reason = "invalid_json"  // json: not a JSON document
+	ReasonNoField   Reason = "missing_field" // json: nothing at the path
+	ReasonFieldType Reason = "field_type"    // json: neither a whole number nor a string of digits
+	ReasonAmbiguous Reason = "ambiguous"     // json: the field is there more than once, and parsers differ in which one they take
 )
 
 // Reasons lists every reason, so that metrics can start at zero.
@@ -44,7 +46,7 @@ func Reasons() []Reason {
 type decoder func(key, value []byte) (id uint64, reason Reason)
 
 func newDecoder(t grant.Topic) (decoder, error) {
-	limit := uint64(limitOf(t.MaxID))
+	limit := uint64(userid.Limit(t.MaxID))
 	var fromValue decoder
 	switch t.Format {
 	case grant.FormatDecimal:
@@ -77,87 +79,10 @@ func (s *Source) holder(key, value []byte) []byte {
 	return value
 }
 
-// limitOf returns a topic's limit; a topic that sets none has the general one.
-func limitOf(maxID grant.UserID) grant.UserID {
-	if maxID == 0 {
-		return grant.MaxUserID
-	}
-	return min(maxID, grant.MaxUserID)
-}
-
-// ParseUserID reads a user ID as people type it, by the same rules as a record in decimal format.
-func ParseUserID(s string, maxID grant.UserID) (grant.UserID, error) {
-	maxID = limitOf(maxID)
-	id, reason := decimal([]byte(s), uint64(maxID))
-	if reason != "" {
-		return 0, fmt.Errorf("user ID %q is malformed (%s): want decimal digits from 0 to %d, without sign, spaces or leading zeros", s, reason, maxID)
-	}
-	return grant.UserID(id), nil
-}
-
+// decimal is userid.Decimal with a record's reason.
 func decimal(data []byte, limit uint64) (uint64, Reason) {
-	// 18 digits cannot overflow, and cover nearly every record.
-	if len(data) == 0 || len(data) > 18 || data[0] == '0' {
-		return decimalCarefully(data, limit)
-	}
-	var id uint64
-	for _, c := range data {
-		d := c - '0'
-		if d > 9 {
-			return 0, notDecimal(data)
-		}
-		id = id*10 + uint64(d)
-	}
-	if id > limit {
-		return 0, ReasonOverLimit
-	}
-	return id, ""
-}
-
-func decimalCarefully(data []byte, limit uint64) (uint64, Reason) {
-	if len(data) == 0 {
-		return 0, ReasonEmpty
-	}
-	for _, c := range data {
-		if c < '0' || c > '9' {
-			return 0, notDecimal(data)
-		}
-	}
-	if data[0] == '0' {
-		if len(data) == 1 {
-			return 0, ""
-		}
-		return 0, ReasonLeadingZero
-	}
-	var id uint64
-	for _, c := range data {
-		d := uint64(c - '0')
-		if d > limit || id > (limit-d)/10 {
-			return 0, ReasonOverLimit
-		}
-		id = id*10 + d
-	}
-	return id, ""
-}
-
-// notDecimal says what is wrong with data that hold something else than digits.
-func notDecimal(data []byte) Reason {
-	for _, c := range data {
-		if c == ' ' || c >= '\t' && c <= '\r' {
-			return ReasonSpace
-		}
-	}
-	digits := len(data) > 1
-	for _, c := range data[1:] {
-		digits = digits && c >= '0' && c <= '9'
-	}
-	switch {
-	case digits && data[0] == '-':
-		return ReasonNegative
-	case digits && data[0] == '+':
-		return ReasonSign
-	}
-	return ReasonNotDecimal
+	id, fault := userid.Decimal(data, limit)
+	return id, Reason(fault)
 }
 
 func int64BE(data []byte, limit uint64) (uint64, Reason) {

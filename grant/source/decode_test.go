@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"math"
-	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -16,88 +15,6 @@ import (
 )
 
 const largest = uint64(grant.MaxUserID)
-
-func TestDecimalUserIDs(t *testing.T) {
-	for _, c := range []struct {
-		limit  uint64
-		text   string
-		id     uint64
-		reason Reason
-	}{
-		{largest, "0", 0, ""},
-		{largest, "1", 1, ""},
-		{largest, "48000000", 48_000_000, ""},
-		{largest, "99999999999999999", 99999999999999999, ""},
-		{largest, "999999999999999999", 999999999999999999, ""},   // 18 digits
-		{largest, "1000000000000000000", 1000000000000000000, ""}, // 19
-		{largest, "9223372036854775807", largest, ""},
-		{largest, "9223372036854775808", 0, ReasonOverLimit},
-		{largest, "9999999999999999999", 0, ReasonOverLimit},
-		{largest, "18446744073709551615", 0, ReasonOverLimit},
-		{largest, "18446744073709551616", 0, ReasonOverLimit}, // 2^64, which wraps to 0
-		{largest, "18446744073709551617", 0, ReasonOverLimit},
-		{largest, "10000000000000000000", 0, ReasonOverLimit},
-		{largest, strings.Repeat("9", 1_000_000), 0, ReasonOverLimit},
-		{100, "99", 99, ""},
-		{100, "100", 100, ""},
-		{100, "101", 0, ReasonOverLimit},
-		{100, "1000", 0, ReasonOverLimit},
-		{1, "1", 1, ""},
-		{1, "2", 0, ReasonOverLimit},
-		{1, "0", 0, ""},
-		{999999999999999999, "999999999999999999", 999999999999999999, ""},
-		{999999999999999999, "1000000000000000000", 0, ReasonOverLimit},
-		{999999999999999998, "999999999999999999", 0, ReasonOverLimit},
-		{1000000000000000000, "1000000000000000000", 1000000000000000000, ""},
-		{1000000000000000000, "1000000000000000001", 0, ReasonOverLimit},
-		{largest, "", 0, ReasonEmpty},
-		{largest, "00", 0, ReasonLeadingZero},
-		{largest, "007", 0, ReasonLeadingZero},
-		{largest, "0" + strings.Repeat("9", 30), 0, ReasonLeadingZero},
-		{largest, "-1", 0, ReasonNegative},
-		{largest, "-0", 0, ReasonNegative},
-		{largest, "-9223372036854775809", 0, ReasonNegative},
-		{largest, "+1", 0, ReasonSign},
-		{largest, "-", 0, ReasonNotDecimal},
-		{largest, "+", 0, ReasonNotDecimal},
-		{largest, "--1", 0, ReasonNotDecimal},
-		{largest, "-1.5", 0, ReasonNotDecimal},
-		{largest, "1-", 0, ReasonNotDecimal},
-		{largest, " 1", 0, ReasonSpace},
-		{largest, "1 ", 0, ReasonSpace},
-		{largest, "1\n", 0, ReasonSpace},
-		{largest, "1\r\n", 0, ReasonSpace},
-		{largest, "\t1", 0, ReasonSpace},
-		{largest, "1 000", 0, ReasonSpace},
-		{largest, " ", 0, ReasonSpace},
-		{largest, "- 1", 0, ReasonSpace},
-		{largest, "1\u00a0", 0, ReasonNotDecimal},
-		{largest, "1,000", 0, ReasonNotDecimal},
-		{largest, "1_000", 0, ReasonNotDecimal},
-		{largest, "1.0", 0, ReasonNotDecimal},
-		{largest, "1e3", 0, ReasonNotDecimal},
-		{largest, "0x1f", 0, ReasonNotDecimal},
-		{largest, "12a", 0, ReasonNotDecimal},
-		{largest, "user12", 0, ReasonNotDecimal},
-		{largest, "NaN", 0, ReasonNotDecimal},
-		{largest, "null", 0, ReasonNotDecimal},
-		{largest, "\x00", 0, ReasonNotDecimal},
-		{largest, "1\x00", 0, ReasonNotDecimal},
-		{largest, "٣", 0, ReasonNotDecimal},  // a digit, in Arabic
-		{largest, "１２", 0, ReasonNotDecimal}, // digits as wide as letters
-		{largest, "/", 0, ReasonNotDecimal},  // the bytes beside the digits
-		{largest, ":", 0, ReasonNotDecimal},
-		{largest, strings.Repeat("1", 30) + "x", 0, ReasonNotDecimal},
-		{largest, "\"12\"", 0, ReasonNotDecimal},
-		{largest, "\ufeff12", 0, ReasonNotDecimal},
-	} {
-		id, reason := decimal([]byte(c.text), c.limit)
-		require.Equal(t, c.reason, reason, "%.40q up to %d", c.text, c.limit)
-		require.Equal(t, c.id, id, "%.40q up to %d", c.text, c.limit)
-	}
-	_, reason := decimal(nil, largest)
-	require.Equal(t, ReasonEmpty, reason)
-}
 
 func TestInt64UserIDs(t *testing.T) {
 	for _, c := range []struct {
@@ -258,13 +175,9 @@ func TestLimitsOfATopic(t *testing.T) {
 		require.NoError(t, err)
 		_, reason := decode(nil, []byte(c.text))
 		require.Equal(t, c.valid, reason == "", "%s up to %d", c.text, c.maxID)
-		_, err = ParseUserID(c.text, c.maxID)
-		require.Equal(t, c.valid, err == nil, "%s up to %d", c.text, c.maxID)
 	}
 	_, err := newDecoder(grant.Topic{Format: "csv"})
 	require.ErrorContains(t, err, `source.format "csv": want decimal, json or int64be`)
-	_, err = ParseUserID("007", 0)
-	require.ErrorContains(t, err, "leading_zero")
 	_, err = New(Config{Topic: grant.Topic{Format: "csv"}})
 	require.Error(t, err)
 }
@@ -304,35 +217,6 @@ func TestEveryReasonIsListed(t *testing.T) {
 		seen[r] = true
 	}
 	require.Len(t, seen, 13)
-}
-
-func FuzzDecimal(f *testing.F) {
-	for _, s := range []string{"", "0", "7", "007", "+1", "-1", " 1", "9223372036854775807", "9223372036854775808", "18446744073709551616", "1_0", "0x1"} {
-		f.Add([]byte(s), largest)
-		f.Add([]byte(s), uint64(7))
-	}
-	f.Fuzz(func(t *testing.T, data []byte, limit uint64) {
-		limit = min(limit, largest)
-		id, reason := decimal(data, limit)
-		want, err := strconv.ParseUint(string(data), 10, 64)
-		digits := len(data) > 0 && strings.Trim(string(data), "0123456789") == ""
-		switch {
-		case len(data) == 0:
-			require.Equal(t, ReasonEmpty, reason)
-		case !digits:
-			require.Contains(t, []Reason{ReasonNegative, ReasonSign, ReasonSpace, ReasonNotDecimal}, reason)
-		case data[0] == '0' && len(data) > 1:
-			require.Equal(t, ReasonLeadingZero, reason)
-		case err != nil || want > limit:
-			require.Equal(t, ReasonOverLimit, reason)
-		default:
-			require.Empty(t, reason)
-			require.Equal(t, want, id)
-		}
-		if reason != "" {
-			require.Zero(t, id)
-		}
-	})
 }
 
 func FuzzInt64BE(f *testing.F) {

@@ -1,4 +1,4 @@
-package population
+package userid
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,28 +19,21 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-// drain reads a source to its end, a few records at a time.
-func drain(ctx context.Context, src Source, block int) (records []Record, err error) {
-	dst := make([]Record, block)
+// drain reads a list to its end, a few IDs at a time.
+func drain(ctx context.Context, l *List, block int) (ids []grant.UserID, err error) {
+	dst := make([]grant.UserID, block)
 	for err == nil {
 		var n int
-		n, err = src.Next(ctx, dst)
-		records = append(records, dst[:n]...)
+		n, err = l.Next(ctx, dst)
+		ids = append(ids, dst[:n]...)
 	}
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	return records, err
+	return ids, err
 }
 
-func ids(records []Record) (out []grant.UserID) {
-	for _, r := range records {
-		out = append(out, r.ID)
-	}
-	return out
-}
-
-func TestLinesReadsIDs(t *testing.T) {
+func TestListReadsIDs(t *testing.T) {
 	for name, text := range map[string]string{
 		"LF":                  "0\n12\n9223372036854775807\n",
 		"CRLF":                "0\r\n12\r\n9223372036854775807\r\n",
@@ -54,33 +48,33 @@ func TestLinesReadsIDs(t *testing.T) {
 				iotest.OneByteReader(strings.NewReader(text)),
 				iotest.DataErrReader(strings.NewReader(text)),
 			} {
-				lines := ReadLines(r, decimalTopic("t"))
-				records, err := drain(t.Context(), lines, block)
+				lines := ReadList(r, 0)
+				ids, err := drain(t.Context(), lines, block)
 				require.NoError(t, err, name)
-				require.Equal(t, []grant.UserID{0, 12, grant.MaxUserID}, ids(records), name)
+				require.Equal(t, []grant.UserID{0, 12, grant.MaxUserID}, ids, name)
 				require.EqualValues(t, 3, lines.Line())
 			}
 		}
 	}
-	records, err := drain(t.Context(), ReadLines(strings.NewReader(""), decimalTopic("t")), 10)
+	ids, err := drain(t.Context(), ReadList(strings.NewReader(""), 0), 10)
 	require.NoError(t, err)
-	require.Empty(t, records)
+	require.Empty(t, ids)
 }
 
-func TestLinesOfAnyLengthSurviveChunkBounds(t *testing.T) {
+func TestListOfAnyLengthSurviveChunkBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var list bytes.Buffer
 		var want []grant.UserID
 		for range rapid.IntRange(1, 200).Draw(t, "lines") {
-			id := drawID(t, 0)
+			id := drawID(t)
 			want = append(want, id)
 			fmt.Fprintf(&list, "%d%s", id, rapid.SampledFrom([]string{"\n", "\r\n"}).Draw(t, "end"))
 		}
 		sizes := rapid.SliceOfN(rapid.IntRange(1, 50), 1, 20).Draw(t, "reads")
-		records, err := drain(context.Background(), ReadLines(&pieces{data: list.Bytes(), sizes: sizes}, decimalTopic("t")),
+		ids, err := drain(context.Background(), ReadList(&pieces{data: list.Bytes(), sizes: sizes}, 0),
 			rapid.IntRange(1, 300).Draw(t, "block"))
 		require.NoError(t, err)
-		require.Equal(t, want, ids(records))
+		require.Equal(t, want, ids)
 	})
 }
 
@@ -102,8 +96,6 @@ func (p *pieces) Read(dst []byte) (int, error) {
 }
 
 func TestABadLineEndsTheListWithItsNumberAfterWhatCameBefore(t *testing.T) {
-	topic := decimalTopic("t")
-	topic.MaxID = 1000
 	for _, c := range []struct{ line, problem string }{
 		{"", "the line is blank"},
 		{"x", "not a decimal user ID"},
@@ -126,9 +118,9 @@ func TestABadLineEndsTheListWithItsNumberAfterWhatCameBefore(t *testing.T) {
 		for _, end := range []string{"\r\n", "\r\n3\r\n"} {
 			text := "1\r\n2\r\n" + c.line + end
 			for _, r := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text))} {
-				src := ReadLines(r, topic)
-				records, err := drain(t.Context(), src, 10)
-				require.Equal(t, []grant.UserID{1, 2}, ids(records), "%.20q", c.line)
+				src := ReadList(r, 1000)
+				ids, err := drain(t.Context(), src, 10)
+				require.Equal(t, []grant.UserID{1, 2}, ids, "%.20q", c.line)
 				require.ErrorIs(t, err, ErrBadLine)
 				require.ErrorContains(t, err, "line 3: ")
 				require.ErrorContains(t, err, c.problem)
@@ -137,7 +129,7 @@ func TestABadLineEndsTheListWithItsNumberAfterWhatCameBefore(t *testing.T) {
 				require.ErrorAs(t, err, &bad)
 				require.EqualValues(t, 3, bad.Line)
 
-				n, again := src.Next(t.Context(), make([]Record, 1))
+				n, again := src.Next(t.Context(), make([]grant.UserID, 1))
 				require.Zero(t, n)
 				require.Equal(t, err, again)
 			}
@@ -145,24 +137,24 @@ func TestABadLineEndsTheListWithItsNumberAfterWhatCameBefore(t *testing.T) {
 	}
 }
 
-func TestLinesReportsTheReadersError(t *testing.T) {
+func TestListReportsTheReadersError(t *testing.T) {
 	broken := errors.New("disk on fire")
-	src := ReadLines(io.MultiReader(strings.NewReader("1\n2\n3"), iotest.ErrReader(broken)), decimalTopic("t"))
-	records, err := drain(t.Context(), src, 10)
+	src := ReadList(io.MultiReader(strings.NewReader("1\n2\n3"), iotest.ErrReader(broken)), 0)
+	ids, err := drain(t.Context(), src, 10)
 	require.ErrorIs(t, err, broken)
 	require.ErrorContains(t, err, "after line 2")
-	require.Equal(t, []grant.UserID{1, 2}, ids(records), "a line that broke off is not an ID")
+	require.Equal(t, []grant.UserID{1, 2}, ids, "a line that broke off is not an ID")
 }
 
-func TestLinesHandsOutWhatAPipeHasReady(t *testing.T) {
+func TestListHandsOutWhatAPipeHasReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := io.Pipe()
-		src := ReadLines(r, decimalTopic("t"))
-		dst := make([]Record, 100)
+		src := ReadList(r, 0)
+		dst := make([]grant.UserID, 100)
 		go w.Write([]byte("1\n2\n3"))
 		n, err := src.Next(t.Context(), dst)
 		require.NoError(t, err)
-		require.Equal(t, []grant.UserID{1, 2}, ids(dst[:n]), "the rest of the third line may still come")
+		require.Equal(t, []grant.UserID{1, 2}, dst[:n], "the rest of the third line may still come")
 
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
@@ -175,7 +167,7 @@ func TestLinesHandsOutWhatAPipeHasReady(t *testing.T) {
 	})
 }
 
-func FuzzLines(f *testing.F) {
+func FuzzList(f *testing.F) {
 	for _, seed := range []string{
 		"1\n2\n", "1\r\n\r\n", "\ufeff5", "9223372036854775808\n", "007", "\n", "\r", "1\x00", "18446744073709551615",
 	} {
@@ -183,32 +175,55 @@ func FuzzLines(f *testing.F) {
 		f.Add([]byte(seed), uint64(5))
 	}
 	f.Fuzz(func(t *testing.T, list []byte, limit uint64) {
-		topic := decimalTopic("t")
-		topic.MaxID = grant.UserID(max(1, limit&uint64(grant.MaxUserID)))
-		read := func(r io.Reader, block int) ([]Record, error) {
-			return drain(t.Context(), ReadLines(r, topic), block)
+		maxID := grant.UserID(max(1, limit&uint64(grant.MaxUserID)))
+		read := func(r io.Reader, block int) ([]grant.UserID, error) {
+			return drain(t.Context(), ReadList(r, maxID), block)
 		}
-		records, err := read(bytes.NewReader(list), 7)
+		ids, err := read(bytes.NewReader(list), 7)
 		again, err2 := read(iotest.OneByteReader(bytes.NewReader(list)), 3)
-		require.Equal(t, records, again, "however the list arrives")
+		require.Equal(t, ids, again, "however the list arrives")
 		require.Equal(t, err, err2)
 
 		lines := strings.Split(strings.TrimPrefix(string(list), "\ufeff"), "\n")
 		if lines[len(lines)-1] == "" {
 			lines = lines[:len(lines)-1]
 		}
-		for i, r := range records {
+		for i, id := range ids {
 			text := strings.TrimSuffix(lines[i], "\r")
-			require.LessOrEqual(t, r.ID, topic.MaxID)
-			require.Equal(t, strconv.FormatUint(uint64(r.ID), 10), text)
+			require.LessOrEqual(t, id, maxID)
+			require.Equal(t, strconv.FormatUint(uint64(id), 10), text)
 		}
 		if err == nil {
-			require.Len(t, records, len(lines))
+			require.Len(t, ids, len(lines))
 			return
 		}
 		var bad *LineError
 		require.ErrorAs(t, err, &bad)
-		require.EqualValues(t, len(records)+1, bad.Line)
+		require.EqualValues(t, len(ids)+1, bad.Line)
 		require.LessOrEqual(t, len(bad.Text), 64+len("…"))
 	})
+}
+
+// drawID draws an ID of any number of digits.
+func drawID(t *rapid.T) grant.UserID {
+	digits := rapid.IntRange(1, 19).Draw(t, "digits")
+	return min(grant.MaxUserID, grant.UserID(rapid.Uint64Range(0, uint64(math.Pow10(digits))-1).Draw(t, "id")))
+}
+
+func BenchmarkList(b *testing.B) {
+	var list bytes.Buffer
+	const lines = 1_000_000
+	for i := range lines {
+		fmt.Fprintln(&list, 10_000_000+i)
+	}
+	block := make([]grant.UserID, 2048)
+	b.SetBytes(int64(list.Len()))
+	b.ReportAllocs()
+	for b.Loop() {
+		src := ReadList(bytes.NewReader(list.Bytes()), 0)
+		for err := error(nil); err == nil; {
+			_, err = src.Next(b.Context(), block)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/lines, "ns/line")
 }

@@ -1,4 +1,4 @@
-package population
+package userid
 
 import (
 	"bytes"
@@ -37,15 +37,15 @@ func (e *LineError) Error() string { return fmt.Sprintf("line %d: %q: %s", e.Lin
 // Unwrap returns ErrBadLine.
 func (e *LineError) Unwrap() error { return ErrBadLine }
 
-// Lines is a Source that reads a list: one decimal user ID a line, with LF or CRLF line ends, the last one optional. It
-// holds two chunks and a line in memory, however long the list. The first bad line (blank, not decimal, above the limit)
-// ends it with a *LineError after the records before it.
+// List reads a list: one decimal user ID a line, with LF or CRLF line ends, the last one optional. It holds two chunks and
+// a line in memory, however long the list. The first bad line (blank, not decimal, above the limit) ends it with a
+// *LineError after the IDs before it.
 //
 // Reading happens in a goroutine that begins with the first Next and ends with the list or that call's context. If the
 // context ends while the reader blocks, as a terminal can, the goroutine stays until that read returns.
-type Lines struct {
+type List struct {
 	r       io.Reader
-	topic   grant.Topic
+	limit   grant.UserID
 	chunks  chan chunk  // read, to be parsed
 	spare   chan []byte // parsed, to be read into
 	current chunk
@@ -60,17 +60,17 @@ type chunk struct {
 	err  error
 }
 
-// ReadLines returns a Source of the IDs that r lists, for a topic with a limit.
-func ReadLines(r io.Reader, t grant.Topic) *Lines { return &Lines{r: r, topic: t} }
+// ReadList returns the list that r holds. IDs are bounded by a topic's max_id, where 0 is no limit of its own.
+func ReadList(r io.Reader, maxID grant.UserID) *List { return &List{r: r, limit: Limit(maxID)} }
 
 // Each hands every ID of the list to fn, in its order. It fails with a *LineError at the first line that is not one.
-func (l *Lines) Each(ctx context.Context, fn func(id grant.UserID)) error {
+func (l *List) Each(ctx context.Context, fn func(id grant.UserID)) error {
 	ctx, stop := context.WithCancel(ctx) // what reads ahead ends with this call, also after a bad line
 	defer stop()
-	for records := make([]Record, 1024); ; {
-		n, err := l.Next(ctx, records)
-		for _, r := range records[:n] {
-			fn(r.ID)
+	for ids := make([]grant.UserID, 1024); ; {
+		n, err := l.Next(ctx, ids)
+		for _, id := range ids[:n] {
+			fn(id)
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -82,10 +82,12 @@ func (l *Lines) Each(ctx context.Context, fn func(id grant.UserID)) error {
 }
 
 // Line returns how many lines have been read.
-func (l *Lines) Line() int64 { return l.line }
+func (l *List) Line() int64 { return l.line }
 
-// Next implements Source. It returns what the list has ready, rather than wait for more.
-func (l *Lines) Next(ctx context.Context, dst []Record) (int, error) {
+// Next fills dst with at least one ID and returns how many: what the list has ready, rather than wait for more. IDs that
+// come together with an error, io.EOF at the end, are part of the list; every later call repeats the error. Next returns
+// soon after ctx ends. Calls must not overlap.
+func (l *List) Next(ctx context.Context, dst []grant.UserID) (int, error) {
 	if l.chunks == nil {
 		l.start(ctx)
 	}
@@ -115,7 +117,7 @@ func (l *Lines) Next(ctx context.Context, dst []Record) (int, error) {
 }
 
 // advance waits for the next chunk, or at the end of the list takes a last line that has no line end.
-func (l *Lines) advance(ctx context.Context, dst []Record) (n int) {
+func (l *List) advance(ctx context.Context, dst []grant.UserID) (n int) {
 	l.begun = append(l.begun, l.rest...)
 	l.rest = nil
 	if len(l.begun) > maxLine {
@@ -148,27 +150,40 @@ func (l *Lines) advance(ctx context.Context, dst []Record) (n int) {
 	return 0
 }
 
-func (l *Lines) parse(line []byte, dst []Record) int {
+func (l *List) parse(line []byte, dst []grant.UserID) int {
 	l.line++
 	line = bytes.TrimSuffix(line, []byte{'\r'})
 	if l.line == 1 {
 		line = bytes.TrimPrefix(line, byteOrderMark)
 	}
-	id, problem := parseID(line, maxID(l.topic))
+	id, fault := Decimal(line, uint64(l.limit))
 	switch {
-	case problem == "":
-		dst[0] = Record{ID: id}
+	case fault == "":
+		dst[0] = grant.UserID(id)
+		return 1
 	case len(line) > maxLine:
 		l.err = tooLong(l.line, line)
-		return 0
 	default:
-		l.err = &LineError{Line: l.line, Text: excerpt(line), Problem: problem}
-		return 0
+		l.err = &LineError{Line: l.line, Text: excerpt(line), Problem: l.problem(fault)}
 	}
-	return 1
+	return 0
 }
 
-func (l *Lines) start(ctx context.Context) {
+// problem says what a fault means in a list.
+func (l *List) problem(fault Fault) string {
+	switch fault {
+	case Empty:
+		return "the line is blank"
+	case LeadingZero:
+		return "a user ID has no leading zeros"
+	case OverLimit:
+		return "above the limit of " + strconv.FormatUint(uint64(l.limit), 10)
+	default:
+		return "not a decimal user ID"
+	}
+}
+
+func (l *List) start(ctx context.Context) {
 	l.chunks = make(chan chunk)
 	l.spare = make(chan []byte, 2)
 	l.spare <- make([]byte, chunkSize)
@@ -193,31 +208,6 @@ func (l *Lines) start(ctx context.Context) {
 			}
 		}
 	}()
-}
-
-// maxDigits is how many digits MaxUserID has; a number of so many fits a UserID.
-const maxDigits = 19
-
-// parseID reads a user ID as a list or a decimal record holds it, or says what is wrong.
-func parseID(text []byte, limit grant.UserID) (id grant.UserID, problem string) {
-	if len(text) == 0 {
-		return 0, "the line is blank"
-	}
-	for i, c := range text {
-		if c < '0' || c > '9' {
-			return 0, "not a decimal user ID"
-		}
-		if i < maxDigits {
-			id = id*10 + grant.UserID(c-'0')
-		}
-	}
-	if text[0] == '0' && len(text) > 1 {
-		return 0, "a user ID has no leading zeros"
-	}
-	if len(text) > maxDigits || id > limit {
-		return 0, "above the limit of " + strconv.FormatUint(uint64(limit), 10)
-	}
-	return id, ""
 }
 
 func tooLong(n int64, line []byte) error {

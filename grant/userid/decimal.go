@@ -1,0 +1,107 @@
+// Package userid reads user IDs from text: decimal digits without sign, spaces or leading zeros, as a topic in decimal
+// format, a list, a command line and the API hold them. Two spellings of one user would be a trap for whoever compares them.
+package userid
+
+import (
+	"fmt"
+
+	"github.com/granter/granter/grant"
+)
+
+// Fault is what keeps text from being a user ID. It is a metric label and a dead letter's header; the set is fixed.
+type Fault string
+
+// The faults.
+const (
+	Empty       Fault = "empty"
+	Negative    Fault = "negative"     // a minus before the digits
+	Sign        Fault = "sign"         // a plus before the digits
+	Space       Fault = "space"        // white space anywhere
+	LeadingZero Fault = "leading_zero" // digits that begin with a needless zero
+	NotDecimal  Fault = "not_decimal"  // anything else that is not a digit
+	OverLimit   Fault = "over_limit"
+)
+
+// Limit returns a topic's limit; a topic that sets none has the general one.
+func Limit(maxID grant.UserID) grant.UserID {
+	if maxID == 0 {
+		return grant.MaxUserID
+	}
+	return min(maxID, grant.MaxUserID)
+}
+
+// Parse reads a user ID as people type it, by the same rules as a record in decimal format.
+func Parse(s string, maxID grant.UserID) (grant.UserID, error) {
+	maxID = Limit(maxID)
+	id, fault := Decimal([]byte(s), uint64(maxID))
+	if fault != "" {
+		return 0, fmt.Errorf("user ID %q is malformed (%s): want decimal digits from 0 to %d, without sign, spaces or leading zeros",
+			s, fault, maxID)
+	}
+	return grant.UserID(id), nil
+}
+
+// Decimal reads a user ID up to a limit; fault is empty if it is one. It allocates nothing.
+func Decimal(data []byte, limit uint64) (id uint64, fault Fault) {
+	// 18 digits cannot overflow, and cover nearly every record.
+	if len(data) == 0 || len(data) > 18 || data[0] == '0' {
+		return decimalCarefully(data, limit)
+	}
+	for _, c := range data {
+		d := c - '0'
+		if d > 9 {
+			return 0, notDecimal(data)
+		}
+		id = id*10 + uint64(d)
+	}
+	if id > limit {
+		return 0, OverLimit
+	}
+	return id, ""
+}
+
+func decimalCarefully(data []byte, limit uint64) (uint64, Fault) {
+	if len(data) == 0 {
+		return 0, Empty
+	}
+	for _, c := range data {
+		if c < '0' || c > '9' {
+			return 0, notDecimal(data)
+		}
+	}
+	if data[0] == '0' {
+		if len(data) == 1 {
+			return 0, ""
+		}
+		return 0, LeadingZero
+	}
+	var id uint64
+	for _, c := range data {
+		d := uint64(c - '0')
+		if d > limit || id > (limit-d)/10 {
+			return 0, OverLimit
+		}
+		id = id*10 + d
+	}
+	return id, ""
+}
+
+// notDecimal says what is wrong with data that hold something else than digits.
+func notDecimal(data []byte) Fault {
+	for _, c := range data {
+		if c == ' ' || c >= '\t' && c <= '\r' {
+			return Space
+		}
+	}
+	digits := len(data) > 1
+	for _, c := range data[1:] {
+		digits = digits && c >= '0' && c <= '9'
+	}
+	switch {
+	case digits && data[0] == '-':
+		return Negative
+	case digits && data[0] == '+':
+		return Sign
+	}
+	return NotDecimal
+}
