@@ -29,9 +29,9 @@ type Control struct {
 type Finish struct {
 	Given
 
-	Version int64         `json:"version"`
-	Ends    map[int]int64 `json:"ends"`           // partition → offset; one that is not in it has nothing to grant
-	Topic   TopicID       `json:"topic,omitzero"` // what those offsets count in; zero: not known, as of 0c10d32
+	Version int64   `json:"version"`
+	Ends    Offsets `json:"ends"`           // partition → offset; one that is not in it has nothing to grant
+	Topic   TopicID `json:"topic,omitzero"` // what those offsets count in; zero: not known, as of 0c10d32
 }
 
 // Of reports whether an order to finish may be one for a topic: its offsets mean nothing in one that was made again.
@@ -139,12 +139,7 @@ func (f *Finish) nearer(other *Finish) *Finish {
 		return cmp.Or(f, other)
 	}
 	out := *f
-	out.Ends = map[int]int64{}
-	for p, end := range f.Ends {
-		if limit, ok := other.Ends[p]; ok {
-			out.Ends[p] = min(end, limit)
-		}
-	}
+	out.Ends = f.Ends.Nearer(other.Ends)
 	return &out
 }
 

@@ -73,9 +73,9 @@ func with(c Control, change func(*Control)) Control {
 }
 
 func TestApply(t *testing.T) {
-	ends := map[int]int64{0: 10, 1: 0}
+	ends := Offsets{0: 10, 1: 0}
 	by, before := &Given{At: noon, Who: "minji@ops", Why: "OPS-1"}, &Given{At: noon.Add(-time.Hour), Who: "jihoon@ops", Why: "OPS-0"}
-	finish := func(version int64, by *Given, ends map[int]int64) *Finish {
+	finish := func(version int64, by *Given, ends Offsets) *Finish {
 		return &Finish{Given: *by, Version: version, Ends: ends}
 	}
 	paused := Control{Version: 7, Paused: true, PausedBy: before, Throttle: 5, ThrottledBy: before}
@@ -111,7 +111,7 @@ func TestApply(t *testing.T) {
 		{"finish again where it finishes", Control{Version: 4, Finish: finish(4, before, ends)}, Order{Action: ActionFinish, Ends: ends}, Control{Version: 5, Finish: finish(4, before, ends)}},
 		{
 			"finish again, further on", Control{Version: 4, Finish: finish(4, before, ends)},
-			Order{Action: ActionFinish, Ends: map[int]int64{0: 11}}, Control{Version: 5, Finish: finish(5, by, map[int]int64{0: 11})},
+			Order{Action: ActionFinish, Ends: Offsets{0: 11}}, Control{Version: 5, Finish: finish(5, by, Offsets{0: 11})},
 		},
 		{"resume what is to finish and goes on", Control{Version: 4, Finish: finish(4, before, ends)}, Order{Action: ActionResume}, Control{Version: 5, Resumed: 5}},
 		{"start early changes nothing", paused, Order{Action: ActionStartEarly}, paused},
@@ -242,7 +242,7 @@ func TestAControlSurvivesItsJSON(t *testing.T) {
 		{},
 		{
 			Version: 1 << 53, Paused: true, Throttle: 1 << 60, StartsAt: at(3.123456789), Abort: 2,
-			Finish:  &Finish{Version: 9, Ends: map[int]int64{0: 1 << 60, 31: 0}, Given: Given{noon, "minji", "over"}},
+			Finish:  &Finish{Version: 9, Ends: Offsets{0: 1 << 60, 31: 0}, Given: Given{noon, "minji", "over"}},
 			Resumed: 7, PausedBy: &Given{}, ThrottledBy: &Given{noon, "minji", "slow"}, AbortedBy: &Given{noon, "jihoon", "wrong"},
 		},
 	} {
@@ -273,7 +273,7 @@ func TestCausesThatStopComeBeforeThoseThatSlow(t *testing.T) {
 
 // What 0c10d32 stored is read, and what it does not say is taken as the more careful of what it may mean.
 func TestAControlOf0c10d32IsRead(t *testing.T) {
-	ends := map[int]int64{0: 4}
+	ends := Offsets{0: 4}
 	for _, test := range []struct {
 		text string
 		want Control

@@ -15,10 +15,10 @@ type Generation interface {
 	// Context is cancelled when the assignment ends.
 	Context() context.Context
 	// Committed returns the offset that Kafka has for each assigned partition; −1: none, or one of another topic.
-	Committed() map[int]int64
+	Committed() Offsets
 	// Commit tells Kafka's tools how far the group is. It may fail without harm: a restart trusts the ledger. An
 	// *OtherTopicError means that the offsets are not of the topic that Kafka has now.
-	Commit(next map[int]int64) error
+	Commit(next Offsets) error
 	// Release ends the work on the generation.
 	Release()
 }

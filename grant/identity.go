@@ -62,7 +62,7 @@ func (t TopicID) Continues(stored TopicID) bool {
 // Checkpoint is how far a topic is granted.
 type Checkpoint struct {
 	Topic  TopicID       // what the offsets count in
-	Next   map[int]int64 // by partition, the next offset to read. A partition that is not in it starts at its beginning
+	Next   Offsets       // by partition, the next offset to read. A partition that is not in it starts at its beginning
 	Epochs map[int]int32 // by partition, the leader epoch of the last record before that; not in it: not known
 }
 
@@ -75,8 +75,8 @@ func (c Checkpoint) Of(t TopicID) Checkpoint {
 }
 
 // Only returns what a checkpoint says of some partitions.
-func (c Checkpoint) Only(partitions map[int]int64) Checkpoint {
-	out := Checkpoint{Topic: c.Topic, Next: map[int]int64{}, Epochs: map[int]int32{}}
+func (c Checkpoint) Only(partitions Offsets) Checkpoint {
+	out := Checkpoint{Topic: c.Topic, Next: Offsets{}, Epochs: map[int]int32{}}
 	for partition := range partitions {
 		if next, ok := c.Next[partition]; ok {
 			out.Next[partition], out.Epochs[partition] = next, c.Epoch(partition)

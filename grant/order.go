@@ -25,14 +25,14 @@ const (
 
 // Order is what an operator wants. Its zero value orders nothing.
 type Order struct {
-	Action   Action        `json:"action"`
-	Throttle int64         `json:"throttle,omitempty"`  // ActionThrottle: users per second; 0 lifts the limit
-	StartsAt *time.Time    `json:"starts_at,omitempty"` // ActionPostpone: the new start; nil goes back to the spec's
-	Ends     map[int]int64 `json:"ends,omitempty"`      // ActionFinish: where each partition ends
-	Topic    TopicID       `json:"topic,omitzero"`      // ActionFinish: what those offsets count in
-	Who      string        `json:"who"`                 // a person, or the name of a token
-	Via      string        `json:"via"`                 // how it came: "cli" or "api"
-	Why      string        `json:"why"`
+	Action   Action     `json:"action"`
+	Throttle int64      `json:"throttle,omitempty"`  // ActionThrottle: users per second; 0 lifts the limit
+	StartsAt *time.Time `json:"starts_at,omitempty"` // ActionPostpone: the new start; nil goes back to the spec's
+	Ends     Offsets    `json:"ends,omitempty"`      // ActionFinish: where each partition ends
+	Topic    TopicID    `json:"topic,omitzero"`      // ActionFinish: what those offsets count in
+	Who      string     `json:"who"`                 // a person, or the name of a token
+	Via      string     `json:"via"`                 // how it came: "cli" or "api"
+	Why      string     `json:"why"`
 }
 
 // ErrRefused means that an order cannot be carried out as things are. Nothing was changed.

@@ -43,7 +43,7 @@ func (d *deskFlags) start(c *grant.Campaign, led opened, src *source.Source, reg
 	gatherer := status.NewGatherer(c, led.coordination, led.reader, src)
 	server, err := desk.Start(desk.Config{
 		Addr: d.desk, Access: d.access, AccessGrace: d.grace, Cert: d.cert, Key: d.key, ClientCA: d.clientCA, Insecure: d.insecure,
-		Campaign: c, Coordination: led.coordination, Reader: led.reader, Ends: src.Ends, Identify: src.Identify, Log: log, Registerer: reg,
+		Campaign: c, Coordination: led.coordination, Reader: led.reader, Bounds: src.Bounds, Identify: src.Identify, Log: log, Registerer: reg,
 		Status: gatherer.Gather,
 	})
 	if err != nil {

@@ -49,11 +49,11 @@ func (j *job) rehearse(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer p.source.Close() //nolint:errcheck // nothing was written
-	starts, err := p.source.Starts(ctx)
+	bounds, err := p.source.Bounds(ctx)
 	if err != nil {
 		return err
 	}
-	dry := dryrun.NewLedger(p.reader, starts)
+	dry := dryrun.NewLedger(p.reader, bounds.Firsts)
 	r := j.newRun(p, j.log)
 	r.Source, r.Ledger, r.Orders, r.Count, r.Recheck, r.NewTopic = dryrun.Topic{Source: p.source}, dry, nil, nil, nil, nil
 	r.Now, r.Partial, r.Early = true, true, nil // the date is not waited for, and there is nothing to record

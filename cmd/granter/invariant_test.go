@@ -11,6 +11,8 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/granter/granter/grant"
 )
 
 // exactlyOnce is the invariant of every scenario, after its last run: whoever has a valid record in the topic is granted,
@@ -84,7 +86,7 @@ func (s *scenario) deadLettersHold(topic *contents) {
 type contents struct {
 	valid     bitmaps
 	malformed map[place][]byte
-	ends      map[int]int64
+	ends      grant.Offsets
 	records   int64
 }
 
@@ -127,7 +129,7 @@ func (s *scenario) read(topic string) *contents {
 }
 
 // each hands every record of a topic to fn, and returns where its partitions end.
-func (s *scenario) each(topic string, fn func(*kgo.Record)) map[int]int64 {
+func (s *scenario) each(topic string, fn func(*kgo.Record)) grant.Offsets {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), patience)
 	defer cancel()
@@ -155,10 +157,10 @@ func (s *scenario) each(topic string, fn func(*kgo.Record)) map[int]int64 {
 }
 
 // ends returns the end offset of every partition of a topic. A broker that has just restarted needs a moment.
-func (s *scenario) ends(topic string) (ends map[int]int64) {
+func (s *scenario) ends(topic string) (ends grant.Offsets) {
 	s.Helper()
 	await(s.T, "the broker knows where "+topic+" ends", func() bool {
-		ends = map[int]int64{}
+		ends = grant.Offsets{}
 		meta, err := s.kafka.Metadata(s.Context(), &kafka.MetadataRequest{Topics: []string{topic}})
 		if err != nil || meta.Topics[0].Error != nil {
 			return false

@@ -253,11 +253,11 @@ func (d direct) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
 		if err := status.OtherTopic(granted, d.campaign); err != nil {
 			return grant.Act{}, usageError(err)
 		}
-		ends, err := d.source.Ends(ctx)
+		bounds, err := d.source.Bounds(ctx)
 		if err != nil {
 			return grant.Act{}, unreachable(err, d.brokers)
 		}
-		o.Ends = ends
+		o.Ends = bounds.Ends
 		if o.Topic, err = d.source.Identify(ctx); err != nil {
 			return grant.Act{}, unreachable(err, d.brokers)
 		}

@@ -213,7 +213,7 @@ func (s *scenario) record(p *process) grant.RunRecord {
 }
 
 // checkpoint returns the checkpoint that Redis has at the moment; nil while it does not answer.
-func (s *scenario) checkpoint() map[int]int64 {
+func (s *scenario) checkpoint() grant.Offsets {
 	ctx, cancel := context.WithTimeout(s.Context(), time.Second)
 	defer cancel()
 	next, err := s.reader.Checkpoints(ctx, s.campaign)

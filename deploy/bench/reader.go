@@ -37,13 +37,13 @@ func reader(args []string) error {
 	defer src.Close()
 	ctx := context.Background()
 	began := time.Now()
-	ends, err := src.Ends(ctx)
+	bounds, err := src.Bounds(ctx)
 	if err != nil {
 		return err
 	}
 	var records, granted atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
-	for partition, end := range ends {
+	for partition, end := range bounds.Ends {
 		g.Go(func() error {
 			var n, m int64
 			var err error

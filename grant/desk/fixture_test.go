@@ -23,7 +23,6 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
-	"github.com/granter/granter/grant/source"
 	"github.com/granter/granter/grant/status"
 	"github.com/granter/granter/sharding"
 )
@@ -85,8 +84,8 @@ func aCampaign() *grant.Campaign {
 // topic is what a status asks Kafka.
 type topic struct{}
 
-func (topic) Bounds(context.Context) (map[int]source.Bounds, error) {
-	return map[int]source.Bounds{0: {First: 0, End: 4}, 1: {First: 10, End: 10}}, nil
+func (topic) Bounds(context.Context) (grant.Bounds, error) {
+	return grant.Bounds{Firsts: grant.Offsets{0: 0, 1: 10}, Ends: grant.Offsets{0: 4, 1: 10}}, nil
 }
 
 func (topic) Identify(context.Context) (grant.TopicID, error) {
@@ -109,7 +108,7 @@ func newWorld(t *testing.T, changes ...func(*world)) *world {
 			w.gathered.Add(1)
 			return status.NewGatherer(aCampaign(), w.coordination, w.reader, topic{}).Gather(ctx)
 		},
-		Ends:       func(context.Context) (map[int]int64, error) { return map[int]int64{0: 4, 1: 10}, nil },
+		Bounds:     topic{}.Bounds,
 		Log:        slog.New(slog.NewJSONHandler(io.MultiWriter(w.log, t.Output()), nil)),
 		Registerer: w.registry, pace: usual,
 	}

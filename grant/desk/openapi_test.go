@@ -222,7 +222,7 @@ func TestAFullStatusConforms(t *testing.T) {
 	answer.into(&s)
 	require.Len(t, s.Runs, 2)
 	require.EqualValues(t, 1, s.Granted)
-	require.Equal(t, map[int]int64{0: 4, 1: 10}, s.Control.Finish.Ends)
+	require.Equal(t, grant.Offsets{0: 4, 1: 10}, s.Control.Finish.Ends)
 	require.Equal(t, status.PhaseFinishing, s.Phase)
 	for _, action := range []string{`"pause"`, `"abort"`, `"throttle","throttle":7`} {
 		w.order(RoleOperator, `{"action":`+action+`,"why":"everything is in force"}`).is(http.StatusOK)

@@ -120,9 +120,11 @@ func (a *api) order(r *http.Request, who Principal) (any, error) {
 		if err := status.OtherTopic(granted, a.cfg.Campaign); err != nil {
 			return nil, newProblem(http.StatusConflict, "nothing was ordered: "+err.Error())
 		}
-		if o.Ends, err = a.cfg.Ends(ctx); err != nil {
+		bounds, err := a.cfg.Bounds(ctx)
+		if err != nil {
 			return nil, fmt.Errorf("asking Kafka where the topic ends; nothing was ordered: %w", err)
 		}
+		o.Ends = bounds.Ends
 		if a.cfg.Identify != nil {
 			if o.Topic, err = a.cfg.Identify(ctx); err != nil {
 				return nil, fmt.Errorf("asking Kafka which topic that is; nothing was ordered: %w", err)

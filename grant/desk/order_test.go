@@ -13,7 +13,6 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/campaign"
-	"github.com/granter/granter/grant/source"
 	"github.com/granter/granter/grant/status"
 )
 
@@ -28,7 +27,7 @@ func TestOrdersChangeTheControl(t *testing.T) {
 		{`{"action":"resume","throttle":0,"starts_at":null,"why":"well again"}`, grant.Control{Throttle: 200_000, Resumed: 3}},
 		{`{"action":"throttle","throttle":0,"why":"well again"}`, grant.Control{Resumed: 3}},
 		{`{"action":"abort","why":"wrong spec"}`, grant.Control{Resumed: 3, Abort: 5}},
-		{`{"action":"finish","why":"everybody"}`, grant.Control{Resumed: 3, Abort: 5, Finish: &grant.Finish{Version: 6, Ends: map[int]int64{0: 4, 1: 10}}}},
+		{`{"action":"finish","why":"everybody"}`, grant.Control{Resumed: 3, Abort: 5, Finish: &grant.Finish{Version: 6, Ends: grant.Offsets{0: 4, 1: 10}}}},
 	} {
 		answer := w.order(RoleOperator, c.body)
 		answer.is(http.StatusOK)
@@ -215,8 +214,8 @@ func TestAPauseNeedsNoKafka(t *testing.T) {
 
 type noKafka struct{ topic }
 
-func (noKafka) Bounds(context.Context) (map[int]source.Bounds, error) {
-	return nil, errors.New("no broker")
+func (noKafka) Bounds(context.Context) (grant.Bounds, error) {
+	return grant.Bounds{}, errors.New("no broker")
 }
 
 // The topic of the desk's file is not the one that users are granted out of: where it ends says nothing.
@@ -240,7 +239,7 @@ func TestFinishDoesNotEndAnotherTopic(t *testing.T) {
 
 func TestKafkaThatDoesNotAnswer(t *testing.T) {
 	w := newWorld(t, func(w *world) {
-		w.cfg.Ends = func(context.Context) (map[int]int64, error) { return nil, errors.New("no broker") }
+		w.cfg.Bounds = noKafka{}.Bounds
 	})
 	require.Contains(t, w.order(RoleOperator, `{"action":"finish","why":"enough"}`).is(http.StatusServiceUnavailable), "nothing was ordered: no broker")
 	require.Empty(t, w.trail())

@@ -56,7 +56,7 @@ type Config struct {
 	Coordination Coordination
 	Reader       Reader
 	Status       func(context.Context) (*status.Status, error) // may return both: what is known, and what could not be asked
-	Ends         func(context.Context) (map[int]int64, error)  // partition → offset where it ends now, for finish
+	Bounds       func(context.Context) (grant.Bounds, error)   // of the topic: an order to finish has where it ends now
 	Identify     func(context.Context) (grant.TopicID, error)  // what those offsets count in; nil: not known
 
 	Log        *slog.Logger          // nil: the default one

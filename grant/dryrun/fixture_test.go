@@ -94,20 +94,12 @@ func (s *records) Join() (grant.Group, error) {
 	return nil, nil
 }
 
-func (s *records) Ends(context.Context) (map[int]int64, error) {
-	out := map[int]int64{}
+func (s *records) Bounds(context.Context) (grant.Bounds, error) {
+	out := grant.Bounds{Firsts: grant.Offsets{}, Ends: grant.Offsets{}}
 	for i, part := range s.parts {
-		out[i] = int64(len(part))
+		out.Firsts[i], out.Ends[i] = 0, int64(len(part))
 	}
 	return out, s.err
-}
-
-func (s *records) Starts(context.Context) (map[int]int64, error) {
-	out := map[int]int64{}
-	for i := range s.parts {
-		out[i] = 0
-	}
-	return out, nil
 }
 
 func (s *records) Consume(ctx context.Context, partition int, from, until int64, lane *sharding.Lane) error {
@@ -137,8 +129,8 @@ func (s *records) Consume(ctx context.Context, partition int, from, until int64,
 
 // rehearse is a run of the whole way, as run --dry-run makes it.
 func rehearse(ctx context.Context, s *records, c *grant.Campaign, reader Reader, includes func(uint64) bool) (grant.Tally, *Ledger, error) {
-	starts, _ := s.Starts(ctx)
-	dry := NewLedger(reader, starts)
+	bounds, _ := s.Bounds(ctx)
+	dry := NewLedger(reader, bounds.Firsts)
 	r := engine.NewRun()
 	r.Campaign, r.Source, r.Ledger, r.Now, r.Partial = c, Topic{Source: s}, dry, true, true
 	r.Log = slog.New(slog.DiscardHandler)

@@ -10,7 +10,7 @@ import (
 // Topic is a source that joins no group: the dry run has all partitions to itself, and Kafka learns nothing of it.
 type Topic struct{ engine.Source }
 
-// Prepare implements grant.Source: it makes no dead-letter topic, and Ends fails if the topic cannot be read.
+// Prepare implements grant.Source: it makes no dead-letter topic, and Bounds fails if the topic cannot be read.
 func (t Topic) Prepare(context.Context) error { return nil }
 
 // Join implements grant.Source.
@@ -20,12 +20,12 @@ type group struct{ topic Topic }
 
 // Next implements grant.Group.
 func (g group) Next(ctx context.Context) (grant.Generation, error) {
-	ends, err := g.topic.Ends(ctx)
+	bounds, err := g.topic.Bounds(ctx)
 	if err != nil {
 		return nil, err
 	}
-	none := make(map[int]int64, len(ends))
-	for partition := range ends {
+	none := make(grant.Offsets, len(bounds.Ends))
+	for partition := range bounds.Ends {
 		none[partition] = -1
 	}
 	gen := &generation{none: none}
@@ -37,12 +37,12 @@ func (g group) Next(ctx context.Context) (grant.Generation, error) {
 func (group) Leave() error { return nil }
 
 type generation struct {
-	none   map[int]int64
+	none   grant.Offsets
 	ctx    context.Context //nolint:containedctx // it is the generation's life
 	cancel context.CancelFunc
 }
 
 func (g *generation) Context() context.Context   { return g.ctx }
-func (g *generation) Committed() map[int]int64   { return g.none }
-func (g *generation) Commit(map[int]int64) error { return nil }
+func (g *generation) Committed() grant.Offsets   { return g.none }
+func (g *generation) Commit(grant.Offsets) error { return nil }
 func (g *generation) Release()                   { g.cancel() }

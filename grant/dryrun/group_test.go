@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant"
 )
 
 func TestKafkaLearnsNothingOfADryRun(t *testing.T) {
@@ -15,9 +17,9 @@ func TestKafkaLearnsNothingOfADryRun(t *testing.T) {
 	require.NoError(t, err)
 	generation, err := group.Next(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, map[int]int64{0: -1, 1: -1, 2: -1}, generation.Committed(), "all partitions, and nothing was committed")
-	require.NoError(t, generation.Commit(map[int]int64{0: 2}))
-	require.Equal(t, map[int]int64{0: -1, 1: -1, 2: -1}, generation.Committed())
+	require.Equal(t, grant.Offsets{0: -1, 1: -1, 2: -1}, generation.Committed(), "all partitions, and nothing was committed")
+	require.NoError(t, generation.Commit(grant.Offsets{0: 2}))
+	require.Equal(t, grant.Offsets{0: -1, 1: -1, 2: -1}, generation.Committed())
 	require.NoError(t, generation.Context().Err())
 	generation.Release()
 	require.Error(t, generation.Context().Err())

@@ -27,7 +27,7 @@ type Ledger struct {
 	reader Reader
 
 	mu     sync.Mutex
-	next   map[int]int64
+	next   grant.Offsets
 	chunks map[uint64]*chunk
 
 	granted, already atomic.Int64
@@ -41,8 +41,8 @@ type chunk struct {
 }
 
 // NewLedger makes a ledger for one dry run, which reads the partitions from the given offsets on.
-func NewLedger(r Reader, starts map[int]int64) *Ledger {
-	return &Ledger{reader: r, next: maps.Clone(starts), chunks: map[uint64]*chunk{}}
+func NewLedger(r Reader, starts grant.Offsets) *Ledger {
+	return &Ledger{reader: r, next: starts.Clone(), chunks: map[uint64]*chunk{}}
 }
 
 // Grant implements sharding.Sink: it finds out who would be granted.
@@ -121,7 +121,7 @@ func (l *Ledger) Begin(ctx context.Context, _ grant.TopicID) (grant.Checkpoint, 
 func (l *Ledger) BeginAnew(context.Context, grant.TopicID, *grant.TruncatedError) error { return nil }
 
 // Checkpoint implements grant.Ledger, in memory.
-func (l *Ledger) Checkpoint(_ context.Context, next map[int]int64, _ map[int]int32) error {
+func (l *Ledger) Checkpoint(_ context.Context, next grant.Offsets, _ map[int]int32) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	maps.Copy(l.next, next)
@@ -132,7 +132,7 @@ func (l *Ledger) Checkpoint(_ context.Context, next map[int]int64, _ map[int]int
 func (l *Ledger) Checkpoints(context.Context) (grant.Checkpoint, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return grant.Checkpoint{Next: maps.Clone(l.next)}, nil
+	return grant.Checkpoint{Next: l.next.Clone()}, nil
 }
 
 // SaveRun implements grant.Ledger: nobody else is to know.

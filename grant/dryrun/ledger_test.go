@@ -175,17 +175,17 @@ func TestADryRunRefusesTheSpecThatARunWouldRefuse(t *testing.T) {
 }
 
 func TestCheckpointsStayInMemory(t *testing.T) {
-	starts := map[int]int64{0: 5, 1: 0}
+	starts := grant.Offsets{0: 5, 1: 0}
 	l := NewLedger(&stored{}, starts)
 	begun, err := l.Begin(t.Context(), grant.TopicID{})
 	require.NoError(t, err)
 	require.Equal(t, starts, begun.Next)
-	require.NoError(t, l.Checkpoint(t.Context(), map[int]int64{0: 9}, nil))
+	require.NoError(t, l.Checkpoint(t.Context(), grant.Offsets{0: 9}, nil))
 	require.NoError(t, l.SaveRun(t.Context(), grant.RunRecord{}))
 	next, err := l.Checkpoints(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, map[int]int64{0: 9, 1: 0}, next.Next)
-	require.Equal(t, map[int]int64{0: 5, 1: 0}, starts, "the caller's map is his")
+	require.Equal(t, grant.Offsets{0: 9, 1: 0}, next.Next)
+	require.Equal(t, grant.Offsets{0: 5, 1: 0}, starts, "the caller's map is his")
 }
 
 // The books of a run and the outcome together are what the topic holds, through lanes and shards that forget chunks.
@@ -230,7 +230,7 @@ func TestAWholeRunAddsUp(t *testing.T) {
 		}, tally)
 		next, err := dry.Checkpoints(t.Context())
 		require.NoError(t, err)
-		require.Equal(t, map[int]int64{0: 1500, 1: 1500, 2: 1500, 3: 1500}, next.Next)
+		require.Equal(t, grant.Offsets{0: 1500, 1: 1500, 2: 1500, 3: 1500}, next.Next)
 	}
 
 	s.err = errors.New("Redis is gone")

@@ -41,5 +41,5 @@ func (r *Run) hasLost(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, surveyFor)
 	defer cancel()
 	checkpoint, err := r.Ledger.Checkpoints(ctx)
-	return err == nil && !reached(checkpoint.Of(r.topic).Next, r.ends)
+	return err == nil && !checkpoint.Of(r.topic).Next.Reached(r.ends)
 }

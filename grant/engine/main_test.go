@@ -58,10 +58,7 @@ func (w *world) process(set ...func(*Run)) *process {
 	r.Record = grant.RunRecord{Run: grant.NewRunID(time.Now()), Host: "host", PID: 7}
 	r.Source, r.Ledger = &reader{topic: w.topic, monitor: r.Monitor}, w.store.client(r.Record.Run)
 	r.Sharding = sharding.Config{Shards: 2, BlockIDs: 16, QueueBlocks: 2, MaxPending: 64, Observer: r.Monitor}
-	r.Peek = func(ctx context.Context) (firsts, ends map[int]int64, err error) {
-		ends, err = w.topic.Ends(ctx)
-		return w.topic.firsts, ends, err
-	}
+	r.Peek = w.topic.Bounds
 	for _, fn := range set {
 		fn(r)
 	}
@@ -107,9 +104,7 @@ func (p *process) wait() error {
 func (w *world) requireAllGranted() {
 	w.t.Helper()
 	require.Equal(w.t, w.topic.users(), w.store.users)
-	ends, err := w.topic.Ends(context.Background())
-	require.NoError(w.t, err)
-	require.Equal(w.t, ends, w.store.at())
+	require.Equal(w.t, w.topic.end(), w.store.at())
 }
 
 // metrics returns what the run counts.

@@ -92,7 +92,7 @@ func (m *Monitor) joined() { m.metrics.Generations.Inc() }
 
 // assigned records what a session begins with: where each of its partitions starts, where the topic's partitions end, and
 // whether what comes behind that is read, too.
-func (m *Monitor) assigned(pool *sharding.Pool, starts, ends map[int]int64, follow bool) {
+func (m *Monitor) assigned(pool *sharding.Pool, starts, ends grant.Offsets, follow bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.live = pool

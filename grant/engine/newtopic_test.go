@@ -147,7 +147,7 @@ func TestATopicThatCannotBeAskedForIsNotAnotherOne(t *testing.T) {
 func TestAnOrderToFinishIsForTheTopicOfThen(t *testing.T) {
 	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
 		b := newBoard()
-		b.order(t, grant.Order{Action: grant.ActionFinish, Ends: map[int]int64{0: 40}, Topic: w.topic.id})
+		b.order(t, grant.Order{Action: grant.ActionFinish, Ends: grant.Offsets{0: 40}, Topic: w.topic.id})
 		require.NoError(t, w.start(b.orders).wait())
 		require.Len(t, w.store.users, 40)
 		w.topic.remake(ids(200, 1000, 1))

@@ -49,7 +49,7 @@ func TestAnOrderRightAfterALossIsObeyed(t *testing.T) {
 		b.order(t, grant.Order{Action: grant.ActionThrottle, Throttle: 50})
 		p := w.start(follow, b.orders)
 		within(time.Minute)
-		ends, _ := w.topic.Ends(t.Context())
+		ends := w.topic.end()
 		lose(t, b, grant.Order{Action: grant.ActionFinish, Ends: ends})
 		require.NoError(t, p.wait())
 		w.requireAllGranted()
@@ -90,11 +90,11 @@ func TestALostResumeAborts(t *testing.T) {
 
 // Redis loses an order to finish: the replicas keep to it. Of two the one counts that ends earlier.
 func TestALostFinishIsStillHeeded(t *testing.T) {
-	for _, left := range []*grant.Finish{nil, {Version: 1, Ends: map[int]int64{0: 90}}, {Version: 1, Ends: map[int]int64{0: 9000}}} {
+	for _, left := range []*grant.Finish{nil, {Version: 1, Ends: grant.Offsets{0: 90}}, {Version: 1, Ends: grant.Offsets{0: 9000}}} {
 		inWorld(t, newTopic(ids(10_000, 0, 1)), func(t *testing.T, w *world) {
 			b := newBoard()
 			b.order(t, grant.Order{Action: grant.ActionThrottle, Throttle: 1})
-			b.order(t, grant.Order{Action: grant.ActionFinish, Ends: map[int]int64{0: 100}})
+			b.order(t, grant.Order{Action: grant.ActionFinish, Ends: grant.Offsets{0: 100}})
 			p := w.start(follow, b.orders)
 			within(time.Second)
 			b.change(func() { b.control = grant.Control{Finish: left} })

@@ -15,17 +15,17 @@ import (
 type committing struct {
 	grant.Generation
 
-	committed map[int]int64
+	committed grant.Offsets
 	partial   bool
 }
 
 // Committed returns what has been committed. A partial pass commits nothing, so that Kafka never knows better than the
 // ledger.
-func (c *committing) Committed() map[int]int64 {
+func (c *committing) Committed() grant.Offsets {
 	if !c.partial {
 		return c.committed
 	}
-	out := map[int]int64{}
+	out := grant.Offsets{}
 	for partition := range c.committed {
 		out[partition] = math.MaxInt64
 	}
@@ -33,7 +33,7 @@ func (c *committing) Committed() map[int]int64 {
 }
 
 // Commit commits what is new.
-func (c *committing) Commit(next map[int]int64) error {
+func (c *committing) Commit(next grant.Offsets) error {
 	if c.partial || maps.Equal(next, c.committed) {
 		return nil
 	}
@@ -44,26 +44,12 @@ func (c *committing) Commit(next map[int]int64) error {
 	return err
 }
 
-// reached reports whether a checkpoint is at or beyond all the given offsets.
-func reached(checkpoint, ends map[int]int64) bool {
-	for partition, end := range ends {
-		if checkpoint[partition] < end {
-			return false
-		}
-	}
-	return true
-}
-
 // until returns where to stop each partition: where operators ordered, or where it ended at the start of the run or when
-// it was first seen.
-func (r *Run) until(ctx context.Context, starts map[int]int64) (map[int]int64, error) {
-	out := make(map[int]int64, len(starts))
+// it was first seen. ends are where partitions end now.
+func (r *Run) until(starts, ends grant.Offsets) grant.Offsets {
+	out := make(grant.Offsets, len(starts))
 	for partition := range starts {
 		if _, known := r.ends[partition]; !known && !r.bounded {
-			ends, err := r.Source.Ends(ctx)
-			if err != nil {
-				return nil, err
-			}
 			for p, end := range ends {
 				if _, known := r.ends[p]; !known {
 					r.Log.Info("the topic has grown", "partition", p, "records", end)
@@ -76,12 +62,12 @@ func (r *Run) until(ctx context.Context, starts map[int]int64) (map[int]int64, e
 			out[partition] = -1
 		}
 	}
-	return out, nil
+	return out
 }
 
 // begin starts a session of the ledger, at a checkpoint whose topic Kafka still has, and has all of it. If it has not, the
 // run ends, unless it is the first time and its operator said that the topic is a new one.
-func (r *Run) begin(ctx context.Context, assigned map[int]int64) (grant.Checkpoint, error) {
+func (r *Run) begin(ctx context.Context, assigned grant.Offsets) (grant.Checkpoint, error) {
 	leave := r.NewTopic
 	r.NewTopic = nil
 	for {

@@ -25,8 +25,8 @@ func TestStartOffsets(t *testing.T) {
 		{"nothing is granted and something is gone: a gap", -1, 0, 5, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := grant.StartOffsets(map[int]int64{7: c.committed}, map[int]int64{7: c.checkpoint}, map[int]int64{7: c.first})
-			require.Equal(t, map[int]int64{7: c.want}, got)
+			got := grant.StartOffsets(grant.Offsets{7: c.committed}, grant.Offsets{7: c.checkpoint}, grant.Offsets{7: c.first})
+			require.Equal(t, grant.Offsets{7: c.want}, got)
 		})
 	}
 }

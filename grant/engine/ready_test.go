@@ -32,9 +32,9 @@ func TestAServerThatDoesNotAnswerMakesARunUnready(t *testing.T) {
 			var kafka atomic.Bool // is silent
 			options := []func(*Run){follow, b.orders, func(r *Run) {
 				peek := r.Peek
-				r.Peek = func(ctx context.Context) (firsts, ends map[int]int64, err error) {
+				r.Peek = func(ctx context.Context) (grant.Bounds, error) {
 					if kafka.Load() {
-						return nil, nil, silent
+						return grant.Bounds{}, silent
 					}
 					return peek(ctx)
 				}

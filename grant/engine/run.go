@@ -22,10 +22,8 @@ type Source interface {
 	Bind(ctx context.Context) (grant.TopicID, error)
 	// Prepare makes sure that the topic can be read and rejected records can be stored.
 	Prepare(ctx context.Context) error
-	// Ends returns the end offset of every partition.
-	Ends(ctx context.Context) (map[int]int64, error)
-	// Starts returns the first offset that every partition still has.
-	Starts(ctx context.Context) (map[int]int64, error)
+	// Bounds returns what every partition has.
+	Bounds(ctx context.Context) (grant.Bounds, error)
 	// Join enters the consumer group.
 	Join() (grant.Group, error)
 	// Intact returns a *TruncatedError when Kafka no longer has the records before a position. Consume knows the leader
@@ -57,7 +55,7 @@ type Ledger interface {
 	// Checkpoint says that everything below these offsets of the session's topic is granted or accounted for; epochs are
 	// the leader epochs of the last records before them, where they are known. It fails with ErrRegressed if the ledger
 	// has lost something that it acknowledged in this session, and with an *OtherTopicError as Begin does.
-	Checkpoint(ctx context.Context, next map[int]int64, epochs map[int]int32) error
+	Checkpoint(ctx context.Context, next grant.Offsets, epochs map[int]int32) error
 	// Checkpoints returns the checkpoint as Begin does, of whatever topic, without starting a session.
 	Checkpoints(ctx context.Context) (grant.Checkpoint, error)
 	// SaveRun stores what the run says about itself.
@@ -77,7 +75,7 @@ type Run struct {
 	Orders  Orders                                                             // of operators; nil: nobody gives any
 	Measure func(ctx context.Context, latency time.Duration) grant.Measurement // asked once a second; latency is that of Orders. nil: no feedback
 	Count   func(ctx context.Context) (int64, error)                           // granted users of the whole ledger; nil: not counted
-	Peek    func(ctx context.Context) (firsts, ends map[int]int64, err error)  // the bounds of every partition, in one attempt; nil: not asked
+	Peek    func(ctx context.Context) (grant.Bounds, error)                    // Source.Bounds in one attempt; nil: not asked
 	Lost    func(ctx context.Context) (int, error)                             // replicas that are gone and were not ended; nil: not known
 	Recheck func(ctx context.Context) error                                    // preflight again, shortly before the start; nil: not again
 	Early   func(ctx context.Context) error                                    // records that it starts before its date; nil: nobody does
@@ -99,12 +97,12 @@ type Run struct {
 	draining context.Context //nolint:containedctx // it is the run's life: cancelled with the reason for draining
 	drain    context.CancelCauseFunc
 	topic    grant.TopicID // the one and only of this run
-	found    map[int]int64 // where the topic ended at the start; a partition that came later, when it was first seen
+	found    grant.Offsets // where the topic ended at the start; a partition that came later, when it was first seen
 
 	finishing finishing
 	follows   bool          // the session follows
 	bounded   bool          // the session ends where operators ordered
-	ends      map[int]int64 // where the session ends or, when it follows, where the topic ended at the start
+	ends      grant.Offsets // where the session ends or, when it follows, where the topic ended at the start
 }
 
 // ErrDrained means that the run stopped because it was asked to, before everything was granted.
@@ -188,7 +186,7 @@ func (r *Run) Do(ctx context.Context) (err error) {
 	if r.Follow && errors.Is(cause, grant.ErrEnded) {
 		// Until ends_at is how long a run follows, if it came as far as a run that does not follow must.
 		checkpoint, err := r.Ledger.Checkpoints(ctx)
-		if err != nil || reached(checkpoint.Of(r.topic).Next, r.ends) {
+		if err != nil || checkpoint.Of(r.topic).Next.Reached(r.ends) {
 			return err
 		}
 	}
@@ -214,9 +212,11 @@ func (r *Run) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	r.Monitor.bound(r.topic)
-	if r.found, err = r.Source.Ends(preparing); err != nil {
+	bounds, err := r.Source.Bounds(preparing)
+	if err != nil {
 		return err
 	}
+	r.found = bounds.Ends
 	r.heedFinish()
 	return r.sayIfMissed(preparing)
 }
@@ -263,15 +263,12 @@ func (r *Run) session(ctx context.Context, gen grant.Generation) (finished bool,
 	if err := r.Ledger.EnsureSpec(ctx, r.Campaign); err != nil {
 		return false, err
 	}
-	firsts, err := r.Source.Starts(ctx)
+	bounds, err := r.Source.Bounds(ctx)
 	if err != nil {
 		return false, err
 	}
-	starts := grant.StartOffsets(gen.Committed(), checkpoint.Next, firsts)
-	until, err := r.until(ctx, starts)
-	if err != nil {
-		return false, err
-	}
+	starts := grant.StartOffsets(gen.Committed(), checkpoint.Next, bounds.Firsts)
+	until := r.until(starts, bounds.Ends)
 	cfg := r.Sharding
 	cfg.Gate = r.steering.gate
 	pool := sharding.New(cfg, punctual{r}, starts)
@@ -353,7 +350,7 @@ func (r *Run) checkpoint(ctx context.Context, gen grant.Generation, pool *shardi
 	if err != nil {
 		return err
 	}
-	next, epochs := make(map[int]int64, len(positions)), make(map[int]int32, len(positions))
+	next, epochs := make(grant.Offsets, len(positions)), make(map[int]int32, len(positions))
 	for _, p := range positions {
 		next[p.Partition] = p.Next
 		if epoch := r.Source.Epoch(p.Partition, p.Next); epoch >= 0 {
@@ -403,7 +400,7 @@ func (r *Run) awaitOthers(ctx context.Context, gen grant.Generation, pool *shard
 		if err != nil {
 			return false, err
 		}
-		if !r.follows && reached(checkpoint.Of(r.topic).Next, r.ends) {
+		if !r.follows && checkpoint.Of(r.topic).Next.Reached(r.ends) {
 			return true, nil
 		}
 		if !told {

@@ -43,7 +43,7 @@ func TestARunGrantsEverybodyAndFinishes(t *testing.T) {
 func TestAnEmptyTopicIsFinishedAtOnce(t *testing.T) {
 	inWorld(t, newTopic(nil, nil), func(t *testing.T, w *world) {
 		require.NoError(t, w.start().wait())
-		require.Equal(t, map[int]int64{0: 0, 1: 0}, w.store.at())
+		require.Equal(t, grant.Offsets{0: 0, 1: 0}, w.store.at())
 	})
 }
 
@@ -149,7 +149,7 @@ func TestDrainGrantsWhatIsInHandAndLeavesACheckpoint(t *testing.T) {
 		w.settle()
 		p.Drain()
 		require.ErrorIs(t, p.wait(), ErrDrained)
-		require.Equal(t, map[int]int64{0: 100, 1: 333}, w.store.at())
+		require.Equal(t, grant.Offsets{0: 100, 1: 333}, w.store.at())
 		require.Equal(t, w.store.at(), w.topic.committed)
 		require.Len(t, w.store.users, 433)
 		record, states := w.store.record(p.Record.Run)
@@ -218,7 +218,7 @@ func TestWhatIsInFrontOfAGapIsGrantedBeforeTheRunStops(t *testing.T) {
 		w.settle()
 		w.topic.hold(0, 100)
 		require.ErrorIs(t, p.wait(), gap)
-		require.Equal(t, map[int]int64{0: 70, 1: 40}, w.store.at())
+		require.Equal(t, grant.Offsets{0: 70, 1: 40}, w.store.at())
 		require.Len(t, w.store.users, 110)
 		record, states := w.store.record(p.Record.Run)
 		require.Equal(t, []grant.RunState{grant.RunRunning, grant.RunFailed}, states)
@@ -247,12 +247,12 @@ func TestALedgerThatFailsForGoodStopsTheRun(t *testing.T) {
 				w.topic.hold(0, 100)
 				p := w.start()
 				w.settle()
-				require.Equal(t, map[int]int64{0: 100}, w.store.at())
+				require.Equal(t, grant.Offsets{0: 100}, w.store.at())
 				w.store.change(func() { c.refuse(w.store) })
 				w.topic.release()
 				require.ErrorIs(t, p.wait(), errDown)
-				require.Equal(t, map[int]int64{0: 100}, w.store.at())
-				require.Equal(t, map[int]int64{0: 100}, w.topic.committed)
+				require.Equal(t, grant.Offsets{0: 100}, w.store.at())
+				require.Equal(t, grant.Offsets{0: 100}, w.topic.committed)
 				_, states := w.store.record(p.Record.Run)
 				require.Equal(t, []grant.RunState{grant.RunRunning, grant.RunFailed}, states)
 
@@ -270,13 +270,13 @@ func TestACommitThatKafkaRefusesIsHarmless(t *testing.T) {
 		w.topic.hold(0, 60)
 		p := w.start()
 		w.settle()
-		require.Equal(t, map[int]int64{0: 60}, w.store.at())
+		require.Equal(t, grant.Offsets{0: 60}, w.store.at())
 		require.Empty(t, w.topic.committed)
 		require.Positive(t, testutil.ToFloat64(p.metrics().KafkaErrors.WithLabelValues("broker")))
 
 		w.topic.change(func() { w.topic.commitErr = nil })
 		w.settle()
-		require.Equal(t, map[int]int64{0: 60}, w.topic.committed, "it is tried again although nothing came")
+		require.Equal(t, grant.Offsets{0: 60}, w.topic.committed, "it is tried again although nothing came")
 		w.topic.release()
 		require.NoError(t, p.wait())
 		w.requireAllGranted()
@@ -319,7 +319,7 @@ func TestASnapshotDoesNotReadWhatCameLater(t *testing.T) {
 		w.topic.add(0, ids(100, 1000, 1)...)
 		w.topic.release()
 		require.NoError(t, p.wait())
-		require.Equal(t, map[int]int64{0: 100}, w.store.at())
+		require.Equal(t, grant.Offsets{0: 100}, w.store.at())
 		require.Len(t, w.store.users, 100)
 	})
 }

@@ -117,7 +117,7 @@ func (r *Run) standBy(ctx context.Context, control *grant.Control) (bool, error)
 		if err != nil {
 			return false, err
 		}
-		if control.Finish.Of(checkpoint.Topic) && reached(checkpoint.Next, control.Finish.Ends) {
+		if control.Finish.Of(checkpoint.Topic) && checkpoint.Next.Reached(control.Finish.Ends) {
 			finished = "everything is granted up to where it was ordered to finish " + control.Finish.By(zone)
 		}
 	}

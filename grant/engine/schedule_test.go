@@ -122,7 +122,7 @@ func TestWhenTheCampaignEndsInMidRunWhatIsInHandIsRefused(t *testing.T) {
 			require.ErrorIs(t, p.wait(), grant.ErrEnded)
 			require.Equal(t, began.Add(time.Hour), time.Now())
 			require.Empty(t, w.store.users)
-			require.Equal(t, map[int]int64{0: 0}, w.store.at())
+			require.Equal(t, grant.Offsets{0: 0}, w.store.at())
 			record, states := w.store.record(p.Record.Run)
 			require.Equal(t, []grant.RunState{grant.RunRunning, grant.RunFailed}, states)
 			require.Contains(t, record.Error, grant.ErrEnded.Error())
@@ -143,7 +143,7 @@ func TestTheEndOfTheCampaignEndsTheWaitForOtherReplicas(t *testing.T) {
 		require.ErrorIs(t, a.wait(), grant.ErrEnded)
 		require.ErrorIs(t, b.wait(), grant.ErrEnded)
 		require.Equal(t, began.Add(time.Hour), time.Now())
-		require.Equal(t, map[int]int64{0: 40, 1: 100}, w.store.at())
+		require.Equal(t, grant.Offsets{0: 40, 1: 100}, w.store.at())
 	})
 }
 

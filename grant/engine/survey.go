@@ -13,12 +13,12 @@ import (
 // they fetched, which takes hours under a low limit, and a partition whose replica has died has no lane at all. So every
 // process asks Kafka where the topic ends, and the ledger how far it is granted.
 type survey struct {
-	firsts, ends map[int]int64 // of every partition
-	checkpoint   map[int]int64 // of every partition that has one; nil: not known yet
-	targets      map[int]int64 // where the run ends, when it does not follow
-	follow       bool
-	failing      time.Time // since when Kafka has not answered
-	failure      error
+	bounds     grant.Bounds  // of every partition
+	checkpoint grant.Offsets // of every partition that has one; nil: not known yet
+	targets    grant.Offsets // where the run ends, when it does not follow
+	follow     bool
+	failing    time.Time // since when Kafka has not answered
+	failure    error
 }
 
 const (
@@ -50,9 +50,9 @@ func (r *Run) Survey(ctx context.Context) {
 	if r.Peek != nil {
 		ask(func(asking context.Context) {
 			began := time.Now()
-			firsts, ends, err := r.Peek(asking)
+			bounds, err := r.Peek(asking)
 			if ctx.Err() == nil {
-				r.Monitor.peeked(firsts, ends, began, err)
+				r.Monitor.peeked(bounds, began, err)
 			}
 		})
 	}
@@ -71,7 +71,7 @@ func (r *Run) Survey(ctx context.Context) {
 }
 
 // peeked records the bounds of every partition, or that Kafka did not say them.
-func (m *Monitor) peeked(firsts, ends map[int]int64, asked time.Time, err error) {
+func (m *Monitor) peeked(bounds grant.Bounds, asked time.Time, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := &m.survey
@@ -85,9 +85,9 @@ func (m *Monitor) peeked(firsts, ends map[int]int64, asked time.Time, err error)
 	}
 	s.failing = time.Time{}
 	m.metrics.KafkaSilent.Set(0)
-	s.firsts, s.ends = firsts, ends
+	s.bounds = bounds
 	for p, st := range m.parts {
-		st.highest = max(st.highest, ends[p]) // a lane that waits does not learn of it
+		st.highest = max(st.highest, bounds.Ends[p]) // a lane that waits does not learn of it
 	}
 }
 
@@ -95,7 +95,7 @@ func (m *Monitor) peeked(firsts, ends map[int]int64, asked time.Time, err error)
 func (m *Monitor) found(checkpoint grant.Checkpoint, partial bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.survey.checkpoint = map[int]int64{}
+	m.survey.checkpoint = grant.Offsets{}
 	if m.topic == (grant.TopicID{}) || m.topic.Continues(checkpoint.Topic) { // before the start it is not known yet
 		maps.Copy(m.survey.checkpoint, checkpoint.Next)
 	}
@@ -105,33 +105,33 @@ func (m *Monitor) found(checkpoint grant.Checkpoint, partial bool) {
 }
 
 // began records what a session knows about the whole topic. It is called with the lock held.
-func (s *survey) began(ends map[int]int64, follow bool) {
-	s.targets, s.follow = maps.Clone(ends), follow
-	known := maps.Clone(ends)
-	for p, end := range s.ends {
+func (s *survey) began(ends grant.Offsets, follow bool) {
+	s.targets, s.follow = ends.Clone(), follow
+	known := ends.Clone()
+	for p, end := range s.bounds.Ends {
 		known[p] = max(known[p], end)
 	}
-	s.ends = known
+	s.bounds.Ends = known
 }
 
 // settle notes a checkpoint that was just written.
 func (s *survey) settle(p int, offset int64) {
 	if s.checkpoint == nil {
-		s.checkpoint = map[int]int64{}
+		s.checkpoint = grant.Offsets{}
 	}
 	s.checkpoint[p] = offset
 }
 
 // settled returns the offset up to which a partition is granted, or no longer there.
-func (s *survey) settled(p int) int64 { return max(s.checkpoint[p], s.firsts[p]) }
+func (s *survey) settled(p int) int64 { return max(s.checkpoint[p], s.bounds.Firsts[p]) }
 
 // Offsets implements metrics.Live.
 func (m *Monitor) Offsets() []metrics.Offsets {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := &m.survey
-	out := make([]metrics.Offsets, 0, len(s.ends))
-	for p, end := range s.ends {
+	out := make([]metrics.Offsets, 0, len(s.bounds.Ends))
+	for p, end := range s.bounds.Ends {
 		o := metrics.Offsets{Partition: p, Position: -1, Checkpoint: s.settled(p), End: end}
 		if st := m.parts[p]; st != nil {
 			o.Position, o.Checkpoint, o.End = st.next, st.checkpoint, max(end, st.highest)
@@ -146,10 +146,10 @@ func (m *Monitor) Remaining() (records int64, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := &m.survey
-	if s.ends == nil || s.checkpoint == nil {
+	if s.bounds.Ends == nil || s.checkpoint == nil {
 		return 0, false
 	}
-	for p, end := range s.ends {
+	for p, end := range s.bounds.Ends {
 		if target, ends := s.targets[p]; ends && !s.follow {
 			end = target
 		}

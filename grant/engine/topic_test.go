@@ -26,11 +26,11 @@ type topic struct {
 	epochs    map[int][]epochAt // ascending
 	changed   chan struct{}     // closed and replaced at every change
 	parts     [][]int64
-	holds     map[int]int64 // by partition: no record from this offset on is handed over
+	holds     grant.Offsets // by partition: no record from this offset on is handed over
 	failures  map[int]failure
 	members   []*member
-	committed map[int]int64
-	firsts    map[int]int64 // what retention has left
+	committed grant.Offsets
+	firsts    grant.Offsets // what retention has left
 	consumed  []consumed
 	broken    []string // what the run did that Kafka would not forgive
 
@@ -57,7 +57,7 @@ type consumed struct {
 func newTopic(parts ...[]int64) *topic {
 	return &topic{
 		parts: parts, batch: 64, id: grant.TopicID{Cluster: "cluster", Topic: [16]byte{1}}, epochs: map[int][]epochAt{},
-		holds: map[int]int64{}, failures: map[int]failure{}, committed: map[int]int64{},
+		holds: grant.Offsets{}, failures: map[int]failure{}, committed: grant.Offsets{},
 	}
 }
 
@@ -133,7 +133,7 @@ type epochAt struct {
 func (tp *topic) remake(parts ...[]int64) {
 	tp.change(func() {
 		tp.id.Topic[0]++
-		tp.parts, tp.epochs, tp.committed = parts, map[int][]epochAt{}, map[int]int64{}
+		tp.parts, tp.epochs, tp.committed = parts, map[int][]epochAt{}, grant.Offsets{}
 	})
 }
 
@@ -233,18 +233,20 @@ func (r *reader) Prepare(ctx context.Context) error {
 	return r.prepare(ctx)
 }
 
-func (tp *topic) Starts(context.Context) (map[int]int64, error) {
-	return tp.firsts, nil
-}
-
-func (tp *topic) Ends(context.Context) (map[int]int64, error) {
+func (tp *topic) Bounds(context.Context) (grant.Bounds, error) {
 	tp.mu.Lock()
 	defer tp.mu.Unlock()
-	out := map[int]int64{}
+	out := grant.Bounds{Firsts: tp.firsts.Clone(), Ends: grant.Offsets{}}
 	for p, records := range tp.parts {
-		out[p] = int64(len(records))
+		out.Ends[p] = int64(len(records))
 	}
 	return out, nil
+}
+
+// end returns where every partition ends.
+func (tp *topic) end() grant.Offsets {
+	bounds, _ := tp.Bounds(context.Background())
+	return bounds.Ends
 }
 
 func (r *reader) Consume(ctx context.Context, partition int, from, until int64, lane *sharding.Lane) error {
@@ -392,7 +394,7 @@ func (tp *topic) assign() {
 	}
 	for i, m := range tp.members {
 		ctx, cancel := context.WithCancel(context.Background())
-		g := &generation{member: m, ctx: ctx, cancel: cancel, committed: map[int]int64{}}
+		g := &generation{member: m, ctx: ctx, cancel: cancel, committed: grant.Offsets{}}
 		for p := i; p < len(tp.parts); p += len(tp.members) {
 			g.committed[p] = -1
 			if offset, ok := tp.committed[p]; ok {
@@ -433,13 +435,13 @@ type generation struct {
 	member    *member
 	ctx       context.Context
 	cancel    context.CancelFunc
-	committed map[int]int64
+	committed grant.Offsets
 }
 
 func (g *generation) Context() context.Context { return g.ctx }
-func (g *generation) Committed() map[int]int64 { return g.committed }
+func (g *generation) Committed() grant.Offsets { return g.committed }
 
-func (g *generation) Commit(next map[int]int64) error {
+func (g *generation) Commit(next grant.Offsets) error {
 	tp := g.member.topic
 	tp.mu.Lock()
 	defer tp.mu.Unlock()

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding"
 )
 
@@ -228,7 +229,7 @@ func (s *simulation) step(rep *replica) error {
 	if s.r.IntN(3) > 0 {
 		return nil
 	}
-	next := map[int]int64{}
+	next := grant.Offsets{}
 	for partition, at := range rep.at {
 		next[partition] = int64(at)
 	}
@@ -240,7 +241,7 @@ func (s *simulation) step(rep *replica) error {
 }
 
 // checkpointHolds checks that everybody below the checkpoint that Redis has is granted, and returns it.
-func (s *simulation) checkpointHolds() map[int]int64 {
+func (s *simulation) checkpointHolds() grant.Offsets {
 	l := s.plain()
 	found, err := l.Checkpoints(s.ctx)
 	require.NoError(s, err)

@@ -41,7 +41,7 @@ func (l *Store) checkpoints(ctx context.Context, version string) (grant.Checkpoi
 	if _, err := pipe.Exec(ctx); err != nil {
 		return grant.Checkpoint{}, nil, named(replies, err)
 	}
-	lowest := grant.Checkpoint{Next: map[int]int64{}, Epochs: map[int]int32{}}
+	lowest := grant.Checkpoint{Next: grant.Offsets{}, Epochs: map[int]int32{}}
 	var topics []grant.TopicID
 	seen := map[int]int{}
 	for i, reply := range replies {
@@ -73,7 +73,7 @@ func (l *Store) checkpoints(ctx context.Context, version string) (grant.Checkpoi
 
 // parseCheckpoint reads the checkpoint of one anchor.
 func parseCheckpoint(fields map[string]string) (grant.Checkpoint, error) {
-	c := grant.Checkpoint{Next: map[int]int64{}, Epochs: map[int]int32{}}
+	c := grant.Checkpoint{Next: grant.Offsets{}, Epochs: map[int]int32{}}
 	for field, value := range fields {
 		var err error
 		number, epoch := strings.CutPrefix(field, "e")

@@ -229,7 +229,7 @@ func completesTheIndex(w *world) {
 func believesNoKeyAlone(w *world) {
 	p := w.join()
 	p.grant(1, delta(1, bitmap(1)), delta(2, bitmap(2)))
-	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 2}, nil))
+	require.NoError(w, p.Checkpoint(w.ctx, grant.Offsets{0: 2}, nil))
 	require.NoError(w, p.EnsureSpec(w.ctx, w.campaign()))
 	record := grant.RunRecord{Run: p.run, Spec: "aa11", State: grant.RunFinished}
 	record.Tally.Granted = 2

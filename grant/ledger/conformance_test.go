@@ -313,7 +313,7 @@ func loadsScriptsAgain(w *world) {
 	f := p.grant(1, delta(1, span(0, 9, 1)), delta(2, span(0, 3000, 1)))
 	require.Equal(w, 3000, f.Deltas[1].Count)
 	forget()
-	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 1}, nil))
+	require.NoError(w, p.Checkpoint(w.ctx, grant.Offsets{0: 1}, nil))
 	forget()
 	require.NoError(w, p.EnsureSpec(w.ctx, w.campaign()))
 	require.Equal(w, map[string]int{KindNoScript: 3}, p.seen.kinds)

@@ -27,7 +27,7 @@ func (p *player) requireOther(err error, before, now grant.TopicID) {
 // A replica that still reads the topic of before neither raises the checkpoint of the new one, nor the other way round.
 func refusesAnotherTopic(w *world) {
 	zombie, fresh := w.join(), w.join()
-	require.NoError(w, zombie.Checkpoint(w.ctx, map[int]int64{0: 10}, nil))
+	require.NoError(w, zombie.Checkpoint(w.ctx, grant.Offsets{0: 10}, nil))
 	_, err := fresh.Begin(w.ctx, otherTopic)
 	fresh.requireOther(err, aTopic, otherTopic)
 	_, err = fresh.Begin(w.ctx, grant.TopicID{Cluster: "elsewhere", Topic: aTopic.Topic})
@@ -39,13 +39,13 @@ func refusesAnotherTopic(w *world) {
 	found, err := fresh.Begin(w.ctx, otherTopic)
 	require.NoError(w, err)
 	require.Empty(w, found.Next)
-	zombie.requireOther(zombie.Checkpoint(w.ctx, map[int]int64{0: 11}, nil), otherTopic, aTopic)
-	require.NoError(w, fresh.Checkpoint(w.ctx, map[int]int64{0: 4}, nil))
-	zombie.requireOther(zombie.Checkpoint(w.ctx, map[int]int64{0: 12}, nil), otherTopic, aTopic)
+	zombie.requireOther(zombie.Checkpoint(w.ctx, grant.Offsets{0: 11}, nil), otherTopic, aTopic)
+	require.NoError(w, fresh.Checkpoint(w.ctx, grant.Offsets{0: 4}, nil))
+	zombie.requireOther(zombie.Checkpoint(w.ctx, grant.Offsets{0: 12}, nil), otherTopic, aTopic)
 	require.NoError(w, fresh.BeginAnew(w.ctx, otherTopic, nil), "another replica with the same flag, or this one started again")
 	found, err = zombie.Checkpoints(w.ctx)
 	require.NoError(w, err)
-	require.Equal(w, grant.Checkpoint{Topic: otherTopic, Next: map[int]int64{0: 4}, Epochs: map[int]int32{}}, found)
+	require.Equal(w, grant.Checkpoint{Topic: otherTopic, Next: grant.Offsets{0: 4}, Epochs: map[int]int32{}}, found)
 	require.Empty(w, found.Of(aTopic).Next)
 }
 
@@ -57,7 +57,7 @@ func adoptsACheckpointWithoutATopic(w *world) {
 		p.raw(before...)
 		found, err := p.Begin(w.ctx, aTopic)
 		require.NoError(w, err)
-		require.Equal(w, map[int]int64{0: 7}, found.Next)
+		require.Equal(w, grant.Offsets{0: 7}, found.Next)
 		require.NoError(w, p.Checkpoint(w.ctx, nil, nil))
 		_, err = p.Begin(w.ctx, otherTopic)
 		p.requireOther(err, aTopic, otherTopic)
@@ -66,11 +66,11 @@ func adoptsACheckpointWithoutATopic(w *world) {
 
 func keepsLeaderEpochs(w *world) {
 	p := w.join()
-	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 10, 1: 5}, map[int]int32{0: 3, 1: 0}))
-	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 8, 1: 6}, map[int]int32{0: 2}), "0 is behind what is there, and 1 not known")
+	require.NoError(w, p.Checkpoint(w.ctx, grant.Offsets{0: 10, 1: 5}, map[int]int32{0: 3, 1: 0}))
+	require.NoError(w, p.Checkpoint(w.ctx, grant.Offsets{0: 8, 1: 6}, map[int]int32{0: 2}), "0 is behind what is there, and 1 not known")
 	found, err := p.Checkpoints(w.ctx)
 	require.NoError(w, err)
-	require.Equal(w, map[int]int64{0: 10, 1: 6}, found.Next)
+	require.Equal(w, grant.Offsets{0: 10, 1: 6}, found.Next)
 	require.Equal(w, map[int]int32{0: 3}, found.Epochs)
 	require.EqualValues(w, -1, found.Epoch(1))
 }
@@ -82,28 +82,28 @@ func beginsAnewBehindALostTail(w *world) {
 	require.NoError(w, err)
 	_, err = canary.Begin(w.ctx, aTopic)
 	require.NoError(w, err)
-	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 20, 1: 5}, nil))
-	require.NoError(w, canary.Checkpoint(w.ctx, map[int]int64{0: 10}, nil))
-	at := func(l *parts) map[int]int64 {
+	require.NoError(w, p.Checkpoint(w.ctx, grant.Offsets{0: 20, 1: 5}, nil))
+	require.NoError(w, canary.Checkpoint(w.ctx, grant.Offsets{0: 10}, nil))
+	at := func(l *parts) grant.Offsets {
 		found, err := l.Checkpoints(w.ctx)
 		require.NoError(w, err)
 		require.Equal(w, aTopic, found.Topic)
 		return found.Next
 	}
 	require.NoError(w, p.BeginAnew(w.ctx, aTopic, &grant.TruncatedError{Partition: 0, End: 20}))
-	require.Equal(w, map[int]int64{0: 20, 1: 5}, at(p.parts), "nothing is lost that was read")
+	require.Equal(w, grant.Offsets{0: 20, 1: 5}, at(p.parts), "nothing is lost that was read")
 	require.NoError(w, p.BeginAnew(w.ctx, aTopic, &grant.TruncatedError{Partition: 0, End: 15}))
 	require.Empty(w, at(p.parts))
-	require.Equal(w, map[int]int64{0: 10}, at(canary))
+	require.Equal(w, grant.Offsets{0: 10}, at(canary))
 	require.NoError(w, p.BeginAnew(w.ctx, aTopic, &grant.TruncatedError{Partition: 0, End: -1}))
 	require.Empty(w, at(canary))
-	require.ErrorIs(w, p.Checkpoint(w.ctx, map[int]int64{0: 21}, nil), ErrRegressed, "a replica that did not know begins again")
+	require.ErrorIs(w, p.Checkpoint(w.ctx, grant.Offsets{0: 21}, nil), ErrRegressed, "a replica that did not know begins again")
 }
 
 // A process may die while it begins anew: some anchors are of the new topic, and others still of the old one.
 func countsNothingOfTwoTopics(w *world) {
 	p := w.join()
-	require.NoError(w, p.Checkpoint(w.ctx, map[int]int64{0: 10}, nil))
+	require.NoError(w, p.Checkpoint(w.ctx, grant.Offsets{0: 10}, nil))
 	require.NoError(w, p.client.HSet(w.ctx, p.keys.checkpoint(p.keys.anchors[0], p.keys.version), "topic", otherTopic.String()).Err())
 	if len(p.keys.anchors) > 1 {
 		found, err := p.Checkpoints(w.ctx)

@@ -73,7 +73,7 @@ func ordersChangeBoth(w *world) {
 		{Action: grant.ActionStartEarly}, // counts no version
 		{Action: grant.ActionPostpone, StartsAt: &later},
 		{Action: grant.ActionPostpone},
-		{Action: grant.ActionFinish, Ends: map[int]int64{0: 7, 3: 1 << 40}},
+		{Action: grant.ActionFinish, Ends: grant.Offsets{0: 7, 3: 1 << 40}},
 		{Action: grant.ActionAbort},
 		{Action: grant.ActionResume},
 	} {

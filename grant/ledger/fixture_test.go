@@ -98,7 +98,7 @@ type player struct {
 	fault *fault
 	seen  *observed
 	seqs  map[int]uint64
-	start map[int]int64 // what Begin returned
+	start grant.Offsets // what Begin returned
 }
 
 func (w *world) campaign() *grant.Campaign {

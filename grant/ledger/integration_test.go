@@ -51,7 +51,7 @@ func TestPowerCutIsNoticedOrHarmless(t *testing.T) {
 		for i := range 20 {
 			p.grant(i%2, delta(uint64(i%2), users(i)), delta(9, bitmap(uint16(i))))
 			if i%5 == 4 && i < 15 {
-				require.NoError(t, p.Checkpoint(w.ctx, map[int]int64{0: int64(i + 1)}, nil))
+				require.NoError(t, p.Checkpoint(w.ctx, grant.Offsets{0: int64(i + 1)}, nil))
 			}
 			want.add(uint64(i%2), users(i))
 			want.add(9, bitmap(uint16(i)))
@@ -64,7 +64,7 @@ func TestPowerCutIsNoticedOrHarmless(t *testing.T) {
 		require.NoError(t, os.Truncate(files[0], size-[]int64{0, 1, size / 20, size / 3, size / 2, r.Int64N(size)}[round]))
 		server.Restart()
 
-		if err := p.Checkpoint(w.ctx, map[int]int64{0: 20}, nil); err != nil {
+		if err := p.Checkpoint(w.ctx, grant.Offsets{0: 20}, nil); err != nil {
 			require.ErrorIs(t, err, ErrRegressed)
 			regressed++
 			proof, err := p.Prove(w.ctx)
@@ -74,7 +74,7 @@ func TestPowerCutIsNoticedOrHarmless(t *testing.T) {
 			for i := int(p.start[0]); i < 20; i++ {
 				p.grant(i%2, delta(uint64(i%2), users(i)), delta(9, bitmap(uint16(i))))
 			}
-			require.NoError(t, p.Checkpoint(w.ctx, map[int]int64{0: 20}, nil))
+			require.NoError(t, p.Checkpoint(w.ctx, grant.Offsets{0: 20}, nil))
 		}
 		w.holds(p.parts, want)
 	}
@@ -96,7 +96,7 @@ func TestRestartIsWaitedFor(t *testing.T) {
 	p.seen.onError = func(string, int) { once.Do(server.Restart) }
 	f := p.grant(1, delta(1, span(3000, 3000, 1)))
 	require.Equal(t, 3000, f.Deltas[0].Count)
-	require.NoError(t, p.Checkpoint(w.ctx, map[int]int64{0: 1}, nil))
+	require.NoError(t, p.Checkpoint(w.ctx, grant.Offsets{0: 1}, nil))
 	require.Positive(t, p.seen.kinds[KindNetwork])
 	require.Positive(t, p.seen.kinds[KindNoScript], "a restart forgets scripts")
 }
@@ -226,7 +226,7 @@ func TestHangingRedisIsWaitedForAndCountsOnce(t *testing.T) {
 		require.Nil(t, f.Deltas[0].Duplicates)
 	}
 	require.Equal(t, map[string]int{KindTimeout: 6}, p.seen.kinds)
-	require.NoError(t, p.Checkpoint(w.ctx, map[int]int64{0: 1}, nil))
+	require.NoError(t, p.Checkpoint(w.ctx, grant.Offsets{0: 1}, nil))
 	want := oracle{}
 	want.add(1, bitmap(9))
 	want.add(1, span(1000, 9000, 1))
@@ -248,7 +248,7 @@ func marathon(w *world, p *player, enough func(step int) bool) {
 	for ; !enough(last) && step < 3000; step++ {
 		err := p.Grant(w.ctx, p.flush(1, deltas(step)...))
 		if err == nil && step%5 == 4 {
-			err = p.Checkpoint(w.ctx, map[int]int64{0: int64(step + 1)}, nil)
+			err = p.Checkpoint(w.ctx, grant.Offsets{0: int64(step + 1)}, nil)
 		}
 		if err != nil {
 			require.ErrorIs(w, err, ErrRegressed)

@@ -12,6 +12,8 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/granter/granter/grant"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,7 +39,7 @@ func TestAMasterThatJoinsWithoutAnAnchorStopsTheCheckpoints(t *testing.T) {
 	w := newWorld(t, Options{Addrs: []string{m.Addr()}, Cluster: true})
 	p := w.joinFor(time.Millisecond)
 	p.grant(1, delta(7, bitmap(1)))
-	require.NoError(t, p.Checkpoint(t.Context(), map[int]int64{0: 10}, nil))
+	require.NoError(t, p.Checkpoint(t.Context(), grant.Offsets{0: 10}, nil))
 	m.Server().SetPreHook(func(c *server.Peer, cmd string, args ...string) bool {
 		if cmd != "CLUSTER" || len(args) == 0 || !strings.EqualFold(args[0], "slots") {
 			return false
@@ -57,11 +59,11 @@ func TestAMasterThatJoinsWithoutAnAnchorStopsTheCheckpoints(t *testing.T) {
 		}
 		return true
 	})
-	err := p.Checkpoint(t.Context(), map[int]int64{0: 20}, nil)
+	err := p.Checkpoint(t.Context(), grant.Offsets{0: 20}, nil)
 	require.ErrorContains(t, err, "owns no slot that is a multiple of")
 	found, err := p.Checkpoints(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, map[int]int64{0: 10}, found.Next)
+	require.Equal(t, grant.Offsets{0: 10}, found.Next)
 	m.Server().SetPreHook(nil)
 }
 

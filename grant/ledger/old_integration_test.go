@@ -38,15 +38,15 @@ func TestALedgerOf0c10d32IsContinued(t *testing.T) {
 
 	found, err := l.Begin(t.Context(), aTopic)
 	require.NoError(t, err)
-	require.Equal(t, map[int]int64{0: 74683, 1: 21790, 2: 96348, 3: 113479}, found.Next)
+	require.Equal(t, grant.Offsets{0: 74683, 1: 21790, 2: 96348, 3: 113479}, found.Next)
 	require.NoError(t, l.EnsureSpec(t.Context(), c))
 	f := &sharding.Flush{Seq: 1, Deltas: []sharding.Delta{delta(5, bitmap(1))}}
 	require.NoError(t, l.Grant(t.Context(), f))
-	require.NoError(t, l.Checkpoint(t.Context(), map[int]int64{0: 74684}, map[int]int32{0: 3}))
+	require.NoError(t, l.Checkpoint(t.Context(), grant.Offsets{0: 74684}, map[int]int32{0: 3}))
 	found, err = l.Checkpoints(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, aTopic, found.Topic)
-	require.Equal(t, map[int]int64{0: 74684, 1: 21790, 2: 96348, 3: 113479}, found.Next)
+	require.Equal(t, grant.Offsets{0: 74684, 1: 21790, 2: 96348, 3: 113479}, found.Next)
 	require.Equal(t, map[int]int32{0: 3}, found.Epochs)
 	proof, err = l.Prove(t.Context())
 	require.NoError(t, err)

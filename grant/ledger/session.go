@@ -27,7 +27,7 @@ type session struct {
 
 	mu       sync.Mutex
 	shards   map[int]*shard
-	expected map[int]int64 // the checkpoint as last read or written: no anchor may have less
+	expected grant.Offsets // the checkpoint as last read or written: no anchor may have less
 }
 
 // shard is the state of one shard of the pool in this session.
@@ -125,7 +125,7 @@ const scanPage = 1000
 //
 // ErrRegressed means that a master lost acknowledged writes, a *grant.OtherTopicError that the checkpoint is of another
 // topic by now; where either was noticed, nothing is written. Other errors are those of Grant. A call may be repeated.
-func (l *Grants) Checkpoint(ctx context.Context, next map[int]int64, epochs map[int]int32) error {
+func (l *Grants) Checkpoint(ctx context.Context, next grant.Offsets, epochs map[int]int32) error {
 	s := l.session.Load()
 	if s == nil {
 		return errNoSession
@@ -173,7 +173,7 @@ func (l *Grants) Checkpoint(ctx context.Context, next map[int]int64, epochs map[
 
 // checkpointArgs lays out the arguments of the checkpoint script. Tips are read before anything is sent: they cover all
 // that the caller knows to be acknowledged, and may only grow.
-func (s *session) checkpointArgs(next map[int]int64, epochs map[int]int32) []any {
+func (s *session) checkpointArgs(next grant.Offsets, epochs map[int]int32) []any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	args := []any{int(tipLife.Seconds()), s.topic.String(), s.topic.Weaker().String(), 0}

@@ -104,7 +104,7 @@ func (l *Reader) estimateBytes(ctx context.Context, chunks []uint64) int64 {
 
 // Contradiction says how what is counted contradicts what other keys say; empty: it does not. Everything that reports how
 // many users are granted asks it, so that nobody believes one key.
-func Contradiction(campaign string, t Totals, checkpoint map[int]int64, runs []grant.RunRecord, spec string) string {
+func Contradiction(campaign string, t Totals, checkpoint grant.Offsets, runs []grant.RunRecord, spec string) string {
 	if t.Missing > 0 {
 		return fmt.Sprintf("granter:{%s}:chunks has had %d more chunks than it lists, and their users are not counted: "+
 			"granter status --prove finds them, and the next run puts them back", campaign, t.Missing)

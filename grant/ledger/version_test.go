@@ -18,7 +18,7 @@ func TestACorrectedSpecStartsFromTheBeginning(t *testing.T) {
 	client, err := Connect(Options{Addrs: []string{miniredis.RunT(t).Addr()}})
 	require.NoError(t, err)
 	defer client.Close()
-	checkpoints := map[string]map[int]int64{}
+	checkpoints := map[string]grant.Offsets{}
 	for run, hash := range []string{"wrong", "right", "wrong"} {
 		l, err := open(client, &grant.Campaign{Name: "c", Hash: hash, Canonical: []byte(hash)}, grant.RunID(run+1), Config{})
 		require.NoError(t, err)
@@ -26,11 +26,11 @@ func TestACorrectedSpecStartsFromTheBeginning(t *testing.T) {
 		found, err := l.Begin(ctx, aTopic)
 		require.NoError(t, err)
 		checkpoints[hash] = found.Next
-		require.NoError(t, l.Checkpoint(ctx, map[int]int64{0: 900}, nil))
+		require.NoError(t, l.Checkpoint(ctx, grant.Offsets{0: 900}, nil))
 		require.NoError(t, l.SaveRun(ctx, grant.RunRecord{Run: l.run, State: grant.RunStopped}))
 	}
 	require.Empty(t, checkpoints["right"])
-	require.Equal(t, map[int]int64{0: 900}, checkpoints["wrong"], "of the third run")
+	require.Equal(t, grant.Offsets{0: 900}, checkpoints["wrong"], "of the third run")
 }
 
 func TestTheFenceOfTimeIsExactToTheMillisecond(t *testing.T) {

@@ -91,11 +91,7 @@ func (j *judgement) judgeProgress() {
 		granted = fmt.Sprintf("%s of %s granted", number(r.totals.Granted), plural(want, "user"))
 	}
 	if starts := j.starts(); len(starts) > 0 {
-		var left int64
-		for partition, from := range starts {
-			left += max(0, j.kafka.bounds[partition].End-from)
-		}
-		granted += fmt.Sprintf("; a run has %s to read", plural(left, "record"))
+		granted += fmt.Sprintf("; a run has %s to read", plural(j.kafka.bounds.From(starts), "record"))
 	}
 	if want := j.Campaign.Population; want > 0 && r.totals.Granted > want {
 		j.warn(name, granted, "more users than the spec expects: make sure that the topic holds those that it should")

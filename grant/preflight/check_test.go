@@ -158,7 +158,7 @@ func TestCheckOfAResumedRun(t *testing.T) {
 	require.NoError(t, led.EnsureSpec(t.Context(), in.Campaign))
 	_, err = led.Begin(t.Context(), grant.TopicID{})
 	require.NoError(t, err)
-	require.NoError(t, led.Checkpoint(t.Context(), map[int]int64{0: 60}, nil))
+	require.NoError(t, led.Checkpoint(t.Context(), grant.Offsets{0: 60}, nil))
 
 	r := check(t, in)
 	assert.Equal(t, Pass, find(t, r, "kafka.gap").Status)

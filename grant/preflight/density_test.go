@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/grant"
 )
 
 const users48M = 48_000_000
@@ -24,11 +24,11 @@ type topicOf struct {
 
 func (c topicOf) sample(seed uint64) (visited [][]uint64, records int64) {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	bounds := map[int]source.Bounds{}
+	bounds := grant.Bounds{Firsts: grant.Offsets{}, Ends: grant.Offsets{}}
 	for p := range c.partitions {
-		bounds[p] = source.Bounds{First: 5, End: 5 + c.users/int64(c.partitions)}
-		records += bounds[p].End - 5
+		bounds.Firsts[p], bounds.Ends[p] = 5, 5+c.users/int64(c.partitions)
 	}
+	records = bounds.Records()
 	for _, place := range places(bounds) {
 		var ids []uint64
 		for offset := place.From; offset < place.Until && len(ids) < place.Limit; offset++ {
@@ -186,20 +186,19 @@ func TestEstimateIsAlwaysARange(t *testing.T) {
 func TestPlacesAreApartAndSpread(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		bounds := map[int]source.Bounds{}
+		bounds := grant.Bounds{Firsts: grant.Offsets{}, Ends: grant.Offsets{}}
 		for p := range rapid.IntRange(1, 300).Draw(t, "partitions") {
 			first := rapid.Int64Range(0, 1000).Draw(t, "first")
-			bounds[p] = source.Bounds{First: first, End: first + rapid.Int64Range(0, 1<<rapid.IntRange(0, 40).Draw(t, "bits")).Draw(t, "records")}
+			bounds.Firsts[p], bounds.Ends[p] = first, first+rapid.Int64Range(0, 1<<rapid.IntRange(0, 40).Draw(t, "bits")).Draw(t, "records")
 		}
 		total := 0
 		end := map[int]map[int64]int64{}
 		for _, place := range places(bounds) {
-			b := bounds[place.Partition]
 			require.Positive(t, place.Limit)
-			_, known := bounds[place.Partition]
+			until, known := bounds.Ends[place.Partition]
 			require.True(t, known)
-			require.GreaterOrEqual(t, place.From, b.First)
-			require.LessOrEqual(t, place.Until, b.End)
+			require.GreaterOrEqual(t, place.From, bounds.Firsts[place.Partition])
+			require.LessOrEqual(t, place.Until, until)
 			require.Less(t, place.From, place.Until)
 			total += place.Limit
 			if end[place.Partition] == nil {
@@ -211,8 +210,8 @@ func TestPlacesAreApartAndSpread(t *testing.T) {
 			end[place.Partition][place.From] = place.Until
 		}
 		require.LessOrEqual(t, total, 20_000)
-		for p, b := range bounds {
-			require.Equal(t, b.End > b.First, len(end[p]) > 0, "every partition with records is sampled")
+		for p := range bounds.Ends {
+			require.Equal(t, bounds.Left(p, nil) > 0, len(end[p]) > 0, "every partition with records is sampled")
 		}
 	})
 }

@@ -35,9 +35,9 @@ type kafkaFacts struct {
 	identityErr error
 	intactErr   error // the topic has lost what the checkpoint has
 
-	bounds    map[int]source.Bounds
+	bounds    grant.Bounds
 	boundsErr error
-	stable    map[int]int64 // up to where a read-committed reader can read
+	stable    grant.Offsets // up to where a read-committed reader can read
 	stableErr error
 
 	letters       *kafka.Topic // the dead-letter topic; nil: it does not exist, or this user may not see it
@@ -53,7 +53,7 @@ type kafkaFacts struct {
 	groupErr     error
 	groupKind    source.GroupKind
 	protocol     string // of a classic group: consumer, unless it is no group of consumers
-	committed    map[int]int64
+	committed    grant.Offsets
 	committedErr error
 	committedFor grant.TopicID // of the offsets that say what they count in
 
@@ -220,9 +220,9 @@ func (a *asker) all(ctx context.Context) {
 // compare looks whether the topic still has what the checkpoint says was read.
 func (f *kafkaFacts) compare(ctx context.Context, in *Input, at *grant.Checkpoint) {
 	if f.identityErr == nil && f.committedErr == nil && !f.identity.Continues(f.committedFor) {
-		f.committed = map[int]int64{} // of another topic
+		f.committed = grant.Offsets{} // of another topic
 	}
-	if f.boundsErr != nil || len(f.bounds) == 0 || f.identityErr != nil || !f.identity.Continues(at.Topic) {
+	if f.boundsErr != nil || len(f.bounds.Ends) == 0 || f.identityErr != nil || !f.identity.Continues(at.Topic) {
 		return
 	}
 	k := in.Kafka
@@ -296,7 +296,7 @@ func (a *asker) askStable(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stable := map[int]int64{}
+	stable := grant.Offsets{}
 	for _, p := range resp.Topics[name] {
 		if p.Error != nil {
 			return p.Error
@@ -323,7 +323,7 @@ func (a *asker) askCommitted(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	committed := map[int]int64{}
+	committed := grant.Offsets{}
 	for _, p := range resp.Topics[name] {
 		if p.Error != nil {
 			return p.Error

@@ -14,11 +14,11 @@ func TestATopicThatIsAnotherOneFails(t *testing.T) {
 	again := grant.TopicID{Cluster: "a-cluster", Topic: [16]byte{8}}
 	const name = "kafka.identity"
 	h := allWell(t)
-	h.redis.checkpoint.Next = map[int]int64{0: 400, 1: 400}
-	h.kafka.committed = map[int]int64{0: 400, 1: 400}
+	h.redis.checkpoint.Next = grant.Offsets{0: 400, 1: 400}
+	h.kafka.committed = grant.Offsets{0: 400, 1: 400}
 	assert.Contains(t, find(t, h.judge(), name).Detail, aTopic.String())
 
-	h.kafka.identity, h.kafka.committed = again, map[int]int64{} // compare has taken back what was committed for another one
+	h.kafka.identity, h.kafka.committed = again, grant.Offsets{} // compare has taken back what was committed for another one
 	r := h.judge()
 	wellFormed(t, r)
 	assert.Equal(t, Fail, find(t, r, name).Status)
@@ -31,8 +31,8 @@ func TestATopicThatIsAnotherOneFails(t *testing.T) {
 	assert.Equal(t, Warn, find(t, h.judge(), name).Status)
 
 	h = allWell(t)
-	h.redis.checkpoint.Next = map[int]int64{0: 400, 1: 400}
-	h.kafka.committed = map[int]int64{0: 400, 1: 400}
+	h.redis.checkpoint.Next = grant.Offsets{0: 400, 1: 400}
+	h.kafka.committed = grant.Offsets{0: 400, 1: 400}
 	h.kafka.intactErr = &grant.TruncatedError{Partition: 1, Offset: 400, Epoch: 3, EndEpoch: 2, End: 310}
 	assert.Equal(t, Fail, find(t, h.judge(), name).Status)
 	assert.Contains(t, find(t, h.judge(), name).Detail, "read to offset 400 in leader epoch 3, and now epoch 2 ends at offset 310")

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/granter/granter/deploy/dev/devtest"
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/source"
 )
@@ -169,7 +170,7 @@ func TestRealGroupWithMembers(t *testing.T) {
 	require.NoError(t, err)
 	gen, err := group.Next(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, gen.Commit(map[int]int64{0: 5, 1: 6}))
+	require.NoError(t, gen.Commit(grant.Offsets{0: 5, 1: 6}))
 	r := check(t, in)
 	onlyFails(t, r)
 	assert.Contains(t, find(t, r, "kafka.group").Detail, "1 member already (granter/")

@@ -63,9 +63,9 @@ func allWell(t *testing.T) *healthy {
 			topic:     kafka.Topic{Name: "users"},
 			identity:  aTopic,
 			config:    map[string]string{"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete", "max.message.bytes": "1048588"},
-			bounds:    map[int]source.Bounds{},
-			stable:    map[int]int64{},
-			committed: map[int]int64{0: -1, 1: -1},
+			bounds:    grant.Bounds{Firsts: grant.Offsets{}, Ends: grant.Offsets{}},
+			stable:    grant.Offsets{},
+			committed: grant.Offsets{0: -1, 1: -1},
 			rights: map[string]source.Rights{
 				"users": mayDo(source.Read, source.Describe), "users.rejected": mayDo(source.Write, source.Create, source.Describe),
 			},
@@ -79,7 +79,7 @@ func allWell(t *testing.T) *healthy {
 	t.Cleanup(func() { require.NoError(t, h.in.Redis.Close()) })
 	for p := range 2 {
 		h.kafka.topic.Partitions = append(h.kafka.topic.Partitions, kafka.Partition{ID: p, Leader: brokers[p], Replicas: brokers, Isr: brokers})
-		h.kafka.bounds[p] = source.Bounds{End: 400}
+		h.kafka.bounds.Firsts[p], h.kafka.bounds.Ends[p] = 0, 400
 		h.kafka.stable[p] = 400
 		sample := source.Sample{Place: source.Place{Partition: p, Until: 400, Limit: 400}, Oldest: c.StartsAt.Add(-24 * time.Hour)}
 		for i := range 400 {
@@ -186,7 +186,7 @@ func TestEachComplaintNamesWhatIsWrongAndWhatToDo(t *testing.T) {
 				p.Replicas, p.Isr = p.Replicas[:1], p.Isr[:1]
 			}
 		}, "kafka.replicas", Warn, "one replica", "replicate"},
-		{"unknown offsets", func(h *healthy) { h.kafka.bounds, h.kafka.boundsErr = nil, kafka.LeaderNotAvailable }, "kafka.records", Fail, "Leader Not Available", "leads"},
+		{"unknown offsets", func(h *healthy) { h.kafka.bounds, h.kafka.boundsErr = grant.Bounds{}, kafka.LeaderNotAvailable }, "kafka.records", Fail, "Leader Not Available", "leads"},
 		{"too few records", func(h *healthy) { h.in.Campaign.Population = 1000 }, "kafka.records", Warn, "800 records in all; by partition: 400, 400; the spec expects 1,000 users", "missing 200"},
 		{"retention by time", func(h *healthy) { h.kafka.config["retention.ms"] = "604800000" }, "kafka.retention", Warn, "kept for 7 d: the first expire from 2022-11-11 09:00:00 +09:00 on", "retention.ms=-1"},
 		{"retention ended", func(h *healthy) { h.kafka.config["retention.ms"] = "3600000" }, "kafka.retention", Warn, "1 h: the first expire from 2022-11-04 10:00:00 +09:00 on, which is past", "retention.ms=-1"},
@@ -217,7 +217,7 @@ func TestEachComplaintNamesWhatIsWrongAndWhatToDo(t *testing.T) {
 		{"a share group", func(h *healthy) { h.kafka.groupKind = source.GroupKind{Type: "share", State: "Empty"} }, "kafka.group", Fail, "is a share group", "--group"},
 		{"a group of connectors", func(h *healthy) { h.kafka.protocol, h.kafka.members = "connect", []string{"c/10.0.0.9"} }, "kafka.group", Fail, "group of connect", "--group"},
 		{"strangers in the group", func(h *healthy) { h.kafka.members, h.kafka.strangers = []string{"x/10.0.0.9"}, []string{"x/10.0.0.9"} }, "kafka.group", Warn, "x/10.0.0.9", "--group"},
-		{"the checkpoint is beyond the end", func(h *healthy) { h.redis.checkpoint.Next = map[int]int64{0: 401}; h.kafka.committed[0] = 401 }, "kafka.gap", Fail, "0 (checkpoint 401, end 400)", "--new-topic"},
+		{"the checkpoint is beyond the end", func(h *healthy) { h.redis.checkpoint.Next = grant.Offsets{0: 401}; h.kafka.committed[0] = 401 }, "kafka.gap", Fail, "0 (checkpoint 401, end 400)", "--new-topic"},
 		{"an unreadable sample", func(h *healthy) { h.kafka.samples, h.kafka.sampleErr = nil, kafka.TopicAuthorizationFailed }, "sample.valid", Fail, "failed", "Read"},
 		{"a sample that saw nothing", func(h *healthy) {
 			for i := range h.kafka.samples {
@@ -287,8 +287,8 @@ func TestEachComplaintNamesWhatIsWrongAndWhatToDo(t *testing.T) {
 func TestGapsHaveTheFlagsThatAcceptThem(t *testing.T) {
 	t.Parallel()
 	h := allWell(t)
-	h.kafka.bounds = map[int]source.Bounds{0: {First: 100, End: 400}, 1: {First: 250, End: 400}}
-	h.redis.checkpoint.Next = map[int]int64{1: 240}
+	h.kafka.bounds.Firsts = grant.Offsets{0: 100, 1: 250}
+	h.redis.checkpoint.Next = grant.Offsets{1: 240}
 	h.kafka.committed[1] = 300 // the smaller of the two is where a run starts
 	r := find(t, h.judge(), "kafka.gap")
 	assert.Equal(t, Fail, r.Status)
@@ -350,7 +350,7 @@ func TestRefusedCredentialsAreReportedOnce(t *testing.T) {
 func TestAMissingTopicHasTheNearestNameAsHint(t *testing.T) {
 	t.Parallel()
 	h := allWell(t)
-	h.kafka.topic, h.kafka.topicErr, h.kafka.bounds, h.kafka.names = kafka.Topic{}, kafka.UnknownTopicOrPartition, nil, []string{"orders", "user"}
+	h.kafka.topic, h.kafka.topicErr, h.kafka.bounds, h.kafka.names = kafka.Topic{}, kafka.UnknownTopicOrPartition, grant.Bounds{}, []string{"orders", "user"}
 	r := h.judge()
 	wellFormed(t, r)
 	assert.Contains(t, find(t, r, "kafka.topic").Detail, "no topic users among the 2 topics")
@@ -377,7 +377,7 @@ func TestAFloodOfRejectsFails(t *testing.T) {
 	h.in.Campaign.Source.MaxRejected = 0
 	assert.Equal(t, Fail, find(t, h.judge(), "sample.valid").Status, "unless none is tolerated")
 	h.in.Campaign.Source.MaxRejected = 0.01
-	h.kafka.bounds[0] = source.Bounds{End: 4000}
+	h.kafka.bounds.Ends[0] = 4000
 	r := h.judge()
 	wellFormed(t, r)
 	result := find(t, r, "sample.valid")
@@ -413,7 +413,7 @@ func TestProgressSaysWhereARunContinues(t *testing.T) {
 	t.Parallel()
 	h := allWell(t)
 	assert.Contains(t, find(t, h.judge(), "campaign.progress").Detail, "starts from the beginning")
-	h.redis.checkpoint.Next = map[int]int64{0: 400, 1: 150}
+	h.redis.checkpoint.Next = grant.Offsets{0: 400, 1: 150}
 	maps.Copy(h.kafka.committed, h.redis.checkpoint.Next)
 	h.redis.totals = ledger.Totals{Granted: 550, Chunks: 1, Bytes: 9000}
 	assert.Equal(t, "550 of 800 users granted; a run has 250 records to read", find(t, h.judge(), "campaign.progress").Detail)

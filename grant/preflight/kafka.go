@@ -218,13 +218,13 @@ func (j *judgement) judgeReplicas() {
 
 func (j *judgement) judgeRecords() {
 	var all int64
-	each := make([]string, 0, len(j.kafka.bounds))
+	bounds := j.kafka.bounds
+	each := make([]string, 0, len(bounds.Ends))
 	starts := j.starts()
-	for _, partition := range slices.Sorted(maps.Keys(j.kafka.bounds)) {
-		b := j.kafka.bounds[partition]
-		each = append(each, number(b.End-b.First))
+	for _, partition := range bounds.Partitions() {
+		each = append(each, number(bounds.Left(partition, nil)))
 		// What retention removed after it was granted still counts.
-		all += b.End - max(0, b.First-max(0, starts[partition]))
+		all += bounds.Ends[partition] - max(0, bounds.Firsts[partition]-max(0, starts[partition]))
 	}
 	detail := fmt.Sprintf("%s in all; by partition: %s", plural(all, "record"), few(each, 32))
 	want := j.Campaign.Population
@@ -252,12 +252,12 @@ func (j *judgement) judgeGaps() {
 	var flags, beyond []string
 	var gone, accepted int64
 	for _, partition := range slices.Sorted(maps.Keys(starts)) {
-		from, b := starts[partition], j.kafka.bounds[partition]
-		gap := source.GapError{Partition: partition, From: from, To: b.First}
+		from, first, end := starts[partition], j.kafka.bounds.Firsts[partition], j.kafka.bounds.Ends[partition]
+		gap := source.GapError{Partition: partition, From: from, To: first}
 		switch {
-		case from > b.End:
-			beyond = append(beyond, fmt.Sprintf("%d (checkpoint %d, end %d)", partition, from, b.End))
-		case from >= b.First:
+		case from > end:
+			beyond = append(beyond, fmt.Sprintf("%d (checkpoint %d, end %d)", partition, from, end))
+		case from >= first:
 		case slices.Contains(j.AcceptGaps, gap):
 			accepted += gap.To - gap.From
 		default:
@@ -356,7 +356,7 @@ func (j *judgement) judgeTransactions() {
 	f := j.kafka
 	var open []string
 	for _, partition := range slices.Sorted(maps.Keys(f.stable)) {
-		if b, ok := f.bounds[partition]; ok && f.stable[partition] < b.End {
+		if end, ok := f.bounds.Ends[partition]; ok && f.stable[partition] < end {
 			open = append(open, fmt.Sprintf("%d since offset %d", partition, f.stable[partition]))
 		}
 	}

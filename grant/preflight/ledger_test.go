@@ -11,7 +11,7 @@ import (
 func TestALedgerThatContradictsItselfIsNamed(t *testing.T) {
 	t.Parallel()
 	h := allWell(t)
-	h.redis.checkpoint = grant.Checkpoint{Next: map[int]int64{0: 400}}
+	h.redis.checkpoint = grant.Checkpoint{Next: grant.Offsets{0: 400}}
 	h.redis.runs = []grant.RunRecord{{Spec: h.in.Campaign.Hash, Tally: grant.Tally{Granted: 7}}}
 	r := h.judge()
 	wellFormed(t, r)

@@ -3,13 +3,13 @@ package preflight
 import (
 	"context"
 	"errors"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/source"
 )
 
@@ -76,16 +76,17 @@ func (a *asker) takeSamples(ctx context.Context) {
 // places spreads the sample over the topic: one place in each of equally long parts of a partition, somewhere in it, so
 // that no regularity of the topic can hide between them. The list begins with places that are far apart, because it may
 // not be read to its end.
-func places(bounds map[int]source.Bounds) []source.Place {
-	if len(bounds) == 0 {
+func places(bounds grant.Bounds) []source.Place {
+	n := len(bounds.Ends)
+	if n == 0 {
 		return nil
 	}
-	perPartition := max(sampleSize/len(bounds), 10)
-	parts := max(samplePlaces/len(bounds), 1)
+	perPartition := max(sampleSize/n, 10)
+	parts := max(samplePlaces/n, 1)
 	rng := rand.New(rand.NewPCG(0, 0)) // two checks of the same topic look at the same records
 	var all [][]source.Place           // by part
-	for _, partition := range slices.Sorted(maps.Keys(bounds)) {
-		for part, place := range placesIn(bounds[partition], perPartition, parts, rng) {
+	for _, partition := range bounds.Partitions() {
+		for part, place := range placesIn(bounds.Firsts[partition], bounds.Ends[partition], perPartition, parts, rng) {
 			if part == len(all) {
 				all = append(all, nil)
 			}
@@ -98,20 +99,20 @@ func places(bounds map[int]source.Bounds) []source.Place {
 }
 
 // placesIn returns the places in one partition: all of it, if it is small.
-func placesIn(b source.Bounds, records, parts int, rng *rand.Rand) []source.Place {
-	n := b.End - b.First
+func placesIn(first, end int64, records, parts int, rng *rand.Rand) []source.Place {
+	n := end - first
 	switch {
 	case n <= 0:
 		return nil
 	case n <= int64(records):
-		return []source.Place{{From: b.First, Until: b.End, Limit: int(n)}}
+		return []source.Place{{From: first, Until: end, Limit: int(n)}}
 	}
 	out := make([]source.Place, parts)
 	length := records / parts
 	stride := float64(n-int64(length)) / float64(parts)
 	for i := range out {
-		from := b.First + int64(stride*(float64(i)+rng.Float64()))
-		out[i] = source.Place{From: from, Until: b.End, Limit: length}
+		from := first + int64(stride*(float64(i)+rng.Float64()))
+		out[i] = source.Place{From: from, Until: end, Limit: length}
 		if i > 0 {
 			out[i-1].Until = from
 		}

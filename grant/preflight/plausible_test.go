@@ -130,7 +130,7 @@ func TestANumberThatIsNotTheUsers(t *testing.T) {
 		for k := range s.Records {
 			s.Records[k].ID = grant.UserID(18 + k%60)
 		}
-		h.kafka.bounds[i] = source.Bounds{End: 1200}
+		h.kafka.bounds.Ends[i] = 1200
 	}
 	result := find(t, h.judge(), "sample.plausible")
 	assert.Equal(t, Warn, result.Status)
@@ -145,7 +145,7 @@ func TestANumberThatIsNotTheUsers(t *testing.T) {
 func (h *healthy) far(users int64, id func(uint64) uint64) {
 	n := uint64(0)
 	for i := range h.kafka.samples {
-		h.kafka.bounds[i] = source.Bounds{End: users / 2}
+		h.kafka.bounds.Ends[i] = users / 2
 		h.kafka.stable[i] = users / 2
 		for k := range h.kafka.samples[i].Records {
 			h.kafka.samples[i].Records[k].ID = grant.UserID(id(n))

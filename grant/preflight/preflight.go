@@ -137,20 +137,20 @@ func (j *judgement) fail(name, detail, advice string) {
 }
 
 // starts are the offsets at which a run would start its partitions. nil: the ledger does not answer.
-func (j *judgement) starts() map[int]int64 {
+func (j *judgement) starts() grant.Offsets {
 	if j.redis.err != nil || j.redis.checkpointErr != nil {
 		return nil
 	}
-	committed, firsts := map[int]int64{}, map[int]int64{}
-	for partition, b := range j.kafka.bounds {
-		committed[partition], firsts[partition] = -1, b.First
+	committed := grant.Offsets{}
+	for partition := range j.kafka.bounds.Ends {
+		committed[partition] = -1
 		if offset, ok := j.kafka.committed[partition]; ok {
 			committed[partition] = offset
 		} else if j.kafka.committedErr != nil {
 			committed[partition] = math.MaxInt64 // not known: as if it were what the ledger says
 		}
 	}
-	return grant.StartOffsets(committed, j.trusted().Next, firsts)
+	return grant.StartOffsets(committed, j.trusted().Next, j.kafka.bounds.Firsts)
 }
 
 // trusted is the checkpoint, as far as it is of the topic that Kafka has.

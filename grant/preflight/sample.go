@@ -21,7 +21,7 @@ type rejects struct {
 
 func (j *judgement) judgeSample() {
 	f := j.kafka
-	if f.boundsErr != nil || f.bounds == nil {
+	if f.boundsErr != nil || f.bounds.Ends == nil {
 		return // Kafka's results say why
 	}
 	sampled, invalid := 0, 0
@@ -95,24 +95,18 @@ func (j *judgement) judgeInvalid(sampled, invalid int, byReason map[source.Reaso
 	j.warn("sample.valid", detail, "a run puts such records into "+spec.DeadLetterTopic()+" and goes on: decide whether their users matter")
 }
 
-func (j *judgement) recordCount() int64 {
-	var n int64
-	for _, b := range j.kafka.bounds {
-		n += b.End - b.First
-	}
-	return n
-}
+func (j *judgement) recordCount() int64 { return j.kafka.bounds.Records() }
 
 // census reports whether the sample is the whole topic.
 func (j *judgement) census() bool {
 	whole := map[int]bool{}
 	for i := range j.kafka.samples {
 		s := &j.kafka.samples[i]
-		b := j.kafka.bounds[s.Partition]
-		whole[s.Partition] = s.From == b.First && s.Until == b.End && int64(s.Limit) >= b.End-b.First
+		first, end := j.kafka.bounds.Firsts[s.Partition], j.kafka.bounds.Ends[s.Partition]
+		whole[s.Partition] = s.From == first && s.Until == end && int64(s.Limit) >= end-first
 	}
-	for partition, b := range j.kafka.bounds {
-		if b.End > b.First && !whole[partition] {
+	for partition := range j.kafka.bounds.Ends {
+		if j.kafka.bounds.Left(partition, nil) > 0 && !whole[partition] {
 			return false
 		}
 	}

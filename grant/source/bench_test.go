@@ -36,7 +36,7 @@ func startDecoding(tb testing.TB, codec compress.Compression, topic grant.Topic,
 	d.f.highest, d.f.stable = 1<<62, 1<<62
 	topic.Topic, topic.MaxRejected = topicName, 1
 	s := newSource(tb, []string{"127.0.0.1:1"}, func(c *Config) { c.Topic = topic })
-	pool := sharding.New(sharding.Config{Shards: 1}, discard{}, map[int]int64{0: 0})
+	pool := sharding.New(sharding.Config{Shards: 1}, discard{}, grant.Offsets{0: 0})
 	d.p = &partition{Source: s, until: -1, lane: pool.Lane(0)}
 	done := make(chan error)
 	go func() { done <- pool.Run(context.Background()) }()

@@ -117,7 +117,7 @@ func (s *Source) intact(ctx context.Context, at grant.Checkpoint) error {
 		return err
 	}
 	for _, partition := range numbers {
-		if next, end := at.Next[partition], bounds[partition].End; next > end {
+		if next, end := at.Next[partition], bounds.Ends[partition]; next > end {
 			return &grant.TruncatedError{Partition: partition, Offset: next, Epoch: at.Epoch(partition), End: end, EndEpoch: -1}
 		}
 	}

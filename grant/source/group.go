@@ -98,7 +98,7 @@ func (g *Group) Leave() error {
 type Generation struct {
 	source    *Source
 	gen       *kafka.Generation
-	committed map[int]int64
+	committed grant.Offsets
 	ctx       context.Context //nolint:containedctx // it is the generation's life
 	cancel    context.CancelFunc
 	released  chan struct{}
@@ -110,7 +110,7 @@ func (g *Group) Next(ctx context.Context) (grant.Generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Generation{source: g.source, gen: gen, committed: map[int]int64{}, released: make(chan struct{})}
+	out := &Generation{source: g.source, gen: gen, committed: grant.Offsets{}, released: make(chan struct{})}
 	for _, a := range gen.Assignments[g.source.cfg.Topic.Topic] {
 		out.committed[a.ID] = max(a.Offset, -1)
 	}
@@ -188,7 +188,7 @@ func (g *Group) watch(ended context.Context, dealt int) {
 }
 
 // Committed returns, for each assigned partition, the offset that Kafka has for the group; −1: none.
-func (g *Generation) Committed() map[int]int64 { return g.committed }
+func (g *Generation) Committed() grant.Offsets { return g.committed }
 
 // Context is cancelled when the group changes. The owner then drains and calls Release.
 func (g *Generation) Context() context.Context { return g.ctx }
@@ -196,7 +196,7 @@ func (g *Generation) Context() context.Context { return g.ctx }
 // Commit tells Kafka how far the group is, and in which topic: offsets are committed by the topic's name, so they would
 // mean nothing to a topic that is made again. It may fail when the group is changing; the ledger's checkpoint is what a
 // restart trusts, so nothing is lost by that.
-func (g *Generation) Commit(next map[int]int64) error {
+func (g *Generation) Commit(next grant.Offsets) error {
 	s := g.source
 	ctx, stop := context.WithTimeout(context.WithoutCancel(g.ctx), s.cfg.Kafka.timeout()) // the last commit is after its end
 	defer stop()
@@ -233,7 +233,7 @@ func (g *Generation) Commit(next map[int]int64) error {
 }
 
 // disbelieve takes back offsets that were committed for another topic of the same name.
-func (s *Source) disbelieve(ctx context.Context, group string, committed map[int]int64) error {
+func (s *Source) disbelieve(ctx context.Context, group string, committed grant.Offsets) error {
 	id := s.binding.id.Load()
 	if id == nil || len(committed) == 0 {
 		return nil

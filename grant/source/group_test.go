@@ -127,15 +127,15 @@ func TestAGroupRemembersHowFarItIs(t *testing.T) {
 	s := newSource(t, c.ListenAddrs(), quick)
 	g := join(t, s)
 	gen := next(t, g)
-	require.Equal(t, map[int]int64{0: -1, 1: -1, 2: -1}, gen.Committed())
-	require.NoError(t, gen.Commit(map[int]int64{0: 5, 2: 7}))
-	require.NoError(t, gen.Commit(map[int]int64{0: 6}))
+	require.Equal(t, grant.Offsets{0: -1, 1: -1, 2: -1}, gen.Committed())
+	require.NoError(t, gen.Commit(grant.Offsets{0: 5, 2: 7}))
+	require.NoError(t, gen.Commit(grant.Offsets{0: 6}))
 	require.NoError(t, gen.Context().Err())
 	gen.Release()
 	gen = next(t, g)
-	require.Equal(t, map[int]int64{0: 6, 1: -1, 2: 7}, gen.Committed())
+	require.Equal(t, grant.Offsets{0: 6, 1: -1, 2: 7}, gen.Committed())
 	gen.Release()
-	require.Eventually(t, func() bool { return gen.Commit(map[int]int64{0: 1}) != nil }, patience, time.Millisecond,
+	require.Eventually(t, func() bool { return gen.Commit(grant.Offsets{0: 1}) != nil }, patience, time.Millisecond,
 		"a generation that is over commits nothing")
 }
 

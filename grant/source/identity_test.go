@@ -70,7 +70,7 @@ func TestATopicIsReadByItsID(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, c.known, id.Known())
 			require.NotEmpty(t, id.Cluster)
-			require.NoError(t, s.Intact(t.Context(), grant.Checkpoint{Topic: id, Next: map[int]int64{0: 50}, Epochs: map[int]int32{0: 0}}))
+			require.NoError(t, s.Intact(t.Context(), grant.Checkpoint{Topic: id, Next: grant.Offsets{0: 50}, Epochs: map[int]int32{0: 0}}))
 			read(t, s, 0, 50, 100).requireUsers(100, users(50, 100)...)
 			require.GreaterOrEqual(t, s.Epoch(0, 100), int32(-1))
 
@@ -130,7 +130,7 @@ func TestALostTailIsFoundBeforeReading(t *testing.T) {
 			var asked atomic.Int64
 			epochsOf(b, &asked, c.epoch, c.end)
 			s := newSource(t, []string{b.addr})
-			err := s.Intact(t.Context(), grant.Checkpoint{Next: map[int]int64{0: 50}, Epochs: map[int]int32{0: 4}})
+			err := s.Intact(t.Context(), grant.Checkpoint{Next: grant.Offsets{0: 50}, Epochs: map[int]int32{0: 4}})
 			require.EqualValues(t, 1, asked.Load())
 			if !c.lost {
 				require.NoError(t, err)
@@ -144,7 +144,7 @@ func TestALostTailIsFoundBeforeReading(t *testing.T) {
 	}
 	b := startScripted(t, serveLog(t))
 	b.end.Store(40)
-	err := newSource(t, []string{b.addr}).Intact(t.Context(), grant.Checkpoint{Next: map[int]int64{0: 50}})
+	err := newSource(t, []string{b.addr}).Intact(t.Context(), grant.Checkpoint{Next: grant.Offsets{0: 50}})
 	require.ErrorContains(t, err, "it ends at offset 40", "also without epochs")
 }
 
@@ -207,7 +207,7 @@ func TestCommitsSayWhatTheyCountIn(t *testing.T) {
 	require.NoError(t, err)
 	gen, err := group.Next(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, gen.Commit(map[int]int64{0: 7}))
+	require.NoError(t, gen.Commit(grant.Offsets{0: 7}))
 	require.EqualValues(t, 7, committed().CommittedOffset)
 	of, ok := CommittedFor(committed().Metadata)
 	require.True(t, ok)
@@ -215,14 +215,14 @@ func TestCommitsSayWhatTheyCountIn(t *testing.T) {
 	gen.Release()
 	require.NoError(t, group.Leave())
 
-	believed := map[int]int64{0: 7}
+	believed := grant.Offsets{0: 7}
 	require.NoError(t, s.disbelieve(t.Context(), s.cfg.Group, believed))
-	require.Equal(t, map[int]int64{0: 7}, believed)
+	require.Equal(t, grant.Offsets{0: 7}, believed)
 	again := id
 	again.Topic[0]++
 	s.binding.id.Store(&again)
 	require.NoError(t, s.disbelieve(t.Context(), s.cfg.Group, believed))
-	require.Equal(t, map[int]int64{0: -1}, believed)
+	require.Equal(t, grant.Offsets{0: -1}, believed)
 	_, ok = CommittedFor("")
 	require.False(t, ok, "of 0c10d32, or of Kafka's tools")
 }

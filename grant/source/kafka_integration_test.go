@@ -38,9 +38,9 @@ func shared1(t *testing.T, topic string, config map[string]string, options ...fu
 
 func end(t *testing.T, s *Source) int64 {
 	t.Helper()
-	ends, err := s.Ends(t.Context())
+	bounds, err := s.Bounds(t.Context())
 	require.NoError(t, err)
-	return ends[0]
+	return bounds.Ends[0]
 }
 
 func TestRealKafkaEveryClientsBatchesAreRead(t *testing.T) {
@@ -415,11 +415,11 @@ func realKafkaGroupsShareGrowAndRecover(t *testing.T) {
 	defer cancel()
 	gen, err := g.Next(ctx)
 	require.NoError(t, err)
-	require.NoError(t, gen.Commit(map[int]int64{0: 1, 5: 7}))
+	require.NoError(t, gen.Commit(grant.Offsets{0: 1, 5: 7}))
 	gen.Release()
 	gen, err = g.Next(ctx)
 	require.NoError(t, err)
-	require.Equal(t, map[int]int64{0: 1, 1: -1, 2: -1, 3: -1, 4: -1, 5: 7}, gen.Committed())
+	require.Equal(t, grant.Offsets{0: 1, 1: -1, 2: -1, 3: -1, 4: -1, 5: 7}, gen.Committed())
 	gen.Release()
 }
 

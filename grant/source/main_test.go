@@ -163,7 +163,7 @@ func read(t *testing.T, s *Source, partition int, from, until int64, set ...func
 	for _, fn := range set {
 		fn(&cfg)
 	}
-	r.pool = sharding.New(cfg, r.memory, map[int]int64{partition: from})
+	r.pool = sharding.New(cfg, r.memory, grant.Offsets{partition: from})
 	var ctx context.Context
 	ctx, r.cancel = context.WithCancel(context.Background())
 	t.Cleanup(r.cancel)

@@ -110,10 +110,11 @@ func (e *GapError) Error() string {
 // checkStart compares the position with what the topic still has.
 func (p *partition) checkStart(ctx context.Context) error {
 	return p.retry(ctx, "looking for the position in the topic", func() error {
-		first, end, err := p.bounds(ctx, p.number)
+		bounds, err := p.listBounds(ctx, p.number)
 		if err != nil {
 			return err
 		}
+		first, end := bounds.Firsts[p.number], bounds.Ends[p.number]
 		if p.next > end {
 			return &grant.TruncatedError{Partition: p.number, Offset: p.next, Epoch: p.epoch, End: end, EndEpoch: -1}
 		}
@@ -239,7 +240,7 @@ func (p *partition) stillThere(ctx context.Context) error {
 	if p.epoch < 0 {
 		return nil
 	}
-	return p.intact(ctx, grant.Checkpoint{Next: map[int]int64{p.number: p.next}, Epochs: map[int]int32{p.number: p.epoch}})
+	return p.intact(ctx, grant.Checkpoint{Next: grant.Offsets{p.number: p.next}, Epochs: map[int]int32{p.number: p.epoch}})
 }
 
 func (p *partition) disconnect() {

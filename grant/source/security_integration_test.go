@@ -50,7 +50,7 @@ func realSecurityCredentialsAndPermissions(t *testing.T) {
 		t.Run(mechanism+" with a wrong password", func(t *testing.T) {
 			s := newSource(t, k.SASLBrokers, login(t, mechanism, devtest.SASLUser, "wrong"), forever)
 			require.ErrorIs(t, s.Prepare(t.Context()), kafka.SASLAuthenticationFailed)
-			_, err := s.Ends(t.Context())
+			_, err := s.Bounds(t.Context())
 			require.ErrorIs(t, err, kafka.SASLAuthenticationFailed)
 			_, err = join(t, s).Next(t.Context())
 			require.ErrorIs(t, err, kafka.SASLAuthenticationFailed)
@@ -87,7 +87,7 @@ func realSecurityCredentialsAndPermissions(t *testing.T) {
 		allowGuest(kafka.ResourceTypeTopic, "guests.rejected", kafka.ACLOperationTypeWrite)
 		allowGuest(kafka.ResourceTypeGroup, "granter-guests", kafka.ACLOperationTypeRead)
 		require.Eventually(t, func() bool {
-			_, err := newSource(t, k.SASLBrokers, guest, on("guests")).Ends(t.Context())
+			_, err := newSource(t, k.SASLBrokers, guest, on("guests")).Bounds(t.Context())
 			return err == nil
 		}, patience, 50*time.Millisecond, "the permission spreads")
 		err := newSource(t, k.SASLBrokers, guest, on("guests"), forever).Prepare(t.Context())

@@ -224,23 +224,21 @@ func pauses() backoff.BackOff {
 	return b
 }
 
-// Bounds are the first offset that a partition still has and the one that its next record will get.
-type Bounds struct{ First, End int64 }
-
-// Bounds returns the bounds of every partition of the topic.
-func (s *Source) Bounds(ctx context.Context) (map[int]Bounds, error) {
-	var out map[int]Bounds
+// Bounds returns what every partition of the topic has.
+func (s *Source) Bounds(ctx context.Context) (grant.Bounds, error) {
+	var out grant.Bounds
 	err := s.retry(ctx, "asking for offsets", func() (err error) {
-		out, err = s.boundsOnce(ctx)
+		out, err = s.Peek(ctx)
 		return err
 	})
 	return out, err
 }
 
-func (s *Source) boundsOnce(ctx context.Context) (map[int]Bounds, error) {
+// Peek is Bounds in one attempt, so that whoever watches knows soon that Kafka does not answer.
+func (s *Source) Peek(ctx context.Context) (grant.Bounds, error) {
 	t, err := s.topic(ctx)
 	if err != nil {
-		return nil, err
+		return grant.Bounds{}, err
 	}
 	numbers := make([]int, len(t.Partitions))
 	for i, p := range t.Partitions {
@@ -249,52 +247,8 @@ func (s *Source) boundsOnce(ctx context.Context) (map[int]Bounds, error) {
 	return s.listBounds(ctx, numbers...)
 }
 
-// Peek returns the bounds of every partition of the topic: the first offset that it still has, and the end. It makes one
-// attempt, so that whoever watches knows soon that Kafka does not answer.
-func (s *Source) Peek(ctx context.Context) (firsts, ends map[int]int64, err error) {
-	bounds, err := s.boundsOnce(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	firsts, ends = make(map[int]int64, len(bounds)), make(map[int]int64, len(bounds))
-	for p, b := range bounds {
-		firsts[p], ends[p] = b.First, b.End
-	}
-	return firsts, ends, nil
-}
-
-// Ends returns the end offset of every partition of the topic.
-func (s *Source) Ends(ctx context.Context) (map[int]int64, error) {
-	bounds, err := s.Bounds(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[int]int64, len(bounds))
-	for p, b := range bounds {
-		out[p] = b.End
-	}
-	return out, nil
-}
-
-// Starts returns the first offset that every partition of the topic still has.
-func (s *Source) Starts(ctx context.Context) (map[int]int64, error) {
-	bounds, err := s.Bounds(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[int]int64, len(bounds))
-	for p, b := range bounds {
-		out[p] = b.First
-	}
-	return out, nil
-}
-
-func (s *Source) bounds(ctx context.Context, number int) (first, end int64, err error) {
-	all, err := s.listBounds(ctx, number)
-	return all[number].First, all[number].End, err
-}
-
-func (s *Source) listBounds(ctx context.Context, numbers ...int) (map[int]Bounds, error) {
+// listBounds returns what some partitions have.
+func (s *Source) listBounds(ctx context.Context, numbers ...int) (grant.Bounds, error) {
 	ask := make([]kafka.OffsetRequest, 0, 2*len(numbers))
 	for _, n := range numbers {
 		ask = append(ask, kafka.FirstOffsetOf(n), kafka.LastOffsetOf(n))
@@ -302,21 +256,21 @@ func (s *Source) listBounds(ctx context.Context, numbers ...int) (map[int]Bounds
 	name := s.cfg.Topic.Topic
 	resp, err := s.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{name: ask}})
 	if err != nil {
-		return nil, fmt.Errorf("asking for the offsets of %s: %w", name, err)
+		return grant.Bounds{}, fmt.Errorf("asking for the offsets of %s: %w", name, err)
 	}
-	out := map[int]Bounds{}
+	out := grant.Bounds{Firsts: grant.Offsets{}, Ends: grant.Offsets{}}
 	for _, p := range resp.Topics[name] {
 		if p.Error != nil {
-			return nil, fmt.Errorf("asking for the offsets of %s, partition %d: %w", name, p.Partition, p.Error)
+			return grant.Bounds{}, fmt.Errorf("asking for the offsets of %s, partition %d: %w", name, p.Partition, p.Error)
 		}
 		if p.FirstOffset < 0 || p.LastOffset < p.FirstOffset { // two requests: the partition may change between them
-			return nil, fmt.Errorf("asking for the offsets of %s, partition %d: first %d, end %d: %w",
+			return grant.Bounds{}, fmt.Errorf("asking for the offsets of %s, partition %d: first %d, end %d: %w",
 				name, p.Partition, p.FirstOffset, p.LastOffset, kafka.LeaderNotAvailable)
 		}
-		out[p.Partition] = Bounds{First: p.FirstOffset, End: p.LastOffset}
+		out.Firsts[p.Partition], out.Ends[p.Partition] = p.FirstOffset, p.LastOffset
 	}
-	if len(out) != len(numbers) {
-		return nil, fmt.Errorf("asked for the offsets of %d partitions of %s, got %d: %w", len(numbers), name, len(out), kafka.LeaderNotAvailable)
+	if len(out.Ends) != len(numbers) {
+		return grant.Bounds{}, fmt.Errorf("asked for the offsets of %d partitions of %s, got %d: %w", len(numbers), name, len(out.Ends), kafka.LeaderNotAvailable)
 	}
 	return out, nil
 }

@@ -246,7 +246,7 @@ func FuzzParseAnswer(f *testing.F) {
 		case *kmsg.MetadataResponse:
 			_, _ = readDescription(resp, topicName)
 		case *kmsg.OffsetForLeaderEpochResponse:
-			_ = judgeEpochs(resp, 1, grant.Checkpoint{Next: map[int]int64{0: 5}, Epochs: map[int]int32{0: 0}})
+			_ = judgeEpochs(resp, 1, grant.Checkpoint{Next: grant.Offsets{0: 5}, Epochs: map[int]int32{0: 0}})
 		}
 	})
 }

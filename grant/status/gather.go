@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
-	"github.com/granter/granter/grant/source"
 )
 
 // PartName is one of the things that a status is put together from. Each may fail alone.
@@ -113,7 +111,7 @@ type ordered struct {
 }
 
 type topic struct {
-	bounds map[int]source.Bounds
+	bounds grant.Bounds
 	id     grant.TopicID
 	lost   *grant.TruncatedError // nil: it still has all that the checkpoint says was read
 }
@@ -282,7 +280,7 @@ func (s *Status) addTopic(t *topic, checkpoint grant.Checkpoint) {
 	if !t.id.Continues(checkpoint.Topic) {
 		s.TopicChanged = (&grant.OtherTopicError{Name: s.Topic, Whose: "the checkpoint", Before: checkpoint.Topic, Now: t.id}).Error()
 	}
-	next := maps.Clone(checkpoint.Of(t.id).Next)
+	next := checkpoint.Of(t.id).Next.Clone()
 	if lost := t.lost; lost != nil && next != nil {
 		s.TopicChanged = lost.Error()
 		next[lost.Partition] = min(next[lost.Partition], max(lost.End, 0))

@@ -83,7 +83,7 @@ func TestWhatIsKnownStays(t *testing.T) {
 	require.NoError(t, err)
 	require.NotNil(t, before.EstimatedEnd)
 	fails := w.failing(Parts()...)
-	w.totals, w.bounds, w.runs, w.checkpoint = ledger.Totals{}, nil, nil, grant.Checkpoint{}
+	w.totals, w.bounds, w.runs, w.checkpoint = ledger.Totals{}, grant.Bounds{}, nil, grant.Checkpoint{}
 	for range 2 {
 		s, err := g.Gather(t.Context())
 		require.Error(t, err)

@@ -4,12 +4,10 @@ package status
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/grant/source"
 )
 
 // Coordination is what a status asks of what runs and operators agree by.
@@ -28,7 +26,7 @@ type Reader interface {
 
 // Topic is what a status needs of Kafka.
 type Topic interface {
-	Bounds(ctx context.Context) (map[int]source.Bounds, error)
+	Bounds(ctx context.Context) (grant.Bounds, error)
 	Identify(ctx context.Context) (grant.TopicID, error)
 	// Intact returns a *grant.TruncatedError when Kafka no longer has what a checkpoint says was read.
 	Intact(ctx context.Context, at grant.Checkpoint) error
@@ -126,15 +124,13 @@ const (
 	farOff     = 100 * 365 * 24 * time.Hour // an end later than that is none, and at three times as much a Duration overflows
 )
 
-func (s *Status) addPartitions(bounds map[int]source.Bounds, checkpoint map[int]int64, id grant.TopicID) {
-	for _, p := range slices.Sorted(maps.Keys(bounds)) {
-		b := bounds[p]
-		part := Partition{Partition: p, First: b.First, End: b.End, Checkpoint: checkpoint[p]}
-		part.Lag = max(0, b.End-max(b.First, part.Checkpoint))
-		s.Partitions = append(s.Partitions, part)
-		s.Records += b.End - b.First
-		s.Lag += part.Lag
+func (s *Status) addPartitions(bounds grant.Bounds, checkpoint grant.Offsets, id grant.TopicID) {
+	for _, p := range bounds.Partitions() {
+		s.Partitions = append(s.Partitions, Partition{
+			Partition: p, First: bounds.Firsts[p], End: bounds.Ends[p], Checkpoint: checkpoint[p], Lag: bounds.Left(p, checkpoint),
+		})
 	}
+	s.Records, s.Lag = bounds.Records(), bounds.From(checkpoint)
 	if f := s.Control.Finish; f != nil && f.Of(id) {
 		s.FinishLag = new(int64)
 		for _, p := range s.Partitions {

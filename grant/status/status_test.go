@@ -11,7 +11,6 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
-	"github.com/granter/granter/grant/source"
 )
 
 // now is what Redis's clock says in these tests, in the middle of a campaign of two days.
@@ -30,7 +29,7 @@ type world struct {
 	runs       []grant.RunRecord
 	control    grant.Control
 	at         time.Time
-	bounds     map[int]source.Bounds
+	bounds     grant.Bounds
 	errs       map[string]error // by method
 }
 
@@ -42,7 +41,7 @@ func newWorld() *world {
 			StartsAt: now.Add(-24 * time.Hour), EndsAt: now.Add(24 * time.Hour), Population: 2000,
 		},
 		totals: ledger.Totals{Granted: 100, Bytes: 4096}, spec: &ledger.StoredSpec{Hash: "aa11"},
-		bounds: map[int]source.Bounds{1: {First: 0, End: 600}, 0: {First: 1000, End: 1400}}, checkpoint: grant.Checkpoint{Topic: aTopic, Next: map[int]int64{0: 1100, 1: 0}}, id: aTopic,
+		bounds: grant.Bounds{Firsts: grant.Offsets{0: 1000, 1: 0}, Ends: grant.Offsets{0: 1400, 1: 600}}, checkpoint: grant.Checkpoint{Topic: aTopic, Next: grant.Offsets{0: 1100, 1: 0}}, id: aTopic,
 		at: now, errs: map[string]error{},
 	}
 }
@@ -67,7 +66,7 @@ func (w *world) Control(context.Context) (grant.Control, time.Time, error) {
 	return w.control, w.at, w.errs["control"]
 }
 
-func (w *world) Bounds(context.Context) (map[int]source.Bounds, error) {
+func (w *world) Bounds(context.Context) (grant.Bounds, error) {
 	return w.bounds, w.errs["bounds"]
 }
 
@@ -114,13 +113,13 @@ func lost(r *grant.RunRecord) { r.UpdatedAt = now.Add(-time.Hour) }
 func TestPhases(t *testing.T) {
 	before := func(w *world) { w.campaign.StartsAt = now.Add(time.Hour) }
 	untouched := func(w *world) { w.totals.Granted, w.checkpoint = 0, grant.Checkpoint{} }
-	done := func(w *world) { w.checkpoint.Next = map[int]int64{0: 1400, 1: 600} }
+	done := func(w *world) { w.checkpoint.Next = grant.Offsets{0: 1400, 1: 600} }
 	runs := func(runs ...grant.RunRecord) func(*world) { return func(w *world) { w.runs = runs } }
 	aborted := func(w *world) {
 		w.control.Abort, w.control.AbortedBy = 1, &grant.Given{At: now, Who: "minji", Why: "wrong"}
 	}
 	finish := func(end int64) func(*world) { // of partition 1, of which nobody is granted yet
-		return func(w *world) { w.control.Finish = &grant.Finish{Version: 1, Ends: map[int]int64{0: 1100, 1: end}} }
+		return func(w *world) { w.control.Finish = &grant.Finish{Version: 1, Ends: grant.Offsets{0: 1100, 1: end}} }
 	}
 	for _, test := range []struct {
 		name string
@@ -185,7 +184,7 @@ func TestPhases(t *testing.T) {
 		{"the same, and one stands by", []func(*world){finish(0), runs(run(1, state(grant.RunWaiting), held(grant.CauseFinished)))}, PhaseFinished},
 
 		{"all granted", []func(*world){done, runs(run(1, state(grant.RunFinished)))}, PhaseFinished},
-		{"an empty topic", []func(*world){untouched, func(w *world) { w.bounds = map[int]source.Bounds{0: {First: 5, End: 5}} }}, PhaseFinished},
+		{"an empty topic", []func(*world){untouched, func(w *world) { w.bounds = grant.Bounds{Firsts: grant.Offsets{0: 5}, Ends: grant.Offsets{0: 5}} }}, PhaseFinished},
 		{"at the end of the campaign", []func(*world){func(w *world) { w.campaign.EndsAt = now }, runs(run(1))}, PhaseEnded},
 		{"a second before it", []func(*world){func(w *world) { w.campaign.EndsAt = now.Add(time.Second) }, runs(run(1))}, PhaseRunning},
 		{"no end", []func(*world){func(w *world) { w.campaign.EndsAt = time.Time{} }, runs(run(1))}, PhaseRunning},
@@ -238,7 +237,7 @@ func TestGather(t *testing.T) {
 
 	w.campaign.Population = 0
 	require.InDelta(t, 10, w.gather(t).Percentage, 1e-9, "of the records")
-	w.bounds, w.checkpoint = nil, grant.Checkpoint{}
+	w.bounds, w.checkpoint = grant.Bounds{}, grant.Checkpoint{}
 	require.Zero(t, w.gather(t).Percentage)
 }
 
@@ -248,7 +247,7 @@ func TestOrdersAreShownWhenNobodyRuns(t *testing.T) {
 	by := func(why string) *grant.Given { return &grant.Given{At: now, Who: "minji@ops", Why: why} }
 	w.control = grant.Control{
 		Version: 4, Paused: true, PausedBy: by("look"), Throttle: 50, ThrottledBy: by("slowly"), Abort: 3, AbortedBy: by("wrong"),
-		Finish: &grant.Finish{Given: *by("over"), Version: 4, Ends: map[int]int64{0: 1400, 1: 10}},
+		Finish: &grant.Finish{Given: *by("over"), Version: 4, Ends: grant.Offsets{0: 1400, 1: 10}},
 	}
 	s := w.gather(t)
 	at := now.In(w.campaign.StartsAt.Location()).Format(time.RFC3339)
@@ -274,18 +273,15 @@ func TestOrdersAreShownWhenNobodyRuns(t *testing.T) {
 func TestTheEstimatedEndIsThatOfTheOrder(t *testing.T) {
 	w := newWorld()
 	w.runs = []grant.RunRecord{run(1)}
-	w.control.Finish = &grant.Finish{Version: 1, Ends: map[int]int64{0: 1100, 1: 450}}
+	w.control.Finish = &grant.Finish{Version: 1, Ends: grant.Offsets{0: 1100, 1: 450}}
 	require.InDelta(t, 5, *w.gather(t).SecondsLeft, 1e-9)
 }
 
 func TestRetentionAndGrowthOfPartitions(t *testing.T) {
 	w := newWorld()
-	w.bounds = map[int]source.Bounds{
-		0: {First: 500, End: 900}, // retention has passed the checkpoint
-		1: {First: 0, End: 10},    // made again, with less in it
-		2: {First: 0, End: 50},    // new
-	}
-	w.checkpoint.Next = map[int]int64{0: 100, 1: 40, 7: 3}
+	// In 0 retention has passed the checkpoint, 1 was made again with less in it, 2 is new.
+	w.bounds = grant.Bounds{Firsts: grant.Offsets{0: 500, 1: 0, 2: 0}, Ends: grant.Offsets{0: 900, 1: 10, 2: 50}}
+	w.checkpoint.Next = grant.Offsets{0: 100, 1: 40, 7: 3}
 	s := w.gather(t)
 	require.Equal(t, []Partition{
 		{0, 500, 900, 100, 400}, {1, 0, 10, 40, 0}, {2, 0, 50, 0, 50},
@@ -425,7 +421,7 @@ func TestRejectsOfAllRuns(t *testing.T) {
 // Programs read the JSON: a list that is empty is a list.
 func TestAnEmptyStatusHasItsLists(t *testing.T) {
 	w := newWorld()
-	w.bounds, w.campaign.EndsAt = nil, time.Time{}
+	w.bounds, w.campaign.EndsAt = grant.Bounds{}, time.Time{}
 	text, err := json.Marshal(w.gather(t))
 	require.NoError(t, err)
 	for _, part := range []string{`"holds":[]`, `"rejects":{}`, `"samples":[]`, `"partitions":[]`, `"runs":[]`, `"phase":"finished"`, `"parts":[`} {
@@ -449,7 +445,7 @@ func TestALedgerThatContradictsItselfIsSaidToBeDamaged(t *testing.T) {
 func TestACheckpointOfAnotherTopicCountsForNothing(t *testing.T) {
 	w := newWorld()
 	w.campaign.Population = 0
-	w.checkpoint.Next = map[int]int64{0: 1400, 1: 600}
+	w.checkpoint.Next = grant.Offsets{0: 1400, 1: 600}
 	require.Equal(t, PhaseFinished, w.gather(t).Phase)
 	require.InDelta(t, 100, w.gather(t).Percentage, 0)
 
@@ -462,7 +458,7 @@ func TestACheckpointOfAnotherTopicCountsForNothing(t *testing.T) {
 	require.EqualValues(t, 1000, s.Lag)
 	require.Equal(t, []string{again.String(), aTopic.String()}, []string{s.TopicID, s.CheckpointID})
 	require.Contains(t, s.TopicChanged, "--new-topic")
-	w.control.Finish = &grant.Finish{Version: 1, Ends: map[int]int64{0: 1400, 1: 600}, Topic: aTopic}
+	w.control.Finish = &grant.Finish{Version: 1, Ends: grant.Offsets{0: 1400, 1: 600}, Topic: aTopic}
 	require.Nil(t, w.gather(t).FinishLag, "the order was for the topic of then")
 	w.control.Finish = nil
 

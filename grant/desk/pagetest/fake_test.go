@@ -309,7 +309,7 @@ func (d *desk) order(w http.ResponseWriter, r *http.Request, who principal) {
 func (d *desk) apply(o grant.Order) (act grant.Act, err error) {
 	d.change(func(d *desk) {
 		if o.Action == grant.ActionFinish {
-			o.Ends = map[int]int64{}
+			o.Ends = grant.Offsets{}
 			for _, p := range d.st.Partitions {
 				o.Ends[p.Partition] = p.End
 			}

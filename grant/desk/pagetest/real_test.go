@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -101,8 +100,8 @@ func TestRealDesk(t *testing.T) {
 	b := &book{campaign: &grant.Campaign{Name: st.Campaign, StartsAt: st.StartsAt}, st: st}
 	server, err := realdesk.Start(realdesk.Config{
 		Addr: "127.0.0.1:0", Access: access, Campaign: b.campaign, Coordination: b, Reader: b, Status: b.Status,
-		Ends: func(context.Context) (map[int]int64, error) { return maps.Collect(slices.All([]int64{5, 6})), nil },
-		Log:  slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Bounds: func(context.Context) (grant.Bounds, error) { return grant.Bounds{Ends: grant.Offsets{0: 5, 1: 6}}, nil },
+		Log:    slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })

@@ -203,7 +203,7 @@ func trail() []grant.Act {
 		{Action: grant.ActionPause, Who: "jiyoon", Via: "api", Why: "customer centre reports wrong expiry dates",
 			Before: control(2, limited), After: control(3, func(c *grant.Control) { c.Throttle, c.Paused = 200_000, true })},
 		{Action: grant.ActionFinish, Who: "dohyun", Via: "cli", Why: "everybody is in", Before: control(3, nil),
-			After: control(4, func(c *grant.Control) { c.Finish = &grant.Finish{Version: 4, Ends: map[int]int64{0: 1, 1: 2}} })},
+			After: control(4, func(c *grant.Control) { c.Finish = &grant.Finish{Version: 4, Ends: grant.Offsets{0: 1, 1: 2}} })},
 		{Action: grant.ActionAbort, Who: "jiyoon", Via: "api", Why: "wrong spec <b>at</b> work", Before: control(4, nil),
 			After: control(5, func(c *grant.Control) { c.Abort = 5 })},
 	}
@@ -221,7 +221,7 @@ func aborted() status.Status {
 	st.Control = grant.Control{
 		Version: 7, Paused: true, PausedBy: &grant.Given{At: given, Who: "minseo", Why: "to look"},
 		Abort: 7, AbortedBy: &grant.Given{At: given, Who: "jiyoon", Why: "wrong <b>emoticon</b>"},
-		Finish: &grant.Finish{Version: 5, Ends: map[int]int64{0: 6_030_000}, Given: grant.Given{At: given, Who: "dohyun", Why: "everybody is in"}},
+		Finish: &grant.Finish{Version: 5, Ends: grant.Offsets{0: 6_030_000}, Given: grant.Given{At: given, Who: "dohyun", Why: "everybody is in"}},
 	}
 	lag := int64(2_000_000)
 	st.Orders, st.FinishLag = st.Control.Standing(seoul), &lag
