@@ -50,6 +50,10 @@ test-fast: ## the tests that need no server
 race: ## the tests that need no server, under the race detector
 	go test -race -timeout $(TIMEOUT) $(ARGS) $(PKG)
 
+.PHONY: mutants
+mutants: ## deliberate bugs that tests must notice: make mutants ARGS='-run ^source/'
+	@go run ./deploy/mutants $(ARGS)
+
 .PHONY: lint
 lint: vet fmt-check golangci sleep shell guarantee binary ## everything that judges the source without running it
 

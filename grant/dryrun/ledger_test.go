@@ -107,6 +107,17 @@ func TestADryRunFindsWhatTheLedgerWouldDo(t *testing.T) {
 	})
 }
 
+// The shard keeps what it is told, and reads it while other shards go on.
+func TestWhatAShardWasToldStaysAsItIs(t *testing.T) {
+	l := NewLedger(&stored{}, nil)
+	f := &sharding.Flush{Deltas: []sharding.Delta{delta(3, 1, 2)}}
+	require.NoError(t, l.Grant(t.Context(), f))
+	again := &sharding.Flush{Seq: 2, Deltas: []sharding.Delta{delta(3, 2, 4)}}
+	require.NoError(t, l.Grant(t.Context(), again))
+	require.NoError(t, l.Grant(t.Context(), &sharding.Flush{Seq: 3, Deltas: []sharding.Delta{delta(3, 5)}}))
+	require.Equal(t, []uint16{1, 2, 4}, lows(again.Deltas[0].Granted))
+}
+
 func TestAReadErrorCountsNothing(t *testing.T) {
 	s := &stored{chunks: map[uint64]*sharding.Bitmap{1: bitmap(1)}, err: errors.New("Redis is gone")}
 	l := NewLedger(s, nil)
