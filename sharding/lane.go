@@ -23,7 +23,8 @@ type Lane struct {
 	partition int
 	index     int
 	start     int64
-	mask      uint64
+	groupBits uint
+	mask      uint64   // the number of shards − 1
 	open      []*block // the block being filled for each shard
 	sent      []int64  // IDs routed to each shard
 	consumed  int64
@@ -33,7 +34,6 @@ type Lane struct {
 	quota int         // IDs that may still be added before the gate is asked
 	held  atomic.Bool // it waits at the gate
 
-	marked             atomic.Int64 // the last mark at which the lane's books were right: no position passes it
 	rejected, withheld atomic.Int64
 	pendingRejected    int64
 	pendingWithheld    int64
@@ -68,7 +68,7 @@ func (l *Lane) Await(ctx context.Context) error {
 // Add routes the ID of the record at an offset; it must be admitted. Offsets of a lane ascend. It blocks while the shard is busy, and fails
 // only when the context is cancelled; the record is then not added.
 func (l *Lane) Add(ctx context.Context, offset int64, id uint64) error {
-	s := id >> ChunkBits & l.mask
+	s := id >> (l.groupBits & 63) & l.mask
 	b := l.open[s]
 	if len(b.ids) == cap(b.ids) {
 		if !l.send(int(s), ctx.Done()) {
@@ -98,25 +98,35 @@ func (l *Lane) Withhold() { l.consumed++; l.pendingWithheld++ }
 // A cancelled context does not keep it from doing so while the pool runs: whoever is stopped in the middle marks how far
 // it came, or all since its last mark would be read again.
 func (l *Lane) Mark(ctx context.Context, next int64, idle bool) error {
-	var sent int64
+	if err := l.count(next); err != nil {
+		return err
+	}
 	for s, b := range l.open {
 		b.mark, b.marked, b.idle = next, true, idle
 		if !l.send(s, ctx.Done()) && !l.send(s, l.pool.ended) {
 			return ctx.Err()
 		}
-		sent += l.sent[s]
 	}
-	rejected := l.rejected.Add(l.pendingRejected)
-	withheld := l.withheld.Add(l.pendingWithheld)
-	l.pendingRejected, l.pendingWithheld = 0, 0
-	if l.consumed != sent+rejected+withheld {
-		return fmt.Errorf("%w in partition %d at offset %d: consumed %d, routed %d + rejected %d + withheld %d",
-			ErrUnbalanced, l.partition, next, l.consumed, sent, rejected, withheld)
-	}
-	l.marked.Store(next)
 	if l.quota > 0 && l.pool.cfg.Gate != nil {
 		l.pool.cfg.Gate.Return(l.quota) // a lane that has nothing to do must not keep what it was admitted hours ago
 		l.quota = 0
+	}
+	return nil
+}
+
+// count publishes what was rejected and withheld since the last mark, and fails if an ID was lost on the way into its
+// block. It comes before the mark is sent: no position may pass an ID that was lost.
+func (l *Lane) count(next int64) error {
+	rejected := l.rejected.Add(l.pendingRejected)
+	withheld := l.withheld.Add(l.pendingWithheld)
+	l.pendingRejected, l.pendingWithheld = 0, 0
+	var routed int64
+	for s, b := range l.open {
+		routed += l.sent[s] + int64(len(b.ids))
+	}
+	if l.consumed != routed+rejected+withheld {
+		return fmt.Errorf("%w in partition %d at offset %d: consumed %d, routed %d + rejected %d + withheld %d",
+			ErrUnbalanced, l.partition, next, l.consumed, routed, rejected, withheld)
 	}
 	return nil
 }

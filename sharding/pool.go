@@ -1,9 +1,13 @@
+// Package sharding turns a stream of user IDs from many partitions into few, large, idempotent flushes: it gives every ID
+// to one shard, whose Set accumulates and deduplicates in memory, and knows at every moment up to which position of each
+// partition everything has been acknowledged. It knows neither Kafka nor Redis, nor what a set is made of.
 package sharding
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"runtime"
 	"sync"
@@ -15,30 +19,21 @@ import (
 // Config bounds a pool's memory and sets how it batches. The zero value of a field means its default.
 type Config struct {
 	// Shards is the number of shards, rounded up to a power of two. Default: eight for each processor, so that the
-	// others accumulate while some wait for the sink, and the bitmaps of one (733 chunks of a dense 48 million over 16
-	// shards: 46 × 16 KiB) stay in a processor's cache while it works through its queue.
+	// others accumulate while some wait to be flushed, and the set of one (of a dense 48 million over 16 shards 46 chunks
+	// of 16 KiB) stays in a processor's cache while it works through its queue.
 	Shards int
 	// BlockIDs is how many IDs travel in one channel send. Default 4,096: at 100 ns a send that is 0.02 ns an ID. Fewer
 	// if that many for each lane and shard would be more than 4 Mi together, 32 MiB, but at least 64.
 	BlockIDs int
 	// QueueBlocks is how many blocks may wait in front of each shard. Default 16: 16 × 32 KiB = 512 KiB a shard.
 	QueueBlocks int
-	// TargetPerChunk is the mean number of new members in a touched chunk at which a shard flushes. Default 8,192: above
-	// 4,096 a journal entry is a bitmap of 8 KiB, so this many make it cost one byte for each user instead of two, and
-	// need half the calls. Twice as many would save little more, and keep users waiting longer.
-	TargetPerChunk int
 	// MaxPending bounds the IDs that one shard holds unflushed. Default 8 Mi over all shards: 64 MiB of blocks, and
-	// 1,400 IDs for each chunk when 48 million users are spread over 400 million IDs.
+	// 1,400 IDs for each of the 6,100 chunks of a dense set when 48 million users are spread over 400 million IDs.
 	MaxPending int
-	// MaxChunks bounds the chunks whose bitmaps one shard holds. Default 8,192 over all shards: 16 KiB each, 128 MiB,
-	// 537 million consecutive IDs.
-	MaxChunks int
 	// MaxDelay bounds how long an ID waits in a shard while the source has more to give. Default 500 ms.
 	MaxDelay time.Duration
 	// Linger is how long a shard waits for company once a source has nothing more to give. Default 5 ms.
 	Linger time.Duration
-	// Observer is told of every flush; it may be nil.
-	Observer Observer
 	// Gate decides when IDs may be added; nil: always.
 	Gate Gate
 	// Includes says which IDs are granted in this run; nil: all. Lanes call it concurrently, once for each ID.
@@ -55,12 +50,6 @@ type Gate interface {
 	Wait(ctx context.Context) error
 }
 
-// Observer watches a pool. Shards call it concurrently.
-type Observer interface {
-	// Flushed reports a successful flush: its members, the chunks it touched, and how long the sink took.
-	Flushed(shard, members, chunks int, took time.Duration)
-}
-
 func (c Config) withDefaults(lanes int) Config {
 	def := func(v *int, d int) {
 		if *v <= 0 {
@@ -71,9 +60,7 @@ func (c Config) withDefaults(lanes int) Config {
 	c.Shards = 1 << bits.Len(uint(c.Shards-1))
 	def(&c.BlockIDs, max(min(4096, 4<<20/c.Shards/max(lanes, 1)), 64))
 	def(&c.QueueBlocks, 16)
-	def(&c.TargetPerChunk, 8192)
 	def(&c.MaxPending, max(8<<20/c.Shards, c.BlockIDs))
-	def(&c.MaxChunks, max(8192/c.Shards, 1))
 	if c.MaxDelay <= 0 {
 		c.MaxDelay = 500 * time.Millisecond
 	}
@@ -87,7 +74,7 @@ func (c Config) withDefaults(lanes int) Config {
 // this program, and the run must stop before a checkpoint hides it.
 var ErrUnbalanced = errors.New("accounting identity broken")
 
-// Pool distributes the IDs of its lanes over its shards, by chunk.
+// Pool distributes the IDs of its lanes over its shards.
 type Pool struct {
 	cfg    Config
 	shards []*shard
@@ -96,12 +83,17 @@ type Pool struct {
 	ended  chan struct{} // closed when Run returns: nobody takes blocks any more
 }
 
-// New makes a pool with one lane for each partition, which starts at the given offset.
-func New(cfg Config, sink Sink, starts map[int]int64) *Pool {
+// New makes a pool with one lane for each partition, which starts at the given offset. IDs that differ only in their
+// lowest groupBits bits are one group; group g belongs to shard g modulo the number of shards. newSet makes the set of
+// one shard of so many.
+func New(cfg Config, groupBits uint, newSet func(shard, shards int) Set, starts map[int]int64) *Pool {
 	p := &Pool{cfg: cfg.withDefaults(len(starts)), ended: make(chan struct{})}
 	p.blocks.New = func() any { return &block{ids: make([]uint64, 0, p.cfg.BlockIDs)} }
 	for partition, start := range starts {
-		l := &Lane{pool: p, partition: partition, index: len(p.lanes), start: start, mask: uint64(p.cfg.Shards - 1), includes: p.cfg.Includes}
+		l := &Lane{
+			pool: p, partition: partition, index: len(p.lanes), start: start,
+			groupBits: groupBits, mask: uint64(p.cfg.Shards - 1), includes: p.cfg.Includes,
+		}
 		l.open = make([]*block, p.cfg.Shards)
 		l.sent = make([]int64, p.cfg.Shards)
 		for i := range l.open {
@@ -110,7 +102,7 @@ func New(cfg Config, sink Sink, starts map[int]int64) *Pool {
 		p.lanes = append(p.lanes, l)
 	}
 	for i := range p.cfg.Shards {
-		p.shards = append(p.shards, newShard(i, p.cfg, sink, p))
+		p.shards = append(p.shards, newShard(i, p.cfg, newSet(i, p.cfg.Shards), p))
 	}
 	return p
 }
@@ -125,7 +117,7 @@ func (p *Pool) Lane(partition int) *Lane {
 	return nil
 }
 
-// Run works until Close was called and everything is flushed, a sink fails, or the context is cancelled. Call it once.
+// Run works until Close was called and everything is flushed, a flush fails, or the context is cancelled. Call it once.
 func (p *Pool) Run(ctx context.Context) error {
 	defer close(p.ended)
 	g, ctx := errgroup.WithContext(ctx)
@@ -154,7 +146,7 @@ func (p *Pool) QueueDepths() []int {
 // Position is what a pool knows about one partition.
 type Position struct {
 	Partition int
-	// Next is the offset up to which every ID has been acknowledged by the sink and every other record accounted for.
+	// Next is the offset up to which every ID has been flushed and every other record accounted for.
 	Next int64
 	// The records decided so far, by outcome: Consumed = Granted + Duplicate + Rejected + Withheld. They may include
 	// records beyond Next.
@@ -169,18 +161,18 @@ func (p *Pool) Positions() ([]Position, error) {
 	out := make([]Position, len(p.lanes))
 	for i, l := range p.lanes {
 		pos := &out[i]
-		pos.Partition, pos.Next, pos.Held = l.partition, l.marked.Load(), l.held.Load()
+		pos.Partition, pos.Next, pos.Held = l.partition, math.MaxInt64, l.held.Load()
 		pos.Rejected, pos.Withheld = l.rejected.Load(), l.withheld.Load()
 		pos.Consumed = pos.Rejected + pos.Withheld
 	}
 	for _, s := range p.shards {
 		s.mu.Lock()
 		for i := range out {
-			t := &s.settled[i]
-			out[i].Next = min(out[i].Next, t.next)
-			out[i].Consumed += t.sent
-			out[i].Granted += t.granted
-			out[i].Duplicate += t.duplicate
+			c := &s.settled[i]
+			out[i].Next = min(out[i].Next, c.next)
+			out[i].Consumed += c.sent
+			out[i].Granted += c.granted
+			out[i].Duplicate += c.duplicate
 		}
 		s.mu.Unlock()
 	}

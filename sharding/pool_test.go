@@ -1,126 +1,118 @@
-package sharding_test
+package sharding
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
-
-	"github.com/granter/granter/sharding"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// world is what lanes feed, and what was granted of it. It checks what shards promise with every flush.
+type world struct {
+	lanes [][]uint64 // the ID at each offset, from the start of the lane on
+	start int64      // of lane i: i times this
+	pool  *Pool
 
-// memory is a sink that keeps grants in memory and checks what shards promise it.
-type memory struct {
 	mu      sync.Mutex
-	chunks  map[uint64]*sharding.Bitmap
-	owner   map[uint64]int
-	seq     map[int]uint64
-	flushes int
-	ranges  []sharding.Range
-	fail    error
-	block   chan struct{}
+	granted map[uint64]bool
+	owner   map[uint64]int // the shard of each group
 }
 
-func newMemory() *memory {
-	return &memory{chunks: map[uint64]*sharding.Bitmap{}, owner: map[uint64]int{}, seq: map[int]uint64{}}
+func (w *world) grant(shard int, from []Range, ids []uint64) (map[uint64]bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	came := map[uint64]bool{}
+	for i, r := range from {
+		if slices.ContainsFunc(from[:i], func(o Range) bool { return o.Partition == r.Partition }) {
+			return nil, fmt.Errorf("two ranges for partition %d: %v", r.Partition, from)
+		}
+		first := w.start * int64(r.Partition)
+		for _, id := range w.lanes[r.Partition][r.First-first : r.Last-first+1] {
+			came[id] = true
+		}
+	}
+	before := map[uint64]bool{}
+	for _, id := range ids {
+		if !came[id] {
+			return nil, fmt.Errorf("ID %d does not come from %v", id, from)
+		}
+		if owner, ok := w.owner[id>>groupBits]; ok && owner != shard {
+			return nil, fmt.Errorf("group %d in shards %d and %d", id>>groupBits, owner, shard)
+		}
+		w.owner[id>>groupBits] = shard
+		if w.granted[id] {
+			before[id] = true
+		}
+	}
+	err := w.check() // before this flush is acknowledged
+	for _, id := range ids {
+		w.granted[id] = true
+	}
+	return before, err
 }
 
-func (m *memory) Grant(ctx context.Context, f *sharding.Flush) error {
-	if m.block != nil {
-		select {
-		case <-m.block:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+// check fails if a position passes somebody who is not granted. The lock is held.
+func (w *world) check() error {
+	positions, err := w.pool.Positions()
+	if err != nil {
+		return err
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.fail != nil {
-		return m.fail
-	}
-	if f.Seq != m.seq[f.Shard]+1 {
-		return fmt.Errorf("shard %d: flush %d after %d", f.Shard, f.Seq, m.seq[f.Shard])
-	}
-	m.seq[f.Shard] = f.Seq
-	m.flushes++
-	m.ranges = append(m.ranges, f.Ranges...)
-	for i := range f.Deltas {
-		d := &f.Deltas[i]
-		if owner, ok := m.owner[d.Chunk]; ok && owner != f.Shard {
-			return fmt.Errorf("chunk %d in shards %d and %d", d.Chunk, owner, f.Shard)
+	for _, p := range positions {
+		first := w.start * int64(p.Partition)
+		for i, id := range w.lanes[p.Partition][:p.Next-first] {
+			if !w.granted[id] {
+				return fmt.Errorf("position %d of partition %d, but ID %d at %d is not granted", p.Next, p.Partition, id, first+int64(i))
+			}
 		}
-		m.owner[d.Chunk] = f.Shard
-		if d.Count == 0 || d.Members.Count() != d.Count {
-			return fmt.Errorf("chunk %d: %d members, Count %d", d.Chunk, d.Members.Count(), d.Count)
-		}
-		c := m.chunks[d.Chunk]
-		if c == nil {
-			c = new(sharding.Bitmap)
-			m.chunks[d.Chunk] = c
-		}
-		d.Duplicates = d.Members.Subtract(c)
-		c.Or(d.Members)
-		if d.Duplicates != nil {
-			whole := *c
-			d.Granted = &whole
-		}
-		d.Count = d.Members.Count()
 	}
 	return nil
 }
 
-func (m *memory) ids() map[uint64]bool {
-	out := map[uint64]bool{}
-	for chunk, b := range m.chunks {
-		for _, low := range b.Lows(nil) {
-			out[sharding.Join(chunk, low)] = true
-		}
-	}
-	return out
-}
+const groupBits = 3
 
 func TestEveryIDOfEveryLaneIsGrantedAndAccountedFor(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		space := rapid.SampledFrom([]uint64{10, 70_000, 1 << 20, 1 << 40, 1<<63 - 1}).Draw(t, "space")
+		space := rapid.SampledFrom([]uint64{10, 1000, 1<<64 - 1}).Draw(t, "space")
 		lanes := rapid.SliceOfN(rapid.SliceOfN(rapid.Uint64Range(0, space), 0, 400), 1, 4).Draw(t, "lanes")
 		known := rapid.SliceOfN(rapid.Uint64Range(0, space), 0, 200).Draw(t, "granted before")
 		every := rapid.IntRange(1, 100).Draw(t, "mark every")
-		cfg := sharding.Config{
-			Shards:         rapid.IntRange(1, 5).Draw(t, "shards"),
-			BlockIDs:       rapid.IntRange(1, 20).Draw(t, "block"),
-			QueueBlocks:    rapid.IntRange(1, 3).Draw(t, "queue"),
-			TargetPerChunk: rapid.IntRange(1, 50).Draw(t, "target"),
-			MaxChunks:      rapid.IntRange(1, 20).Draw(t, "chunks"),
+		cfg := Config{
+			Shards:      rapid.IntRange(1, 5).Draw(t, "shards"),
+			BlockIDs:    rapid.IntRange(1, 20).Draw(t, "block"),
+			QueueBlocks: rapid.IntRange(1, 3).Draw(t, "queue"),
+			MaxPending:  rapid.IntRange(1, 100).Draw(t, "pending"),
 		}
-		sink := newMemory()
+		like := listed{room: rapid.IntRange(1, 40).Draw(t, "room"), target: rapid.IntRange(1, 50).Draw(t, "target")}
+		w := &world{lanes: lanes, start: 1000, granted: map[uint64]bool{}, owner: map[uint64]int{}}
 		want := map[uint64]bool{}
 		for _, id := range known {
-			chunk, low := sharding.Split(id)
-			if sink.chunks[chunk] == nil {
-				sink.chunks[chunk] = new(sharding.Bitmap)
-			}
-			sink.chunks[chunk].Set(low)
-			want[id] = true
+			want[id], w.granted[id] = true, true
 		}
 		before := len(want)
 		starts := map[int]int64{}
 		for i := range lanes {
-			starts[i] = int64(1000 * i)
+			starts[i] = w.start * int64(i)
 		}
-		pool := sharding.New(cfg, sink, starts)
-		run(t, pool, func(ctx context.Context, g *errgroup.Group) {
+		w.pool = New(cfg, groupBits, func(shard, shards int) Set {
+			of := like
+			of.grant = func(_ context.Context, from []Range, ids []uint64) (map[uint64]bool, error) {
+				return w.grant(shard, from, ids)
+			}
+			return setsLike(of)(shard, shards)
+		}, starts)
+		run(t, w.pool, func(ctx context.Context, g *errgroup.Group) {
 			for i, ids := range lanes {
-				g.Go(func() error { return feed(ctx, pool.Lane(i), starts[i], ids, every) })
+				g.Go(func() error { return feed(ctx, w.pool.Lane(i), starts[i], ids, every) })
 			}
 		})
 		total := 0
@@ -130,15 +122,18 @@ func TestEveryIDOfEveryLaneIsGrantedAndAccountedFor(t *testing.T) {
 				want[id] = true
 			}
 		}
-		require.Equal(t, want, sink.ids())
-		positions, err := pool.Positions()
+		require.True(t, maps.Equal(want, w.granted))
+		require.NoError(t, w.check())
+		positions, err := w.pool.Positions()
 		require.NoError(t, err)
 		var granted, duplicate int64
 		for _, p := range positions {
 			n := int64(len(lanes[p.Partition]))
 			require.Equal(t, starts[p.Partition]+n, p.Next)
 			require.Equal(t, n, p.Granted+p.Duplicate)
-			require.Equal(t, n+(n+4)/5, p.Consumed, "every fifth record is followed by a rejected one")
+			require.Equal(t, (n+4)/5, p.Rejected)
+			require.Equal(t, (n+6)/7, p.Withheld)
+			require.Equal(t, n+p.Rejected+p.Withheld, p.Consumed)
 			granted += p.Granted
 			duplicate += p.Duplicate
 		}
@@ -147,11 +142,15 @@ func TestEveryIDOfEveryLaneIsGrantedAndAccountedFor(t *testing.T) {
 	})
 }
 
-// feed adds IDs at consecutive offsets, with a rejected record beside every fifth.
-func feed(ctx context.Context, l *sharding.Lane, offset int64, ids []uint64, every int) error {
+// feed adds IDs at consecutive offsets, with a rejected record beside every fifth, and one that is withheld beside every
+// seventh.
+func feed(ctx context.Context, l *Lane, offset int64, ids []uint64, every int) error {
 	for i, id := range ids {
 		if i%5 == 0 {
 			l.Reject()
+		}
+		if i%7 == 0 {
+			l.Withhold()
 		}
 		if err := l.Add(ctx, offset, id); err != nil {
 			return err
@@ -166,46 +165,28 @@ func feed(ctx context.Context, l *sharding.Lane, offset int64, ids []uint64, eve
 	return l.Mark(ctx, offset, true)
 }
 
-func run(t require.TestingT, pool *sharding.Pool, start func(context.Context, *errgroup.Group)) {
-	shards, ctx := errgroup.WithContext(context.Background())
-	shards.Go(func() error { return pool.Run(ctx) })
-	lanes, lctx := errgroup.WithContext(ctx)
-	start(lctx, lanes)
-	lanesErr := lanes.Wait()
-	pool.Close()
-	require.NoError(t, errors.Join(lanesErr, shards.Wait()))
-}
-
-func TestPositionNeverPassesWhatTheSinkHasNotAcknowledged(t *testing.T) {
+func TestPositionNeverPassesWhatIsNotAcknowledged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := newMemory()
-		sink.block = make(chan struct{})
-		pool := sharding.New(sharding.Config{Shards: 2}, sink, map[int]int64{7: 100})
+		acknowledge := make(chan struct{})
+		pool := New(Config{Shards: 2}, 0, setsLike(granting(func([]uint64) error { <-acknowledge; return nil })), map[int]int64{7: 100})
 		run(t, pool, func(ctx context.Context, g *errgroup.Group) {
 			g.Go(func() error {
 				l := pool.Lane(7)
-				require.NoError(t, l.Add(ctx, 100, 1))
-				require.NoError(t, l.Add(ctx, 101, 1<<16))
+				require.NoError(t, l.Add(ctx, 100, 0))
+				require.NoError(t, l.Add(ctx, 101, 1))
 				require.NoError(t, l.Mark(ctx, 102, true))
-				time.Sleep(time.Minute) // of fake time: both shards are waiting for the sink
-				require.Equal(t, int64(100), next(t, pool))
-				sink.block <- struct{}{} // one shard of two
-				time.Sleep(time.Minute)
-				require.Equal(t, int64(100), next(t, pool))
-				close(sink.block)
-				time.Sleep(time.Minute)
-				require.Equal(t, int64(102), next(t, pool))
+				settle() // both shards wait
+				require.Equal(t, int64(100), position(t, pool).Next)
+				acknowledge <- struct{}{} // one shard of two
+				settle()
+				require.Equal(t, int64(100), position(t, pool).Next)
+				close(acknowledge)
+				settle()
+				require.Equal(t, int64(102), position(t, pool).Next)
 				return nil
 			})
 		})
 	})
-}
-
-func next(t *testing.T, pool *sharding.Pool) int64 {
-	positions, err := pool.Positions()
-	require.NoError(t, err)
-	require.Len(t, positions, 1)
-	return positions[0].Next
 }
 
 func TestAnIdleSourceIsFlushedAtOnceAndABusyOneByTheDeadline(t *testing.T) {
@@ -215,91 +196,90 @@ func TestAnIdleSourceIsFlushedAtOnceAndABusyOneByTheDeadline(t *testing.T) {
 		want time.Duration
 	}{{"idle", true, 5 * time.Millisecond}, {"busy", false, 500 * time.Millisecond}} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				sink := newMemory()
-				pool := sharding.New(sharding.Config{Shards: 1}, sink, map[int]int64{0: 0})
-				run(t, pool, func(ctx context.Context, g *errgroup.Group) {
-					g.Go(func() error {
-						l := pool.Lane(0)
-						require.NoError(t, l.Add(ctx, 0, 42))
-						require.NoError(t, l.Mark(ctx, 1, c.idle))
-						time.Sleep(c.want - time.Nanosecond)
-						synctest.Wait()
-						require.Equal(t, int64(0), next(t, pool))
-						time.Sleep(time.Nanosecond)
-						synctest.Wait()
-						require.Equal(t, int64(1), next(t, pool))
-						return nil
-					})
-				})
+			inPool(t, Config{Shards: 1}, granting(ignore), func(t *testing.T, p *Pool, l *Lane) {
+				for i := range int64(3) { // each has a deadline of its own
+					require.NoError(t, l.Add(t.Context(), i, uint64(i)))
+					require.NoError(t, l.Mark(t.Context(), i+1, c.idle))
+					time.Sleep(c.want - time.Nanosecond)
+					synctest.Wait()
+					require.Equal(t, i, position(t, p).Next)
+					time.Sleep(time.Nanosecond)
+					synctest.Wait()
+					require.Equal(t, i+1, position(t, p).Next)
+				}
 			})
 		})
 	}
 }
 
-func TestAFailingSinkStopsThePool(t *testing.T) {
-	sink := newMemory()
-	sink.fail = errors.New("disk on fire")
-	pool := sharding.New(sharding.Config{Shards: 2, BlockIDs: 1, QueueBlocks: 1, TargetPerChunk: 1, MaxPending: 1}, sink, map[int]int64{0: 0})
+func TestAFailingFlushStopsThePool(t *testing.T) {
+	failed := errors.New("disk on fire")
+	pool := New(Config{Shards: 2, BlockIDs: 1, QueueBlocks: 1, MaxPending: 1}, 0,
+		setsLike(granting(func([]uint64) error { return failed })), map[int]int64{0: 0})
 	g, ctx := errgroup.WithContext(context.Background())
 	g.Go(func() error { return pool.Run(ctx) })
 	g.Go(func() error {
 		l := pool.Lane(0)
 		for i := int64(0); ; i++ {
-			if err := l.Add(ctx, i, uint64(i)<<15); err != nil {
+			if err := l.Add(ctx, i, uint64(i)); err != nil {
 				return err
 			}
 		}
 	})
-	require.ErrorIs(t, g.Wait(), sink.fail)
-	positions, err := pool.Positions()
-	require.NoError(t, err)
-	require.Zero(t, positions[0].Next)
+	require.ErrorIs(t, g.Wait(), failed)
+	require.Zero(t, position(t, pool).Next)
 }
 
-func TestFlushesReportWhereTheirIDsCameFrom(t *testing.T) {
-	sink := newMemory()
-	pool := sharding.New(sharding.Config{Shards: 1}, sink, map[int]int64{3: 10, 4: 0})
-	run(t, pool, func(ctx context.Context, g *errgroup.Group) {
-		g.Go(func() error { return feed(ctx, pool.Lane(3), 10, []uint64{1, 2, 3}, 2) })
-	})
-	require.Equal(t, []sharding.Range{{Partition: 3, First: 10, Last: 12}}, sink.ranges)
-}
-
-type discard struct{}
-
-func (discard) Grant(context.Context, *sharding.Flush) error { return nil }
-
-// BenchmarkPool measures what a user costs from lane to sink: ns/op is for one ID, of 48 million shuffled ones.
-func BenchmarkPool(b *testing.B) {
-	for _, lanes := range []int{1, 2} {
-		b.Run(fmt.Sprintf("lanes=%d", lanes), func(b *testing.B) {
-			starts := map[int]int64{}
-			for i := range lanes {
-				starts[i] = 0
+// Whatever IDs arrive, a shard holds a bounded number of unflushed IDs, and of blocks.
+func TestMemoryStaysBoundedWhateverIDsArrive(t *testing.T) {
+	t.Run("IDs", func(t *testing.T) {
+		const maxPending, blockIDs = 1000, 100
+		var members []int
+		count := granting(func(ids []uint64) error { members = append(members, len(ids)); return nil })
+		inPool(t, Config{Shards: 1, MaxPending: maxPending, BlockIDs: blockIDs}, count, func(t *testing.T, _ *Pool, l *Lane) {
+			for i := range int64(5000) {
+				require.NoError(t, l.Add(t.Context(), i, uint64(i)))
 			}
-			pool := sharding.New(sharding.Config{Shards: 4}, discard{}, starts)
-			b.ReportAllocs()
-			b.ResetTimer()
-			run(b, pool, func(ctx context.Context, g *errgroup.Group) {
-				for i := range lanes {
-					g.Go(func() error {
-						l := pool.Lane(i)
-						for j := range uint64(b.N / lanes) {
-							id := (j*uint64(lanes) + uint64(i)) * 2654435761 % 48_000_000
-							if err := l.Add(ctx, int64(j), id); err != nil {
-								return err
-							}
-							if j&0xffff == 0xffff {
-								if err := l.Mark(ctx, int64(j)+1, false); err != nil {
-									return err
-								}
-							}
-						}
-						return l.Mark(ctx, int64(b.N), true)
-					})
-				}
-			})
+			require.NoError(t, l.Mark(t.Context(), 5000, false))
 		})
+		require.Equal(t, []int{maxPending, maxPending, maxPending, maxPending, maxPending}, members)
+	})
+	t.Run("blocks", func(t *testing.T) {
+		const blockIDs, blocks = 64, 200
+		var members []int
+		count := granting(func(ids []uint64) error { members = append(members, len(ids)); return nil })
+		inPool(t, Config{Shards: 1, MaxPending: 1 << 10, BlockIDs: blockIDs}, count, func(t *testing.T, p *Pool, l *Lane) {
+			for i := range int64(blocks * blockIDs) { // a block is one new ID and duplicates
+				id := uint64(0)
+				if i%blockIDs == 0 {
+					id = uint64(i)
+				}
+				require.NoError(t, l.Add(t.Context(), i, id))
+			}
+			require.NoError(t, l.Mark(t.Context(), blocks*blockIDs, false))
+			require.Equal(t, 64, p.shards[0].maxHeld)
+		})
+		require.Equal(t, []int{64, 64, 64, 8}, members)
+	})
+}
+
+// Whoever is stopped marks how far it came, as long as somebody is there to take it.
+func TestAStoppedLaneStillMarksHowFarItCame(t *testing.T) {
+	stopped, stop := context.WithCancel(context.Background())
+	stop()
+	inPool(t, Config{Shards: 64}, granting(ignore), func(t *testing.T, p *Pool, l *Lane) {
+		for i := range int64(64) {
+			require.NoError(t, l.Add(t.Context(), i, uint64(i)))
+		}
+		require.NoError(t, l.Mark(stopped, 64, true)) // 64 sends, each of which could give up
+		settle()
+		require.Equal(t, Position{Next: 64, Consumed: 64, Granted: 64}, position(t, p))
+	})
+	ended := New(Config{Shards: 2, QueueBlocks: 1}, 0, setsLike(granting(ignore)), map[int]int64{0: 0})
+	require.ErrorIs(t, ended.Run(stopped), context.Canceled)
+	var err error
+	for range 3 { // a queue takes one block that nobody takes out
+		err = cmp.Or(err, ended.Lane(0).Mark(stopped, 0, true))
 	}
+	require.ErrorIs(t, err, context.Canceled)
 }

@@ -2,103 +2,60 @@ package sharding
 
 import (
 	"context"
-	"math/bits"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
 
-// maxDeltas is how many chunks go into one Flush: 256 × 8 KiB = 2 MiB of bitmaps on the wire.
-const maxDeltas = 256
-
-// minSegment is how many IDs are taken in at once even if the table may overflow by as many chunks: 256 × 16 KiB = 4 MiB.
-const minSegment = 256
-
-// minTouched keeps a shard from flushing a few thousand IDs again and again while a stream is in one chunk, as an
-// ascending one is: a chunk holds eight times TargetPerChunk.
-const minTouched = 16
-
-// A shard finds the states of its first directPages × pageChunks chunks by index, others by hash. With four shards that
-// reaches 17 billion consecutive IDs.
-const (
-	pageChunks  = 1 << 10
-	directPages = 1 << 6
-)
-
-// state is what a shard remembers of one chunk. It is small and lies beside its neighbours, so that looking it up
-// costs no cache miss; the bits of an ID do.
-type state struct {
-	bits       *chunkBits // nil: not in use
-	chunk      uint64
-	pending    int     // number of pending bits
-	duplicates *Bitmap // members of the flush under way that had been granted before; nil when there are none
-}
-
-// chunkBits holds two bits for each ID of a chunk, both in one cache line, in the order of Bitmap.
-type chunkBits [Words]struct {
-	seen    uint64 // granted or pending, as far as this shard knows
-	pending uint64 // to be granted by the next flush
-}
-
-// page is how the states of neighbouring chunks of a shard lie together. They do not move.
-type page [pageChunks]state
-
-// tally is what a shard knows of one lane.
-type tally struct {
-	next      int64 // everything below is settled
+// counts is what a shard knows of one lane.
+type counts struct {
+	next      int64 // everything below is acknowledged
 	sent      int64 // by the lane's count
 	granted   int64
 	duplicate int64
 }
 
-// segment is a part of a block.
+// segment is the part of a block that was taken in between two flushes.
 type segment struct {
 	*block
 	from, to int
 }
 
+// whole reports whether nothing of the block is still to be taken in.
+func (s segment) whole() bool { return s.to == len(s.ids) }
+
 type shard struct {
 	index   int
 	cfg     Config
-	sink    Sink
+	set     Set
 	pool    *Pool
-	stride  int // log2 of the number of shards
 	maxHeld int // blocks: twice what MaxPending fills, for most may be half empty
 	in      chan *block
 
-	direct [directPages]*page
-	hashed map[uint64]*state
-	inUse  []*state
-	free   []*chunkBits
-
-	touched  []*state  // chunks with pending members
-	pending  int       // members pending in all of them
-	held     []segment // what is not flushed yet: it says which lane a duplicate came from
-	current  []tally   // like settled, with what is pending counted as granted
-	returned int64     // duplicates that the gate was told of
-	seq      uint64
-	bitmaps  []Bitmap // scratch of a flush
+	pending  int        // IDs that the next flush grants
+	held     []segment  // what is not flushed yet: it says where an ID came from
+	ids      [][]uint64 // of held; scratch of a flush
+	current  []counts   // by lane, with what is pending counted as granted
+	returned int64      // duplicates that the gate got back
 	timer    *time.Timer
 	deadline time.Time     // when the timer fires; zero: nothing waits
 	took     time.Duration // how long the last flush took
 
 	mu      sync.Mutex
-	settled []tally
+	settled []counts // current as it was at the end of the last flush
 }
 
-func newShard(index int, cfg Config, sink Sink, p *Pool) *shard {
+func newShard(index int, cfg Config, set Set, p *Pool) *shard {
 	s := &shard{
-		index: index, cfg: cfg, sink: sink, pool: p,
-		stride: bits.Len(uint(cfg.Shards)) - 1,
-		in:     make(chan *block, cfg.QueueBlocks),
-		hashed: map[uint64]*state{},
-
+		index: index, cfg: cfg, set: set, pool: p,
+		in:      make(chan *block, cfg.QueueBlocks),
 		maxHeld: max(2*cfg.MaxPending/cfg.BlockIDs, 64),
 	}
 	for _, l := range p.lanes {
-		s.current = append(s.current, tally{next: l.start})
-		l.marked.Store(l.start)
+		s.current = append(s.current, counts{next: l.start})
 	}
-	s.settled = append([]tally(nil), s.current...)
+	s.settled = slices.Clone(s.current)
 	return s
 }
 
@@ -124,79 +81,56 @@ func (s *shard) run(ctx context.Context) error {
 	}
 }
 
-// absorb takes in one block. A full table makes it flush in the middle of the block, so that memory stays bounded
-// whatever IDs arrive.
+// absorb takes in one block. A full set makes it flush in the middle of the block, so that memory stays bounded whatever
+// IDs arrive.
 func (s *shard) absorb(ctx context.Context, b *block) error {
-	lane, mark, marked, idle := b.lane, b.mark, b.marked, b.idle // a flush gives b back
-	if len(b.ids) == 0 {
-		s.current[lane].sent = b.sent
-		s.pool.blocks.Put(b) // it brought a mark and no IDs
-		b = nil
-	}
-	for from := 0; b != nil; {
-		room := s.cfg.MaxChunks - len(s.inUse)
-		if room <= 0 {
+	s.current[b.lane].sent = b.sent - int64(len(b.ids))
+	due := false
+	for from := 0; from < len(b.ids); {
+		var taken, fresh int
+		taken, fresh, due = s.set.Add(b.ids[from:])
+		if taken == 0 {
 			if err := s.flush(ctx); err != nil {
 				return err
 			}
-			s.forget()
-			room = s.cfg.MaxChunks
+			continue
 		}
-		to := min(len(b.ids), from+max(room, minSegment))
-		s.absorbIDs(b, from, to)
-		if from = to; from == len(b.ids) {
-			break
-		}
+		s.count(b, from, taken, fresh)
+		from += taken
 	}
-	if marked {
-		s.current[lane].next = mark
+	if b.marked {
+		s.current[b.lane].next = b.mark
 	}
-	if s.pending == 0 {
-		return s.flush(ctx) // nothing to write, only the books to publish
+	idle := b.idle
+	if len(b.ids) == 0 {
+		s.pool.blocks.Put(b) // no flush gives it back
 	}
-	if len(s.held) >= s.maxHeld || s.pending >= s.cfg.MaxPending || s.pending >= s.cfg.TargetPerChunk*max(len(s.touched), minTouched) {
+	switch {
+	case s.pending == 0: // nothing to write, only counts to publish
 		return s.flush(ctx)
-	}
-	if idle {
+	case due || s.pending >= s.cfg.MaxPending || len(s.held) >= s.maxHeld:
+		return s.flush(ctx)
+	case idle:
 		// Waiting eight times as long as the last flush took keeps flushing below an eighth of the time when one
 		// partition is idle and the others are busy.
 		s.flushWithin(min(max(s.cfg.Linger, 8*s.took), s.cfg.MaxDelay))
-	} else {
+	default:
 		s.flushWithin(s.cfg.MaxDelay)
 	}
 	return nil
 }
 
-// absorbIDs makes IDs pending that are not known as granted or pending, and books them all to their lane.
-func (s *shard) absorbIDs(b *block, from, to int) {
-	fresh, before := 0, s.pending
-	var st *state
-	for _, id := range b.ids[from:to] {
-		chunk := id >> ChunkBits
-		if st == nil || st.chunk != chunk {
-			st = s.find(chunk)
-		}
-		w, bit := &st.bits[uint16(id)>>6], uint64(1)<<(63-id&63)
-		if w.seen&bit != 0 {
-			continue
-		}
-		w.seen |= bit
-		w.pending |= bit
-		if st.pending == 0 {
-			s.touched = append(s.touched, st)
-		}
-		st.pending++
-		fresh++
-	}
-	s.pending = before + fresh
-	t := &s.current[b.lane]
-	t.sent = b.sent - int64(len(b.ids)-to)
-	t.granted += int64(fresh)
-	t.duplicate += int64(to - from - fresh)
+// count counts what was taken in of a block, some of it new, and holds on to it until it is flushed.
+func (s *shard) count(b *block, from, taken, fresh int) {
+	c := &s.current[b.lane]
+	c.sent += int64(taken)
+	c.granted += int64(fresh)
+	c.duplicate += int64(taken - fresh)
+	s.pending += fresh
 	if n := len(s.held); n > 0 && s.held[n-1].block == b {
-		s.held[n-1].to = to
+		s.held[n-1].to += taken
 	} else {
-		s.held = append(s.held, segment{b, from, to})
+		s.held = append(s.held, segment{b, from, from + taken})
 	}
 }
 
@@ -209,51 +143,79 @@ func (s *shard) flushWithin(d time.Duration) {
 	}
 }
 
-// find returns the state of a chunk, and makes it if need be.
-func (s *shard) find(chunk uint64) *state {
-	i := chunk >> s.stride
-	if i < directPages*pageChunks {
-		if p := s.direct[i/pageChunks]; p != nil {
-			if st := &p[i%pageChunks]; st.bits != nil {
-				return st
-			}
+// flush makes durable what is pending, and then publishes the counts. After an error nothing is published: the pool is
+// stopped, and what it had is read again.
+func (s *shard) flush(ctx context.Context) error {
+	s.deadline = time.Time{}
+	s.timer.Stop()
+	if s.pending > 0 {
+		if err := s.flushPending(ctx); err != nil {
+			return fmt.Errorf("shard %d: %w", s.index, err)
 		}
-	} else if st := s.hashed[chunk]; st != nil {
-		return st
 	}
-	return s.remember(chunk, i)
+	for _, seg := range s.held {
+		if seg.whole() {
+			s.pool.blocks.Put(seg.block)
+		}
+	}
+	clear(s.held)
+	s.held = s.held[:0]
+	s.returnDuplicates()
+
+	s.mu.Lock()
+	copy(s.settled, s.current)
+	s.mu.Unlock()
+	return nil
 }
 
-func (s *shard) remember(chunk, i uint64) *state {
-	var st *state
-	if i < directPages*pageChunks {
-		p := s.direct[i/pageChunks]
-		if p == nil {
-			p = new(page)
-			s.direct[i/pageChunks] = p
-		}
-		st = &p[i%pageChunks]
-	} else {
-		st = new(state)
-		s.hashed[chunk] = st
+// flushPending flushes the set. What turns out to have been granted before was counted as granted, and is a duplicate.
+func (s *shard) flushPending(ctx context.Context) error {
+	began := time.Now()
+	for _, seg := range s.held {
+		s.ids = append(s.ids, seg.ids[seg.from:seg.to])
 	}
-	st.chunk = chunk
-	if n := len(s.free); n > 0 {
-		st.bits, s.free = s.free[n-1], s.free[:n-1]
-		*st.bits = chunkBits{}
-	} else {
-		st.bits = new(chunkBits)
+	repeats, err := s.set.Flush(ctx, s.ranges(), s.ids)
+	if err != nil {
+		return err
 	}
-	s.inUse = append(s.inUse, st)
-	return st
+	for i, n := range repeats {
+		c := &s.current[s.held[i].lane]
+		c.granted -= int64(n)
+		c.duplicate += int64(n)
+	}
+	s.pending = 0
+	clear(s.ids)
+	s.ids = s.ids[:0]
+	s.took = time.Since(began)
+	return nil
 }
 
-// forget drops all states. Nothing may be pending. What was known as granted is learned again from the sink.
-func (s *shard) forget() {
-	for _, st := range s.inUse {
-		s.free = append(s.free, st.bits)
-		*st = state{}
+// ranges returns where the held IDs came from, one range for each lane. Offsets of a lane ascend.
+func (s *shard) ranges() []Range {
+	var out []Range
+	for _, seg := range s.held {
+		partition := s.pool.lanes[seg.lane].partition
+		i := slices.IndexFunc(out, func(r Range) bool { return r.Partition == partition })
+		if i < 0 {
+			out = append(out, Range{Partition: partition, First: seg.first, Last: seg.last})
+			continue
+		}
+		out[i].Last = seg.last
 	}
-	s.inUse = s.inUse[:0]
-	clear(s.hashed)
+	return out
+}
+
+// returnDuplicates gives the gate back what was admitted for users who turned out to be granted: a limit is one of grants.
+func (s *shard) returnDuplicates() {
+	if s.cfg.Gate == nil {
+		return
+	}
+	var sum int64
+	for i := range s.current {
+		sum += s.current[i].duplicate
+	}
+	if sum > s.returned {
+		s.cfg.Gate.Return(int(sum - s.returned))
+		s.returned = sum
+	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/granter/granter/grant/status"
 	"github.com/granter/granter/metrics"
 	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // job is one run with everything that it needs.
@@ -202,7 +203,10 @@ func (j *job) newRun(p *parts, log *slog.Logger) *engine.Run {
 			return err
 		}
 	}
-	r.Sharding = sharding.Config{Shards: j.flags.shards, Observer: p.monitor, Includes: j.pass.Includes}
+	r.Sharding = dense.Config{
+		Config:   sharding.Config{Shards: j.flags.shards, Includes: j.pass.Includes},
+		Observer: p.monitor,
+	}
 	r.Partial = j.pass.Includes != nil
 	host, _ := os.Hostname()
 	r.Record = grant.RunRecord{

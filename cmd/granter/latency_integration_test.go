@@ -15,7 +15,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/population"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // A trickle of 10,000 users a second is granted while it goes on. How soon is printed, for docs/performance.md, and not
@@ -67,14 +67,14 @@ func (s *scenario) measure(plan population.Plan) latencies {
 		l.lookedUp = append(l.lookedUp, d)
 	}
 	await(s.T, "all are granted", func() bool { return s.granted() == int64(plan.First)+plan.Users })
-	for chunk := uint64(plan.First) / sharding.ChunkSize; chunk <= (uint64(plan.First)+uint64(plan.Users))/sharding.ChunkSize; chunk++ {
+	for chunk := uint64(plan.First) / dense.ChunkSize; chunk <= (uint64(plan.First)+uint64(plan.Users))/dense.ChunkSize; chunk++ {
 		texts, err := s.client.LRange(s.Context(), fmt.Sprintf("granter:{%s/%d}:journal", s.campaign.Name, chunk), 0, -1).Result()
 		require.NoError(s, err)
 		for _, text := range texts {
 			var e ledger.Entry
 			require.NoError(s, e.UnmarshalBinary([]byte(text)))
 			for _, low := range e.Members.Lows(nil) {
-				if m, ok := produced[sharding.Join(chunk, low)]; ok {
+				if m, ok := produced[dense.Join(chunk, low)]; ok {
 					l.created = append(l.created, e.At.Sub(m.opened.Truncate(time.Millisecond)))
 					l.acknowledged = append(l.acknowledged, e.At.Sub(m.acked.Truncate(time.Millisecond)))
 				}

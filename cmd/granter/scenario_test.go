@@ -23,7 +23,7 @@ import (
 	"github.com/granter/granter/grant/campaign"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/population"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // seed is printed by every scenario; GRANTER_SEED repeats one.
@@ -292,12 +292,12 @@ func (p *process) interrupt() {
 }
 
 // bitmaps is a set of users.
-type bitmaps map[uint64]*sharding.Bitmap
+type bitmaps map[uint64]*dense.Bitmap
 
 func (b bitmaps) add(id uint64) {
-	chunk, low := sharding.Split(id)
+	chunk, low := dense.Split(id)
 	if b[chunk] == nil {
-		b[chunk] = new(sharding.Bitmap)
+		b[chunk] = new(dense.Bitmap)
 	}
 	b[chunk].Set(low)
 }
@@ -314,7 +314,7 @@ func (b bitmaps) missing(o bitmaps) (n int, example uint64) {
 	for chunk, members := range b {
 		for _, low := range members.Lows(nil) {
 			if other := o[chunk]; other == nil || !other.Has(low) {
-				n, example = n+1, sharding.Join(chunk, low)
+				n, example = n+1, dense.Join(chunk, low)
 			}
 		}
 	}

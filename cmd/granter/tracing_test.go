@@ -18,6 +18,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // A collector gets a span for each flush and lookup, and no user ID.
@@ -51,12 +52,12 @@ func TestTraces(t *testing.T) {
 	_, err = grants.Begin(t.Context(), grant.TopicID{})
 	require.NoError(t, err)
 	const user = 7654321
-	chunk, low := sharding.Split(user)
-	members := new(sharding.Bitmap)
+	chunk, low := dense.Split(user)
+	members := new(dense.Bitmap)
 	members.Set(low)
-	require.NoError(t, grants.Grant(t.Context(), &sharding.Flush{
+	require.NoError(t, grants.Grant(t.Context(), &dense.Flush{
 		Seq: 1, Ranges: []sharding.Range{{Partition: 0, First: 0, Last: 1}},
-		Deltas: []sharding.Delta{{Chunk: chunk, Members: members, Count: 1}},
+		Deltas: []dense.Delta{{Chunk: chunk, Members: members, Count: 1}},
 	}))
 	_, found, err := reader.Lookup(t.Context(), user)
 	require.NoError(t, err)

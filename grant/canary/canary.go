@@ -19,7 +19,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/userid"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // Pass is a choice of users.
@@ -29,7 +29,7 @@ type Pass struct {
 	Includes func(id uint64) bool
 	Listed   int64 // users of a list; 0: not a list
 
-	users map[uint64]*sharding.Bitmap // of a list, by chunk
+	users map[uint64]*dense.Bitmap // of a list, by chunk
 }
 
 // Kind is canary or only; empty: everybody.
@@ -41,7 +41,7 @@ func (p *Pass) Kind() string {
 // Ledger knows who has been granted.
 type Reader interface {
 	// Bitmaps returns the granted users of some chunks; nil where there are none.
-	Bitmaps(ctx context.Context, chunks []uint64) ([]*sharding.Bitmap, error)
+	Bitmaps(ctx context.Context, chunks []uint64) ([]*dense.Bitmap, error)
 }
 
 // pageChunks is how many chunks are asked for at once: 2 MiB.
@@ -65,7 +65,7 @@ func (p *Pass) Missing(ctx context.Context, r Reader, some int) (missing int64, 
 				continue
 			}
 			for _, low := range absent.Lows(nil) {
-				if first = append(first, grant.UserID(sharding.Join(chunk, low))); len(first) == some {
+				if first = append(first, grant.UserID(dense.Join(chunk, low))); len(first) == some {
 					break
 				}
 			}
@@ -112,12 +112,12 @@ func mix(x uint64) uint64 {
 
 // Only chooses the users of a list, one ID a line. A line that is no user ID is an error that names it.
 func Only(ctx context.Context, list io.Reader, t grant.Topic) (Pass, error) {
-	users := map[uint64]*sharding.Bitmap{}
+	users := map[uint64]*dense.Bitmap{}
 	var n int64
 	err := userid.ReadList(list, t.MaxID).Each(ctx, func(id grant.UserID) {
-		chunk, low := sharding.Split(uint64(id))
+		chunk, low := dense.Split(uint64(id))
 		if users[chunk] == nil {
-			users[chunk] = new(sharding.Bitmap)
+			users[chunk] = new(dense.Bitmap)
 		}
 		if users[chunk].Set(low) {
 			n++
@@ -135,7 +135,7 @@ func Only(ctx context.Context, list io.Reader, t grant.Topic) (Pass, error) {
 	return Pass{
 		Name: fmt.Sprintf("only %d users", n), Key: "only-" + digest(users), Listed: n, users: users,
 		Includes: func(id uint64) bool {
-			chunk, low := sharding.Split(id)
+			chunk, low := dense.Split(id)
 			b := users[chunk]
 			return b != nil && b.Has(low)
 		},
@@ -143,7 +143,7 @@ func Only(ctx context.Context, list io.Reader, t grant.Topic) (Pass, error) {
 }
 
 // digest tells one set of users from another.
-func digest(users map[uint64]*sharding.Bitmap) string {
+func digest(users map[uint64]*dense.Bitmap) string {
 	h := sha256.New()
 	var number [8]byte
 	for _, chunk := range slices.SortedFunc(maps.Keys(users), cmp.Compare[uint64]) {

@@ -18,7 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -222,16 +222,16 @@ func TestAListChoosesItsUsers(t *testing.T) {
 // stored is a ledger that has some users, and fails without.
 type stored []uint64
 
-func (s stored) Bitmaps(_ context.Context, chunks []uint64) ([]*sharding.Bitmap, error) {
+func (s stored) Bitmaps(_ context.Context, chunks []uint64) ([]*dense.Bitmap, error) {
 	if s == nil {
 		return nil, errors.New("it does not answer")
 	}
-	out := make([]*sharding.Bitmap, len(chunks))
+	out := make([]*dense.Bitmap, len(chunks))
 	for _, id := range s {
-		chunk, low := sharding.Split(id)
+		chunk, low := dense.Split(id)
 		if i := slices.Index(chunks, chunk); i >= 0 {
 			if out[i] == nil {
-				out[i] = new(sharding.Bitmap)
+				out[i] = new(dense.Bitmap)
 			}
 			out[i].Set(low)
 		}

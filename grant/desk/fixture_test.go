@@ -25,6 +25,7 @@ import (
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/status"
 	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // world is a desk that serves a campaign whose ledger is in miniredis, with a principal for each role.
@@ -180,10 +181,10 @@ func (w *world) grant() {
 	w.Helper()
 	_, err := w.grants.Begin(w.Context(), grant.TopicID{})
 	require.NoError(w, err)
-	members := new(sharding.Bitmap)
+	members := new(dense.Bitmap)
 	members.Set(2)
-	require.NoError(w, w.grants.Grant(w.Context(), &sharding.Flush{
-		Seq: 1, Deltas: []sharding.Delta{{Chunk: 0, Members: members, Count: 1}}, Ranges: []sharding.Range{{Partition: 0, First: 1, Last: 1}},
+	require.NoError(w, w.grants.Grant(w.Context(), &dense.Flush{
+		Seq: 1, Deltas: []dense.Delta{{Chunk: 0, Members: members, Count: 1}}, Ranges: []sharding.Range{{Partition: 0, First: 1, Last: 1}},
 	}))
 }
 

@@ -14,13 +14,14 @@ import (
 	"github.com/granter/granter/grant/engine"
 	"github.com/granter/granter/metrics"
 	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // stored is a Reader of a ledger in memory.
 type stored struct {
-	chunks    map[uint64]*sharding.Bitmap
+	chunks    map[uint64]*dense.Bitmap
 	forbidden error // of Permits
 
 	mu    sync.Mutex
@@ -30,10 +31,10 @@ type stored struct {
 
 func (s *stored) Permits(context.Context, *grant.Campaign) error { return s.forbidden }
 
-func (s *stored) Bitmaps(_ context.Context, chunks []uint64) ([]*sharding.Bitmap, error) {
+func (s *stored) Bitmaps(_ context.Context, chunks []uint64) ([]*dense.Bitmap, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make([]*sharding.Bitmap, len(chunks))
+	out := make([]*dense.Bitmap, len(chunks))
 	for i, chunk := range chunks {
 		if s.asked == nil {
 			s.asked = map[uint64]int{}
@@ -47,21 +48,21 @@ func (s *stored) Bitmaps(_ context.Context, chunks []uint64) ([]*sharding.Bitmap
 	return out, s.err
 }
 
-func bitmap(lows ...uint16) *sharding.Bitmap {
-	b := new(sharding.Bitmap)
+func bitmap(lows ...uint16) *dense.Bitmap {
+	b := new(dense.Bitmap)
 	for _, low := range lows {
 		b.Set(low)
 	}
 	return b
 }
 
-func delta(chunk uint64, lows ...uint16) sharding.Delta {
+func delta(chunk uint64, lows ...uint16) dense.Delta {
 	b := bitmap(lows...)
-	return sharding.Delta{Chunk: chunk, Members: b, Count: b.Count()}
+	return dense.Delta{Chunk: chunk, Members: b, Count: b.Count()}
 }
 
 // lows returns the members of a bitmap; nil has none.
-func lows(b *sharding.Bitmap) []uint16 {
+func lows(b *dense.Bitmap) []uint16 {
 	if b == nil {
 		return nil
 	}
@@ -137,7 +138,11 @@ func rehearse(ctx context.Context, s *records, c *grant.Campaign, reader Reader,
 	m := metrics.New(prometheus.NewPedanticRegistry(), metrics.Labels{Campaign: c.Name, Version: "test"})
 	r.Monitor = engine.NewMonitor(m, r.Log, time.Minute, func() metrics.Pool { return metrics.Pool{} })
 	r.Record = grant.RunRecord{Run: grant.NewRunID(time.Now())}
-	r.Sharding = sharding.Config{Shards: 4, BlockIDs: 64, MaxPending: 256, MaxChunks: 3, Observer: r.Monitor, Includes: includes}
+	r.Sharding = dense.Config{
+		Config:    sharding.Config{Shards: 4, BlockIDs: 64, MaxPending: 256, Includes: includes},
+		MaxChunks: 3,
+		Observer:  r.Monitor,
+	}
 	err := r.Do(ctx)
 	tally := r.Monitor.Snapshot().Tally
 	return tally, dry, err

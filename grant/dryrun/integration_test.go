@@ -16,7 +16,7 @@ import (
 	"github.com/granter/granter/deploy/dev/devtest"
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // What an administrator must allow the user of a dry run. The client of a cluster also asks who has which slots.
@@ -45,7 +45,7 @@ func dryRunAsReader(t *testing.T, options ledger.Options, rules []any) {
 	require.NoError(t, grants.EnsureSpec(t.Context(), c))
 	_, err = grants.Begin(t.Context(), grant.TopicID{})
 	require.NoError(t, err)
-	f := &sharding.Flush{Shard: 0, Seq: 1}
+	f := &dense.Flush{Shard: 0, Seq: 1}
 	for chunk := range uint64(30) {
 		f.Deltas = append(f.Deltas, delta(3*chunk, 1, 2, 3))
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // Reader is what a dry run asks of the real ledger.
@@ -18,7 +18,7 @@ type Reader interface {
 	// Permits fails if a run would not be allowed to grant under the spec.
 	Permits(ctx context.Context, c *grant.Campaign) error
 	// Bitmaps returns the granted users of some chunks; nil where there are none.
-	Bitmaps(ctx context.Context, chunks []uint64) ([]*sharding.Bitmap, error)
+	Bitmaps(ctx context.Context, chunks []uint64) ([]*dense.Bitmap, error)
 }
 
 // Ledger implements grant.Ledger without a write. What would be granted it remembers, two bits for each ID of a touched
@@ -35,9 +35,9 @@ type Ledger struct {
 
 // chunk is what is known of one chunk. Only the shard that owns it changes it.
 type chunk struct {
-	stored *sharding.Bitmap // of the real ledger; nil: nobody
-	seen   sharding.Bitmap  // in the topic, so far
-	fresh  atomic.Int64     // of them, how many would be granted; Outcome may ask at any time
+	stored *dense.Bitmap // of the real ledger; nil: nobody
+	seen   dense.Bitmap  // in the topic, so far
+	fresh  atomic.Int64  // of them, how many would be granted; Outcome may ask at any time
 }
 
 // NewLedger makes a ledger for one dry run, which reads the partitions from the given offsets on.
@@ -45,8 +45,8 @@ func NewLedger(r Reader, starts grant.Offsets) *Ledger {
 	return &Ledger{reader: r, next: starts.Clone(), chunks: map[uint64]*chunk{}}
 }
 
-// Grant implements sharding.Sink: it finds out who would be granted.
-func (l *Ledger) Grant(ctx context.Context, f *sharding.Flush) error {
+// Grant implements dense.Sink: it finds out who would be granted.
+func (l *Ledger) Grant(ctx context.Context, f *dense.Flush) error {
 	states, err := l.load(ctx, f)
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func (l *Ledger) Grant(ctx context.Context, f *sharding.Flush) error {
 }
 
 // load returns the states of the chunks of a flush; new ones it reads from the real ledger.
-func (l *Ledger) load(ctx context.Context, f *sharding.Flush) ([]*chunk, error) {
+func (l *Ledger) load(ctx context.Context, f *dense.Flush) ([]*chunk, error) {
 	states := make([]*chunk, len(f.Deltas))
 	var missing []uint64
 	var at []int

@@ -12,7 +12,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // naive is what a dry run should find out, one user at a time.
@@ -26,7 +26,7 @@ func newNaive(s *stored) *naive {
 	n := &naive{stored: map[uint64]bool{}, seen: map[uint64]bool{}, chunks: map[uint64]bool{}, fresh: map[uint64]bool{}}
 	for chunk, b := range s.chunks {
 		for _, low := range lows(b) {
-			n.stored[sharding.Join(chunk, low)] = true
+			n.stored[dense.Join(chunk, low)] = true
 		}
 	}
 	return n
@@ -34,7 +34,7 @@ func newNaive(s *stored) *naive {
 
 // see takes the next user of the topic, and reports whether he would be granted.
 func (n *naive) see(s *stored, user uint64) bool {
-	switch chunk, _ := sharding.Split(user); {
+	switch chunk, _ := dense.Split(user); {
 	case n.seen[user]:
 		n.duplicate++
 	case n.stored[user]:
@@ -62,7 +62,7 @@ func (n *naive) outcome() Outcome {
 func TestADryRunFindsWhatTheLedgerWouldDo(t *testing.T) {
 	users := rapid.SliceOfNDistinct(rapid.Uint16Range(0, 40), 1, 20, rapid.ID[uint16])
 	rapid.Check(t, func(t *rapid.T) {
-		s := &stored{chunks: map[uint64]*sharding.Bitmap{}}
+		s := &stored{chunks: map[uint64]*dense.Bitmap{}}
 		for chunk, lows := range rapid.MapOfN(rapid.Uint64Range(0, 5), users, 0, 4).Draw(t, "stored") {
 			s.chunks[chunk] = bitmap(lows...)
 		}
@@ -71,14 +71,14 @@ func TestADryRunFindsWhatTheLedgerWouldDo(t *testing.T) {
 		var valid int64
 		for range rapid.IntRange(0, 12).Draw(t, "flushes") {
 			shard := rapid.Uint64Range(0, 1).Draw(t, "shard")
-			f := &sharding.Flush{Shard: int(shard), Seq: 1}
+			f := &dense.Flush{Shard: int(shard), Seq: 1}
 			var granted, repeated [][]uint16
 			for _, chunk := range rapid.SliceOfNDistinct(rapid.Uint64Range(0, 2), 1, 3, rapid.ID[uint64]).Draw(t, "chunks") {
 				d := delta(2*chunk+shard, users.Draw(t, "users")...)
 				valid += int64(d.Count)
 				var yes, no []uint16
 				for _, low := range d.Members.Lows(nil) {
-					if model.see(s, sharding.Join(d.Chunk, low)) {
+					if model.see(s, dense.Join(d.Chunk, low)) {
 						yes = append(yes, low)
 					} else {
 						no = append(no, low)
@@ -94,7 +94,7 @@ func TestADryRunFindsWhatTheLedgerWouldDo(t *testing.T) {
 				require.Equal(t, repeated[i], lows(d.Duplicates))
 				require.Equal(t, repeated[i] != nil, d.Granted != nil)
 				for _, low := range lows(d.Granted) {
-					require.True(t, model.seen[sharding.Join(d.Chunk, low)], "a shard would take %d for a duplicate", low)
+					require.True(t, model.seen[dense.Join(d.Chunk, low)], "a shard would take %d for a duplicate", low)
 				}
 			}
 			require.Equal(t, model.outcome(), outcome(l))
@@ -110,18 +110,18 @@ func TestADryRunFindsWhatTheLedgerWouldDo(t *testing.T) {
 // The shard keeps what it is told, and reads it while other shards go on.
 func TestWhatAShardWasToldStaysAsItIs(t *testing.T) {
 	l := NewLedger(&stored{}, nil)
-	f := &sharding.Flush{Deltas: []sharding.Delta{delta(3, 1, 2)}}
+	f := &dense.Flush{Deltas: []dense.Delta{delta(3, 1, 2)}}
 	require.NoError(t, l.Grant(t.Context(), f))
-	again := &sharding.Flush{Seq: 2, Deltas: []sharding.Delta{delta(3, 2, 4)}}
+	again := &dense.Flush{Seq: 2, Deltas: []dense.Delta{delta(3, 2, 4)}}
 	require.NoError(t, l.Grant(t.Context(), again))
-	require.NoError(t, l.Grant(t.Context(), &sharding.Flush{Seq: 3, Deltas: []sharding.Delta{delta(3, 5)}}))
+	require.NoError(t, l.Grant(t.Context(), &dense.Flush{Seq: 3, Deltas: []dense.Delta{delta(3, 5)}}))
 	require.Equal(t, []uint16{1, 2, 4}, lows(again.Deltas[0].Granted))
 }
 
 func TestAReadErrorCountsNothing(t *testing.T) {
-	s := &stored{chunks: map[uint64]*sharding.Bitmap{1: bitmap(1)}, err: errors.New("Redis is gone")}
+	s := &stored{chunks: map[uint64]*dense.Bitmap{1: bitmap(1)}, err: errors.New("Redis is gone")}
 	l := NewLedger(s, nil)
-	f := &sharding.Flush{Seq: 1, Deltas: []sharding.Delta{delta(1, 1, 2), delta(2, 3)}}
+	f := &dense.Flush{Seq: 1, Deltas: []dense.Delta{delta(1, 1, 2), delta(2, 3)}}
 	require.ErrorIs(t, l.Grant(t.Context(), f), s.err)
 	require.Zero(t, outcome(l))
 	require.Equal(t, []uint16{1, 2}, lows(f.Deltas[0].Members), "it can be handed in again")
@@ -132,10 +132,10 @@ func TestAReadErrorCountsNothing(t *testing.T) {
 }
 
 func TestTheOutcomeProjectsNewUsersInNewChunks(t *testing.T) {
-	s := &stored{chunks: map[uint64]*sharding.Bitmap{1: bitmap(1, 2), 2: bitmap(1), 9: bitmap(1)}}
+	s := &stored{chunks: map[uint64]*dense.Bitmap{1: bitmap(1, 2), 2: bitmap(1), 9: bitmap(1)}}
 	l := NewLedger(s, nil)
 	require.Zero(t, outcome(l))
-	require.NoError(t, l.Grant(t.Context(), &sharding.Flush{Deltas: []sharding.Delta{
+	require.NoError(t, l.Grant(t.Context(), &dense.Flush{Deltas: []dense.Delta{
 		delta(1, 1, 2), delta(2, 1, 7, 8), delta(3, 5), delta(4, 5, 6),
 	}}))
 	o := outcome(l)
@@ -148,12 +148,12 @@ func TestTheOutcomeProjectsNewUsersInNewChunks(t *testing.T) {
 // Shards grant at the same time, and somebody looks at the outcome meanwhile. The race detector watches.
 func TestShardsAreCountedTogether(t *testing.T) {
 	const shards, each = 8, 50
-	l := NewLedger(&stored{chunks: map[uint64]*sharding.Bitmap{3: bitmap(0, 1)}}, nil)
+	l := NewLedger(&stored{chunks: map[uint64]*dense.Bitmap{3: bitmap(0, 1)}}, nil)
 	var group sync.WaitGroup
 	for shard := range uint64(shards) {
 		group.Go(func() {
 			for i := range uint64(each) {
-				f := &sharding.Flush{Shard: int(shard), Seq: i + 1, Deltas: []sharding.Delta{delta(shard+shards*(i%5), uint16(i), uint16(i+1))}}
+				f := &dense.Flush{Shard: int(shard), Seq: i + 1, Deltas: []dense.Delta{delta(shard+shards*(i%5), uint16(i), uint16(i+1))}}
 				if err := l.Grant(t.Context(), f); err != nil {
 					t.Error(err)
 				}
@@ -204,9 +204,9 @@ func TestAWholeRunAddsUp(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	s := &stored{chunks: map[uint64]*sharding.Bitmap{}}
+	s := &stored{chunks: map[uint64]*dense.Bitmap{}}
 	for chunk := range uint64(12) {
-		s.chunks[2*chunk] = new(sharding.Bitmap)
+		s.chunks[2*chunk] = new(dense.Bitmap)
 		for range 300 {
 			s.chunks[2*chunk].Set(uint16(r.IntN(600)))
 		}
@@ -218,7 +218,7 @@ func TestAWholeRunAddsUp(t *testing.T) {
 		for range 4 {
 			var part []int64
 			for range 1500 {
-				id := sharding.Join(r.Uint64N(24), uint16(r.IntN(600)))
+				id := dense.Join(r.Uint64N(24), uint16(r.IntN(600)))
 				switch {
 				case r.IntN(50) == 0:
 					part = append(part, malformed)

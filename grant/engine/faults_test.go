@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 var errLane = errors.New("the partition could not be read")
@@ -24,7 +25,7 @@ type simulation struct {
 	replicas int
 	batch    int
 	pace     time.Duration
-	sharding sharding.Config
+	sharding dense.Config
 	faults   []fault
 }
 
@@ -46,18 +47,18 @@ func drawSimulation(t *rapid.T) simulation {
 		if n < 0 {
 			return n // malformed or outside
 		}
-		return n%3<<sharding.ChunkBits | n
+		return n%3<<dense.ChunkBits | n
 	})
 	return simulation{
 		parts:    rapid.SliceOfN(rapid.SliceOfN(id, 0, 300), 1, 4).Draw(t, "parts"),
 		replicas: rapid.IntRange(1, 3).Draw(t, "replicas"),
 		batch:    rapid.IntRange(1, 40).Draw(t, "batch"),
 		pace:     time.Duration(rapid.IntRange(1, 100).Draw(t, "pace")) * time.Millisecond,
-		sharding: sharding.Config{
+		sharding: dense.Config{Config: sharding.Config{
 			Shards:     rapid.IntRange(1, 4).Draw(t, "shards"),
 			BlockIDs:   rapid.IntRange(1, 32).Draw(t, "block"),
 			MaxPending: rapid.IntRange(1, 100).Draw(t, "pending"),
-		},
+		}},
 		faults: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) fault {
 			return fault{
 				at:    time.Duration(rapid.IntRange(0, 3000).Draw(t, "at")) * time.Millisecond,
@@ -184,7 +185,7 @@ func (l *live) strike(f fault) {
 		}
 	case "flush refused", "acknowledgement lost":
 		l.store.change(func() {
-			l.store.grant = func(*sharding.Flush) (bool, error) {
+			l.store.grant = func(*dense.Flush) (bool, error) {
 				l.store.grant = nil
 				return f.kind == "acknowledgement lost", errDown
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/metrics"
 	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -57,7 +58,10 @@ func (w *world) process(set ...func(*Run)) *process {
 	metrics.Register(p.registry, "c", r.Monitor)
 	r.Record = grant.RunRecord{Run: grant.NewRunID(time.Now()), Host: "host", PID: 7}
 	r.Source, r.Ledger = &reader{topic: w.topic, monitor: r.Monitor}, w.store.client(r.Record.Run)
-	r.Sharding = sharding.Config{Shards: 2, BlockIDs: 16, QueueBlocks: 2, MaxPending: 64, Observer: r.Monitor}
+	r.Sharding = dense.Config{
+		Config:   sharding.Config{Shards: 2, BlockIDs: 16, QueueBlocks: 2, MaxPending: 64},
+		Observer: r.Monitor,
+	}
 	r.Peek = w.topic.Bounds
 	for _, fn := range set {
 		fn(r)

@@ -181,7 +181,7 @@ func (m *Monitor) FlushDone(_, _, calls, bytes int, _ time.Duration) {
 // Regressed counts a loss of acknowledged writes.
 func (m *Monitor) Regressed() { m.metrics.Regressions.Inc() }
 
-// Flushed implements sharding.Observer.
+// Flushed implements dense.Observer.
 func (m *Monitor) Flushed(shard, members, chunks int, took time.Duration) {
 	m.metrics.FlushMembers.Observe(float64(members))
 	m.metrics.FlushChunks.Observe(float64(chunks))

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // scrape returns what the run exports: by metric, by the values of its labels without the campaign.
@@ -297,7 +298,7 @@ func TestFlushesAreCounted(t *testing.T) {
 
 func TestTheQueuesAreSeenWhileARunHasPartitions(t *testing.T) {
 	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
-		p := w.start(follow, func(r *Run) { r.Sharding = sharding.Config{Shards: 4} })
+		p := w.start(follow, func(r *Run) { r.Sharding = dense.Config{Config: sharding.Config{Shards: 4}} })
 		w.settle()
 		require.Equal(t, []int{0, 0, 0, 0}, p.Monitor.QueueDepths())
 		p.Drain()

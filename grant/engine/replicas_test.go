@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 func TestARebalanceGoesOnWhereTheGenerationBeforeWas(t *testing.T) {
@@ -202,7 +202,7 @@ func TestALossWhileDrainingLosesNobody(t *testing.T) {
 		p := w.start()
 		w.settle()
 		w.store.change(func() {
-			w.store.grant = func(*sharding.Flush) (bool, error) { return false, grant.ErrRegressed }
+			w.store.grant = func(*dense.Flush) (bool, error) { return false, grant.ErrRegressed }
 		})
 		w.topic.hold(0, 210)
 		p.Drain()

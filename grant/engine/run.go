@@ -13,6 +13,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // Source is the topic of a campaign.
@@ -39,7 +40,7 @@ type Source interface {
 
 // Ledger is the durable record of who has been granted what.
 type Ledger interface {
-	sharding.Sink
+	dense.Sink
 	// EnsureSpec stores the campaign, or fails if users were granted a different version of it, or may be at any moment.
 	// Grant does it, too, when its last success is too long ago.
 	EnsureSpec(ctx context.Context, c *grant.Campaign) error
@@ -67,7 +68,7 @@ type Run struct {
 	Campaign *grant.Campaign
 	Source   Source
 	Ledger   Ledger
-	Sharding sharding.Config
+	Sharding dense.Config
 	Monitor  *Monitor
 	Record   grant.RunRecord // who runs; the run fills in the rest
 	Log      *slog.Logger
@@ -271,7 +272,7 @@ func (r *Run) session(ctx context.Context, gen grant.Generation) (finished bool,
 	until := r.until(starts, bounds.Ends)
 	cfg := r.Sharding
 	cfg.Gate = r.steering.gate
-	pool := sharding.New(cfg, punctual{r}, starts)
+	pool := dense.New(cfg, punctual{r}, starts)
 	r.Monitor.assigned(pool, starts, r.ends, r.follows)
 	defer r.Monitor.released()
 	r.Log.Info("partitions assigned", "from", starts)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 func TestARunGrantsEverybodyAndFinishes(t *testing.T) {
@@ -98,7 +98,7 @@ func TestARunStartsAtTheSmallerOfTheLedgersCheckpointAndKafkasCommit(t *testing.
 func TestACheckpointNeverPassesWhatTheLedgerAcknowledged(t *testing.T) {
 	inWorld(t, newTopic(ids(200, 0, 1000)), func(t *testing.T, w *world) { // over four chunks
 		refused := true
-		w.store.grant = func(f *sharding.Flush) (bool, error) {
+		w.store.grant = func(f *dense.Flush) (bool, error) {
 			for _, d := range f.Deltas {
 				if d.Chunk == 1 && refused {
 					return false, errDown
@@ -233,10 +233,10 @@ func TestALedgerThatFailsForGoodStopsTheRun(t *testing.T) {
 		refuse func(*store)
 	}{
 		{"at a flush", func(s *store) {
-			s.grant = func(*sharding.Flush) (bool, error) { return false, errDown }
+			s.grant = func(*dense.Flush) (bool, error) { return false, errDown }
 		}},
 		{"at a flush whose acknowledgement is lost", func(s *store) {
-			s.grant = func(*sharding.Flush) (bool, error) { return true, errDown }
+			s.grant = func(*dense.Flush) (bool, error) { return true, errDown }
 		}},
 		{"at a checkpoint", func(s *store) {
 			s.write = func(context.Context) error { return errDown }

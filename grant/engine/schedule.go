@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // missedAfter is how late a start may be.
@@ -147,8 +147,8 @@ func (r *Run) ended(now time.Time) bool {
 // by one clock of the ledger, and a ledger may have several; or the start was postponed while users were in hand.
 type punctual struct{ *Run }
 
-// Grant implements sharding.Sink.
-func (p punctual) Grant(ctx context.Context, f *sharding.Flush) error {
+// Grant implements dense.Sink.
+func (p punctual) Grant(ctx context.Context, f *dense.Flush) error {
 	for {
 		err := p.Ledger.Grant(ctx, f)
 		early, ok := errors.AsType[*grant.EarlyError](err)

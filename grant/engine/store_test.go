@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 var (
@@ -37,8 +37,8 @@ type store struct {
 	complete   bool // somebody was told that everything is granted
 	broken     []string
 
-	grant func(*sharding.Flush) (applied bool, err error) // decides the fate of a flush
-	write func(context.Context) error                     // decides that of a checkpoint; it may block
+	grant func(*dense.Flush) (applied bool, err error) // decides the fate of a flush
+	write func(context.Context) error                  // decides that of a checkpoint; it may block
 	save  error
 
 	saving func(context.Context) error // decides the fate of a run's record; it may block
@@ -192,8 +192,8 @@ func (c *client) Begin(_ context.Context, topic grant.TopicID) (grant.Checkpoint
 	return c.state(), nil
 }
 
-// Grant implements sharding.Sink.
-func (c *client) Grant(ctx context.Context, f *sharding.Flush) error {
+// Grant implements dense.Sink.
+func (c *client) Grant(ctx context.Context, f *dense.Flush) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if ctx.Err() != nil {
@@ -220,9 +220,9 @@ func (c *client) Grant(ctx context.Context, f *sharding.Flush) error {
 	var fresh []uint64
 	for i := range f.Deltas {
 		d := &f.Deltas[i]
-		duplicates, granted := new(sharding.Bitmap), new(sharding.Bitmap)
+		duplicates, granted := new(dense.Bitmap), new(dense.Bitmap)
 		for _, low := range d.Members.Lows(nil) {
-			id := sharding.Join(d.Chunk, low)
+			id := dense.Join(d.Chunk, low)
 			if c.users[id] {
 				duplicates.Set(low)
 				continue
@@ -231,7 +231,7 @@ func (c *client) Grant(ctx context.Context, f *sharding.Flush) error {
 			fresh = append(fresh, id)
 		}
 		for id := range c.users {
-			if chunk, low := sharding.Split(id); chunk == d.Chunk {
+			if chunk, low := dense.Split(id); chunk == d.Chunk {
 				granted.Set(low)
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/granter/granter/deploy/dev/devtest"
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // BenchmarkGrant measures one chunk call of n new members, in flushes of 100 chunks, on a real Redis: the wall time, what
@@ -33,12 +34,12 @@ func BenchmarkGrant(b *testing.B) {
 			require.NoError(b, err)
 
 			r := rand.New(rand.NewPCG(1, 2))
-			var members [chunks][]*sharding.Bitmap // of each chunk, disjoint
-			rounds := min(sharding.ChunkSize/n, 16)
+			var members [chunks][]*dense.Bitmap // of each chunk, disjoint
+			rounds := min(dense.ChunkSize/n, 16)
 			for i := range members {
-				perm := r.Perm(sharding.ChunkSize)
+				perm := r.Perm(dense.ChunkSize)
 				for k := range rounds {
-					m := new(sharding.Bitmap)
+					m := new(dense.Bitmap)
 					for _, low := range perm[k*n : (k+1)*n] {
 						m.Set(uint16(low))
 					}
@@ -46,17 +47,17 @@ func BenchmarkGrant(b *testing.B) {
 				}
 			}
 			ranges := []sharding.Range{{Partition: 1, First: 1e6, Last: 2e6}, {Partition: 2, First: 1e6, Last: 2e6}}
-			deltas := make([]sharding.Delta, chunks)
+			deltas := make([]dense.Delta, chunks)
 			calls := 0
 			client.(*redis.Client).ConfigResetStat(b.Context())
 			b.ReportAllocs()
 			for b.Loop() {
 				generation, round := calls/chunks/rounds, calls/chunks%rounds
 				for i := range deltas {
-					deltas[i] = sharding.Delta{Chunk: uint64(generation*chunks + i), Members: members[i][round], Count: n}
+					deltas[i] = dense.Delta{Chunk: uint64(generation*chunks + i), Members: members[i][round], Count: n}
 				}
 				calls += chunks
-				f := &sharding.Flush{Shard: 1, Seq: uint64(calls), Ranges: ranges, Deltas: deltas}
+				f := &dense.Flush{Shard: 1, Seq: uint64(calls), Ranges: ranges, Deltas: deltas}
 				if err := l.Grant(b.Context(), f); err != nil {
 					b.Fatal(err)
 				}

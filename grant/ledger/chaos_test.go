@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // chaos is a hook that, at a given rate, cuts a pipeline at any command, loses replies, lets Redis refuse one command of
@@ -116,7 +116,7 @@ func TestSimulatedFaults(t *testing.T) {
 			topic := make([][]uint64, 4)
 			for partition := range topic {
 				for range 2000 {
-					topic[partition] = append(topic[partition], sharding.Join(r.Uint64N(3), uint16(r.UintN(6000))))
+					topic[partition] = append(topic[partition], dense.Join(r.Uint64N(3), uint16(r.UintN(6000))))
 				}
 			}
 			s := simulation{world: w, r: r, topic: topic, chaos: &chaos{w: w, r: r, rate: rate}}
@@ -147,7 +147,7 @@ func (s *simulation) run() {
 	want := oracle{}
 	for _, users := range s.topic {
 		for _, user := range users {
-			chunk, low := sharding.Split(user)
+			chunk, low := dense.Split(user)
 			want.add(chunk, bitmap(low))
 		}
 	}
@@ -202,18 +202,18 @@ func (s *simulation) finished(replicas []*replica) bool {
 
 // step reads some records, grants their users, and often writes a checkpoint.
 func (s *simulation) step(rep *replica) error {
-	shards := [2]map[uint64]*sharding.Bitmap{{}, {}}
+	shards := [2]map[uint64]*dense.Bitmap{{}, {}}
 	for _, partition := range slices.Sorted(maps.Keys(rep.at)) {
 		users := s.topic[partition][rep.at[partition]:]
 		users = users[:min(len(users), s.r.IntN(400))]
 		rep.at[partition] += len(users)
 		for _, user := range users {
-			chunk, low := sharding.Split(user)
+			chunk, low := dense.Split(user)
 			oracle(shards[chunk%2]).add(chunk, bitmap(low))
 		}
 	}
 	for shard, chunks := range shards {
-		f := &sharding.Flush{Shard: shard}
+		f := &dense.Flush{Shard: shard}
 		for _, chunk := range slices.Sorted(maps.Keys(chunks)) {
 			f.Deltas = append(f.Deltas, delta(chunk, chunks[chunk]))
 		}
@@ -249,7 +249,7 @@ func (s *simulation) checkpointHolds() grant.Offsets {
 	granted := s.granted(l)
 	for partition, offset := range next {
 		for i, user := range s.topic[partition][:offset] {
-			chunk, low := sharding.Split(user)
+			chunk, low := dense.Split(user)
 			require.True(s, granted[chunk] != nil && granted[chunk].Has(low),
 				"user %d, record %d of partition %d, is below checkpoint %d and not granted", user, i, partition, offset)
 		}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // Chunks returns every chunk that may have granted users, ascending.
@@ -52,12 +52,12 @@ func (l *Reader) readBitmaps(ctx context.Context, chunks []uint64) ([]*redis.Str
 }
 
 // Bitmaps returns the granted users of some chunks; nil where there are none.
-func (l *Reader) Bitmaps(ctx context.Context, chunks []uint64) ([]*sharding.Bitmap, error) {
-	out := make([]*sharding.Bitmap, len(chunks))
+func (l *Reader) Bitmaps(ctx context.Context, chunks []uint64) ([]*dense.Bitmap, error) {
+	out := make([]*dense.Bitmap, len(chunks))
 	replies, err := l.readBitmaps(ctx, chunks)
 	for i, reply := range replies {
 		if text := reply.Val(); err == nil && len(text) > 0 {
-			out[i] = new(sharding.Bitmap)
+			out[i] = new(dense.Bitmap)
 			copy(out[i][:], text)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // other is another version of the campaign.
@@ -74,7 +74,7 @@ func fencesChunks(w *world) {
 	require.NoError(w, err)
 	second.lease.Store(1 << 53) // as if it had one
 	second.seqs = map[int]uint64{}
-	for chunk, members := range map[uint64]*sharding.Bitmap{1: bitmap(100), 2: span(5000, 3000, 1)} {
+	for chunk, members := range map[uint64]*dense.Bitmap{1: bitmap(100), 2: span(5000, 3000, 1)} {
 		var conflict *SpecConflictError
 		err := second.Grant(w.ctx, second.flush(1, delta(chunk, members)))
 		require.ErrorAs(w, err, &conflict)
@@ -145,7 +145,7 @@ func fencesTime(w *world) {
 	p := w.play(c, time.Second)
 	p.begin()
 	low := uint16(0)
-	var f *sharding.Flush
+	var f *dense.Flush
 	try := func() error {
 		if f == nil {
 			low++

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 func keepsSpec(w *world) {
@@ -69,7 +69,7 @@ func findsViolations(w *world) {
 	do(w.client.RPush(w.ctx, journal(4), "rubbish").Err())
 	do(w.client.LPop(w.ctx, journal(5)).Err())
 	do(w.client.Del(w.ctx, p.keys.granted(6)).Err())
-	do(w.client.Append(w.ctx, p.keys.granted(7), string(make([]byte, sharding.BitmapBytes))).Err())
+	do(w.client.Append(w.ctx, p.keys.granted(7), string(make([]byte, dense.BitmapBytes))).Err())
 
 	proof, err := p.Prove(w.ctx)
 	require.NoError(w, err)
@@ -91,8 +91,8 @@ func findsViolations(w *world) {
 	require.Contains(w, found[6], "3100 users are in an entry but not granted")
 	require.Contains(w, found[7], "more than 8192")
 
-	_, _, err = p.Lookup(w.ctx, grant.UserID(sharding.Join(1, 7)))
+	_, _, err = p.Lookup(w.ctx, grant.UserID(dense.Join(1, 7)))
 	require.ErrorIs(w, err, ErrInconsistent)
-	_, _, err = p.Lookup(w.ctx, grant.UserID(sharding.Join(5, 0)))
+	_, _, err = p.Lookup(w.ctx, grant.UserID(dense.Join(5, 0)))
 	require.ErrorIs(w, err, ErrInconsistent)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // conformance is what every kind of Redis must do. Each test gets it empty.
@@ -76,10 +77,10 @@ func conformance(t *testing.T, options Options) {
 
 func grantsEveryShape(w *world) {
 	r := seeded(w.T)
-	shapes := map[uint64]*sharding.Bitmap{
+	shapes := map[uint64]*dense.Bitmap{
 		1: bitmap(0), 2: bitmap(65535), 3: span(100, smallDelta, 9), 4: span(100, smallDelta+1, 9),
 		5: scattered(r, 4095), 6: scattered(r, 4096), 7: scattered(r, 4097), 8: span(500, 20000, 1),
-		9: span(0, sharding.ChunkSize, 1), 10: span(1, 32768, 2), 1 << 47: bitmap(3),
+		9: span(0, dense.ChunkSize, 1), 10: span(1, 32768, 2), 1 << 47: bitmap(3),
 	}
 	p := w.join()
 	want := oracle{}
@@ -97,7 +98,7 @@ func grantsEveryShape(w *world) {
 	for chunk, members := range want {
 		lows := members.Lows(nil)
 		for _, low := range []uint16{lows[0], lows[len(lows)/2], lows[len(lows)-1]} {
-			user := grant.UserID(sharding.Join(chunk, low))
+			user := grant.UserID(dense.Join(chunk, low))
 			g, ok, err := p.Lookup(w.ctx, user)
 			require.NoError(w, err)
 			require.True(w, ok)
@@ -128,7 +129,7 @@ func (w *world) answersMany(p *player, want oracle) {
 	for chunk, members := range want {
 		for i, low := range members.Lows(nil) {
 			if i < 40 {
-				user := grant.UserID(sharding.Join(chunk, low))
+				user := grant.UserID(dense.Join(chunk, low))
 				asked = append(asked, user, user, user^1)
 			}
 		}
@@ -183,7 +184,7 @@ func grantsManyDeltas(w *world) {
 	want := oracle{}
 	var group errgroup.Group
 	for shard := range 3 {
-		var deltas []sharding.Delta
+		var deltas []dense.Delta
 		for i := range maxCalls + 40 { // more than one pipeline takes
 			members := scattered(r, 1+r.IntN(30))
 			chunk := uint64(i*3 + shard)
@@ -205,7 +206,7 @@ func countsOnceWhenRepliesAreLost(w *world) {
 	p := w.join()
 	want := oracle{}
 	for i, share := range []float64{0, 0.4, 0.7, 1} {
-		for chunk, members := range map[uint64]*sharding.Bitmap{1: span(i*100, 9, 1), 2: span(i*8000, 8000, 1)} {
+		for chunk, members := range map[uint64]*dense.Bitmap{1: span(i*100, 9, 1), 2: span(i*8000, 8000, 1)} {
 			want.add(chunk, members)
 			p.fault.once(share, nil)
 			f := p.grant(1, delta(chunk, members), delta(chunk+10, bitmap(uint16(i))))
@@ -284,7 +285,7 @@ func letsRunsRace(w *world) {
 	for _, p := range players {
 		for shard := range 2 {
 			random := rand.New(rand.NewPCG(r.Uint64(), 0))
-			var flushes []*sharding.Flush
+			var flushes []*dense.Flush
 			for range 6 {
 				a, b := scattered(random, 1+random.IntN(6000)), scattered(random, 1+random.IntN(20))
 				want.add(uint64(shard), a)
@@ -332,7 +333,7 @@ func readsLongJournals(w *world) {
 		p.grant(i%2, delta(1, members))
 	}
 	w.holds(p.parts, want)
-	last := grant.UserID(sharding.Join(1, uint16((2*journalPage+2)*3)))
+	last := grant.UserID(dense.Join(1, uint16((2*journalPage+2)*3)))
 	g, ok, err := p.Lookup(w.ctx, last)
 	require.NoError(w, err)
 	require.True(w, ok)
@@ -404,12 +405,12 @@ func refusesMisuse(w *world) {
 	}
 	l, err := open(client, w.campaign(), 1, Config{})
 	require.NoError(w, err)
-	require.ErrorIs(w, l.Grant(w.ctx, &sharding.Flush{Seq: 1}), errNoSession)
+	require.ErrorIs(w, l.Grant(w.ctx, &dense.Flush{Seq: 1}), errNoSession)
 	require.ErrorIs(w, l.Checkpoint(w.ctx, nil, nil), errNoSession)
 
 	p := w.join()
 	p.grant(1, delta(1, bitmap(1)))
-	old := &sharding.Flush{Shard: 1, Seq: 1, Deltas: []sharding.Delta{delta(1, bitmap(2))}}
+	old := &dense.Flush{Shard: 1, Seq: 1, Deltas: []dense.Delta{delta(1, bitmap(2))}}
 	require.ErrorContains(w, p.Grant(w.ctx, old), "new session")
 	wrong := delta(1, bitmap(2))
 	wrong.Count = 2

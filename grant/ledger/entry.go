@@ -10,6 +10,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // Entry is one element of a chunk's journal: one batch of users that were newly granted together.
@@ -33,7 +34,7 @@ type Entry struct {
 	Flush   uint64
 	Ranges  []sharding.Range
 	Count   int // number of Members
-	Members sharding.Bitmap
+	Members dense.Bitmap
 }
 
 const (
@@ -48,9 +49,9 @@ const (
 )
 
 // appendTail appends an entry without its first 7 bytes, and returns how many members there are.
-func appendTail(dst, head, ranges []byte, members *sharding.Bitmap) ([]byte, int) {
+func appendTail(dst, head, ranges []byte, members *dense.Bitmap) ([]byte, int) {
 	count, runs, last := 0, 0, uint64(0)
-	for i := range sharding.Words {
+	for i := range dense.Words {
 		w := members.Word(i)
 		count += bits.OnesCount64(w)
 		runs += bits.OnesCount64(w &^ (w>>1 | last<<63)) // set, and the one before is not
@@ -69,7 +70,7 @@ func appendTail(dst, head, ranges []byte, members *sharding.Bitmap) ([]byte, int
 		return appendLows(dst, members, count), count
 	default:
 		dst = appendContainerHeader(dst, count)
-		for i := range sharding.Words {
+		for i := range dense.Words {
 			dst = binary.LittleEndian.AppendUint64(dst, bits.Reverse64(members.Word(i)))
 		}
 		return dst, count
@@ -87,14 +88,14 @@ func appendContainerHeader(dst []byte, count int) []byte {
 
 const containerOffset = 4 + 4 + 2 + 2 + 4
 
-func appendRuns(dst []byte, members *sharding.Bitmap, count, runs int) []byte {
+func appendRuns(dst []byte, members *dense.Bitmap, count, runs int) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, roaringRuns)
 	dst = append(dst, 1) // the first container has runs
 	dst = binary.LittleEndian.AppendUint16(dst, 0)
 	dst = binary.LittleEndian.AppendUint16(dst, uint16(count-1))
 	dst = binary.LittleEndian.AppendUint16(dst, uint16(runs))
 	start := -1
-	for i := range sharding.Words {
+	for i := range dense.Words {
 		w := members.Word(i)
 		if start >= 0 && w == math.MaxUint64 || start < 0 && w == 0 {
 			continue
@@ -117,7 +118,7 @@ func appendRuns(dst []byte, members *sharding.Bitmap, count, runs int) []byte {
 		}
 	}
 	if start >= 0 {
-		dst = appendRun(dst, start, sharding.ChunkSize)
+		dst = appendRun(dst, start, dense.ChunkSize)
 	}
 	return dst
 }
@@ -129,7 +130,7 @@ func appendRun(dst []byte, start, end int) []byte {
 }
 
 // appendOffsets appends the members as the chunk script wants them: 2 bytes each, big-endian. They are few.
-func appendOffsets(dst []byte, members *sharding.Bitmap, count int) []byte {
+func appendOffsets(dst []byte, members *dense.Bitmap, count int) []byte {
 	at := len(dst)
 	dst = appendLows(dst, members, count)
 	for ; at < len(dst); at += 2 {
@@ -139,10 +140,10 @@ func appendOffsets(dst []byte, members *sharding.Bitmap, count int) []byte {
 }
 
 // appendLows appends the members, 2 bytes each, little-endian.
-func appendLows(dst []byte, members *sharding.Bitmap, count int) []byte {
+func appendLows(dst []byte, members *dense.Bitmap, count int) []byte {
 	at := len(dst)
 	dst = append(dst, make([]byte, 2*count)...)
-	for i := range sharding.Words {
+	for i := range dense.Words {
 		for w := members.Word(i); w != 0; at += 2 {
 			lead := bits.LeadingZeros64(w)
 			binary.LittleEndian.PutUint16(dst[at:], uint16(i*64+lead))
@@ -182,7 +183,7 @@ func (e *Entry) UnmarshalBinary(b []byte) error {
 	r := fields{rest: b[stampBytes+8:]}
 	e.Shard = int(r.uvarint("shard", math.MaxInt32))
 	e.Flush = r.uvarint("flush", math.MaxUint64) //
-	e.Count = int(r.uvarint("members", sharding.ChunkSize))
+	e.Count = int(r.uvarint("members", dense.ChunkSize))
 	n := int(r.uvarint("ranges", maxRanges))
 	e.Ranges = e.Ranges[:0]
 	for range n {
@@ -235,7 +236,7 @@ var (
 )
 
 // readMembers reads a Roaring bitmap with the given number of members, all in one container of key 0.
-func readMembers(dst *sharding.Bitmap, b []byte, count int) error {
+func readMembers(dst *dense.Bitmap, b []byte, count int) error {
 	clear(dst[:])
 	if len(b) < 4 {
 		return errShort
@@ -288,7 +289,7 @@ func wantBytes(b []byte, n int) error {
 	return nil
 }
 
-func readArray(dst *sharding.Bitmap, b []byte, count int) error {
+func readArray(dst *dense.Bitmap, b []byte, count int) error {
 	if err := wantBytes(b, 2*count); err != nil {
 		return err
 	}
@@ -304,11 +305,11 @@ func readArray(dst *sharding.Bitmap, b []byte, count int) error {
 	return nil
 }
 
-func readBits(dst *sharding.Bitmap, b []byte, count int) error {
+func readBits(dst *dense.Bitmap, b []byte, count int) error {
 	if err := wantBytes(b, roaringBitmapLen); err != nil {
 		return err
 	}
-	for i := range sharding.Words {
+	for i := range dense.Words {
 		dst.SetWord(i, bits.Reverse64(binary.LittleEndian.Uint64(b[8*i:])))
 	}
 	if n := dst.Count(); n != count {
@@ -317,7 +318,7 @@ func readBits(dst *sharding.Bitmap, b []byte, count int) error {
 	return nil
 }
 
-func readRuns(dst *sharding.Bitmap, b []byte, count int) error {
+func readRuns(dst *dense.Bitmap, b []byte, count int) error {
 	if len(b) < 2 {
 		return errShort
 	}
@@ -328,7 +329,7 @@ func readRuns(dst *sharding.Bitmap, b []byte, count int) error {
 	for b = b[2:]; len(b) > 0; b = b[4:] {
 		first := int(binary.LittleEndian.Uint16(b))
 		last := first + int(binary.LittleEndian.Uint16(b[2:]))
-		if first <= end || last >= sharding.ChunkSize {
+		if first <= end || last >= dense.ChunkSize {
 			return errOrder
 		}
 		for low := first; low <= last; low++ {

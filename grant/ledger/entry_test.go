@@ -13,11 +13,12 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // bitmap makes a set of members.
-func bitmap(lows ...uint16) *sharding.Bitmap {
-	b := new(sharding.Bitmap)
+func bitmap(lows ...uint16) *dense.Bitmap {
+	b := new(dense.Bitmap)
 	for _, low := range lows {
 		b.Set(low)
 	}
@@ -25,8 +26,8 @@ func bitmap(lows ...uint16) *sharding.Bitmap {
 }
 
 // span makes the set {from, from+step, …} of n members.
-func span(from, n, step int) *sharding.Bitmap {
-	b := new(sharding.Bitmap)
+func span(from, n, step int) *dense.Bitmap {
+	b := new(dense.Bitmap)
 	for i := range n {
 		b.Set(uint16(from + i*step))
 	}
@@ -34,20 +35,20 @@ func span(from, n, step int) *sharding.Bitmap {
 }
 
 // scattered makes a set of n members without any pattern.
-func scattered(r *rand.Rand, n int) *sharding.Bitmap {
-	b := new(sharding.Bitmap)
-	for _, low := range r.Perm(sharding.ChunkSize)[:n] {
+func scattered(r *rand.Rand, n int) *dense.Bitmap {
+	b := new(dense.Bitmap)
+	for _, low := range r.Perm(dense.ChunkSize)[:n] {
 		b.Set(uint16(low))
 	}
 	return b
 }
 
 // anyMembers draws sets that lie on both sides of every boundary between containers.
-func anyMembers(t *rapid.T) *sharding.Bitmap {
-	b := new(sharding.Bitmap)
+func anyMembers(t *rapid.T) *dense.Bitmap {
+	b := new(dense.Bitmap)
 	for range rapid.IntRange(0, 3).Draw(t, "runs") {
-		from := rapid.IntRange(0, sharding.ChunkSize-1).Draw(t, "from")
-		n := rapid.IntRange(1, sharding.ChunkSize-from).Draw(t, "length")
+		from := rapid.IntRange(0, dense.ChunkSize-1).Draw(t, "from")
+		n := rapid.IntRange(1, dense.ChunkSize-from).Draw(t, "length")
 		b.Or(span(from, n, 1))
 	}
 	n := rapid.SampledFrom([]int{1, 2, smallDelta, smallDelta + 1, 2047, 4095, 4096, 4097, 30000}).Draw(t, "scattered")
@@ -72,19 +73,19 @@ func encode(t require.TestingT, e *Entry) []byte {
 }
 
 // container returns the Roaring part of a set of members.
-func container(members *sharding.Bitmap) []byte {
+func container(members *dense.Bitmap) []byte {
 	b, count := appendTail(nil, nil, nil, members)
 	return b[len(binary.AppendUvarint(nil, uint64(count))):]
 }
 
 // same spares a test from printing how two bitmaps differ, which takes minutes.
-func same(a, b *sharding.Bitmap) bool { return *a == *b }
+func same(a, b *dense.Bitmap) bool { return *a == *b }
 
 // sameEntry compares the members apart.
 func sameEntry(t require.TestingT, want, got *Entry) {
 	require.True(t, same(&want.Members, &got.Members), "other members")
 	a, b := *want, *got
-	a.Members, b.Members = sharding.Bitmap{}, sharding.Bitmap{}
+	a.Members, b.Members = dense.Bitmap{}, dense.Bitmap{}
 	require.Equal(t, a, b)
 }
 
@@ -107,7 +108,7 @@ func TestEntryComesBackAsItWas(t *testing.T) {
 		in.Count = in.Members.Count()
 		b := encode(t, &in)
 
-		out := Entry{Members: *span(0, sharding.ChunkSize, 1)}
+		out := Entry{Members: *span(0, dense.ChunkSize, 1)}
 		require.NoError(t, out.UnmarshalBinary(b))
 		sameEntry(t, &in, &out)
 
@@ -200,7 +201,7 @@ func TestRangesThatAreNoneAreRefused(t *testing.T) {
 }
 
 func FuzzEntry(f *testing.F) {
-	for _, members := range []*sharding.Bitmap{bitmap(7), span(5, 3000, 3), span(0, 30000, 2), span(0, sharding.ChunkSize, 1)} {
+	for _, members := range []*dense.Bitmap{bitmap(7), span(5, 3000, 3), span(0, 30000, 2), span(0, dense.ChunkSize, 1)} {
 		f.Add(encode(f, &Entry{
 			Members: *members, Count: members.Count(), Flush: 1, At: time.UnixMilli(1),
 			Ranges: []sharding.Range{{Partition: 1, First: 2, Last: 3}},
@@ -220,7 +221,7 @@ func FuzzEntry(f *testing.F) {
 func BenchmarkEntry(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
 	head, ranges := make([]byte, 12), make([]byte, 80)
-	for name, members := range map[string]*sharding.Bitmap{
+	for name, members := range map[string]*dense.Bitmap{
 		"16": scattered(r, 16), "1400": scattered(r, 1400), "4000": scattered(r, 4000), "20000": scattered(r, 20000),
 		"run": span(100, 60000, 1),
 	} {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // world is an empty Redis and ledgers of one campaign on it.
@@ -143,31 +144,31 @@ func (p *player) begin() {
 }
 
 // flush makes the next flush of a shard.
-func (p *player) flush(shard int, deltas ...sharding.Delta) *sharding.Flush {
+func (p *player) flush(shard int, deltas ...dense.Delta) *dense.Flush {
 	p.seqs[shard]++
-	return &sharding.Flush{
+	return &dense.Flush{
 		Shard: shard, Seq: p.seqs[shard], Deltas: deltas,
 		Ranges: []sharding.Range{{Partition: shard, First: 10, Last: 19}, {Partition: 100, First: 5, Last: 5}},
 	}
 }
 
-func (p *player) grant(shard int, deltas ...sharding.Delta) *sharding.Flush {
+func (p *player) grant(shard int, deltas ...dense.Delta) *dense.Flush {
 	p.w.Helper()
 	f := p.flush(shard, deltas...)
 	require.NoError(p.w, p.Grant(p.w.ctx, f))
 	return f
 }
 
-func delta(chunk uint64, members *sharding.Bitmap) sharding.Delta {
-	return sharding.Delta{Chunk: chunk, Members: members, Count: members.Count()}
+func delta(chunk uint64, members *dense.Bitmap) dense.Delta {
+	return dense.Delta{Chunk: chunk, Members: members, Count: members.Count()}
 }
 
 // oracle is who should be granted.
-type oracle map[uint64]*sharding.Bitmap
+type oracle map[uint64]*dense.Bitmap
 
-func (o oracle) add(chunk uint64, members *sharding.Bitmap) {
+func (o oracle) add(chunk uint64, members *dense.Bitmap) {
 	if o[chunk] == nil {
-		o[chunk] = new(sharding.Bitmap)
+		o[chunk] = new(dense.Bitmap)
 	}
 	o[chunk].Or(members)
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 const (
@@ -25,7 +25,7 @@ const (
 
 var errNoSession = errors.New("the ledger has no session: call Begin first")
 
-var _ sharding.Sink = (*Grants)(nil)
+var _ dense.Sink = (*Grants)(nil)
 
 // flight is the flush that a shard has under way. Buffers are kept from flush to flush.
 type flight struct {
@@ -52,7 +52,7 @@ type call struct {
 	deltaIndex int
 }
 
-// Grant implements sharding.Sink. See there for what it promises; in addition:
+// Grant implements dense.Sink. See there for what it promises; in addition:
 //
 // Flush.Seq must grow from flush to flush of a shard, except for a flush that is handed in again after an error. Counts
 // are exact as long as the same run's last call for a chunk is remembered by the ledger, which it is unless 64 other runs
@@ -64,7 +64,7 @@ type call struct {
 // ErrRegressed means that the ledger lost acknowledged writes: call Begin. An *UnavailableError says that Redis refused
 // for longer than Config.RetryFor, or for good. When the context is cancelled, Grant returns within the client's read
 // timeout. After any error it is unknown which members are granted.
-func (l *Grants) Grant(ctx context.Context, f *sharding.Flush) (err error) {
+func (l *Grants) Grant(ctx context.Context, f *dense.Flush) (err error) {
 	s := l.session.Load()
 	if s == nil {
 		return errNoSession
@@ -130,7 +130,7 @@ func (l *Grants) deliver(ctx context.Context, what string, send func() error) er
 
 // take makes the flush the one under way. A flush that failed goes on where it was, so that a call that was applied but
 // not acknowledged is recognised by its identity.
-func (sh *shard) take(l *Grants, f *sharding.Flush) error {
+func (sh *shard) take(l *Grants, f *dense.Flush) error {
 	switch {
 	case f.Seq == sh.seq && !sh.done && len(f.Deltas) == len(sh.chunks):
 		for i := range f.Deltas {
@@ -165,7 +165,7 @@ func (sh *shard) take(l *Grants, f *sharding.Flush) error {
 }
 
 // encode prepares the calls of the next pipeline.
-func (sh *shard) encode(l *Grants, s *session, f *sharding.Flush) error {
+func (sh *shard) encode(l *Grants, s *session, f *dense.Flush) error {
 	sh.calls, sh.buf = sh.calls[:0], sh.buf[:0]
 	for _, i := range sh.pending[:min(len(sh.pending), maxCalls)] {
 		d := &f.Deltas[i]
@@ -190,7 +190,7 @@ func (sh *shard) encode(l *Grants, s *session, f *sharding.Flush) error {
 
 // identity names one call of a run for one chunk: it is the same when the call is sent again, and never the same for
 // other members. The nonce tells pools apart that count their flushes from 1 again.
-func (s *session) identity(f *sharding.Flush, round uint32) string {
+func (s *session) identity(f *dense.Flush, round uint32) string {
 	var buf [64]byte
 	b := append(buf[:0], s.nonce...)
 	b = strconv.AppendInt(append(b, '-'), int64(f.Shard), 10)
@@ -200,7 +200,7 @@ func (s *session) identity(f *sharding.Flush, round uint32) string {
 }
 
 // send makes one attempt: the index, then the chunk calls, and the tips behind them.
-func (l *Grants) send(ctx context.Context, s *session, sh *shard, f *sharding.Flush) error {
+func (l *Grants) send(ctx context.Context, s *session, sh *shard, f *dense.Flush) error {
 	// The index of chunks is on one master. It is written before anything that it must cover, so that it never lacks a
 	// chunk; and again with it, before a tip that vouches for it: the first write may be lost before the pipeline comes.
 	var unknown []any
@@ -232,7 +232,7 @@ func (l *Grants) send(ctx context.Context, s *session, sh *shard, f *sharding.Fl
 			if err := pipe.Process(ctx, stage); err != nil {
 				return err
 			}
-			sh.sent += sharding.BitmapBytes
+			sh.sent += dense.BitmapBytes
 		}
 		c.reply = chunkCall.command(ctx, c.keys.all(), run, c.identity, tail, offsets, spec, notBefore, notAfter)
 		if err := pipe.Process(ctx, c.reply); err != nil {
@@ -271,7 +271,7 @@ func (l *Grants) send(ctx context.Context, s *session, sh *shard, f *sharding.Fl
 
 // settle looks at the replies of an acknowledged pipeline. What overlapped is cut down, and goes into a further pipeline
 // unless nothing is left.
-func (sh *shard) settle(f *sharding.Flush) error {
+func (sh *shard) settle(f *dense.Flush) error {
 	again := sh.pending[:copy(sh.pending, sh.pending[len(sh.calls):])]
 	for i := range sh.calls {
 		c := &sh.calls[i]
@@ -282,7 +282,7 @@ func (sh *shard) settle(f *sharding.Flush) error {
 				d.Granted.Or(d.Members)
 			}
 		case string:
-			granted := new(sharding.Bitmap)
+			granted := new(dense.Bitmap)
 			copy(granted[:], reply)
 			duplicates := d.Members.Subtract(granted)
 			if duplicates == nil || len(reply) > len(granted) {

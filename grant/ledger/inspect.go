@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // Unknown is the value of a fact that Redis does not tell, or may not tell this user.
@@ -181,7 +181,7 @@ func (l *Reader) probeAnchor(ctx context.Context, anchor string) error {
 	for i, name := range names {
 		key[i] = base + name
 	}
-	var members sharding.Bitmap
+	var members dense.Bitmap
 	members.Set(1)
 	pipe := l.client.Pipeline()
 	calls := append(make([]redis.Cmder, 0, 6+2*len(key)),

@@ -21,7 +21,7 @@ import (
 
 	"github.com/granter/granter/deploy/dev/devtest"
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 func TestOnRedis(t *testing.T) {
@@ -47,7 +47,7 @@ func TestPowerCutIsNoticedOrHarmless(t *testing.T) {
 		w, server := single(t, devtest.RedisSet("appendonly", "yes"), devtest.RedisSet("appendfsync", "everysec"))
 		p := w.join()
 		want := oracle{}
-		users := func(i int) *sharding.Bitmap { return span(i*2000, 2000, 1) }
+		users := func(i int) *dense.Bitmap { return span(i*2000, 2000, 1) }
 		for i := range 20 {
 			p.grant(i%2, delta(uint64(i%2), users(i)), delta(9, bitmap(uint16(i))))
 			if i%5 == 4 && i < 15 {
@@ -111,7 +111,7 @@ func TestReplicaIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	_, err = l.Begin(t.Context(), aTopic)
 	require.NoError(t, err, "reading is allowed")
-	err = l.Grant(t.Context(), &sharding.Flush{Seq: 1, Deltas: []sharding.Delta{delta(1, bitmap(1))}})
+	err = l.Grant(t.Context(), &dense.Flush{Seq: 1, Deltas: []dense.Delta{delta(1, bitmap(1))}})
 	var unavailable *UnavailableError
 	require.ErrorAs(t, err, &unavailable)
 	require.Equal(t, KindReadOnly, unavailable.Kind)
@@ -180,7 +180,7 @@ func TestPasswordsAndPermissions(t *testing.T) {
 		if e := facts.Masters[0].WriteError; e != "" {
 			return errors.New(e)
 		}
-		return l.Grant(t.Context(), &sharding.Flush{Seq: 1, Deltas: []sharding.Delta{delta(1, span(0, 100, 1)), delta(2, bitmap(1))}})
+		return l.Grant(t.Context(), &dense.Flush{Seq: 1, Deltas: []dense.Delta{delta(1, span(0, 100, 1)), delta(2, bitmap(1))}})
 	}
 	for _, password := range []string{"", "wrong"} {
 		var unavailable *UnavailableError
@@ -238,7 +238,7 @@ func TestHangingRedisIsWaitedForAndCountsOnce(t *testing.T) {
 func marathon(w *world, p *player, enough func(step int) bool) {
 	w.Helper()
 	const chunks = 40 // so that every master has some
-	deltas := func(step int) (deltas []sharding.Delta) {
+	deltas := func(step int) (deltas []dense.Delta) {
 		for chunk := range uint64(chunks) {
 			deltas = append(deltas, delta(chunk, span(step*20, 20, 1)))
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // journalPage is how many entries are read at once: 64 × 8 KiB = 512 KiB at most.
@@ -48,7 +49,7 @@ func (l *Reader) LookupAll(ctx context.Context, users []grant.UserID) (_ []*Gran
 	found := make([]*Grant, len(users))
 	byChunk := map[uint64][]int{} // indices of users
 	for i, user := range users {
-		chunk, _ := sharding.Split(uint64(user))
+		chunk, _ := dense.Split(uint64(user))
 		byChunk[chunk] = append(byChunk[chunk], i)
 	}
 	work, ctx := errgroup.WithContext(ctx)
@@ -71,7 +72,7 @@ func (l *Reader) LookupAll(ctx context.Context, users []grant.UserID) (_ []*Gran
 
 // lookUp fills in the grants of those users of a chunk who are asked for, and returns who is granted and in no entry.
 func (l *Reader) lookUp(ctx context.Context, chunk uint64, asked []int, users []grant.UserID, found []*Grant) (left []int, err error) {
-	low := func(i int) uint16 { _, low := sharding.Split(uint64(users[i])); return low }
+	low := func(i int) uint16 { _, low := dense.Split(uint64(users[i])); return low }
 	pipe := l.client.Pipeline()
 	bits := make([]*redis.IntCmd, len(asked))
 	for n, i := range asked {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/granter/granter/deploy/dev/devtest"
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // A finished campaign of 300,000 users as granter 0c10d32 left it in Redis: it is proven, its checkpoint, which does not
@@ -40,7 +40,7 @@ func TestALedgerOf0c10d32IsContinued(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, grant.Offsets{0: 74683, 1: 21790, 2: 96348, 3: 113479}, found.Next)
 	require.NoError(t, l.EnsureSpec(t.Context(), c))
-	f := &sharding.Flush{Seq: 1, Deltas: []sharding.Delta{delta(5, bitmap(1))}}
+	f := &dense.Flush{Seq: 1, Deltas: []dense.Delta{delta(5, bitmap(1))}}
 	require.NoError(t, l.Grant(t.Context(), f))
 	require.NoError(t, l.Checkpoint(t.Context(), grant.Offsets{0: 74684}, map[int]int32{0: 3}))
 	found, err = l.Checkpoints(t.Context())

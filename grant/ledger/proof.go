@@ -9,7 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // maxViolations is how many violations a Proof names.
@@ -204,7 +204,7 @@ func (l *Reader) proveChunk(ctx context.Context, chunk uint64) (p chunkProof, er
 		return p, err
 	}
 	p.entries = s.entries
-	var granted, union sharding.Bitmap
+	var granted, union dense.Bitmap
 	if copy(granted[:], s.bitmap) < len(s.bitmap) {
 		p.violated("the bitmap has %d bytes, more than %d", len(s.bitmap), len(granted))
 	}
@@ -233,18 +233,18 @@ func (l *Reader) proveChunk(ctx context.Context, chunk uint64) (p chunkProof, er
 		}
 	}
 	if n, first := without(&granted, &union); n > 0 {
-		p.violated("%d users are granted but in no entry, the first is %d", n, sharding.Join(chunk, first))
+		p.violated("%d users are granted but in no entry, the first is %d", n, dense.Join(chunk, first))
 	}
 	if n, first := without(&union, &granted); n > 0 {
-		p.violated("%d users are in an entry but not granted, the first is %d", n, sharding.Join(chunk, first))
+		p.violated("%d users are in an entry but not granted, the first is %d", n, dense.Join(chunk, first))
 	}
 	return p, nil
 }
 
 // join adds an entry to the union of those before it, which it must not overlap.
-func (p *chunkProof) join(union *sharding.Bitmap, e *Entry, chunk uint64, at int64) {
+func (p *chunkProof) join(union *dense.Bitmap, e *Entry, chunk uint64, at int64) {
 	twice, first := 0, uint16(0)
-	for i := range sharding.Words {
+	for i := range dense.Words {
 		if both := union.Word(i) & e.Members.Word(i); both != 0 {
 			if twice == 0 {
 				first = uint16(i*64 + bits.LeadingZeros64(both))
@@ -253,14 +253,14 @@ func (p *chunkProof) join(union *sharding.Bitmap, e *Entry, chunk uint64, at int
 		}
 	}
 	if twice > 0 {
-		p.violated("entry %d: %d users are in an earlier entry too, the first is %d", at, twice, sharding.Join(chunk, first))
+		p.violated("entry %d: %d users are in an earlier entry too, the first is %d", at, twice, dense.Join(chunk, first))
 	}
 	union.Or(&e.Members)
 }
 
 // without counts the bits of a that b has not, and returns the first of them.
-func without(a, b *sharding.Bitmap) (n int, first uint16) {
-	for i := range sharding.Words {
+func without(a, b *dense.Bitmap) (n int, first uint16) {
+	for i := range dense.Words {
 		if only := a.Word(i) &^ b.Word(i); only != 0 {
 			if n == 0 {
 				first = uint16(i*64 + bits.LeadingZeros64(only))

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 func TestPulseReadsWhatRedisTells(t *testing.T) {
@@ -50,7 +50,7 @@ func readsBitmaps(w *world) {
 	p.grant(1, delta(1, span(0, 3000, 3)), delta(1<<47, bitmap(65535)))
 	got, err := p.Bitmaps(w.ctx, []uint64{1, 2, 1 << 47, 1})
 	require.NoError(w, err)
-	require.Equal(w, []*sharding.Bitmap{span(0, 3000, 3), nil, bitmap(65535), span(0, 3000, 3)}, got)
+	require.Equal(w, []*dense.Bitmap{span(0, 3000, 3), nil, bitmap(65535), span(0, 3000, 3)}, got)
 	got, err = p.Bitmaps(w.ctx, nil)
 	require.NoError(w, err)
 	require.Empty(w, got)

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/deploy/dev/devtest"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // commandsOf finds the commands that a script may call, in its text: a new one cannot be forgotten here.
@@ -34,7 +34,7 @@ type scriptCase struct {
 
 func scriptCases(w *world, l *parts) []scriptCase {
 	keys := l.keys.chunk(1, "id")
-	grants := func(name string, before func(*parts), members *sharding.Bitmap) scriptCase {
+	grants := func(name string, before func(*parts), members *dense.Bitmap) scriptCase {
 		head := binary.AppendUvarint(binary.AppendUvarint(runBytes(l.run), 1), 2)
 		tail, count := appendTail(nil, head, []byte{0}, members)
 		c := scriptCase{name: name, script: &chunkCall, before: before, keys: keys.all(), stage: members[:]}

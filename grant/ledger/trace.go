@@ -8,14 +8,14 @@ import (
 	otelcodes "go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // tracer makes the spans of flushes and lookups. Unless the process sets a provider they cost nothing.
 var tracer = otel.Tracer("github.com/granter/granter/grant/ledger")
 
 // traceFlush begins the span of a flush. Who is granted is not in it: traces go to where user IDs do not belong.
-func (l *Grants) traceFlush(ctx context.Context, f *sharding.Flush) (context.Context, trace.Span) {
+func (l *Grants) traceFlush(ctx context.Context, f *dense.Flush) (context.Context, trace.Span) {
 	ctx, span := tracer.Start(ctx, "ledger.grant")
 	if span.IsRecording() {
 		members := 0

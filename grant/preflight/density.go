@@ -3,7 +3,7 @@ package preflight
 import (
 	"math"
 
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // demand is what the ledger will need, as a range: [0] at least, [1] at most, as far as a sample can tell.
@@ -107,14 +107,14 @@ func tallyOf(visited [][]uint64) tally {
 		for k, id := range ids {
 			if k > 0 {
 				t.steps++
-				t.entered += min(1, math.Abs(float64(id)-float64(ids[k-1]))/sharding.ChunkSize)
+				t.entered += min(1, math.Abs(float64(id)-float64(ids[k-1]))/dense.ChunkSize)
 			}
 			if _, again := distinct[id]; again {
 				continue // a user who shares a chunk with himself says nothing about others
 			}
 			distinct[id] = struct{}{}
 			t.min, t.max = min(t.min, id), max(t.max, id)
-			chunk, _ := sharding.Split(id)
+			chunk, _ := dense.Split(id)
 			at[i][chunk]++
 		}
 		for chunk := range at[i] {
@@ -157,14 +157,14 @@ func (t *tally) chunks(users, records, growth float64) [2]float64 {
 	}
 	low := seen + single*(single-1)/(2*(double+1))
 
-	high := min(users, t.width()*growth/sharding.ChunkSize+2)
+	high := min(users, t.width()*growth/dense.ChunkSize+2)
 	if t.steps > 0 {
 		high = min(high, t.entered/float64(t.steps)*records+float64(t.visits))
 	}
 	if t.visits > 1 {
 		high = min(high, seen+users*float64(t.once)/float64(t.ids))
 	}
-	full := math.Ceil(users / sharding.ChunkSize)
+	full := math.Ceil(users / dense.ChunkSize)
 	high = max(high, seen, full)
 	return [2]float64{max(min(low, high), full), high}
 }

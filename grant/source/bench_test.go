@@ -11,6 +11,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // decoding hands the same fetch over again and again, into a pool whose sink discards everything.
@@ -36,7 +37,7 @@ func startDecoding(tb testing.TB, codec compress.Compression, topic grant.Topic,
 	d.f.highest, d.f.stable = 1<<62, 1<<62
 	topic.Topic, topic.MaxRejected = topicName, 1
 	s := newSource(tb, []string{"127.0.0.1:1"}, func(c *Config) { c.Topic = topic })
-	pool := sharding.New(sharding.Config{Shards: 1}, discard{}, grant.Offsets{0: 0})
+	pool := dense.New(dense.Config{Config: sharding.Config{Shards: 1}}, discard{}, grant.Offsets{0: 0})
 	d.p = &partition{Source: s, until: -1, lane: pool.Lane(0)}
 	done := make(chan error)
 	go func() { done <- pool.Run(context.Background()) }()
@@ -58,7 +59,7 @@ func (d *decoding) once(tb testing.TB) {
 
 type discard struct{}
 
-func (discard) Grant(context.Context, *sharding.Flush) error { return nil }
+func (discard) Grant(context.Context, *dense.Flush) error { return nil }
 
 func decimalID(i int) []byte { return fmt.Appendf(nil, "%09d", 100_000_000+i*2654435761%48_000_000) }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // sampleLog has a gap inside a batch, one between batches, an emptied batch and compressed ones: offsets 10 to 99.
@@ -325,7 +325,7 @@ func TestTheEndOfWhatCanBeReadIsTheLastStableOffset(t *testing.T) {
 		return send(c, correlation, resp.AppendTo(nil))
 	})
 	s := newSource(t, []string{b.addr})
-	r := read(t, s, 0, 0, 1000, func(c *sharding.Config) { c.MaxDelay = time.Hour }) // only an idle partition is flushed
+	r := read(t, s, 0, 0, 1000, func(c *dense.Config) { c.MaxDelay = time.Hour }) // only an idle partition is flushed
 	r.reaches(5)
 	require.Equal(t, []int64{0, 1, 2, 3, 4}, r.ids())
 	r.cancel()

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // doses is a gate that admits a few whenever somebody waits, until it has no more: then it is closed.
@@ -46,7 +46,7 @@ func TestWhoStandsAtAClosedGateHandsEverythingOver(t *testing.T) {
 	b := startScripted(t, serveLog(t, batchOf(users(0, 100)...)))
 	b.end.Store(100)
 	s := newSource(t, []string{b.addr})
-	r := read(t, s, 0, 0, 100, func(c *sharding.Config) { c.Gate = &doses{list: []int{10, 5, 3}} })
+	r := read(t, s, 0, 0, 100, func(c *dense.Config) { c.Gate = &doses{list: []int{10, 5, 3}} })
 	require.Eventually(t, func() bool { return r.position().Next == 18 }, patience, time.Millisecond, "%+v", r.position())
 	require.True(t, r.position().Held)
 	granted := len(r.ids())

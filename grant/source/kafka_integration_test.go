@@ -21,7 +21,7 @@ import (
 	"github.com/granter/granter/deploy/dev/devtest"
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/population"
-	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 func on(topic string) func(*Config) {
@@ -440,7 +440,7 @@ func TestRealKafkaATrickleIsGrantedAtOnce(t *testing.T) {
 
 func realKafkaATrickleIsGrantedAtOnce(t *testing.T) {
 	k, s := shared1(t, "trickle", nil)
-	r := read(t, s, 0, 0, -1, func(c *sharding.Config) { c.MaxDelay = time.Hour })
+	r := read(t, s, 0, 0, -1, func(c *dense.Config) { c.MaxDelay = time.Hour })
 	for i := range int64(10) {
 		produce(t, k.Brokers, userRecords("trickle", i, i+1)...)
 		require.Eventually(t, func() bool { return len(r.ids()) == int(i)+1 }, patience, time.Millisecond)

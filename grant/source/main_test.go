@@ -23,6 +23,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding"
+	"github.com/granter/granter/sharding/dense"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testMainOptions...) }
@@ -110,17 +111,17 @@ func pack(t require.TestingT, codec compress.Compression, data []byte) []byte {
 // memory is a sink that keeps grants in memory.
 type memory struct {
 	mu     sync.Mutex
-	chunks map[uint64]*sharding.Bitmap
+	chunks map[uint64]*dense.Bitmap
 }
 
-func (m *memory) Grant(_ context.Context, f *sharding.Flush) error {
+func (m *memory) Grant(_ context.Context, f *dense.Flush) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i := range f.Deltas {
 		d := &f.Deltas[i]
 		c := m.chunks[d.Chunk]
 		if c == nil {
-			c = new(sharding.Bitmap)
+			c = new(dense.Bitmap)
 			m.chunks[d.Chunk] = c
 		}
 		d.Duplicates = d.Members.Subtract(c)
@@ -140,7 +141,7 @@ func (m *memory) ids() []int64 {
 	ids := []int64{}
 	for chunk, b := range m.chunks {
 		for _, low := range b.Lows(nil) {
-			ids = append(ids, int64(sharding.Join(chunk, low)))
+			ids = append(ids, int64(dense.Join(chunk, low)))
 		}
 	}
 	slices.Sort(ids)
@@ -156,14 +157,14 @@ type reading struct {
 	cancel context.CancelFunc
 }
 
-func read(t *testing.T, s *Source, partition int, from, until int64, set ...func(*sharding.Config)) *reading {
+func read(t *testing.T, s *Source, partition int, from, until int64, set ...func(*dense.Config)) *reading {
 	t.Helper()
-	r := &reading{memory: &memory{chunks: map[uint64]*sharding.Bitmap{}}, t: t, done: make(chan error, 1)}
-	cfg := sharding.Config{Shards: 2, BlockIDs: 100}
+	r := &reading{memory: &memory{chunks: map[uint64]*dense.Bitmap{}}, t: t, done: make(chan error, 1)}
+	cfg := dense.Config{Config: sharding.Config{Shards: 2, BlockIDs: 100}}
 	for _, fn := range set {
 		fn(&cfg)
 	}
-	r.pool = sharding.New(cfg, r.memory, grant.Offsets{partition: from})
+	r.pool = dense.New(cfg, r.memory, grant.Offsets{partition: from})
 	var ctx context.Context
 	ctx, r.cancel = context.WithCancel(context.Background())
 	t.Cleanup(r.cancel)

@@ -1,7 +1,4 @@
-// Package sharding turns a stream of user IDs from many partitions into few, large, idempotent flushes: it cuts the
-// ID space into chunks, gives every chunk to one shard, deduplicates in memory, and knows at every moment up to which
-// position of each partition everything has been acknowledged by its sink. It knows neither Kafka nor Redis.
-package sharding
+package dense
 
 import (
 	"encoding/binary"

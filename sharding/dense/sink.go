@@ -1,12 +1,11 @@
-package sharding
+package dense
 
-import "context"
+import (
+	"context"
+	"time"
 
-// Range is a span of record offsets of one partition, both ends included.
-type Range struct {
-	Partition   int
-	First, Last int64
-}
+	"github.com/granter/granter/sharding"
+)
 
 // Delta is what one flush adds to one chunk.
 type Delta struct {
@@ -23,12 +22,13 @@ type Delta struct {
 	Granted *Bitmap
 }
 
-// Flush is everything that one shard hands its sink at once. Seq counts up from 1 in each shard of a pool.
+// Flush is what one shard hands its sink at once: at most 256 deltas, for which there may be several flushes with the
+// same ranges. Seq counts up from 1 in each shard of a pool.
 type Flush struct {
 	Shard  int
 	Seq    uint64
-	Ranges []Range // where the members came from, one range for each partition
-	Deltas []Delta // one for each touched chunk, each with at least one member
+	Ranges []sharding.Range // where the members came from, one range for each partition
+	Deltas []Delta          // one for each touched chunk, in ascending order, each with at least one member
 }
 
 // Sink makes grants durable.
@@ -38,4 +38,10 @@ type Flush struct {
 // no two shards of a pool share a chunk. It must return soon after the context is cancelled.
 type Sink interface {
 	Grant(ctx context.Context, f *Flush) error
+}
+
+// Observer watches a pool. Shards call it concurrently.
+type Observer interface {
+	// Flushed reports a successful flush: its members, the chunks it touched, and how long the sink took.
+	Flushed(shard, members, chunks int, took time.Duration)
 }
