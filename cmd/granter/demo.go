@@ -25,6 +25,7 @@ import (
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/population"
 	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/grant/text"
 	"github.com/granter/granter/grant/userid"
 )
 
@@ -196,7 +197,7 @@ func (d *demonstration) openDesk(flags *deskFlags) (done func(), err error) {
 	d.link = "http://" + d.desk + "/#token=" + token
 	d.say("watch it, and steer it, on the operations page:\n\n  %s\n\n", d.link)
 	if d.watch > 0 {
-		d.say("For %s it grants no more than %s users a second. ", d.watch, number(d.throttle))
+		d.say("For %s it grants no more than %s users a second. ", d.watch, text.Number(d.throttle))
 	}
 	d.say("Ctrl-C ends it.\n\n")
 	return func() { os.Remove(file.Name()) }, nil //nolint:errcheck // it holds a hash, no secret
@@ -242,12 +243,12 @@ func (d *demonstration) publish(ctx context.Context, k source.Kafka, plan popula
 	transport := k.Transport()
 	defer transport.CloseIdleConnections()
 	d.say("publishing %s users, %s duplicates and %s malformed records to an in-process Kafka …\n",
-		number(d.counts.Distinct), number(d.counts.Repeats), number(d.counts.Malformed))
+		text.Number(d.counts.Distinct), text.Number(d.counts.Repeats), text.Number(d.counts.Malformed))
 	loaded, err := population.Publish(ctx, k.Client(transport), plan.Topic, plan.Source(), population.Options{})
 	if err != nil {
 		return fmt.Errorf("publishing the population: %w", err)
 	}
-	d.say("published %s records in %.1f s\n\n", number(loaded.Records), loaded.Elapsed.Seconds())
+	d.say("published %s records in %.1f s\n\n", text.Number(loaded.Records), loaded.Elapsed.Seconds())
 	return nil
 }
 

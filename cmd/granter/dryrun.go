@@ -12,6 +12,7 @@ import (
 	"github.com/granter/granter/grant/engine"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/preflight"
+	"github.com/granter/granter/grant/text"
 )
 
 // Rehearsal is what a run would do.
@@ -118,14 +119,14 @@ func (j *job) projectTime(ctx context.Context, c *ledger.Coordination, s *Rehear
 func printRehearsal(w io.Writer, s *Rehearsal) {
 	fmt.Fprintf(w, "%s: DRY RUN, nothing was written\n\n", s.Campaign)
 	rows := []string{
-		"records\t" + number(s.Records),
-		"would be granted\t" + number(s.WouldGrant) + " users",
-		"granted already\t" + number(s.AlreadyGranted) + " users",
-		"duplicates\t" + number(s.Duplicate),
-		"rejected\t" + number(s.Rejected),
+		"records\t" + text.Number(s.Records),
+		"would be granted\t" + text.Number(s.WouldGrant) + " users",
+		"granted already\t" + text.Number(s.AlreadyGranted) + " users",
+		"duplicates\t" + text.Number(s.Duplicate),
+		"rejected\t" + text.Number(s.Rejected),
 	}
 	if s.Pass != "" {
-		rows = append(rows, "withheld\t"+number(s.Withheld)+" ("+s.Pass+")")
+		rows = append(rows, "withheld\t"+text.Number(s.Withheld)+" ("+s.Pass+")")
 	}
 	rows = append(rows,
 		fmt.Sprintf("ledger memory\t%.1f MiB more (projected)", float64(s.LedgerBytes)/(1<<20)),
@@ -137,7 +138,7 @@ func printRehearsal(w io.Writer, s *Rehearsal) {
 	if len(s.Samples) > 0 {
 		rows = []string{"\nrejected because\trecords\tpartition/offset\tvalue"}
 		for _, r := range s.Samples {
-			rows = append(rows, fmt.Sprintf("%s\t%s\t%d/%d\t%s", r.Reason, number(s.Rejects[r.Reason]), r.Partition, r.Offset, r.Value))
+			rows = append(rows, fmt.Sprintf("%s\t%s\t%d/%d\t%s", r.Reason, text.Number(s.Rejects[r.Reason]), r.Partition, r.Offset, r.Value))
 		}
 		table(w, rows...)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/text"
 )
 
 func newHistory() *cobra.Command {
@@ -60,7 +61,7 @@ func printHistory(w io.Writer, acts []grant.Act, zone *time.Location) {
 	rows := []string{"when\twho\tvia\twhat\tchange\twhy"}
 	for i := range acts {
 		a := &acts[i]
-		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", moment(a.At.In(zone)), oneLine(a.Who), oneLine(a.Via), oneLine(string(a.Action)), oneLine(change(a)), oneLine(a.Why)))
+		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", text.Moment(a.At.In(zone)), oneLine(a.Who), oneLine(a.Via), oneLine(string(a.Action)), oneLine(change(a)), oneLine(a.Why)))
 	}
 	table(w, rows...)
 }
@@ -152,5 +153,5 @@ func limit(usersPerSecond int64) string {
 	if usersPerSecond == 0 {
 		return "no limit"
 	}
-	return number(usersPerSecond) + " users/s"
+	return text.Number(usersPerSecond) + " users/s"
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/population"
+	"github.com/granter/granter/grant/text"
 	"github.com/granter/granter/grant/userid"
 )
 
@@ -109,7 +110,7 @@ func (flags *loadFlags) execute(cmd *cobra.Command) error {
 	switch {
 	case ctx.Err() != nil:
 		err = &exitError{exitStopped, fmt.Errorf("stopped after %s records: publish it again from its beginning (users published twice are granted once)",
-			number(result.Records))}
+			text.Number(result.Records))}
 	case errors.Is(err, userid.ErrBadLine):
 		err = fmt.Errorf("%w; correct the list and load all of it again (users published twice are granted once)", err)
 	}
@@ -121,7 +122,7 @@ func (flags *loadFlags) execute(cmd *cobra.Command) error {
 		err = errors.Join(err, printJSON(cmd.OutOrStdout(), loaded))
 	} else {
 		fmt.Fprintf(cmd.OutOrStdout(), "published %s records to %s in %.2f s, %s records/s\n",
-			number(loaded.Records), loaded.Topic, loaded.Seconds, number(int64(loaded.RecordsPerSecond)))
+			text.Number(loaded.Records), loaded.Topic, loaded.Seconds, text.Number(int64(loaded.RecordsPerSecond)))
 	}
 	return err
 }

@@ -9,11 +9,11 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"golang.org/x/term"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/text"
 )
 
 // output is the standard output of a command. It remembers its first error, so that a command that prints need not look:
@@ -59,24 +59,11 @@ func table(w io.Writer, rows ...string) {
 	t.Flush() //nolint:errcheck // output has the error
 }
 
-// number writes an integer with thousands separators.
-func number[T ~int | ~int64](n T) string {
-	s := fmt.Sprintf("%d", n)
-	sign := ""
-	if s[0] == '-' {
-		sign, s = "-", s[1:]
-	}
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return sign + s
-}
-
 func printSummary(w io.Writer, s *Summary) {
-	fmt.Fprintf(w, "%s, run %s: %s in %.2f s, %s users/s\n\n", s.Campaign, s.Run, s.State, s.Seconds, number(int64(s.UsersPerSecond)))
+	fmt.Fprintf(w, "%s, run %s: %s in %.2f s, %s users/s\n\n", s.Campaign, s.Run, s.State, s.Seconds, text.Number(int64(s.UsersPerSecond)))
 	rows := []string{"partition\tconsumed\t= granted\t+ duplicate\t+ rejected\t+ withheld"}
 	row := func(name string, t grant.Tally) string {
-		return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", name, number(t.Consumed), number(t.Granted), number(t.Duplicate), number(t.Rejected), number(t.Withheld))
+		return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", name, text.Number(t.Consumed), text.Number(t.Granted), text.Number(t.Duplicate), text.Number(t.Rejected), text.Number(t.Withheld))
 	}
 	for _, p := range slices.Sorted(maps.Keys(s.Partitions)) {
 		rows = append(rows, row(fmt.Sprint(p), s.Partitions[p]))
@@ -85,20 +72,12 @@ func printSummary(w io.Writer, s *Summary) {
 	if len(s.Absent) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "\n%s of %s listed users are not granted, because they are not in the topic: ", number(*s.Missing), number(*s.Listed))
+	fmt.Fprintf(w, "\n%s of %s listed users are not granted, because they are not in the topic: ", text.Number(*s.Missing), text.Number(*s.Listed))
 	for i, user := range s.Absent {
 		fmt.Fprint(w, strings.Repeat(", ", min(i, 1)), user)
 	}
 	if more := *s.Missing - int64(len(s.Absent)); more > 0 {
-		fmt.Fprintf(w, " and %s more", number(more))
+		fmt.Fprintf(w, " and %s more", text.Number(more))
 	}
 	fmt.Fprintln(w)
-}
-
-// moment writes a time for people, in the zone of the campaign's dates, with the zone.
-func moment(t time.Time) string {
-	if t.IsZero() {
-		return "never"
-	}
-	return t.Format("2006-01-02 15:04:05 -07:00")
 }

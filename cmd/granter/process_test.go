@@ -27,24 +27,24 @@ const patience = time.Minute
 type process struct {
 	*testing.T
 	cmd      *exec.Cmd
-	out, err text
+	out, err written
 	began    time.Time
 	ended    chan struct{} // closed when it has been waited for
 }
 
-// text is what a process has written so far.
-type text struct {
+// written is what a process has written so far.
+type written struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (x *text) Write(p []byte) (int, error) {
+func (x *written) Write(p []byte) (int, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.b.Write(p)
 }
 
-func (x *text) String() string {
+func (x *written) String() string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.b.String()

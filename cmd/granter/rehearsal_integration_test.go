@@ -13,6 +13,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/status"
+	"github.com/granter/granter/grant/text"
 )
 
 // The night of a rollout, in two minutes, on real servers and with a real Prometheus looking on: check, dry run, canary,
@@ -130,7 +131,7 @@ func (r *rehearsal) agree(last *process) {
 		expr := fmt.Sprintf(`sum(granter_records_total{instance=%q,outcome=%q})`, r.addresses[0], outcome)
 		require.InDelta(r, n, r.query(expr), 0, "metrics and the run's record: %s", outcome)
 	}
-	r.page.shows("granted", number(granted))
+	r.page.shows("granted", text.Number(granted))
 	r.page.shows("phase", "Finished")
 	r.say("ledger, status, API, page and Prometheus: %d users granted", granted)
 }

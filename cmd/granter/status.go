@@ -13,6 +13,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/status"
+	"github.com/granter/granter/grant/text"
 )
 
 func newStatus() *cobra.Command {
@@ -94,9 +95,9 @@ func newProof(p *ledger.Proof) *Proof {
 func printStatus(w io.Writer, s *Status) {
 	zone := s.StartsAt.Location()
 	fmt.Fprintf(w, "%s: %s\n", s.Campaign, s.Title)
-	starts := "starts\t" + moment(s.StartsAt) + countdown(s.StartsAt)
+	starts := "starts\t" + text.Moment(s.StartsAt) + countdown(s.StartsAt)
 	if s.PostponedFrom != nil {
-		starts += ", postponed from " + moment(*s.PostponedFrom)
+		starts += ", postponed from " + text.Moment(*s.PostponedFrom)
 	}
 	rows := []string{"phase\t" + string(s.Phase), starts, "topic\t" + s.Topic + ", " + cmp.Or(s.TopicID, "without an ID")}
 	if s.TopicChanged != "" {
@@ -114,29 +115,29 @@ func printStatus(w io.Writer, s *Status) {
 		}
 	}
 	if s.EndsAt != nil {
-		rows = append(rows, "ends\t"+moment(*s.EndsAt))
+		rows = append(rows, "ends\t"+text.Moment(*s.EndsAt))
 	}
 	expected := ""
 	if s.Expected > 0 {
-		expected = fmt.Sprintf(" of %s expected (%.2f%%)", number(s.Expected), s.Percentage)
+		expected = fmt.Sprintf(" of %s expected (%.2f%%)", text.Number(s.Expected), s.Percentage)
 	}
 	if s.Knows(status.PartLedger) {
-		rows = append(rows, "granted\t"+number(s.Granted)+" users"+expected)
+		rows = append(rows, "granted\t"+text.Number(s.Granted)+" users"+expected)
 	}
 	if s.Knows(status.PartKafka, status.PartCheckpoint) {
-		rows = append(rows, fmt.Sprintf("records\t%s in the topic, %s to go", number(s.Records), number(s.Lag)))
+		rows = append(rows, fmt.Sprintf("records\t%s in the topic, %s to go", text.Number(s.Records), text.Number(s.Lag)))
 	}
 	if s.EstimatedEnd != nil {
-		rows = append(rows, "rate\t"+number(int64(s.Rate))+" records/s",
-			fmt.Sprintf("estimated end\t%s (in %s)", moment(s.EstimatedEnd.In(zone)), time.Duration(*s.SecondsLeft*float64(time.Second)).Round(time.Second)))
+		rows = append(rows, "rate\t"+text.Number(int64(s.Rate))+" records/s",
+			fmt.Sprintf("estimated end\t%s (in %s)", text.Moment(s.EstimatedEnd.In(zone)), time.Duration(*s.SecondsLeft*float64(time.Second)).Round(time.Second)))
 	}
 	if s.LastCheckpoint != nil {
-		rows = append(rows, fmt.Sprintf("last checkpoint\t%s (%s ago)", moment(s.LastCheckpoint.In(zone)), time.Since(*s.LastCheckpoint).Round(time.Second)))
+		rows = append(rows, fmt.Sprintf("last checkpoint\t%s (%s ago)", text.Moment(s.LastCheckpoint.In(zone)), time.Since(*s.LastCheckpoint).Round(time.Second)))
 	}
 	for _, o := range s.Orders {
 		says := oneLine(o.Says)
 		if o.Action == grant.ActionFinish && s.FinishLag != nil {
-			says += fmt.Sprintf(" (%s records to go up to there)", number(*s.FinishLag))
+			says += fmt.Sprintf(" (%s records to go up to there)", text.Number(*s.FinishLag))
 		}
 		rows = append(rows, "ordered\t"+says)
 	}
@@ -144,7 +145,7 @@ func printStatus(w io.Writer, s *Status) {
 		rows = append(rows, "DAMAGED\t"+s.Damage)
 	}
 	for _, h := range s.Holds {
-		rows = append(rows, fmt.Sprintf("held\t%s since %s: %s", h.Cause, moment(h.Since.In(zone)), oneLine(h.Detail)))
+		rows = append(rows, fmt.Sprintf("held\t%s since %s: %s", h.Cause, text.Moment(h.Since.In(zone)), oneLine(h.Detail)))
 	}
 	table(w, rows...)
 	if len(s.Partitions) > 0 {
@@ -159,7 +160,7 @@ func printStatus(w io.Writer, s *Status) {
 func printPartitions(w io.Writer, s *Status) {
 	rows := []string{"\npartition\tfirst\tcheckpoint\tend\tto go"}
 	for _, p := range s.Partitions {
-		rows = append(rows, fmt.Sprintf("%d\t%s\t%s\t%s\t%s", p.Partition, number(p.First), number(p.Checkpoint), number(p.End), number(p.Lag)))
+		rows = append(rows, fmt.Sprintf("%d\t%s\t%s\t%s\t%s", p.Partition, text.Number(p.First), text.Number(p.Checkpoint), text.Number(p.End), text.Number(p.Lag)))
 	}
 	table(w, rows...)
 }
@@ -183,7 +184,7 @@ func printRuns(w io.Writer, s *Status) {
 			obeys = map[bool]string{true: "yes", false: "NOT YET"}[r.Obeys]
 		}
 		rows = append(rows, fmt.Sprintf("%s\t%s\t%s/%d\t%s ago\t%s\t%s\t%d\t%s\t%s", r.Run, state, r.Host, r.PID,
-			time.Since(r.UpdatedAt).Round(time.Second), number(r.Tally.Granted), number(int64(r.Rate)), len(r.Partitions), obeys, r.Pass))
+			time.Since(r.UpdatedAt).Round(time.Second), text.Number(r.Tally.Granted), text.Number(int64(r.Rate)), len(r.Partitions), obeys, r.Pass))
 	}
 	table(w, rows...)
 }
@@ -199,10 +200,10 @@ func printProof(w io.Writer, p *Proof) {
 	fmt.Fprintln(w)
 	if p.Holds {
 		fmt.Fprintf(w, "PROVEN: %s users granted exactly once: bitmaps and the %s entries of the journal of %s chunks agree\n",
-			number(p.Granted), number(p.Entries), number(p.Chunks))
+			text.Number(p.Granted), text.Number(p.Entries), text.Number(p.Chunks))
 		return
 	}
-	fmt.Fprintf(w, "NOT PROVEN: bitmaps say %s, the journal says %s\n", number(p.Granted), number(p.Journaled))
+	fmt.Fprintf(w, "NOT PROVEN: bitmaps say %s, the journal says %s\n", text.Number(p.Granted), text.Number(p.Journaled))
 	for _, v := range p.Violations {
 		fmt.Fprintln(w, "  "+v)
 	}

@@ -84,7 +84,7 @@ func TestTracesThatAreRefused(t *testing.T) {
 		http.Error(w, "no tenant at "+r.URL.Path, http.StatusForbidden)
 	}))
 	defer server.Close()
-	var log text
+	var log written
 	stop, err := startTracing(t.Context(), server.URL+"/traces", slog.New(slog.NewTextHandler(&log, nil)))
 	require.NoError(t, err)
 	_, span := otel.Tracer("test").Start(t.Context(), "test")

@@ -16,6 +16,7 @@ import (
 	"github.com/granter/granter/grant/desk"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/status"
+	"github.com/granter/granter/grant/text"
 	"github.com/granter/granter/grant/userid"
 )
 
@@ -192,15 +193,15 @@ func printVerdict(w io.Writer, c *grant.Campaign, v Verdict) {
 		fmt.Fprintf(w, "user %d: NOT granted %s (granter status says whether the run is over)\n", v.User, c.Name)
 		return
 	}
-	fmt.Fprintf(w, "user %d: granted %s at %s by run %s (shard %d, flush %d)\n", v.User, c.Name, moment(*v.At), *v.Run, *v.Shard, *v.Flush)
+	fmt.Fprintf(w, "user %d: granted %s at %s by run %s (shard %d, flush %d)\n", v.User, c.Name, text.Moment(*v.At), *v.Run, *v.Shard, *v.Flush)
 	rows := []string{}
 	for _, e := range v.Entitlements {
 		until := "permanent"
 		switch {
 		case e.Expired:
-			until = "EXPIRED " + moment(*e.ExpiresAt)
+			until = "EXPIRED " + text.Moment(*e.ExpiresAt)
 		case !e.Permanent:
-			until = "until " + moment(*e.ExpiresAt)
+			until = "until " + text.Moment(*e.ExpiresAt)
 		}
 		rows = append(rows, fmt.Sprintf("  %s\t%s\t%s", e.ID, describe(e), until))
 	}
@@ -210,7 +211,7 @@ func printVerdict(w io.Writer, c *grant.Campaign, v Verdict) {
 		if i > 0 {
 			lead = "  or one of those"
 		}
-		fmt.Fprintf(w, "%s at offsets %s–%s of partition %d of %s\n", lead, number(r.First), number(r.Last), r.Partition, c.Source.Topic)
+		fmt.Fprintf(w, "%s at offsets %s–%s of partition %d of %s\n", lead, text.Number(r.First), text.Number(r.Last), r.Partition, c.Source.Topic)
 	}
 	if v.TopicID != "" {
 		fmt.Fprintf(w, "  of the topic with ID %s\n", v.TopicID)
@@ -221,5 +222,5 @@ func describe(e desk.Entitlement) string {
 	if e.Amount == 0 {
 		return string(e.Kind)
 	}
-	return fmt.Sprintf("%s %s %s", e.Kind, number(e.Amount), e.Currency)
+	return fmt.Sprintf("%s %s %s", e.Kind, text.Number(e.Amount), e.Currency)
 }

@@ -211,17 +211,6 @@ func TestCurrenciesAreThreeCapitals(t *testing.T) {
 	}
 }
 
-func TestNearestFindsASlipAndNothingElse(t *testing.T) {
-	words := []string{"starts_at", "ends_at", "title", "from"}
-	for slip, want := range map[string]string{
-		"titel": "title", "Title": "title", "titles": "title", "tile": "title",
-		"startsAt": "starts_at", "starts-at": "starts_at", "start_at": "starts_at", "END_AT": "ends_at", "form": "from",
-		"owner": "", "x": "", "": "", strings.Repeat("title", 20): "",
-	} {
-		assert.Equal(t, want, nearest(slip, words), slip)
-	}
-}
-
 func badFiles(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("testdata/bad/*.yaml")

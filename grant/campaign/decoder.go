@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/granter/granter/grant/text"
 )
 
 // The tags by which YAML tells the types of unquoted values apart.
@@ -132,7 +134,7 @@ func (m *mapping) names() []string {
 
 // suggest says what to write instead of an unknown field: the place where it belongs, the field that it is a slip of, which
 // it returns too, or everything known here.
-func (m *mapping) suggest(name string) (text, near string) {
+func (m *mapping) suggest(name string) (hint, near string) {
 	for _, place := range []struct {
 		name  string
 		known []known
@@ -143,7 +145,7 @@ func (m *mapping) suggest(name string) (text, near string) {
 			}
 		}
 	}
-	if near = nearest(name, m.names()); near != "" {
+	if near = text.Nearest(name, m.names()); near != "" {
 		return "did you mean " + near + "?", near
 	}
 	return "known here are " + strings.Join(m.names(), ", "), ""

@@ -9,6 +9,8 @@ import (
 	"unicode"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/granter/granter/grant/text"
 )
 
 var (
@@ -75,7 +77,7 @@ func oneOf[T ~string](d *decoder, f field, r rule, words ...T) T {
 	}
 	last := len(all) - 1
 	hint := "write " + strings.Join(all[:last], ", ") + " or " + all[last]
-	if near := nearest(s, all); near != "" {
+	if near := text.Nearest(s, all); near != "" {
 		hint = "did you mean " + near + "?"
 	}
 	d.reportf(r, f.line, f.path, "%s is unknown: %s", quote(s), hint)

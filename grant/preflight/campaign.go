@@ -6,6 +6,7 @@ import (
 
 	"github.com/granter/granter/grant/campaign"
 	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/text"
 )
 
 func (j *judgement) judgeCampaign() {
@@ -22,16 +23,16 @@ func (j *judgement) judgeDates() {
 	c := j.Campaign
 	ends := "no end"
 	if !c.EndsAt.IsZero() {
-		ends = "ends at " + moment(c.EndsAt)
+		ends = "ends at " + text.Moment(c.EndsAt)
 	}
 	switch {
 	case !c.EndsAt.IsZero() && !j.now.Before(c.EndsAt):
-		j.fail("campaign.dates", fmt.Sprintf("it ended at %s, %s ago", moment(c.EndsAt), span(j.now.Sub(c.EndsAt))),
+		j.fail("campaign.dates", fmt.Sprintf("it ended at %s, %s ago", text.Moment(c.EndsAt), span(j.now.Sub(c.EndsAt))),
 			"nothing may be granted any more: if that is wrong, correct ends_at in the spec before the first grant")
 	case j.now.Before(c.StartsAt):
-		j.pass("campaign.dates", fmt.Sprintf("starts in %s, at %s; %s", span(c.StartsAt.Sub(j.now)), moment(c.StartsAt), ends))
+		j.pass("campaign.dates", fmt.Sprintf("starts in %s, at %s; %s", span(c.StartsAt.Sub(j.now)), text.Moment(c.StartsAt), ends))
 	default:
-		j.pass("campaign.dates", fmt.Sprintf("started at %s, %s ago; %s", moment(c.StartsAt), span(j.now.Sub(c.StartsAt)), ends))
+		j.pass("campaign.dates", fmt.Sprintf("started at %s, %s ago; %s", text.Moment(c.StartsAt), span(j.now.Sub(c.StartsAt)), ends))
 	}
 }
 
@@ -47,7 +48,7 @@ func (j *judgement) judgeSpec() {
 	case !r.stored:
 		j.pass(name, given+", not stored yet: the first run stores it")
 	case r.spec.Hash == j.Campaign.Hash:
-		j.pass(name, fmt.Sprintf("%s, the one that is stored since %s", given, moment(r.spec.StoredAt.In(j.Campaign.StartsAt.Location()))))
+		j.pass(name, fmt.Sprintf("%s, the one that is stored since %s", given, text.Moment(r.spec.StoredAt.In(j.Campaign.StartsAt.Location()))))
 	case r.permitted == nil:
 		j.pass(name, fmt.Sprintf("%s replaces %.12s, under which nobody was granted", given, r.spec.Hash))
 	default:
@@ -88,7 +89,7 @@ func (j *judgement) judgeProgress() {
 	}
 	granted := plural(r.totals.Granted, "user") + " granted"
 	if want := j.Campaign.Population; want > 0 {
-		granted = fmt.Sprintf("%s of %s granted", number(r.totals.Granted), plural(want, "user"))
+		granted = fmt.Sprintf("%s of %s granted", text.Number(r.totals.Granted), plural(want, "user"))
 	}
 	if starts := j.starts(); len(starts) > 0 {
 		granted += fmt.Sprintf("; a run has %s to read", plural(j.kafka.bounds.From(starts), "record"))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/grant/text"
 )
 
 func (j *judgement) judgeKafka() {
@@ -141,7 +142,7 @@ func (j *judgement) judgeTopic() bool {
 		return true
 	case errors.Is(err, kafka.UnknownTopicOrPartition):
 		advice := "create it, or correct source.topic in the spec; with ACLs, allow this user to Describe and Read it"
-		if near := nearest(name, j.kafka.names); near != "" {
+		if near := text.Nearest(name, j.kafka.names); near != "" {
 			advice = fmt.Sprintf("did you mean %s? Otherwise %s", near, advice)
 		}
 		j.fail("kafka.topic", fmt.Sprintf("there is no topic %s among the %s that this user may see; not checked: records, sample, memory that is needed",
@@ -222,7 +223,7 @@ func (j *judgement) judgeRecords() {
 	each := make([]string, 0, len(bounds.Ends))
 	starts := j.starts()
 	for _, partition := range bounds.Partitions() {
-		each = append(each, number(bounds.Left(partition, nil)))
+		each = append(each, text.Number(bounds.Left(partition, nil)))
 		// What retention removed after it was granted still counts.
 		all += bounds.Ends[partition] - max(0, bounds.Firsts[partition]-max(0, starts[partition]))
 	}
@@ -237,7 +238,7 @@ func (j *judgement) judgeRecords() {
 		j.warn("kafka.records", "the topic is empty", "publish the users before the launch: a run grants what is there when it starts, and then ends")
 	case all < want:
 		j.warn("kafka.records", detail+expected,
-			fmt.Sprintf("publish the missing %s before the launch, or correct population in the spec", number(want-all)))
+			fmt.Sprintf("publish the missing %s before the launch, or correct population in the spec", text.Number(want-all)))
 	default:
 		j.pass("kafka.records", detail+expected)
 	}
@@ -318,23 +319,23 @@ func (j *judgement) judgeConfig() {
 }
 
 // retention says how long records are kept, and whether that has an end.
-func (j *judgement) retention() (text string, finite bool) {
+func (j *judgement) retention() (says string, finite bool) {
 	var limits []string
 	ms, err := strconv.ParseInt(j.kafka.config["retention.ms"], 10, 64)
 	if err == nil && ms >= 0 {
 		keep := time.Duration(min(ms, 1<<43)) * time.Millisecond
-		text := "records are kept for " + span(keep)
+		line := "records are kept for " + span(keep)
 		if oldest := j.oldest(); !oldest.IsZero() {
 			expiry := oldest.Add(keep)
-			text += ": the first expire from " + moment(expiry.In(j.Campaign.StartsAt.Location())) + " on"
+			line += ": the first expire from " + text.Moment(expiry.In(j.Campaign.StartsAt.Location())) + " on"
 			switch {
 			case expiry.Before(j.now):
-				text += ", which is past"
+				line += ", which is past"
 			case expiry.Before(j.Campaign.StartsAt):
-				text += ", BEFORE the campaign starts"
+				line += ", BEFORE the campaign starts"
 			}
 		}
-		limits = append(limits, text)
+		limits = append(limits, line)
 	}
 	if bytes, err := strconv.ParseInt(j.kafka.config["retention.bytes"], 10, 64); err == nil && bytes >= 0 {
 		limits = append(limits, "each partition is kept up to "+memory(bytes))

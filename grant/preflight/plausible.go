@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/text"
 )
 
 // Formats that fit whatever comes grant users who do not exist: eight bytes of anything are an int64be, and a time in
@@ -42,7 +43,7 @@ func suspect(ids []uint64, topic *grant.Topic, now time.Time) *suspicion {
 	}
 	if d := divisor(ids); d >= 100 {
 		return &suspicion{
-			what:   fmt.Sprintf("all of them are multiples of %s", number(d)),
+			what:   fmt.Sprintf("all of them are multiples of %s", text.Number(d)),
 			advice: "amounts are like that, IDs are not", confirmable: true,
 		}
 	}
@@ -203,7 +204,7 @@ func (j *judgement) judgePlausible() {
 		}
 		j.fail(name, detail+": "+s.what, advice)
 	case narrow:
-		j.fail(name, fmt.Sprintf("%s: there are %s at most, and the spec expects %s users", detail, plural(int64(span), "ID"), number(j.Campaign.Population)),
+		j.fail(name, fmt.Sprintf("%s: there are %s at most, and the spec expects %s users", detail, plural(int64(span), "ID"), text.Number(j.Campaign.Population)),
 			"correct source.path or source.topic, if another number was read, or population")
 	case valid >= 1000 && len(ids) < valid/10:
 		j.warn(name, fmt.Sprintf("%s: only %s in %s", detail, plural(len(ids), "different ID"), plural(valid, "sampled record")),

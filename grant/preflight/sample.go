@@ -10,6 +10,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/grant/text"
 )
 
 // rejects are the records of the sample without a valid ID, for one reason.
@@ -75,7 +76,7 @@ func (j *judgement) judgeInvalid(sampled, invalid int, byReason map[source.Reaso
 		words = append(words, fmt.Sprintf("%s %d (partition/offset %s)", r.reason, r.count, strings.Join(r.samples, ", ")))
 	}
 	detail := fmt.Sprintf("%s of %s (%s) hold no user ID: %s",
-		number(invalid), plural(sampled, "sampled record"), share(invalid, sampled), strings.Join(words, "; "))
+		text.Number(invalid), plural(sampled, "sampled record"), share(invalid, sampled), strings.Join(words, "; "))
 	spec := j.Campaign.Source
 	rate := float64(invalid) / float64(sampled)
 	records := max(j.recordCount(), int64(sampled))
@@ -183,7 +184,7 @@ func about(n int64) string {
 	for n/unit >= 1000 {
 		unit *= 10
 	}
-	return number((n + unit/2) / unit * unit)
+	return text.Number((n + unit/2) / unit * unit)
 }
 
 func digits(v float64) string {

@@ -2,20 +2,12 @@ package preflight
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-)
 
-// number writes an integer with thousands separators.
-func number[T ~int | ~int64 | ~uint64](n T) string {
-	s := fmt.Sprintf("%d", n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+	"github.com/granter/granter/grant/text"
+)
 
 // memory writes a number of bytes in the units of Redis: 1 kB is 1,024 bytes.
 func memory[T ~int64 | ~float64](bytes T) string {
@@ -78,15 +70,12 @@ func span(d time.Duration) string {
 	return strings.Join(words, " ")
 }
 
-// moment writes a time with its zone.
-func moment(t time.Time) string { return t.Format("2006-01-02 15:04:05 -07:00") }
-
 // plural writes a number and a noun that takes an s.
 func plural[T ~int | ~int64](n T, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return number(n) + " " + noun + "s"
+	return text.Number(n) + " " + noun + "s"
 }
 
 // few joins some words, and says how many more there are.
@@ -95,36 +84,4 @@ func few(words []string, most int) string {
 		return strings.Join(words, ", ")
 	}
 	return strings.Join(words[:most], ", ") + fmt.Sprintf(" and %d more", len(words)-most)
-}
-
-// nearest returns the word that s is most likely a slip of, or "".
-func nearest(s string, words []string) string {
-	best, least := "", max(1, len(s)/3)+1
-	for _, w := range words {
-		if n := distance(strings.ToLower(s), strings.ToLower(w)); n < least {
-			best, least = w, n
-		}
-	}
-	return best
-}
-
-// distance counts the bytes to insert, delete or replace to turn a into b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = slices.Min([]int{cost, row[j] + 1, row[j+1] + 1})
-		}
-	}
-	return row[len(b)]
 }

@@ -1,22 +1,30 @@
-package campaign
+package text
 
 import "strings"
 
-// nearest returns the word that s most likely is a slip of, or "" when none is near: another case, hyphens for
+// Nearest returns the word that s most likely is a slip of, or "" when none is near: another case, hyphens or spaces for
 // underscores, or up to one slip in three letters.
-func nearest(s string, words []string) string {
-	const longest = 40 // a word of the file may be a megabyte long; no known one is
+func Nearest(s string, words []string) string {
+	const longest = 249 // of a topic's name, the longest word there is; what people write may be a megabyte
 	if len(s) > longest {
 		return ""
 	}
-	s = strings.NewReplacer("-", "_", " ", "_").Replace(strings.ToLower(s))
+	s = folded(s)
 	best, least := "", len(s)+1
 	for _, w := range words {
-		if n := distance(s, strings.ToLower(w)); n < least && n <= max(1, len(w)/3) {
+		most := min(least-1, max(1, len(w)/3))
+		if len(w)-len(s) > most || len(s)-len(w) > most {
+			continue // so many bytes are missing or too many
+		}
+		if n := distance(s, folded(w)); n <= most {
 			best, least = w, n
 		}
 	}
 	return best
+}
+
+func folded(s string) string {
+	return strings.NewReplacer("-", "_", " ", "_").Replace(strings.ToLower(s))
 }
 
 // distance counts the bytes to insert, delete, replace or swap with the next one to turn a into b (optimal string
