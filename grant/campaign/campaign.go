@@ -35,13 +35,13 @@ func Load(path string) (*grant.Campaign, error) {
 //
 // The campaign keeps the offset of its times as written. Canonical and Hash do not: the same instant is the same spec.
 func Parse(name string, data []byte) (*grant.Campaign, error) {
-	d := &decoder{file: name}
-	root := d.document(data)
+	d := newDecoder(name)
+	root := d.Document(data)
 	if root == nil {
-		return nil, d.err()
+		return nil, d.Err()
 	}
 	c := d.campaign(root)
-	if err := d.err(); err != nil {
+	if err := d.Err(); err != nil {
 		return nil, err
 	}
 	c.Canonical = Canonical(c)

@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/strict"
 )
 
 func TestParseFillsEveryField(t *testing.T) {
@@ -101,24 +103,10 @@ func TestBadSpecsAreRefusedWithEveryProblem(t *testing.T) {
 }
 
 func TestEveryRuleHasABadSpec(t *testing.T) {
-	source, err := parser.ParseFile(token.NewFileSet(), "problem.go", nil, 0)
-	require.NoError(t, err)
-	var rules []string
-	ast.Inspect(source, func(n ast.Node) bool {
-		if spec, ok := n.(*ast.ValueSpec); ok {
-			if kind, ok := spec.Type.(*ast.Ident); ok && kind.Name == "rule" {
-				literal, ok := spec.Values[0].(*ast.BasicLit)
-				require.True(t, ok)
-				name, err := strconv.Unquote(literal.Value)
-				require.NoError(t, err)
-				rules = append(rules, name)
-			}
-		}
-		return true
-	})
+	rules := append(rulesIn(t, "../strict/problem.go", "Rule"), rulesIn(t, "rules.go", "strict.Rule")...)
 	require.Greater(t, len(rules), 40)
 
-	broken := map[string]bool{string(fileSize): true} // TestAFileOverTheLimitIsRefused makes its own megabyte
+	broken := map[string]bool{string(strict.FileSize): true} // TestAFileOverTheLimitIsRefused makes its own megabyte
 	for _, file := range badFiles(t) {
 		data, err := os.ReadFile(file)
 		require.NoError(t, err)
@@ -150,7 +138,7 @@ func TestAFileOverTheLimitIsRefused(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, append(padded, '#'), 0o600))
 	_, err = Load(file)
 	require.EqualError(t, err, file+": the file is larger than 1048576 bytes: a campaign spec is a short text; "+
-		"the users are in the topic, not in the spec")
+		"lists of users or claims are kept elsewhere")
 }
 
 func TestLoadSaysWhichFileCannotBeRead(t *testing.T) {
@@ -173,8 +161,8 @@ func TestAFileThatIsNoSpecAtAllHasAShortError(t *testing.T) {
 	_, err := Parse("dump.yaml", dump.Bytes()[:MaxSize/2])
 	require.Error(t, err)
 	lines := strings.Split(err.Error(), "\n")
-	assert.Len(t, lines, maxProblems+1)
-	assert.Regexp(t, `^dump\.yaml: and \d+ more problems$`, lines[maxProblems])
+	assert.Len(t, lines, strict.MaxProblems+1)
+	assert.Regexp(t, `^dump\.yaml: and \d+ more problems$`, lines[strict.MaxProblems])
 
 	_, err = Parse("line.yaml", bytes.Repeat([]byte("a"), MaxSize))
 	require.Error(t, err)
@@ -211,6 +199,25 @@ func TestCurrenciesAreThreeCapitals(t *testing.T) {
 	}
 }
 
+// rulesIn returns the values of all constants of a type.
+func rulesIn(t *testing.T, file, kind string) []string {
+	t.Helper()
+	source, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	require.NoError(t, err)
+	var rules []string
+	ast.Inspect(source, func(n ast.Node) bool {
+		if spec, ok := n.(*ast.ValueSpec); ok && types.ExprString(spec.Type) == kind {
+			literal, ok := spec.Values[0].(*ast.BasicLit)
+			require.True(t, ok)
+			name, err := strconv.Unquote(literal.Value)
+			require.NoError(t, err)
+			rules = append(rules, name)
+		}
+		return true
+	})
+	return rules
+}
+
 func badFiles(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("testdata/bad/*.yaml")
@@ -219,14 +226,14 @@ func badFiles(t *testing.T) []string {
 	return files
 }
 
-func rulesBroken(data []byte) []rule {
-	d := &decoder{}
-	if root := d.document(data); root != nil {
+func rulesBroken(data []byte) []strict.Rule {
+	d := newDecoder("spec.yaml")
+	if root := d.Document(data); root != nil {
 		d.campaign(root)
 	}
-	rules := make([]rule, len(d.problems))
-	for i, p := range d.problems {
-		rules[i] = p.rule
+	rules := make([]strict.Rule, len(d.Problems))
+	for i, p := range d.Problems {
+		rules[i] = p.Rule
 	}
 	return rules
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/granter/granter/grant/strict"
 )
 
 // leaf is one value of a spec with the path to it. Items have their ID for an index, so that one item more does not make
@@ -15,10 +17,10 @@ type leaf struct{ path, value string }
 
 // flatten lists the values of a spec in their order.
 func flatten(name string, data []byte) ([]leaf, error) {
-	d := &decoder{file: name}
-	root := d.document(data)
+	d := newDecoder(name)
+	root := d.Document(data)
 	if root == nil {
-		return nil, fmt.Errorf("%s cannot be read: %w", name, d.err())
+		return nil, fmt.Errorf("%s cannot be read: %w", name, d.Err())
 	}
 	return leaves(nil, "", root), nil
 }
@@ -45,7 +47,7 @@ func leaves(list []leaf, path string, n *yaml.Node) []leaf {
 		list = append(list, leaf{path, "[" + strings.Join(order, ", ") + "]"})
 	default:
 		value := n.Value
-		if n.ShortTag() == strTag && (value == "" || strings.ContainsFunc(value, needsQuotes)) {
+		if n.ShortTag() == strict.TextTag && (value == "" || strings.ContainsFunc(value, needsQuotes)) {
 			value = strconv.Quote(value)
 		}
 		list = append(list, leaf{path, value})
@@ -54,7 +56,7 @@ func leaves(list []leaf, path string, n *yaml.Node) []leaf {
 }
 
 // needsQuotes reports a character that would let a value run into the words around it.
-func needsQuotes(r rune) bool { return r == ' ' || r == ',' || r == '"' || unprintable(r) }
+func needsQuotes(r rune) bool { return r == ' ' || r == ',' || r == '"' || strict.Unprintable(r) }
 
 // index is the ID of an element that has one, and its number when it has none.
 func index(n *yaml.Node, i int) string {

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/strict"
 )
 
 func TestTheCampaignsToDeployLoad(t *testing.T) {
@@ -59,7 +60,7 @@ func TestTheCampaignsToDeployLoad(t *testing.T) {
 
 func TestEveryFieldIsDocumented(t *testing.T) {
 	doc := manual(t)
-	for section, fields := range map[string][]known{
+	for section, fields := range map[string][]strict.Known{
 		"### At the top\n":         campaignFields,
 		"### In `source`\n":        sourceFields,
 		"### In each of `items`\n": itemFields,
@@ -69,13 +70,13 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 		text, _, _ = strings.Cut(text, "\n#")
 		var want, got []string
 		for _, f := range fields {
-			want = append(want, f.name)
+			want = append(want, f.Name)
 		}
 		for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| ([^|]+) \\|").FindAllStringSubmatch(text, -1) {
 			got = append(got, row[1])
 			for _, f := range fields {
-				if f.name == row[1] {
-					assert.Equal(t, f.required, row[2] == "yes", "whether %s is required", f.name)
+				if f.Name == row[1] {
+					assert.Equal(t, f.Required, row[2] == "yes", "whether %s is required", f.Name)
 				}
 			}
 		}
@@ -94,13 +95,13 @@ func TestTheExamplesInTheManualAreValid(t *testing.T) {
 
 // What an error tells people to write must itself be right.
 func TestTheExamplesInErrorsAreValid(t *testing.T) {
-	write := func(fields []known) string {
+	write := func(fields []strict.Known) string {
 		var s []string
 		for _, f := range fields {
-			if f.name == "path" {
+			if f.Name == "path" {
 				continue // belongs to another format than the example's
 			}
-			s = append(s, f.name+": "+f.example)
+			s = append(s, f.Name+": "+f.Example)
 		}
 		return strings.Join(s, "\n")
 	}
@@ -110,8 +111,8 @@ func TestTheExamplesInErrorsAreValid(t *testing.T) {
 	nested["items"] = "[{" + strings.ReplaceAll(strings.ReplaceAll(write(itemFields), "emoticon", "cash"), "\n", ", ") + "}]"
 	spec := slices.Clone(campaignFields)
 	for i, f := range spec {
-		if text, ok := nested[f.name]; ok {
-			spec[i].example = text
+		if text, ok := nested[f.Name]; ok {
+			spec[i].Example = text
 		}
 	}
 	_, err = Parse("nested", []byte(write(spec)))

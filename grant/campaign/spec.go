@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/strict"
 )
 
 // The limits of a spec.
@@ -27,108 +28,118 @@ const DefaultMaxRejected = 0.01
 
 // The known fields, in the order of the canonical spec.
 var (
-	campaignFields = []known{
-		{"campaign", true, "sorry-2022-emoticons"},
-		{"title", true, "Three emoticons for every KakaoTalk user"},
-		{"starts_at", true, "2023-01-05T00:00:00+09:00"},
-		{"ends_at", false, "2023-04-05T00:00:00+09:00"},
-		{"population", false, "48000000"},
-		{"source", true, "{topic: kakaotalk-users}"},
-		{"items", true, "[{id: cheer-up-90d, kind: emoticon, validity: 90d}]"},
+	campaignFields = []strict.Known{
+		strict.Required("campaign", "sorry-2022-emoticons"),
+		strict.Required("title", "Three emoticons for every KakaoTalk user"),
+		strict.Required("starts_at", "2023-01-05T00:00:00+09:00"),
+		strict.Optional("ends_at", "2023-04-05T00:00:00+09:00"),
+		strict.Optional("population", "48000000"),
+		strict.Required("source", "{topic: kakaotalk-users}"),
+		strict.Required("items", "[{id: cheer-up-90d, kind: emoticon, validity: 90d}]"),
 	}
-	sourceFields = []known{
-		{"topic", true, "kakaotalk-users"},
-		{"format", false, "decimal"},
-		{"path", false, "user.id"},
-		{"from", false, "value"},
-		{"max_id", false, "9223372036854775807"},
-		{"max_rejected", false, "1%"},
-		{"dead_letters", false, "kakaotalk-users.rejected"},
-		{"tombstones", false, "reject"},
+	sourceFields = []strict.Known{
+		strict.Required("topic", "kakaotalk-users"),
+		strict.Optional("format", "decimal"),
+		strict.Optional("path", "user.id"),
+		strict.Optional("from", "value"),
+		strict.Optional("max_id", "9223372036854775807"),
+		strict.Optional("max_rejected", "1%"),
+		strict.Optional("dead_letters", "kakaotalk-users.rejected"),
+		strict.Optional("tombstones", "reject"),
 	}
-	itemFields = []known{
-		{"id", true, "cheer-up-90d"},
-		{"kind", true, "emoticon"},
-		{"validity", true, "90d"},
-		{"amount", false, "50000"},
-		{"currency", false, "KRW"},
+	itemFields = []strict.Known{
+		strict.Required("id", "cheer-up-90d"),
+		strict.Required("kind", "emoticon"),
+		strict.Required("validity", "90d"),
+		strict.Optional("amount", "50000"),
+		strict.Optional("currency", "KRW"),
 	}
 )
 
+// decoder is one that knows what a campaign spec has.
+type decoder struct{ *strict.Decoder }
+
+func newDecoder(file string) *decoder {
+	return &decoder{&strict.Decoder{
+		File: file, Subject: "campaign", Docs: "docs/campaign-spec.md", MaxSize: MaxSize,
+		Places: []strict.Place{{Name: "the top of the file", Known: campaignFields}, {Name: "source", Known: sourceFields}, {Name: "an item", Known: itemFields}},
+	}}
+}
+
 func (d *decoder) campaign(root *yaml.Node) *grant.Campaign {
-	m := d.mapping(field{line: root.Line, node: root}, campaignFields)
+	m := d.Mapping(strict.Field{Line: root.Line, Node: root}, campaignFields)
 	if m == nil {
 		return nil
 	}
 	c := &grant.Campaign{
-		Name:     d.match(m.get("campaign"), nameForm, slug, "1 to 63 small letters, digits and hyphens, a letter or digit at both ends"),
-		Title:    d.title(m.get("title")),
-		StartsAt: d.time(m.get("starts_at")),
-		EndsAt:   d.time(m.get("ends_at")),
+		Name:     d.Match(m.Get("campaign"), nameForm, slug, "1 to 63 small letters, digits and hyphens, a letter or digit at both ends"),
+		Title:    d.title(m.Get("title")),
+		StartsAt: d.Time(m.Get("starts_at")),
+		EndsAt:   d.Time(m.Get("ends_at")),
 	}
 	if !c.StartsAt.IsZero() && !c.EndsAt.IsZero() && !c.EndsAt.After(c.StartsAt) {
-		at := m.get("ends_at")
-		d.reportf(timeOrder, at.line, at.path, "%s is not after starts_at (%s): write a later time, or remove the line for no end",
-			at.node.Value, m.get("starts_at").node.Value)
+		at := m.Get("ends_at")
+		d.Reportf(timeOrder, at.Line, at.Path, "%s is not after starts_at (%s): write a later time, or remove the line for no end",
+			at.Node.Value, m.Get("starts_at").Node.Value)
 	}
-	population := m.get("population")
-	c.Population = d.integer(population, int64(grant.MaxUserID), 0)
-	c.Source = d.source(m.get("source"))
+	population := m.Get("population")
+	c.Population = d.Integer(population, int64(grant.MaxUserID), 0)
+	c.Source = d.source(m.Get("source"))
 	// The IDs 0 to max_id are max_id + 1 users, which overflows for the largest max_id.
 	if c.Population > 0 && c.Source.MaxID > 0 && grant.UserID(c.Population-1) > c.Source.MaxID {
-		d.reportf(populationMaxID, population.line, population.path,
+		d.Reportf(populationMaxID, population.Line, population.Path,
 			"%d users cannot have different IDs up to source.max_id (%d): correct one of them", c.Population, c.Source.MaxID)
 	}
-	c.Items = d.items(m.get("items"))
+	c.Items = d.items(m.Get("items"))
 	return c
 }
 
-func (d *decoder) title(f field) string {
-	s, ok := d.text(f)
+func (d *decoder) title(f strict.Field) string {
+	s, ok := d.Text(f)
 	switch n := utf8.RuneCountInString(s); {
 	case !ok:
 	case strings.TrimSpace(s) == "":
-		d.reportf(titleLength, f.line, f.path, "is blank: say what the users get")
+		d.Reportf(titleLength, f.Line, f.Path, "is blank: say what the users get")
 	case n > maxTitle:
-		d.reportf(titleLength, f.line, f.path, "has %d characters: write at most %d", n, maxTitle)
+		d.Reportf(titleLength, f.Line, f.Path, "has %d characters: write at most %d", n, maxTitle)
 	}
 	return s
 }
 
-func (d *decoder) source(f field) grant.Topic {
+func (d *decoder) source(f strict.Field) grant.Topic {
 	t := grant.Topic{}
-	m := d.mapping(f, sourceFields)
+	m := d.Mapping(f, sourceFields)
 	if m == nil {
 		return t
 	}
-	t.Topic = d.topic(m.get("topic"), m.get("dead_letters"))
-	t.Format = oneOf(d, m.get("format"), formatKnown, grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE)
-	t.Path = d.path(m.get("path"), t.Format)
-	t.From = oneOf(d, m.get("from"), fromKnown, grant.FromValue, grant.FromKey)
-	t.MaxID = grant.UserID(d.integer(m.get("max_id"), int64(grant.MaxUserID), int64(grant.MaxUserID)))
-	t.MaxRejected = d.share(m.get("max_rejected"), DefaultMaxRejected)
-	t.DeadLetters = d.deadLetters(m.get("dead_letters"), t.Topic)
-	t.Tombstones = d.tombstones(m.get("tombstones"), t.From)
+	t.Topic = d.topic(m.Get("topic"), m.Get("dead_letters"))
+	t.Format = strict.OneOf(d.Decoder, m.Get("format"), formatKnown, grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE)
+	t.Path = d.path(m.Get("path"), t.Format)
+	t.From = strict.OneOf(d.Decoder, m.Get("from"), fromKnown, grant.FromValue, grant.FromKey)
+	t.MaxID = grant.UserID(d.Integer(m.Get("max_id"), int64(grant.MaxUserID), int64(grant.MaxUserID)))
+	t.MaxRejected = d.share(m.Get("max_rejected"), DefaultMaxRejected)
+	t.DeadLetters = d.deadLetters(m.Get("dead_letters"), t.Topic)
+	t.Tombstones = d.tombstones(m.Get("tombstones"), t.From)
 	return t
 }
 
 // kafkaTopic reads a name that Kafka allows for a topic.
-func (d *decoder) kafkaTopic(f field, r rule, what string) string {
-	name := d.match(f, r, topicName, "letters, digits, dots, hyphens and underscores, as Kafka requires")
+func (d *decoder) kafkaTopic(f strict.Field, r strict.Rule, what string) string {
+	name := d.Match(f, r, topicName, "letters, digits, dots, hyphens and underscores, as Kafka requires")
 	switch {
 	case name == "." || name == "..":
-		d.reportf(r, f.line, f.path, "%s is not a legal name in Kafka: write the name of the topic %s", quote(name), what)
+		d.Reportf(r, f.Line, f.Path, "%s is not a legal name in Kafka: write the name of the topic %s", strict.Quote(name), what)
 		return ""
 	case len(name) > maxTopic:
-		d.reportf(r, f.line, f.path, "has %d characters: write at most %d, as Kafka allows", len(name), maxTopic)
+		d.Reportf(r, f.Line, f.Path, "has %d characters: write at most %d, as Kafka allows", len(name), maxTopic)
 		return ""
 	}
 	return name
 }
 
 // deadLetters reads the name of the dead-letter topic; one that is as by default is left out.
-func (d *decoder) deadLetters(f field, topic string) string {
-	if f.absent {
+func (d *decoder) deadLetters(f strict.Field, topic string) string {
+	if f.Absent {
 		return ""
 	}
 	name := d.kafkaTopic(f, deadLettersForm, "for rejected records")
@@ -137,118 +148,118 @@ func (d *decoder) deadLetters(f field, topic string) string {
 	switch {
 	case name == "" || topic == "":
 	case alike.Replace(name) == alike.Replace(topic):
-		d.reportf(deadLettersClash, f.line, f.path, "%s cannot be beside the topic %s in Kafka: write the name of another topic", quote(name), quote(topic))
+		d.Reportf(deadLettersClash, f.Line, f.Path, "%s cannot be beside the topic %s in Kafka: write the name of another topic", strict.Quote(name), strict.Quote(topic))
 	case name == topic+grant.DeadLetterSuffix:
 		return ""
 	}
 	return name
 }
 
-func (d *decoder) tombstones(f field, from grant.Part) grant.Tombstones {
-	t := oneOf(d, f, tombstonesKnown, grant.RejectTombstones, grant.GrantTombstones)
+func (d *decoder) tombstones(f strict.Field, from grant.Part) grant.Tombstones {
+	t := strict.OneOf(d.Decoder, f, tombstonesKnown, grant.RejectTombstones, grant.GrantTombstones)
 	switch {
 	case t == grant.RejectTombstones:
 		return "" // the default, however it is written
 	case t == grant.GrantTombstones && from == grant.FromValue:
-		d.reportf(tombstonesForbidden, f.line, f.path, "a record without a value holds no user ID when IDs are values: remove the line, or write from: key")
+		d.Reportf(tombstonesForbidden, f.Line, f.Path, "a record without a value holds no user ID when IDs are values: remove the line, or write from: key")
 	}
 	return t
 }
 
-func (d *decoder) topic(f, deadLetters field) string {
+func (d *decoder) topic(f, deadLetters strict.Field) string {
 	name := d.kafkaTopic(f, topicForm, "with the user IDs")
 	switch longest := maxTopic - len(grant.DeadLetterSuffix); {
-	case len(name) > longest && deadLetters.absent:
-		d.reportf(topicForm, f.line, f.path, "has %d characters: write at most %d (Kafka's %d, less %d for the %s of the dead-letter topic), or name that topic by dead_letters",
+	case len(name) > longest && deadLetters.Absent:
+		d.Reportf(topicForm, f.Line, f.Path, "has %d characters: write at most %d (Kafka's %d, less %d for the %s of the dead-letter topic), or name that topic by dead_letters",
 			len(name), longest, maxTopic, len(grant.DeadLetterSuffix), grant.DeadLetterSuffix)
 	case strings.HasSuffix(name, grant.DeadLetterSuffix):
-		d.reportf(topicDeadLetter, f.line, f.path, "%s is a dead-letter topic, whose records were rejected: write the topic itself, %s",
-			quote(name), quote(strings.TrimSuffix(name, grant.DeadLetterSuffix)))
+		d.Reportf(topicDeadLetter, f.Line, f.Path, "%s is a dead-letter topic, whose records were rejected: write the topic itself, %s",
+			strict.Quote(name), strict.Quote(strings.TrimSuffix(name, grant.DeadLetterSuffix)))
 	}
 	return name
 }
 
-func (d *decoder) path(f field, format grant.Format) string {
+func (d *decoder) path(f strict.Field, format grant.Format) string {
 	switch {
-	case format == grant.FormatJSON && f.absent:
-		d.reportf(pathRequired, f.line, f.path, "is missing: add where in the JSON document the ID is, such as path: user.id")
+	case format == grant.FormatJSON && f.Absent:
+		d.Reportf(pathRequired, f.Line, f.Path, "is missing: add where in the JSON document the ID is, such as path: user.id")
 		return ""
-	case format != grant.FormatJSON && format != "" && !f.absent:
-		d.reportf(pathForbidden, f.line, f.path, "a record in the format %s has no fields: remove the line, or write format: json", format)
+	case format != grant.FormatJSON && format != "" && !f.Absent:
+		d.Reportf(pathForbidden, f.Line, f.Path, "a record in the format %s has no fields: remove the line, or write format: json", format)
 		return ""
 	}
-	path, ok := d.text(f)
+	path, ok := d.Text(f)
 	if !ok {
 		return ""
 	}
 	if len(path) > maxPath {
-		d.reportf(pathForm, f.line, f.path, "has %d bytes: write at most %d", len(path), maxPath)
+		d.Reportf(pathForm, f.Line, f.Path, "has %d bytes: write at most %d", len(path), maxPath)
 	}
 	for name := range strings.SplitSeq(path, ".") {
 		if name == "" || name != strings.TrimSpace(name) {
-			d.reportf(pathForm, f.line, f.path, "%s has an empty field name, or spaces around one: write field names with dots between them, such as user.id", quote(path))
+			d.Reportf(pathForm, f.Line, f.Path, "%s has an empty field name, or spaces around one: write field names with dots between them, such as user.id", strict.Quote(path))
 			break
 		}
 	}
 	return path
 }
 
-func (d *decoder) items(f field) []grant.Item {
-	if f.node == nil {
+func (d *decoder) items(f strict.Field) []grant.Item {
+	if f.Node == nil {
 		return nil
 	}
-	if f.node.Kind != yaml.SequenceNode {
-		d.reportf(listType, f.line, f.path, "must be a list, not %s: begin each item with a hyphen", describe(f.node))
+	if f.Node.Kind != yaml.SequenceNode {
+		d.Reportf(strict.ListType, f.Line, f.Path, "must be a list, not %s: begin each item with a hyphen", strict.Describe(f.Node))
 		return nil
 	}
-	nodes := f.node.Content
+	nodes := f.Node.Content
 	if len(nodes) == 0 || len(nodes) > maxItems {
-		d.reportf(itemsCount, f.line, f.path, "has %d items: write 1 to %d", len(nodes), maxItems)
+		d.Reportf(itemsCount, f.Line, f.Path, "has %d items: write 1 to %d", len(nodes), maxItems)
 		nodes = nodes[:min(len(nodes), maxItems)]
 	}
 	items := make([]grant.Item, 0, len(nodes))
 	seen := map[string]int{} // item ID to line
 	for i, n := range nodes {
-		m := d.mapping(field{path: fmt.Sprintf("%s[%d]", f.path, i), line: n.Line, node: n}, itemFields)
+		m := d.Mapping(strict.Field{Path: fmt.Sprintf("%s[%d]", f.Path, i), Line: n.Line, Node: n}, itemFields)
 		if m == nil {
 			continue
 		}
 		item := d.item(m)
-		if id := m.get("id"); item.ID != "" && seen[item.ID] > 0 {
-			d.reportf(itemIDUnique, id.line, id.path, "%s is also the item on line %d: give each item an ID of its own", quote(item.ID), seen[item.ID])
+		if id := m.Get("id"); item.ID != "" && seen[item.ID] > 0 {
+			d.Reportf(itemIDUnique, id.Line, id.Path, "%s is also the item on line %d: give each item an ID of its own", strict.Quote(item.ID), seen[item.ID])
 		} else {
-			seen[item.ID] = id.line
+			seen[item.ID] = id.Line
 		}
 		items = append(items, item)
 	}
 	return items
 }
 
-func (d *decoder) item(m *mapping) grant.Item {
+func (d *decoder) item(m *strict.Mapping) grant.Item {
 	item := grant.Item{
-		ID:       d.match(m.get("id"), itemIDForm, itemID, "1 to 100 letters, digits, dots, hyphens and underscores, a letter or digit first"),
-		Kind:     oneOf(d, m.get("kind"), kindKnown, grant.KindEmoticon, grant.KindCredit, grant.KindCash, grant.KindItem),
-		Validity: d.validity(m.get("validity")),
+		ID:       d.Match(m.Get("id"), itemIDForm, itemID, "1 to 100 letters, digits, dots, hyphens and underscores, a letter or digit first"),
+		Kind:     strict.OneOf(d.Decoder, m.Get("kind"), kindKnown, grant.KindEmoticon, grant.KindCredit, grant.KindCash, grant.KindItem),
+		Validity: d.validity(m.Get("validity")),
 	}
-	amount, currency := m.get("amount"), m.get("currency")
+	amount, currency := m.Get("amount"), m.Get("currency")
 	switch item.Kind {
 	case "": // reported; whether money belongs to it is not known
 	case grant.KindCredit, grant.KindCash:
-		if amount.absent {
-			d.reportf(amountRequired, amount.line, amount.path, "is missing: a %s needs one, in the currency's smallest unit: add amount: 50000", item.Kind)
+		if amount.Absent {
+			d.Reportf(amountRequired, amount.Line, amount.Path, "is missing: a %s needs one, in the currency's smallest unit: add amount: 50000", item.Kind)
 		}
-		if currency.absent {
-			d.reportf(currencyRequired, currency.line, currency.path, "is missing: a %s needs one: add currency: KRW", item.Kind)
+		if currency.Absent {
+			d.Reportf(currencyRequired, currency.Line, currency.Path, "is missing: a %s needs one: add currency: KRW", item.Kind)
 		}
-		item.Amount = d.integer(amount, maxAmount, 0)
+		item.Amount = d.Integer(amount, maxAmount, 0)
 		item.Currency = d.currency(currency)
 	default:
 		const forbidden = "belongs to the kinds credit and cash, not to %s: remove the line, or change the kind"
-		if !amount.absent {
-			d.reportf(amountForbidden, amount.line, amount.path, forbidden, item.Kind)
+		if !amount.Absent {
+			d.Reportf(amountForbidden, amount.Line, amount.Path, forbidden, item.Kind)
 		}
-		if !currency.absent {
-			d.reportf(currencyForbidden, currency.line, currency.path, forbidden, item.Kind)
+		if !currency.Absent {
+			d.Reportf(currencyForbidden, currency.Line, currency.Path, forbidden, item.Kind)
 		}
 	}
 	return item

@@ -1,0 +1,37 @@
+package campaign
+
+import "github.com/granter/granter/grant/strict"
+
+// What a campaign spec can break beside the rules of package strict. testdata/bad has a file for each, named after it.
+const (
+	nameForm         strict.Rule = "name-form"
+	titleLength      strict.Rule = "title-length"
+	timeOrder        strict.Rule = "time-order"
+	populationMaxID  strict.Rule = "population-max-id"
+	topicForm        strict.Rule = "topic-form"
+	topicDeadLetter  strict.Rule = "topic-dead-letter"
+	formatKnown      strict.Rule = "format-known"
+	pathRequired     strict.Rule = "path-required"
+	pathForbidden    strict.Rule = "path-forbidden"
+	pathForm         strict.Rule = "path-form"
+	fromKnown        strict.Rule = "from-known"
+	maxRejectedForm  strict.Rule = "max-rejected-form"
+	maxRejectedRange strict.Rule = "max-rejected-range"
+
+	deadLettersForm     strict.Rule = "dead-letters-form"
+	deadLettersClash    strict.Rule = "dead-letters-clash"
+	tombstonesKnown     strict.Rule = "tombstones-known"
+	tombstonesForbidden strict.Rule = "tombstones-forbidden"
+
+	itemsCount        strict.Rule = "items-count"
+	itemIDForm        strict.Rule = "item-id-form"
+	itemIDUnique      strict.Rule = "item-id-unique"
+	kindKnown         strict.Rule = "kind-known"
+	validityForm      strict.Rule = "validity-form"
+	validityRange     strict.Rule = "validity-range"
+	amountRequired    strict.Rule = "amount-required"
+	amountForbidden   strict.Rule = "amount-forbidden"
+	currencyRequired  strict.Rule = "currency-required"
+	currencyForbidden strict.Rule = "currency-forbidden"
+	currencyKnown     strict.Rule = "currency-known"
+)
