@@ -50,7 +50,7 @@ func (c *conn) exchange(ctx context.Context, wait time.Duration, request []byte)
 }
 
 // formatter writes the header of requests.
-var formatter = kmsg.NewRequestFormatter(kmsg.FormatterClientID(clientID))
+var formatter = kmsg.NewRequestFormatter(kmsg.FormatterClientID(ClientID))
 
 // ask puts a question in the newest version that both sides speak, and newest allows. kafka.UnsupportedVersion means that
 // the broker is too old or too new for it.

@@ -44,6 +44,7 @@ type batch struct {
 	base, last int64 // offsets of the first and last record; compaction may have removed either
 	epoch      int32 // of the leader that took it; −1: not known
 	attributes int16
+	newest     int64 // timestamp in ms; 0 or less: not known
 	producer   int64
 	count      int
 	payload    []byte // the records, possibly compressed
@@ -74,6 +75,7 @@ func readBatch(data []byte) (b batch, rest []byte, err error) {
 	b.attributes = int16(binary.BigEndian.Uint16(data[21:]))
 	delta := int32(binary.BigEndian.Uint32(data[23:]))
 	b.last = b.base + int64(delta)
+	b.newest = int64(binary.BigEndian.Uint64(data[35:]))
 	b.producer = int64(binary.BigEndian.Uint64(data[43:]))
 	b.count = int(int32(binary.BigEndian.Uint32(data[57:])))
 	if b.base < 0 || delta < 0 || b.last < b.base || b.count < 0 || b.count > int(delta)+1 {

@@ -21,10 +21,10 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-const (
-	clientID       = "granter"
-	defaultTimeout = 10 * time.Second
-)
+// ClientID is the name by which brokers know this program, in their logs and as a group's member.
+const ClientID = "granter"
+
+const defaultTimeout = 10 * time.Second
 
 // Kafka says how to reach the brokers.
 type Kafka struct {
@@ -58,13 +58,13 @@ func (k Kafka) timeout() time.Duration {
 
 // Dialer returns what kafka-go's consumer group connects with.
 func (k Kafka) Dialer() *kafka.Dialer {
-	return &kafka.Dialer{ClientID: clientID, Timeout: k.timeout(), DialFunc: k.open, TLS: k.TLS, SASLMechanism: k.SASL}
+	return &kafka.Dialer{ClientID: ClientID, Timeout: k.timeout(), DialFunc: k.open, TLS: k.TLS, SASLMechanism: k.SASL}
 }
 
 // Transport returns what kafka-go's client connects with. The caller closes its idle connections.
 func (k Kafka) Transport() *kafka.Transport {
 	return &kafka.Transport{
-		ClientID: clientID, Dial: k.open, DialTimeout: k.timeout(), TLS: k.TLS, SASL: k.SASL,
+		ClientID: ClientID, Dial: k.open, DialTimeout: k.timeout(), TLS: k.TLS, SASL: k.SASL,
 		MetadataTTL: 2 * time.Second, // how long a leader that moved is looked for in vain, and how long the answer may take
 	}
 }
@@ -101,26 +101,42 @@ func (k Kafka) Client(t *kafka.Transport) *kafka.Client {
 	return &kafka.Client{Addr: kafka.TCP(k.Brokers...), Timeout: k.timeout(), Transport: t}
 }
 
-// dial opens an authenticated connection to a broker. kafka-go does the authentication; afterwards the connection is
-// ours alone: kafka-go's Conn starts no goroutine and, with no request under way, has read nothing ahead.
+// dial opens an authenticated connection to a broker, on which nothing waits for ever.
 func (k Kafka) dial(ctx context.Context, address string) (net.Conn, error) {
-	host, _, err := net.SplitHostPort(address)
+	ctx, cancel := context.WithTimeout(ctx, k.timeout())
+	defer cancel()
+	conn, release, err := k.authenticated(ctx, address, k.open)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, k.timeout())
-	defer cancel()
-	var conn net.Conn
-	opened := func() bool { return true }
+	if !release() {
+		conn.Close()
+		return nil, ctx.Err()
+	}
+	return conn, nil
+}
+
+// authenticated opens a connection to a broker by a function that connects, and lets kafka-go authenticate. Afterwards the
+// connection is the caller's alone: kafka-go's Conn starts no goroutine and, with no request under way, has read nothing
+// ahead. kafka-go looks at no context while it authenticates, so the context closes the connection when it ends, until the
+// caller releases it; release reports whether that came in time.
+func (k Kafka) authenticated(
+	ctx context.Context, address string, open func(ctx context.Context, network, address string) (net.Conn, error),
+) (conn net.Conn, release func() bool, err error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, nil, err
+	}
+	release = func() bool { return true }
 	d := k.Dialer()
-	d.TLS = nil
-	d.DialFunc = func(_ context.Context, network, addr string) (net.Conn, error) {
-		raw, err := k.open(ctx, network, addr)
+	d.TLS = nil // kafka-go's handshake looks at no context either
+	d.DialFunc = func(dialing context.Context, network, address string) (net.Conn, error) {
+		raw, err := open(dialing, network, address)
 		if err != nil {
 			return nil, err
 		}
 		conn = raw
-		opened = context.AfterFunc(ctx, func() { raw.Close() }) // kafka-go does not look at the context while it authenticates
+		release = context.AfterFunc(ctx, func() { raw.Close() })
 		if k.TLS == nil {
 			return conn, nil
 		}
@@ -130,19 +146,19 @@ func (k Kafka) dial(ctx context.Context, address string) (net.Conn, error) {
 		}
 		secure := tls.Client(raw, cfg)
 		conn = secure
-		return conn, secure.HandshakeContext(ctx)
+		return conn, secure.HandshakeContext(dialing)
 	}
-	_, err = d.DialContext(ctx, "tcp", address)
-	if !opened() {
+	if _, err = d.DialContext(ctx, "tcp", address); err == nil {
+		return conn, release, nil
+	}
+	release()
+	if conn != nil {
+		conn.Close()
+	}
+	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
-	if err != nil {
-		if conn != nil {
-			conn.Close()
-		}
-		return nil, err
-	}
-	return conn, nil
+	return nil, nil, err
 }
 
 // ErrorKind sorts errors into a fixed set of kinds, for a metric label and for deciding whether to try again.

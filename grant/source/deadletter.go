@@ -12,9 +12,10 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-// maxDeadLetter is the largest record that the dead-letter topic takes: more than a broker's default for the source
-// (1 MiB), because a compressed record can be larger than the limit when it is written again on its own.
-const maxDeadLetter = 32 << 20
+// MaxDeadLetter is the largest record, in bytes, that a dead-letter topic takes which Prepare created; larger ones are cut.
+// It is more than a broker's default for the source (1 MiB), because a compressed record can be larger than the limit when
+// it is written again on its own.
+const MaxDeadLetter = 32 << 20
 
 // The headers of a dead letter.
 const (
@@ -52,7 +53,7 @@ type letter struct {
 
 func newLetter(offset int64, rec *record, reason Reason) letter {
 	l := letter{offset: offset, reason: reason, key: rec.key, value: rec.value}
-	for l.size() > maxDeadLetter { // it would be cut anyway
+	for l.size() > MaxDeadLetter { // it would be cut anyway
 		l.cut()
 	}
 	l.key, l.value = bytes.Clone(l.key), bytes.Clone(l.value)
@@ -93,7 +94,7 @@ func (d *deadLetters) write(ctx context.Context, partition int, letters *[]lette
 		n, size := 0, 0
 		for ; n < len(*letters) && n < letterCount; n++ {
 			l := &(*letters)[n]
-			for l.size() > maxDeadLetter {
+			for l.size() > MaxDeadLetter {
 				l.cut()
 			}
 			if size += l.size(); n > 0 && size > letterBytes {
@@ -151,23 +152,29 @@ func (d *deadLetters) headers(partition int, l *letter) []kafka.Header {
 	return h
 }
 
-// ensureDeadLetterTopic creates the dead-letter topic, with as many partitions and replicas as the source has, unless
-// it exists: brokers refuse to create one also when it exists, if they do not allow it.
-func ensureDeadLetterTopic(ctx context.Context, client *kafka.Client, name string, source kafka.Topic) error {
-	if _, err := describe(ctx, client, name); !errors.Is(err, kafka.UnknownTopicOrPartition) {
-		return err
-	}
+// deadLetterTopic is the topic that rejected records of another one are stored in: with as many partitions and replicas,
+// and never expiring.
+func deadLetterTopic(name string, source kafka.Topic) kafka.TopicConfig {
 	replicas := 1
 	if len(source.Partitions) > 0 {
 		replicas = max(1, len(source.Partitions[0].Replicas))
 	}
-	resp, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{
+	return kafka.TopicConfig{
 		Topic: name, NumPartitions: len(source.Partitions), ReplicationFactor: replicas,
 		ConfigEntries: []kafka.ConfigEntry{
-			{ConfigName: "max.message.bytes", ConfigValue: strconv.Itoa(maxDeadLetter)},
+			{ConfigName: "max.message.bytes", ConfigValue: strconv.Itoa(MaxDeadLetter)},
 			{ConfigName: "retention.ms", ConfigValue: "-1"},
 		},
-	}}})
+	}
+}
+
+// ensureDeadLetterTopic creates the dead-letter topic unless it exists: brokers refuse to create one also when it exists, if
+// they do not allow it.
+func ensureDeadLetterTopic(ctx context.Context, client *kafka.Client, name string, source kafka.Topic) error {
+	if _, err := describe(ctx, client, name); !errors.Is(err, kafka.UnknownTopicOrPartition) {
+		return err
+	}
+	resp, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{deadLetterTopic(name, source)}})
 	if err == nil {
 		err = resp.Errors[name]
 	}
@@ -177,5 +184,5 @@ func ensureDeadLetterTopic(ctx context.Context, client *kafka.Client, name strin
 	if errors.Is(err, kafka.InvalidTopic) {
 		return fmt.Errorf("creating dead-letter topic %s (choose another name by source.dead_letters in the spec): %w", name, err)
 	}
-	return fmt.Errorf("creating dead-letter topic %s (create it yourself, or allow %s to): %w", name, clientID, err)
+	return fmt.Errorf("creating dead-letter topic %s (create it yourself, or allow %s to): %w", name, ClientID, err)
 }

@@ -3,12 +3,9 @@ package source
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -18,12 +15,6 @@ import (
 
 	"github.com/granter/granter/grant"
 )
-
-// ClientID is the name by which brokers know this program, in their logs and as a group's member.
-const ClientID = clientID
-
-// MaxDeadLetter is the largest record, in bytes, that a dead-letter topic takes which Prepare created. Larger ones are cut.
-const MaxDeadLetter = maxDeadLetter
 
 // Ping asks a broker something that it answers only when it has accepted the credentials, or wants none. It takes
 // Kafka.Timeout at most, also when the broker's machine is frozen.
@@ -37,40 +28,13 @@ func (k Kafka) Ping(ctx context.Context, address string) error {
 	})
 }
 
-// within uses a connection to a broker for something that the context can end at any moment. The authentication is a
-// part of that: kafka-go sets no deadline for it.
+// within uses a connection to a broker for something that the context can end at any moment.
 func (k Kafka) within(ctx context.Context, address string, use func(*protocol.Conn) error) error {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return err
-	}
-	var conn net.Conn
-	d := k.Dialer()
-	d.TLS = nil
-	d.DialFunc = func(dial context.Context, network, addr string) (net.Conn, error) {
-		raw, err := (&net.Dialer{}).DialContext(dial, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		conn = raw
-		context.AfterFunc(ctx, func() { raw.Close() })
-		if k.TLS == nil {
-			return conn, nil
-		}
-		cfg := k.TLS.Clone()
-		if cfg.ServerName == "" {
-			cfg.ServerName = host
-		}
-		secure := tls.Client(raw, cfg)
-		conn = secure
-		return conn, secure.HandshakeContext(dial)
-	}
-	_, err = d.DialContext(ctx, "tcp", address)
-	if conn != nil {
-		defer conn.Close()
-	}
+	conn, release, err := k.authenticated(ctx, address, (&net.Dialer{}).DialContext)
 	if err == nil {
-		err = use(protocol.NewConn(conn, clientID))
+		defer conn.Close()
+		defer release()
+		err = use(protocol.NewConn(conn, ClientID))
 	}
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("no answer: %w", context.Cause(ctx))
@@ -178,34 +142,24 @@ func (s *sampler) take(ctx context.Context, out *Sample) error {
 
 // add appends the records of a fetch from an offset on, and returns the offset behind the last one it looked at.
 func (s *sampler) add(out *Sample, f fetched, next int64) (int64, error) {
-	hidden := newHidden(f.aborted)
-	for rest := f.records; len(rest) > 0 && len(out.Records) < out.Limit && next < out.Until; {
-		raw := rest
-		var b batch
-		var err error
-		b, rest, err = readBatch(raw)
-		if errors.Is(err, errTruncated) {
-			return next, nil
-		}
-		if err != nil {
-			return next, err
-		}
-		hide := hidden.hides(&b)
-		if b.last < next {
-			continue
+	next, err := f.visible(next, out.Until, func(b *batch, next int64, hidden bool) (int64, error) {
+		if len(out.Records) >= out.Limit {
+			return next, errEnough
 		}
 		out.Transactional = out.Transactional || b.transactional()
-		if at := int64(binary.BigEndian.Uint64(raw[35:])); out.Oldest.IsZero() && at > 0 {
-			out.Oldest = time.UnixMilli(at)
+		if out.Oldest.IsZero() && b.newest > 0 {
+			out.Oldest = time.UnixMilli(b.newest)
 		}
-		if hide {
+		if hidden {
 			out.Hidden++
-		} else if err := s.addBatch(out, &b, next); err != nil {
-			return next, err
+			return next, nil
 		}
-		next = b.last + 1
+		return next, s.addBatch(out, b, next)
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
 	}
-	return next, nil
+	return next, err
 }
 
 // errEnough ends a visit early.
@@ -234,20 +188,17 @@ func (s *sampler) addBatch(out *Sample, b *batch, next int64) error {
 // CheckDeadLetters asks the controller, or any broker that forwards to it, whether Prepare could create the dead-letter
 // topic, and creates nothing.
 func (s *Source) CheckDeadLetters(ctx context.Context, controller string, topic kafka.Topic) error {
-	replicas := 1
-	if len(topic.Partitions) > 0 {
-		replicas = max(1, len(topic.Partitions[0].Replicas))
+	want := deadLetterTopic(s.cfg.Topic.DeadLetterTopic(), topic)
+	ask := createtopics.RequestTopic{
+		Name: want.Topic, NumPartitions: int32(want.NumPartitions), ReplicationFactor: int16(want.ReplicationFactor),
+	}
+	for _, c := range want.ConfigEntries {
+		ask.Configs = append(ask.Configs, createtopics.RequestConfig{Name: c.ConfigName, Value: c.ConfigValue})
 	}
 	return s.cfg.Kafka.within(ctx, controller, func(c *protocol.Conn) error {
 		// kafka-go's client would wait until the topic appears. Version 2 is what brokers from 0.11 to 4.x all speak.
 		c.SetVersions(map[protocol.ApiKey]int16{protocol.CreateTopics: 2})
-		reply, err := c.RoundTrip(&createtopics.Request{ValidateOnly: true, TimeoutMs: 5000, Topics: []createtopics.RequestTopic{{
-			Name: s.cfg.Topic.DeadLetterTopic(), NumPartitions: int32(len(topic.Partitions)), ReplicationFactor: int16(replicas),
-			Configs: []createtopics.RequestConfig{
-				{Name: "max.message.bytes", Value: strconv.Itoa(maxDeadLetter)},
-				{Name: "retention.ms", Value: "-1"},
-			},
-		}}})
+		reply, err := c.RoundTrip(&createtopics.Request{ValidateOnly: true, TimeoutMs: 5000, Topics: []createtopics.RequestTopic{ask}})
 		if err != nil {
 			return err
 		}

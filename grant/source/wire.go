@@ -125,7 +125,7 @@ func fetchRequest(b []byte, correlation int32, t *target, offset int64, epoch in
 	b = be.AppendUint16(b, apiFetch)
 	b = be.AppendUint16(b, uint16(version))
 	b = be.AppendUint32(b, uint32(correlation))
-	b = append(be.AppendUint16(b, uint16(len(clientID))), clientID...)
+	b = append(be.AppendUint16(b, uint16(len(ClientID))), ClientID...)
 	noTags()
 	b = be.AppendUint32(b, ^uint32(0)) // replica ID: none
 	b = be.AppendUint32(b, uint32(wait.Milliseconds()))

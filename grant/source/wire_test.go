@@ -35,10 +35,10 @@ func TestFetchRequestsAreWhatFranzGoReads(t *testing.T) {
 		b := fetchRequest(nil, correlation, &at, offset, epoch, int(size), time.Duration(wait)*time.Millisecond)
 		require.EqualValues(t, len(b)-4, binary.BigEndian.Uint32(b))
 		require.Equal(t, correlation, int32(binary.BigEndian.Uint32(b[8:])))
-		require.Equal(t, clientID, string(b[14:14+len(clientID)]))
+		require.Equal(t, ClientID, string(b[14:14+len(ClientID)]))
 		req := kmsg.NewPtrFetchRequest()
 		req.Version = int16(binary.BigEndian.Uint16(b[6:]))
-		body := b[14+len(clientID):]
+		body := b[14+len(ClientID):]
 		if at.fetchVersion >= fetchFlexible {
 			require.Zero(t, body[0], "no tags in the header")
 			body = body[1:]
