@@ -9,6 +9,12 @@ import (
 	"github.com/granter/granter/grant"
 )
 
+// target is where a session ends.
+type target struct {
+	ends   grant.Offsets // by partition: where it ends or, when it follows, where the topic ended at the start of the run
+	follow bool          // it goes on beyond that
+}
+
 // finishing is the order to finish that a run is to heed, and whether its session does. Orders come from the steering,
 // sessions ask.
 type finishing struct {

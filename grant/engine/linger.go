@@ -16,16 +16,14 @@ func (r *Run) Linger(ctx context.Context, outcome error) error {
 	for {
 		if outcome == nil && r.hasLost(ctx) {
 			err := fmt.Errorf("%w after everything had been granted: start it again, it grants what is missing and nobody twice", grant.ErrRegressed)
-			r.Monitor.Regressed()
+			r.Monitor.regressed()
 			r.saveFinal(err)
 			return err
 		}
-		r.Survey(ctx)
+		r.survey.ask(ctx)
 		if now := time.Now(); r.Count != nil && now.Sub(counted) >= countEvery {
 			counted = now
-			if n, err := r.Count(ctx); err == nil {
-				r.Monitor.counted(n)
-			}
+			r.survey.countOnce(ctx)
 		}
 		select {
 		case <-time.After(surveyEvery):

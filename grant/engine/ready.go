@@ -6,37 +6,13 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-const (
-	// refusedAfter is how long the ledger may take no checkpoint, with errors, before it counts as unavailable: one is written
-	// every half second, and a fail-over that a retry overcomes at once is no news.
-	refusedAfter = 2 * time.Second
-	// overdueAfter is how long it may take none without any error. A master that is slow takes seconds.
-	overdueAfter = 10 * time.Second
-)
-
-// overdue returns why the ledger takes no checkpoint, if it does not; empty: it does.
-func (m *Monitor) overdue() string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.live == nil || m.refusal == "" || time.Since(m.checkpointAt) < refusedAfter {
-		return ""
-	}
-	return "Redis has taken no checkpoint since " + m.checkpointAt.UTC().Format(time.TimeOnly) + " UTC: " + m.refusal
-}
-
 // Ready returns why the run is not ready, or nothing: both servers answer, it is in the consumer group, its checkpoint is
 // current, and no partition is stalled. A replica that stands by, because others have all partitions, is ready.
 func (m *Monitor) Ready() string {
-	s := m.Snapshot()
 	m.mu.Lock()
-	kafka, since := m.survey.failure, m.survey.failing
-	var redis string
-	for _, h := range m.holds {
-		if h.Cause == grant.CauseUnavailable {
-			redis = h.Detail
-		}
-	}
-	m.mu.Unlock()
+	defer m.mu.Unlock()
+	s := m.snapshot()
+	redis, kafka := m.steered.detail(grant.CauseUnavailable), m.survey.failure
 	switch {
 	case s.State == grant.RunFinished:
 		return ""
@@ -44,9 +20,9 @@ func (m *Monitor) Ready() string {
 		return "the run has ended: " + string(s.State)
 	case redis != "":
 		return "Redis does not answer, or refuses: " + redis
-	case kafka != nil && time.Since(since) >= surveyFor:
+	case kafka != nil && time.Since(m.survey.failing) >= surveyFor:
 		return "Kafka does not answer: " + kafka.Error()
-	case s.State == grant.RunWaiting && m.standsBy():
+	case s.State == grant.RunWaiting && m.steered.standsBy():
 		return "" // as when it is paused: operators want it so
 	case s.State == grant.RunWaiting:
 		return "waiting for starts_at"

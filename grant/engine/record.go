@@ -23,7 +23,7 @@ func (r *Run) report(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	record := r.Monitor.fill(r.Record)
+	record := r.Monitor.record(r.Record)
 	record.Spec, record.UpdatedAt = r.Campaign.Hash, time.Now()
 	if err := r.Ledger.SaveRun(ctx, record); err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 		r.Log.Warn("storing the run's record failed", "error", err)

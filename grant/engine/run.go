@@ -95,6 +95,7 @@ type Run struct {
 
 	saving   chan struct{} // holds a token while a report is stored: they come in their order
 	steering steering
+	survey   *surveyor
 	draining context.Context //nolint:containedctx // it is the run's life: cancelled with the reason for draining
 	drain    context.CancelCauseFunc
 	topic    grant.TopicID // the one and only of this run
@@ -144,6 +145,9 @@ func (r *Run) Drained() <-chan struct{} { return r.draining.Done() }
 // ends while it follows; ErrDrained when Drain was called before that, and otherwise the error that stopped it. In each case what it granted is in the ledger.
 func (r *Run) Do(ctx context.Context) (err error) {
 	defer func() { r.saveFinal(err) }()
+	r.survey = &surveyor{
+		peek: r.Peek, checkpoints: r.Ledger.Checkpoints, lost: r.Lost, count: r.Count, partial: r.Partial, monitor: r.Monitor,
+	}
 	r.steering.run, r.steering.gate = r, NewGate(r.Orders)
 	letGo, err := r.steering.start(ctx)
 	if err != nil {
@@ -245,7 +249,7 @@ func (r *Run) generation(ctx context.Context, group grant.Group) (finished bool,
 		if !errors.Is(err, grant.ErrRegressed) {
 			return finished, err
 		}
-		r.Monitor.Regressed()
+		r.Monitor.regressed()
 		r.Log.Error("reading again from the ledger's older checkpoint", "reason", err)
 		select {
 		case <-time.After(r.PollEvery): // a ledger that goes on losing writes must not make a loop of this
@@ -273,7 +277,7 @@ func (r *Run) session(ctx context.Context, gen grant.Generation) (finished bool,
 	cfg := r.Sharding
 	cfg.Gate = r.steering.gate
 	pool := dense.New(cfg, punctual{r}, starts)
-	r.Monitor.assigned(pool, starts, r.ends, r.follows)
+	r.Monitor.assigned(pool, starts, target{ends: r.ends, follow: r.follows})
 	defer r.Monitor.released()
 	r.Log.Info("partitions assigned", "from", starts)
 

@@ -25,7 +25,7 @@ func (r *Run) sayIfMissed(ctx context.Context) error {
 		return err
 	}
 	r.Log.Warn("THE START WAS MISSED: this is the first run", "starts_at", start, "late_by", late.Round(time.Second).String())
-	r.Monitor.missed(late)
+	r.Monitor.missedStart(late)
 	return nil
 }
 
@@ -60,7 +60,7 @@ func (r *Run) waitForStart(ctx context.Context) error {
 		if first && soon || r.Recheck == nil {
 			checked = true // it has passed just now
 		}
-		r.Monitor.starts(start)
+		r.Monitor.startsAt(start)
 		switch {
 		case r.ended(now):
 			return fmt.Errorf("%s, ends_at %s: %w", c.Name, c.EndsAt.Format(time.RFC3339), grant.ErrEnded)

@@ -25,7 +25,6 @@ const (
 	steerEvery   = 200 * time.Millisecond // so that every order is obeyed within a second, also when a call takes a while
 	steerFor     = 2 * time.Second        // how long the orders are waited for
 	measureEvery = time.Second
-	countEvery   = 5 * time.Second
 	reportEvery  = time.Second
 
 	// How feedback changes a replica's own limit, once a second: down fast, up slowly, as TCP does.
@@ -106,12 +105,12 @@ func (s *steering) start(ctx context.Context) (stop func(), err error) {
 	work.Go(func() { s.gate.Refill(ctx) })
 	work.Go(func() { s.steer(ctx) })
 	work.Go(func() { s.report(ctx) })
-	work.Go(func() { s.run.survey(ctx) })
+	work.Go(func() { s.run.survey.run(ctx) })
 	if s.run.Measure != nil {
 		work.Go(func() { s.measure(ctx) })
 	}
 	if s.run.Count != nil {
-		work.Go(func() { s.count(ctx) })
+		work.Go(func() { s.run.survey.runCount(ctx) })
 	}
 	return func() { cancel(); work.Wait() }, nil
 }
@@ -266,13 +265,13 @@ func (s *steering) apply() {
 		causes[grant.CauseUnavailable] = s.failure.Error()
 	} else if _, err := s.gate.Failed(); err != nil && !errors.Is(err, context.Canceled) {
 		causes[grant.CauseUnavailable] = err.Error()
-	} else if why := s.run.Monitor.overdue(); why != "" {
-		causes[grant.CauseUnavailable] = why
 	}
 	now := time.Now()
 	began := map[grant.Cause]time.Time{}
-	if detail, since := s.run.Monitor.openTransactions(); detail != "" {
-		causes[grant.CauseTransaction], began[grant.CauseTransaction] = detail, since
+	for _, h := range s.run.Monitor.observed() {
+		if _, known := causes[h.Cause]; !known {
+			causes[h.Cause], began[h.Cause] = h.Detail, h.Since
+		}
 	}
 	early := now.Before(s.early)
 	if early {
@@ -308,7 +307,7 @@ func (s *steering) apply() {
 	}
 	health := s.measured.Redis
 	health.LatencySeconds, health.ClockAhead = s.latency.Seconds(), time.Duration(s.ahead.Load()).Seconds()
-	s.run.Monitor.steered(*c, holds, s.limit, health)
+	s.run.Monitor.steer(c, steered{control: c.Version, holds: holds, limit: s.limit, redis: health})
 }
 
 // measure asks how the servers are, and sets this replica's own limit by it.
@@ -355,21 +354,5 @@ func (s *steering) feedBack(m *grant.Measurement) {
 		s.limit = 0
 	default:
 		s.limit = math.Ceil(s.limit * speedUp)
-	}
-}
-
-// count counts the granted users of the whole ledger from time to time.
-func (s *steering) count(ctx context.Context) {
-	tick := time.NewTicker(countEvery)
-	defer tick.Stop()
-	for {
-		if n, err := s.run.Count(ctx); err == nil { // if not, others say so
-			s.run.Monitor.counted(n)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
 	}
 }

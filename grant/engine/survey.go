@@ -6,32 +6,42 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/metrics"
+	"github.com/granter/granter/sharding"
 )
 
 // A survey is what is known of the whole topic, whoever reads it. Lanes say how far they are when they have handed over what
 // they fetched, which takes hours under a low limit, and a partition whose replica has died has no lane at all. So every
-// process asks Kafka where the topic ends, and the ledger how far it is granted.
+// process asks Kafka where the topic ends, and the ledger how far it is granted. The monitor's lock guards it.
 type survey struct {
 	bounds     grant.Bounds  // of every partition
 	checkpoint grant.Offsets // of every partition that has one; nil: not known yet
-	targets    grant.Offsets // where the run ends, when it does not follow
-	follow     bool
-	failing    time.Time // since when Kafka has not answered
+	target     target        // where the run ends
+	failing    time.Time     // since when Kafka has not answered
 	failure    error
 }
 
 const (
+	countEvery  = 5 * time.Second
 	surveyEvery = 2 * time.Second
 	surveyFor   = 2 * time.Second // how long each server may take to answer
 )
 
-// survey asks regularly, from before the start of the campaign until the context ends.
-func (r *Run) survey(ctx context.Context) {
+// surveyor asks Kafka and the ledger about the whole topic. Each question is asked once; what it cannot learn stays as it was.
+type surveyor struct {
+	peek        func(ctx context.Context) (grant.Bounds, error) // nil: not asked
+	checkpoints func(ctx context.Context) (grant.Checkpoint, error)
+	lost        func(ctx context.Context) (int, error)   // nil: not asked
+	count       func(ctx context.Context) (int64, error) // granted users of the whole ledger; nil: not asked
+	partial     bool                                     // the checkpoint is not that of everybody
+	monitor     *Monitor
+}
+
+// run asks regularly, from before the start of the campaign until the context ends.
+func (s *surveyor) run(ctx context.Context) {
 	tick := time.NewTicker(surveyEvery)
 	defer tick.Stop()
 	for {
-		r.Survey(ctx)
+		s.ask(ctx)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -40,33 +50,54 @@ func (r *Run) survey(ctx context.Context) {
 	}
 }
 
-// Survey asks once how far the campaign is, for the metrics. It makes one attempt; what it cannot learn stays as it was.
-func (r *Run) Survey(ctx context.Context) {
-	ask := func(question func(context.Context)) {
+// ask asks every question once.
+func (s *surveyor) ask(ctx context.Context) {
+	within := func(question func(context.Context)) {
 		ctx, cancel := context.WithTimeout(ctx, surveyFor)
 		defer cancel()
 		question(ctx)
 	}
-	if r.Peek != nil {
-		ask(func(asking context.Context) {
+	if s.peek != nil {
+		within(func(asking context.Context) {
 			began := time.Now()
-			bounds, err := r.Peek(asking)
+			bounds, err := s.peek(asking)
 			if ctx.Err() == nil {
-				r.Monitor.peeked(bounds, began, err)
+				s.monitor.peeked(bounds, began, err)
 			}
 		})
 	}
-	ask(func(ctx context.Context) {
-		if checkpoint, err := r.Ledger.Checkpoints(ctx); err == nil { // if not, the hold says so
-			r.Monitor.found(checkpoint, r.Partial)
+	within(func(ctx context.Context) {
+		if checkpoint, err := s.checkpoints(ctx); err == nil { // if not, the hold says so
+			s.monitor.foundCheckpoint(checkpoint, s.partial)
 		}
 	})
-	if r.Lost != nil {
-		ask(func(ctx context.Context) {
-			if n, err := r.Lost(ctx); err == nil {
-				r.Monitor.metrics.Lost.Set(float64(n))
+	if s.lost != nil {
+		within(func(ctx context.Context) {
+			if n, err := s.lost(ctx); err == nil {
+				s.monitor.metrics.Lost.Set(float64(n))
 			}
 		})
+	}
+}
+
+// runCount counts the granted users regularly, until the context ends.
+func (s *surveyor) runCount(ctx context.Context) {
+	tick := time.NewTicker(countEvery)
+	defer tick.Stop()
+	for {
+		s.countOnce(ctx)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// countOnce counts the granted users.
+func (s *surveyor) countOnce(ctx context.Context) {
+	if n, err := s.count(ctx); err == nil { // if not, others say so
+		s.monitor.metrics.LedgerGranted.Set(float64(n))
 	}
 }
 
@@ -86,13 +117,13 @@ func (m *Monitor) peeked(bounds grant.Bounds, asked time.Time, err error) {
 	s.failing = time.Time{}
 	m.metrics.KafkaSilent.Set(0)
 	s.bounds = bounds
-	for p, st := range m.parts {
-		st.highest = max(st.highest, bounds.Ends[p]) // a lane that waits does not learn of it
+	for number, p := range m.partitions.read {
+		p.highest = max(p.highest, bounds.Ends[number]) // a lane that waits does not learn of it
 	}
 }
 
-// found records how far the ledger has the topic as granted.
-func (m *Monitor) found(checkpoint grant.Checkpoint, partial bool) {
+// foundCheckpoint records how far the ledger has the topic as granted.
+func (m *Monitor) foundCheckpoint(checkpoint grant.Checkpoint, partial bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.survey.checkpoint = grant.Offsets{}
@@ -104,56 +135,41 @@ func (m *Monitor) found(checkpoint grant.Checkpoint, partial bool) {
 	}
 }
 
-// began records what a session knows about the whole topic. It is called with the lock held.
-func (s *survey) began(ends grant.Offsets, follow bool) {
-	s.targets, s.follow = ends.Clone(), follow
-	known := ends.Clone()
+// assigned records what a session knows about the whole topic.
+func (s *survey) assigned(t target) {
+	s.target = target{ends: t.ends.Clone(), follow: t.follow}
+	known := t.ends.Clone()
 	for p, end := range s.bounds.Ends {
 		known[p] = max(known[p], end)
 	}
 	s.bounds.Ends = known
 }
 
-// settle notes a checkpoint that was just written.
-func (s *survey) settle(p int, offset int64) {
+// checkpointed notes a checkpoint that was just written.
+func (s *survey) checkpointed(positions []sharding.Position) {
 	if s.checkpoint == nil {
 		s.checkpoint = grant.Offsets{}
 	}
-	s.checkpoint[p] = offset
-}
-
-// settled returns the offset up to which a partition is granted, or no longer there.
-func (s *survey) settled(p int) int64 { return max(s.checkpoint[p], s.bounds.Firsts[p]) }
-
-// Offsets implements metrics.Live.
-func (m *Monitor) Offsets() []metrics.Offsets {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s := &m.survey
-	out := make([]metrics.Offsets, 0, len(s.bounds.Ends))
-	for p, end := range s.bounds.Ends {
-		o := metrics.Offsets{Partition: p, Position: -1, Checkpoint: s.settled(p), End: end}
-		if st := m.parts[p]; st != nil {
-			o.Position, o.Checkpoint, o.End = st.next, st.checkpoint, max(end, st.highest)
-		}
-		out = append(out, o)
+	for _, p := range positions {
+		s.checkpoint[p.Partition] = p.Next
 	}
-	return out
 }
 
-// Remaining implements metrics.Live.
-func (m *Monitor) Remaining() (records int64, known bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s := &m.survey
+// granted returns the offset up to which a partition is granted, or no longer there.
+func (s *survey) granted(partition int) int64 {
+	return max(s.checkpoint[partition], s.bounds.Firsts[partition])
+}
+
+// remaining returns how many records of the whole topic are left to grant.
+func (s *survey) remaining() (records int64, known bool) {
 	if s.bounds.Ends == nil || s.checkpoint == nil {
 		return 0, false
 	}
-	for p, end := range s.bounds.Ends {
-		if target, ends := s.targets[p]; ends && !s.follow {
+	for partition, end := range s.bounds.Ends {
+		if target, ends := s.target.ends[partition]; ends && !s.target.follow {
 			end = target
 		}
-		records += max(0, end-s.settled(p))
+		records += max(0, end-s.granted(partition))
 	}
 	return records, true
 }

@@ -114,7 +114,7 @@ func TestACanaryDoesNotBeginTheCampaign(t *testing.T) {
 	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
 		p := w.start(newBoard().orders, func(r *Run) { r.Partial = true })
 		require.NoError(t, p.wait())
-		p.Survey(t.Context())
+		p.survey.ask(t.Context())
 		require.Zero(t, testutil.ToFloat64(p.metrics().Started))
 	})
 }
