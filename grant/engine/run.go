@@ -16,53 +16,6 @@ import (
 	"github.com/granter/granter/sharding/dense"
 )
 
-// Source is the topic of a campaign.
-type Source interface {
-	// Bind returns the topic's identity. The first one that it got the source is bound to: once Kafka has another topic of
-	// that name, Bind, Intact and Consume fail with an *OtherTopicError. Other errors may pass.
-	Bind(ctx context.Context) (grant.TopicID, error)
-	// Prepare makes sure that the topic can be read and rejected records can be stored.
-	Prepare(ctx context.Context) error
-	// Bounds returns what every partition has.
-	Bounds(ctx context.Context) (grant.Bounds, error)
-	// Join enters the consumer group.
-	Join() (grant.Group, error)
-	// Intact returns a *TruncatedError when Kafka no longer has the records before a position. Consume knows the leader
-	// epoch of what it starts from if Intact was asked about that.
-	Intact(ctx context.Context, at grant.Checkpoint) error
-	// Epoch returns the leader epoch of the last record before an offset that Consume has come to; −1: not known.
-	Epoch(partition int, next int64) int32
-	// Consume hands the records of a partition from an offset on to a lane until it reaches the offset until (never,
-	// if that is negative) or the context is cancelled, which is no error. Rejected records are stored durably before
-	// the lane is marked beyond them.
-	Consume(ctx context.Context, partition int, from, until int64, lane *sharding.Lane) error
-}
-
-// Ledger is the durable record of who has been granted what.
-type Ledger interface {
-	dense.Sink
-	// EnsureSpec stores the campaign, or fails if users were granted a different version of it, or may be at any moment.
-	// Grant does it, too, when its last success is too long ago.
-	EnsureSpec(ctx context.Context, c *grant.Campaign) error
-	// NotBefore changes when the campaign starts. Grant fails with an *EarlyError before that, and with ErrEnded from
-	// ends_at on, by the ledger's clock; nobody is granted anything then.
-	NotBefore(at time.Time)
-	// Begin starts a session on a topic and returns the offsets, by partition, from which on the ledger may lack
-	// something. It fails with an *OtherTopicError if the checkpoint is of another topic.
-	Begin(ctx context.Context, topic grant.TopicID) (grant.Checkpoint, error)
-	// BeginAnew makes the checkpoint one of a topic in which nobody is granted yet, if it is of another one or, where lost
-	// is not nil, beyond what a partition still has.
-	BeginAnew(ctx context.Context, topic grant.TopicID, lost *grant.TruncatedError) error
-	// Checkpoint says that everything below these offsets of the session's topic is granted or accounted for; epochs are
-	// the leader epochs of the last records before them, where they are known. It fails with ErrRegressed if the ledger
-	// has lost something that it acknowledged in this session, and with an *OtherTopicError as Begin does.
-	Checkpoint(ctx context.Context, next grant.Offsets, epochs map[int]int32) error
-	// Checkpoints returns the checkpoint as Begin does, of whatever topic, without starting a session.
-	Checkpoints(ctx context.Context) (grant.Checkpoint, error)
-	// SaveRun stores what the run says about itself.
-	SaveRun(ctx context.Context, r grant.RunRecord) error
-}
-
 // Run moves every user of a topic into the ledger, exactly once. Its fields are set before Do and not changed after.
 type Run struct {
 	Campaign *grant.Campaign
@@ -106,26 +59,6 @@ type Run struct {
 	bounded   bool          // the session ends where operators ordered
 	ends      grant.Offsets // where the session ends or, when it follows, where the topic ended at the start
 }
-
-// ErrDrained means that the run stopped because it was asked to, before everything was granted.
-var ErrDrained = errors.New("stopped before the end: start it again to continue")
-
-// ErrAborted means that operators aborted the campaign: nobody is granted anything until they order to resume.
-var ErrAborted = errors.New("aborted")
-
-// AbortedError is the ErrAborted of a run, and says whose order it obeys.
-type AbortedError struct {
-	Order grant.Given
-	Zone  *time.Location // of the campaign's dates
-}
-
-func (e *AbortedError) Error() string {
-	return "aborted " + e.Order.By(e.Zone) + ". What is granted stays, and nobody else is granted anything until somebody orders granter resume; " +
-		"then start it again, and it goes on from the checkpoint (or do both by granter run --resume --why TEXT)"
-}
-
-// Is makes it an ErrAborted.
-func (e *AbortedError) Is(target error) bool { return target == ErrAborted }
 
 // NewRun returns a run with nothing but defaults.
 func NewRun() *Run {
