@@ -17,7 +17,7 @@ func (r *Run) Linger(ctx context.Context, outcome error) error {
 		if outcome == nil && r.hasLost(ctx) {
 			err := fmt.Errorf("%w after everything had been granted: start it again, it grants what is missing and nobody twice", grant.ErrRegressed)
 			r.Monitor.regressed()
-			r.saveFinal(err)
+			r.recorder.end(err)
 			return err
 		}
 		r.survey.ask(ctx)
@@ -39,5 +39,5 @@ func (r *Run) hasLost(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, surveyFor)
 	defer cancel()
 	checkpoint, err := r.Ledger.Checkpoints(ctx)
-	return err == nil && !checkpoint.Of(r.topic).Next.Reached(r.ends)
+	return err == nil && !checkpoint.Of(r.topic).Next.Reached(r.target.ends)
 }

@@ -44,32 +44,11 @@ func (c *committing) Commit(next grant.Offsets) error {
 	return err
 }
 
-// until returns where to stop each partition: where operators ordered, or where it ended at the start of the run or when
-// it was first seen. ends are where partitions end now.
-func (r *Run) until(starts, ends grant.Offsets) grant.Offsets {
-	out := make(grant.Offsets, len(starts))
-	for partition := range starts {
-		if _, known := r.ends[partition]; !known && !r.bounded {
-			for p, end := range ends {
-				if _, known := r.ends[p]; !known {
-					r.Log.Info("the topic has grown", "partition", p, "records", end)
-					r.ends[p] = end
-				}
-			}
-		}
-		out[partition] = r.ends[partition]
-		if r.follows {
-			out[partition] = -1
-		}
-	}
-	return out
-}
-
-// begin starts a session of the ledger, at a checkpoint whose topic Kafka still has, and has all of it. If it has not, the
+// beginAtCheckpoint starts a session of the ledger, at a checkpoint whose topic Kafka still has, and has all of it. If it has not, the
 // run ends, unless it is the first time and its operator said that the topic is a new one.
-func (r *Run) begin(ctx context.Context, assigned grant.Offsets) (grant.Checkpoint, error) {
-	leave := r.NewTopic
-	r.NewTopic = nil
+func (r *Run) beginAtCheckpoint(ctx context.Context, assigned grant.Offsets) (grant.Checkpoint, error) {
+	leave := r.newTopic
+	r.newTopic = nil
 	for {
 		checkpoint, err := r.Ledger.Begin(ctx, r.topic)
 		if err == nil {

@@ -3,35 +3,73 @@ package engine
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/granter/granter/grant"
 )
 
-// save stores the run's record. A failure is logged, not returned: the record is a report, and what matters has its
-// own errors.
-func (r *Run) save(ctx context.Context, state grant.RunState) {
-	r.Monitor.State(state)
-	r.report(ctx)
+// recorder stores the run's record. A failure is logged, not returned: the record is a report, and what matters has errors of
+// its own. It is safe for concurrent use.
+type recorder struct {
+	records Records
+	monitor *Monitor
+	log     *slog.Logger
+	record  grant.RunRecord // what does not change but its Error, which the end sets
+
+	saving chan struct{} // holds a token while a record is stored: they come in their order
+	due    chan struct{} // asks for one
 }
 
-// report stores the run's record as it is. It may be called by any goroutine.
-func (r *Run) report(ctx context.Context) {
+func newRecorder(records Records, monitor *Monitor, record grant.RunRecord, log *slog.Logger) *recorder {
+	return &recorder{
+		records: records, monitor: monitor, record: record, log: log, saving: make(chan struct{}, 1), due: make(chan struct{}, 1),
+	}
+}
+
+// enter records that the run is in a state.
+func (r *recorder) enter(ctx context.Context, state grant.RunState) {
+	r.monitor.State(state)
+	r.save(ctx)
+}
+
+// save stores the record as it is.
+func (r *recorder) save(ctx context.Context) {
 	select {
 	case r.saving <- struct{}{}:
 		defer func() { <-r.saving }()
 	case <-ctx.Done():
 		return
 	}
-	record := r.Monitor.record(r.Record)
-	record.Spec, record.UpdatedAt = r.Campaign.Hash, time.Now()
-	if err := r.Ledger.SaveRun(ctx, record); err != nil && !errors.Is(ctx.Err(), context.Canceled) {
-		r.Log.Warn("storing the run's record failed", "error", err)
+	record := r.monitor.record(r.record)
+	record.UpdatedAt = time.Now()
+	if err := r.records.SaveRun(ctx, record); err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		r.log.Warn("storing the run's record failed", "error", err)
 	}
 }
 
-// saveFinal stores how the run ended, with a context of its own: the run's may be cancelled.
-func (r *Run) saveFinal(err error) {
+// request asks for the record to be stored soon, and does not wait for that: it may take as long as Redis refuses.
+func (r *recorder) request() {
+	select {
+	case r.due <- struct{}{}:
+	default:
+	}
+}
+
+// run stores the record whenever it is requested, until the context ends.
+func (r *recorder) run(ctx context.Context) {
+	for {
+		select {
+		case <-r.due:
+			r.save(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// end records how the run ended, with a context of its own: the run's may be cancelled.
+func (r *recorder) end(err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	state := grant.RunFinished
@@ -40,11 +78,11 @@ func (r *Run) saveFinal(err error) {
 		state = grant.RunStopped
 	case errors.Is(err, ErrAborted):
 		state = grant.RunAborted
-		r.Record.Error = err.Error()
+		r.record.Error = err.Error()
 	case err != nil:
 		state = grant.RunFailed
-		r.Record.Error = err.Error()
+		r.record.Error = err.Error()
 	}
-	r.Monitor.ended()
-	r.save(ctx, state)
+	r.monitor.ended()
+	r.enter(ctx, state)
 }

@@ -29,7 +29,7 @@ type Run struct {
 	Orders  Orders                                                             // of operators; nil: nobody gives any
 	Measure func(ctx context.Context, latency time.Duration) grant.Measurement // asked once a second; latency is that of Orders. nil: no feedback
 	Count   func(ctx context.Context) (int64, error)                           // granted users of the whole ledger; nil: not counted
-	Peek    func(ctx context.Context) (grant.Bounds, error)                    // Source.Bounds in one attempt; nil: not asked
+	Peek    func(ctx context.Context) (grant.Bounds, error)                    // the bounds of every partition, in one attempt; nil: not asked
 	Lost    func(ctx context.Context) (int, error)                             // replicas that are gone and were not ended; nil: not known
 	Recheck func(ctx context.Context) error                                    // preflight again, shortly before the start; nil: not again
 	Early   func(ctx context.Context) error                                    // records that it starts before its date; nil: nobody does
@@ -46,60 +46,150 @@ type Run struct {
 	PollEvery       time.Duration // how often to look whether other replicas have finished their partitions. Default 500 ms
 	RetryFor        time.Duration // how long to wait for the first orders. Default 2 minutes
 
-	saving   chan struct{} // holds a token while a report is stored: they come in their order
-	steering steering
+	drain    *drain
+	gate     *Gate
+	orders   *orderReader
+	steering *steering
+	schedule *schedule
+	targets  *targets
 	survey   *surveyor
-	draining context.Context //nolint:containedctx // it is the run's life: cancelled with the reason for draining
-	drain    context.CancelCauseFunc
-	topic    grant.TopicID // the one and only of this run
-	found    grant.Offsets // where the topic ended at the start; a partition that came later, when it was first seen
+	recorder *recorder
 
-	finishing finishing
-	follows   bool          // the session follows
-	bounded   bool          // the session ends where operators ordered
-	ends      grant.Offsets // where the session ends or, when it follows, where the topic ended at the start
+	topic    grant.TopicID                              // the one and only of this run
+	target   target                                     // of the last session
+	newTopic func(ctx context.Context, why error) error // NewTopic, until the first session
 }
 
 // NewRun returns a run with nothing but defaults.
 func NewRun() *Run {
-	r := &Run{saving: make(chan struct{}, 1), CheckpointEvery: 500 * time.Millisecond, PollEvery: 500 * time.Millisecond, RetryFor: 2 * time.Minute}
-	r.draining, r.drain = context.WithCancelCause(context.Background())
-	return r
+	return &Run{CheckpointEvery: 500 * time.Millisecond, PollEvery: 500 * time.Millisecond, RetryFor: 2 * time.Minute, drain: newDrain()}
 }
 
 // Drain asks the run to stop soon: what is in hand is granted and checkpointed. Cancelling the context of Do stops it
 // at once; nothing is lost then either, but some work is done again.
-func (r *Run) Drain() { r.drain(ErrDrained) }
-
-// Drained is closed when Drain was called, or something else ended the run early.
-func (r *Run) Drained() <-chan struct{} { return r.draining.Done() }
+func (r *Run) Drain() { r.drain.ask(ErrDrained) }
 
 // Do is the whole run. It returns nil when everything that was in the topic at the start is granted, or when the campaign
-// ends while it follows; ErrDrained when Drain was called before that, and otherwise the error that stopped it. In each case what it granted is in the ledger.
+// ends while it follows; ErrDrained when Drain was called before that, and otherwise the error that stopped it. In each case
+// what it granted is in the ledger.
 func (r *Run) Do(ctx context.Context) (err error) {
-	defer func() { r.saveFinal(err) }()
+	r.assemble()
+	defer func() { r.recorder.end(err) }()
+	if err := r.learnOrders(ctx); err != nil {
+		return err
+	}
+	defer r.obey(ctx)()
+	if err := r.untilDrain(ctx, r.schedule.wait); err != nil {
+		return err
+	}
+	defer r.endOnTime()()
+	if err := r.untilDrain(ctx, r.prepare); err != nil {
+		return err
+	}
+	return r.judgeEnd(ctx, r.work(ctx))
+}
+
+// assemble makes the parts of the run.
+func (r *Run) assemble() {
+	r.newTopic = r.NewTopic
+	r.Record.Spec = r.Campaign.Hash
+	r.recorder = newRecorder(r.Ledger, r.Monitor, r.Record, r.Log)
+	r.gate = NewGate(r.Orders)
+	r.orders = newOrderReader(r.Orders, r.Campaign, r.Log)
+	r.targets = &targets{follow: r.Follow, zone: r.Campaign.StartsAt.Location(), log: r.Log}
+	r.steering = newSteering(steeringInputs{
+		campaign: r.Campaign, orders: r.orders, gate: r.gate, measure: r.Measure, observed: r.Monitor.observed,
+		standBy: r.StandBy, retryFor: r.RetryFor, log: r.Log,
+	}, r.carryOut, r.recorder.request)
+	r.schedule = &schedule{
+		campaign: r.Campaign, orders: r.orders, steering: r.steering, ledger: r.Ledger, monitor: r.Monitor, log: r.Log,
+		now: r.Now, standBy: r.StandBy, recheck: r.Recheck, early: r.Early,
+		report: func(ctx context.Context) { r.recorder.enter(ctx, grant.RunWaiting) },
+	}
 	r.survey = &surveyor{
 		peek: r.Peek, checkpoints: r.Ledger.Checkpoints, lost: r.Lost, count: r.Count, partial: r.Partial, monitor: r.Monitor,
 	}
-	r.steering.run, r.steering.gate = r, NewGate(r.Orders)
-	letGo, err := r.steering.start(ctx)
+}
+
+// learnOrders reads the orders for the first time.
+func (r *Run) learnOrders(ctx context.Context) error {
+	if r.Orders == nil {
+		return r.drain.reason()
+	}
+	if err := r.untilDrain(ctx, r.steering.waitForOrders); err != nil {
+		return err
+	}
+	return r.drain.reason()
+}
+
+// obey steers the run, and watches how it is doing, until stop is called.
+func (r *Run) obey(ctx context.Context) (stop func()) {
+	if r.Orders == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	work.Go(func() { r.gate.Refill(ctx) })
+	work.Go(func() { r.steering.run(ctx) })
+	work.Go(func() { r.recorder.run(ctx) })
+	work.Go(func() { r.survey.run(ctx) })
+	if r.Measure != nil {
+		work.Go(func() { r.steering.runMeasurements(ctx) })
+	}
+	if r.Count != nil {
+		work.Go(func() { r.survey.runCount(ctx) })
+	}
+	return func() { cancel(); work.Wait() }
+}
+
+// carryOut does what the steering decided.
+func (r *Run) carryOut(d decision) {
+	if d.start != nil {
+		r.Ledger.NotBefore(*d.start)
+	}
+	r.gate.Set(d.open, d.control.Throttle, d.limit)
+	r.targets.finish(d.control.Finish)
+	r.Monitor.steer(d.control, steered{control: d.control.Version, holds: d.holds, limit: d.limit, redis: d.redis})
+	if d.end != nil {
+		r.drain.ask(d.end)
+	}
+}
+
+// endOnTime drains the run at the campaign's end.
+func (r *Run) endOnTime() (stop func() bool) {
+	end := r.Campaign.EndsAt
+	if end.IsZero() {
+		return func() bool { return false }
+	}
+	return time.AfterFunc(end.Sub(r.orders.now()), func() { r.drain.ask(grant.ErrEnded) }).Stop
+}
+
+// prepare makes sure that there is something to do.
+func (r *Run) prepare(ctx context.Context) (err error) {
+	if err := r.Ledger.EnsureSpec(ctx, r.Campaign); err != nil {
+		return err
+	}
+	if err := r.Source.Prepare(ctx); err != nil {
+		return err
+	}
+	if r.topic, err = r.Source.Bind(ctx); err != nil { // before anything is counted in it
+		return err
+	}
+	r.Monitor.bound(r.topic)
+	bounds, err := r.Source.Bounds(ctx)
 	if err != nil {
 		return err
 	}
-	defer letGo()
-	if r.draining.Err() != nil {
-		return context.Cause(r.draining)
+	r.targets.find(r.topic, bounds.Ends)
+	r.target, _ = r.targets.next()
+	if r.Partial {
+		return nil
 	}
-	if err := r.waitForStart(ctx); err != nil {
-		return err
-	}
-	if end := r.Campaign.EndsAt; !end.IsZero() {
-		defer time.AfterFunc(end.Sub(r.steering.now()), func() { r.drain(grant.ErrEnded) }).Stop()
-	}
-	if err := r.prepare(ctx); err != nil {
-		return err
-	}
+	return r.schedule.sayIfMissed(ctx)
+}
 
+// work takes one assignment of partitions after the other, until the whole topic is granted or the run is to end.
+func (r *Run) work(ctx context.Context) error {
 	group, err := r.Source.Join()
 	if err != nil {
 		return err
@@ -109,74 +199,32 @@ func (r *Run) Do(ctx context.Context) (err error) {
 			r.Log.Warn("leaving the consumer group failed; the others take over when the session times out", "error", err)
 		}
 	}()
-	var cause error
-	for r.draining.Err() == nil && cause == nil {
-		finished, err := r.generation(ctx, group)
-		if errors.Is(err, grant.ErrEnded) {
-			cause = err // the ledger refused what was in hand
-		} else if err != nil || finished {
+	for r.drain.reason() == nil {
+		if finished, err := r.generation(ctx, group); err != nil || finished {
 			return err
 		}
 	}
-	if cause == nil {
-		cause = context.Cause(r.draining)
-	}
-	if r.Follow && errors.Is(cause, grant.ErrEnded) {
-		// Until ends_at is how long a run follows, if it came as far as a run that does not follow must.
-		checkpoint, err := r.Ledger.Checkpoints(ctx)
-		if err != nil || checkpoint.Of(r.topic).Next.Reached(r.ends) {
-			return err
-		}
-	}
-	return cause
-}
-
-// prepare makes sure that there is something to do. Nothing is in hand yet, so Drain ends it at once.
-func (r *Run) prepare(ctx context.Context) (err error) {
-	preparing, stop := r.untilDrain(ctx)
-	defer stop()
-	defer func() {
-		if err != nil && ctx.Err() == nil && r.draining.Err() != nil {
-			err = context.Cause(r.draining)
-		}
-	}()
-	if err := r.Ledger.EnsureSpec(preparing, r.Campaign); err != nil {
-		return err
-	}
-	if err := r.Source.Prepare(preparing); err != nil {
-		return err
-	}
-	if r.topic, err = r.Source.Bind(preparing); err != nil { // before anything is counted in it
-		return err
-	}
-	r.Monitor.bound(r.topic)
-	bounds, err := r.Source.Bounds(preparing)
-	if err != nil {
-		return err
-	}
-	r.found = bounds.Ends
-	r.heedFinish()
-	return r.sayIfMissed(preparing)
+	return r.drain.reason()
 }
 
 // generation works on one assignment of partitions until it ends, and reports whether the whole topic is granted.
 func (r *Run) generation(ctx context.Context, group grant.Group) (finished bool, err error) {
-	waiting, stop := r.untilDrain(ctx)
+	joining, stop := firstOf(ctx, r.drain.asked)
 	defer stop()
-	r.save(ctx, grant.RunRunning)
-	joined, err := group.Next(waiting)
+	r.recorder.enter(ctx, grant.RunRunning)
+	assignment, err := group.Next(joining)
 	if err != nil {
-		if ctx.Err() == nil && waiting.Err() != nil {
+		if ctx.Err() == nil && joining.Err() != nil {
 			return false, nil
 		}
 		return false, err
 	}
-	defer joined.Release()
+	defer assignment.Release()
 	r.Monitor.joined()
-	gen := &committing{Generation: joined, committed: joined.Committed(), partial: r.Partial}
+	gen := &committing{Generation: assignment, committed: assignment.Committed(), partial: r.Partial}
 	for {
 		finished, err = r.session(ctx, gen)
-		if errors.Is(err, errFinishing) {
+		if errors.Is(err, errRetargeted) {
 			continue // the same partitions, up to another end
 		}
 		if !errors.Is(err, grant.ErrRegressed) {
@@ -191,10 +239,41 @@ func (r *Run) generation(ctx context.Context, group grant.Group) (finished bool,
 	}
 }
 
+// errRetargeted ends a session, and begins another one, because an order to finish came or was taken back.
+var errRetargeted = errors.New("the run ends elsewhere")
+
+// judgeEnd returns how the run ended. Until ends_at is how long a run follows, if it came as far as a run that does not follow
+// must.
+func (r *Run) judgeEnd(ctx context.Context, err error) error {
+	if !r.Follow || !errors.Is(err, grant.ErrEnded) {
+		return err
+	}
+	checkpoint, failed := r.Ledger.Checkpoints(ctx)
+	if failed != nil {
+		return failed
+	}
+	if checkpoint.Of(r.topic).Next.Reached(r.target.ends) {
+		return nil
+	}
+	return err
+}
+
+// untilDrain takes a step in which nothing is in hand yet, so that Drain ends it at once.
+func (r *Run) untilDrain(ctx context.Context, step func(context.Context) error) error {
+	stepping, stop := firstOf(ctx, r.drain.asked)
+	defer stop()
+	err := step(stepping)
+	if reason := r.drain.reason(); err != nil && ctx.Err() == nil && reason != nil {
+		return reason
+	}
+	return err
+}
+
 // session grants what the assigned partitions hold, from the checkpoint on.
 func (r *Run) session(ctx context.Context, gen grant.Generation) (finished bool, err error) {
-	reordered := r.heedFinish()
-	checkpoint, err := r.begin(ctx, gen.Committed())
+	target, reordered := r.targets.next()
+	r.target = target
+	checkpoint, err := r.beginAtCheckpoint(ctx, gen.Committed())
 	if err != nil {
 		return false, err
 	}
@@ -206,22 +285,19 @@ func (r *Run) session(ctx context.Context, gen grant.Generation) (finished bool,
 		return false, err
 	}
 	starts := grant.StartOffsets(gen.Committed(), checkpoint.Next, bounds.Firsts)
-	until := r.until(starts, bounds.Ends)
+	until := target.until(starts, bounds.Ends, r.Log)
 	cfg := r.Sharding
-	cfg.Gate = r.steering.gate
-	pool := dense.New(cfg, punctual{r}, starts)
-	r.Monitor.assigned(pool, starts, target{ends: r.ends, follow: r.follows})
+	cfg.Gate = r.gate
+	pool := dense.New(cfg, punctual{r.Ledger, r.drain, r.steering}, starts)
+	r.Monitor.assigned(pool, starts, target)
 	defer r.Monitor.released()
 	r.Log.Info("partitions assigned", "from", starts)
 
 	// Lanes stop when the group changes, on Drain, at the end, or on failure. The shards then flush what they hold, and
 	// a last checkpoint says how far that went. Only ctx, a failing ledger or broken books stop the shards before that.
-	reading, stop := r.untilDrain(ctx)
-	defer stop()
-	defer context.AfterFunc(gen.Context(), stop)()
-	defer context.AfterFunc(reordered, stop)()
 	work, working := errgroup.WithContext(ctx)
-	defer context.AfterFunc(working, stop)()
+	reading, stop := firstOf(working, r.drain.asked, gen.Context(), reordered)
+	defer stop()
 	lanes, reading := errgroup.WithContext(reading)
 	watching, stopWatching := context.WithCancel(reading)
 	var open sync.WaitGroup
@@ -281,8 +357,8 @@ func (r *Run) checkpoints(ctx context.Context, gen grant.Generation, pool *shard
 // checkpoint tells the ledger, Kafka and the operator how far the generation is. The ledger is told also when nothing
 // has changed: that is how a loss is noticed while no record comes.
 func (r *Run) checkpoint(ctx context.Context, gen grant.Generation, pool *sharding.Pool) error {
-	if r.ended(r.steering.now()) {
-		r.drain(grant.ErrEnded) // the timer of Do stands still while the machine is suspended
+	if r.orders.ended() {
+		r.drain.ask(grant.ErrEnded) // the timer of Do stands still while the machine is suspended
 	}
 	positions, err := pool.Positions()
 	if err != nil {
@@ -310,20 +386,19 @@ func (r *Run) checkpoint(ctx context.Context, gen grant.Generation, pool *shardi
 		r.Log.Warn("committing offsets to Kafka failed; the ledger has them", "error", err)
 		r.Monitor.KafkaError("broker")
 	}
-	r.save(ctx, grant.RunRunning)
+	r.recorder.enter(ctx, grant.RunRunning)
 	return nil
 }
 
 // awaitOthers stays in the group until the whole topic is granted, by whichever replica: if one dies, its partitions
 // come to this one. Until then what this one granted may still be lost, so it goes on looking for that.
 func (r *Run) awaitOthers(ctx context.Context, gen grant.Generation, pool *sharding.Pool, reordered <-chan struct{}) (finished bool, err error) {
-	waiting, stop := r.untilDrain(ctx)
+	waiting, stop := firstOf(ctx, r.drain.asked, gen.Context())
 	defer stop()
-	defer context.AfterFunc(gen.Context(), stop)()
 	for told := false; waiting.Err() == nil && gen.Context().Err() == nil; told = true {
 		select {
 		case <-reordered:
-			return false, errFinishing
+			return false, errRetargeted
 		default:
 		}
 		if told {
@@ -338,7 +413,7 @@ func (r *Run) awaitOthers(ctx context.Context, gen grant.Generation, pool *shard
 		if err != nil {
 			return false, err
 		}
-		if !r.follows && checkpoint.Of(r.topic).Next.Reached(r.ends) {
+		if !r.target.follow && checkpoint.Of(r.topic).Next.Reached(r.target.ends) {
 			return true, nil
 		}
 		if !told {
@@ -351,14 +426,4 @@ func (r *Run) awaitOthers(ctx context.Context, gen grant.Generation, pool *shard
 		}
 	}
 	return false, ctx.Err()
-}
-
-// untilDrain returns a context that ends with ctx, or when Drain is called or the campaign ends.
-func (r *Run) untilDrain(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(r.draining, cancel)
-	if r.draining.Err() != nil {
-		cancel() // AfterFunc does so in a goroutine of its own, some time
-	}
-	return ctx, func() { stop(); cancel() }
 }
