@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"math"
-	"time"
 
 	"github.com/granter/granter/grant"
 )
@@ -46,16 +45,15 @@ func (c *committing) Commit(next grant.Offsets) error {
 
 // beginAtCheckpoint starts a session of the ledger, at a checkpoint whose topic Kafka still has, and has all of it. If it has not, the
 // run ends, unless it is the first time and its operator said that the topic is a new one.
-func (r *Run) beginAtCheckpoint(ctx context.Context, assigned grant.Offsets) (grant.Checkpoint, error) {
-	leave := r.newTopic
-	r.newTopic = nil
+func (s *session) beginAtCheckpoint(ctx context.Context, assigned grant.Offsets) (grant.Checkpoint, error) {
+	leave := s.newTopic
 	for {
-		checkpoint, err := r.Ledger.Begin(ctx, r.topic)
+		checkpoint, err := s.ledger.Begin(ctx, s.topic)
 		if err == nil {
-			err = r.Source.Intact(ctx, checkpoint.Only(assigned))
+			err = s.source.Intact(ctx, checkpoint.Only(assigned))
 		}
-		if err == nil && checkpoint.Topic == (grant.TopicID{}) && r.topic != (grant.TopicID{}) && len(checkpoint.Next) > 0 {
-			r.Log.Info("the checkpoint does not say of which topic it is, as those of older versions: it is taken for this one's", "topic", r.topic)
+		if err == nil && checkpoint.Topic == (grant.TopicID{}) && s.topic != (grant.TopicID{}) && len(checkpoint.Next) > 0 {
+			s.log.Info("the checkpoint does not say of which topic it is, as those of older versions: it is taken for this one's", "topic", s.topic)
 		}
 		if leave == nil || !errors.Is(err, grant.ErrTopicChanged) {
 			return checkpoint, err
@@ -64,40 +62,10 @@ func (r *Run) beginAtCheckpoint(ctx context.Context, assigned grant.Offsets) (gr
 			return checkpoint, err
 		}
 		leave = nil
-		r.Log.Warn("BEGINNING ANEW AT THE TOPIC'S FIRST RECORD, as told by --new-topic", "reason", err)
+		s.log.Warn("BEGINNING ANEW AT THE TOPIC'S FIRST RECORD, as told by --new-topic", "reason", err)
 		lost, _ := errors.AsType[*grant.TruncatedError](err)
-		if err := r.Ledger.BeginAnew(ctx, r.topic, lost); err != nil {
+		if err := s.ledger.BeginAnew(ctx, s.topic, lost); err != nil {
 			return checkpoint, err
 		}
 	}
-}
-
-// watchEvery is how often a run looks whether its topic is still the one that it reads. Fetches notice by themselves; a
-// run that is paused, or that has nothing assigned, does not fetch.
-const watchEvery = 2 * time.Second
-
-// watchTopic returns an error once Kafka has another topic than the one that this run reads.
-func (r *Run) watchTopic(ctx context.Context) error {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-		if err := r.checkTopic(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// checkTopic returns an error if Kafka has another topic than the one that this run reads, and none if Kafka does not say.
-func (r *Run) checkTopic(ctx context.Context) error {
-	ctx, stop := context.WithTimeout(ctx, watchEvery/2)
-	defer stop()
-	if _, err := r.Source.Bind(ctx); errors.Is(err, grant.ErrTopicChanged) {
-		return err
-	}
-	return nil
 }

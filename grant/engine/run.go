@@ -9,10 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/sharding"
 	"github.com/granter/granter/sharding/dense"
 )
 
@@ -86,6 +83,7 @@ func (r *Run) Do(ctx context.Context) (err error) {
 	if err := r.untilDrain(ctx, r.prepare); err != nil {
 		return err
 	}
+	defer r.watchTopic(ctx)()
 	return r.judgeEnd(ctx, r.work(ctx))
 }
 
@@ -223,7 +221,7 @@ func (r *Run) generation(ctx context.Context, group grant.Group) (finished bool,
 	r.Monitor.joined()
 	gen := &committing{Generation: assignment, committed: assignment.Committed(), partial: r.Partial}
 	for {
-		finished, err = r.session(ctx, gen)
+		finished, err = r.newSession(gen).run(ctx)
 		if errors.Is(err, errRetargeted) {
 			continue // the same partitions, up to another end
 		}
@@ -239,8 +237,19 @@ func (r *Run) generation(ctx context.Context, group grant.Group) (finished bool,
 	}
 }
 
-// errRetargeted ends a session, and begins another one, because an order to finish came or was taken back.
-var errRetargeted = errors.New("the run ends elsewhere")
+func (r *Run) newSession(gen *committing) *session {
+	s := &session{sessionInputs: sessionInputs{
+		campaign: r.Campaign, topic: r.topic, source: r.Source, ledger: r.Ledger, sharding: r.Sharding, generation: gen,
+		sink:     punctual{r.Ledger, r.drain, r.steering},
+		newTopic: r.newTopic, monitor: r.Monitor, log: r.Log, drain: r.drain, ended: r.orders.ended,
+		report:          func(ctx context.Context) { r.recorder.enter(ctx, grant.RunRunning) },
+		checkpointEvery: r.CheckpointEvery, pollEvery: r.PollEvery,
+	}}
+	s.sharding.Gate = r.gate
+	s.target, s.retargeted = r.targets.next()
+	r.target, r.newTopic = s.target, nil
+	return s
+}
 
 // judgeEnd returns how the run ended. Until ends_at is how long a run follows, if it came as far as a run that does not follow
 // must.
@@ -267,163 +276,4 @@ func (r *Run) untilDrain(ctx context.Context, step func(context.Context) error) 
 		return reason
 	}
 	return err
-}
-
-// session grants what the assigned partitions hold, from the checkpoint on.
-func (r *Run) session(ctx context.Context, gen grant.Generation) (finished bool, err error) {
-	target, reordered := r.targets.next()
-	r.target = target
-	checkpoint, err := r.beginAtCheckpoint(ctx, gen.Committed())
-	if err != nil {
-		return false, err
-	}
-	if err := r.Ledger.EnsureSpec(ctx, r.Campaign); err != nil {
-		return false, err
-	}
-	bounds, err := r.Source.Bounds(ctx)
-	if err != nil {
-		return false, err
-	}
-	starts := grant.StartOffsets(gen.Committed(), checkpoint.Next, bounds.Firsts)
-	until := target.until(starts, bounds.Ends, r.Log)
-	cfg := r.Sharding
-	cfg.Gate = r.gate
-	pool := dense.New(cfg, punctual{r.Ledger, r.drain, r.steering}, starts)
-	r.Monitor.assigned(pool, starts, target)
-	defer r.Monitor.released()
-	r.Log.Info("partitions assigned", "from", starts)
-
-	// Lanes stop when the group changes, on Drain, at the end, or on failure. The shards then flush what they hold, and
-	// a last checkpoint says how far that went. Only ctx, a failing ledger or broken books stop the shards before that.
-	work, working := errgroup.WithContext(ctx)
-	reading, stop := firstOf(working, r.drain.asked, gen.Context(), reordered)
-	defer stop()
-	lanes, reading := errgroup.WithContext(reading)
-	watching, stopWatching := context.WithCancel(reading)
-	var open sync.WaitGroup
-	for partition, from := range starts {
-		open.Add(1)
-		lanes.Go(func() error {
-			defer open.Done()
-			return r.Source.Consume(reading, partition, from, until[partition], pool.Lane(partition))
-		})
-	}
-	lanes.Go(func() error { return r.watchTopic(watching) })
-	lanes.Go(func() error { open.Wait(); stopWatching(); return nil })
-	var laneErr error
-	work.Go(func() error {
-		laneErr = lanes.Wait()
-		pool.Close()
-		return nil
-	})
-	flushed := make(chan struct{})
-	work.Go(func() error {
-		if err := pool.Run(working); err != nil {
-			return err
-		}
-		close(flushed)
-		return nil
-	})
-	work.Go(func() error { return r.checkpoints(working, gen, pool, flushed) })
-	err = work.Wait()
-	if errors.Is(laneErr, grant.ErrTopicChanged) {
-		return false, laneErr // whatever else failed, failed because of that
-	}
-	if err := errors.Join(err, laneErr); err != nil {
-		return false, err
-	}
-	return r.awaitOthers(ctx, gen, pool, reordered.Done())
-}
-
-// checkpoints writes a checkpoint regularly, and a last one when everything is flushed.
-func (r *Run) checkpoints(ctx context.Context, gen grant.Generation, pool *sharding.Pool, flushed <-chan struct{}) error {
-	tick := time.NewTicker(r.CheckpointEvery)
-	defer tick.Stop()
-	for done := false; !done; {
-		select {
-		case <-tick.C:
-		case <-flushed:
-			done = true
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if err := r.checkpoint(ctx, gen, pool); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkpoint tells the ledger, Kafka and the operator how far the generation is. The ledger is told also when nothing
-// has changed: that is how a loss is noticed while no record comes.
-func (r *Run) checkpoint(ctx context.Context, gen grant.Generation, pool *sharding.Pool) error {
-	if r.orders.ended() {
-		r.drain.ask(grant.ErrEnded) // the timer of Do stands still while the machine is suspended
-	}
-	positions, err := pool.Positions()
-	if err != nil {
-		return err
-	}
-	next, epochs := make(grant.Offsets, len(positions)), make(map[int]int32, len(positions))
-	for _, p := range positions {
-		next[p.Partition] = p.Next
-		if epoch := r.Source.Epoch(p.Partition, p.Next); epoch >= 0 {
-			epochs[p.Partition] = epoch
-		}
-	}
-	began := time.Now()
-	if err := r.Ledger.Checkpoint(ctx, next, epochs); err != nil {
-		return err
-	}
-	r.Monitor.checkpointed(positions, time.Since(began))
-	if err := r.Ledger.EnsureSpec(ctx, r.Campaign); err != nil { // a loss of the spec alone would go unnoticed
-		return err
-	}
-	switch err := gen.Commit(next); {
-	case errors.Is(err, grant.ErrTopicChanged):
-		return err
-	case err != nil && gen.Context().Err() == nil:
-		r.Log.Warn("committing offsets to Kafka failed; the ledger has them", "error", err)
-		r.Monitor.KafkaError("broker")
-	}
-	r.recorder.enter(ctx, grant.RunRunning)
-	return nil
-}
-
-// awaitOthers stays in the group until the whole topic is granted, by whichever replica: if one dies, its partitions
-// come to this one. Until then what this one granted may still be lost, so it goes on looking for that.
-func (r *Run) awaitOthers(ctx context.Context, gen grant.Generation, pool *sharding.Pool, reordered <-chan struct{}) (finished bool, err error) {
-	waiting, stop := firstOf(ctx, r.drain.asked, gen.Context())
-	defer stop()
-	for told := false; waiting.Err() == nil && gen.Context().Err() == nil; told = true {
-		select {
-		case <-reordered:
-			return false, errRetargeted
-		default:
-		}
-		if told {
-			if err := r.checkpoint(ctx, gen, pool); err != nil {
-				return false, err
-			}
-		}
-		checkpoint, err := r.Ledger.Checkpoints(ctx)
-		if err == nil {
-			err = r.checkTopic(waiting)
-		}
-		if err != nil {
-			return false, err
-		}
-		if !r.target.follow && checkpoint.Of(r.topic).Next.Reached(r.target.ends) {
-			return true, nil
-		}
-		if !told {
-			r.Log.Info("own partitions are granted; waiting for the other replicas")
-		}
-		select {
-		case <-time.After(r.PollEvery):
-		case <-reordered:
-		case <-waiting.Done():
-		}
-	}
-	return false, ctx.Err()
 }
