@@ -13,9 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Dependencies point one way: the command, the parts, the engine, what shards keep, the vocabulary and the
-// foundations. A package may import
-// those that stand lower than itself; the parts may import each other, as far as Go allows.
+// Dependencies point one way: the command, the parts, the engine, what shards keep, the vocabulary and the foundations. A
+// package may import those that stand lower than itself; the parts may import each other, as far as Go allows.
 func TestDependenciesPointOneWay(t *testing.T) {
 	const module = "github.com/granter/granter/"
 	level := func(pkg string) int {
