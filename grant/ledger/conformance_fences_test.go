@@ -172,11 +172,10 @@ func fencesTime(w *world) {
 	}
 	require.ErrorIs(w, err, grant.ErrEnded)
 	for _, chunk := range []uint64{1, 2} {
-		require.NoError(w, p.pages(w.ctx, chunk, func(e *Entry) bool {
+		for _, e := range w.journal(chunk) {
 			require.False(w, e.At.Before(start), "%s is before the start %s", e.At, start)
 			require.True(w, e.At.Before(c.EndsAt), "%s is not before the end %s", e.At, c.EndsAt)
-			return true
-		}))
+		}
 	}
 
 	p = w.play(w.campaign(), time.Second) // the same without an end

@@ -59,6 +59,8 @@ func conformance(t *testing.T, options Options) {
 		{"remembers runs", remembersRuns},
 		{"finds what is wrong", findsViolations},
 		{"reads long journals", readsLongJournals},
+		{"looks up the newest first", looksUpTheNewestFirst},
+		{"looks up without decoding", looksUpWithoutDecoding},
 		{"forgets the calls of dead runs", forgetsDeadRuns},
 		{"indexes a chunk before it grants", indexesFirst},
 		{"returns when the context is cancelled", returnsWhenCancelled},

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"math/bits"
@@ -170,11 +169,24 @@ func appendRanges(dst []byte, ranges []sharding.Range) ([]byte, error) {
 // UnmarshalBinary reads what the ledger wrote, and nothing else: it refuses other versions, anything left over, and
 // contradictions. The memory of Ranges is used again.
 func (e *Entry) UnmarshalBinary(b []byte) error {
+	members, err := e.unmarshalHead(b)
+	if err != nil {
+		return err
+	}
+	if err := members.decode(&e.Members); err != nil {
+		return fmt.Errorf("journal entry: members: %w", err)
+	}
+	return nil
+}
+
+// unmarshalHead reads everything but Members, which it returns as they are stored: to ask for one of them, 8 KiB need not
+// be decoded.
+func (e *Entry) unmarshalHead(b []byte) (memberSet, error) {
 	if len(b) < stampBytes+8 {
-		return fmt.Errorf("journal entry of %d bytes: too short", len(b))
+		return memberSet{}, fmt.Errorf("journal entry of %d bytes: too short", len(b))
 	}
 	if b[0] != entryVersion {
-		return fmt.Errorf("journal entry of version %d: this program knows version %d", b[0], entryVersion)
+		return memberSet{}, fmt.Errorf("journal entry of version %d: this program knows version %d", b[0], entryVersion)
 	}
 	var stamp [8]byte
 	copy(stamp[2:], b[1:stampBytes])
@@ -182,7 +194,7 @@ func (e *Entry) UnmarshalBinary(b []byte) error {
 	e.Run = grant.RunID(binary.BigEndian.Uint64(b[stampBytes:]))
 	r := fields{rest: b[stampBytes+8:]}
 	e.Shard = int(r.uvarint("shard", math.MaxInt32))
-	e.Flush = r.uvarint("flush", math.MaxUint64) //
+	e.Flush = r.uvarint("flush", math.MaxUint64)
 	e.Count = int(r.uvarint("members", dense.ChunkSize))
 	n := int(r.uvarint("ranges", maxRanges))
 	e.Ranges = e.Ranges[:0]
@@ -198,12 +210,13 @@ func (e *Entry) UnmarshalBinary(b []byte) error {
 		})
 	}
 	if r.err != nil {
-		return fmt.Errorf("journal entry: %w", r.err)
+		return memberSet{}, fmt.Errorf("journal entry: %w", r.err)
 	}
-	if err := readMembers(&e.Members, r.rest, e.Count); err != nil {
-		return fmt.Errorf("journal entry: members: %w", err)
+	members, err := openMembers(r.rest, e.Count)
+	if err != nil {
+		return memberSet{}, fmt.Errorf("journal entry: members: %w", err)
 	}
-	return nil
+	return members, nil
 }
 
 // fields reads uvarints until one is bad.
@@ -227,118 +240,4 @@ func (f *fields) uvarint(name string, limit uint64) uint64 {
 	}
 	f.rest = f.rest[n:]
 	return v
-}
-
-var (
-	errShort    = errors.New("cut off")
-	errTrailing = errors.New("something is left over")
-	errOrder    = errors.New("not in ascending order")
-)
-
-// readMembers reads a Roaring bitmap with the given number of members, all in one container of key 0.
-func readMembers(dst *dense.Bitmap, b []byte, count int) error {
-	clear(dst[:])
-	if len(b) < 4 {
-		return errShort
-	}
-	cookie := binary.LittleEndian.Uint32(b)
-	runs := cookie == roaringRuns // one container: nothing in the high half
-	var header []byte
-	switch {
-	case runs && len(b) >= 9:
-		if b[4] != 1 {
-			return fmt.Errorf("run flags %#x: want 1", b[4])
-		}
-		header, b = b[5:9], b[9:]
-	case cookie == roaringNoRuns && len(b) >= containerOffset:
-		if n := binary.LittleEndian.Uint32(b[4:]); n != 1 {
-			return fmt.Errorf("%d containers: want 1", n)
-		}
-		if at := binary.LittleEndian.Uint32(b[12:]); at != containerOffset {
-			return fmt.Errorf("container at byte %d: want %d", at, containerOffset)
-		}
-		header, b = b[8:12], b[containerOffset:]
-	case runs || cookie == roaringNoRuns:
-		return errShort
-	default:
-		return fmt.Errorf("cookie %d: not one Roaring container", cookie)
-	}
-	if key := binary.LittleEndian.Uint16(header); key != 0 {
-		return fmt.Errorf("container of key %d: want 0", key)
-	}
-	if n := int(binary.LittleEndian.Uint16(header[2:])) + 1; n != count {
-		return fmt.Errorf("%d in the container, %d in the entry", n, count)
-	}
-	switch {
-	case runs:
-		return readRuns(dst, b, count)
-	case count <= roaringArrayMax:
-		return readArray(dst, b, count)
-	default:
-		return readBits(dst, b, count)
-	}
-}
-
-func wantBytes(b []byte, n int) error {
-	switch {
-	case len(b) < n:
-		return errShort
-	case len(b) > n:
-		return errTrailing
-	}
-	return nil
-}
-
-func readArray(dst *dense.Bitmap, b []byte, count int) error {
-	if err := wantBytes(b, 2*count); err != nil {
-		return err
-	}
-	previous := -1
-	for ; len(b) > 0; b = b[2:] {
-		low := binary.LittleEndian.Uint16(b)
-		if int(low) <= previous {
-			return errOrder
-		}
-		dst.Set(low)
-		previous = int(low)
-	}
-	return nil
-}
-
-func readBits(dst *dense.Bitmap, b []byte, count int) error {
-	if err := wantBytes(b, roaringBitmapLen); err != nil {
-		return err
-	}
-	for i := range dense.Words {
-		dst.SetWord(i, bits.Reverse64(binary.LittleEndian.Uint64(b[8*i:])))
-	}
-	if n := dst.Count(); n != count {
-		return fmt.Errorf("%d bits, %d in the entry", n, count)
-	}
-	return nil
-}
-
-func readRuns(dst *dense.Bitmap, b []byte, count int) error {
-	if len(b) < 2 {
-		return errShort
-	}
-	if err := wantBytes(b[2:], 4*int(binary.LittleEndian.Uint16(b))); err != nil {
-		return err
-	}
-	end, total := -1, 0
-	for b = b[2:]; len(b) > 0; b = b[4:] {
-		first := int(binary.LittleEndian.Uint16(b))
-		last := first + int(binary.LittleEndian.Uint16(b[2:]))
-		if first <= end || last >= dense.ChunkSize {
-			return errOrder
-		}
-		for low := first; low <= last; low++ {
-			dst.Set(uint16(low))
-		}
-		end, total = last, total+last-first+1
-	}
-	if total != count {
-		return fmt.Errorf("%d in runs, %d in the entry", total, count)
-	}
-	return nil
 }

@@ -196,6 +196,19 @@ func (w *world) granted(l *parts) oracle {
 	return got
 }
 
+// journal is what a chunk's journal holds, oldest first.
+func (w *world) journal(chunk uint64) []Entry {
+	w.Helper()
+	k := newKeys(w.campaign().Name, "", false)
+	list, err := w.client.LRange(w.ctx, k.journal(chunk), 0, -1).Result()
+	require.NoError(w, err)
+	entries := make([]Entry, len(list))
+	for i, text := range list {
+		require.NoError(w, entries[i].UnmarshalBinary([]byte(text)))
+	}
+	return entries
+}
+
 // holds checks that exactly the users of the oracle are granted, each once.
 func (w *world) holds(l *parts, want oracle) {
 	w.Helper()
@@ -249,17 +262,19 @@ type fault struct {
 	next func(commands int) (reach int)
 	then func() // runs once, right after the broken pipeline
 
-	pages atomic.Int64 // of journals that were read
+	pages, entries atomic.Int64 // of journals that were read
 }
 
 func (f *fault) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 func (f *fault) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		if cmd.Name() == "lrange" {
+		err := next(ctx, cmd)
+		if list, ok := cmd.(*redis.StringSliceCmd); ok && cmd.Name() == "lrange" {
 			f.pages.Add(1)
+			f.entries.Add(int64(len(list.Val())))
 		}
-		return next(ctx, cmd)
+		return err
 	}
 }
 

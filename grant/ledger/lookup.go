@@ -14,8 +14,13 @@ import (
 	"github.com/granter/granter/sharding/dense"
 )
 
-// journalPage is how many entries are read at once: 64 × 8 KiB = 512 KiB at most.
-const journalPage = 64
+const (
+	// journalPage is how many entries are read at once by who decodes them: 64 × 8 KiB = 512 KiB at most.
+	journalPage = 64
+	// lookupPage is how many entries a lookup reads at most at once. It begins with 64, and reads twice as many each time.
+	// The entries of a chunk have no member in common, so a page of 1,024 is no more than 128 KiB and its ranges.
+	lookupPage = 1024
+)
 
 // Grant is what the ledger knows about one user who has been granted the campaign.
 type Grant struct {
@@ -78,6 +83,7 @@ func (l *Reader) lookUp(ctx context.Context, chunk uint64, asked []int, users []
 	for n, i := range asked {
 		bits[n] = pipe.GetBit(ctx, l.keys.granted(chunk), int64(low(i)))
 	}
+	entries := pipe.LLen(ctx, l.keys.journal(chunk)) // behind the bits: it covers those who have one
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, err
 	}
@@ -89,9 +95,9 @@ func (l *Reader) lookUp(ctx context.Context, chunk uint64, asked []int, users []
 	if len(left) == 0 {
 		return nil, nil
 	}
-	err = l.pages(ctx, chunk, func(e *Entry) bool {
+	err = l.newestFirst(ctx, chunk, entries.Val(), func(e *Entry, members memberSet) bool {
 		left = slices.DeleteFunc(left, func(i int) bool {
-			if !e.Members.Has(low(i)) {
+			if !members.has(low(i)) {
 				return false
 			}
 			found[i] = &Grant{User: users[i], At: e.At, Run: e.Run, Shard: e.Shard, Flush: e.Flush, Ranges: slices.Clone(e.Ranges)}
@@ -102,25 +108,29 @@ func (l *Reader) lookUp(ctx context.Context, chunk uint64, asked []int, users []
 	return left, err
 }
 
-// pages hands the entries of a chunk's journal to fn, oldest first, until it returns false. The entry is used again.
-func (l *Reader) pages(ctx context.Context, chunk uint64, fn func(*Entry) bool) error {
+// newestFirst hands the first entries of a chunk's journal to fn, the last of them first, until it returns false: most who
+// ask do so about a recent grant. Members are not decoded. A journal grows at its end only, so its pages do not move.
+func (l *Reader) newestFirst(ctx context.Context, chunk uint64, entries int64, fn func(*Entry, memberSet) bool) error {
 	key := l.keys.journal(chunk)
 	var e Entry
-	for from := int64(0); ; from += journalPage {
-		page, err := l.client.LRange(ctx, key, from, from+journalPage-1).Result()
+	var text []byte
+	for to, size := entries, int64(journalPage); to > 0; size = min(2*size, lookupPage) {
+		from := max(0, to-size)
+		page, err := l.client.LRange(ctx, key, from, to-1).Result()
 		if err != nil {
 			return err
 		}
-		for i, text := range page {
-			if err := e.UnmarshalBinary([]byte(text)); err != nil {
+		for i, entry := range slices.Backward(page) {
+			text = append(text[:0], entry...)
+			members, err := e.unmarshalHead(text)
+			if err != nil {
 				return fmt.Errorf("%w: %s[%d]: %w", ErrInconsistent, key, from+int64(i), err)
 			}
-			if !fn(&e) {
+			if !fn(&e, members) {
 				return nil
 			}
 		}
-		if len(page) < journalPage {
-			return nil
-		}
+		to = from
 	}
+	return nil
 }
