@@ -29,13 +29,10 @@ func (l *Coordination) control(ctx context.Context) (c grant.Control, text strin
 		return c, "", now, err
 	}
 	pipe := node.Pipeline()
-	found, at := pipe.Get(ctx, l.keys.control), pipe.Time(ctx)
+	found, format, at := pipe.Get(ctx, l.keys.control), l.askFormat(ctx, pipe), pipe.Time(ctx)
 	_, err = pipe.Exec(ctx)
-	if errors.Is(err, redis.Nil) {
-		err = at.Err()
-	}
-	if misused(err) {
-		err = fmt.Errorf("%s: %w", l.keys.control, err)
+	if err = named([]redis.Cmder{found, format, at}, err); err == nil {
+		err = l.checkFormat(format)
 	}
 	if err != nil {
 		l.lookAgain(ctx, err)

@@ -337,7 +337,7 @@ func takesTimeFromTheControlsMaster(w *world) {
 		_, _, err := l.Control(w.ctx)
 		require.NoError(w, err)
 	}
-	require.Equal(w, [][]string{{"get", "time"}, {"get", "time"}, {"get", "time"}}, hook.heard)
+	require.Equal(w, [][]string{{"get", "hmget", "time"}, {"get", "hmget", "time"}, {"get", "hmget", "time"}}, hook.heard)
 }
 
 // A replica starts while its cluster cannot be reached: it must be able to tell that from a cluster that refuses it.

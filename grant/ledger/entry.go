@@ -14,8 +14,9 @@ import (
 
 // Entry is one element of a chunk's journal: one batch of users that were newly granted together.
 //
-//	1 byte   version, 1
+//	1 byte   version, 2
 //	6 bytes  time of the grant by the clock of Redis, Unix milliseconds, big-endian
+//	1 byte   kind, 1 (EntryKind); version 1, which granter 0.1 wrote, has none, and is a grant
 //	8 bytes  run, big-endian
 //	uvarint  shard
 //	uvarint  number of the shard's flush
@@ -27,6 +28,7 @@ import (
 // The Roaring part is what every Roaring library reads. Its container is the smallest of three: a sorted array of 2 bytes
 // a member (up to 4,096 members), runs of 4 bytes, or 8 KiB of bits.
 type Entry struct {
+	Kind    EntryKind
 	At      time.Time // to the millisecond
 	Run     grant.RunID
 	Shard   int
@@ -36,9 +38,22 @@ type Entry struct {
 	Members dense.Bitmap
 }
 
+// EntryKind is what an entry says of its members.
+type EntryKind byte
+
+// The kinds of entries. This granter writes and reads grants; the others are reserved for one that can do more.
 const (
-	entryVersion = 1
+	EntryGrant     EntryKind = 1 // they were granted the campaign
+	entryRevoke    EntryKind = 2
+	entryTake      EntryKind = 3
+	entryReinstate EntryKind = 4
+)
+
+const (
+	entryVersion = 2
 	stampBytes   = 1 + 6 // version and time, which the script puts in front
+	kindBytes    = 1
+	runLength    = 8
 	maxRanges    = 1 << 20
 
 	roaringNoRuns    = 12346 // cookie, then the number of containers
@@ -46,6 +61,14 @@ const (
 	roaringArrayMax  = 4096
 	roaringBitmapLen = 8192
 )
+
+// appendHead appends what all entries of a flush have in common, up to the number of members.
+func appendHead(dst []byte, run grant.RunID, shard int, flush uint64) []byte {
+	dst = append(dst, byte(EntryGrant))
+	dst = append(dst, runBytes(run)...)
+	dst = binary.AppendUvarint(dst, uint64(shard))
+	return binary.AppendUvarint(dst, flush)
+}
 
 // appendTail appends an entry without its first 7 bytes, and returns how many members there are.
 func appendTail(dst, head, ranges []byte, members *dense.Bitmap) ([]byte, int) {
@@ -182,17 +205,29 @@ func (e *Entry) UnmarshalBinary(b []byte) error {
 // unmarshalHead reads everything but Members, which it returns as they are stored: to ask for one of them, 8 KiB need not
 // be decoded.
 func (e *Entry) unmarshalHead(b []byte) (memberSet, error) {
-	if len(b) < stampBytes+8 {
+	if len(b) < stampBytes+kindBytes+runLength {
 		return memberSet{}, fmt.Errorf("journal entry of %d bytes: too short", len(b))
 	}
-	if b[0] != entryVersion {
-		return memberSet{}, fmt.Errorf("journal entry of version %d: this program knows version %d", b[0], entryVersion)
+	rest := b[stampBytes:]
+	switch e.Kind = EntryGrant; b[0] {
+	case 1:
+	case entryVersion:
+		e.Kind, rest = EntryKind(rest[0]), rest[kindBytes:]
+	default:
+		return memberSet{}, fmt.Errorf("journal entry of version %d: this granter knows up to %d", b[0], entryVersion)
+	}
+	switch e.Kind {
+	case EntryGrant:
+	case entryRevoke, entryTake, entryReinstate:
+		return memberSet{}, fmt.Errorf("journal entry of kind %d, which needs a newer granter: this one knows grants (%d)", e.Kind, EntryGrant)
+	default:
+		return memberSet{}, fmt.Errorf("journal entry of kind %d: there is none", e.Kind)
 	}
 	var stamp [8]byte
 	copy(stamp[2:], b[1:stampBytes])
 	e.At = time.UnixMilli(int64(binary.BigEndian.Uint64(stamp[:]))).UTC()
-	e.Run = grant.RunID(binary.BigEndian.Uint64(b[stampBytes:]))
-	r := fields{rest: b[stampBytes+8:]}
+	e.Run = grant.RunID(binary.BigEndian.Uint64(rest))
+	r := fields{rest: rest[runLength:]}
 	e.Shard = int(r.uvarint("shard", math.MaxInt32))
 	e.Flush = r.uvarint("flush", math.MaxUint64)
 	e.Count = int(r.uvarint("members", dense.ChunkSize))

@@ -64,9 +64,7 @@ func stamp(at time.Time) []byte {
 func encode(t require.TestingT, e *Entry) []byte {
 	ranges, err := appendRanges(nil, e.Ranges)
 	require.NoError(t, err)
-	head := runBytes(e.Run)
-	head = binary.AppendUvarint(head, uint64(e.Shard))
-	head = binary.AppendUvarint(head, e.Flush)
+	head := appendHead(nil, e.Run, e.Shard, e.Flush)
 	b, count := appendTail(stamp(e.At), head, ranges, &e.Members)
 	require.Equal(t, e.Count, count)
 	return b
@@ -92,6 +90,7 @@ func sameEntry(t require.TestingT, want, got *Entry) {
 func TestEntryComesBackAsItWas(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := Entry{
+			Kind:    EntryGrant,
 			At:      time.UnixMilli(rapid.Int64Range(0, 1<<48-1).Draw(t, "at")).UTC(),
 			Run:     grant.RunID(rapid.Uint64().Draw(t, "run")),
 			Shard:   rapid.IntRange(0, 1<<20).Draw(t, "shard"),
@@ -145,7 +144,7 @@ func TestEntryOfKnownBytes(t *testing.T) {
 		Ranges: []sharding.Range{{Partition: 7, First: 1000, Last: 1005}}, Count: 3, Members: *bitmap(1, 256, 65535),
 	}
 	require.Equal(t, []byte{
-		1, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88,
+		2, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 1, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88,
 		3, 0xac, 0x02, 3, 1, 7, 0xe8, 0x07, 5,
 		0x3a, 0x30, 0, 0, 1, 0, 0, 0, 0, 0, 2, 0, 16, 0, 0, 0, 1, 0, 0, 1, 0xff, 0xff,
 	}, encode(t, &e))
@@ -153,8 +152,7 @@ func TestEntryOfKnownBytes(t *testing.T) {
 
 func TestEntryRefusesContradictions(t *testing.T) {
 	entry := func(count int, roaring []byte) []byte {
-		b := append(stamp(time.UnixMilli(1)), make([]byte, 8)...)
-		b = append(b, 0, 1)
+		b := appendHead(stamp(time.UnixMilli(1)), 0, 0, 1)
 		b = binary.AppendUvarint(b, uint64(count))
 		return append(append(b, 0), roaring...)
 	}
@@ -171,7 +169,11 @@ func TestEntryRefusesContradictions(t *testing.T) {
 
 	for name, b := range map[string][]byte{
 		"nothing":                        nil,
-		"another version":                with(entry(3, array), 0, 2),
+		"a newer version":                with(entry(3, array), 0, 3),
+		"no version":                     with(entry(3, array), 0, 0),
+		"no kind":                        with(entry(3, array), stampBytes, 0),
+		"a kind of a newer granter":      with(entry(3, array), stampBytes, byte(entryRevoke)),
+		"an unknown kind":                with(entry(3, array), stampBytes, 5),
 		"another number of members":      entry(4, array),
 		"no members":                     entry(0, nil),
 		"too many members":               entry(65537, array),
@@ -186,11 +188,22 @@ func TestEntryRefusesContradictions(t *testing.T) {
 		"a run of another length":        entry(100, with(runs, 13, 98)),
 		"a run over the end":             entry(100, with(runs, 11, 0xff, 0xff)),
 		"more runs than there are bytes": entry(100, with(runs, 9, 2)),
-		"a range over the end of offsets": append(append(stamp(time.UnixMilli(1)), make([]byte, 8)...),
-			append([]byte{0, 1, 3, 1, 0}, append(bytes.Repeat([]byte{0xff}, 8), append([]byte{0x7f, 1}, array...)...)...)...),
+		"a range over the end of offsets": append(appendHead(stamp(time.UnixMilli(1)), 0, 0, 1),
+			append([]byte{3, 1, 0}, append(bytes.Repeat([]byte{0xff}, 8), append([]byte{0x7f, 1}, array...)...)...)...),
 	} {
 		require.Error(t, e.UnmarshalBinary(b), name)
 	}
+}
+
+// Version 1, which granter 0.1 wrote, has no kind, and is a grant.
+func TestEntriesOfVersion1AreRead(t *testing.T) {
+	in := Entry{Kind: EntryGrant, At: time.UnixMilli(7).UTC(), Run: 0x0102030405060708, Shard: 3, Flush: 4, Members: *bitmap(1, 9), Count: 2}
+	in.Ranges = []sharding.Range{{Partition: 1, First: 2, Last: 3}}
+	b := encode(t, &in)
+	old := append(append([]byte{1}, b[1:stampBytes]...), b[stampBytes+kindBytes:]...)
+	var out Entry
+	require.NoError(t, out.UnmarshalBinary(old))
+	sameEntry(t, &in, &out)
 }
 
 func TestRangesThatAreNoneAreRefused(t *testing.T) {

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
@@ -35,7 +34,7 @@ type flight struct {
 	pending []int    // deltas not yet acknowledged
 	rounds  []uint32 // by delta: how often it was cut down because of an overlap
 	calls   []call   // of the pipeline being sent
-	head    []byte   // what all entries of the flush have in common: run, shard, seq
+	head    []byte   // what all entries of the flush have in common: kind, run, shard, seq
 	ranges  []byte   // and the ranges
 	buf     []byte   // entries and offsets of the pipeline
 	sent    int      // bytes
@@ -151,9 +150,7 @@ func (sh *shard) take(l *Grants, f *dense.Flush) error {
 	if f.Shard < 0 {
 		return fmt.Errorf("shard %d: must not be negative", f.Shard)
 	}
-	sh.head = append(sh.head[:0], runBytes(l.run)...)
-	sh.head = binary.AppendUvarint(sh.head, uint64(f.Shard))
-	sh.head = binary.AppendUvarint(sh.head, f.Seq)
+	sh.head = appendHead(sh.head[:0], l.run, f.Shard, f.Seq)
 	sh.seq, sh.done, sh.sent, sh.applied = f.Seq, false, 0, 0
 	sh.chunks, sh.pending, sh.rounds = sh.chunks[:0], sh.pending[:0], sh.rounds[:0]
 	for i := range f.Deltas {
@@ -221,7 +218,7 @@ func (l *Grants) send(ctx context.Context, s *session, sh *shard, f *dense.Flush
 		pipe.SAdd(ctx, l.keys.chunks, unknown...)
 	}
 	fence := l.fence()
-	run, spec := any(sh.head[:8]), any(fence.spec)
+	run, spec := any(sh.head[kindBytes:][:runLength]), any(fence.spec)
 	notBefore, notAfter := any(fence.notBefore), any(fence.notAfter())
 	for i := range sh.calls {
 		c := &sh.calls[i]

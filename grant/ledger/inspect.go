@@ -176,7 +176,7 @@ func (l *Reader) probe(ctx context.Context, f *Facts) error {
 func (l *Reader) probeAnchor(ctx context.Context, anchor string) error {
 	run := grant.NewRunID(time.Now()) // keys of its own
 	base := "granter:{" + anchor + "}:probe:" + run.String() + ":"
-	names := []string{"granted", "journal", "calls", "delta", "scratch", "tip", "checkpoint", "index", "spec", "leases"}
+	names := []string{"granted", "journal", "calls", "delta", "scratch", "tip", "checkpoint", "index", "spec", "leases", "format"}
 	key := make([]string, len(names))
 	for i, name := range names {
 		key[i] = base + name
@@ -190,7 +190,7 @@ func (l *Reader) probeAnchor(ctx context.Context, anchor string) error {
 		chunkCall.command(ctx, key[:5], runBytes(run), "1", "entry", "", "spec", 0, 1<<53),
 		chunkCall.command(ctx, key[:5], runBytes(run), "2", "entry", []byte{0, 2}, "spec", 0, 1<<53),
 		tipCall.command(ctx, key[5:6], 0, 0, 1, 60),
-		specCall.command(ctx, []string{key[8], key[7], key[9]}, "hash", "spec", "now", run.String(), 1, "searched "),
+		specCall.command(ctx, []string{key[8], key[7], key[9], key[10]}, "hash", "spec", "now", run.String(), 1, "searched ", format, formatSince),
 		checkpointCall.command(ctx, []string{key[6], key[5]}, 60, "", "", 1, 0, 1, 0, -1, 1, -1),
 	)
 	for _, k := range key {

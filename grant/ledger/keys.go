@@ -15,7 +15,8 @@ import (
 //	granter:{C/<chunk>}:delta:<id>  string  members to grant, between a SET and the script call right behind it
 //	granter:{C/<chunk>}:scratch     string  exists inside the script only
 //	granter:{C}:chunks              set     every chunk that has been touched, and possibly more
-//	granter:{C}:spec                hash    hash, canonical, stored_at, chunks: how many the set has had
+//	granter:{C}:spec                hash    hash, canonical, stored_at (with the format behind it), chunks: how many the set has had
+//	granter:{C}:format              hash    version: of all this, see format.go; granter: the first version that knows it
 //	granter:{C}:leases              hash    run → until when it may grant, in Unix milliseconds, and under which spec
 //	granter:{C}:runs                hash    run (16 hex digits) → grant.RunRecord as JSON
 //	granter:{C}:control             string  grant.Control as JSON
@@ -38,6 +39,7 @@ type keys struct {
 	anchors  []string
 	chunks   string
 	spec     string
+	format   string
 	leases   string
 	runs     string
 	control  string
@@ -55,7 +57,7 @@ const (
 func newKeys(campaign, hash string, cluster bool) keys {
 	base := "granter:{" + campaign + "}:"
 	k := keys{campaign: campaign, version: specVersion(hash), chunks: base + "chunks", spec: base + "spec", runs: base + "runs"}
-	k.leases = base + "leases"
+	k.format, k.leases = base+"format", base+"leases"
 	k.control, k.history, k.refusals, k.budget = base+"control", base+"history", base+"refusals", base+"budget"
 	if !cluster {
 		k.anchors = []string{campaign + "/anchor"}

@@ -127,6 +127,8 @@ func (l *Grants) EnsureSpec(ctx context.Context, c *grant.Campaign) error {
 	}
 	switch reply.what {
 	case "ok":
+	case "format":
+		return &FormatError{l.keys.format, reply.hash, string(reply.canonical)}
 	case "granted":
 		return l.conflict(c, reply.hash, reply.canonical)
 	case "leased", "search": // search: another spec was stored meanwhile, and just now replaced
@@ -171,8 +173,8 @@ func (l *Grants) askForLease(ctx context.Context, c *grant.Campaign, searched st
 			}
 		}
 		pipe := l.client.Pipeline()
-		reply := specCall.command(ctx, []string{l.keys.spec, l.keys.chunks, l.keys.leases}, c.Hash, c.Canonical,
-			time.Now().UTC().Format(time.RFC3339), l.run.String(), leaseLife.Milliseconds(), searched)
+		reply := specCall.command(ctx, []string{l.keys.spec, l.keys.chunks, l.keys.leases, l.keys.format}, c.Hash, c.Canonical,
+			time.Now().UTC().Format(time.RFC3339), l.run.String(), leaseLife.Milliseconds(), searched, format, formatSince)
 		if err := pipe.Process(ctx, reply); err != nil {
 			return err
 		}

@@ -52,6 +52,9 @@ func (p *Proof) Holds() bool { return p.Broken == 0 && p.Granted == p.Journaled 
 // memory. What is wrong is in the Proof, whatever it is; an error means that the ledger could not be read.
 func (l *Reader) Prove(ctx context.Context) (Proof, error) {
 	var p Proof
+	if _, _, err := l.coordination.Spec(ctx); err != nil && !misused(err) { // a newer format would look like damage
+		return p, err
+	}
 	found, err := l.survey(ctx)
 	if err != nil {
 		return p, err

@@ -78,7 +78,7 @@ else
 end
 if type(done) ~= 'table' then
   local hi, lo = floor(ms / 4294967296), ms % 4294967296
-  done = try('RPUSH', KEYS[2], string.char(1, floor(hi / 256), hi % 256,
+  done = try('RPUSH', KEYS[2], string.char(2, floor(hi / 256), hi % 256,
     floor(lo / 16777216), floor(lo / 65536) % 256, floor(lo / 256) % 256, lo % 256) .. ARGV[3])
   if type(done) == 'table' then
     try('HSET', KEYS[3], ARGV[1], last or '')
@@ -203,8 +203,9 @@ return 1`
 // stored if there is none, and replaced if nobody was granted anything under it; neither while a run has a lease for
 // another one.
 //
-//	KEYS  spec chunks leases
-//	ARGV  hash, canonical, time, run, milliseconds of the lease, "searched " and the hash of the spec before
+//	KEYS  spec chunks leases format
+//	ARGV  hash, canonical, time, run, milliseconds of the lease, "searched " and the hash of the spec before,
+//	      format, the first version of granter that knows it
 //
 // The reply is {what, hash and canonical of the spec that holds, end of a lease in Unix milliseconds, chunks missing in the
 // index}. what is:
@@ -213,6 +214,11 @@ return 1`
 //	granted  another spec holds, and users were granted under it
 //	leased   a run may be granting users under another spec until the end of its lease
 //	search   there is no such obstacle; but the index may be damaged, so the caller looks for grants and asks again
+//	format   the ledger is of a newer format; in place of hash and canonical are that, and the version of granter it needs
+//
+// A ledger of an older format becomes one of this format here, before the first grant: from then on the journal may have
+// what an older granter cannot read. Such a one knows no format, but all of them refuse a stored_at that is no time, and
+// show it: so the time that is stored has the format behind it.
 //
 // The spec remembers how many chunks the index had. Nothing is changed when anything fails: PEXPIRE comes first to find
 // out whether it is allowed, and leases that have lapsed may stay.
@@ -220,7 +226,12 @@ const specScript = `
 local call = redis.call
 local now = call('TIME')
 local ms = now[1] * 1000 + math.floor(now[2] / 1000)
-local stored = call('HMGET', KEYS[1], 'hash', 'canonical', 'chunks')
+local format = call('HMGET', KEYS[4], 'version', 'granter')
+local version = tonumber(format[1] or 0)
+if version > tonumber(ARGV[7]) then
+  return {'format', format[1], format[2] or '', 0, 0}
+end
+local stored = call('HMGET', KEYS[1], 'hash', 'canonical', 'chunks', 'stored_at')
 local hash, canonical, most = stored[1] or '', stored[2] or '', tonumber(stored[3] or 0)
 local chunks = call('SCARD', KEYS[2])
 local leased, lapsed = 0, {}
@@ -249,8 +260,15 @@ if hash ~= ARGV[1] then
   hash, canonical, most = ARGV[1], ARGV[2], 0
 end
 call('PEXPIRE', KEYS[3], ARGV[5])
+local note = ' (format ' .. ARGV[7] .. ', for granter ' .. ARGV[8] .. ' or later)'
+if version < tonumber(ARGV[7]) then
+  call('HSET', KEYS[4], 'version', ARGV[7], 'granter', ARGV[8])
+  if stored[1] == hash then
+    call('HSET', KEYS[1], 'stored_at', string.match(stored[4] or '', '^[^ ]*') .. note)
+  end
+end
 if stored[1] ~= hash then
-  call('HSET', KEYS[1], 'hash', hash, 'canonical', canonical, 'stored_at', ARGV[3], 'chunks', chunks)
+  call('HSET', KEYS[1], 'hash', hash, 'canonical', canonical, 'stored_at', ARGV[3] .. note, 'chunks', chunks)
 elseif chunks > most then
   call('HSET', KEYS[1], 'chunks', chunks)
 end

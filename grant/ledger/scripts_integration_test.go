@@ -3,7 +3,6 @@
 package ledger
 
 import (
-	"encoding/binary"
 	"fmt"
 	"maps"
 	"regexp"
@@ -35,7 +34,7 @@ type scriptCase struct {
 func scriptCases(w *world, l *parts) []scriptCase {
 	keys := l.keys.chunk(1, "id")
 	grants := func(name string, before func(*parts), members *dense.Bitmap) scriptCase {
-		head := binary.AppendUvarint(binary.AppendUvarint(runBytes(l.run), 1), 2)
+		head := appendHead(nil, l.run, 1, 2)
 		tail, count := appendTail(nil, head, []byte{0}, members)
 		c := scriptCase{name: name, script: &chunkCall, before: before, keys: keys.all(), stage: members[:]}
 		var offsets []byte
@@ -79,13 +78,16 @@ func scriptCases(w *world, l *parts) []scriptCase {
 	replaced := func(*parts) {
 		require.NoError(w, w.client.HSet(w.ctx, l.keys.spec, "hash", "old", "canonical", "old", "stored_at", "x").Err())
 	}
+	older := func(*parts) {
+		require.NoError(w, w.client.HSet(w.ctx, l.keys.spec, "hash", "aa11", "canonical", "spec: one\n", "stored_at", "2022-11-05T00:00:00Z").Err())
+	}
 	control := func(*parts) { require.NoError(w, w.client.Set(w.ctx, l.keys.control, `{"version":1}`, 0).Err()) }
 	budget := func(*parts) {
 		require.NoError(w, w.client.HSet(w.ctx, l.keys.budget, "at", 1, "left", "3", "rate", 100).Err())
 	}
-	specKeys := []string{l.keys.spec, l.keys.chunks, l.keys.leases}
+	specKeys := []string{l.keys.spec, l.keys.chunks, l.keys.leases, l.keys.format}
 	spec := func(searched string) []any {
-		return []any{"aa11", "spec: one\n", "2022-11-05T00:00:00Z", "run", 30000, searched}
+		return []any{"aa11", "spec: one\n", "2022-11-05T00:00:00Z", "run", 30000, searched, format, formatSince}
 	}
 	orders := []string{l.keys.control, l.keys.history}
 	return []scriptCase{
@@ -106,6 +108,7 @@ func scriptCases(w *world, l *parts) []scriptCase {
 		{"checkpoint anew", &anewCall, hasCheckpoint, []string{checkpoint}, nil, []any{"topic"}},
 		{"first spec", &specCall, none, specKeys, nil, spec("searched ")},
 		{"another spec", &specCall, replaced, specKeys, nil, spec("searched old")},
+		{"spec of an older format", &specCall, older, specKeys, nil, spec("")},
 		{"lapsed leases", &specCall, lapsed, specKeys, nil, spec("searched ")},
 		{"first order", &controlCall, none, orders, nil, []any{"", `{"version":1}`, `{"action":"pause"}`}},
 		{"order", &controlCall, control, orders, nil, []any{`{"version":1}`, `{"version":2}`, `{"action":"resume"}`}},

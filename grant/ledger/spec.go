@@ -3,7 +3,10 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/granter/granter/grant"
 )
@@ -42,19 +45,24 @@ type StoredSpec struct {
 	StoredAt  time.Time // by the clock of the process that stored it
 }
 
-// Spec returns the stored spec, and whether there is one.
+// Spec returns the stored spec, and whether there is one; a *FormatError, if the ledger is of a newer format.
 func (l *Coordination) Spec(ctx context.Context) (StoredSpec, bool, error) {
 	var fields map[string]string
-	err := l.retry(ctx, "reading the spec", func() (err error) {
-		if fields, err = l.client.HGetAll(ctx, l.keys.spec).Result(); err != nil {
-			return fmt.Errorf("%s: %w", l.keys.spec, err)
+	err := l.retry(ctx, "reading the spec", func() error {
+		pipe := l.client.Pipeline()
+		spec, format := pipe.HGetAll(ctx, l.keys.spec), l.askFormat(ctx, pipe)
+		_, err := pipe.Exec(ctx)
+		if err := named([]redis.Cmder{spec, format}, err); err != nil {
+			return err
 		}
-		return nil
+		fields = spec.Val()
+		return l.checkFormat(format)
 	})
 	if err != nil || len(fields) == 0 {
 		return StoredSpec{}, false, err
 	}
-	at, err := time.Parse(time.RFC3339, fields["stored_at"])
+	text, _, _ := strings.Cut(fields["stored_at"], " ") // the format is behind it
+	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
 		return StoredSpec{}, false, fmt.Errorf("%w: %s: %w", ErrInconsistent, l.keys.spec, err)
 	}

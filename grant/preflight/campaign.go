@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -40,7 +41,10 @@ func (j *judgement) judgeSpec() {
 	r := j.redis
 	const name = "campaign.spec"
 	given := fmt.Sprintf("%.12s", j.Campaign.Hash)
+	newer, _ := errors.AsType[*ledger.FormatError](r.specErr)
 	switch {
+	case newer != nil:
+		j.fail(name, newer.Error(), "check and run with that version; docs/ledger.md says what a format is")
 	case r.specErr != nil:
 		j.fail(name, "the ledger's spec cannot be read: "+r.specErr.Error(), "look at the key granter:{"+j.Campaign.Name+"}:spec")
 	case !r.stored && r.permitted != nil:

@@ -232,6 +232,9 @@ func TestEachComplaintNamesWhatIsWrongAndWhatToDo(t *testing.T) {
 		{"a pause", func(h *healthy) {
 			h.redis.control = grant.Control{Paused: true, PausedBy: &grant.Given{Who: "minji", Why: "OPS-1"}}
 		}, "campaign.orders", Warn, "paused by minji", "granter resume"},
+		{"a newer format", func(h *healthy) {
+			h.redis.specErr = &ledger.FormatError{Key: "granter:{x}:format", Found: "3", Since: "0.9"}
+		}, "campaign.spec", Fail, "use granter 0.9 or later", "with that version"},
 		{"orders that cannot be read", func(h *healthy) { h.redis.controlErr = ledger.ErrInconsistent }, "campaign.orders", Fail, "inconsistent", ":control"},
 		{"an old version", func(h *healthy) { h.redis.Masters[0].Version = "6.0.16" }, "redis.version", Fail, "Redis 6.0.16", "6.2"},
 		{"a version without number", func(h *healthy) { h.redis.Masters[0].Version = ledger.Unknown }, "redis.version", Warn, "unknown", "INFO"},
