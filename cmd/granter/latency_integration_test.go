@@ -5,10 +5,13 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/deploy/dev/devtest"
@@ -40,27 +43,34 @@ type latencies struct{ created, acknowledged, lookedUp []time.Duration }
 // measure publishes 10,000 users a second.
 func (s *scenario) measure(plan population.Plan) latencies {
 	s.Helper()
-	type moments struct{ opened, acked time.Time }
+	type moments struct{ created, acked time.Time }
 	var l latencies
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	batches, produced := 0, map[uint64]moments{}
+	produced := map[uint64]moments{}
 	seen := make(chan time.Duration, plan.Users)
-	wait := s.trickle(plan, population.Options{
-		Rate: 10_000, BatchRecords: 100,
-		Delivered: func(d population.Delivery) {
+	s.plans = append(s.plans, plan)
+	due := time.Now()
+	batch := 0
+	for ids := range slices.Chunk(slices.Collect(plan.IDs), 100) {
+		<-time.After(time.Until(due))
+		due = due.Add(10 * time.Millisecond)
+		created := time.Now()
+		partition, lookedUp := batch%8, batch%3 == 0
+		batch++
+		wg.Go(func() {
+			s.produce(partition, ids)
+			acked := time.Now()
 			mu.Lock()
-			defer mu.Unlock()
-			for _, r := range d.Records {
-				produced[uint64(r.ID)] = moments{d.OpenedAt, d.AckedAt}
+			for _, id := range ids {
+				produced[uint64(id)] = moments{created, acked}
 			}
-			if batches++; batches%3 == 0 {
-				last := d.Records[len(d.Records)-1].ID
-				wg.Go(func() { seen <- s.lookUp(last).Sub(d.AckedAt) })
+			mu.Unlock()
+			if lookedUp {
+				seen <- s.lookUp(ids[len(ids)-1]).Sub(acked)
 			}
-		},
-	})
-	wait()
+		})
+	}
 	wg.Wait()
 	close(seen)
 	for d := range seen {
@@ -75,7 +85,7 @@ func (s *scenario) measure(plan population.Plan) latencies {
 			require.NoError(s, e.UnmarshalBinary([]byte(text)))
 			for _, low := range e.Members.Lows(nil) {
 				if m, ok := produced[dense.Join(chunk, low)]; ok {
-					l.created = append(l.created, e.At.Sub(m.opened.Truncate(time.Millisecond)))
+					l.created = append(l.created, e.At.Sub(m.created.Truncate(time.Millisecond)))
 					l.acknowledged = append(l.acknowledged, e.At.Sub(m.acked.Truncate(time.Millisecond)))
 				}
 			}
@@ -83,6 +93,21 @@ func (s *scenario) measure(plan population.Plan) latencies {
 	}
 	require.Len(s, l.created, int(plan.Users))
 	return l
+}
+
+// produce writes one batch of users, and returns when all replicas have it.
+func (s *scenario) produce(partition int, ids []grant.UserID) {
+	records := make([]kafka.Record, len(ids))
+	for i, id := range ids {
+		records[i].Value = kafka.NewBytes(strconv.AppendUint(nil, uint64(id), 10))
+	}
+	resp, err := s.kafka.Produce(s.Context(), &kafka.ProduceRequest{
+		Topic: s.campaign.Source.Topic, Partition: partition, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
+	})
+	if err == nil {
+		err = resp.Error
+	}
+	assert.NoError(s, err)
 }
 
 // lookUp asks for a user until the ledger says granted, and returns when it did.

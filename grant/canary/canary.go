@@ -85,7 +85,7 @@ func Share(campaign string, share float64) (Pass, error) {
 	if share < 1 {
 		seed := seedOf(campaign)
 		limit := uint64(math.Ldexp(share, 64))
-		p.Includes = func(id uint64) bool { return mix(id^seed) < limit }
+		p.Includes = func(id uint64) bool { return userid.Hash(id^seed) < limit }
 	}
 	return p, nil
 }
@@ -99,15 +99,6 @@ func percent(share float64) string {
 func seedOf(campaign string) uint64 {
 	sum := sha256.Sum256([]byte("granter canary " + campaign))
 	return binary.BigEndian.Uint64(sum[:])
-}
-
-// mix is the finalizer of SplitMix64 (Steele, Lea and Flood 2014): a bijection in which every bit of the result depends
-// on every bit of x.
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }
 
 // Only chooses the users of a list, one ID a line. A line that is no user ID is an error that names it.

@@ -18,6 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/userid"
 	"github.com/granter/granter/sharding/dense"
 )
 
@@ -103,12 +104,12 @@ func TestTheSizeIsTheShare(t *testing.T) {
 // Whom a canary chooses must never change: a canary of 10% would then not include the 1% that went before. These values
 // are those of another implementation of SplitMix64 and SHA-256.
 func TestTheChoiceNeverChanges(t *testing.T) {
-	require.Equal(t, uint64(6457827717110365317), mix(1234567), "the first number of SplitMix64 with this seed")
+	require.Equal(t, uint64(6457827717110365317), userid.Hash(1234567), "the first number of SplitMix64 with this seed")
 	require.Equal(t, uint64(0xde354da13f56dee7), seedOf("sorry-2022"))
 	for id, want := range map[uint64]uint64{
 		0: 0x092d54887c649b56, 1: 0xd43f264b94a953cd, 48_000_000: 0xc5503a7d18423ec9, 1<<63 - 1: 0x9587fbea45a80607,
 	} {
-		require.Equal(t, want, mix(id^seedOf("sorry-2022")), id)
+		require.Equal(t, want, userid.Hash(id^seedOf("sorry-2022")), id)
 	}
 	in := func(p Pass, from, to uint64) (ids []uint64) {
 		for id := from; id < to; id++ {
@@ -152,7 +153,7 @@ func TestTheSmallestAndTheLargestShares(t *testing.T) {
 	seed := seedOf(campaign)
 	for range 100_000 {
 		id := r.Uint64()
-		hash := mix(id ^ seed)
+		hash := userid.Hash(id ^ seed)
 		// A limit that overflowed would not be this one.
 		if !all.Includes(id) || least.Includes(id) || almost.Includes(id) != (hash < 1<<64-1<<11) {
 			require.Fail(t, "wrong choice", "%d, whose hash is %x", id, hash)

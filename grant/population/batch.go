@@ -38,8 +38,6 @@ type batch struct {
 	malformed int
 	opened    time.Time
 	packed    bytes.Buffer // the compressed form of buf
-	records   []Record     // what was added, when the publisher wants to know
-	keep      bool
 }
 
 const (
@@ -56,8 +54,8 @@ const recordOverhead = 4*5 + 3
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func newBatch(limit int, keep bool) *batch {
-	b := &batch{buf: make([]byte, batchRecords, min(limit, 64<<10)), limit: limit + 4, keep: keep}
+func newBatch(limit int) *batch {
+	b := &batch{buf: make([]byte, batchRecords, min(limit, 64<<10)), limit: limit + 4}
 	h := b.buf
 	binary.BigEndian.PutUint32(h[16:], ^uint32(0))
 	h[20] = 2
@@ -70,7 +68,6 @@ func newBatch(limit int, keep bool) *batch {
 func (b *batch) reset() {
 	b.buf = b.buf[:batchRecords]
 	b.count, b.malformed = 0, 0
-	b.records = b.records[:0]
 }
 
 // add appends a record, or returns false because it does not fit any more.
@@ -97,7 +94,7 @@ func (b *batch) add(p *payload, r Record) bool {
 		p.put(dst[n+i:n+i+size], r.ID)
 		n += i + size
 	}
-	b.finish(at, n, r)
+	b.finish(at, n)
 	return true
 }
 
@@ -124,7 +121,7 @@ func (b *batch) addMalformed(p *payload, r Record) bool {
 		n++
 	}
 	b.malformed++
-	b.finish(at, n, r)
+	b.finish(at, n)
 	return true
 }
 
@@ -156,13 +153,10 @@ func (b *batch) grow(part int) (at, n int, ok bool) {
 	return at, n, true
 }
 
-func (b *batch) finish(at, n int, r Record) {
+func (b *batch) finish(at, n int) {
 	b.buf[at+n] = 0 // no headers
 	b.buf = b.buf[:at+n+1]
 	b.count++
-	if b.keep {
-		b.records = append(b.records, r)
-	}
 }
 
 // seal completes the batch and returns its bytes, valid until the next reset.

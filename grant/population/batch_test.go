@@ -19,23 +19,25 @@ func TestBatchRoundTripsThroughKafkaGo(t *testing.T) {
 		p, err := newPayload(topic)
 		require.NoError(t, err)
 		codec := compress.Compression(rapid.IntRange(0, 4).Draw(t, "codec"))
-		b := newBatch(1<<20, true)
+		b := newBatch(1 << 20)
 		for range 2 { // the second time in used memory
 			b.reset()
 			b.opened = time.UnixMilli(rapid.Int64Range(1, 1<<42).Draw(t, "opened"))
-			kinds := append(Kinds(topic), KindFirst, KindFirst, KindFirst, KindFirst)
+			kinds := append(kindsOf(topic), KindFirst, KindFirst, KindFirst, KindFirst)
+			var records []Record
 			for range rapid.IntRange(1, 300).Draw(t, "records") {
 				r := Record{ID: drawID(t, topic.MaxID), Kind: rapid.SampledFrom(kinds).Draw(t, "kind")}
 				require.True(t, b.add(p, r))
+				records = append(records, r)
 			}
 			sealed, err := b.seal(codec)
 			require.NoError(t, err)
 			got, set := decode(t, reader(sealed))
 			require.Equal(t, codec, set.Attributes.Compression())
-			require.Len(t, got, b.count)
+			require.Len(t, got, len(records))
 
 			malformed := 0
-			for i, r := range b.records {
+			for i, r := range records {
 				part, other := got[i].value, got[i].key
 				if topic.From == grant.FromKey {
 					part, other = other, part
@@ -61,7 +63,7 @@ func TestBatchRoundTripsThroughKafkaGo(t *testing.T) {
 func TestBatchHoldsItsTimestamp(t *testing.T) {
 	p, err := newPayload(decimalTopic("t"))
 	require.NoError(t, err)
-	b := newBatch(4096, false)
+	b := newBatch(4096)
 	b.opened = time.UnixMilli(1_700_000_000_123)
 	require.True(t, b.add(p, Record{ID: 1}))
 	sealed, err := b.seal(compress.None)
@@ -80,19 +82,18 @@ func TestBatchNeverExceedsItsLimit(t *testing.T) {
 		p, err := newPayload(topic)
 		require.NoError(t, err)
 		limit := rapid.IntRange(1024, 200_000).Draw(t, "limit")
-		b := newBatch(limit, false)
-		kinds := append(Kinds(topic), KindFirst)
-		for i := 0; ; i++ {
-			if !b.add(p, Record{ID: grant.UserID(i), Kind: kinds[i%len(kinds)]}) {
-				break
-			}
+		b := newBatch(limit)
+		kinds := append(kindsOf(topic), KindFirst)
+		added := 0
+		for b.add(p, Record{ID: grant.UserID(added), Kind: kinds[added%len(kinds)]}) {
+			added++
 		}
 		sealed, err := b.seal(compress.None)
 		require.NoError(t, err)
 		require.LessOrEqual(t, len(sealed)-4, limit, "without the size before the batch")
 		require.Greater(t, len(sealed), limit-hugeSize-200, "it is full")
 		got, _ := decode(t, reader(sealed))
-		require.Len(t, got, b.count)
+		require.Len(t, got, added)
 	})
 }
 
@@ -106,7 +107,7 @@ func BenchmarkBatch(b *testing.B) {
 			p, err := newPayload(topic)
 			require.NoError(b, err)
 			const records = 10_000
-			batch := newBatch(1_000_000, false)
+			batch := newBatch(1_000_000)
 			fill := func() int {
 				batch.reset()
 				for i := range grant.UserID(records) {

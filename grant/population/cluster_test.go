@@ -67,8 +67,7 @@ func TestPublishedPopulationsAreReadBack(t *testing.T) {
 			n, err := EnsureTopic(t.Context(), client, topic.Topic, 4, 1, nil)
 			require.NoError(t, err)
 			require.Equal(t, 4, n)
-			dealing := []Dealing{InTurn, ByID}[int(codec)%2]
-			r, err := Publish(t.Context(), client, topic, p.Source(), Options{BatchRecords: 150, Compression: codec, Dealing: dealing})
+			r, err := Publish(t.Context(), client, topic, p.Source(), Options{BatchRecords: 150, Compression: codec})
 			require.NoError(t, err)
 			require.Equal(t, p.Counts().Records, r.Records)
 			require.Equal(t, p.Counts().Malformed, r.Malformed)
@@ -102,45 +101,10 @@ func TestPublishingGoesOnWhenLeadersMove(t *testing.T) {
 	requirePopulation(t, client, p, 6, 100)
 }
 
-func TestDeliveriesSayWhereTheRecordsAre(t *testing.T) {
-	_, client := fakeKafka(t, kfake.NumBrokers(2), kfake.SeedTopics(3, "t"))
-	requireDeliveries(t, client, "t", 3)
-}
-
-// requireDeliveries publishes a trickle and finds every record at the offset that its delivery named.
-func requireDeliveries(t *testing.T, client *kafka.Client, topic string, partitions int) {
-	t.Helper()
-	type place struct {
-		partition int
-		offset    int64
-	}
-	p := Plan{Topic: decimalTopic(topic), Users: 3000, Malformed: 0.05, Seed: 8}
-	told := map[place]Record{}
-	began := time.Now()
-	_, err := Publish(t.Context(), client, p.Topic, p.Source(), Options{Rate: 20_000, Delivered: func(d Delivery) {
-		require.True(t, !d.OpenedAt.Before(began) && !d.SentAt.Before(d.OpenedAt) && d.AckedAt.After(d.SentAt))
-		for i, r := range d.Records {
-			told[place{d.Partition, d.BaseOffset + int64(i)}] = r
-		}
-	}})
-	require.NoError(t, err)
-	require.Len(t, told, int(p.Counts().Records))
-	for partition := range partitions {
-		for _, m := range readPartition(t, client, topic, partition) {
-			r := told[place{partition, m.offset}]
-			id, ok := judge(p.Topic, m.value)
-			require.Equal(t, r.Kind.Valid(), ok)
-			if ok {
-				require.Equal(t, r.ID, id)
-			}
-		}
-	}
-}
-
 func TestPublishingNeedsTheTopic(t *testing.T) {
 	_, client := fakeKafka(t, kfake.NumBrokers(1))
 	_, err := Publish(t.Context(), client, decimalTopic("nowhere"), ascending(1).Source(), Options{})
-	require.ErrorIs(t, err, ErrNoTopic)
+	require.ErrorIs(t, err, errNoTopic)
 	require.ErrorContains(t, err, "nowhere")
 }
 

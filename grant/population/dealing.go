@@ -8,26 +8,25 @@ import (
 	"time"
 )
 
-// dealer encodes records into batches and deals these to the partitions' queues.
+// dealer encodes records into batches and gives each to the next partition's queue, so that the repeats of a user land in any
+// partition, and the order of the population holds inside each. Where exactly a record goes is not promised: a batch that
+// lingered is shorter.
 type dealer struct {
 	options  Options
 	encoding *payload
 	free     chan *batch   // empty batches; how many there are bounds what is in flight
 	queues   []chan *batch // by partition; room for every batch, so that a slow partition never blocks the dealer itself
-	open     []*batch      // ByID: by partition; InTurn: one
-	turn     int
+	open     *batch        // nil: none
+	turn     int           // the partition that gets the next batch
 	pace     pace
 }
 
 func newDealer(o Options, encoding *payload, partitions int) *dealer {
-	d := &dealer{options: o, encoding: encoding, queues: make([]chan *batch, partitions), open: make([]*batch, 1)}
-	if o.Dealing == ByID {
-		d.open = make([]*batch, partitions)
-	}
-	batches := o.InFlight + len(d.open)
+	d := &dealer{options: o, encoding: encoding, queues: make([]chan *batch, partitions)}
+	batches := o.InFlight + 1
 	d.free = make(chan *batch, batches)
 	for range batches {
-		d.free <- newBatch(o.BatchBytes, o.Delivered != nil)
+		d.free <- newBatch(o.BatchBytes)
 	}
 	for i := range d.queues {
 		d.queues[i] = make(chan *batch, batches)
@@ -61,7 +60,7 @@ func (d *dealer) run(ctx context.Context, f *feed) (sourceErr, err error) {
 			}
 		}
 		if b.err != nil {
-			d.flush()
+			d.dispatch()
 			if errors.Is(b.err, io.EOF) {
 				return nil, nil
 			}
@@ -84,7 +83,7 @@ func (d *dealer) receive(ctx context.Context, f *feed, linger *time.Timer) (bloc
 		case b := <-f.full:
 			return b, nil
 		case <-lingered:
-			d.flush()
+			d.dispatch()
 		case <-ctx.Done():
 			return block{}, context.Cause(ctx)
 		}
@@ -95,15 +94,15 @@ func (d *dealer) receive(ctx context.Context, f *feed, linger *time.Timer) (bloc
 func (d *dealer) await(ctx context.Context, due time.Time, linger *time.Timer) error {
 	for {
 		now := time.Now()
-		if opened, ok := d.oldest(); ok && now.Sub(opened) >= d.options.Linger {
-			d.flush()
+		if d.open != nil && now.Sub(d.open.opened) >= d.options.Linger {
+			d.dispatch()
 		}
 		wait := due.Sub(now)
 		if wait <= 0 {
 			return nil
 		}
-		if opened, ok := d.oldest(); ok {
-			wait = min(wait, opened.Add(d.options.Linger).Sub(now))
+		if d.open != nil {
+			wait = min(wait, d.open.opened.Add(d.options.Linger).Sub(now))
 		}
 		linger.Reset(wait)
 		select {
@@ -114,73 +113,47 @@ func (d *dealer) await(ctx context.Context, due time.Time, linger *time.Timer) e
 	}
 }
 
-// lingered fires when the oldest open batch has waited long enough; it is nil without one.
+// lingered fires when the open batch has waited long enough; it is nil without one.
 func (d *dealer) lingered(timer *time.Timer) <-chan time.Time {
-	opened, ok := d.oldest()
-	if !ok {
+	if d.open == nil {
 		return nil
 	}
-	timer.Reset(time.Until(opened.Add(d.options.Linger)))
+	timer.Reset(time.Until(d.open.opened.Add(d.options.Linger)))
 	return timer.C
 }
 
-// oldest returns when the oldest open batch was opened.
-func (d *dealer) oldest() (opened time.Time, ok bool) {
-	for _, b := range d.open {
-		if b != nil && (!ok || b.opened.Before(opened)) {
-			opened, ok = b.opened, true
-		}
-	}
-	return opened, ok
-}
-
 func (d *dealer) deal(ctx context.Context, r Record) error {
-	slot := 0
-	if d.options.Dealing == ByID {
-		slot = int(below(mix(uint64(r.ID), 0), uint64(len(d.open))))
-	}
 	for {
-		b := d.open[slot]
-		if b == nil {
+		if d.open == nil {
 			select {
-			case b = <-d.free:
+			case d.open = <-d.free:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
-			b.reset()
-			b.opened = time.Now()
-			d.open[slot] = b
+			d.open.reset()
+			d.open.opened = time.Now()
 		}
-		if b.add(d.encoding, r) {
-			if b.count == d.options.BatchRecords {
-				d.dispatch(slot)
+		if d.open.add(d.encoding, r) {
+			if d.open.count == d.options.BatchRecords {
+				d.dispatch()
 			}
 			return nil
 		}
-		if b.count == 0 {
+		if d.open.count == 0 {
 			return fmt.Errorf("user %d: a record of kind %s does not fit a batch of %d bytes", r.ID, r.Kind, d.options.BatchBytes)
 		}
-		d.dispatch(slot)
+		d.dispatch()
 	}
 }
 
-// flush dispatches every open batch.
-func (d *dealer) flush() {
-	for slot, b := range d.open {
-		if b != nil {
-			d.dispatch(slot)
-		}
+// dispatch sends the open batch, if there is one.
+func (d *dealer) dispatch() {
+	if d.open == nil {
+		return
 	}
-}
-
-func (d *dealer) dispatch(slot int) {
-	partition := slot
-	if d.options.Dealing == InTurn {
-		partition = d.turn
-		d.turn = (d.turn + 1) % len(d.queues)
-	}
-	d.queues[partition] <- d.open[slot]
-	d.open[slot] = nil
+	d.queues[d.turn] <- d.open
+	d.turn = (d.turn + 1) % len(d.queues)
+	d.open = nil
 }
 
 // pace is the schedule of a trickle: the n-th record is due n/rate seconds after the first.

@@ -45,13 +45,6 @@ func TestRealKafkaTakesEveryFormatAndCodec(t *testing.T) {
 	}
 }
 
-func TestRealKafkaDeliversAtTheOffsetsItSays(t *testing.T) {
-	client := clientOf(t, devtest.SharedKafka(t).Brokers...)
-	_, err := EnsureTopic(t.Context(), client, "deliveries", 3, 1, nil)
-	require.NoError(t, err)
-	requireDeliveries(t, client, "deliveries", 3)
-}
-
 func TestRealKafkaValidatesTopics(t *testing.T) {
 	client := clientOf(t, devtest.SharedKafka(t).Brokers...)
 	_, err := EnsureTopic(t.Context(), client, "no such: name!", 1, 1, nil)

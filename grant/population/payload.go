@@ -16,7 +16,7 @@ import (
 // Kind says what a record is: a user's first or repeated naming, or which kind of bad input.
 type Kind uint8
 
-// The kinds of record. Those after KindRepeat are malformed; which of them a format knows, Kinds tells.
+// The kinds of record. Those after KindRepeat are malformed; kindsOf says which of them a format knows.
 const (
 	KindFirst        Kind = iota // a valid ID, the first time
 	KindRepeat                   // a valid ID that an earlier record named
@@ -51,9 +51,9 @@ func (k Kind) String() string {
 // Valid reports whether a record of the kind holds a valid ID.
 func (k Kind) Valid() bool { return k <= KindRepeat }
 
-// Kinds returns the kinds of bad record that a generated population holds for a topic, in the order in which they take
+// kindsOf returns the kinds of bad record that a generated population holds for a topic, in the order in which they take
 // turns.
-func Kinds(t grant.Topic) []Kind {
+func kindsOf(t grant.Topic) []Kind {
 	switch t.Format {
 	case grant.FormatJSON:
 		return []Kind{

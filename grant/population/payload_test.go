@@ -81,7 +81,7 @@ func TestMalformedPayloadsAreMalformed(t *testing.T) {
 		topic := drawTopic(t)
 		p, err := newPayload(topic)
 		require.NoError(t, err)
-		r := Record{ID: drawID(t, topic.MaxID), Kind: rapid.SampledFrom(Kinds(topic)).Draw(t, "kind")}
+		r := Record{ID: drawID(t, topic.MaxID), Kind: rapid.SampledFrom(kindsOf(topic)).Draw(t, "kind")}
 		part := p.malformed(r)
 		_, ok := judge(topic, part)
 		require.False(t, ok, "%s: %q", r.Kind, part)

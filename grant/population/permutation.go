@@ -1,6 +1,10 @@
 package population
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/granter/granter/grant/userid"
+)
 
 // permutation is a pseudo-random bijection of 0…n−1 in constant memory. It mixes the smallest 2ᵇ ≥ n values by rounds of
 // steps that each can be undone modulo 2ᵇ (xor a constant, multiply by an odd one, fold the upper half into the lower),
@@ -44,13 +48,8 @@ func (p *permutation) at(i uint64) uint64 {
 	}
 }
 
-// mix is SplitMix64 read at a position: the i-th number of the stream that the seed starts.
-func mix(seed, i uint64) uint64 {
-	x := seed + (i+1)*0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
+// mix is the i-th number of the stream that a seed starts.
+func mix(seed, i uint64) uint64 { return userid.Hash(seed + i*userid.HashStep) }
 
 // below reduces a random 64-bit number to 0…n−1.
 func below(random, n uint64) uint64 {

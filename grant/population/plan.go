@@ -42,7 +42,7 @@ type Plan struct {
 	// Duplicates is how many records repeat a random earlier user, as a share of Users, 0 to 1. They come on top.
 	Duplicates float64
 
-	// Malformed is how many bad records there are, as a share of Users, 0 to 1. They come on top, one kind of Kinds
+	// Malformed is how many bad records there are, as a share of Users, 0 to 1. They come on top, one kind
 	// after the other.
 	Malformed float64
 
@@ -95,22 +95,6 @@ func (p Plan) Counts() Counts {
 	c := Counts{Distinct: p.Users, Repeats: portion(p.Users, p.Duplicates), Malformed: portion(p.Users, p.Malformed)}
 	c.Records = c.Distinct + c.Repeats + c.Malformed
 	return c
-}
-
-// CountsByKind returns how many records of each kind the population holds; kinds without any are left out.
-func (p Plan) CountsByKind() map[Kind]int64 {
-	c := p.Counts()
-	kinds := Kinds(p.Topic)
-	by := map[Kind]int64{KindFirst: c.Distinct, KindRepeat: c.Repeats}
-	for i, k := range kinds {
-		by[k] = (c.Malformed + int64(len(kinds)-1-i)) / int64(len(kinds))
-	}
-	for k, n := range by {
-		if n == 0 {
-			delete(by, k)
-		}
-	}
-	return by
 }
 
 func portion(n int64, share float64) int64 { return min(n, int64(math.Round(float64(n)*share))) }
@@ -167,7 +151,7 @@ func newGenerator(p Plan) *generator {
 	}
 	c := p.Counts()
 	g := &generator{
-		plan: p, kinds: Kinds(p.Topic), users: uint64(p.Users),
+		plan: p, kinds: kindsOf(p.Topic), users: uint64(p.Users),
 		repeatsPerUsers: uint64(c.Repeats), badPerUsers: uint64(c.Malformed),
 	}
 	if p.space() != p.Users {

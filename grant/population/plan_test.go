@@ -69,7 +69,10 @@ func TestPlanHoldsExactlyWhatItCounts(t *testing.T) {
 			}
 		}
 		require.Equal(t, p.Counts(), got)
-		require.Equal(t, p.CountsByKind(), byKind)
+		kinds := kindsOf(p.Topic)
+		for _, k := range kinds { // they take turns
+			require.InDelta(t, float64(got.Malformed)/float64(len(kinds)), byKind[k], 1-1e-9, k)
+		}
 		require.Equal(t, p.Users, got.Distinct)
 		require.InDelta(t, float64(p.Users)*p.Duplicates, got.Repeats, 0.5)
 		require.InDelta(t, float64(p.Users)*p.Malformed, got.Malformed, 0.5)

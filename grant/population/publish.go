@@ -14,24 +14,8 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-// Dealing is how records are dealt to partitions.
-type Dealing string
-
-// The ways of dealing.
-const (
-	// InTurn gives each batch to the next partition, so that the repeats of a user land in any partition, and the order
-	// of the population holds inside each. Where exactly a record goes is not promised: a batch that lingered is shorter.
-	InTurn Dealing = "in-turn"
-
-	// ByID gives all valid records of a user to one partition, by a hash of the ID (not the one that Java's producer
-	// uses).
-	ByID Dealing = "by-id"
-)
-
 // Options configures Publish. The zero value has the defaults.
 type Options struct {
-	Dealing Dealing // default InTurn
-
 	// BatchRecords bounds a batch. Default 10,000: of nine-byte records that makes 180 KB, so a request's fixed cost
 	// is spread over thousands of records while the batches in flight take a few megabytes.
 	BatchRecords int
@@ -62,20 +46,6 @@ type Options struct {
 
 	// Progress, if set, is called after every acknowledged batch, one call at a time; it should be quick.
 	Progress func(Result)
-
-	// Delivered, if set, is called after every acknowledged batch, one call at a time; it should be quick.
-	Delivered func(Delivery)
-}
-
-// Delivery is an acknowledged batch. Records[i] has the offset BaseOffset+i (of the last attempt, if there were
-// several).
-type Delivery struct {
-	Partition  int
-	BaseOffset int64
-	Records    []Record // the publisher's again when the callback returns
-	OpenedAt   time.Time
-	SentAt     time.Time // the first attempt
-	AckedAt    time.Time
 }
 
 // Result is what has been published and acknowledged by all in-sync replicas.
@@ -99,7 +69,6 @@ func (r Result) Rate() float64 {
 }
 
 func (o Options) withDefaults() (Options, error) {
-	setDefault(&o.Dealing, InTurn)
 	setDefault(&o.BatchRecords, 10_000)
 	setDefault(&o.BatchBytes, 1_000_000)
 	setDefault(&o.InFlight, 16)
@@ -107,9 +76,6 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.RequestTimeout, 30*time.Second)
 	setDefault(&o.GiveUp, 2*time.Minute)
 	var errs []error
-	if o.Dealing != InTurn && o.Dealing != ByID {
-		errs = append(errs, fmt.Errorf("dealing: %q: want %s or %s", o.Dealing, InTurn, ByID))
-	}
 	if o.BatchRecords < 1 {
 		errs = append(errs, fmt.Errorf("batch records: %d: want at least 1", o.BatchRecords))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -219,27 +220,18 @@ func TestABadLineIsReportedAfterEverythingBeforeItIsPublished(t *testing.T) {
 
 func TestATrickleKeepsItsRateInSmallBatches(t *testing.T) {
 	b := &brokers{partitions: 4}
-	var deliveries []Delivery
-	o := Options{Rate: 2000, Delivered: func(d Delivery) {
-		d.Records = append([]Record(nil), d.Records...)
-		deliveries = append(deliveries, d)
-	}}
-	inBubble(t, b, ascending(6000).Source(), o, func(t *testing.T, r Result, err error, took time.Duration) {
+	inBubble(t, b, ascending(6000).Source(), Options{Rate: 2000}, func(t *testing.T, r Result, err error, took time.Duration) {
 		require.NoError(t, err)
 		require.InDelta(t, 3, took.Seconds(), 0.02)
 		require.InDelta(t, 2000, r.Rate(), 20)
 		require.ElementsMatch(t, numbers(0, 6000), b.values())
-		next := grant.UserID(0)
-		for i, d := range deliveries {
-			require.LessOrEqual(t, len(d.Records), 12, "a batch is open for 5 ms")
-			require.LessOrEqual(t, d.SentAt.Sub(d.OpenedAt), 6*time.Millisecond)
-			require.False(t, d.AckedAt.Before(d.SentAt))
-			require.Positive(t, d.BaseOffset)
-			require.Equal(t, i%4, d.Partition)
-			for _, record := range d.Records {
-				require.Equal(t, next, record.ID)
-				next++
-			}
+		for i, q := range b.received {
+			require.LessOrEqual(t, len(q.messages), 12, "a batch is open for 5 ms")
+			require.Equal(t, i%4, q.partition)
+			first, err := strconv.Atoi(string(q.messages[0].value))
+			require.NoError(t, err)
+			due := b.received[0].at.Add(time.Duration(first) * time.Second / 2000)
+			require.WithinDuration(t, due, q.at, 7*time.Millisecond, "at its time, and after it has lingered")
 		}
 	})
 }
@@ -274,26 +266,24 @@ func TestATrickleCatchesUpAfterAStall(t *testing.T) {
 }
 
 func TestRecordsOfAReaderThatWaitsAreNotHeldBack(t *testing.T) {
-	for _, dealing := range []Dealing{InTurn, ByID} {
-		synctest.Test(t, func(t *testing.T) {
-			b := &brokers{partitions: 3}
-			o, err := Options{Dealing: dealing}.withDefaults()
-			require.NoError(t, err)
-			r, w := io.Pipe()
-			done := make(chan error)
-			go func() {
-				_, err := publish(t.Context(), b, decimalTopic("t"), List(r, decimalTopic("t")), o)
-				done <- err
-			}()
-			for i := range 5 {
-				fmt.Fprintln(w, i)
-				<-time.After(20 * time.Millisecond)
-				require.Equal(t, numbers(0, i+1), b.values(), "after the linger time")
-			}
-			w.Close()
-			require.NoError(t, <-done)
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		b := &brokers{partitions: 3}
+		o, err := Options{}.withDefaults()
+		require.NoError(t, err)
+		r, w := io.Pipe()
+		done := make(chan error)
+		go func() {
+			_, err := publish(t.Context(), b, decimalTopic("t"), List(r, decimalTopic("t")), o)
+			done <- err
+		}()
+		for i := range 5 {
+			fmt.Fprintln(w, i)
+			<-time.After(20 * time.Millisecond)
+			require.Equal(t, numbers(0, i+1), b.values(), "after the linger time")
+		}
+		w.Close()
+		require.NoError(t, <-done)
+	})
 }
 
 func TestAStoppedRunCountsWhatWasInFlight(t *testing.T) {
@@ -325,33 +315,6 @@ func TestAStoppedRunCountsWhatWasInFlight(t *testing.T) {
 			require.Equal(t, c.took, time.Since(began), name)
 		})
 	}
-}
-
-func TestByIDPutsAllRecordsOfAUserIntoOnePartition(t *testing.T) {
-	b := &brokers{partitions: 5}
-	p := Plan{Topic: decimalTopic("t"), Users: 2000, Duplicates: 1, Malformed: 0.1, Seed: 9}
-	inBubble(t, b, p.Source(), Options{Dealing: ByID, BatchRecords: 50}, func(t *testing.T, r Result, err error, _ time.Duration) {
-		require.NoError(t, err)
-		require.Equal(t, p.Counts().Records, r.Records)
-		require.Equal(t, p.Counts().Malformed, r.Malformed)
-		home, load := map[string]int{}, [5]int{}
-		for _, q := range b.received {
-			for _, m := range q.messages {
-				id, ok := judge(p.Topic, m.value)
-				if !ok {
-					continue
-				}
-				before, known := home[fmt.Sprint(id)]
-				require.True(t, !known || before == q.partition)
-				home[fmt.Sprint(id)] = q.partition
-				load[q.partition]++
-			}
-		}
-		require.Len(t, home, 2000)
-		for _, n := range load {
-			require.InDelta(t, 800, n, 200)
-		}
-	})
 }
 
 func TestRepeatsComeInOtherPartitionsToo(t *testing.T) {
@@ -408,7 +371,6 @@ func TestARecordThatFitsNoBatchIsRefused(t *testing.T) {
 
 func TestInvalidOptionsNameTheField(t *testing.T) {
 	for field, o := range map[string]Options{
-		"dealing":       {Dealing: "random"},
 		"batch records": {BatchRecords: -1},
 		"batch bytes":   {BatchBytes: 10},
 		"compression":   {Compression: compress.Compression(9)},

@@ -19,7 +19,7 @@ type sending struct {
 	options Options
 	started time.Time
 
-	mu     sync.Mutex // guards result, and makes the callbacks one at a time
+	mu     sync.Mutex // guards result, and makes the calls of Progress one at a time
 	result Result
 }
 
@@ -43,7 +43,7 @@ func (s *sending) run(ctx, attempts context.Context, partition int, queue <-chan
 			return err
 		}
 		if !reusable {
-			b = newBatch(s.options.BatchBytes, b.keep)
+			b = newBatch(s.options.BatchBytes)
 		}
 		free <- b
 	}
@@ -57,7 +57,6 @@ func (s *sending) send(ctx, attempts context.Context, partition int, b *batch) (
 	if err != nil {
 		return false, err
 	}
-	var base int64
 	var tries, inDoubt int64
 	sent := time.Now()
 	attempt := func() (struct{}, error) {
@@ -68,7 +67,7 @@ func (s *sending) send(ctx, attempts context.Context, partition int, b *batch) (
 		})
 		abandoned := err != nil
 		if err == nil {
-			base, err = response.BaseOffset, errors.Join(response.Error, recordError(response))
+			err = errors.Join(response.Error, recordError(response))
 		}
 		switch {
 		case err == nil:
@@ -104,12 +103,6 @@ func (s *sending) send(ctx, attempts context.Context, partition int, b *batch) (
 	s.result.Elapsed = acked.Sub(s.started)
 	if s.options.Progress != nil {
 		s.options.Progress(s.result)
-	}
-	if s.options.Delivered != nil {
-		s.options.Delivered(Delivery{
-			Partition: partition, BaseOffset: base, Records: b.records,
-			OpenedAt: b.opened, SentAt: sent, AckedAt: acked,
-		})
 	}
 	return inDoubt == 0, nil
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// ErrNoTopic says that the topic does not exist, or that the client may not see it.
-var ErrNoTopic = errors.New("topic does not exist")
+// errNoTopic says that the topic does not exist, or that the client may not see it.
+var errNoTopic = errors.New("topic does not exist")
 
 // adminTimeout bounds the creation of a topic; the controller waits half as long for the brokers.
 const adminTimeout = 30 * time.Second
@@ -26,7 +26,7 @@ func EnsureTopic(
 ) (int, error) {
 	c := &kafka.Client{Addr: client.Addr, Transport: client.Transport, Timeout: adminTimeout}
 	t, err := describe(ctx, c, topic)
-	if errors.Is(err, ErrNoTopic) {
+	if errors.Is(err, errNoTopic) {
 		err = create(ctx, c, topic, partitions, replication, config)
 		if err == nil || errors.Is(err, kafka.TopicAlreadyExists) { // someone else was faster, or kafka-go's metadata is some seconds old
 			t, err = awaitTopic(ctx, c, topic)
@@ -67,7 +67,7 @@ func create(ctx context.Context, c *kafka.Client, topic string, partitions, repl
 func awaitTopic(ctx context.Context, c cluster, topic string) (kafka.Topic, error) {
 	return backoff.Retry(ctx, func() (kafka.Topic, error) {
 		t, err := describe(ctx, c, topic)
-		if err != nil && !errors.Is(err, ErrNoTopic) && !errors.Is(err, kafka.LeaderNotAvailable) {
+		if err != nil && !errors.Is(err, errNoTopic) && !errors.Is(err, kafka.LeaderNotAvailable) {
 			err = backoff.Permanent(err)
 		}
 		return t, err
@@ -84,12 +84,12 @@ func describe(ctx context.Context, c cluster, topic string) (kafka.Topic, error)
 		switch {
 		case t.Name != topic:
 		case errors.Is(t.Error, kafka.UnknownTopicOrPartition):
-			return kafka.Topic{}, fmt.Errorf("topic %s: %w", topic, ErrNoTopic)
+			return kafka.Topic{}, fmt.Errorf("topic %s: %w", topic, errNoTopic)
 		case t.Error != nil:
 			return kafka.Topic{}, fmt.Errorf("topic %s: %w", topic, t.Error)
 		default:
 			return t, nil
 		}
 	}
-	return kafka.Topic{}, fmt.Errorf("topic %s: %w", topic, ErrNoTopic)
+	return kafka.Topic{}, fmt.Errorf("topic %s: %w", topic, errNoTopic)
 }

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/userid"
 )
 
 const users48M = 48_000_000
@@ -43,13 +44,8 @@ func (c topicOf) sample(seed uint64) (visited [][]uint64, records int64) {
 	return visited, records
 }
 
-// random is a bijection that looks random: SplitMix64, within 63 bits.
-func random(n uint64) uint64 {
-	n += 0x9e3779b97f4a7c15
-	n = (n ^ n>>30) * 0xbf58476d1ce4e5b9
-	n = (n ^ n>>27) * 0x94d049bb133111eb
-	return (n ^ n>>31) >> 1
-}
+// random is a bijection that looks random, within 63 bits.
+func random(n uint64) uint64 { return userid.Hash(n) >> 1 }
 
 func TestEstimateBracketsTheTruth(t *testing.T) {
 	t.Parallel()

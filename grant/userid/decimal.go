@@ -1,5 +1,6 @@
 // Package userid reads user IDs from text: decimal digits without sign, spaces or leading zeros, as a topic in decimal
-// format, a list, a command line and the API hold them. Two spellings of one user would be a trap for whoever compares them.
+// format, a list, a command line and the API hold them, because two spellings of one user would be a trap for whoever compares
+// them. It also has the hash by which users are chosen.
 package userid
 
 import (
