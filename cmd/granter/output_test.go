@@ -73,11 +73,17 @@ func commands(cmd *cobra.Command) []string {
 
 // Every command that answers something does so for programs, too.
 func TestEveryAnswerIsThereForPrograms(t *testing.T) {
+	root := complete()
 	for path, lines := range answers {
 		asks := func(line string) bool { return !slices.Contains([]string{"", "run", "--help", "--version"}, line) }
-		if slices.ContainsFunc(lines, asks) {
-			require.True(t, slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, "--json") }), path)
+		if !slices.ContainsFunc(lines, asks) {
+			continue
 		}
+		cmd, _, err := root.Find(strings.Fields(path)[1:])
+		require.NoError(t, err)
+		require.NotNil(t, cmd.Flags().Lookup("json"), "%s has no --json", path)
+		asked := func(line string) bool { return strings.Contains(line, "--json") }
+		require.True(t, slices.ContainsFunc(lines, asked), "nobody looks at what %s --json says", path)
 	}
 }
 
