@@ -90,8 +90,9 @@ func newDesk() *cobra.Command {
 		Long: `Desk serves the operations page, and the API that it uses, until it is stopped: progress, replicas, rejected records, the
 audit trail, and the orders of operators. It grants nobody. Several may run. "granter run --desk" serves the same from a run.
 
-Who may do what is in a file that may be changed at any time; "granter token" makes its lines. Whoever is taken out of it
-is out within a second. A file that can no longer be read, or has a mistake in it, lets nobody in after --desk-access-grace.
+Who may do what, and in which campaigns, is in a file that may be changed at any time; "granter token" makes its lines: NAME,
+ROLE, which is a set of rights (see granter token --help), campaigns:NAME,… if it is for some only, and the hash of a token.
+Whoever is taken out of it is out within a second. A file that can no longer be read, or has a mistake in it, lets nobody in after --desk-access-grace.
 Without TLS it listens on a loopback address only.
 
 ` + exitHelp,

@@ -59,25 +59,29 @@ type Token struct {
 
 func newToken() *cobra.Command {
 	var asJSON bool
+	var campaigns []string
 	cmd := &cobra.Command{
-		Use:   "token NAME viewer|support|operator",
+		Use:   "token NAME ROLE",
 		Short: "Make a token for the desk, and the line that lets it in",
 		Long: `Token makes a new random token, and the line for the file of --desk-access that lets it in. The line, which is no secret,
 goes to the standard output, so that it can be appended to the file; the token goes to the standard error, is stored
 nowhere and shown this once: give it to its owner. --json prints both to the standard output, for programs.
 
-A desk that runs reads the file again by itself. A viewer may see everything but users; support may look up a user, too;
-an operator may also give orders.
+A desk that runs reads the file again by itself. ROLE is viewer (everything but users), support (look up users, too), operator
+(give orders, too), or any set of rights with commas between: status, history, users, and one right for each order: pause,
+resume, throttle, abort, finish, postpone. Roles may be in a set, such as viewer,pause,resume. --campaigns limits the line to
+some campaigns.
 
 ` + exitHelp,
-		Example: `  granter token alice operator >> /etc/granter/desk-access`,
-		Args:    cobra.ExactArgs(2),
+		Example: `  granter token alice operator >> /etc/granter/desk-access
+  granter token night-shift viewer,pause --campaigns sorry-2022 >> /etc/granter/desk-access`,
+		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			role, err := desk.ParseRole(args[1])
 			if err != nil {
 				return usageError(err)
 			}
-			token, line, err := desk.NewToken(args[0], role)
+			token, line, err := desk.NewToken(args[0], role, campaigns...)
 			if err != nil {
 				return usageError(err)
 			}
@@ -94,6 +98,7 @@ an operator may also give orders.
 			return nil
 		},
 	}
+	cmd.Flags().StringSliceVar(&campaigns, "campaigns", nil, "names of the campaigns that it is for (default: all)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object for programs, the token in it")
 	return cmd
 }

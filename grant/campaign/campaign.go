@@ -14,6 +14,9 @@ import (
 // MaxSize is the largest spec that is read, in bytes. A full spec (64 items, every field) takes about 16 KiB.
 const MaxSize = 1 << 20
 
+// ValidName reports whether a campaign may have a name.
+func ValidName(name string) bool { return slug.MatchString(name) }
+
 // Load reads the spec at path. An error of the file system is wrapped; any other error is about the spec, as Parse
 // describes it, and reading the same file again gives it again.
 func Load(path string) (*grant.Campaign, error) {

@@ -9,15 +9,25 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/granter/granter/grant/campaign"
 )
 
 // Principal is somebody who has shown a credential.
 type Principal struct {
 	Name string `json:"name"`
 	Role Role   `json:"role"`
+
+	only string // the campaigns that it is for, with commas between; empty: all
+}
+
+// in reports whether a principal may do anything in a campaign.
+func (who Principal) in(campaign string) bool {
+	return who.only == "" || slices.Contains(strings.Split(who.only, ","), campaign)
 }
 
 // anonymous is who has shown none that is known.
@@ -26,8 +36,9 @@ var anonymous = Principal{Name: "anonymous"}
 // Access says who may do what. It is immutable. Its text has one line for each principal:
 //
 //	# anything
-//	NAME ROLE sha256:HEX           who has the token with this SHA-256
-//	NAME ROLE cert:COMMON NAME     who has a client certificate with this subject
+//	NAME ROLE sha256:HEX                    who has the token with this SHA-256
+//	NAME ROLE cert:COMMON NAME              who has a client certificate with this subject
+//	NAME ROLE campaigns:NAME,… sha256:HEX   the same, for these campaigns only
 //
 // It holds no secret, so anybody may read the file: a token has 256 random bits, and nobody finds it from its hash. Who
 // may write it decides who may do what.
@@ -44,6 +55,7 @@ type hashed struct {
 const (
 	maxName     = 64         // characters
 	tokenPrefix = "granter_" // so that scanners for leaked secrets find tokens
+	scopePrefix = "campaigns:"
 )
 
 // ParseAccess reads the text of an Access, which may name nobody. Its error joins everything that is wrong, each with its line.
@@ -96,12 +108,19 @@ func parseLine(line string) (who *Principal, credential string, err error) {
 	if len(fields) == 0 {
 		return nil, "", nil
 	}
+	var scopeErr error
+	only := ""
+	if len(fields) > 2 && strings.HasPrefix(fields[2], scopePrefix) {
+		only, scopeErr = parseScope(fields[2])
+		fields = slices.Delete(fields, 2, 3)
+	}
 	if len(fields) < 3 {
 		return nil, "", errors.New("want NAME ROLE sha256:HEX, or NAME ROLE cert:COMMON-NAME")
 	}
 	role, roleErr := ParseRole(fields[1])
 	if roleErr != nil {
-		roleErr = errors.New("the second field wants to be viewer, support or operator") // what it is may be a secret
+		// What it is may be a secret.
+		roleErr = errors.New("the second field wants to be viewer, support or operator, or rights with commas between")
 	}
 	kind, value, _ := strings.Cut(strings.Join(fields[2:], " "), ":")
 	switch kind {
@@ -116,12 +135,24 @@ func parseLine(line string) (who *Principal, credential string, err error) {
 		}
 		credential = "cert:" + value
 	default:
-		err = errors.New("the third field wants to be sha256:HEX or cert:COMMON-NAME; a token itself does not belong here")
+		err = errors.New("the third field wants to be sha256:HEX or cert:COMMON-NAME, or campaigns:NAME,… with one of those behind it; " +
+			"a token itself does not belong here")
 	}
-	if err = errors.Join(checkName(fields[0]), roleErr, err); err != nil {
+	if err = errors.Join(checkName(fields[0]), roleErr, scopeErr, err); err != nil {
 		credential = ""
 	}
-	return &Principal{Name: fields[0], Role: role}, credential, err
+	return &Principal{Name: fields[0], Role: role, only: only}, credential, err
+}
+
+// parseScope reads the campaigns that a line is for.
+func parseScope(field string) (only string, err error) {
+	only = strings.TrimPrefix(field, scopePrefix)
+	for name := range strings.SplitSeq(only, ",") {
+		if !campaign.ValidName(name) {
+			return "", errors.New("campaigns: want names of campaigns with commas between, and no spaces")
+		}
+	}
+	return only, nil
 }
 
 func checkName(name string) error {
@@ -154,24 +185,24 @@ func (a *Access) add(who Principal, credential string) {
 func (a *Access) empty() bool { return len(a.tokens) == 0 && len(a.certificates) == 0 }
 
 // identify returns who sent a request or, for nobody that is known, why. A token counts more than a certificate.
-func (a *Access) identify(r *http.Request) (Principal, reason) {
+func (a *Access) identify(r *http.Request) (Principal, kind) {
 	if header := r.Header.Get("Authorization"); header != "" {
 		scheme, token, _ := strings.Cut(header, " ")
 		if !strings.EqualFold(scheme, "Bearer") || token == "" {
-			return anonymous, reasonNoToken
+			return anonymous, kindNoToken
 		}
 		if who, ok := a.byToken(token); ok {
 			return who, ""
 		}
-		return anonymous, reasonToken
+		return anonymous, kindToken
 	}
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
 		if who, ok := a.certificates[r.TLS.VerifiedChains[0][0].Subject.CommonName]; ok {
 			return who, ""
 		}
-		return anonymous, reasonCertificate
+		return anonymous, kindCertificate
 	}
-	return anonymous, reasonNoToken
+	return anonymous, kindNoToken
 }
 
 // byToken compares with every hash to the end, so that the time that it takes says nothing about any of them.
@@ -187,17 +218,25 @@ func (a *Access) byToken(token string) (who Principal, ok bool) {
 	return a.tokens[found].who, true
 }
 
-// NewToken makes a token, which only its holder may see, and the line of the access file that lets it in.
-func NewToken(name string, role Role) (token, line string, err error) {
+// NewToken makes a token, which only its holder may see, and the line of the access file that lets it in: into some
+// campaigns or, without any, into all.
+func NewToken(name string, role Role, campaigns ...string) (token, line string, err error) {
 	if err := checkName(name); err != nil {
 		return "", "", err
 	}
 	if _, err := ParseRole(string(role)); err != nil {
 		return "", "", err
 	}
+	scope := ""
+	if len(campaigns) > 0 {
+		scope = scopePrefix + strings.Join(campaigns, ",") + " "
+		if _, err := parseScope(strings.TrimSpace(scope)); err != nil {
+			return "", "", err
+		}
+	}
 	var secret [32]byte
 	rand.Read(secret[:]) // it never returns an error (Go 1.24)
 	token = tokenPrefix + base64.RawURLEncoding.EncodeToString(secret[:])
 	sum := sha256.Sum256([]byte(token))
-	return token, fmt.Sprintf("%s %s sha256:%x", name, role, sum), nil
+	return token, fmt.Sprintf("%s %s %ssha256:%x", name, role, scope, sum), nil
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,24 +38,24 @@ func TestWhoShowsWhat(t *testing.T) {
 		"\t김서연   support  " + upper(sum("two")) + "\n" +
 		"jihoon viewer cert:Ji-hoon Park")
 	require.NoError(t, err)
-	minji, seoyeon, jihoon := Principal{"minji", RoleOperator}, Principal{"김서연", RoleSupport}, Principal{"jihoon", RoleViewer}
+	minji, seoyeon, jihoon := Principal{Name: "minji", Role: RoleOperator}, Principal{Name: "김서연", Role: RoleSupport}, Principal{Name: "jihoon", Role: RoleViewer}
 	for _, c := range []struct {
 		authorization, certificate string
 		who                        Principal
-		why                        reason
+		why                        kind
 	}{
 		{"Bearer one", "", minji, ""},
 		{"bearer two", "", seoyeon, ""},
 		{"", "Ji-hoon Park", jihoon, ""},
 		{"Bearer one", "Ji-hoon Park", minji, ""},
-		{"Bearer three", "Ji-hoon Park", anonymous, reasonToken},
-		{"Bearer " + sum("one"), "", anonymous, reasonToken},
-		{"Bearer one ", "", anonymous, reasonToken},
-		{"Bearer ", "", anonymous, reasonNoToken},
-		{"Basic one", "", anonymous, reasonNoToken},
-		{"one", "", anonymous, reasonNoToken},
-		{"", "ji-hoon park", anonymous, reasonCertificate},
-		{"", "", anonymous, reasonNoToken},
+		{"Bearer three", "Ji-hoon Park", anonymous, kindToken},
+		{"Bearer " + sum("one"), "", anonymous, kindToken},
+		{"Bearer one ", "", anonymous, kindToken},
+		{"Bearer ", "", anonymous, kindNoToken},
+		{"Basic one", "", anonymous, kindNoToken},
+		{"one", "", anonymous, kindNoToken},
+		{"", "ji-hoon park", anonymous, kindCertificate},
+		{"", "", anonymous, kindNoToken},
 	} {
 		who, why := a.identify(shows(c.authorization, c.certificate))
 		require.Equal(t, c.who, who, "%+v", c)
@@ -62,7 +63,7 @@ func TestWhoShowsWhat(t *testing.T) {
 	}
 	who, why := a.identify(&http.Request{Header: http.Header{}}) // without TLS
 	require.Equal(t, anonymous, who)
-	require.Equal(t, reasonNoToken, why)
+	require.Equal(t, kindNoToken, why)
 }
 
 func TestEveryMistakeInTheAccessFileIsNamedWithItsLine(t *testing.T) {
@@ -80,6 +81,12 @@ func TestEveryMistakeInTheAccessFileIsNamedWithItsLine(t *testing.T) {
 		{good + "jihoon viewer cert:", "line 2: cert:"},
 		{good + "jihoon viewer cert:\xff", "line 2: cert:"},
 		{good + "jihoon viewer md5:00", "line 2: the third field"},
+		{good + "jihoon viewer,admin " + sum("two"), "line 2: the second field"},
+		{good + "jihoon viewer campaigns:a", "line 2: want NAME ROLE"},
+		{good + "jihoon viewer campaigns: " + sum("two"), "line 2: campaigns: want names"},
+		{good + "jihoon viewer campaigns:a,B " + sum("two"), "line 2: campaigns: want names"},
+		{good + "jihoon viewer campaigns:a campaigns:b " + sum("two"), "line 2: the third field"},
+		{good + "jihoon viewer " + sum("two") + " campaigns:a", "line 2: sha256:"},
 		{good + "\n" + good, `line 3: "minji" is in line 1 already`},
 		{good + "jihoon viewer " + upper(sum("one")), "line 2: its token or certificate is that of line 1"},
 		{"a viewer cert:x\nb viewer cert:x", "line 2: its token or certificate is that of line 1"},
@@ -107,7 +114,7 @@ func TestAnAccessFileMayNameNobody(t *testing.T) {
 		require.True(t, a.empty())
 		who, why := a.identify(shows("Bearer one", ""))
 		require.Equal(t, anonymous, who)
-		require.Equal(t, reasonToken, why)
+		require.Equal(t, kindToken, why)
 	}
 }
 
@@ -117,7 +124,7 @@ func TestNoErrorRepeatsAToken(t *testing.T) {
 	require.NoError(t, err)
 	for _, text := range []string{
 		"minji viewer " + token, "minji viewer sha256:" + token, "minji " + token + " viewer", token + " viewer x:y", "minji " + token,
-		token, "minji viewer " + token + ":", line + " " + token,
+		token, "minji viewer " + token + ":", line + " " + token, "minji viewer campaigns:" + token + " " + sum("x"),
 	} {
 		_, err := ParseAccess(text)
 		require.Error(t, err)
@@ -137,7 +144,7 @@ func TestATokenIsLetInByItsLine(t *testing.T) {
 	require.NoError(t, err)
 	who, why := a.identify(shows("Bearer "+two, ""))
 	require.Empty(t, why)
-	require.Equal(t, Principal{"jihoon", RoleViewer}, who)
+	require.Equal(t, Principal{Name: "jihoon", Role: RoleViewer}, who)
 
 	_, _, err = NewToken("two words", RoleViewer)
 	require.Error(t, err)
@@ -145,18 +152,58 @@ func TestATokenIsLetInByItsLine(t *testing.T) {
 	require.ErrorContains(t, err, "want viewer, support or operator")
 }
 
-func TestEachRoleMayWhatTheOnesBelowMay(t *testing.T) {
-	for i, role := range roles {
-		for j, other := range roles {
-			require.Equal(t, i >= j, role.includes(other), "%s, %s", role, other)
+// Lines written for granter before rights were a set mean the same.
+func TestARoleIsASetOfRights(t *testing.T) {
+	orders := []Right{"pause", "resume", "throttle", "abort", "finish", "postpone"}
+	for text, want := range map[Role][]Right{
+		"viewer":                 {RightStatus, RightHistory},
+		"support":                {RightStatus, RightHistory, RightUsers},
+		"operator":               append([]Right{RightStatus, RightHistory, RightUsers}, orders...),
+		"viewer,pause,resume":    {RightStatus, RightHistory, "pause", "resume"},
+		"users":                  {RightUsers},
+		"resume,pause,pause":     {"pause", "resume"},
+		"status,pause,viewer":    {RightStatus, RightHistory, "pause"},
+		"operator,viewer,status": Rights(),
+		"":                       {},
+	} {
+		require.Equal(t, want, text.rights(), text)
+		for _, right := range Rights() {
+			require.Equal(t, slices.Contains(want, right), text.may(right), "%s, %s", text, right)
 		}
-		require.False(t, anonymous.Role.includes(role))
+		if text != "" {
+			_, err := ParseRole(string(text))
+			require.NoError(t, err)
+		}
 	}
+	require.Empty(t, anonymous.Role.rights())
+	for _, text := range []string{"", ",", "viewer,", ",viewer", "viewer pause", "viewer, pause", "admin", "Viewer", "start-early", "viewer,force"} {
+		_, err := ParseRole(text)
+		require.Error(t, err, text)
+	}
+}
+
+func TestALineMayBeForSomeCampaigns(t *testing.T) {
+	token, line, err := NewToken("minji", "viewer,pause", "sorry-2022", "spring")
+	require.NoError(t, err)
+	require.Regexp(t, "^minji viewer,pause campaigns:sorry-2022,spring sha256:[0-9a-f]{64}$", line)
+	a, err := ParseAccess(line + "\njihoon viewer campaigns:sorry-2022 cert:Ji-hoon Park\n")
+	require.NoError(t, err)
+	minji, _ := a.identify(shows("Bearer "+token, ""))
+	jihoon, _ := a.identify(shows("", "Ji-hoon Park"))
+	for name, want := range map[string][2]bool{
+		"sorry-2022": {true, true}, "spring": {true, false}, "sorry": {false, false}, "sorry-2022,spring": {false, false}, "": {false, false},
+	} {
+		require.Equal(t, want, [2]bool{minji.in(name), jihoon.in(name)}, name)
+	}
+	require.True(t, anonymous.in("whatever"), "but it may nothing there")
+	_, _, err = NewToken("minji", RoleViewer, "Sorry 2022")
+	require.ErrorContains(t, err, "want names of campaigns")
 }
 
 func FuzzParseAccess(f *testing.F) {
 	f.Add("minji operator " + sum("one") + " # night\njihoon viewer cert:Ji-hoon Park\n")
 	f.Add("# nobody")
+	f.Add("minji viewer,pause campaigns:a,b-2 " + sum("one"))
 	f.Add("a viewer sha256:00\r\nb x cert:")
 	f.Add("\x00\xff viewer cert: \u00a0#\n")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -174,8 +221,12 @@ func FuzzParseAccess(f *testing.F) {
 		write := func(who Principal, credential string) {
 			require.False(t, names[who.Name], "%q twice", who.Name)
 			names[who.Name] = true
-			require.True(t, who.Role.includes(RoleViewer))
-			lines = append(lines, who.Name+" "+string(who.Role)+" "+credential)
+			require.NotEmpty(t, who.Role.rights())
+			scope := ""
+			if who.only != "" {
+				scope = scopePrefix + who.only + " "
+			}
+			lines = append(lines, who.Name+" "+string(who.Role)+" "+scope+credential)
 		}
 		for _, h := range a.tokens {
 			write(h.who, fmt.Sprintf("sha256:%x", h.sum))

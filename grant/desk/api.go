@@ -2,7 +2,9 @@ package desk
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,10 +23,10 @@ type api struct {
 	mux     *http.ServeMux
 }
 
-// route is one of the API's. Needs is the role that it takes.
+// route is one of the API's. One of the rights that it needs is enough; whoever is known may what needs none.
 type route struct {
 	pattern string
-	needs   Role
+	needs   []Right
 	serve   func(http.ResponseWriter, *http.Request, Principal)
 }
 
@@ -34,12 +36,12 @@ const ofCampaign = "/api/v1/campaigns/{campaign}"
 
 func (a *api) routes() []route {
 	return []route{
-		{"GET /api/v1/me", RoleViewer, a.answer(a.me)},
-		{"GET " + ofCampaign + "/status", RoleViewer, a.answer(a.status)},
-		{"GET " + ofCampaign + "/events", RoleViewer, a.events},
-		{"GET " + ofCampaign + "/history", RoleViewer, a.answer(a.history)},
-		{"GET " + ofCampaign + "/users/{id}", RoleSupport, a.answer(a.user)},
-		{orders, RoleOperator, a.answer(a.order)},
+		{"GET /api/v1/me", nil, a.answer(a.me)},
+		{"GET " + ofCampaign + "/status", []Right{RightStatus}, a.answer(a.status)},
+		{"GET " + ofCampaign + "/events", []Right{RightStatus}, a.events},
+		{"GET " + ofCampaign + "/history", []Right{RightHistory}, a.answer(a.history)},
+		{"GET " + ofCampaign + "/users/{id}", []Right{RightUsers}, a.answer(a.user)},
+		{orders, toOrder(), a.answer(a.order)},
 	}
 }
 
@@ -100,9 +102,10 @@ func (a *api) unknown(w http.ResponseWriter, r *http.Request) {
 	}
 	if allowed := says.header.Get("Allow"); allowed != "" {
 		w.Header().Set("Allow", allowed)
-		detail = "want " + allowed
+		newProblem(kindMethod, "want "+allowed).write(w)
+		return
 	}
-	newProblem(says.status, detail).write(w)
+	newProblem(kindNotFound, detail).write(w)
 }
 
 // moved are the first parts of paths that were under /api/v1 before requests named their campaign.
@@ -123,7 +126,7 @@ func (a *api) answer(fn func(*http.Request, Principal) (any, error)) func(http.R
 	return func(w http.ResponseWriter, r *http.Request, who Principal) {
 		if r.Pattern != orders { // an order waits for nothing that others do
 			if ok, _ := a.gate.underWay.take(who); !ok {
-				a.gate.refuse(w, r, who, &refusal{http.StatusTooManyRequests, reasonBusy, "too many requests at once: wait for those that are under way"})
+				a.gate.refuse(w, r, who, refuse(kindBusy, "too many requests at once: wait for those that are under way"))
 				return
 			}
 			defer a.gate.underWay.giveBack(who)
@@ -133,6 +136,10 @@ func (a *api) answer(fn func(*http.Request, Principal) (any, error)) func(http.R
 		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
 		v, err := fn(r, who)
+		if f, ok := errors.AsType[*refusal](err); ok {
+			a.gate.refuse(w, r, who, f)
+			return
+		}
 		if err != nil {
 			problem := problemOf(err)
 			if problem.Status >= http.StatusInternalServerError {
@@ -149,11 +156,15 @@ func (a *api) answer(fn func(*http.Request, Principal) (any, error)) func(http.R
 type me struct {
 	Principal
 
+	Rights    []Right  `json:"rights"`
 	Campaigns []string `json:"campaigns"`
 }
 
 func (a *api) me(_ *http.Request, who Principal) (any, error) {
-	return me{Principal: who, Campaigns: []string{a.cfg.Campaign.Name}}, nil
+	return me{
+		Principal: who, Rights: who.Role.rights(),
+		Campaigns: slices.DeleteFunc([]string{a.cfg.Campaign.Name}, func(name string) bool { return !who.in(name) }),
+	}, nil
 }
 
 // status is 200 also when a part cannot be asked: what is known of the others is worth having, and it says which.

@@ -13,14 +13,14 @@ const (
 	maxUnderWayOthers  = 48 // each may need a connection to Redis, of which there are 80
 )
 
-// share bounds how much of something each principal has at once, and how much all who are no operators have together.
+// share bounds how much of something each principal has at once, and how much all who may order nothing have together.
 type share struct {
 	each, others, all int
 
 	mu    sync.Mutex
 	has   map[string]int // by name
 	given int
-	lent  int // of given, to those who are no operators
+	lent  int // of given, to those who may order nothing
 }
 
 func newShare(each, others, all int) *share {
@@ -31,7 +31,7 @@ func newShare(each, others, all int) *share {
 func (s *share) take(who Principal) (ok, own bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	operator := who.Role.includes(RoleOperator)
+	operator := who.Role.may(toOrder()...)
 	switch {
 	case s.has[who.Name] >= s.each:
 		return false, true
@@ -54,7 +54,7 @@ func (s *share) giveBack(who Principal) {
 		delete(s.has, who.Name)
 	}
 	s.given--
-	if !who.Role.includes(RoleOperator) {
+	if !who.Role.may(toOrder()...) {
 		s.lent--
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 func TestOperatorsHaveRoomThatOthersCannotTake(t *testing.T) {
 	s := newShare(2, 6, 8)
-	viewer := func(i int) Principal { return Principal{"viewer " + strconv.Itoa(i), RoleViewer} }
+	viewer := func(i int) Principal { return Principal{Name: "viewer " + strconv.Itoa(i), Role: RoleViewer} }
 	takes := func(who Principal, want, wantOwn bool) {
 		t.Helper()
 		ok, own := s.take(who)
@@ -25,12 +25,12 @@ func TestOperatorsHaveRoomThatOthersCannotTake(t *testing.T) {
 		takes(viewer(i), false, true)
 	}
 	takes(viewer(3), false, false)
-	takes(Principal{"minseo", RoleSupport}, false, false)
-	minji := Principal{"minji", RoleOperator}
+	takes(Principal{Name: "minseo", Role: RoleSupport}, false, false)
+	minji := Principal{Name: "minji", Role: RoleOperator}
 	takes(minji, true, false)
 	takes(minji, true, false)
 	takes(minji, false, true)
-	takes(Principal{"jihoon", RoleOperator}, false, false)
+	takes(Principal{Name: "jihoon", Role: RoleOperator}, false, false)
 	s.giveBack(viewer(1))
 	takes(viewer(3), true, false)
 	for _, who := range []Principal{viewer(0), viewer(0), viewer(1), viewer(2), viewer(2), viewer(3), minji, minji} {

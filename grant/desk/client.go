@@ -170,10 +170,10 @@ func (c *Client) explain(response *http.Response, content []byte) error {
 		return fmt.Errorf("the desk does not know you: %w (use a token whose line is in the file of its --desk-access; "+
 			"granter token makes both)", &p)
 	case http.StatusForbidden:
-		return fmt.Errorf("the desk does not let you: %w (ask somebody who may, or for the role)", &p)
+		return fmt.Errorf("the desk does not let you: %w (ask somebody who may, or for the right)", &p)
 	case http.StatusConflict:
-		if detail, ok := strings.CutPrefix(p.Detail, grant.ErrRefused.Error()+": "); ok {
-			return fmt.Errorf("%w: %s", grant.ErrRefused, detail)
+		if p.is(kindRefused) {
+			return fmt.Errorf("%w: %s", grant.ErrRefused, strings.TrimPrefix(p.Detail, grant.ErrRefused.Error()+": "))
 		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		return fmt.Errorf("%w (try again in %s s)", &p, response.Header.Get("Retry-After"))

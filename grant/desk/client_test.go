@@ -70,7 +70,7 @@ func TestTheClientSaysWhatToDo(t *testing.T) {
 		return err.Error()
 	}
 	pause := grant.Order{Action: grant.ActionPause, Why: "x"}
-	require.Contains(t, order(w.client(RoleViewer), pause), "role viewer, needs operator (ask somebody who may")
+	require.Contains(t, order(w.client(RoleViewer), pause), "postpone (ask somebody who may")
 	require.Contains(t, order(w.client(RoleOperator), grant.Order{Action: grant.ActionPause}), "say why")
 
 	_, err := w.client(RoleOperator).Order(t.Context(), grant.Order{Action: grant.ActionPostpone, Why: "x"})

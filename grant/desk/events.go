@@ -11,16 +11,16 @@ func (a *api) events(w http.ResponseWriter, r *http.Request, who Principal) {
 	ok, own := a.gate.listeners.take(who)
 	switch {
 	case own:
-		a.gate.refuse(w, r, who, &refusal{http.StatusTooManyRequests, reasonListeners, "you follow the status too often already: close a page"})
+		a.gate.refuse(w, r, who, refuse(kindListeners, "you follow the status too often already: close a page"))
 		return
 	case !ok:
-		a.gate.refuse(w, r, who, &refusal{http.StatusServiceUnavailable, reasonListeners, "too many listen already: try later"})
+		a.gate.refuse(w, r, who, refuse(kindFull, "too many listen already: try later"))
 		return
 	}
 	defer a.gate.listeners.giveBack(who)
 	told := a.hub.join()
 	if told == nil {
-		a.gate.refuse(w, r, who, &refusal{http.StatusServiceUnavailable, reasonListeners, "the desk is closing"})
+		a.gate.refuse(w, r, who, refuse(kindFull, "the desk is closing"))
 		return
 	}
 	defer a.hub.leave(told)
@@ -42,7 +42,7 @@ func (a *api) events(w http.ResponseWriter, r *http.Request, who Principal) {
 	for ok := send(": welcome\n\n"); ok; {
 		select {
 		case e, more := <-told:
-			if now, unknown := a.gate.identify(r); !more || unknown != "" || !now.Role.includes(RoleViewer) {
+			if now, unknown := a.gate.identify(r); !more || unknown != "" || !now.Role.may(RightStatus) || !now.in(r.PathValue("campaign")) {
 				return
 			}
 			ok = send("event: " + e.name + "\ndata: " + string(e.data) + "\n\n")

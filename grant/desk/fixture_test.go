@@ -268,7 +268,9 @@ func (a answer) is(code int) string {
 	require.Equal(a, "application/problem+json", a.header.Get("Content-Type"))
 	var p Problem
 	a.into(&p)
-	require.Equal(a, *newProblem(code, p.Detail), p)
+	k := kind(strings.TrimPrefix(p.Type, problemType))
+	require.Equal(a, code, statuses[k], p.Type)
+	require.Equal(a, *newProblem(k, p.Detail), p)
 	require.NotEmpty(a, p.Detail)
 	return p.Detail
 }

@@ -14,27 +14,6 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-// reason is why a request is refused, in bounded words for logs and metrics.
-type reason string
-
-const (
-	reasonNoToken     reason = "no_token"
-	reasonToken       reason = "wrong_token"
-	reasonCertificate reason = "unknown_certificate"
-	reasonRole        reason = "role"
-	reasonOrigin      reason = "cross_origin"
-	reasonType        reason = "content_type"
-	reasonRate        reason = "rate_limit"
-	reasonBusy        reason = "busy"
-	reasonListeners   reason = "listeners"
-	reasonCampaign    reason = "campaign"
-)
-
-var reasons = []reason{
-	reasonNoToken, reasonToken, reasonCertificate, reasonRole, reasonOrigin, reasonType, reasonRate, reasonBusy, reasonListeners,
-	reasonCampaign,
-}
-
 const (
 	// A person makes a mistake or two; a program with an old token notices after ten.
 	failuresPerSecond, failuresAtOnce = 1, 10
@@ -69,8 +48,8 @@ type gate struct {
 func newGate(
 	files *files, campaign string, record func(context.Context, grant.Act) error, refused *prometheus.CounterVec, log *slog.Logger,
 ) *gate {
-	for _, r := range reasons {
-		refused.WithLabelValues(string(r))
+	for _, k := range refusals {
+		refused.WithLabelValues(string(k))
 	}
 	return &gate{
 		files: files, campaign: campaign, record: record, refused: refused, log: log,
@@ -83,43 +62,49 @@ func newGate(
 
 // refusal is the answer to a request that may not pass.
 type refusal struct {
-	status int
-	reason reason
-	detail string
+	*Problem
+
+	kind  kind
+	order *order // the request's, when it has been read
 }
 
-// admit says who sent a request, and whether it may pass to what a role is needed for. Failures are limited, not tokens
-// that are right: nobody can lock operators out by failing from their address.
-func (g *gate) admit(r *http.Request, needs Role) (Principal, *refusal) {
+func refuse(k kind, detail string) *refusal { return &refusal{newProblem(k, detail), k, nil} }
+
+// admit says who sent a request, and whether it may pass to what one of some rights is needed for; without any, whoever is
+// known may. Failures are limited, not tokens that are right: nobody can lock operators out by failing from their address.
+func (g *gate) admit(r *http.Request, needs []Right) (Principal, *refusal) {
 	who, unknown := g.identify(r)
 	if unknown != "" {
-		return who, g.failure(addressOf(r), &refusal{http.StatusUnauthorized, unknown, howToShow[unknown]})
+		return who, g.failure(addressOf(r), refuse(unknown, howToShow[unknown]))
 	}
 	if err := g.origin.Check(r); err != nil {
-		return who, g.failure(who.Name, &refusal{http.StatusForbidden, reasonOrigin, err.Error()})
+		return who, g.failure(who.Name, refuse(kindOrigin, err.Error()))
 	}
-	if !who.Role.includes(needs) {
-		detail := fmt.Sprintf("role %s, needs %s", who.Role, needs)
-		return who, g.failure(who.Name, &refusal{http.StatusForbidden, reasonRole, detail})
+	if len(needs) > 0 && !who.Role.may(needs...) {
+		return who, g.failure(who.Name, refuse(kindRight, who.Role.lacks(needs)))
+	}
+	// Before anything says whether there is such a campaign.
+	if name := r.PathValue("campaign"); name != "" && !who.in(name) {
+		return who, g.failure(who.Name, refuse(kindScope, "your line of the access file is for other campaigns: "+who.only))
 	}
 	if r.Pattern != orders && !g.requests.allow(who.Name) { // who has asked too much must still be able to order
-		return who, tooMany
+		return who, tooMany()
 	}
 	if g.ofAnother(r) {
 		detail := fmt.Sprintf("this desk serves the campaign %s, not %s: ask the desk of that one", g.campaign, cut(r.PathValue("campaign"), 100))
-		return who, &refusal{http.StatusNotFound, reasonCampaign, detail}
+		return who, refuse(kindCampaign, detail)
 	}
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method == http.MethodPost && kind != "application/json" {
 		// A form of another site can send anything but this.
-		return who, &refusal{http.StatusUnsupportedMediaType, reasonType, "want Content-Type: application/json"}
+		return who, refuse(kindType, "want Content-Type: application/json")
 	}
 	return who, nil
 }
 
 // identify says who sent a request or, for nobody that is known, why.
-func (g *gate) identify(r *http.Request) (Principal, reason) {
+func (g *gate) identify(r *http.Request) (Principal, kind) {
 	if r.Header.Get("Authorization") == "" && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 && !g.files.vouches(r.TLS.PeerCertificates) {
-		return anonymous, reasonCertificate
+		return anonymous, kindCertificate
 	}
 	return g.files.access.get().identify(r)
 }
@@ -130,40 +115,40 @@ func (g *gate) ofAnother(r *http.Request) bool {
 	return name != "" && name != g.campaign
 }
 
-var howToShow = map[reason]string{ //nolint:gosec // these are no credentials
-	reasonNoToken:     "no token: send Authorization: Bearer TOKEN, or a client certificate",
-	reasonToken:       "the token is not in the access file",
-	reasonCertificate: "the common name of the client certificate is not in the access file, or its authority does not count any more",
+var howToShow = map[kind]string{ //nolint:gosec // these are no credentials
+	kindNoToken:     "no token: send Authorization: Bearer TOKEN, or a client certificate",
+	kindToken:       "the token is not in the access file",
+	kindCertificate: "the common name of the client certificate is not in the access file, or its authority does not count any more",
 }
 
-var tooMany = &refusal{http.StatusTooManyRequests, reasonRate, "too many requests: wait a second"}
+func tooMany() *refusal { return refuse(kindRate, "too many requests: wait a second") }
 
 func (g *gate) failure(name string, f *refusal) *refusal {
 	if !g.failures.allow(name) {
-		return tooMany
+		return tooMany()
 	}
 	return f
 }
 
 // refuse answers, counts and logs a refusal. That of an order goes to the audit trail, too.
 func (g *gate) refuse(w http.ResponseWriter, r *http.Request, who Principal, f *refusal) {
-	g.refused.WithLabelValues(string(f.reason)).Inc()
+	g.refused.WithLabelValues(string(f.kind)).Inc()
 	say := func() {
 		g.log.Warn("refused", "who", who.Name, "remote", r.RemoteAddr, "method", r.Method, "path", cut(r.URL.Path, 200),
-			"status", f.status, "reason", string(f.reason))
+			"status", f.Status, "reason", string(f.kind))
 	}
-	if f.reason == reasonRate || f.reason == reasonBusy || f.reason == reasonListeners {
+	if f.kind == kindRate || f.kind == kindBusy || f.kind == kindListeners || f.kind == kindFull {
 		g.flood.Do(say) // the metric counts them all
 	} else {
 		say()
 	}
-	if order := r.Pattern == orders && !g.ofAnother(r); order && (f.status == http.StatusUnauthorized || f.status == http.StatusForbidden) {
+	if order := r.Pattern == orders && !g.ofAnother(r); order && (f.Status == http.StatusUnauthorized || f.Status == http.StatusForbidden) {
 		g.remember(w, r, who, f)
 	}
-	if f.status == http.StatusUnauthorized {
+	if f.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="granter"`)
 	}
-	newProblem(f.status, f.detail).write(w)
+	f.write(w)
 }
 
 // remember adds a refused order to the audit trail. Redis that does not answer must not hold up much more than this
@@ -171,11 +156,15 @@ func (g *gate) refuse(w http.ResponseWriter, r *http.Request, who Principal, f *
 func (g *gate) remember(w http.ResponseWriter, r *http.Request, who Principal, f *refusal) {
 	act := grant.Act{
 		At: time.Now().UTC(), Action: actionUnknown, Who: who.Name, Via: via,
-		Refused: fmt.Errorf("%w: %s", grant.ErrRefused, f.detail).Error(),
+		Refused: fmt.Errorf("%w: %s", grant.ErrRefused, f.Detail).Error(),
 	}
-	if o, err := readOrder(http.MaxBytesReader(w, r.Body, maxOrder)); err == nil && o.known() {
+	o := f.order
+	if o == nil {
+		o, _ = readOrder(http.MaxBytesReader(w, r.Body, maxOrder))
+	}
+	if o != nil && o.known() {
 		act.Action = o.Action
-		if who != anonymous { // whose words are not worth keeping
+		if who.Name != anonymous.Name { // whose words are not worth keeping
 			act.Why = cut(o.Why, maxWhy)
 		}
 	}

@@ -52,15 +52,15 @@ func TestEveryRefusalLeavesATrace(t *testing.T) {
 		who, token  string
 		header      [2]string
 		code        int
-		reason      reason
+		reason      kind
 		detail, why string
 	}{
-		{"anonymous", "", [2]string{}, 401, reasonNoToken, "no token: ", ""},
-		{"anonymous", wrong, [2]string{}, 401, reasonToken, "the token is not in the access file", ""},
-		{"a-viewer", w.tokens[RoleViewer], [2]string{}, 403, reasonRole, "role viewer, needs operator", "I am curious"},
-		{"a-support", w.tokens[RoleSupport], [2]string{}, 403, reasonRole, "role support, needs operator", "I am curious"},
-		{"a-operator", w.tokens[RoleOperator], [2]string{"Sec-Fetch-Site", "cross-site"}, 403, reasonOrigin, "cross-origin", "I am curious"},
-		{"a-operator", w.tokens[RoleOperator], [2]string{"Origin", "https://other.example"}, 403, reasonOrigin, "cross-origin", "I am curious"},
+		{"anonymous", "", [2]string{}, 401, kindNoToken, "no token: ", ""},
+		{"anonymous", wrong, [2]string{}, 401, kindToken, "the token is not in the access file", ""},
+		{"a-viewer", w.tokens[RoleViewer], [2]string{}, 403, kindRight, "role viewer, needs one of the rights pause, resume, throttle, abort, finish, postpone", "I am curious"},
+		{"a-support", w.tokens[RoleSupport], [2]string{}, 403, kindRight, "role support, needs one of the rights pause, resume", "I am curious"},
+		{"a-operator", w.tokens[RoleOperator], [2]string{"Sec-Fetch-Site", "cross-site"}, 403, kindOrigin, "cross-origin", "I am curious"},
+		{"a-operator", w.tokens[RoleOperator], [2]string{"Origin", "https://other.example"}, 403, kindOrigin, "cross-origin", "I am curious"},
 	} {
 		counted, lines := w.metric("refusals_total", "reason", string(c.reason)), len(w.logged("refused"))
 		order.token, order.header = c.token, map[string]string{c.header[0]: c.header[1]}
@@ -171,9 +171,9 @@ func TestAPrincipalIsLimited(t *testing.T) {
 		passes := func() (n int) {
 			for {
 				r := shows("Bearer one", "")
-				who, refusal := g.admit(r, RoleViewer)
+				who, refusal := g.admit(r, []Right{RightStatus})
 				if refusal != nil {
-					require.Equal(t, tooMany, refusal)
+					require.Equal(t, tooMany(), refusal)
 					r.URL = httptest.NewRequest(http.MethodGet, "/api/v1/me", http.NoBody).URL
 					g.refuse(httptest.NewRecorder(), r, who, refusal)
 					return n
@@ -206,7 +206,7 @@ func TestRecordingARefusalDoesNotBlock(t *testing.T) {
 				r := httptest.NewRequest(http.MethodPost, base+"/orders", strings.NewReader("{}"))
 				r.Pattern = orders
 				w := httptest.NewRecorder()
-				g.refuse(w, r, anonymous, &refusal{http.StatusUnauthorized, reasonNoToken, "no token"})
+				g.refuse(w, r, anonymous, refuse(kindNoToken, "no token"))
 				done <- w.Code
 			}()
 		}

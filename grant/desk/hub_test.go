@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -110,7 +109,7 @@ func TestAProblemIsTold(t *testing.T) {
 		require.Equal(t, "problem", e.name)
 		var p Problem
 		require.NoError(t, json.Unmarshal(e.data, &p))
-		require.Equal(t, *newProblem(http.StatusServiceUnavailable, "cannot reach Redis"), p)
+		require.Equal(t, *newProblem(kindUnavailable, "cannot reach Redis"), p)
 	})
 }
 

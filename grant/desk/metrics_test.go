@@ -13,7 +13,7 @@ func TestTheMetricsFollowTheConventions(t *testing.T) {
 	problems, err := testutil.GatherAndLint(w.registry)
 	require.NoError(t, err)
 	require.Empty(t, problems)
-	for _, r := range reasons {
+	for _, r := range refusals {
 		require.Zero(t, w.metric("refusals_total", "reason", string(r)))
 	}
 	families, err := w.registry.Gather()
@@ -22,7 +22,7 @@ func TestTheMetricsFollowTheConventions(t *testing.T) {
 	for _, f := range families {
 		series += len(f.GetMetric())
 	}
-	require.Equal(t, len(reasons)+1+3, series, "every reason, the listeners and three files, from the start")
+	require.Equal(t, len(refusals)+1+3, series, "every reason, the listeners and three files, from the start")
 
 	for range 3 {
 		w.get(RoleViewer, "/api/v1/me")

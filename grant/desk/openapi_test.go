@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding"
 	"io"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -90,11 +91,11 @@ func TestTheSchemasHaveEveryField(t *testing.T) {
 	for name, of := range map[string]any{
 		"Status": status.Status{}, "Act": grant.Act{}, "Problem": Problem{}, "Me": me{}, "Ordered": ordered{}, "User": User{}, "Order": order{},
 	} {
-		compare(t, name, doc.Components.Schemas[name].Value, reflect.TypeOf(of), seen)
+		compare(t, name, doc.Components.Schemas[name].Value, reflect.TypeOf(of), false, seen)
 		seen[name] = true
 	}
 	history := doc.Paths.Find(ofCampaign + "/history").Get.Responses.Status(http.StatusOK).Value.Content.Get("application/json").Schema.Value
-	compare(t, "history", history, reflect.TypeFor[trail](), seen)
+	compare(t, "history", history, reflect.TypeFor[trail](), false, seen)
 	for name, schema := range doc.Components.Schemas {
 		if schema.Value.Type.Is("object") {
 			require.True(t, seen[name], "nothing in Go is a %s", name)
@@ -103,7 +104,7 @@ func TestTheSchemasHaveEveryField(t *testing.T) {
 	require.True(t, seen["Replica"], "RunRecord is embedded in it")
 }
 
-func compare(t *testing.T, at string, schema *openapi3.Schema, of reflect.Type, seen map[string]bool) {
+func compare(t *testing.T, at string, schema *openapi3.Schema, of reflect.Type, inQuotes bool, seen map[string]bool) {
 	t.Helper()
 	if of.Kind() == reflect.Pointer {
 		of = of.Elem()
@@ -112,7 +113,7 @@ func compare(t *testing.T, at string, schema *openapi3.Schema, of reflect.Type, 
 	switch {
 	case of == reflect.TypeFor[time.Time]():
 		require.Equal(t, "date-time", schema.Format, at)
-	case isText, of.Kind() == reflect.String:
+	case isText, of.Kind() == reflect.String, inQuotes:
 		require.True(t, schema.Type.Is("string"), at)
 	case of.Kind() == reflect.Bool:
 		require.True(t, schema.Type.Is("boolean"), at)
@@ -121,10 +122,10 @@ func compare(t *testing.T, at string, schema *openapi3.Schema, of reflect.Type, 
 	case of.Kind() == reflect.Slice:
 		require.True(t, schema.Type.Is("array"), at)
 		mark(seen, schema.Items)
-		compare(t, at+"[]", schema.Items.Value, of.Elem(), seen)
+		compare(t, at+"[]", schema.Items.Value, of.Elem(), false, seen)
 	case of.Kind() == reflect.Map:
 		require.True(t, schema.Type.Is("object"), at)
-		compare(t, at+"{}", schema.AdditionalProperties.Schema.Value, of.Elem(), seen)
+		compare(t, at+"{}", schema.AdditionalProperties.Schema.Value, of.Elem(), false, seen)
 	case of.Kind() == reflect.Struct:
 		compareFields(t, at, schema, of, seen)
 	default:
@@ -140,7 +141,7 @@ func compareFields(t *testing.T, at string, schema *openapi3.Schema, of reflect.
 	var names, required []string
 	for _, field := range reflect.VisibleFields(of) {
 		tag, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if field.Anonymous || tag == "-" {
+		if field.Anonymous || tag == "-" || !field.IsExported() {
 			continue
 		}
 		names = append(names, tag)
@@ -150,7 +151,7 @@ func compareFields(t *testing.T, at string, schema *openapi3.Schema, of reflect.
 		property, ok := schema.Properties[tag]
 		require.True(t, ok, "%s.%s is not in the schema", at, tag)
 		mark(seen, property)
-		compare(t, at+"."+tag, property.Value, field.Type, seen)
+		compare(t, at+"."+tag, property.Value, field.Type, strings.Contains(options, "string"), seen)
 	}
 	for name := range schema.Properties {
 		require.Contains(t, names, name, "%s.%s is not in Go", at, name)
@@ -170,7 +171,22 @@ func TestTheSchemasHaveEveryWord(t *testing.T) {
 		}
 		return list
 	}
-	require.Equal(t, texts(roles), words("Me", "role"))
+	var rights []string
+	for _, word := range doc.Components.Schemas["Me"].Value.Properties["rights"].Value.Items.Value.Enum {
+		rights = append(rights, word.(string))
+	}
+	require.Equal(t, texts(Rights()), rights)
+	kinds := slices.Sorted(maps.Keys(statuses))
+	for i := range kinds {
+		kinds[i] = problemType + kinds[i]
+	}
+	types := words("Problem", "type")
+	slices.Sort(types)
+	require.Equal(t, texts(kinds), types)
+	for _, k := range kinds {
+		word := strings.TrimPrefix(string(k), problemType)
+		require.Contains(t, doc.Components.Schemas["Problem"].Value.Properties["type"].Value.Description, "`"+word+"`", "it wants to be explained")
+	}
 	require.Equal(t, texts(actions), words("Order", "action"))
 	require.Equal(t, texts(append(slices.Clone(actions), grant.ActionStartEarly, grant.ActionForce, grant.ActionNewTopic, actionUnknown)), words("Act", "action"))
 	require.Equal(t, texts(status.Parts()), words("Part", "part"))

@@ -45,19 +45,19 @@ type order struct {
 func readOrder(body io.Reader) (*order, error) {
 	text, err := io.ReadAll(body)
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the order has more than %d bytes", large.Limit))
+		return nil, newProblem(kindTooLarge, fmt.Sprintf("the order has more than %d bytes", large.Limit))
 	}
 	if err != nil {
-		return nil, newProblem(http.StatusBadRequest, "reading the order: "+err.Error())
+		return nil, newProblem(kindMalformed, "reading the order: "+err.Error())
 	}
 	var o order
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&o); err != nil {
-		return nil, newProblem(http.StatusBadRequest, "the order is not what the API's document says: "+err.Error())
+		return nil, newProblem(kindMalformed, "the order is not what the API's document says: "+err.Error())
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, newProblem(http.StatusBadRequest, "something comes after the order")
+		return nil, newProblem(kindMalformed, "something comes after the order")
 	}
 	return &o, nil
 }
@@ -84,7 +84,7 @@ func (o *order) complete(who Principal) (grant.Order, error) {
 		errs = append(errs, fmt.Errorf("%s has no starts_at", o.Action))
 	}
 	if err := errors.Join(append(errs, out.Validate())...); err != nil {
-		return out, newProblem(http.StatusUnprocessableEntity, err.Error())
+		return out, newProblem(kindInvalid, err.Error())
 	}
 	return out, nil
 }
@@ -102,13 +102,17 @@ func (a *api) order(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if right := Right(asked.Action); asked.known() && !who.Role.may(right) {
+		f := refuse(kindRight, who.Role.lacks([]Right{right}))
+		f.order = asked
+		return nil, a.gate.failure(who.Name, f)
+	}
 	o, err := asked.complete(who)
 	if err != nil {
 		return nil, err
 	}
 	if o.Action != grant.ActionPause && !a.gate.orders.allow(who.Name) { // nothing keeps anybody from a pause
-		a.metrics.Refusals.WithLabelValues(string(reasonRate)).Inc()
-		return nil, newProblem(http.StatusTooManyRequests, "too many orders: wait a second; pause is always taken")
+		return nil, refuse(kindRate, "too many orders: wait a second; pause is always taken")
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), a.cfg.pace.request)
 	defer cancel()
@@ -118,7 +122,7 @@ func (a *api) order(r *http.Request, who Principal) (any, error) {
 			return nil, fmt.Errorf("which topic is it? Nothing was ordered: %w", err)
 		}
 		if err := status.OtherTopic(granted, a.cfg.Campaign); err != nil {
-			return nil, newProblem(http.StatusConflict, "nothing was ordered: "+err.Error())
+			return nil, newProblem(kindOtherTopic, "nothing was ordered: "+err.Error())
 		}
 		bounds, err := a.cfg.Bounds(ctx)
 		if err != nil {

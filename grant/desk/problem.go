@@ -9,33 +9,92 @@ import (
 	"github.com/granter/granter/grant/ledger"
 )
 
+// kind is what went wrong, in the word that programs decide by: a problem's type ends with it, and refusals are counted
+// by it. Kinds never change their meaning; openapi.yaml describes them.
+type kind string
+
+// Kinds of requests that are refused before anything is asked.
+const (
+	kindNoToken     kind = "no_token"
+	kindToken       kind = "wrong_token"
+	kindCertificate kind = "unknown_certificate"
+	kindRight       kind = "right"
+	kindScope       kind = "campaign_right"
+	kindOrigin      kind = "cross_origin"
+	kindType        kind = "content_type"
+	kindRate        kind = "rate_limit"
+	kindBusy        kind = "busy"
+	kindListeners   kind = "listeners"
+	kindFull        kind = "full"
+	kindCampaign    kind = "campaign"
+)
+
+// Kinds of all others.
+const (
+	kindMalformed    kind = "malformed"
+	kindTooLarge     kind = "too_large"
+	kindInvalid      kind = "invalid_order"
+	kindRefused      kind = "refused"
+	kindOtherTopic   kind = "other_topic"
+	kindNotFound     kind = "not_found"
+	kindMethod       kind = "method_not_allowed"
+	kindInconsistent kind = "inconsistent"
+	kindInternal     kind = "internal"
+	kindUnavailable  kind = "unavailable"
+)
+
+// refusals are the kinds that are counted as such.
+var refusals = []kind{
+	kindNoToken, kindToken, kindCertificate, kindRight, kindScope, kindOrigin, kindType, kindRate, kindBusy, kindListeners, kindFull,
+	kindCampaign,
+}
+
+// statuses are the status codes of all kinds.
+var statuses = map[kind]int{
+	kindNoToken: http.StatusUnauthorized, kindToken: http.StatusUnauthorized, kindCertificate: http.StatusUnauthorized,
+	kindRight: http.StatusForbidden, kindScope: http.StatusForbidden, kindOrigin: http.StatusForbidden,
+	kindType: http.StatusUnsupportedMediaType,
+	kindRate: http.StatusTooManyRequests, kindBusy: http.StatusTooManyRequests, kindListeners: http.StatusTooManyRequests,
+	kindFull: http.StatusServiceUnavailable, kindCampaign: http.StatusNotFound,
+	kindMalformed: http.StatusBadRequest, kindTooLarge: http.StatusRequestEntityTooLarge, kindInvalid: http.StatusUnprocessableEntity,
+	kindRefused: http.StatusConflict, kindOtherTopic: http.StatusConflict,
+	kindNotFound: http.StatusNotFound, kindMethod: http.StatusMethodNotAllowed,
+	kindInconsistent: http.StatusInternalServerError, kindInternal: http.StatusInternalServerError, kindUnavailable: http.StatusServiceUnavailable,
+}
+
+// problemType is in front of each kind in the type of a problem. It is a name, and nothing is there.
+const problemType = "urn:problem-type:granter:"
+
 // Problem is an error as RFC 9457 describes it.
 type Problem struct { //nolint:errname // that is its name in the RFC
-	Type   string `json:"type"` // always about:blank: the status says it all
+	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"` // for people: what is wrong, and what to do
 }
 
-func newProblem(status int, detail string) *Problem {
-	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail}
+func newProblem(k kind, detail string) *Problem {
+	return &Problem{Type: problemType + string(k), Title: http.StatusText(statuses[k]), Status: statuses[k], Detail: detail}
 }
 
 func (p *Problem) Error() string { return p.Detail }
+
+// is reports whether a problem is of a kind.
+func (p *Problem) is(k kind) bool { return p.Type == problemType+string(k) }
 
 // problemOf says what an error means to a client.
 func problemOf(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
-	status := http.StatusServiceUnavailable // what else can go wrong is that Redis or Kafka does not answer
+	k := kindUnavailable // what else can go wrong is that Redis or Kafka does not answer
 	switch {
 	case errors.Is(err, grant.ErrRefused):
-		status = http.StatusConflict
+		k = kindRefused
 	case errors.Is(err, ledger.ErrInconsistent):
-		status = http.StatusInternalServerError
+		k = kindInconsistent
 	}
-	return newProblem(status, err.Error())
+	return newProblem(k, err.Error())
 }
 
 // write answers with the problem.
@@ -52,7 +111,7 @@ func (p *Problem) write(w http.ResponseWriter) {
 func writeJSON(w http.ResponseWriter, kind string, status int, v any) {
 	text, err := json.Marshal(v)
 	if err != nil {
-		newProblem(http.StatusInternalServerError, err.Error()).write(w)
+		newProblem(kindInternal, err.Error()).write(w)
 		return
 	}
 	w.Header().Set("Content-Type", kind)

@@ -12,7 +12,7 @@ import (
 // User is the answer to "did this user get it, when, and until when?".
 type User struct {
 	Campaign     string        `json:"campaign"`
-	User         grant.UserID  `json:"user"`
+	User         grant.UserID  `json:"user,string"` // JavaScript has no integers above 2^53
 	Granted      bool          `json:"granted"`
 	GrantedAt    *time.Time    `json:"granted_at,omitempty"`
 	Run          *grant.RunID  `json:"run,omitempty"`
@@ -39,7 +39,7 @@ func (a *api) user(r *http.Request, _ Principal) (any, error) {
 	}
 	id, err := userid.Parse(r.PathValue("id"), camp.Source.MaxID)
 	if err != nil {
-		return nil, newProblem(http.StatusBadRequest, err.Error())
+		return nil, newProblem(kindMalformed, err.Error())
 	}
 	g, granted, err := a.cfg.Reader.Lookup(r.Context(), id)
 	if err != nil {

@@ -77,8 +77,8 @@ func TestAUserWhoHasNothing(t *testing.T) {
 	w := newWorld(t)
 	w.grant()
 	for id, body := range map[string]string{
-		"3":                   `{"campaign":"sorry-2022","user":3,"granted":false,"entitlements":[]}`,
-		"9223372036854775807": `{"campaign":"sorry-2022","user":9223372036854775807,"granted":false,"entitlements":[]}`,
+		"3":                   `{"campaign":"sorry-2022","user":"3","granted":false,"entitlements":[]}`,
+		"9223372036854775807": `{"campaign":"sorry-2022","user":"9223372036854775807","granted":false,"entitlements":[]}`,
 	} {
 		answer := w.get(RoleSupport, base+"/users/"+id)
 		answer.is(http.StatusOK)

@@ -43,7 +43,8 @@ async function enter(auth) {
   text($("user-name"), me.name);
   text($("user-role"), me.role);
   show($("sign-out"), Boolean(auth));
-  controls.allow(me.role);
+  controls.allow(me.rights);
+  history.allow(me.rights);
   show($("sign-in"), false);
   show($("desk"), true);
   stream?.stop();

@@ -17,9 +17,9 @@ let asked = null; // the name of the order that the dialog is about
 let opener = null; // the button that opened it
 let sending = false;
 let obedience = null;
+let allowed = new Set(); // names of orders, among other rights
 
 const dialog = $("order");
-const operatorOnly = $("controls");
 const encoder = new TextEncoder();
 
 $("order-form").addEventListener("submit", (event) => {
@@ -44,14 +44,15 @@ $("order-presets").append(...presets.map((n) => h("button", {
   },
 }, n === 0 ? "No limit" : count(n))));
 
-// allow shows the controls to those who may use them. The desk decides; this only spares others the sight.
-export function allow(role) {
-  show(operatorOnly, role === "operator");
+// allow shows the orders to those who may give them. The desk decides; this only spares others the sight.
+export function allow(rights) {
+  allowed = new Set(rights);
+  show($("controls"), Object.keys(orders).some((name) => allowed.has(name)));
 }
 
 export function render(next) {
   status = next;
-  keyed($("buttons"), possible(status, now()), ([place]) => place, () => h("button", { type: "button", click: open }), (button, [, name]) => {
+  keyed($("buttons"), possible(status, now()).filter(([, name]) => allowed.has(name)), ([place]) => place, () => h("button", { type: "button", click: open }), (button, [, name]) => {
     text(button, orders[name].label);
     set(button, "data-order", name);
     set(button, "class", orders[name].danger ? "danger" : null);

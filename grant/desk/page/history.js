@@ -13,6 +13,7 @@ let version = null; // of the control when they were asked for
 let all = false;
 let asking = false;
 let askAgain = false;
+let allowed = false;
 
 $("history-refresh").addEventListener("click", refresh);
 $("history-more").addEventListener("click", () => {
@@ -20,8 +21,14 @@ $("history-more").addEventListener("click", () => {
   list();
 });
 
+// allow shows the trail to those who may see it.
+export function allow(rights) {
+  allowed = rights.includes("history");
+  show($("history-section"), allowed);
+}
+
 export function render(status) {
-  if (status.control.version === version) return;
+  if (!allowed || status.control.version === version) return;
   version = status.control.version;
   refresh();
 }
@@ -29,7 +36,7 @@ export function render(status) {
 // refresh asks for the trail. What happens while it is being asked for may be missing from the answer: then once more.
 export async function refresh() {
   askAgain = asking;
-  if (asking) return;
+  if (asking || !allowed) return;
   asking = true;
   try {
     acts = (await getJSON("history")).acts ?? [];

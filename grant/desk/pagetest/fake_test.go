@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -31,10 +32,21 @@ type principal struct {
 	Role string `json:"role"`
 }
 
+// rights are those of the principal's role; a role without a name is the rights themselves.
+func (who principal) rights() []string {
+	rights := map[string][]string{"viewer": {"status", "history"}, "support": {"status", "history", "users"}}
+	rights["operator"] = slices.Concat(rights["support"], []string{"pause", "resume", "throttle", "abort", "finish", "postpone"})
+	if list, ok := rights[who.Role]; ok {
+		return list
+	}
+	return strings.Split(who.Role, ",")
+}
+
 // me is a principal, and which campaigns the desk has.
 type me struct {
 	principal
 
+	Rights    []string `json:"rights"`
 	Campaigns []string `json:"campaigns"`
 }
 
@@ -93,7 +105,7 @@ func newDesk(t *testing.T, st status.Status) *desk {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServer(http.Dir("../page")))
 	mux.HandleFunc("GET /api/v1/me", d.admit("", func(w http.ResponseWriter, _ *http.Request, who principal) {
-		d.answer(w, 200, me{who, []string{st.Campaign}})
+		d.answer(w, 200, me{who, who.rights(), []string{st.Campaign}})
 	}))
 	mux.HandleFunc("GET "+d.path("status"), d.admit("", func(w http.ResponseWriter, _ *http.Request, _ principal) {
 		d.mu.Lock()

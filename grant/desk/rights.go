@@ -1,0 +1,98 @@
+package desk
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Right is one thing that a principal may do. Each order is a right of its own, by the order's name.
+type Right string
+
+// The rights that are no orders.
+const (
+	RightStatus  Right = "status"  // see how far a campaign is, and what holds it
+	RightHistory Right = "history" // see who ordered what
+	RightUsers   Right = "users"   // look up one user
+)
+
+// toOrder are the rights to give orders.
+func toOrder() []Right {
+	list := make([]Right, len(actions))
+	for i, action := range actions {
+		list[i] = Right(action)
+	}
+	return list
+}
+
+// Rights are all rights.
+func Rights() []Right { return append([]Right{RightStatus, RightHistory, RightUsers}, toOrder()...) }
+
+// Role is what a principal may do, as the access file has it: the name of a role, a right, or some of either with commas
+// between, such as "viewer,pause,resume".
+type Role string
+
+// The roles that have names.
+const (
+	RoleViewer   Role = "viewer"   // see how far campaigns are, and who ordered what
+	RoleSupport  Role = "support"  // look up users, too
+	RoleOperator Role = "operator" // everything
+)
+
+var roles = []Role{RoleViewer, RoleSupport, RoleOperator}
+
+// named are the rights of the roles that have names.
+func (r Role) named() []Right {
+	switch r {
+	case RoleViewer:
+		return []Right{RightStatus, RightHistory}
+	case RoleSupport:
+		return []Right{RightStatus, RightHistory, RightUsers}
+	case RoleOperator:
+		return Rights()
+	}
+	return nil
+}
+
+// ParseRole reads a role.
+func ParseRole(s string) (Role, error) {
+	for part := range strings.SplitSeq(s, ",") {
+		if Role(part).named() == nil && !slices.Contains(Rights(), Right(part)) {
+			return "", fmt.Errorf("role %q: want viewer, support or operator, or some of the rights %s, with commas between", s, words(Rights()))
+		}
+	}
+	return Role(s), nil
+}
+
+// rights returns what a role may do, in the order of Rights. The role "" may nothing.
+func (r Role) rights() []Right {
+	has := map[Right]bool{}
+	for part := range strings.SplitSeq(string(r), ",") {
+		has[Right(part)] = true
+		for _, right := range Role(part).named() {
+			has[right] = true
+		}
+	}
+	return slices.DeleteFunc(Rights(), func(right Right) bool { return !has[right] })
+}
+
+// may reports whether a role has one of some rights.
+func (r Role) may(some ...Right) bool {
+	return slices.ContainsFunc(r.rights(), func(right Right) bool { return slices.Contains(some, right) })
+}
+
+// lacks says which rights would help somebody who has none of them.
+func (r Role) lacks(needs []Right) string {
+	if len(needs) == 1 {
+		return fmt.Sprintf("role %s, needs the right %s", r, needs[0])
+	}
+	return fmt.Sprintf("role %s, needs one of the rights %s", r, words(needs))
+}
+
+func words[T ~string](list []T) string {
+	out := make([]string, len(list))
+	for i, word := range list {
+		out[i] = string(word)
+	}
+	return strings.Join(out, ", ")
+}
