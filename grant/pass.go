@@ -1,15 +1,30 @@
 package grant
 
-// StartOffsets returns where to start each assigned partition: at the smaller of what the ledger and Kafka say, since
-// either may have lost its latest word. What only Kafka has the ledger has lost. What only the ledger has may, where
-// brokers have no topic IDs, be of another topic: Kafka forgets the offsets of a topic that is deleted, so one that was
-// made again is read from its first record; that grants nobody twice. What retention removed below the ledger's checkpoint
-// has been granted, and is no gap.
-func StartOffsets(committed, checkpoint, firsts Offsets) Offsets {
-	starts := make(Offsets, len(committed))
-	for partition, offset := range committed {
-		trusted := checkpoint[partition]
-		starts[partition] = max(min(trusted, max(offset, 0)), min(trusted, firsts[partition]))
-	}
-	return starts
+import "strings"
+
+// Pass is one way over the topic of a campaign: whom it grants, and where it keeps how far it is. The one that grants
+// everybody has no Name and no Key. Others grant some users before it or write nothing at all, and leave to it what Kafka
+// is told.
+type Pass struct {
+	Name     string               // in records, logs and metrics: "canary 1%", "only 20 users"; empty: everybody
+	Group    string               // consumer group whose members share the partitions
+	Key      string               // tells its checkpoint from those of other passes; empty: everybody's
+	Includes func(id uint64) bool // who is granted; nil: everybody
+	// Private passes leave nothing in Kafka: neither offsets nor rejected records.
+	Private bool
+	// AcceptGaps are the offsets that an operator decided to go without.
+	AcceptGaps []Gap
+}
+
+// Some returns the pass over the same topic that grants some users. Everything that is kept of it is kept under its key.
+func (p Pass) Some(name, key string, includes func(id uint64) bool) Pass {
+	p.Name, p.Key, p.Includes, p.Private = name, key, includes, true
+	p.Group += "-" + key
+	return p
+}
+
+// Kind is the first word of the name, for metrics: "canary" or "only"; empty: everybody.
+func (p *Pass) Kind() string {
+	kind, _, _ := strings.Cut(p.Name, " ")
+	return kind
 }

@@ -29,7 +29,8 @@ func newCheck() *cobra.Command {
 		Short: "Check Kafka, the topic, Redis and the spec before a run",
 		Long: `Check finds out whether a run would come to its end, and changes nothing: it asks every broker and every Redis master,
 decodes a sample of the topic, and projects from it the memory that Redis will need. For whatever is wrong it says what
-to do. It takes well under a second when all servers answer, and 14 seconds at most.
+to do. It takes well under a second when all servers answer, and 14 seconds at most. It is about the run that grants
+everybody; run --canary and run --only check their own pass before they begin.
 
 ` + exitHelp,
 		Example: `  granter check -f deploy/campaigns/emoticons.yaml
@@ -40,7 +41,7 @@ to do. It takes well under a second when all servers answer, and 14 seconds at m
 	flags.addFlags(cmd, flags.jsonFlag, flags.kafkaFlags, flags.groupFlag, flags.redisFlags)
 	f := cmd.Flags()
 	f.BoolVar(&flags.allowVolatile, "allow-volatile", false, "accept a Redis that persists nothing: a restart loses every grant")
-	f.StringArrayVar(&flags.gaps, "accept-gap", nil, "PARTITION:FROM-TO, offsets to leave out because they are gone from the topic (repeatable)")
+	f.StringArrayVar(&flags.gaps, "accept-gap", nil, "PARTITION:FROM-TO, offsets to go without because they are gone from the topic, ungranted; a gap that goes beyond them still fails (repeatable)")
 	return cmd
 }
 
@@ -53,7 +54,7 @@ func (flags *checkFlags) execute(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	gaps, err := parseGaps(flags.gaps)
+	pass, err := flags.everybody(flags.gaps)
 	if err != nil {
 		return err
 	}
@@ -63,8 +64,8 @@ func (flags *checkFlags) execute(cmd *cobra.Command) error {
 	}
 	defer client.Close()
 	report := preflight.Check(cmd.Context(), preflight.Input{
-		Campaign: camp, Kafka: k, Group: flags.group, Redis: client,
-		AllowVolatile: flags.allowVolatile, AcceptGaps: gaps, Timeout: flags.timeout,
+		Campaign: camp, Pass: pass, Kafka: k, Redis: client,
+		AllowVolatile: flags.allowVolatile, Timeout: flags.timeout,
 	})
 	if err := cmd.Context().Err(); err != nil {
 		return err
@@ -105,7 +106,7 @@ func (j *job) preflight(ctx context.Context) (projectedBytes int64, err error) {
 // check runs preflight, logs what it found, and returns the names of the checks that failed.
 func (j *job) check(ctx context.Context, readOnly bool) (report preflight.Report, failed []string) {
 	report = preflight.Check(ctx, preflight.Input{
-		Campaign: j.campaign, Kafka: j.kafka, Group: j.flags.group, Redis: j.redis, AcceptGaps: j.gaps, Timeout: j.flags.timeout,
+		Campaign: j.campaign, Pass: j.pass, Kafka: j.kafka, Redis: j.redis, Timeout: j.flags.timeout,
 		AllowVolatile: j.flags.allowVolatile, NewTopic: j.flags.newTopic, ReadOnly: readOnly,
 	})
 	for _, r := range report.Results {

@@ -45,6 +45,7 @@ func (j *job) rehearse(ctx context.Context, out io.Writer) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	j.pass = dryrun.Pass(j.pass) // what is checked is the pass that would be run
 	p, err := j.assemble()
 	if err != nil {
 		return err
@@ -57,7 +58,7 @@ func (j *job) rehearse(ctx context.Context, out io.Writer) error {
 	dry := dryrun.NewLedger(p.reader, bounds.Firsts)
 	r := j.newRun(p, j.log)
 	r.Source, r.Ledger, r.Orders, r.Count, r.Recheck, r.NewTopic = dryrun.Topic{Source: p.source}, dry, nil, nil, nil, nil
-	r.Now, r.Partial, r.Early = true, true, nil // the date is not waited for, and there is nothing to record
+	r.Now, r.Early = true, nil // the date is not waited for, and there is nothing to record
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer onSignals(j.log, r.Drain, stop)()

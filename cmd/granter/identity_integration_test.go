@@ -43,7 +43,7 @@ func (s *scenario) remake(k *devtest.Kafka) (before, after grant.TopicID) {
 // identify returns the identity of the topic that Kafka has.
 func (s *scenario) identify() grant.TopicID {
 	s.Helper()
-	src, err := source.New(source.Config{Kafka: source.Kafka{Brokers: s.brokers}, Topic: s.campaign.Source, Campaign: s.campaign.Name, Group: "test"})
+	src, err := source.New(source.Config{Kafka: source.Kafka{Brokers: s.brokers}, Topic: s.campaign.Source, Campaign: s.campaign.Name, Pass: grant.Pass{Group: "test"}})
 	require.NoError(s, err)
 	defer src.Close()
 	id, err := src.Identify(s.Context())

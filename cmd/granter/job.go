@@ -31,8 +31,8 @@ type job struct {
 	kafka    source.Kafka
 	redis    redis.UniversalClient
 	flags    *runFlags
-	gaps     []source.GapError
-	pass     canary.Pass // its zero value is everybody
+	pass     grant.Pass
+	list     *canary.List // of the pass; nil: none
 	limits   [2]feedback.Limits
 	query    *feedback.Query // may be nil
 	log      *slog.Logger
@@ -148,8 +148,8 @@ func (j *job) summarize(s engine.Snapshot, took time.Duration, err error) *Summa
 	if err != nil {
 		summary.Error = err.Error()
 	}
-	if j.pass.Listed > 0 {
-		summary.Listed = &j.pass.Listed
+	if j.list != nil {
+		summary.Listed = &j.list.Listed
 	}
 	return summary
 }
@@ -160,24 +160,24 @@ const namedAbsent = 20
 // judgeList says so when a run is over and users of its list are not granted. The log, which may go anywhere, has their
 // number, and the summary names some.
 func (j *job) judgeList(ctx context.Context, log *slog.Logger, r *ledger.Reader, s *Summary) {
-	if j.pass.Listed == 0 {
+	if j.list == nil {
 		return
 	}
-	missing, first, err := j.pass.Missing(ctx, r, namedAbsent)
+	missing, first, err := j.list.Missing(ctx, r, namedAbsent)
 	if err != nil {
 		log.Warn("whether every listed user is granted is not known", "error", err)
 		return
 	}
 	s.Missing, s.Absent = &missing, first
 	if missing > 0 {
-		log.Warn("not every listed user is in the topic", "listed", j.pass.Listed, "missing", missing)
+		log.Warn("not every listed user is in the topic", "listed", j.list.Listed, "missing", missing)
 	}
 }
 
 // newRun wires a run.
 func (j *job) newRun(p *parts, log *slog.Logger) *engine.Run {
 	r := engine.NewRun()
-	r.Campaign, r.Source, r.Ledger, r.Monitor, r.Log = j.campaign, p.source, p.grants, p.monitor, log
+	r.Campaign, r.Pass, r.Source, r.Ledger, r.Monitor, r.Log = j.campaign, j.pass, p.source, p.grants, p.monitor, log
 	r.Now, r.Follow, r.StandBy = j.flags.now, j.flags.follow, j.flags.standBy
 	r.Early = func(ctx context.Context) error {
 		return j.order(ctx, p.coordination, grant.Order{Action: grant.ActionStartEarly})
@@ -204,13 +204,12 @@ func (j *job) newRun(p *parts, log *slog.Logger) *engine.Run {
 		}
 	}
 	r.Sharding = dense.Config{
-		Config:   sharding.Config{Shards: j.flags.shards, Includes: j.pass.Includes},
+		Config:   sharding.Config{Shards: j.flags.shards},
 		Observer: p.monitor,
 	}
-	r.Partial = j.pass.Includes != nil
 	host, _ := os.Hostname()
 	r.Record = grant.RunRecord{
-		Run: j.run, Host: host, PID: os.Getpid(), Version: version, StartedAt: time.Now(), Pass: j.pass.Name,
+		Run: j.run, Host: host, PID: os.Getpid(), Version: version, StartedAt: time.Now(),
 	}
 	return r
 }
@@ -246,7 +245,7 @@ func (j *job) assemble() (*parts, error) {
 		return metrics.Pool{Hits: s.Hits, Misses: s.Misses, Timeouts: s.Timeouts, Stale: s.StaleConns, Total: s.TotalConns, Idle: s.IdleConns}
 	})
 	metrics.Register(j.registry, j.campaign.Name, monitor)
-	store, err := ledger.Open(j.redis, j.campaign, ledger.Config{RetryFor: j.flags.retryFor, Observer: monitor, Pass: j.pass.Key})
+	store, err := ledger.Open(j.redis, j.campaign, ledger.Config{RetryFor: j.flags.retryFor, Observer: monitor, Pass: j.pass})
 	if err != nil {
 		return nil, err
 	}
@@ -258,20 +257,11 @@ func (j *job) assemble() (*parts, error) {
 }
 
 func (j *job) sourceConfig(monitor *engine.Monitor) source.Config {
-	cfg := source.Config{
-		Kafka: j.kafka, Topic: j.campaign.Source, Campaign: j.campaign.Name, Run: j.run, Group: j.flags.group,
-		SessionTimeout: j.flags.session, RetryFor: j.flags.retryFor, FetchMemory: j.flags.fetchMemory, AcceptGaps: j.gaps,
+	return source.Config{
+		Kafka: j.kafka, Topic: j.campaign.Source, Campaign: j.campaign.Name, Run: j.run, Pass: j.pass,
+		SessionTimeout: j.flags.session, RetryFor: j.flags.retryFor, FetchMemory: j.flags.fetchMemory, IgnoreLimit: j.flags.dryRun,
 		Observer: monitor, Log: j.log,
 	}
-	if j.flags.dryRun {
-		cfg.CountRejects, cfg.IgnoreLimit = true, true
-	}
-	if j.pass.Key != "" {
-		// The offsets of the group belong to the run that grants everybody, and so do its dead letters.
-		cfg.Group += "-" + j.pass.Key
-		cfg.CountRejects = true
-	}
-	return cfg
 }
 
 func texts[T ~string](list []T) []string {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -103,7 +102,7 @@ is lost then either.
 	f.DurationVar(&flags.session, "session-timeout", 10*time.Second, "how long the others wait for a granter that does not answer before they take over")
 	f.DurationVar(&flags.stall, "stall-after", time.Minute, "report a partition that makes no progress for so long")
 	f.DurationVar(&flags.checkpointEvery, "checkpoint-every", 500*time.Millisecond, "time between checkpoints")
-	f.StringArrayVar(&flags.gaps, "accept-gap", nil, "PARTITION:FROM-TO, offsets to leave out because they are gone from the topic (repeatable)")
+	f.StringArrayVar(&flags.gaps, "accept-gap", nil, "PARTITION:FROM-TO, offsets to go without because they are gone from the topic, ungranted; a gap that goes beyond them still fails (repeatable)")
 	f.StringVar(&flags.maxRejected, "max-rejected", "", "share of records without a valid ID at which to stop, such as 5% (default: the spec's)")
 	f.StringVar(&flags.otlp, "otlp", "", otlpHelp)
 	f.StringVar(&flags.logFormat, "log-format", "", "text or json (default: text on a terminal, else json)")
@@ -160,9 +159,6 @@ func (flags *runFlags) job(cmd *cobra.Command) (*job, func(), error) {
 		return fail(err)
 	}
 	if j.kafka, err = flags.kafka(); err != nil {
-		return fail(err)
-	}
-	if j.gaps, err = parseGaps(flags.gaps); err != nil {
 		return fail(err)
 	}
 	if flags.maxRejected != "" {
@@ -230,32 +226,50 @@ func (flags *runFlags) operating(ctx context.Context, j *job) (err error) {
 			return fmt.Errorf("--prometheus: %w", err)
 		}
 	}
-	j.pass, err = flags.choose(ctx, j.campaign)
+	j.pass, j.list, err = flags.pass(ctx, j.campaign)
 	return err
 }
 
-// choose says who is granted in this run.
-func (flags *runFlags) choose(ctx context.Context, c *grant.Campaign) (canary.Pass, error) {
+// pass is the pass over the topic that the flags ask for, and the list of its users, if it has one.
+func (flags *runFlags) pass(ctx context.Context, c *grant.Campaign) (grant.Pass, *canary.List, error) {
+	all, err := flags.everybody(flags.gaps)
+	if err != nil {
+		return all, nil, err
+	}
 	switch {
 	case flags.canary != "":
 		share, err := grant.ParseShare(flags.canary)
 		if err != nil {
-			return canary.Pass{}, fmt.Errorf("--canary: %w", err)
+			return all, nil, fmt.Errorf("--canary: %w", err)
 		}
-		return canary.Share(c.Name, share)
+		pass, err := canary.Share(all, c.Name, share)
+		return pass, nil, err
 	case flags.only != "":
 		file, err := os.Open(flags.only)
 		if err != nil {
-			return canary.Pass{}, fmt.Errorf("--only: %w", err)
+			return all, nil, fmt.Errorf("--only: %w", err)
 		}
 		defer file.Close()
-		pass, err := canary.Only(ctx, file, c.Source)
+		list, err := canary.Only(ctx, all, file, c.Source)
 		if err != nil {
-			return pass, fmt.Errorf("--only %s: %w", flags.only, err)
+			return all, nil, fmt.Errorf("--only %s: %w", flags.only, err)
 		}
-		return pass, nil
+		return list.Pass, list, nil
 	}
-	return canary.Pass{}, nil
+	return all, nil, nil
+}
+
+// everybody is the pass that grants everybody. campaign must have been called.
+func (c *connection) everybody(gaps []string) (grant.Pass, error) {
+	p := grant.Pass{Group: c.group}
+	for _, text := range gaps {
+		g, err := grant.ParseGap(text)
+		if err != nil {
+			return p, usageError(fmt.Errorf("--accept-gap %w", err))
+		}
+		p.AcceptGaps = append(p.AcceptGaps, g)
+	}
+	return p, nil
 }
 
 // plannedEnd returns when everything is to be granted; zero: there is no plan.
@@ -284,19 +298,6 @@ func explain(err error, brokers []string) error {
 		return fmt.Errorf("Kafka at %v: %w (granter check says which rights the user lacks)", brokers, err)
 	}
 	return err
-}
-
-func parseGaps(list []string) ([]source.GapError, error) {
-	var out []source.GapError
-	for _, text := range list {
-		var g source.GapError
-		n, err := fmt.Sscanf(text, "%d:%d-%d", &g.Partition, &g.From, &g.To)
-		if err != nil || n != 3 || fmt.Sprintf("%d:%d-%d", g.Partition, g.From, g.To) != strings.TrimSpace(text) || g.From >= g.To {
-			return nil, usageError(fmt.Errorf("--accept-gap %q: want PARTITION:FROM-TO as the error message gave it", text))
-		}
-		out = append(out, g)
-	}
-	return out, nil
 }
 
 func newLogger(w *screen, format string) (*slog.Logger, error) {

@@ -15,30 +15,21 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/userid"
 	"github.com/granter/granter/sharding/dense"
 )
 
-// Pass is a choice of users.
-type Pass struct {
-	Name     string // for people: "canary 1%", "only 20 users"
-	Key      string // tells this choice from all others of the campaign: its checkpoint is kept under it
-	Includes func(id uint64) bool
-	Listed   int64 // users of a list; 0: not a list
+// List is a list of users who are granted before the others.
+type List struct {
+	grant.Pass       // that grants them
+	Listed     int64 // how many they are
 
-	users map[uint64]*dense.Bitmap // of a list, by chunk
+	users map[uint64]*dense.Bitmap // by chunk
 }
 
-// Kind is canary or only; empty: everybody.
-func (p *Pass) Kind() string {
-	kind, _, _ := strings.Cut(p.Name, " ")
-	return kind
-}
-
-// Ledger knows who has been granted.
+// Reader knows who has been granted.
 type Reader interface {
 	// Bitmaps returns the granted users of some chunks; nil where there are none.
 	Bitmaps(ctx context.Context, chunks []uint64) ([]*dense.Bitmap, error)
@@ -49,14 +40,14 @@ const pageChunks = 256
 
 // Missing returns how many users of a list have not been granted, and the first of them, some at most, ascending. Only the
 // ledger knows: this replica may have read a part of the topic, and another run may have granted the list before.
-func (p *Pass) Missing(ctx context.Context, r Reader, some int) (missing int64, first []grant.UserID, err error) {
-	for page := range slices.Chunk(slices.Sorted(maps.Keys(p.users)), pageChunks) {
+func (l *List) Missing(ctx context.Context, r Reader, some int) (missing int64, first []grant.UserID, err error) {
+	for page := range slices.Chunk(slices.Sorted(maps.Keys(l.users)), pageChunks) {
 		granted, err := r.Bitmaps(ctx, page)
 		if err != nil {
 			return 0, nil, err
 		}
 		for i, chunk := range page {
-			absent := *p.users[chunk]
+			absent := *l.users[chunk]
 			if granted[i] != nil {
 				absent.Subtract(granted[i])
 			}
@@ -74,20 +65,20 @@ func (p *Pass) Missing(ctx context.Context, r Reader, some int) (missing int64, 
 	return missing, first, nil
 }
 
-// Share chooses a share of all users, from above 0 to 1, by a hash of their ID that is seeded with the campaign's name:
-// the same users in every replica and every run. A larger share includes all users of a smaller one.
-func Share(campaign string, share float64) (Pass, error) {
+// Share returns the pass that grants a share of all users, from above 0 to 1, by a hash of their ID that is seeded with the
+// campaign's name: the same users in every replica and every run. A larger share includes all users of a smaller one.
+func Share(all grant.Pass, campaign string, share float64) (grant.Pass, error) {
 	if !(share > 0 && share <= 1) {
-		return Pass{}, fmt.Errorf("canary of %g: want a share above 0%% and up to 100%%", share)
+		return grant.Pass{}, fmt.Errorf("canary of %g: want a share above 0%% and up to 100%%", share)
 	}
 	name := percent(share)
-	p := Pass{Name: "canary " + name, Key: "canary-" + name, Includes: func(uint64) bool { return true }}
+	includes := func(uint64) bool { return true }
 	if share < 1 {
 		seed := seedOf(campaign)
 		limit := uint64(math.Ldexp(share, 64))
-		p.Includes = func(id uint64) bool { return userid.Hash(id^seed) < limit }
+		includes = func(id uint64) bool { return userid.Hash(id^seed) < limit }
 	}
-	return p, nil
+	return all.Some("canary "+name, "canary-"+name, includes), nil
 }
 
 // percent writes a share as people do. 100 × 0.07 would be 7.000000000000001.
@@ -102,7 +93,7 @@ func seedOf(campaign string) uint64 {
 }
 
 // Only chooses the users of a list, one ID a line. A line that is no user ID is an error that names it.
-func Only(ctx context.Context, list io.Reader, t grant.Topic) (Pass, error) {
+func Only(ctx context.Context, all grant.Pass, list io.Reader, t grant.Topic) (*List, error) {
 	users := map[uint64]*dense.Bitmap{}
 	var n int64
 	err := userid.ReadList(list, t.MaxID).Each(ctx, func(id grant.UserID) {
@@ -116,21 +107,19 @@ func Only(ctx context.Context, list io.Reader, t grant.Topic) (Pass, error) {
 	})
 	switch {
 	case errors.Is(err, userid.ErrBadLine):
-		return Pass{}, fmt.Errorf("%w; correct the list: nobody is granted by half of one", err)
+		return nil, fmt.Errorf("%w; correct the list: nobody is granted by half of one", err)
 	case err != nil:
-		return Pass{}, err
+		return nil, err
 	}
 	if n == 0 {
-		return Pass{}, errors.New("the list names nobody")
+		return nil, errors.New("the list names nobody")
 	}
-	return Pass{
-		Name: fmt.Sprintf("only %d users", n), Key: "only-" + digest(users), Listed: n, users: users,
-		Includes: func(id uint64) bool {
-			chunk, low := dense.Split(id)
-			b := users[chunk]
-			return b != nil && b.Has(low)
-		},
-	}, nil
+	includes := func(id uint64) bool {
+		chunk, low := dense.Split(id)
+		b := users[chunk]
+		return b != nil && b.Has(low)
+	}
+	return &List{Pass: all.Some(fmt.Sprintf("only %d users", n), "only-"+digest(users), includes), Listed: n, users: users}, nil
 }
 
 // digest tells one set of users from another.

@@ -26,8 +26,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const campaign = "sorry-2022"
 
-func share(t require.TestingT, campaign string, of float64) Pass {
-	p, err := Share(campaign, of)
+func share(t require.TestingT, campaign string, of float64) grant.Pass {
+	p, err := Share(grant.Pass{Group: "g"}, campaign, of)
 	require.NoError(t, err)
 	return p
 }
@@ -48,7 +48,7 @@ func TestALargerShareIncludesEverybodyOfASmallerOne(t *testing.T) {
 
 // An operator raises the canary step by step; each step has been in all that follow.
 func TestRaisingTheShareOnlyAddsUsers(t *testing.T) {
-	steps := []Pass{share(t, campaign, 0.001), share(t, campaign, 0.01), share(t, campaign, 0.1), share(t, campaign, 1)}
+	steps := []grant.Pass{share(t, campaign, 0.001), share(t, campaign, 0.01), share(t, campaign, 0.1), share(t, campaign, 1)}
 	counts := make([]int, len(steps))
 	for id := range uint64(200_000) {
 		in := false
@@ -111,7 +111,7 @@ func TestTheChoiceNeverChanges(t *testing.T) {
 	} {
 		require.Equal(t, want, userid.Hash(id^seedOf("sorry-2022")), id)
 	}
-	in := func(p Pass, from, to uint64) (ids []uint64) {
+	in := func(p grant.Pass, from, to uint64) (ids []uint64) {
 		for id := from; id < to; id++ {
 			if p.Includes(id) {
 				ids = append(ids, id)
@@ -140,7 +140,7 @@ func TestCampaignsChooseIndependently(t *testing.T) {
 
 func TestSharesOutOfRangeAreRefused(t *testing.T) {
 	for _, of := range []float64{0, -0.01, math.Nextafter(1, 2), 1.01, 100, math.NaN(), math.Inf(1), math.Inf(-1)} {
-		p, err := Share(campaign, of)
+		p, err := Share(grant.Pass{}, campaign, of)
 		require.ErrorContains(t, err, "want a share above 0% and up to 100%", "%g", of)
 		require.Nil(t, p.Includes)
 	}
@@ -170,7 +170,6 @@ func TestNameAndKeyOfAShare(t *testing.T) {
 		p := share(t, campaign, of)
 		require.Equal(t, "canary "+want, p.Name)
 		require.Equal(t, "canary-"+want, p.Key)
-		require.Zero(t, p.Listed)
 	}
 	// Whatever percentage an operator types, it is what he reads, and no other one has its checkpoint.
 	longest, keys := 0, map[string]bool{}
@@ -182,9 +181,9 @@ func TestNameAndKeyOfAShare(t *testing.T) {
 	require.Equal(t, len("canary-99.99%"), longest)
 }
 
-func only(t *testing.T, list string) Pass {
+func only(t *testing.T, list string) *List {
 	t.Helper()
-	p, err := Only(t.Context(), strings.NewReader(list), grant.Topic{MaxID: 1 << 40})
+	p, err := Only(t.Context(), grant.Pass{}, strings.NewReader(list), grant.Topic{MaxID: 1 << 40})
 	require.NoError(t, err)
 	return p
 }
@@ -265,7 +264,7 @@ func TestWhoOfAListIsMissing(t *testing.T) {
 
 func TestALongListIsReadAsAWhole(t *testing.T) {
 	const users = 300_000 // more than one piece of the file
-	p, err := Only(t.Context(), &countdown{left: users}, grant.Topic{})
+	p, err := Only(t.Context(), grant.Pass{}, &countdown{left: users}, grant.Topic{})
 	require.NoError(t, err)
 	require.EqualValues(t, users, p.Listed)
 	require.True(t, p.Includes(3) && p.Includes(3*users))
@@ -301,19 +300,19 @@ func TestAListThatCannotBeReadGrantsNobody(t *testing.T) {
 		{strings.Repeat("1\n", 400_000) + "x", `line 400001: "x"`}, // while the rest is being read ahead
 		{"x\n" + strings.Repeat("1\n", 1_000_000), `line 1: "x"`},
 	} {
-		p, err := Only(t.Context(), strings.NewReader(test.list), grant.Topic{MaxID: 1 << 40})
+		p, err := Only(t.Context(), grant.Pass{}, strings.NewReader(test.list), grant.Topic{MaxID: 1 << 40})
 		require.ErrorContains(t, err, test.want)
 		require.NotContains(t, err.Error(), "published", "nothing is published here")
-		require.Nil(t, p.Includes)
+		require.Nil(t, p)
 	}
 	torn := errors.New("the disk is gone")
-	_, err := Only(t.Context(), io.MultiReader(strings.NewReader("1\n2\n"), iotest.ErrReader(torn)), grant.Topic{})
+	_, err := Only(t.Context(), grant.Pass{}, io.MultiReader(strings.NewReader("1\n2\n"), iotest.ErrReader(torn)), grant.Topic{})
 	require.ErrorIs(t, err, torn)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	terminal, keyboard := io.Pipe()
-	_, err = Only(ctx, terminal, grant.Topic{})
+	_, err = Only(ctx, grant.Pass{}, terminal, grant.Topic{})
 	require.ErrorIs(t, err, context.Canceled)
 	require.NoError(t, keyboard.Close())
 }
@@ -321,7 +320,7 @@ func TestAListThatCannotBeReadGrantsNobody(t *testing.T) {
 // What reads ahead must not outlive the call, whose caller closes the file.
 func TestABadLineLeavesNoGoroutineBehind(t *testing.T) {
 	ignore := goleak.IgnoreCurrent()
-	_, err := Only(context.Background(), strings.NewReader("x\n"+strings.Repeat("1\n", 1_000_000)), grant.Topic{})
+	_, err := Only(context.Background(), grant.Pass{}, strings.NewReader("x\n"+strings.Repeat("1\n", 1_000_000)), grant.Topic{})
 	require.ErrorContains(t, err, "line 1")
 	goleak.VerifyNone(t, ignore)
 }

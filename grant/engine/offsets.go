@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"math"
 
 	"github.com/granter/granter/grant"
 )
@@ -15,25 +14,15 @@ type committing struct {
 	grant.Generation
 
 	committed grant.Offsets
-	partial   bool
+	private   bool
 }
 
-// Committed returns what has been committed. A partial pass commits nothing, so that Kafka never knows better than the
-// ledger.
-func (c *committing) Committed() grant.Offsets {
-	if !c.partial {
-		return c.committed
-	}
-	out := grant.Offsets{}
-	for partition := range c.committed {
-		out[partition] = math.MaxInt64
-	}
-	return out
-}
+// Committed returns what has been committed.
+func (c *committing) Committed() grant.Offsets { return c.committed }
 
-// Commit commits what is new.
+// Commit commits what is new, unless the pass is a private one.
 func (c *committing) Commit(next grant.Offsets) error {
-	if c.partial || maps.Equal(next, c.committed) {
+	if c.private || maps.Equal(next, c.committed) {
 		return nil
 	}
 	err := c.Generation.Commit(next)

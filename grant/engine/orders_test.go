@@ -469,7 +469,7 @@ func TestAMissedStartIsSaid(t *testing.T) {
 func TestAPartialPassMovesNoOffsets(t *testing.T) {
 	inWorld(t, newTopic(append(ids(1000, 0, 1), ids(100, 0, 1)...)), func(t *testing.T, w *world) {
 		w.store.includes = func(id uint64) bool { return id%10 == 0 }
-		p := w.start(func(r *Run) { r.Partial, r.Sharding.Includes = true, w.store.includes })
+		p := w.start(func(r *Run) { r.Pass.Private, r.Pass.Includes = true, w.store.includes })
 		require.NoError(t, p.wait())
 		require.Equal(t, grant.Tally{Consumed: 1100, Granted: 100, Duplicate: 10, Withheld: 990}, p.Monitor.Snapshot().Tally)
 		require.Empty(t, w.topic.committed)

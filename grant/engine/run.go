@@ -16,6 +16,7 @@ import (
 // Run moves every user of a topic into the ledger, exactly once. Its fields are set before Do and not changed after.
 type Run struct {
 	Campaign *grant.Campaign
+	Pass     grant.Pass
 	Source   Source
 	Ledger   Ledger
 	Sharding dense.Config
@@ -38,7 +39,6 @@ type Run struct {
 	Now             bool          // start before starts_at
 	Follow          bool          // go on when everything that was there at the start is granted
 	StandBy         bool          // where it would end at its start, by an abort or an order to finish, wait for resume
-	Partial         bool          // not everybody is granted: the checkpoints are the ledger's alone, and Kafka is told nothing
 	CheckpointEvery time.Duration // default 500 ms
 	PollEvery       time.Duration // how often to look whether other replicas have finished their partitions. Default 500 ms
 	RetryFor        time.Duration // how long to wait for the first orders. Default 2 minutes
@@ -90,7 +90,7 @@ func (r *Run) Do(ctx context.Context) (err error) {
 // assemble makes the parts of the run.
 func (r *Run) assemble() {
 	r.newTopic = r.NewTopic
-	r.Record.Spec = r.Campaign.Hash
+	r.Record.Spec, r.Record.Pass = r.Campaign.Hash, r.Pass.Name
 	r.recorder = newRecorder(r.Ledger, r.Monitor, r.Record, r.Log)
 	r.gate = NewGate(r.Orders)
 	r.orders = newOrderReader(r.Orders, r.Campaign, r.Log)
@@ -105,7 +105,7 @@ func (r *Run) assemble() {
 		report: func(ctx context.Context) { r.recorder.enter(ctx, grant.RunWaiting) },
 	}
 	r.survey = &surveyor{
-		peek: r.Peek, checkpoints: r.Ledger.Checkpoints, lost: r.Lost, count: r.Count, partial: r.Partial, monitor: r.Monitor,
+		peek: r.Peek, checkpoints: r.Ledger.Checkpoints, lost: r.Lost, count: r.Count, pass: r.Pass, monitor: r.Monitor,
 	}
 }
 
@@ -180,7 +180,7 @@ func (r *Run) prepare(ctx context.Context) (err error) {
 	}
 	r.targets.find(r.topic, bounds.Ends)
 	r.target, _ = r.targets.next()
-	if r.Partial {
+	if r.Pass.Private {
 		return nil
 	}
 	return r.schedule.sayIfMissed(ctx)
@@ -219,7 +219,7 @@ func (r *Run) generation(ctx context.Context, group grant.Group) (finished bool,
 	}
 	defer assignment.Release()
 	r.Monitor.joined()
-	gen := &committing{Generation: assignment, committed: assignment.Committed(), partial: r.Partial}
+	gen := &committing{Generation: assignment, committed: assignment.Committed(), private: r.Pass.Private}
 	for {
 		finished, err = r.newSession(gen).run(ctx)
 		if errors.Is(err, errRetargeted) {
@@ -239,13 +239,13 @@ func (r *Run) generation(ctx context.Context, group grant.Group) (finished bool,
 
 func (r *Run) newSession(gen *committing) *session {
 	s := &session{sessionInputs: sessionInputs{
-		campaign: r.Campaign, topic: r.topic, source: r.Source, ledger: r.Ledger, sharding: r.Sharding, generation: gen,
+		campaign: r.Campaign, pass: r.Pass, topic: r.topic, source: r.Source, ledger: r.Ledger, sharding: r.Sharding, generation: gen,
 		sink:     punctual{r.Ledger, r.drain, r.steering},
 		newTopic: r.newTopic, monitor: r.Monitor, log: r.Log, drain: r.drain, ended: r.orders.ended,
 		report:          func(ctx context.Context) { r.recorder.enter(ctx, grant.RunRunning) },
 		checkpointEvery: r.CheckpointEvery, pollEvery: r.PollEvery,
 	}}
-	s.sharding.Gate = r.gate
+	s.sharding.Gate, s.sharding.Includes = r.gate, r.Pass.Includes
 	s.target, s.retargeted = r.targets.next()
 	r.target, r.newTopic = s.target, nil
 	return s

@@ -26,6 +26,7 @@ type session struct {
 // sessionInputs is what a session works with.
 type sessionInputs struct {
 	campaign *grant.Campaign
+	pass     grant.Pass
 	topic    grant.TopicID // what its offsets count in
 	source   interface {
 		Bounds
@@ -96,7 +97,14 @@ func (s *session) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.starts = grant.StartOffsets(s.generation.Committed(), checkpoint.Next, bounds.Firsts)
+	start := s.pass.Start(checkpoint.Next, s.generation.Committed(), bounds)
+	if err := start.Err(); err != nil {
+		return err
+	}
+	if len(start.Accepted) > 0 {
+		s.log.Warn("continuing behind gaps, as told", "gaps", start.Accepted)
+	}
+	s.starts = start.From
 	s.until = s.target.until(s.starts, bounds.Ends, s.log)
 	s.pool = dense.New(s.sharding, s.sink, s.starts)
 	s.flushed = make(chan struct{})

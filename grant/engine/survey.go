@@ -32,7 +32,7 @@ type surveyor struct {
 	checkpoints func(ctx context.Context) (grant.Checkpoint, error)
 	lost        func(ctx context.Context) (int, error)   // nil: not asked
 	count       func(ctx context.Context) (int64, error) // granted users of the whole ledger; nil: not asked
-	partial     bool                                     // the checkpoint is not that of everybody
+	pass        grant.Pass                               // whose checkpoint it is
 	monitor     *Monitor
 }
 
@@ -68,7 +68,7 @@ func (s *surveyor) ask(ctx context.Context) {
 	}
 	within(func(ctx context.Context) {
 		if checkpoint, err := s.checkpoints(ctx); err == nil { // if not, the hold says so
-			s.monitor.foundCheckpoint(checkpoint, s.partial)
+			s.monitor.foundCheckpoint(checkpoint, s.pass.Private)
 		}
 	})
 	if s.lost != nil {
@@ -123,14 +123,14 @@ func (m *Monitor) peeked(bounds grant.Bounds, asked time.Time, err error) {
 }
 
 // foundCheckpoint records how far the ledger has the topic as granted.
-func (m *Monitor) foundCheckpoint(checkpoint grant.Checkpoint, partial bool) {
+func (m *Monitor) foundCheckpoint(checkpoint grant.Checkpoint, private bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.survey.checkpoint = grant.Offsets{}
 	if m.topic == (grant.TopicID{}) || m.topic.Continues(checkpoint.Topic) { // before the start it is not known yet
 		maps.Copy(m.survey.checkpoint, checkpoint.Next)
 	}
-	if len(checkpoint.Next) > 0 && !partial {
+	if len(checkpoint.Next) > 0 && !private {
 		m.metrics.Started.Set(1)
 	}
 }

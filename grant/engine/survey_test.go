@@ -112,7 +112,7 @@ func TestWhatARunDoesNotReadIsNotLeft(t *testing.T) {
 // A canary's checkpoint is its own: the campaign has not begun by it.
 func TestACanaryDoesNotBeginTheCampaign(t *testing.T) {
 	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
-		p := w.start(newBoard().orders, func(r *Run) { r.Partial = true })
+		p := w.start(newBoard().orders, func(r *Run) { r.Pass.Private = true })
 		require.NoError(t, p.wait())
 		p.survey.ask(t.Context())
 		require.Zero(t, testutil.ToFloat64(p.metrics().Started))

@@ -78,7 +78,7 @@ func keepsLeaderEpochs(w *world) {
 // Where Kafka lost the end of a partition, what was read of it begins anew, in every pass; what is not beyond that stays.
 func beginsAnewBehindALostTail(w *world) {
 	p := w.join()
-	canary, err := open(w.connect(), w.campaign(), 5, Config{Pass: "canary-1%"})
+	canary, err := open(w.connect(), w.campaign(), 5, Config{Pass: grant.Pass{Key: "canary-1%"}})
 	require.NoError(w, err)
 	_, err = canary.Begin(w.ctx, aTopic)
 	require.NoError(w, err)

@@ -35,7 +35,7 @@ import (
 type keys struct {
 	campaign string
 	version  string // of the spec: the first digits of its hash
-	pass     string // empty: the one that grants everybody
+	pass     string // grant.Pass.Key
 	anchors  []string
 	chunks   string
 	spec     string

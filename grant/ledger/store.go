@@ -40,7 +40,7 @@ type Observer interface {
 // Config of a Store. The zero value is ready for use.
 type Config struct {
 	RetryFor time.Duration // how long to go on when Redis refuses; 0: DefaultRetryFor
-	Pass     string        // names the pass over the topic that checkpoints are of; empty: the one that grants everybody
+	Pass     grant.Pass    // that checkpoints are of; its zero value is the one that grants everybody
 	Observer Observer      // may be nil
 }
 
@@ -79,7 +79,7 @@ func Open(client redis.UniversalClient, campaign *grant.Campaign, cfg Config) (*
 		return nil, errors.New("the Redis client repeats commands by itself: set MaxRetries and MaxRedirects to -1")
 	}
 	l.keys = newKeys(campaign.Name, campaign.Hash, l.cluster != nil)
-	l.keys.pass = cfg.Pass
+	l.keys.pass = cfg.Pass.Key
 	return l, nil
 }
 

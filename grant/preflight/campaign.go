@@ -95,8 +95,8 @@ func (j *judgement) judgeProgress() {
 	if want := j.Campaign.Population; want > 0 {
 		granted = fmt.Sprintf("%s of %s granted", text.Number(r.totals.Granted), plural(want, "user"))
 	}
-	if starts := j.starts(); len(starts) > 0 {
-		granted += fmt.Sprintf("; a run has %s to read", plural(j.kafka.bounds.From(starts), "record"))
+	if start := j.start(); start != nil && len(start.From) > 0 {
+		granted += fmt.Sprintf("; a run has %s to read", plural(j.kafka.bounds.From(start.From), "record"))
 	}
 	if want := j.Campaign.Population; want > 0 && r.totals.Granted > want {
 		j.warn(name, granted, "more users than the spec expects: make sure that the topic holds those that it should")

@@ -30,7 +30,7 @@ func input(t *testing.T, brokers []string, o ledger.Options) Input {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
 	return Input{
-		Campaign: c, Group: "granter-" + c.Name, Redis: client, Timeout: 5 * time.Second,
+		Campaign: c, Pass: grant.Pass{Group: "granter-" + c.Name}, Redis: client, Timeout: 5 * time.Second,
 		Kafka: source.Kafka{Brokers: brokers},
 	}
 }
@@ -173,6 +173,33 @@ func TestCheckOfAResumedRun(t *testing.T) {
 	r = check(t, in)
 	assert.Contains(t, find(t, r, "kafka.rejected").Detail, "keeps them for 7 d")
 	assert.Contains(t, find(t, r, "kafka.size").Detail, "dead letters 4.9 kB")
+}
+
+// A canary has a group and a checkpoint of its own, and stores no rejected records: what everybody's pass has, or may, is
+// not what it meets.
+func TestCheckOfACanary(t *testing.T) {
+	brokers := fakeKafka(t, kfake.SeedTopics(2, "users"))
+	produce(t, brokers, "users", 0, ids(0, 100)...)
+	produce(t, brokers, "users", 1, ids(100, 200)...)
+	in := input(t, brokers, fakeRedis(t))
+	canary := in.Pass.Some("canary 1%", "canary-1%", func(uint64) bool { return true })
+	granted := func(pass grant.Pass, next grant.Offsets) {
+		store, err := ledger.Open(in.Redis, in.Campaign, ledger.Config{Pass: pass})
+		require.NoError(t, err)
+		led := ledger.NewGrants(store, 1)
+		require.NoError(t, led.EnsureSpec(t.Context(), in.Campaign))
+		_, err = led.Begin(t.Context(), grant.TopicID{})
+		require.NoError(t, err)
+		require.NoError(t, led.Checkpoint(t.Context(), next, nil))
+	}
+	granted(in.Pass, grant.Offsets{0: 100, 1: 100})
+	in.Pass = canary
+	r := check(t, in)
+	assert.Contains(t, find(t, r, "campaign.progress").Detail, "starts from the beginning")
+	assert.Contains(t, find(t, r, "kafka.group").Detail, in.Pass.Group+" has no members")
+	assert.Contains(t, find(t, r, "kafka.rejected").Detail, "rejected records are counted")
+	granted(canary, grant.Offsets{0: 60})
+	assert.Contains(t, find(t, check(t, in), "campaign.progress").Detail, "a run has 140 records to read", "Kafka is not asked")
 }
 
 func TestCheckOfAMissingTopic(t *testing.T) {

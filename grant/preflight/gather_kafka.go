@@ -52,8 +52,8 @@ type kafkaFacts struct {
 	strangers    []string // members that are no granter
 	groupErr     error
 	groupKind    source.GroupKind
-	protocol     string // of a classic group: consumer, unless it is no group of consumers
-	committed    grant.Offsets
+	protocol     string        // of a classic group: consumer, unless it is no group of consumers
+	committed    grant.Offsets // of partitions that the group has committed something of
 	committedErr error
 	committedFor grant.TopicID // of the offsets that say what they count in
 
@@ -90,7 +90,7 @@ func (f *kafkaFacts) gather(ctx context.Context, in *Input) {
 	a.client = k.Client(a.transport)
 	var err error
 	a.source, err = source.New(source.Config{
-		Kafka: k, Topic: in.Campaign.Source, Campaign: in.Campaign.Name, Group: in.Group, RetryFor: patience,
+		Kafka: k, Topic: in.Campaign.Source, Campaign: in.Campaign.Name, Pass: in.Pass, RetryFor: patience,
 	})
 	if err != nil {
 		f.err = err
@@ -220,7 +220,7 @@ func (a *asker) all(ctx context.Context) {
 // compare looks whether the topic still has what the checkpoint says was read.
 func (f *kafkaFacts) compare(ctx context.Context, in *Input, at *grant.Checkpoint) {
 	if f.identityErr == nil && f.committedErr == nil && !f.identity.Continues(f.committedFor) {
-		f.committed = grant.Offsets{} // of another topic
+		f.committed = nil // of another topic
 	}
 	if f.boundsErr != nil || len(f.bounds.Ends) == 0 || f.identityErr != nil || !f.identity.Continues(at.Topic) {
 		return
@@ -231,7 +231,7 @@ func (f *kafkaFacts) compare(ctx context.Context, in *Input, at *grant.Checkpoin
 			k.Brokers = append(slices.Clip(k.Brokers), b.addr)
 		}
 	}
-	s, err := source.New(source.Config{Kafka: k, Topic: in.Campaign.Source, Campaign: in.Campaign.Name, Group: in.Group, RetryFor: patience})
+	s, err := source.New(source.Config{Kafka: k, Topic: in.Campaign.Source, Campaign: in.Campaign.Name, Pass: in.Pass, RetryFor: patience})
 	if err != nil {
 		return
 	}
@@ -309,7 +309,7 @@ func (a *asker) askStable(ctx context.Context) error {
 
 func (a *asker) askCommitted(ctx context.Context) error {
 	name := a.topic.Name
-	req := &kafka.OffsetFetchRequest{GroupID: a.Group, Topics: map[string][]int{}}
+	req := &kafka.OffsetFetchRequest{GroupID: a.Pass.Group, Topics: map[string][]int{}}
 	for _, p := range a.topic.Partitions {
 		req.Topics[name] = append(req.Topics[name], p.ID)
 	}
@@ -340,7 +340,7 @@ func (a *asker) askCommitted(ctx context.Context) error {
 // askMembers reads the raw response: kafka-go's client fails on what newer members say about themselves.
 func (a *asker) askMembers(ctx context.Context) error {
 	reply, err := a.transport.RoundTrip(ctx, kafka.TCP(a.kafka.Brokers...), &describegroups.Request{
-		Groups: []string{a.Group}, IncludeAuthorizedOperations: true,
+		Groups: []string{a.Pass.Group}, IncludeAuthorizedOperations: true,
 	})
 	if err != nil {
 		return err
@@ -368,7 +368,7 @@ func (a *asker) askMembers(ctx context.Context) error {
 
 // askKind asks the group's coordinator of what kind it is: askMembers sees classic groups only.
 func (a *asker) askKind(ctx context.Context) (err error) {
-	a.groupKind, err = a.kafka.GroupKind(ctx, a.client, a.Group)
+	a.groupKind, err = a.kafka.GroupKind(ctx, a.client, a.Pass.Group)
 	return err
 }
 

@@ -38,7 +38,7 @@ type redisFacts struct {
 
 func (f *redisFacts) gather(ctx context.Context, in *Input) {
 	// One attempt is enough: waiting is for a run.
-	store, err := ledger.Open(in.Redis, in.Campaign, ledger.Config{RetryFor: time.Nanosecond})
+	store, err := ledger.Open(in.Redis, in.Campaign, ledger.Config{Pass: in.Pass, RetryFor: time.Nanosecond})
 	if err != nil {
 		f.err = err
 		return

@@ -51,7 +51,7 @@ func realInput(t *testing.T, o ledger.Options) Input {
 	produce(t, brokers, topic, 0, ids(0, 1000)...)
 	produce(t, brokers, topic, 1, ids(1000, 2000)...)
 	in := input(t, brokers, o)
-	in.Campaign.Source.Topic, in.Campaign.Population, in.Group = topic, 2000, topic
+	in.Campaign.Source.Topic, in.Campaign.Population, in.Pass.Group = topic, 2000, topic
 	return in
 }
 
@@ -85,7 +85,7 @@ func TestRealTopicThatWasTruncated(t *testing.T) {
 	assert.Contains(t, find(t, r, "kafka.gap").Advice, "--accept-gap 1:0-350")
 	assert.Contains(t, find(t, r, "kafka.records").Detail, "1,650 records in all; by partition: 1,000, 650")
 
-	in.AcceptGaps = []source.GapError{{Partition: 1, From: 0, To: 350}}
+	in.Pass.AcceptGaps = []grant.Gap{{Partition: 1, From: 0, To: 350}}
 	onlyFails(t, check(t, in))
 }
 
@@ -163,7 +163,7 @@ func TestRealTransactions(t *testing.T) {
 
 func TestRealGroupWithMembers(t *testing.T) {
 	in := realInput(t, at(durable(t)))
-	src, err := source.New(source.Config{Kafka: in.Kafka, Topic: in.Campaign.Source, Campaign: in.Campaign.Name, Group: in.Group})
+	src, err := source.New(source.Config{Kafka: in.Kafka, Topic: in.Campaign.Source, Campaign: in.Campaign.Name, Pass: in.Pass})
 	require.NoError(t, err)
 	defer src.Close()
 	group, err := src.Join()
@@ -177,12 +177,47 @@ func TestRealGroupWithMembers(t *testing.T) {
 	gen.Release()
 	require.NoError(t, group.Leave())
 
-	client, err := kgo.NewClient(kgo.SeedBrokers(in.Kafka.Brokers...), kgo.ConsumerGroup(in.Group), kgo.ConsumeTopics(in.Campaign.Source.Topic),
+	client, err := kgo.NewClient(kgo.SeedBrokers(in.Kafka.Brokers...), kgo.ConsumerGroup(in.Pass.Group), kgo.ConsumeTopics(in.Campaign.Source.Topic),
 		kgo.ClientID("somebody"), kgo.Balancers(kgo.RangeBalancer()))
 	require.NoError(t, err)
 	defer client.Close()
 	require.NotZero(t, client.PollFetches(t.Context()).NumRecords())
 	assert.Contains(t, find(t, check(t, in), "kafka.group").Detail, "no granter: somebody/")
+}
+
+// Kafka has forgotten what the group committed, and the ledger has not: a run reads from the first record, and check says so.
+func TestRealGroupThatWasDeleted(t *testing.T) {
+	in := realInput(t, at(durable(t)))
+	store, err := ledger.Open(in.Redis, in.Campaign, ledger.Config{})
+	require.NoError(t, err)
+	led := ledger.NewGrants(store, 1)
+	require.NoError(t, led.EnsureSpec(t.Context(), in.Campaign))
+	_, err = led.Begin(t.Context(), grant.TopicID{})
+	require.NoError(t, err)
+	require.NoError(t, led.Checkpoint(t.Context(), grant.Offsets{0: 1000, 1: 1000}, nil))
+	assert.Contains(t, find(t, check(t, in), "campaign.progress").Detail, "a run has 2,000 records to read")
+
+	src, err := source.New(source.Config{Kafka: in.Kafka, Topic: in.Campaign.Source, Campaign: in.Campaign.Name, Pass: in.Pass})
+	require.NoError(t, err)
+	defer src.Close()
+	group, err := src.Join()
+	require.NoError(t, err)
+	gen, err := group.Next(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, gen.Commit(grant.Offsets{0: 1000, 1: 1000}))
+	gen.Release()
+	require.NoError(t, group.Leave())
+	assert.Contains(t, find(t, check(t, in), "campaign.progress").Detail, "a run has 0 records to read")
+
+	client, err := kgo.NewClient(kgo.SeedBrokers(in.Kafka.Brokers...))
+	require.NoError(t, err)
+	defer client.Close()
+	req := kmsg.NewPtrDeleteGroupsRequest()
+	req.Groups = []string{in.Pass.Group}
+	resp, err := req.RequestWith(t.Context(), client)
+	require.NoError(t, err)
+	require.Zero(t, resp.Groups[0].ErrorCode)
+	assert.Contains(t, find(t, check(t, in), "campaign.progress").Detail, "a run has 2,000 records to read")
 }
 
 func TestRealUnknownTopicAndDeadBroker(t *testing.T) {

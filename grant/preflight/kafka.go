@@ -221,11 +221,14 @@ func (j *judgement) judgeRecords() {
 	var all int64
 	bounds := j.kafka.bounds
 	each := make([]string, 0, len(bounds.Ends))
-	starts := j.starts()
+	read := grant.Offsets{}
+	if start := j.start(); start != nil {
+		read = start.From
+	}
 	for _, partition := range bounds.Partitions() {
 		each = append(each, text.Number(bounds.Left(partition, nil)))
 		// What retention removed after it was granted still counts.
-		all += bounds.Ends[partition] - max(0, bounds.Firsts[partition]-max(0, starts[partition]))
+		all += bounds.Ends[partition] - max(0, bounds.Firsts[partition]-read[partition])
 	}
 	detail := fmt.Sprintf("%s in all; by partition: %s", plural(all, "record"), few(each, 32))
 	want := j.Campaign.Population
@@ -246,36 +249,31 @@ func (j *judgement) judgeRecords() {
 
 // judgeGaps looks for records that were never granted and are gone.
 func (j *judgement) judgeGaps() {
-	starts := j.starts()
-	if starts == nil {
+	start := j.start()
+	if start == nil {
 		return // Redis does not answer, and says so
 	}
-	var flags, beyond []string
-	var gone, accepted int64
-	for _, partition := range slices.Sorted(maps.Keys(starts)) {
-		from, first, end := starts[partition], j.kafka.bounds.Firsts[partition], j.kafka.bounds.Ends[partition]
-		gap := source.GapError{Partition: partition, From: from, To: first}
-		switch {
-		case from > end:
+	var beyond []string
+	for _, partition := range j.kafka.bounds.Partitions() {
+		if from, end := start.From[partition], j.kafka.bounds.Ends[partition]; from > end {
 			beyond = append(beyond, fmt.Sprintf("%d (checkpoint %d, end %d)", partition, from, end))
-		case from >= first:
-		case slices.Contains(j.AcceptGaps, gap):
-			accepted += gap.To - gap.From
-		default:
-			gone += gap.To - gap.From
-			flags = append(flags, fmt.Sprintf("--accept-gap %d:%d-%d", gap.Partition, gap.From, gap.To))
 		}
 	}
+	needless := j.Pass.Needless(start, j.kafka.bounds)
 	switch {
 	case len(beyond) > 0:
 		j.fail("kafka.gap", "the checkpoint is beyond the end of partition "+few(beyond, 10),
 			"it has lost records: if what it holds now is to be granted from its first record on, run with --new-topic")
-	case len(flags) > 0:
+	case len(start.Refused) > 0:
 		j.fail("kafka.gap", fmt.Sprintf("%s that were never granted are gone from %s (retention or record deletion)",
-			plural(gone, "record"), plural(len(flags), "partition")),
-			"restore them, or publish their users again and then continue without these records by "+strings.Join(flags, " "))
-	case accepted > 0:
-		j.pass("kafka.gap", fmt.Sprintf("%s are gone, as accepted by --accept-gap", plural(accepted, "record")))
+			plural(grant.OffsetsIn(start.Refused), "record"), plural(len(start.Refused), "partition")),
+			"restore them, or publish their users again and then continue without these records by "+grant.Flags(start.Refused))
+	case len(needless) > 0:
+		j.warn("kafka.gap", fmt.Sprintf("%s are gone; --accept-gap also names %s that are there and not granted yet",
+			plural(grant.OffsetsIn(start.Accepted), "record"), plural(grant.OffsetsIn(needless), "record")),
+			"name no more than what is gone: should they go, too, before they are granted, a run would go on without them")
+	case len(start.Accepted) > 0:
+		j.pass("kafka.gap", fmt.Sprintf("%s are gone, as accepted by --accept-gap", plural(grant.OffsetsIn(start.Accepted), "record")))
 	default:
 		j.pass("kafka.gap", "nothing is gone that was not granted")
 	}
@@ -387,20 +385,20 @@ func (j *judgement) judgeGroup() {
 	switch {
 	case j.blamed(err):
 	case f.groupKind.Foreign() != "":
-		j.fail("kafka.group", j.Group+" "+f.groupKind.Foreign()+": a run could not join it", another)
+		j.fail("kafka.group", j.Pass.Group+" "+f.groupKind.Foreign()+": a run could not join it", another)
 	case f.protocol != "" && f.protocol != "consumer" && len(f.members) > 0:
-		j.fail("kafka.group", fmt.Sprintf("%s is a group of %s, not of consumers: a run could not join it", j.Group, f.protocol), another)
+		j.fail("kafka.group", fmt.Sprintf("%s is a group of %s, not of consumers: a run could not join it", j.Pass.Group, f.protocol), another)
 	case err != nil && kind == source.KindAuthorization:
-		j.fail("kafka.group", j.Group+": "+err.Error(), "allow this user to Read the group, or name another by --group")
+		j.fail("kafka.group", j.Pass.Group+": "+err.Error(), "allow this user to Read the group, or name another by --group")
 	case err != nil:
-		j.warn("kafka.group", j.Group+": unknown, because "+err.Error(), "look at the brokers' logs: without its group no run gets partitions")
+		j.warn("kafka.group", j.Pass.Group+": unknown, because "+err.Error(), "look at the brokers' logs: without its group no run gets partitions")
 	case len(f.strangers) > 0:
-		j.warn("kafka.group", j.Group+" has members that are no granter: "+few(f.strangers, 5),
+		j.warn("kafka.group", j.Pass.Group+" has members that are no granter: "+few(f.strangers, 5),
 			"stop them, or use another --group: they get partitions whose users are then not granted")
 	case len(f.members) > 0:
 		j.pass("kafka.group", fmt.Sprintf("%s has %s already (%s): a run shares the partitions with them",
-			j.Group, plural(len(f.members), "member"), few(f.members, 5)))
+			j.Pass.Group, plural(len(f.members), "member"), few(f.members, 5)))
 	default:
-		j.pass("kafka.group", j.Group+" has no members")
+		j.pass("kafka.group", j.Pass.Group+" has no members")
 	}
 }

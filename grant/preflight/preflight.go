@@ -6,7 +6,7 @@ package preflight
 import (
 	"context"
 	"errors"
-	"math"
+	"maps"
 	"sync"
 	"time"
 
@@ -57,16 +57,14 @@ func (r Report) Count(s Status) int {
 	return n
 }
 
-// Input is what to check. Campaign, Kafka, Group and Redis are required.
+// Input is what to check. Campaign, Pass, Kafka and Redis are required.
 type Input struct {
 	Campaign *grant.Campaign
+	Pass     grant.Pass // that is to be run
 	Kafka    source.Kafka
-	Group    string                // consumer group
 	Redis    redis.UniversalClient // as ledger.Connect makes it; it stays the caller's
 	// AllowVolatile accepts a Redis that loses everything when it restarts.
 	AllowVolatile bool
-	// AcceptGaps are the gaps that an operator decided to leave out.
-	AcceptGaps []source.GapError
 	// NewTopic accepts that the topic is another one than the checkpoint's: a run begins anew at its first record.
 	NewTopic bool
 	// ReadOnly leaves out the trial of what granting does: nothing at all is written.
@@ -136,21 +134,21 @@ func (j *judgement) fail(name, detail, advice string) {
 	j.results = append(j.results, Result{Name: name, Status: Fail, Detail: detail, Advice: advice})
 }
 
-// starts are the offsets at which a run would start its partitions. nil: the ledger does not answer.
-func (j *judgement) starts() grant.Offsets {
+// start is where the pass would begin. nil: the ledger does not answer.
+func (j *judgement) start() *grant.Start {
 	if j.redis.err != nil || j.redis.checkpointErr != nil {
 		return nil
 	}
-	committed := grant.Offsets{}
-	for partition := range j.kafka.bounds.Ends {
-		committed[partition] = -1
-		if offset, ok := j.kafka.committed[partition]; ok {
-			committed[partition] = offset
-		} else if j.kafka.committedErr != nil {
-			committed[partition] = math.MaxInt64 // not known: as if it were what the ledger says
+	var committed grant.Offsets // nil: not known
+	if j.kafka.committedErr == nil {
+		committed = grant.Offsets{}
+		for partition := range j.kafka.bounds.Ends {
+			committed[partition] = -1
 		}
+		maps.Copy(committed, j.kafka.committed)
 	}
-	return grant.StartOffsets(committed, j.trusted().Next, j.kafka.bounds.Firsts)
+	start := j.Pass.Start(j.trusted().Next, committed, j.kafka.bounds)
+	return &start
 }
 
 // trusted is the checkpoint, as far as it is of the topic that Kafka has.

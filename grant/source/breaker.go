@@ -65,7 +65,7 @@ func (s *Source) Samples() string {
 	switch {
 	case s.cfg.IgnoreLimit:
 		return "the report of this dry run"
-	case s.cfg.CountRejects:
+	case s.cfg.Pass.Private:
 		return "granter status --json"
 	}
 	return s.cfg.Topic.DeadLetterTopic()

@@ -58,7 +58,7 @@ func TestAFloodOfRejectsStopsTheRunBeforeItIsStored(t *testing.T) {
 	for name, count := range map[string]bool{"a run": false, "a canary": true} {
 		t.Run(name, func(t *testing.T) {
 			seen := new(witness)
-			s := prepared(t, c, func(c *Config) { c.Topic.MaxRejected, c.Observer, c.CountRejects = 0.01, seen, count })
+			s := prepared(t, c, func(c *Config) { c.Topic.MaxRejected, c.Observer, c.Pass.Private = 0.01, seen, count })
 			p, err := read(t, s, 0, 0, 1500).end()
 			require.ErrorIs(t, err, ErrTooManyRejected)
 			require.Zero(t, p.Next)
@@ -96,7 +96,7 @@ func TestADryRunReadsOnAndKnowsWhereARunWouldStop(t *testing.T) {
 	c := fakeKafka(t, 1)
 	produce(t, c.ListenAddrs(), values(topicName, "1", "x", "3", "y")...)
 	for limit, stops := range map[float64]bool{0: true, 0.01: false} {
-		s := prepared(t, c, func(c *Config) { c.Topic.MaxRejected, c.CountRejects, c.IgnoreLimit = limit, true, true })
+		s := prepared(t, c, func(c *Config) { c.Topic.MaxRejected, c.Pass.Private, c.IgnoreLimit = limit, true, true })
 		p, err := read(t, s, 0, 0, 4).end()
 		require.NoError(t, err)
 		require.EqualValues(t, 4, p.Next)

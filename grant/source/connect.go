@@ -203,7 +203,7 @@ func Classify(err error) (kind ErrorKind, retry bool) {
 			kafka.ReplicaNotAvailable, kafka.PreferredLeaderNotAvailable, kafka.OffsetNotAvailable:
 			return KindLeader, true
 		case kafka.OffsetOutOfRange:
-			return KindRange, true // of a leader that does not know yet how far it is; GapError and grant.TruncatedError are final
+			return KindRange, true // of a leader that does not know yet how far it is; grant.GapError and grant.TruncatedError are final
 		case kafka.TopicAuthorizationFailed, kafka.GroupAuthorizationFailed, kafka.ClusterAuthorizationFailed,
 			kafka.TransactionalIDAuthorizationFailed:
 			return KindAuthorization, false

@@ -221,16 +221,16 @@ func TestAGapStopsTheRunAndSaysHowToGoOn(t *testing.T) {
 	s := newSource(t, []string{b.addr})
 	r := read(t, s, 0, 4, 100)
 	p, err := r.end()
-	var gap *GapError
+	var gap *grant.GapError
 	require.ErrorAs(t, err, &gap)
-	require.Equal(t, GapError{Partition: 0, From: 4, To: 10}, *gap)
+	require.Equal(t, []grant.Gap{{Partition: 0, From: 4, To: 10}}, gap.Gaps)
 	require.ErrorContains(t, err, "offsets 4 to 9 of partition 0 are gone")
 	require.ErrorContains(t, err, "--accept-gap 0:4-10")
 	require.EqualValues(t, 4, p.Next)
 	require.Empty(t, r.ids())
 	require.Zero(t, b.fetches.Load())
 
-	accept := func(c *Config) { c.AcceptGaps = []GapError{{Partition: 0, From: 4, To: 10}} }
+	accept := func(c *Config) { c.Pass.AcceptGaps = []grant.Gap{{Partition: 0, From: 4, To: 10}} }
 	read(t, newSource(t, []string{b.addr}, accept), 0, 4, 100).requireUsers(100, between(sampleLog(), 10, 100)...)
 
 	// Of what is in the gap, more may be there than expected; whoever accepted it did not accept a larger one.
@@ -238,7 +238,7 @@ func TestAGapStopsTheRunAndSaysHowToGoOn(t *testing.T) {
 	b.first.Store(20)
 	_, err = read(t, newSource(t, []string{b.addr}, accept), 0, 4, 100).end()
 	require.ErrorAs(t, err, &gap)
-	require.EqualValues(t, 20, gap.To)
+	require.EqualValues(t, 20, gap.Gaps[0].To)
 }
 
 func TestAGapOpensWhileReading(t *testing.T) {
@@ -257,13 +257,13 @@ func TestAGapOpensWhileReading(t *testing.T) {
 	b.first.Store(10)
 	b.end.Store(100)
 	p, err := read(t, newSource(t, []string{b.addr}), 0, 10, 100).end()
-	var gap *GapError
+	var gap *grant.GapError
 	require.ErrorAs(t, err, &gap)
-	require.Equal(t, GapError{Partition: 0, From: 20, To: 60}, *gap)
+	require.Equal(t, []grant.Gap{{Partition: 0, From: 20, To: 60}}, gap.Gaps)
 	require.EqualValues(t, 20, p.Next)
 
 	b.first.Store(10)
-	s := newSource(t, []string{b.addr}, func(c *Config) { c.AcceptGaps = []GapError{*gap} })
+	s := newSource(t, []string{b.addr}, func(c *Config) { c.Pass.AcceptGaps = gap.Gaps })
 	read(t, s, 0, 10, 100).requireUsers(100, append(users(10, 20), users(60, 100)...)...)
 }
 
@@ -272,7 +272,7 @@ func TestAnAcceptedGapUpToTheEndIsPassed(t *testing.T) {
 	b := startScripted(t, serveLog(t))
 	b.first.Store(50)
 	b.end.Store(50)
-	s := newSource(t, []string{b.addr}, func(c *Config) { c.AcceptGaps = []GapError{{Partition: 0, From: 3, To: 50}} })
+	s := newSource(t, []string{b.addr}, func(c *Config) { c.Pass.AcceptGaps = []grant.Gap{{Partition: 0, From: 3, To: 50}} })
 	read(t, s, 0, 3, 50).requireUsers(50)
 }
 

@@ -47,7 +47,7 @@ func (s *Source) Join() (grant.Group, error) {
 	}
 	var err error
 	g.group, err = kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
-		ID:                s.cfg.Group,
+		ID:                s.cfg.Pass.Group,
 		Brokers:           s.cfg.Kafka.Brokers,
 		Dialer:            dialer,
 		Topics:            []string{s.cfg.Topic.Topic},
@@ -64,7 +64,7 @@ func (s *Source) Join() (grant.Group, error) {
 	})
 	if err != nil {
 		g.hangUp()
-		return nil, fmt.Errorf("consumer group %s: %w", s.cfg.Group, err)
+		return nil, fmt.Errorf("consumer group %s: %w", s.cfg.Pass.Group, err)
 	}
 	return g, nil
 }
@@ -114,7 +114,7 @@ func (g *Group) Next(ctx context.Context) (grant.Generation, error) {
 	for _, a := range gen.Assignments[g.source.cfg.Topic.Topic] {
 		out.committed[a.ID] = max(a.Offset, -1)
 	}
-	if err := g.source.disbelieve(ctx, g.source.cfg.Group, out.committed); err != nil {
+	if err := g.source.disbelieve(ctx, g.source.cfg.Pass.Group, out.committed); err != nil {
 		gen.Start(func(context.Context) {}) // ends the generation
 		return nil, err
 	}
@@ -162,9 +162,9 @@ func (g *Group) next(ctx context.Context) (*kafka.Generation, error) {
 			}
 		}
 		if errors.Is(err, kafka.ErrGroupClosed) || !retry || time.Since(failing) > g.source.cfg.RetryFor {
-			return nil, fmt.Errorf("joining consumer group %s: %w", g.source.cfg.Group, err)
+			return nil, fmt.Errorf("joining consumer group %s: %w", g.source.cfg.Pass.Group, err)
 		}
-		g.source.cfg.Log.Warn("joining the consumer group failed, trying again", "group", g.source.cfg.Group, "error", err)
+		g.source.cfg.Log.Warn("joining the consumer group failed, trying again", "group", g.source.cfg.Pass.Group, "error", err)
 	}
 }
 

@@ -199,7 +199,7 @@ func TestCommitsSayWhatTheyCountIn(t *testing.T) {
 	id, err := s.Bind(t.Context())
 	require.NoError(t, err)
 	committed := func() kafka.OffsetFetchPartition {
-		resp, err := s.client.OffsetFetch(t.Context(), &kafka.OffsetFetchRequest{GroupID: s.cfg.Group, Topics: map[string][]int{topicName: {0}}})
+		resp, err := s.client.OffsetFetch(t.Context(), &kafka.OffsetFetchRequest{GroupID: s.cfg.Pass.Group, Topics: map[string][]int{topicName: {0}}})
 		require.NoError(t, err)
 		return resp.Topics[topicName][0]
 	}
@@ -216,12 +216,12 @@ func TestCommitsSayWhatTheyCountIn(t *testing.T) {
 	require.NoError(t, group.Leave())
 
 	believed := grant.Offsets{0: 7}
-	require.NoError(t, s.disbelieve(t.Context(), s.cfg.Group, believed))
+	require.NoError(t, s.disbelieve(t.Context(), s.cfg.Pass.Group, believed))
 	require.Equal(t, grant.Offsets{0: 7}, believed)
 	again := id
 	again.Topic[0]++
 	s.binding.id.Store(&again)
-	require.NoError(t, s.disbelieve(t.Context(), s.cfg.Group, believed))
+	require.NoError(t, s.disbelieve(t.Context(), s.cfg.Pass.Group, believed))
 	require.Equal(t, grant.Offsets{0: -1}, believed)
 	_, ok = CommittedFor("")
 	require.False(t, ok, "of 0c10d32, or of Kafka's tools")

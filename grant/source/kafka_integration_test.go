@@ -25,7 +25,7 @@ import (
 )
 
 func on(topic string) func(*Config) {
-	return func(c *Config) { c.Topic.Topic, c.Group = topic, "granter-"+topic }
+	return func(c *Config) { c.Topic.Topic, c.Pass.Group = topic, "granter-"+topic }
 }
 
 // shared1 is a topic of one partition on the shared broker, and a source of it.
@@ -275,12 +275,12 @@ func realKafkaDeletedRecordsAreAGap(t *testing.T) {
 	produce(t, k.Brokers, userRecords("gap", 0, 100)...)
 	deleteRecords(t, k.Brokers, "gap", 40)
 	p, err := read(t, s, 0, 25, 100).end()
-	var gap *GapError
+	var gap *grant.GapError
 	require.ErrorAs(t, err, &gap)
-	require.Equal(t, GapError{From: 25, To: 40}, *gap)
+	require.Equal(t, []grant.Gap{{From: 25, To: 40}}, gap.Gaps)
 	require.EqualValues(t, 25, p.Next)
 	read(t, s, 0, 40, 100).requireUsers(100, users(40, 100)...)
-	accept := func(c *Config) { c.AcceptGaps = []GapError{*gap} }
+	accept := func(c *Config) { c.Pass.AcceptGaps = gap.Gaps }
 	read(t, newSource(t, k.Brokers, on("gap"), accept), 0, 25, 100).requireUsers(100, users(40, 100)...)
 
 	// While it reads: it waits at the end, and what comes next is deleted before it looks.
@@ -292,12 +292,12 @@ func realKafkaDeletedRecordsAreAGap(t *testing.T) {
 	close(seen.open)
 	p, err = r.end()
 	require.ErrorAs(t, err, &gap)
-	require.Equal(t, GapError{From: 100, To: 150}, *gap)
+	require.Equal(t, []grant.Gap{{From: 100, To: 150}}, gap.Gaps)
 	require.EqualValues(t, 100, p.Next)
 
 	// Everything is gone.
 	deleteRecords(t, k.Brokers, "gap", 200)
-	all := func(c *Config) { c.AcceptGaps = []GapError{{From: 25, To: 200}} }
+	all := func(c *Config) { c.Pass.AcceptGaps = []grant.Gap{{From: 25, To: 200}} }
 	read(t, newSource(t, k.Brokers, on("gap"), all), 0, 25, 200).requireUsers(200)
 }
 

@@ -69,9 +69,9 @@ func (g *Group) foreign(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, g.source.cfg.Kafka.timeout())
 	defer cancel()
 	s := g.source
-	kind, err := s.cfg.Kafka.GroupKind(ctx, s.client, s.cfg.Group)
+	kind, err := s.cfg.Kafka.GroupKind(ctx, s.client, s.cfg.Pass.Group)
 	if what := kind.Foreign(); err == nil && what != "" {
-		return fmt.Errorf("group %s %s: stop its members, or name another group by --group", s.cfg.Group, what)
+		return fmt.Errorf("group %s %s: stop its members, or name another group by --group", s.cfg.Pass.Group, what)
 	}
 	return nil
 }

@@ -285,7 +285,7 @@ func newSource(tb testing.TB, brokers []string, options ...func(*Config)) *Sourc
 	cfg := Config{
 		Kafka:    Kafka{Brokers: brokers},
 		Topic:    grant.Topic{Topic: topicName, Format: grant.FormatDecimal, MaxRejected: 1},
-		Campaign: "sorry", Run: 0xabc, Group: "granter-sorry", RetryFor: patience,
+		Campaign: "sorry", Run: 0xabc, Pass: grant.Pass{Group: "granter-sorry"}, RetryFor: patience,
 		Log: slog.New(slog.NewTextHandler(tb.Output(), nil)),
 	}
 	for _, o := range options {

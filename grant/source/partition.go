@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -95,18 +94,6 @@ func (p *partition) outcome(ctx context.Context, err error) error {
 	return fmt.Errorf("partition %d: %w", p.number, err)
 }
 
-// GapError means that the topic no longer has records that were never granted.
-type GapError struct {
-	Partition int
-	From, To  int64 // the offsets that are gone: from From up to, not including, To
-}
-
-func (e *GapError) Error() string {
-	return fmt.Sprintf("offsets %d to %d of partition %d are gone (retention or record deletion) before they were granted: "+
-		"restore them, or publish their users again and then continue without these %d records by --accept-gap %d:%d-%d",
-		e.From, e.To-1, e.Partition, e.To-e.From, e.Partition, e.From, e.To)
-}
-
 // checkStart compares the position with what the topic still has.
 func (p *partition) checkStart(ctx context.Context) error {
 	return p.retry(ctx, "looking for the position in the topic", func() error {
@@ -114,21 +101,16 @@ func (p *partition) checkStart(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		first, end := bounds.Firsts[p.number], bounds.Ends[p.number]
-		if p.next > end {
+		if end := bounds.Ends[p.number]; p.next > end {
 			return &grant.TruncatedError{Partition: p.number, Offset: p.next, Epoch: p.epoch, End: end, EndEpoch: -1}
 		}
-		if p.next >= first {
-			return nil
+		start := p.cfg.Pass.Start(grant.Offsets{p.number: p.next}, nil, bounds)
+		if err := start.Err(); err != nil || len(start.Accepted) == 0 {
+			return err
 		}
-		gap := GapError{Partition: p.number, From: p.next, To: first}
-		accepted := func(a GapError) bool { return a.Partition == gap.Partition && a.From <= gap.From && gap.To <= a.To }
-		if !slices.ContainsFunc(p.cfg.AcceptGaps, accepted) {
-			return &gap
-		}
-		p.cfg.Log.Warn("continuing behind a gap, as told", "partition", p.number, "from", gap.From, "to", gap.To)
-		p.next = first
-		return p.lane.Mark(ctx, first, true) // there may be no record behind it that would do so
+		p.cfg.Log.Warn("continuing behind a gap, as told", "gap", start.Accepted[0])
+		p.next = start.From[p.number]
+		return p.lane.Mark(ctx, p.next, true) // there may be no record behind it that would do so
 	})
 }
 
@@ -428,7 +410,7 @@ func (p *partition) buryLetters(ctx context.Context) error {
 	if tooMany != nil {
 		p.letters = p.letters[max(0, len(p.letters)-floodSamples):]
 	}
-	if !p.cfg.CountRejects {
+	if !p.cfg.Pass.Private {
 		left := p.letters
 		err := p.retry(ctx, "storing rejected records", func() error { return p.dead.write(ctx, p.number, &left) })
 		switch {

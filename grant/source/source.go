@@ -14,13 +14,13 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-// Config is what a Source needs to know. Kafka, Topic, Campaign and Group are required.
+// Config is what a Source needs to know. Kafka, Topic and Campaign are required, and Pass, whose consumer group it joins.
 type Config struct {
 	Kafka    Kafka
 	Topic    grant.Topic
 	Campaign string
 	Run      grant.RunID
-	Group    string
+	Pass     grant.Pass
 	// SessionTimeout is how long the group waits for a granter that does not answer before others take over its
 	// partitions. Default 10 s; brokers allow no less than 6 s unless configured otherwise.
 	SessionTimeout time.Duration
@@ -29,10 +29,6 @@ type Config struct {
 	// FetchMemory is shared by the fetches of this process, in bytes. Default 32 MiB. A partition fetches 64 KiB at
 	// least, and one whole batch in any case; what a compressed batch inflates to comes on top, while it is read.
 	FetchMemory int
-	// AcceptGaps are the gaps that an operator decided to leave out.
-	AcceptGaps []GapError
-	// CountRejects counts rejected records and does not store them: another pass over the topic will.
-	CountRejects bool
 	// IgnoreLimit reads on where Topic.MaxRejected would stop a run, and remembers it: see WouldStop.
 	IgnoreLimit bool
 	Observer    Observer
@@ -46,7 +42,7 @@ type Observer interface {
 	// OpenTransaction reports that records of a partition wait behind a transaction that a producer has neither committed
 	// nor aborted, and the offset of the first one; 0 records: no longer.
 	OpenTransaction(partition int, first, records int64)
-	// Rejected reports a record that is durably in the dead-letter topic (or, with CountRejects, is not to be), with one of
+	// Rejected reports a record that is durably in the dead-letter topic (or, in a private pass, is not to be), with one of
 	// Reasons.
 	Rejected(r grant.Reject)
 	// KafkaError reports one of ErrorKinds, also when trying again will help.
@@ -186,7 +182,7 @@ func (s *Source) Prepare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if s.cfg.CountRejects {
+		if s.cfg.Pass.Private {
 			return nil
 		}
 		return ensureDeadLetterTopic(ctx, s.client, s.cfg.Topic.DeadLetterTopic(), t)

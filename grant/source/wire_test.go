@@ -352,7 +352,7 @@ func TestErrorsAreSortedByWhetherWaitingHelps(t *testing.T) {
 		{&net.OpError{Op: "remote error", Err: errors.New("tls: bad certificate")}, KindAuthenticate, false},
 		{errCorrupt, KindCorrupt, true},
 		{errFormat, KindCorrupt, false},
-		{&GapError{}, KindOther, false},
+		{&grant.GapError{}, KindOther, false},
 		{&grant.TruncatedError{}, KindTopic, false},
 		{&grant.OtherTopicError{}, KindTopic, false},
 		{ErrTooManyRejected, KindOther, false},
