@@ -127,6 +127,9 @@ func printStatus(w io.Writer, s *Status) {
 	if s.Knows(status.PartKafka, status.PartCheckpoint) {
 		rows = append(rows, fmt.Sprintf("records\t%s in the topic, %s to go", text.Number(s.Records), text.Number(s.Lag)))
 	}
+	if s.Gone > 0 {
+		rows = append(rows, "GONE\t"+text.Number(s.Gone)+" records that were never granted (retention or record deletion): granter check says what to do")
+	}
 	if s.EstimatedEnd != nil {
 		rows = append(rows, "rate\t"+text.Number(int64(s.Rate))+" records/s",
 			fmt.Sprintf("estimated end\t%s (in %s)", text.Moment(s.EstimatedEnd.In(zone)), time.Duration(*s.SecondsLeft*float64(time.Second)).Round(time.Second)))

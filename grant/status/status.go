@@ -80,6 +80,7 @@ type Status struct {
 	Percentage   float64    `json:"percentage"`           // of expected or, without it, of the records
 	Records      int64      `json:"records"`              // in the topic
 	Lag          int64      `json:"lag"`                  // records behind the checkpoint
+	Gone         int64      `json:"gone,omitempty"`       // records that were removed before they were granted: a run stops there
 	FinishLag    *int64     `json:"finish_lag,omitempty"` // of them, up to where it was ordered to finish
 	Rate         float64    `json:"rate"`                 // records per second, of all live replicas
 	SecondsLeft  *float64   `json:"seconds_left,omitempty"`
@@ -125,12 +126,16 @@ const (
 )
 
 func (s *Status) addPartitions(bounds grant.Bounds, checkpoint grant.Offsets, id grant.TopicID) {
+	start := new(grant.Pass).Start(checkpoint, nil, bounds)
+	if s.Knows(PartCheckpoint) {
+		s.Gone = grant.OffsetsIn(start.Refused)
+	}
 	for _, p := range bounds.Partitions() {
 		s.Partitions = append(s.Partitions, Partition{
-			Partition: p, First: bounds.Firsts[p], End: bounds.Ends[p], Checkpoint: checkpoint[p], Lag: bounds.Left(p, checkpoint),
+			Partition: p, First: bounds.Firsts[p], End: bounds.Ends[p], Checkpoint: checkpoint[p], Lag: bounds.Left(p, start.From),
 		})
 	}
-	s.Records, s.Lag = bounds.Records(), bounds.From(checkpoint)
+	s.Records, s.Lag = bounds.Records(), bounds.From(start.From)
 	if f := s.Control.Finish; f != nil && f.Of(id) {
 		s.FinishLag = new(int64)
 		for _, p := range s.Partitions {

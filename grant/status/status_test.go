@@ -288,6 +288,12 @@ func TestRetentionAndGrowthOfPartitions(t *testing.T) {
 	}, s.Partitions)
 	require.EqualValues(t, 450, s.Lag)
 	require.EqualValues(t, 460, s.Records)
+	require.EqualValues(t, 400, s.Gone, "those of 0 between the checkpoint and what is there")
+
+	w.errs["checkpoint"] = context.DeadlineExceeded
+	s, err := NewGatherer(&w.campaign, w, w, w).Gather(t.Context())
+	require.Error(t, err)
+	require.Zero(t, s.Gone, "that needs both")
 }
 
 func TestAPostponedStartIsShownWithTheOriginal(t *testing.T) {
