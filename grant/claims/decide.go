@@ -1,0 +1,115 @@
+package claims
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Reason is why a claim is declined.
+type Reason string
+
+// The reasons for which rules decline a claim; people have more of their own, and always give a text.
+const (
+	ReasonNoLoss      Reason = "no_loss"
+	ReasonOpenedLater Reason = "opened_after_outage"
+	ReasonClosed      Reason = "closed_before_outage"
+	ReasonIndustry    Reason = "excluded_industry"
+	ReasonExcluded    Reason = "excluded"
+	ReasonTwice       Reason = "claimed_before"
+	ReasonDocuments   Reason = "documents_missing"
+	ReasonOther       Reason = "other"
+)
+
+// Proposal is what the rules make of a claim, before any person or signal has a say.
+type Proposal struct {
+	Tier      int      `json:"tier"` // from 1; 0: none, it is declined
+	Pay       Won      `json:"pay"`
+	Review    bool     `json:"review"` // people decide the amount
+	Documents []string `json:"documents,omitempty"`
+	Declined  Reason   `json:"declined,omitempty"`
+	Why       string   `json:"why"` // one sentence
+	Second    bool     `json:"second_person"`
+}
+
+// Propose applies eligibility and the table of tiers.
+func (p *Programme) Propose(f *Facts, a *Assessment) Proposal {
+	decline := func(r Reason, format string, args ...any) Proposal {
+		return Proposal{Declined: r, Why: fmt.Sprintf(format, args...)}
+	}
+	e := &p.Eligibility
+	basis := p.Tiers.basis(a)
+	switch why, excluded := e.ExcludedIndustries[f.Industry]; {
+	case excluded:
+		return decline(ReasonIndustry, "industry %s: %s", f.Industry, why)
+	case e.OpenedBefore != "" && f.Opened >= e.OpenedBefore:
+		return decline(ReasonOpenedLater, "the business opened on %s, not before %s", f.Opened, e.OpenedBefore)
+	case e.ClosedBefore != "" && f.Closed != "" && f.Closed < e.ClosedBefore:
+		return decline(ReasonClosed, "the business closed on %s, before %s", f.Closed, e.ClosedBefore)
+	case basis <= 0:
+		return decline(ReasonNoLoss, "the %s is %d won: nothing was lost", p.Tiers.Basis, basis)
+	}
+	i := p.Tiers.of(basis)
+	t := &p.Tiers.Table[i]
+	out := Proposal{Tier: i + 1, Pay: t.Pay, Review: t.Review, Documents: t.Documents, Why: p.Tiers.says(i, basis)}
+	if p.Cap > 0 && out.Pay > p.Cap {
+		out.Pay = p.Cap
+		out.Why += fmt.Sprintf(", and no claim is paid more than %d won", p.Cap)
+	}
+	out.Second = p.NeedsSecond(out.Pay)
+	return out
+}
+
+// NeedsSecond reports whether a second person must approve an amount.
+func (p *Programme) NeedsSecond(amount Won) bool {
+	return p.SecondPerson > 0 && amount >= p.SecondPerson
+}
+
+func (t *Tiers) basis(a *Assessment) Won {
+	if t.Basis == AssessedLoss {
+		return a.Assessed
+	}
+	return a.SalesLoss
+}
+
+// of returns the tier of a loss above 0.
+func (t *Tiers) of(loss Won) int {
+	for i := range t.Table {
+		if row := &t.Table[i]; row.Open || loss < row.End || row.Inclusive && loss == row.End {
+			return i
+		}
+	}
+	return len(t.Table) - 1
+}
+
+// says explains a row for a loss.
+func (t *Tiers) says(i int, loss Won) string {
+	row := &t.Table[i]
+	paid := fmt.Sprintf("is paid %d won", row.Pay)
+	if row.Review {
+		paid = "is reviewed"
+	}
+	return fmt.Sprintf("a %s of %d won (%s) %s", t.Basis, loss, t.span(i, func(w Won) string { return fmt.Sprint(int64(w)) }), paid)
+}
+
+// span says which losses belong to a row.
+func (t *Tiers) span(i int, show func(Won) string) string {
+	var parts []string
+	if i > 0 {
+		from := "from "
+		if t.Table[i-1].Inclusive {
+			from = "above "
+		}
+		parts = append(parts, from+show(t.Table[i-1].End))
+	}
+	if row := &t.Table[i]; !row.Open {
+		to := "below "
+		if row.Inclusive {
+			to = "up to "
+		}
+		parts = append(parts, to+show(row.End))
+	}
+	if len(parts) == 0 {
+		return "any loss"
+	}
+	return strings.Join(parts, " and ")
+}

@@ -1,0 +1,95 @@
+package claims
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// WindowKind is what may be handed in while a window is open.
+type WindowKind string
+
+// The kinds of windows.
+const (
+	ReportWindow    WindowKind = "report"
+	DocumentsWindow WindowKind = "documents"
+	ObjectionWindow WindowKind = "objection"
+)
+
+// Window is a time in which something may be handed in. Its first moment belongs to it. Its end is kept as the first moment
+// that does not: a window until 23:59:59 closes at 24:00, because whoever reads the one expects the other.
+type Window struct {
+	Name   string     `json:"name"`
+	Kind   WindowKind `json:"kind"`
+	Opens  time.Time  `json:"opens"`
+	Closes time.Time  `json:"closes"`
+}
+
+// Amendment extends a window. It is recorded beside the programme, whose hash it does not touch.
+type Amendment struct {
+	Window string    `json:"window"`
+	Old    time.Time `json:"old"` // when it would have closed
+	New    time.Time `json:"new"`
+	At     time.Time `json:"at"`
+	Who    string    `json:"who"`
+	Why    string    `json:"why"`
+}
+
+// ErrNoExtension means that an amendment does not extend a window of the programme as it is.
+var ErrNoExtension = errors.New("not an extension")
+
+// Amended returns the windows with all amendments, in their order. A window is never shortened, and an amendment must know
+// when the window would have closed: two people who extend it at once do not undo each other's work unseen.
+func (p *Programme) Amended(amendments []Amendment) ([]Window, error) {
+	windows := append([]Window(nil), p.Windows...)
+	for _, a := range amendments {
+		at := -1
+		for i := range windows {
+			if windows[i].Name == a.Window {
+				at = i
+			}
+		}
+		switch {
+		case at < 0:
+			return nil, fmt.Errorf("%w: %s has no window %q", ErrNoExtension, p.Name, a.Window)
+		case !windows[at].Closes.Equal(a.Old):
+			return nil, fmt.Errorf("%w: window %s closes at %s, and the amendment says %s: read it again, somebody else may have extended it",
+				ErrNoExtension, a.Window, p.format(windows[at].Closes), p.format(a.Old))
+		case !a.New.After(a.Old):
+			return nil, fmt.Errorf("%w: window %s closes at %s, and %s is not later: a window is never shortened",
+				ErrNoExtension, a.Window, p.format(a.Old), p.format(a.New))
+		case a.Who == "" || a.Why == "":
+			return nil, fmt.Errorf("%w: say who extends window %s, and why", ErrNoExtension, a.Window)
+		}
+		windows[at].Closes = a.New
+	}
+	return windows, nil
+}
+
+// Open returns the window of a kind that is open at a moment. When none is, it returns false, and in words what the owner is to
+// be told.
+func (p *Programme) Open(windows []Window, kind WindowKind, at time.Time) (open Window, why string, ok bool) {
+	var last, next Window
+	for _, w := range windows {
+		switch {
+		case w.Kind != kind:
+		case !at.Before(w.Opens) && at.Before(w.Closes):
+			return w, "", true
+		case at.Before(w.Opens) && (next.Name == "" || w.Opens.Before(next.Opens)):
+			next = w
+		case !at.Before(w.Closes) && w.Closes.After(last.Closes):
+			last = w
+		}
+	}
+	switch {
+	case next.Name != "":
+		return Window{}, "it opens at " + p.format(next.Opens), false
+	case last.Name != "":
+		return Window{}, "it closed at " + p.format(last.Closes), false
+	default:
+		return Window{}, fmt.Sprintf("the programme has no window of kind %s", kind), false
+	}
+}
+
+// format shows a moment in the programme's zone.
+func (p *Programme) format(t time.Time) string { return t.In(p.Zone).Format("2006-01-02 15:04:05 MST") }
