@@ -139,7 +139,7 @@ from files only, never from flags.
 		}
 		return usageError(fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath()))
 	})
-	root.AddCommand(newDemo(), newCheck(), newLoad(), newRun(), newStatus(), newVerify(), newHistory(), newDesk(), newToken())
+	root.AddCommand(newDemo(), newCheck(), newLoad(), newRun(), newStatus(), newVerify(), newHistory(), newDesk(), newToken(), newClaims())
 	addMan(root)
 	root.AddCommand(newOrders()...)
 	return root
