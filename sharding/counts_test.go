@@ -2,9 +2,11 @@ package sharding
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 )
@@ -64,7 +66,10 @@ func TestABlockThatIsTakenInByPiecesIsGrantedWhole(t *testing.T) {
 			b := p.blocks.Get().(*block)
 			clear(b.ids[:cap(b.ids)])
 		}
-		_, err := p.Positions()
+		positions, err := p.Positions()
+		if err == nil && positions[0].Next != 0 {
+			err = fmt.Errorf("the position is %d in the middle of the block", positions[0].Next)
+		}
 		return err
 	})
 	like.room = room
@@ -83,6 +88,32 @@ func TestABlockThatIsTakenInByPiecesIsGrantedWhole(t *testing.T) {
 	})
 	require.Equal(t, want, granted)
 	require.Equal(t, ids/room, flushes)
+}
+
+// A user who turns out to have been granted is a duplicate of the partition that brought the record.
+func TestWhoWasGrantedBeforeIsCountedWhereTheRecordIs(t *testing.T) {
+	like := listed{grant: func(_ context.Context, _ []Range, ids []uint64) (map[uint64]bool, error) {
+		return map[uint64]bool{20: true, 21: true}, nil
+	}}
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Config{Shards: 1}, 0, setsLike(like), map[int]int64{0: 0, 1: 0})
+		ended := make(chan error, 1)
+		go func() { ended <- p.Run(t.Context()) }()
+		for partition := range 2 {
+			for i := range int64(3) {
+				require.NoError(t, p.Lane(partition).Add(t.Context(), i, uint64(partition+1)*10+uint64(i)))
+			}
+			require.NoError(t, p.Lane(partition).Mark(t.Context(), 3, true))
+			synctest.Wait() // the order of the blocks
+		}
+		p.Close()
+		require.NoError(t, <-ended)
+		positions, err := p.Positions()
+		require.NoError(t, err)
+		require.ElementsMatch(t, []Position{
+			{Partition: 0, Next: 3, Consumed: 3, Granted: 3}, {Partition: 1, Next: 3, Consumed: 3, Granted: 1, Duplicate: 2},
+		}, positions)
+	})
 }
 
 // stock is a gate that is always open and counts.

@@ -212,6 +212,21 @@ func TestAnIdleSourceIsFlushedAtOnceAndABusyOneByTheDeadline(t *testing.T) {
 	}
 }
 
+// What waits longest decides: what comes after it does not put its flush off.
+func TestADeadlineIsNotPutOff(t *testing.T) {
+	inPool(t, Config{Shards: 1}, granting(ignore), func(t *testing.T, p *Pool, l *Lane) {
+		for i := range int64(5) { // until the moment at which the first one has waited for half a second
+			require.NoError(t, l.Add(t.Context(), i, uint64(i)))
+			require.NoError(t, l.Mark(t.Context(), i+1, false))
+			synctest.Wait()
+			require.Zero(t, position(t, p).Next)
+			time.Sleep(100 * time.Millisecond)
+		}
+		synctest.Wait()
+		require.Equal(t, int64(5), position(t, p).Next)
+	})
+}
+
 func TestAFailingFlushStopsThePool(t *testing.T) {
 	failed := errors.New("disk on fire")
 	pool := New(Config{Shards: 2, BlockIDs: 1, QueueBlocks: 1, MaxPending: 1}, 0,
@@ -220,11 +235,12 @@ func TestAFailingFlushStopsThePool(t *testing.T) {
 	g.Go(func() error { return pool.Run(ctx) })
 	g.Go(func() error {
 		l := pool.Lane(0)
-		for i := int64(0); ; i++ {
+		for i := range int64(10_000) {
 			if err := l.Add(ctx, i, uint64(i)); err != nil {
 				return err
 			}
 		}
+		return errors.New("it goes on")
 	})
 	require.ErrorIs(t, g.Wait(), failed)
 	require.Zero(t, position(t, pool).Next)

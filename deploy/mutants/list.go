@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -11,7 +12,7 @@ import (
 )
 
 // A list is a text file named after what it is about. A line "package DIRECTORY" says where the text of the mutants below it
-// is looked for, and which package's tests are run. Then, for each mutant:
+// is looked for, and which package's tests are run; a second directory, if these are another one's. Then, for each mutant:
 //
 //	mutant NAME: what a user would suffer
 //	tests REGEXP
@@ -26,6 +27,7 @@ type mutant struct {
 	id       string // list/name
 	breaks   string // what a user would suffer
 	dir      string // the package, relative to the module
+	testDir  string // the package whose tests are run
 	tests    string // for go test -run
 	old, new []string
 }
@@ -53,7 +55,7 @@ func readLists(dir string) ([]*mutant, error) {
 }
 
 func parseList(name, text string) (list []*mutant, err error) {
-	dir := ""
+	dir, testDir := "", ""
 	var m *mutant
 	wrong := func(line int, format string, args ...any) error {
 		return fmt.Errorf("%s.txt:%d: %s", name, line, fmt.Sprintf(format, args...))
@@ -66,13 +68,14 @@ func parseList(name, text string) (list []*mutant, err error) {
 		switch {
 		case strings.TrimSpace(line) == "" || line[0] == '#':
 		case word == "package":
-			dir, m = rest, nil
+			dir, testDir, _ = strings.Cut(rest, " ")
+			testDir, m = cmp.Or(testDir, dir), nil
 		case word == "mutant":
 			id, breaks, _ := strings.Cut(rest, ": ")
 			if id == "" || breaks == "" || dir == "" {
 				return nil, wrong(number, "want a package, and then: mutant NAME: what it breaks")
 			}
-			m = &mutant{id: name + "/" + id, breaks: breaks, dir: dir}
+			m = &mutant{id: name + "/" + id, breaks: breaks, dir: dir, testDir: testDir}
 			if slices.ContainsFunc(list, func(other *mutant) bool { return other.id == m.id }) {
 				return nil, wrong(number, "a second mutant of that name")
 			}

@@ -25,7 +25,7 @@ func main() {
 	survivors := flag.String("survivors", "deploy/mutants/survivors.txt", "file of those that no fast test kills, and why")
 	only := flag.String("run", "", "try only the mutants whose list/name matches this regular expression")
 	at := flag.Int("at", 2, "how many are tried at a time")
-	timeout := flag.Duration("timeout", time.Minute, "for the tests of a mutant: one that hangs counts as killed")
+	timeout := flag.Duration("timeout", 20*time.Second, "for the tests of a mutant: one that hangs counts as killed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Stdout, *root, *lists, *survivors, *only, *at, *timeout)
@@ -62,8 +62,8 @@ func run(ctx context.Context, w io.Writer, root, lists, survivors, only string, 
 	b := &bench{root: root, timeout: timeout}
 	var dirs []string
 	for _, m := range mutants {
-		if !slices.Contains(dirs, m.dir) {
-			dirs = append(dirs, m.dir)
+		if !slices.Contains(dirs, m.testDir) {
+			dirs = append(dirs, m.testDir)
 		}
 	}
 	sound := make([]error, len(dirs))

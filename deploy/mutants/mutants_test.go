@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -141,4 +142,18 @@ func TestWhatGoTestSaysIsJudged(t *testing.T) {
 		require.Equal(t, c.what, what, c.output)
 		require.Equal(t, c.by, by)
 	}
+}
+
+// The lists are tried by make mutants only. Whoever changes the code learns here, at once, that one no longer fits.
+func TestTheListsFitTheCode(t *testing.T) {
+	mutants, err := readLists("lists")
+	require.NoError(t, err)
+	b := &bench{root: filepath.Join("..", "..")}
+	for _, m := range mutants {
+		_, _, err := b.find(m)
+		assert.NoError(t, err, m.id)
+	}
+	known, err := readSurvivors("survivors.txt")
+	require.NoError(t, err)
+	require.NoError(t, unknown(known, mutants))
 }

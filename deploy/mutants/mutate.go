@@ -96,7 +96,7 @@ func (b *bench) outcome(ctx context.Context, m *mutant) (what outcome, by string
 	if err != nil {
 		return broken, err.Error()
 	}
-	output, err := b.test(ctx, m.dir, m.tests, "-failfast", "-overlay", overlay)
+	output, err := b.test(ctx, m.testDir, m.tests, "-failfast", "-overlay", overlay)
 	return judge(output, err)
 }
 
@@ -137,7 +137,7 @@ func judge(output string, err error) (what outcome, by string) {
 func (b *bench) baseline(ctx context.Context, dir string, mutants []*mutant) error {
 	var tests []string
 	for _, m := range mutants {
-		if m.dir == dir {
+		if m.testDir == dir {
 			tests = append(tests, m.tests)
 		}
 	}

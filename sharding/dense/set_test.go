@@ -2,6 +2,7 @@ package dense
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -165,6 +166,19 @@ func TestBitmapsStayBoundedWhateverIDsArrive(t *testing.T) {
 	}
 }
 
+// The memory of a chunk that was forgotten serves another one, of which nothing is known.
+func TestAChunkKnowsNothingOfTheOneBeforeIt(t *testing.T) {
+	sink := &memory{chunks: map[uint64]*Bitmap{}}
+	s := newSet(Config{MaxChunks: 1}, sink, 0, 1)
+	for _, id := range []uint64{Join(1, 7), Join(2, 7), Join(1<<40, 7), Join(1<<41, 7)} {
+		taken, fresh, _ := s.Add([]uint64{id})
+		require.Equal(t, []int{1, 1}, []int{taken, fresh})
+		_, err := s.Flush(t.Context(), nil, [][]uint64{{id}})
+		require.NoError(t, err)
+		require.True(t, sink.ids()[id])
+	}
+}
+
 // What the sink says about a chunk is remembered: after a restart a topic that is granted already costs one call for
 // each chunk, and not one for each flush.
 func TestWhatTheSinkKnowsIsNotAskedAgain(t *testing.T) {
@@ -233,6 +247,40 @@ func TestManyChunksAreFlushedInParts(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []int{256, 256}, parts)
 	require.Equal(t, flushed{{5, 512, 256}, {5, 512, 256}}, observed)
+}
+
+// What is true of one part of a flush is true of the flush: somebody in it was granted before, or it failed.
+func TestEveryPartOfAFlushCounts(t *testing.T) {
+	for part := range 3 {
+		sink := &memory{chunks: map[uint64]*Bitmap{}}
+		known := Join(uint64(part*maxDeltas), 9)
+		sink.put(known)
+		var failing uint64 // number of the flush that fails; 0: none
+		failed := errors.New("disk on fire")
+		s := newSet(Config{}, sinkFunc(func(f *Flush) error {
+			if f.Seq == failing {
+				return failed
+			}
+			return sink.Grant(t.Context(), f)
+		}), 0, 1)
+		var ids []uint64
+		for chunk := range uint64(3 * maxDeltas) {
+			ids = append(ids, Join(chunk, 9))
+		}
+		_, fresh, _ := s.Add(ids)
+		require.Equal(t, len(ids), fresh)
+		repeats, err := s.Flush(t.Context(), nil, [][]uint64{ids})
+		require.NoError(t, err)
+		require.Equal(t, []int{1}, repeats)
+
+		for i := range ids {
+			ids[i]++
+		}
+		s.Add(ids)
+		failing = 4 + uint64(part)
+		_, err = s.Flush(t.Context(), nil, [][]uint64{ids})
+		require.ErrorIs(t, err, failed)
+	}
 }
 
 // A pool's lanes route every ID to the shard that owns its chunk.
