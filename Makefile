@@ -55,7 +55,7 @@ mutants: ## deliberate bugs that tests must notice: make mutants ARGS='-run ^sou
 	@go run ./deploy/mutants $(ARGS)
 
 .PHONY: lint
-lint: vet fmt-check golangci sleep shell guarantee binary ## everything that judges the source without running it
+lint: vet fmt-check golangci sleep shell columns guarantee binary ## everything that judges the source without running it
 
 .PHONY: vet
 vet:
@@ -77,6 +77,10 @@ sleep:
 .PHONY: guarantee
 guarantee:
 	@.ci/guarantee.sh
+
+.PHONY: columns
+columns:
+	@.ci/columns.sh
 
 .PHONY: binary
 binary:

@@ -24,13 +24,16 @@ const preface = `<!-- Written by go generate ./metrics from the catalogue; do no
 
 # Metrics
 
-` + "`granter run`" + ` serves these on ` + "`/metrics`" + ` (` + "`--listen`" + `), beside the usual ` + "`go_`, `process_` and `promhttp_`" + ` ones. Every metric has the
-label ` + "`campaign`" + `, too. Each replica exports what it does itself: add counters up over the replicas. A record that is read again,
-after a rebalance or a loss, counts again.
+` + "`granter run`" + ` serves these on ` + "`/metrics`" + ` (` + "`--listen`" + `), beside the usual ones, ` + "`go_`" + `,
+` + "`process_` and `promhttp_`" + `. Every metric has the label ` + "`campaign`" + `, too. Each replica exports
+what it does itself: add counters up over the replicas. A record that is read again, after a rebalance or a loss, counts again.
 
 | name | type | labels | what it is | look at it when |
 |---|---|---|---|---|
 `
+
+const lookAtHold = "it is slower than you expect: the cause says why, and docs/operations.md what to do; " +
+	"open_transaction is a producer that hides what is behind it"
 
 // lookWhen says, for every metric, what question it answers.
 var lookWhen = map[string]string{
@@ -44,7 +47,7 @@ var lookWhen = map[string]string{
 	"campaign_lost_replicas":                 "fewer replicas are there than you started",
 	"remaining_records":                      "asking how much is left to grant, whoever grants it",
 	"control_version":                        "replicas differ for more than a second: one does not obey",
-	"hold":                                   "it is slower than you expect: the cause says why, and docs/operations.md what to do; open_transaction is a producer that hides what is behind it",
+	"hold":                                   lookAtHold,
 	"hold_since_timestamp_seconds":           "asking how long it has been held",
 	"throttle_users_per_second":              "the rate is flat: is it meant to be?",
 	"feedback_limit_users_per_second":        "it is not 0: this process has slowed itself down; granter_hold says why",

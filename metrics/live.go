@@ -58,20 +58,25 @@ func Register(reg prometheus.Registerer, campaign string, source Live) {
 	}
 	l.consumed = desc("consumed_records_total", "Records whose outcome is decided.", "partition")
 	l.records = desc("records_total",
-		"Records by outcome; in every scrape their sum over the outcomes equals granter_consumed_records_total.", "partition", "outcome")
+		"Records by outcome; in every scrape their sum over the outcomes equals granter_consumed_records_total.", "partition",
+		"outcome")
 	l.position = desc("partition_position_offset", "Offset of the next record that this process reads.", "partition")
 	l.checkpoint = desc("partition_checkpoint_offset",
-		"Offset up to which every record of the partition is granted or accounted for, durably in the ledger; by whichever process.", "partition")
+		"Offset up to which every record of the partition is granted or accounted for, durably in the ledger; by whichever "+
+			"process.", "partition")
 	l.end = desc("partition_end_offset", "High watermark: offset that the next produced record will get.", "partition")
-	l.lag = desc("partition_lag_records", "Records between the position and the end, or the checkpoint and the end where another process "+
-		"reads; without --follow, what was produced after the start stays there.", "partition")
-	l.remaining = desc("remaining_records", "Records of the whole topic, whoever reads them, between the ledger's checkpoint and where this "+
-		"run ends: at the end that the topic had at the start, or with --follow at its end.")
+	l.lag = desc("partition_lag_records",
+		"Records between the position and the end, or the checkpoint and the end where another process "+
+			"reads; without --follow, what was produced after the start stays there.", "partition")
+	l.remaining = desc("remaining_records",
+		"Records of the whole topic, whoever reads them, between the ledger's checkpoint and where this "+
+			"run ends: at the end that the topic had at the start, or with --follow at its end.")
 	l.queue = desc("shard_queue_blocks", "Blocks of IDs that wait in front of each shard.", "shard")
 	l.skew = desc("shard_queue_skew_ratio", "Longest shard queue divided by the mean; 1 when all are empty.")
 	l.age = desc("checkpoint_age_seconds", "Time since the ledger took the last checkpoint.")
 	l.ratio = desc("progress_ratio", "Share of the records of this process's partitions that is read, 0 to 1.")
-	l.left = desc("estimated_remaining_seconds", "Time until this process's partitions are read, at the present rate; NaN: unknown.")
+	l.left = desc("estimated_remaining_seconds",
+		"Time until this process's partitions are read, at the present rate; NaN: unknown.")
 	l.hits = desc("redis_pool_hits_total", "Times that a free connection to the ledger was found in the pool.")
 	l.misses = desc("redis_pool_misses_total", "Times that no free connection to the ledger was found in the pool.")
 	l.timeouts = desc("redis_pool_timeouts_total", "Times that waiting for a connection to the ledger took too long.")

@@ -65,7 +65,8 @@ const (
 	expectedHelp = "Distinct users that the campaign expects; 0: unknown."
 	startedHelp  = "1 when the ledger has a checkpoint of a run that grants everybody: the campaign has begun."
 	lostHelp     = "Runs that fell silent within the last quarter of an hour and did not end, and that no younger run replaces."
-	grantedHelp  = "Users that the ledger has as granted, by whichever process, as of the last count; every process exports the same."
+	grantedHelp  = "Users that the ledger has as granted, by whichever process, as of the last count; every process exports " +
+		"the same."
 )
 
 // Outcomes are the values of the label outcome.
@@ -78,8 +79,10 @@ func New(reg prometheus.Registerer, l Labels) *Metrics {
 	m := &Metrics{
 		Rejected: f.counters("rejected_records_total",
 			"Records without a valid user ID, durably in the dead-letter topic, by reason.", "reason"),
-		FlushMembers: f.histogram("flush_users", "Users in a flush to the ledger.", prometheus.ExponentialBuckets(1, 4, 12)), // to 4 Mi: what all shards may hold
-		FlushChunks:  f.histogram("flush_chunks", "Chunks of 65,536 IDs that a flush touches.", prometheus.ExponentialBuckets(1, 2, 9)),
+		// to 4 Mi: what all shards may hold
+		FlushMembers: f.histogram("flush_users", "Users in a flush to the ledger.", prometheus.ExponentialBuckets(1, 4, 12)),
+		FlushChunks: f.histogram("flush_chunks", "Chunks of 65,536 IDs that a flush touches.",
+			prometheus.ExponentialBuckets(1, 2, 9)),
 		FlushSeconds: f.histogram("flush_duration_seconds", "Time until the ledger acknowledged a flush, retries included.",
 			prometheus.ExponentialBuckets(0.0005, 2, 18)),
 		LedgerCalls:  f.counter("ledger_calls_total", "Script calls to the ledger, one for each chunk in a flush."),
@@ -89,10 +92,14 @@ func New(reg prometheus.Registerer, l Labels) *Metrics {
 		CheckpointSec: f.histogram("checkpoint_duration_seconds", "Time to write a checkpoint to every ledger master.",
 			prometheus.ExponentialBuckets(0.0005, 2, 18)),
 		Regressions: f.counter("ledger_regressions_total",
-			"Times that the ledger was found to have lost acknowledged writes; each makes the run read again from the older checkpoint."),
-		Generations: f.counter("group_generations_total", "Assignments of partitions that this process got from the consumer group."),
-		RedisErrors: f.counters("redis_errors_total", "Errors of calls to the ledger, also those that a retry overcame, by kind.", "kind"),
-		KafkaErrors: f.counters("kafka_errors_total", "Errors of calls to Kafka, also those that a retry overcame, by kind.", "kind"),
+			"Times that the ledger was found to have lost acknowledged writes; each makes the run read again from the older "+
+				"checkpoint."),
+		Generations: f.counter("group_generations_total",
+			"Assignments of partitions that this process got from the consumer group."),
+		RedisErrors: f.counters("redis_errors_total", "Errors of calls to the ledger, also those that a retry overcame, by kind.",
+			"kind"),
+		KafkaErrors: f.counters("kafka_errors_total", "Errors of calls to Kafka, also those that a retry overcame, by kind.",
+			"kind"),
 		KafkaSilent: f.gauge("kafka_silent_seconds",
 			"How long Kafka has not said where the topic ends, though it was asked every two seconds; 0: it does."),
 		Stalled:  f.gauge("stalled_partitions", "Assigned partitions that make no progress although records are waiting."),
@@ -108,21 +115,26 @@ func New(reg prometheus.Registerer, l Labels) *Metrics {
 		Lost:           f.gauge("campaign_lost_replicas", lostHelp),
 		ControlVersion: f.gauge("control_version", "Version of the operators' orders that this process obeys."),
 		Hold:           f.gauges("hold", "1 while this cause slows or stops the run.", "cause"),
-		HoldSince:      f.gauges("hold_since_timestamp_seconds", "Unix time since when this cause is in force; 0: it is not.", "cause"),
+		HoldSince: f.gauges("hold_since_timestamp_seconds", "Unix time since when this cause is in force; 0: it is not.",
+			"cause"),
 		Throttle: f.gauge("throttle_users_per_second",
 			"Limit that operators have set, for all replicas together; 0: none."),
 		Limit: f.gauge("feedback_limit_users_per_second",
 			"Limit that this process sets itself because a measurement is above --slow-at; 0: none."),
-		LedgerGranted:  f.gauge("ledger_granted_users", grantedHelp),
-		RedisLatency:   f.gauge("redis_latency_seconds", "Time of a small call to the ledger's Redis, the worst of the last second."),
-		RedisMemory:    f.gauge("redis_memory_used_bytes", "Memory that the master nearest to its limit uses; -1: unknown."),
-		RedisMemoryMax: f.gauge("redis_memory_limit_bytes", "Limit of that master: maxmemory, or the machine's memory; 0: unknown."),
+		LedgerGranted: f.gauge("ledger_granted_users", grantedHelp),
+		RedisLatency: f.gauge("redis_latency_seconds",
+			"Time of a small call to the ledger's Redis, the worst of the last second."),
+		RedisMemory: f.gauge("redis_memory_used_bytes", "Memory that the master nearest to its limit uses; -1: unknown."),
+		RedisMemoryMax: f.gauge("redis_memory_limit_bytes",
+			"Limit of that master: maxmemory, or the machine's memory; 0: unknown."),
 		RedisProjected: f.gauge("redis_memory_projected_bytes",
 			"Memory that the fullest master will use when everybody is granted, as preflight projected it; 0: unknown."),
-		ReplicaLag: f.gauge("redis_replica_lag_bytes", "How far the replica of Redis that is furthest behind is behind its master."),
+		ReplicaLag: f.gauge("redis_replica_lag_bytes",
+			"How far the replica of Redis that is furthest behind is behind its master."),
 		ClockAhead: f.gauge("redis_clock_ahead_seconds", "Clock of Redis minus the clock of this process."),
 	}
-	f.gaugeWith("campaign_info", "Always 1; the labels say which version of the spec this process works by, and which users it grants; no pass: everybody.",
+	f.gaugeWith("campaign_info", "Always 1; the labels say which version of the spec this process works by, and which users "+
+		"it grants; no pass: everybody.",
 		prometheus.Labels{"spec": l.Spec, "pass": l.Pass}).Set(1)
 	for _, v := range l.Causes {
 		m.Hold.WithLabelValues(v)

@@ -40,7 +40,8 @@ func (b *books) Tallies() []metrics.Tally {
 }
 
 func (b *books) Offsets() []metrics.Offsets {
-	return []metrics.Offsets{{Partition: 0, Position: 40, Checkpoint: 30, End: 100}, {Partition: 1, Position: -1, Checkpoint: 10, End: 50}}
+	return []metrics.Offsets{{Partition: 0, Position: 40, Checkpoint: 30, End: 100},
+		{Partition: 1, Position: -1, Checkpoint: 10, End: 50}}
 }
 
 func (b *books) Remaining() (records int64, known bool) { return 110, true }
@@ -57,8 +58,9 @@ func (b *books) Pool() metrics.Pool {
 
 var labels = metrics.Labels{
 	Campaign: "emoticons", Version: "v1.2.3",
-	Reasons: []string{"empty", "not_decimal"}, RedisKinds: []string{"timeout", "readonly"}, KafkaKinds: []string{"leader", "network"},
-	States: []string{"waiting", "running"}, Spec: "0123abcd", Pass: "canary", Causes: []string{"latency", "operator_pause"},
+	Reasons: []string{"empty", "not_decimal"}, RedisKinds: []string{"timeout", "readonly"},
+	KafkaKinds: []string{"leader", "network"},
+	States:     []string{"waiting", "running"}, Spec: "0123abcd", Pass: "canary", Causes: []string{"latency", "operator_pause"},
 }
 
 // populated is a registry in which every metric has a series.
@@ -72,7 +74,8 @@ func populated(t *testing.T) (*prometheus.Registry, *books) {
 	for _, h := range []prometheus.Histogram{m.FlushMembers, m.FlushChunks, m.FlushSeconds, m.CheckpointSec} {
 		h.Observe(1)
 	}
-	b := &books{tallies: []metrics.Tally{{Partition: 0}, {Partition: 1, Consumed: 3, Granted: 2, Rejected: 1}}, depths: []int{4, 0}, left: 9}
+	b := &books{tallies: []metrics.Tally{{Partition: 0}, {Partition: 1, Consumed: 3, Granted: 2, Rejected: 1}},
+		depths: []int{4, 0}, left: 9}
 	metrics.Register(reg, labels.Campaign, b)
 	return reg, b
 }
@@ -162,7 +165,8 @@ func TestLabelValuesAreBounded(t *testing.T) {
 			for label, value := range s.labels {
 				allowed := map[string]func(string) bool{
 					"campaign": oneOf(labels.Campaign), "partition": number, "shard": number,
-					"outcome": oneOf(metrics.Outcomes...), "reason": oneOf(labels.Reasons...), "kind": kinds[name], "state": states[name],
+					"outcome": oneOf(metrics.Outcomes...), "reason": oneOf(labels.Reasons...), "kind": kinds[name],
+					"state": states[name],
 					"cause": oneOf(labels.Causes...), "spec": oneOf(labels.Spec), "pass": oneOf(labels.Pass),
 				}[label]
 				if name == "granter_build_info" && label != "campaign" {
@@ -257,7 +261,8 @@ func TestTheCatalogueIsComplete(t *testing.T) {
 	for _, want := range []string{
 		"consumed_records_total", "records_total", "rejected_records_total", "partition_lag_records", "partition_position_offset",
 		"flush_users", "flush_duration_seconds", "shard_queue_blocks", "shard_queue_skew_ratio", "checkpoint_age_seconds",
-		"redis_errors_total", "kafka_errors_total", "redis_pool_connections", "progress_ratio", "estimated_remaining_seconds", "build_info",
+		"redis_errors_total", "kafka_errors_total", "redis_pool_connections", "progress_ratio", "estimated_remaining_seconds",
+		"build_info",
 	} {
 		require.Contains(t, names, "granter_"+want)
 	}

@@ -33,11 +33,15 @@ func NewOverview(reg prometheus.Registerer, campaign, version string) *Overview 
 		startsAt: f.gauge("campaign_start_timestamp_seconds", startHelp),
 		started:  f.gauge("campaign_started", startedHelp),
 		lost:     f.gauge("campaign_lost_replicas", lostHelp),
-		version:  f.gauge("control_ordered_version", "Version of the last order of operators; runs export the one that they obey."),
-		throttle: f.gauge("control_throttle_users_per_second", "Limit that operators have set, for all replicas together; 0: none."),
-		paused:   f.gauge("control_paused", "1 while operators have paused the campaign."),
-		aborted:  f.gauge("control_aborted", "1 while operators have aborted the campaign: nobody is granted anything until they resume."),
-		lag:      f.gauge("campaign_lag_records", "Records of the topic behind the checkpoint, of all partitions, up to where operators ordered to finish if they did."),
+		version: f.gauge("control_ordered_version",
+			"Version of the last order of operators; runs export the one that they obey."),
+		throttle: f.gauge("control_throttle_users_per_second",
+			"Limit that operators have set, for all replicas together; 0: none."),
+		paused: f.gauge("control_paused", "1 while operators have paused the campaign."),
+		aborted: f.gauge("control_aborted",
+			"1 while operators have aborted the campaign: nobody is granted anything until they resume."),
+		lag: f.gauge("campaign_lag_records", "Records of the topic behind the checkpoint, of all partitions, up to where "+
+			"operators ordered to finish if they did."),
 		replicas: f.gauge("campaign_live_replicas", "Runs that have said within the last seconds that they are alive."),
 		notReady: "nothing is known yet",
 	}
@@ -102,6 +106,7 @@ func NewDesk(reg prometheus.Registerer, campaign string) *Desk {
 		Refusals:  f.counters("desk_refusals_total", "Requests that the desk refused, by reason.", "reason"),
 		Listeners: f.gauge("desk_listeners", "Clients that follow the status live."),
 		Broken: f.gauges("desk_file_broken",
-			"1 while the access file (access), the certificate or the authority of client certificates (client_ca) cannot be read.", "file"),
+			"1 while the access file (access), the certificate or the authority of client certificates (client_ca) cannot be "+
+				"read.", "file"),
 	}
 }

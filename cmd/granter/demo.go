@@ -47,8 +47,8 @@ func newDemo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Watch a whole campaign, with Kafka and Redis inside the process",
-		Long: `Demo starts an in-process Kafka and Redis, publishes a generated population with duplicates and malformed records, runs
-the real granter on it, proves the result, and looks one user up. It needs nothing else.
+		Long: `Demo starts an in-process Kafka and Redis, publishes a generated population with duplicates and malformed records,
+runs the real granter on it, proves the result, and looks one user up. It needs nothing else.
 
 It prints a link to the operations page, which is signed in as an operator. To be watched, it begins slowly, and is released
 after --watch, unless an operator has ordered something else by then. Then it serves the page, metrics and lookups until
@@ -140,7 +140,8 @@ func (d *demonstration) perform(ctx context.Context, cmd *cobra.Command) error {
 		return err
 	}
 
-	flags := &runFlags{listen: "off", stall: time.Minute, checkpointEvery: 200 * time.Millisecond, why: "so that there is something to watch"}
+	flags := &runFlags{listen: "off", stall: time.Minute, checkpointEvery: 200 * time.Millisecond,
+		why: "so that there is something to watch"}
 	flags.brokers, flags.redis, flags.group = k.Brokers, []string{redis.Addr()}, "granter-demo"
 	flags.timeout, flags.retryFor, flags.session = 10*time.Second, time.Minute, 10*time.Second
 	client, err := flags.redisClient()
@@ -166,7 +167,8 @@ func (d *demonstration) perform(ctx context.Context, cmd *cobra.Command) error {
 	}
 	screen := newScreen(cmd.ErrOrStderr())
 	j := job{
-		campaign: camp, kafka: k, redis: client, flags: flags, screen: screen, run: grant.NewRunID(time.Now()), registry: newRegistry(),
+		campaign: camp, kafka: k, redis: client, flags: flags, screen: screen,
+		run: grant.NewRunID(time.Now()), registry: newRegistry(),
 		log:        slog.New(slog.NewTextHandler(screen, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		embedded:   true,
 		serveUsers: func(mux *http.ServeMux) { mux.Handle("GET /users/{id}", lookups(led.reader, camp)) },
@@ -225,7 +227,8 @@ func (d *demonstration) releaseLater(ctx context.Context, orders *ledger.Coordin
 			case <-tick.C:
 			case <-over:
 				_, err := orders.Order(ctx, grant.Order{
-					Action: grant.ActionThrottle, Who: "granter demo", Via: viaLaunch, Why: "enough has been seen of it: as fast as it can",
+					Action: grant.ActionThrottle, Who: "granter demo", Via: viaLaunch,
+					Why: "enough has been seen of it: as fast as it can",
 				})
 				if err == nil {
 					d.say("released\n\n")

@@ -35,8 +35,8 @@ func newLoad() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "load -f SPEC (--ids FILE|- | --generate N)",
 		Short: "Publish a population of user IDs to the campaign's topic",
-		Long: `Load publishes user IDs to the topic of a campaign, in the campaign's format: those of a file, one decimal ID a line,
-or a generated population for tests and rehearsals. The topic is created if it does not exist.
+		Long: `Load publishes user IDs to the topic of a campaign, in the campaign's format: those of a file, one decimal ID a
+line, or a generated population for tests and rehearsals. The topic is created if it does not exist.
 
 Publishing a population twice is harmless: run grants every user once.
 
@@ -51,10 +51,13 @@ Publishing a population twice is harmless: run grants every user once.
 	f.StringVar(&flags.ids, "ids", "", "file with one user ID a line; - reads the standard input")
 	f.Int64Var(&flags.generate, "generate", 0, "number of distinct users to generate")
 	f.Int64Var(&flags.first, "first", 0, "with --generate: the lowest ID")
-	f.Int64Var(&flags.spread, "spread", 0, "with --generate: spread the users over so many consecutive IDs (default: as many as users)")
+	f.Int64Var(&flags.spread, "spread", 0,
+		"with --generate: spread the users over so many consecutive IDs (default: as many as users)")
 	f.StringVar(&flags.order, "order", "shuffled", "with --generate: shuffled or ascending")
-	f.StringVar(&flags.duplicates, "duplicates", "0%", "with --generate: additional records that repeat a user, as a share of the users")
-	f.StringVar(&flags.malformed, "malformed", "0%", "with --generate: additional records without a valid ID, as a share of the users")
+	f.StringVar(&flags.duplicates, "duplicates", "0%",
+		"with --generate: additional records that repeat a user, as a share of the users")
+	f.StringVar(&flags.malformed, "malformed", "0%",
+		"with --generate: additional records without a valid ID, as a share of the users")
 	f.Uint64Var(&flags.seed, "seed", 1, "with --generate: the same seed gives the same population")
 	f.Float64Var(&flags.rate, "rate", 0, "records per second; 0: as fast as possible")
 	f.IntVar(&flags.partitions, "partitions", 0, "partitions of the topic if it has to be created (default: the broker's)")
@@ -109,14 +112,17 @@ func (flags *loadFlags) execute(cmd *cobra.Command) error {
 	done()
 	switch {
 	case ctx.Err() != nil:
-		err = &exitError{exitStopped, fmt.Errorf("stopped after %s records: publish it again from its beginning (users published twice are granted once)",
-			text.Number(result.Records))}
+		err = &exitError{
+			exitStopped,
+			fmt.Errorf("stopped after %s records: publish it again from its beginning (users published twice are granted once)",
+				text.Number(result.Records)),
+		}
 	case errors.Is(err, userid.ErrBadLine):
 		err = fmt.Errorf("%w; correct the list and load all of it again (users published twice are granted once)", err)
 	}
 	loaded := Loaded{
-		Topic: camp.Source.Topic, Partitions: result.Partitions, Records: result.Records, Malformed: result.Malformed, Bytes: result.Bytes,
-		InDoubt: result.InDoubt, Seconds: result.Elapsed.Seconds(), RecordsPerSecond: result.Rate(),
+		Topic: camp.Source.Topic, Partitions: result.Partitions, Records: result.Records, Malformed: result.Malformed,
+		Bytes: result.Bytes, InDoubt: result.InDoubt, Seconds: result.Elapsed.Seconds(), RecordsPerSecond: result.Rate(),
 	}
 	if flags.json {
 		err = errors.Join(err, printJSON(cmd.OutOrStdout(), loaded))
@@ -131,7 +137,9 @@ func (flags *loadFlags) execute(cmd *cobra.Command) error {
 var ofGenerated = []string{"first", "spread", "order", "duplicates", "malformed", "seed"}
 
 // population returns the records to publish and, if it is known, their number.
-func (flags *loadFlags) population(cmd *cobra.Command, camp *grant.Campaign) (users population.Source, total int64, closeIDs func(), err error) {
+func (flags *loadFlags) population(cmd *cobra.Command, camp *grant.Campaign) (
+	users population.Source, total int64, closeIDs func(), err error,
+) {
 	nothing := func() {}
 	fail := func(err error) (population.Source, int64, func(), error) { return nil, 0, nothing, usageError(err) }
 	switch {
@@ -192,5 +200,6 @@ func openList(ctx context.Context, name string, t grant.Topic) (file *os.File, t
 
 // unreachable adds what to do when no broker answers.
 func unreachable(err error, brokers []string) error {
-	return fmt.Errorf("Kafka at %v: %w (is --brokers or GRANTER_BROKERS right, and do TLS and SASL match the listener?)", brokers, err)
+	return fmt.Errorf("Kafka at %v: %w (is --brokers or GRANTER_BROKERS right, and do TLS and SASL match the listener?)",
+		brokers, err)
 }

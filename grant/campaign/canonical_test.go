@@ -81,11 +81,14 @@ var campaigns = rapid.Custom(func(t *rapid.T) *grant.Campaign {
 		StartsAt: time.Unix(rapid.Int64Range(946_684_800, 4_000_000_000).Draw(t, "start"),
 			rapid.SampledFrom([]int64{0, 0, 500_000_000, 1}).Draw(t, "nanoseconds")).UTC(),
 		Source: grant.Topic{
-			Topic:       rapid.StringMatching(`[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,99}`).Draw(t, "topic") + "-t",
-			Format:      rapid.SampledFrom([]grant.Format{grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE}).Draw(t, "format"),
-			From:        rapid.SampledFrom([]grant.Part{grant.FromValue, grant.FromKey}).Draw(t, "from"),
-			MaxID:       rapid.OneOf(rapid.Just(grant.MaxUserID), rapid.Map(rapid.Int64Range(1_000_000, 1<<62), func(i int64) grant.UserID { return grant.UserID(i) })).Draw(t, "max_id"),
-			MaxRejected: float64(rapid.OneOf(rapid.Just(10_000), rapid.IntRange(0, millionths)).Draw(t, "max_rejected")) / millionths,
+			Topic: rapid.StringMatching(`[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,99}`).Draw(t, "topic") + "-t",
+			Format: rapid.SampledFrom([]grant.Format{grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE}).Draw(t,
+				"format"),
+			From: rapid.SampledFrom([]grant.Part{grant.FromValue, grant.FromKey}).Draw(t, "from"),
+			MaxID: rapid.OneOf(rapid.Just(grant.MaxUserID), rapid.Map(rapid.Int64Range(1_000_000, 1<<62),
+				func(i int64) grant.UserID { return grant.UserID(i) })).Draw(t, "max_id"),
+			MaxRejected: float64(rapid.OneOf(rapid.Just(10_000), rapid.IntRange(0, millionths)).Draw(t,
+				"max_rejected")) / millionths,
 		},
 	}
 	if rapid.Bool().Draw(t, "ends") {
@@ -106,8 +109,9 @@ var campaigns = rapid.Custom(func(t *rapid.T) *grant.Campaign {
 	ids := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-zA-Z0-9][a-zA-Z0-9._-]{0,30}`), 1, 5, rapid.ID).Draw(t, "ids")
 	for _, id := range ids {
 		it := grant.Item{
-			ID:       id,
-			Kind:     rapid.SampledFrom([]grant.Kind{grant.KindEmoticon, grant.KindCredit, grant.KindCash, grant.KindItem}).Draw(t, "kind"),
+			ID: id,
+			Kind: rapid.SampledFrom([]grant.Kind{grant.KindEmoticon, grant.KindCredit, grant.KindCash,
+				grant.KindItem}).Draw(t, "kind"),
 			Validity: time.Duration(rapid.Int64Range(0, 4000).Draw(t, "count")) * rapid.SampledFrom(units).Draw(t, "unit").length,
 		}
 		if it.Kind == grant.KindCredit || it.Kind == grant.KindCash {

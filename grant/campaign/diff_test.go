@@ -30,10 +30,12 @@ items:
 	}{
 		"nothing": {strings.NewReplacer(), nil},
 		"another way of writing it": {
-			strings.NewReplacer("2023-01-05T00:00:00+09:00", "2023-01-04T15:00:00Z", "90d}", "2160h}", "{topic", "{from: value, topic"), nil,
+			strings.NewReplacer("2023-01-05T00:00:00+09:00", "2023-01-04T15:00:00Z", "90d}", "2160h}", "{topic",
+				"{from: value, topic"), nil,
 		},
 		"values": {
-			strings.NewReplacer("Three emoticons", "Four emoticons", "2023-01-05T00", "2023-01-06T00", "kakaotalk-users", "users"),
+			strings.NewReplacer("Three emoticons", "Four emoticons", "2023-01-05T00", "2023-01-06T00", "kakaotalk-users",
+				"users"),
 			[]string{
 				`title: stored "Three emoticons for every KakaoTalk user", given "Four emoticons for every KakaoTalk user"`,
 				`starts_at: stored 2023-01-04T15:00:00Z, given 2023-01-05T15:00:00Z`,
@@ -41,7 +43,8 @@ items:
 			},
 		},
 		"fields that one side lacks": {
-			strings.NewReplacer("ends_at: 2023-04-05T00:00:00+09:00\n", "", "kakaotalk-users}", "kakaotalk-users, format: json, path: id}"),
+			strings.NewReplacer("ends_at: 2023-04-05T00:00:00+09:00\n", "", "kakaotalk-users}",
+				"kakaotalk-users, format: json, path: id}"),
 			[]string{
 				`ends_at: stored 2023-04-04T15:00:00Z, not given`,
 				`source.format: stored decimal, given json`,
@@ -49,7 +52,8 @@ items:
 			},
 		},
 		"one item among others": {
-			strings.NewReplacer("id: cheer-up-90d, kind: emoticon, validity: 90d", "id: cheer-up-90d, kind: emoticon, validity: 30d"),
+			strings.NewReplacer("id: cheer-up-90d, kind: emoticon, validity: 90d",
+				"id: cheer-up-90d, kind: emoticon, validity: 30d"),
 			[]string{`items[cheer-up-90d].validity: stored 90d, given 30d`},
 		},
 		"an item less": {
@@ -63,7 +67,8 @@ items:
 		"an item more": {
 			strings.NewReplacer("items:\n", "items:\n  - {id: gift, kind: cash, validity: 1d, amount: 100, currency: KRW}\n"),
 			[]string{
-				`items: stored [thank-you-permanent, cheer-up-90d, lets-go-90d], given [gift, thank-you-permanent, cheer-up-90d, lets-go-90d]`,
+				`items: stored [thank-you-permanent, cheer-up-90d, lets-go-90d], ` +
+					`given [gift, thank-you-permanent, cheer-up-90d, lets-go-90d]`,
 				`items[gift].kind: not stored, given cash`,
 				`items[gift].validity: not stored, given 1d`,
 				`items[gift].amount: not stored, given 100`,
@@ -72,7 +77,10 @@ items:
 		},
 		"the order of the items": {
 			strings.NewReplacer(thankYou+"\n"+cheerUp, cheerUp+"\n"+thankYou),
-			[]string{`items: stored [thank-you-permanent, cheer-up-90d, lets-go-90d], given [cheer-up-90d, thank-you-permanent, lets-go-90d]`},
+			[]string{
+				`items: stored [thank-you-permanent, cheer-up-90d, lets-go-90d], ` +
+					`given [cheer-up-90d, thank-you-permanent, lets-go-90d]`,
+			},
 		},
 	} {
 		given, err := Parse("spec", []byte(c.change.Replace(spec)))
@@ -90,7 +98,8 @@ func TestDiffReadsWhatIsNotAValidSpec(t *testing.T) {
 	newer := strings.Replace(string(given.Canonical), `"campaign": "a",`, `"campaign": "a", "sparse": {"layout": "hash"},`, 1)
 	assert.Equal(t, "sparse.layout: stored hash, not given", Diff([]byte(newer), given.Canonical))
 
-	assert.Equal(t, "the stored spec cannot be read: the stored spec: the file is empty: write a campaign spec, see docs/campaign-spec.md",
+	assert.Equal(t, "the stored spec cannot be read: the stored spec: the file is empty: write a campaign spec, see "+
+		"docs/campaign-spec.md",
 		Diff(nil, given.Canonical))
 	assert.Contains(t, Diff(given.Canonical, given.Canonical[:50]), "the given spec cannot be read: the given spec:")
 }

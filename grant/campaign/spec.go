@@ -62,7 +62,8 @@ type decoder struct{ *strict.Decoder }
 func newDecoder(file string) *decoder {
 	return &decoder{&strict.Decoder{
 		File: file, Subject: "campaign", Docs: "docs/campaign-spec.md", MaxSize: MaxSize,
-		Places: []strict.Place{{Name: "the top of the file", Known: campaignFields}, {Name: "source", Known: sourceFields}, {Name: "an item", Known: itemFields}},
+		Places: []strict.Place{{Name: "the top of the file", Known: campaignFields}, {Name: "source", Known: sourceFields},
+			{Name: "an item", Known: itemFields}},
 	}}
 }
 
@@ -72,14 +73,16 @@ func (d *decoder) campaign(root *yaml.Node) *grant.Campaign {
 		return nil
 	}
 	c := &grant.Campaign{
-		Name:     d.Match(m.Get("campaign"), nameForm, slug, "1 to 63 small letters, digits and hyphens, a letter or digit at both ends"),
+		Name: d.Match(m.Get("campaign"), nameForm, slug,
+			"1 to 63 small letters, digits and hyphens, a letter or digit at both ends"),
 		Title:    d.title(m.Get("title")),
 		StartsAt: d.Time(m.Get("starts_at")),
 		EndsAt:   d.Time(m.Get("ends_at")),
 	}
 	if !c.StartsAt.IsZero() && !c.EndsAt.IsZero() && !c.EndsAt.After(c.StartsAt) {
 		at := m.Get("ends_at")
-		d.Reportf(timeOrder, at.Line, at.Path, "%s is not after starts_at (%s): write a later time, or remove the line for no end",
+		d.Reportf(timeOrder, at.Line, at.Path,
+			"%s is not after starts_at (%s): write a later time, or remove the line for no end",
 			at.Node.Value, m.Get("starts_at").Node.Value)
 	}
 	population := m.Get("population")
@@ -148,7 +151,8 @@ func (d *decoder) deadLetters(f strict.Field, topic string) string {
 	switch {
 	case name == "" || topic == "":
 	case alike.Replace(name) == alike.Replace(topic):
-		d.Reportf(deadLettersClash, f.Line, f.Path, "%s cannot be beside the topic %s in Kafka: write the name of another topic", strict.Quote(name), strict.Quote(topic))
+		d.Reportf(deadLettersClash, f.Line, f.Path, "%s cannot be beside the topic %s in Kafka: write the name of another topic",
+			strict.Quote(name), strict.Quote(topic))
 	case name == topic+grant.DeadLetterSuffix:
 		return ""
 	}
@@ -161,7 +165,8 @@ func (d *decoder) tombstones(f strict.Field, from grant.Part) grant.Tombstones {
 	case t == grant.RejectTombstones:
 		return "" // the default, however it is written
 	case t == grant.GrantTombstones && from == grant.FromValue:
-		d.Reportf(tombstonesForbidden, f.Line, f.Path, "a record without a value holds no user ID when IDs are values: remove the line, or write from: key")
+		d.Reportf(tombstonesForbidden, f.Line, f.Path,
+			"a record without a value holds no user ID when IDs are values: remove the line, or write from: key")
 	}
 	return t
 }
@@ -170,10 +175,12 @@ func (d *decoder) topic(f, deadLetters strict.Field) string {
 	name := d.kafkaTopic(f, topicForm, "with the user IDs")
 	switch longest := maxTopic - len(grant.DeadLetterSuffix); {
 	case len(name) > longest && deadLetters.Absent:
-		d.Reportf(topicForm, f.Line, f.Path, "has %d characters: write at most %d (Kafka's %d, less %d for the %s of the dead-letter topic), or name that topic by dead_letters",
+		d.Reportf(topicForm, f.Line, f.Path, "has %d characters: write at most %d (Kafka's %d, less %d for the %s of the "+
+			"dead-letter topic), or name that topic by dead_letters",
 			len(name), longest, maxTopic, len(grant.DeadLetterSuffix), grant.DeadLetterSuffix)
 	case strings.HasSuffix(name, grant.DeadLetterSuffix):
-		d.Reportf(topicDeadLetter, f.Line, f.Path, "%s is a dead-letter topic, whose records were rejected: write the topic itself, %s",
+		d.Reportf(topicDeadLetter, f.Line, f.Path,
+			"%s is a dead-letter topic, whose records were rejected: write the topic itself, %s",
 			strict.Quote(name), strict.Quote(strings.TrimSuffix(name, grant.DeadLetterSuffix)))
 	}
 	return name
@@ -185,7 +192,8 @@ func (d *decoder) path(f strict.Field, format grant.Format) string {
 		d.Reportf(pathRequired, f.Line, f.Path, "is missing: add where in the JSON document the ID is, such as path: user.id")
 		return ""
 	case format != grant.FormatJSON && format != "" && !f.Absent:
-		d.Reportf(pathForbidden, f.Line, f.Path, "a record in the format %s has no fields: remove the line, or write format: json", format)
+		d.Reportf(pathForbidden, f.Line, f.Path,
+			"a record in the format %s has no fields: remove the line, or write format: json", format)
 		return ""
 	}
 	path, ok := d.Text(f)
@@ -197,7 +205,8 @@ func (d *decoder) path(f strict.Field, format grant.Format) string {
 	}
 	for name := range strings.SplitSeq(path, ".") {
 		if name == "" || name != strings.TrimSpace(name) {
-			d.Reportf(pathForm, f.Line, f.Path, "%s has an empty field name, or spaces around one: write field names with dots between them, such as user.id", strict.Quote(path))
+			d.Reportf(pathForm, f.Line, f.Path, "%s has an empty field name, or spaces around one: write field names with "+
+				"dots between them, such as user.id", strict.Quote(path))
 			break
 		}
 	}
@@ -209,7 +218,8 @@ func (d *decoder) items(f strict.Field) []grant.Item {
 		return nil
 	}
 	if f.Node.Kind != yaml.SequenceNode {
-		d.Reportf(strict.ListType, f.Line, f.Path, "must be a list, not %s: begin each item with a hyphen", strict.Describe(f.Node))
+		d.Reportf(strict.ListType, f.Line, f.Path, "must be a list, not %s: begin each item with a hyphen",
+			strict.Describe(f.Node))
 		return nil
 	}
 	nodes := f.Node.Content
@@ -226,7 +236,8 @@ func (d *decoder) items(f strict.Field) []grant.Item {
 		}
 		item := d.item(m)
 		if id := m.Get("id"); item.ID != "" && seen[item.ID] > 0 {
-			d.Reportf(itemIDUnique, id.Line, id.Path, "%s is also the item on line %d: give each item an ID of its own", strict.Quote(item.ID), seen[item.ID])
+			d.Reportf(itemIDUnique, id.Line, id.Path, "%s is also the item on line %d: give each item an ID of its own",
+				strict.Quote(item.ID), seen[item.ID])
 		} else {
 			seen[item.ID] = id.Line
 		}
@@ -237,8 +248,10 @@ func (d *decoder) items(f strict.Field) []grant.Item {
 
 func (d *decoder) item(m *strict.Mapping) grant.Item {
 	item := grant.Item{
-		ID:       d.Match(m.Get("id"), itemIDForm, itemID, "1 to 100 letters, digits, dots, hyphens and underscores, a letter or digit first"),
-		Kind:     strict.OneOf(d.Decoder, m.Get("kind"), kindKnown, grant.KindEmoticon, grant.KindCredit, grant.KindCash, grant.KindItem),
+		ID: d.Match(m.Get("id"), itemIDForm, itemID,
+			"1 to 100 letters, digits, dots, hyphens and underscores, a letter or digit first"),
+		Kind: strict.OneOf(d.Decoder, m.Get("kind"), kindKnown, grant.KindEmoticon, grant.KindCredit, grant.KindCash,
+			grant.KindItem),
 		Validity: d.validity(m.Get("validity")),
 	}
 	amount, currency := m.Get("amount"), m.Get("currency")
@@ -246,7 +259,8 @@ func (d *decoder) item(m *strict.Mapping) grant.Item {
 	case "": // reported; whether money belongs to it is not known
 	case grant.KindCredit, grant.KindCash:
 		if amount.Absent {
-			d.Reportf(amountRequired, amount.Line, amount.Path, "is missing: a %s needs one, in the currency's smallest unit: add amount: 50000", item.Kind)
+			d.Reportf(amountRequired, amount.Line, amount.Path,
+				"is missing: a %s needs one, in the currency's smallest unit: add amount: 50000", item.Kind)
 		}
 		if currency.Absent {
 			d.Reportf(currencyRequired, currency.Line, currency.Path, "is missing: a %s needs one: add currency: KRW", item.Kind)

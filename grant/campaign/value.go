@@ -39,7 +39,8 @@ func (d *decoder) share(f strict.Field, absent float64) float64 {
 		part = percent.FindStringSubmatch(n.Value)
 	}
 	if part == nil {
-		d.Reportf(maxRejectedForm, f.Line, f.Path, "%s is not a percentage: write a number, at most four decimals, and a percent sign, such as 0.5%%", strict.Describe(n))
+		d.Reportf(maxRejectedForm, f.Line, f.Path, "%s is not a percentage: write a number, at most four decimals, and a "+
+			"percent sign, such as 0.5%%", strict.Describe(n))
 		return 0
 	}
 	count, err := strconv.Atoi(part[1] + (part[2] + "0000")[:4])
@@ -81,7 +82,8 @@ func (d *decoder) validity(f strict.Field) time.Duration {
 			return time.Duration(count) * u.length
 		}
 	}
-	d.Reportf(validityRange, f.Line, f.Path, "%s is out of range: write at most %dd (100 years), or %s", strict.Quote(n.Value), maxValidity/units[0].length, permanent)
+	d.Reportf(validityRange, f.Line, f.Path, "%s is out of range: write at most %dd (100 years), or %s", strict.Quote(n.Value),
+		maxValidity/units[0].length, permanent)
 	return 0
 }
 

@@ -149,7 +149,8 @@ func TestSharesOutOfRangeAreRefused(t *testing.T) {
 func TestTheSmallestAndTheLargestShares(t *testing.T) {
 	r := seeded(t)
 	var most uint64 // hash
-	all, almost, least := share(t, campaign, 1), share(t, campaign, math.Nextafter(1, 0)), share(t, campaign, math.SmallestNonzeroFloat64)
+	all, almost, least := share(t, campaign, 1), share(t, campaign, math.Nextafter(1, 0)),
+		share(t, campaign, math.SmallestNonzeroFloat64)
 	seed := seedOf(campaign)
 	for range 100_000 {
 		id := r.Uint64()
@@ -165,7 +166,8 @@ func TestTheSmallestAndTheLargestShares(t *testing.T) {
 
 func TestNameAndKeyOfAShare(t *testing.T) {
 	for of, want := range map[float64]string{
-		1: "100%", 0.01: "1%", 0.1: "10%", 0.005: "0.5%", 0.07: "7%", 0.29: "29%", 0.57: "57%", 0.999: "99.9%", 0.00001: "0.001%", 1.0 / 3: "33.33333333333333%",
+		1: "100%", 0.01: "1%", 0.1: "10%", 0.005: "0.5%", 0.07: "7%", 0.29: "29%", 0.57: "57%", 0.999: "99.9%", 0.00001: "0.001%",
+		1.0 / 3: "33.33333333333333%",
 	} {
 		p := share(t, campaign, of)
 		require.Equal(t, "canary "+want, p.Name)

@@ -135,7 +135,8 @@ func parseLine(line string) (who *Principal, credential string, err error) {
 		}
 		credential = "cert:" + value
 	default:
-		err = errors.New("the third field wants to be sha256:HEX or cert:COMMON-NAME, or campaigns:NAME,… with one of those behind it; " +
+		err = errors.New("the third field wants to be sha256:HEX or cert:COMMON-NAME, or campaigns:NAME,… with one of those " +
+			"behind it; " +
 			"a token itself does not belong here")
 	}
 	if err = errors.Join(checkName(fields[0]), roleErr, scopeErr, err); err != nil {

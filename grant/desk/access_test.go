@@ -38,7 +38,8 @@ func TestWhoShowsWhat(t *testing.T) {
 		"\t김서연   support  " + upper(sum("two")) + "\n" +
 		"jihoon viewer cert:Ji-hoon Park")
 	require.NoError(t, err)
-	minji, seoyeon, jihoon := Principal{Name: "minji", Role: RoleOperator}, Principal{Name: "김서연", Role: RoleSupport}, Principal{Name: "jihoon", Role: RoleViewer}
+	minji, seoyeon, jihoon := Principal{Name: "minji", Role: RoleOperator}, Principal{Name: "김서연", Role: RoleSupport},
+		Principal{Name: "jihoon", Role: RoleViewer}
 	for _, c := range []struct {
 		authorization, certificate string
 		who                        Principal
@@ -102,7 +103,8 @@ func TestEveryMistakeInTheAccessFileIsNamedWithItsLine(t *testing.T) {
 
 	_, err := ParseAccess("a admin sha256:1\n" + good + "minji x y\n")
 	require.Len(t, strings.Split(err.Error(), "\n"), 5, "%s", err)
-	for _, want := range []string{"line 1: the second field", "sha256: want", "line 3: the second field", "the third field", `line 3: "minji" is in line 2`} {
+	for _, want := range []string{"line 1: the second field", "sha256: want", "line 3: the second field", "the third field",
+		`line 3: "minji" is in line 2`} {
 		require.ErrorContains(t, err, want)
 	}
 }
@@ -123,7 +125,8 @@ func TestNoErrorRepeatsAToken(t *testing.T) {
 	token, line, err := NewToken("minji", RoleViewer)
 	require.NoError(t, err)
 	for _, text := range []string{
-		"minji viewer " + token, "minji viewer sha256:" + token, "minji " + token + " viewer", token + " viewer x:y", "minji " + token,
+		"minji viewer " + token, "minji viewer sha256:" + token, "minji " + token + " viewer", token + " viewer x:y",
+		"minji " + token,
 		token, "minji viewer " + token + ":", line + " " + token, "minji viewer campaigns:" + token + " " + sum("x"),
 	} {
 		_, err := ParseAccess(text)
@@ -176,7 +179,8 @@ func TestARoleIsASetOfRights(t *testing.T) {
 		}
 	}
 	require.Empty(t, anonymous.Role.rights())
-	for _, text := range []string{"", ",", "viewer,", ",viewer", "viewer pause", "viewer, pause", "admin", "Viewer", "start-early", "viewer,force"} {
+	for _, text := range []string{"", ",", "viewer,", ",viewer", "viewer pause", "viewer, pause", "admin", "Viewer",
+		"start-early", "viewer,force"} {
 		_, err := ParseRole(text)
 		require.Error(t, err, text)
 	}
@@ -191,7 +195,8 @@ func TestALineMayBeForSomeCampaigns(t *testing.T) {
 	minji, _ := a.identify(shows("Bearer "+token, ""))
 	jihoon, _ := a.identify(shows("", "Ji-hoon Park"))
 	for name, want := range map[string][2]bool{
-		"sorry-2022": {true, true}, "spring": {true, false}, "sorry": {false, false}, "sorry-2022,spring": {false, false}, "": {false, false},
+		"sorry-2022": {true, true}, "spring": {true, false}, "sorry": {false, false}, "sorry-2022,spring": {false, false},
+		"": {false, false},
 	} {
 		require.Equal(t, want, [2]bool{minji.in(name), jihoon.in(name)}, name)
 	}

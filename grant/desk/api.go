@@ -98,7 +98,8 @@ func (a *api) unknown(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(&says, r)
 	detail := "nothing is at " + cut(r.URL.Path, 200) + ": the API is described at /api/openapi.yaml"
 	if what, old := strings.CutPrefix(r.URL.Path, "/api/v1/"); old && moved[strings.Split(what, "/")[0]] {
-		detail = "a request names its campaign: this is at /api/v1/campaigns/CAMPAIGN/" + cut(what, 200) + " now, and /api/v1/me says which campaigns are here"
+		detail = "a request names its campaign: this is at /api/v1/campaigns/CAMPAIGN/" + cut(what, 200) +
+			" now, and /api/v1/me says which campaigns are here"
 	}
 	if allowed := says.header.Get("Allow"); allowed != "" {
 		w.Header().Set("Allow", allowed)

@@ -124,7 +124,8 @@ func (c *Client) ask(ctx context.Context, method, what string, body, answer any)
 		}
 		text = bytes.NewReader(b)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, c.base.JoinPath("api/v1/campaigns", url.PathEscape(c.cfg.Campaign), what).String(), text)
+	request, err := http.NewRequestWithContext(ctx, method, c.base.JoinPath("api/v1/campaigns", url.PathEscape(c.cfg.Campaign),
+		what).String(), text)
 	if err != nil {
 		return err
 	}
@@ -153,7 +154,8 @@ func (c *Client) ask(ctx context.Context, method, what string, body, answer any)
 		return fmt.Errorf("%s does not answer like a desk: %w", c.base, err)
 	}
 	if about.Campaign != c.cfg.Campaign {
-		return fmt.Errorf("%s answers for the campaign %q, asked was %q: check --desk-url, and what is in between", c.base, about.Campaign, c.cfg.Campaign)
+		return fmt.Errorf("%s answers for the campaign %q, asked was %q: check --desk-url, and what is in between", c.base,
+			about.Campaign, c.cfg.Campaign)
 	}
 	return nil
 }

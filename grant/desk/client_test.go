@@ -157,7 +157,8 @@ func TestAClientNeedsAddressAndCredential(t *testing.T) {
 		{ClientConfig{Token: "x", URL: "http://desk.example"}, "use https"},
 		{ClientConfig{Token: "x", URL: "https://desk.example"}, "which campaign?"},
 		{ClientConfig{Campaign: "x", URL: "https://desk.example"}, "GRANTER_TOKEN"},
-		{ClientConfig{Campaign: "x", URL: "https://desk.example", Cert: "none.pem", Key: "none.key"}, "client certificate: open none.pem"},
+		{ClientConfig{Campaign: "x", URL: "https://desk.example", Cert: "none.pem", Key: "none.key"},
+			"client certificate: open none.pem"},
 		{ClientConfig{Campaign: "x", Token: "x", URL: "https://desk.example", CA: "none.pem"}, "open none.pem"},
 		{ClientConfig{Campaign: "x", Token: "x", URL: "https://desk.example", CA: "client_test.go"}, "no PEM certificate"},
 	} {

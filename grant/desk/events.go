@@ -34,7 +34,8 @@ func (a *api) events(w http.ResponseWriter, r *http.Request, who Principal) {
 		if err == nil {
 			err = connection.Flush()
 		}
-		_ = connection.SetWriteDeadline(time.Time{}) // HTTP/2 resets the stream at the deadline, also when nothing is being written
+		// HTTP/2 resets the stream at the deadline, also when nothing is being written
+		_ = connection.SetWriteDeadline(time.Time{})
 		return err == nil
 	}
 	alive := time.NewTicker(a.cfg.pace.keepalive)
@@ -42,7 +43,8 @@ func (a *api) events(w http.ResponseWriter, r *http.Request, who Principal) {
 	for ok := send(": welcome\n\n"); ok; {
 		select {
 		case e, more := <-told:
-			if now, unknown := a.gate.identify(r); !more || unknown != "" || !now.Role.may(RightStatus) || !now.in(r.PathValue("campaign")) {
+			if now, unknown := a.gate.identify(r); !more || unknown != "" || !now.Role.may(RightStatus) ||
+				!now.in(r.PathValue("campaign")) {
 				return
 			}
 			ok = send("event: " + e.name + "\ndata: " + string(e.data) + "\n\n")

@@ -22,7 +22,8 @@ type files struct {
 // openFiles reads all files for the first time. Its error joins what is wrong with any.
 func (c *Config) openFiles() (*files, error) {
 	f := &files{access: &reloaded[*Access]{
-		what: "the access file", paths: []string{c.Access}, parse: c.parseAccess, log: c.Log, grace: c.AccessGrace, after: &Access{},
+		what: "the access file", paths: []string{c.Access}, parse: c.parseAccess, log: c.Log, grace: c.AccessGrace,
+		after: &Access{},
 	}}
 	errs := []error{f.access.load()}
 	if errs[0] == nil && f.access.value.empty() {

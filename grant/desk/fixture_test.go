@@ -73,7 +73,8 @@ const base = "/api/v1/campaigns/sorry-2022"
 
 func aCampaign() *grant.Campaign {
 	return &grant.Campaign{
-		Name: "sorry-2022", Title: "Three emoticons for everybody", Hash: strings.Repeat("5f", 32), StartsAt: began, Population: 4,
+		Name: "sorry-2022", Title: "Three emoticons for everybody", Hash: strings.Repeat("5f", 32), StartsAt: began,
+		Population: 4,
 		Items: []grant.Item{
 			{ID: "thank-you", Kind: grant.KindEmoticon},
 			{ID: "cheer-up", Kind: grant.KindEmoticon, Validity: 90 * 24 * time.Hour},
@@ -98,12 +99,14 @@ func (topic) Intact(context.Context, grant.Checkpoint) error { return nil }
 func newWorld(t *testing.T, changes ...func(*world)) *world {
 	t.Helper()
 	w := &world{
-		T: t, redis: miniredis.RunT(t), registry: prometheus.NewRegistry(), log: &text{}, ca: newAuthority(t), tokens: map[Role]string{},
+		T: t, redis: miniredis.RunT(t), registry: prometheus.NewRegistry(), log: &text{}, ca: newAuthority(t),
+		tokens:  map[Role]string{},
 		clients: []string{"jihoon operator cert:Ji-hoon Park"},
 	}
 	cert, key := w.ca.issue("desk", x509.ExtKeyUsageServerAuth)
 	w.cfg = Config{
-		Addr: "127.0.0.1:0", AccessGrace: patience, Access: filepath.Join(t.TempDir(), "access"), Cert: cert, Key: key, ClientCA: w.ca.file,
+		Addr: "127.0.0.1:0", AccessGrace: patience, Access: filepath.Join(t.TempDir(), "access"), Cert: cert, Key: key,
+		ClientCA: w.ca.file,
 		Campaign: aCampaign(),
 		Status: func(ctx context.Context) (*status.Status, error) {
 			w.gathered.Add(1)
@@ -184,7 +187,8 @@ func (w *world) grant() {
 	members := new(dense.Bitmap)
 	members.Set(2)
 	require.NoError(w, w.grants.Grant(w.Context(), &dense.Flush{
-		Seq: 1, Deltas: []dense.Delta{{Chunk: 0, Members: members, Count: 1}}, Ranges: []sharding.Range{{Partition: 0, First: 1, Last: 1}},
+		Seq: 1, Deltas: []dense.Delta{{Chunk: 0, Members: members, Count: 1}},
+		Ranges: []sharding.Range{{Partition: 0, First: 1, Last: 1}},
 	}))
 }
 

@@ -46,7 +46,8 @@ type gate struct {
 }
 
 func newGate(
-	files *files, campaign string, record func(context.Context, grant.Act) error, refused *prometheus.CounterVec, log *slog.Logger,
+	files *files, campaign string, record func(context.Context, grant.Act) error, refused *prometheus.CounterVec,
+	log *slog.Logger,
 ) *gate {
 	for _, k := range refusals {
 		refused.WithLabelValues(string(k))
@@ -91,10 +92,12 @@ func (g *gate) admit(r *http.Request, needs []Right) (Principal, *refusal) {
 		return who, tooMany()
 	}
 	if g.ofAnother(r) {
-		detail := fmt.Sprintf("this desk serves the campaign %s, not %s: ask the desk of that one", g.campaign, cut(r.PathValue("campaign"), 100))
+		detail := fmt.Sprintf("this desk serves the campaign %s, not %s: ask the desk of that one", g.campaign,
+			cut(r.PathValue("campaign"), 100))
 		return who, refuse(kindCampaign, detail)
 	}
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method == http.MethodPost && kind != "application/json" {
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method == http.MethodPost &&
+		kind != "application/json" {
 		// A form of another site can send anything but this.
 		return who, refuse(kindType, "want Content-Type: application/json")
 	}
@@ -103,7 +106,8 @@ func (g *gate) admit(r *http.Request, needs []Right) (Principal, *refusal) {
 
 // identify says who sent a request or, for nobody that is known, why.
 func (g *gate) identify(r *http.Request) (Principal, kind) {
-	if r.Header.Get("Authorization") == "" && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 && !g.files.vouches(r.TLS.PeerCertificates) {
+	if r.Header.Get("Authorization") == "" && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 &&
+		!g.files.vouches(r.TLS.PeerCertificates) {
 		return anonymous, kindCertificate
 	}
 	return g.files.access.get().identify(r)
@@ -116,9 +120,10 @@ func (g *gate) ofAnother(r *http.Request) bool {
 }
 
 var howToShow = map[kind]string{ //nolint:gosec // these are no credentials
-	kindNoToken:     "no token: send Authorization: Bearer TOKEN, or a client certificate",
-	kindToken:       "the token is not in the access file",
-	kindCertificate: "the common name of the client certificate is not in the access file, or its authority does not count any more",
+	kindNoToken: "no token: send Authorization: Bearer TOKEN, or a client certificate",
+	kindToken:   "the token is not in the access file",
+	kindCertificate: "the common name of the client certificate is not in the access file, or its authority does not count " +
+		"any more",
 }
 
 func tooMany() *refusal { return refuse(kindRate, "too many requests: wait a second") }
@@ -142,7 +147,8 @@ func (g *gate) refuse(w http.ResponseWriter, r *http.Request, who Principal, f *
 	} else {
 		say()
 	}
-	if order := r.Pattern == orders && !g.ofAnother(r); order && (f.Status == http.StatusUnauthorized || f.Status == http.StatusForbidden) {
+	if order := r.Pattern == orders && !g.ofAnother(r); order &&
+		(f.Status == http.StatusUnauthorized || f.Status == http.StatusForbidden) {
 		g.remember(w, r, who, f)
 	}
 	if f.Status == http.StatusUnauthorized {

@@ -29,7 +29,8 @@ func TestWhatIsAboutAnotherCampaignIsRefused(t *testing.T) {
 		r.path = strings.Replace(r.path, "sorry-2022", "sorry-2023", 1)
 		require.NotContains(t, w.ask(r).is(http.StatusUnauthorized), "sorry-2022", "strangers learn no names")
 		r.token = w.tokens[RoleOperator]
-		require.Equal(t, "this desk serves the campaign sorry-2022, not sorry-2023: ask the desk of that one", w.ask(r).is(http.StatusNotFound))
+		require.Equal(t, "this desk serves the campaign sorry-2022, not sorry-2023: ask the desk of that one",
+			w.ask(r).is(http.StatusNotFound))
 	}
 	control, _, err := w.coordination.Control(t.Context())
 	require.NoError(t, err)
@@ -37,7 +38,8 @@ func TestWhatIsAboutAnotherCampaignIsRefused(t *testing.T) {
 	require.Empty(t, w.trail(), "it is not this campaign's")
 	require.InDelta(t, len(needed)-1, w.metric("refusals_total", "reason", "campaign"), 0)
 
-	other, err := NewClient(ClientConfig{URL: w.server.URL(), Campaign: "sorry-2023", CA: w.ca.file, Token: w.tokens[RoleOperator]})
+	other, err := NewClient(ClientConfig{URL: w.server.URL(), Campaign: "sorry-2023", CA: w.ca.file,
+		Token: w.tokens[RoleOperator]})
 	require.NoError(t, err)
 	t.Cleanup(other.Close)
 	_, err = other.Order(t.Context(), grant.Order{Action: grant.ActionAbort, Why: "the wrong desk"})
@@ -57,10 +59,14 @@ func TestEveryRefusalLeavesATrace(t *testing.T) {
 	}{
 		{"anonymous", "", [2]string{}, 401, kindNoToken, "no token: ", ""},
 		{"anonymous", wrong, [2]string{}, 401, kindToken, "the token is not in the access file", ""},
-		{"a-viewer", w.tokens[RoleViewer], [2]string{}, 403, kindRight, "role viewer, needs one of the rights pause, resume, throttle, abort, finish, postpone", "I am curious"},
-		{"a-support", w.tokens[RoleSupport], [2]string{}, 403, kindRight, "role support, needs one of the rights pause, resume", "I am curious"},
-		{"a-operator", w.tokens[RoleOperator], [2]string{"Sec-Fetch-Site", "cross-site"}, 403, kindOrigin, "cross-origin", "I am curious"},
-		{"a-operator", w.tokens[RoleOperator], [2]string{"Origin", "https://other.example"}, 403, kindOrigin, "cross-origin", "I am curious"},
+		{"a-viewer", w.tokens[RoleViewer], [2]string{}, 403, kindRight,
+			"role viewer, needs one of the rights pause, resume, throttle, abort, finish, postpone", "I am curious"},
+		{"a-support", w.tokens[RoleSupport], [2]string{}, 403, kindRight, "role support, needs one of the rights pause, resume",
+			"I am curious"},
+		{"a-operator", w.tokens[RoleOperator], [2]string{"Sec-Fetch-Site", "cross-site"}, 403, kindOrigin, "cross-origin",
+			"I am curious"},
+		{"a-operator", w.tokens[RoleOperator], [2]string{"Origin", "https://other.example"}, 403, kindOrigin, "cross-origin",
+			"I am curious"},
 	} {
 		counted, lines := w.metric("refusals_total", "reason", string(c.reason)), len(w.logged("refused"))
 		order.token, order.header = c.token, map[string]string{c.header[0]: c.header[1]}
@@ -80,7 +86,8 @@ func TestEveryRefusalLeavesATrace(t *testing.T) {
 		act := acts[len(acts)-1]
 		require.Contains(t, act.Refused, "refused: "+c.detail)
 		require.WithinDuration(t, time.Now(), act.At, patience)
-		require.Equal(t, grant.Act{At: act.At, Action: grant.ActionAbort, Who: c.who, Via: "api", Why: c.why, Refused: act.Refused}, act)
+		require.Equal(t, grant.Act{At: act.At, Action: grant.ActionAbort, Who: c.who, Via: "api", Why: c.why,
+			Refused: act.Refused}, act)
 	}
 	require.Len(t, w.trail(), 6)
 	w.get(RoleViewer, base+"/users/2").is(http.StatusForbidden)
@@ -116,14 +123,16 @@ func TestARefusedOrderThatCannotBeReadIsInTheTrailToo(t *testing.T) {
 
 func TestOnlyJSONIsTaken(t *testing.T) {
 	w := newWorld(t)
-	for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonp", ""} {
+	for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
+		"application/jsonp", ""} {
 		r := to(orders)
 		r.token, r.header = w.tokens[RoleOperator], map[string]string{"Content-Type": kind}
 		w.ask(r).is(http.StatusUnsupportedMediaType)
 	}
 	require.InDelta(t, 5, w.metric("refusals_total", "reason", "content_type"), 0)
 	r := to(orders)
-	r.token, r.header = w.tokens[RoleOperator], map[string]string{"Content-Type": "application/json; charset=utf-8", "Sec-Fetch-Site": "same-origin"}
+	r.token, r.header = w.tokens[RoleOperator], map[string]string{"Content-Type": "application/json; charset=utf-8",
+		"Sec-Fetch-Site": "same-origin"}
 	w.ask(r).is(http.StatusOK)
 }
 

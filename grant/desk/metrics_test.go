@@ -36,8 +36,10 @@ func TestTheMetricsFollowTheConventions(t *testing.T) {
 		route, code string
 		times       int
 	}{
-		{"/api/v1/me", "200", 3}, {ofCampaign + "/users/{id}", "200", 2}, {ofCampaign + "/users/{id}", "403", 1}, {"/", "200", 1}, {"other", "405", 1},
+		{"/api/v1/me", "200", 3}, {ofCampaign + "/users/{id}", "200", 2}, {ofCampaign + "/users/{id}", "403", 1}, {"/", "200", 1},
+		{"other", "405", 1},
 	} {
-		require.InDelta(t, c.times, w.metric("requests_total", "campaign", "sorry-2022", "route", c.route, "code", c.code), 0, "%+v", c)
+		require.InDelta(t, c.times, w.metric("requests_total", "campaign", "sorry-2022", "route", c.route, "code", c.code), 0,
+			"%+v", c)
 	}
 }

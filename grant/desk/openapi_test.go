@@ -58,7 +58,8 @@ func conforms(t *testing.T, r *http.Request, response *http.Response, body []byt
 	}
 	request := &openapi3filter.RequestValidationInput{
 		Request: r, PathParams: parameters, Route: route,
-		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true, MultiError: true},
+		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true,
+			MultiError: true},
 	}
 	if response.StatusCode == http.StatusOK {
 		require.NoError(t, openapi3filter.ValidateRequest(t.Context(), request))
@@ -89,12 +90,14 @@ func TestTheSchemasHaveEveryField(t *testing.T) {
 	doc, _ := described(t)
 	seen := map[string]bool{}
 	for name, of := range map[string]any{
-		"Status": status.Status{}, "Act": grant.Act{}, "Problem": Problem{}, "Me": me{}, "Ordered": ordered{}, "User": User{}, "Order": order{},
+		"Status": status.Status{}, "Act": grant.Act{}, "Problem": Problem{}, "Me": me{}, "Ordered": ordered{}, "User": User{},
+		"Order": order{},
 	} {
 		compare(t, name, doc.Components.Schemas[name].Value, reflect.TypeOf(of), false, seen)
 		seen[name] = true
 	}
-	history := doc.Paths.Find(ofCampaign + "/history").Get.Responses.Status(http.StatusOK).Value.Content.Get("application/json").Schema.Value
+	history := doc.Paths.Find(ofCampaign +
+		"/history").Get.Responses.Status(http.StatusOK).Value.Content.Get("application/json").Schema.Value
 	compare(t, "history", history, reflect.TypeFor[trail](), false, seen)
 	for name, schema := range doc.Components.Schemas {
 		if schema.Value.Type.Is("object") {
@@ -185,10 +188,12 @@ func TestTheSchemasHaveEveryWord(t *testing.T) {
 	require.Equal(t, texts(kinds), types)
 	for _, k := range kinds {
 		word := strings.TrimPrefix(string(k), problemType)
-		require.Contains(t, doc.Components.Schemas["Problem"].Value.Properties["type"].Value.Description, "`"+word+"`", "it wants to be explained")
+		require.Contains(t, doc.Components.Schemas["Problem"].Value.Properties["type"].Value.Description, "`"+word+"`",
+			"it wants to be explained")
 	}
 	require.Equal(t, texts(actions), words("Order", "action"))
-	require.Equal(t, texts(append(slices.Clone(actions), grant.ActionStartEarly, grant.ActionForce, grant.ActionNewTopic, actionUnknown)), words("Act", "action"))
+	require.Equal(t, texts(append(slices.Clone(actions), grant.ActionStartEarly, grant.ActionForce, grant.ActionNewTopic,
+		actionUnknown)), words("Act", "action"))
 	require.Equal(t, texts(status.Parts()), words("Part", "part"))
 	require.Equal(t, texts(grant.Causes()), words("Hold", "cause"))
 	require.Equal(t, texts(grant.RunStates()), words("Replica", "state"))
@@ -198,7 +203,8 @@ func TestTheSchemasHaveEveryWord(t *testing.T) {
 		standing = append(standing, string(o.Action))
 	}
 	require.Equal(t, standing, words("Standing", "action"))
-	require.ElementsMatch(t, texts([]grant.Kind{grant.KindEmoticon, grant.KindCredit, grant.KindCash, grant.KindItem}), words("Entitlement", "kind"))
+	require.ElementsMatch(t, texts([]grant.Kind{grant.KindEmoticon, grant.KindCredit, grant.KindCash, grant.KindItem}),
+		words("Entitlement", "kind"))
 }
 
 func texts[S ~string](words []S) []string {
@@ -213,7 +219,8 @@ func texts[S ~string](words []S) []string {
 func everything() *grant.Control {
 	by := grant.Given{At: time.Now(), Who: "minji", Why: "look"}
 	return &grant.Control{
-		Paused: true, Throttle: 1, PausedBy: &by, ThrottledBy: &by, AbortedBy: &by, Abort: 1, Finish: &grant.Finish{Given: by, Version: 2},
+		Paused: true, Throttle: 1, PausedBy: &by, ThrottledBy: &by, AbortedBy: &by, Abort: 1,
+		Finish: &grant.Finish{Given: by, Version: 2},
 	}
 }
 
@@ -227,8 +234,9 @@ func TestAFullStatusConforms(t *testing.T) {
 	require.NoError(t, w.coordination.SaveRun(t.Context(), grant.RunRecord{
 		Run: aRun, Host: "granter-0", PID: 7, Version: "v1", Spec: aCampaign().Hash, State: grant.RunRunning, Error: "none",
 		StartedAt: now, UpdatedAt: now, Partitions: []int{0, 1}, Tally: grant.Tally{Consumed: 1, Granted: 1}, Rate: 0.5,
-		Pass: "canary 1%", Control: 1, Limit: 5, Holds: []grant.Hold{hold}, Rejects: map[string]int64{"empty": 1}, Samples: []grant.Reject{reject},
-		Skew: 1, Redis: grant.RedisHealth{LatencySeconds: 0.1, MemoryBytes: -1}, CheckpointAt: &now,
+		Pass: "canary 1%", Control: 1, Limit: 5, Holds: []grant.Hold{hold}, Rejects: map[string]int64{"empty": 1},
+		Samples: []grant.Reject{reject},
+		Skew:    1, Redis: grant.RedisHealth{LatencySeconds: 0.1, MemoryBytes: -1}, CheckpointAt: &now,
 	}))
 	require.NoError(t, w.coordination.SaveRun(t.Context(), grant.RunRecord{Run: aRun + 1, State: grant.RunWaiting}))
 	w.order(RoleOperator, `{"action":"finish","why":"enough"}`).is(http.StatusOK)

@@ -141,7 +141,8 @@ func (a *api) order(r *http.Request, who Principal) (any, error) {
 		a.cfg.Log.Warn("order refused", "action", string(o.Action), "who", o.Who, "why", o.Why, "error", err)
 		return nil, err
 	case err != nil:
-		return nil, fmt.Errorf("it may have been carried out all the same, so look at the history before you order again: %w", err)
+		return nil, fmt.Errorf("it may have been carried out all the same, so look at the history before you order again: %w",
+			err)
 	}
 	a.cfg.Log.Info("order carried out", "action", string(o.Action), "who", o.Who, "why", o.Why, "version", act.After.Version)
 	return ordered{a.cfg.Campaign.Name, act}, nil

@@ -27,7 +27,8 @@ func TestOrdersChangeTheControl(t *testing.T) {
 		{`{"action":"resume","throttle":0,"starts_at":null,"why":"well again"}`, grant.Control{Throttle: 200_000, Resumed: 3}},
 		{`{"action":"throttle","throttle":0,"why":"well again"}`, grant.Control{Resumed: 3}},
 		{`{"action":"abort","why":"wrong spec"}`, grant.Control{Resumed: 3, Abort: 5}},
-		{`{"action":"finish","why":"everybody"}`, grant.Control{Resumed: 3, Abort: 5, Finish: &grant.Finish{Version: 6, Ends: grant.Offsets{0: 4, 1: 10}}}},
+		{`{"action":"finish","why":"everybody"}`, grant.Control{Resumed: 3, Abort: 5,
+			Finish: &grant.Finish{Version: 6, Ends: grant.Offsets{0: 4, 1: 10}}}},
 	} {
 		answer := w.order(RoleOperator, c.body)
 		answer.is(http.StatusOK)
@@ -49,7 +50,8 @@ func TestOrdersChangeTheControl(t *testing.T) {
 	require.Len(t, w.trail(), 6)
 	lines := w.logged("order carried out")
 	require.Len(t, lines, 6)
-	require.Equal(t, []any{"pause", "a-operator", "complaints", 1.0}, []any{lines[0]["action"], lines[0]["who"], lines[0]["why"], lines[0]["version"]})
+	require.Equal(t, []any{"pause", "a-operator", "complaints", 1.0},
+		[]any{lines[0]["action"], lines[0]["who"], lines[0]["why"], lines[0]["version"]})
 
 	var history trail
 	w.get(RoleViewer, base+"/history").into(&history)
@@ -83,7 +85,8 @@ func TestAStartIsPostponedAndNot(t *testing.T) {
 func TestAnOrderWithNothingToDoIsRefused(t *testing.T) {
 	w := newWorld(t)
 	const tooLate = "refused: the campaign started at 2022-11-05T09:00:00+09:00: pause it"
-	require.Equal(t, tooLate, w.order(RoleOperator, `{"action":"postpone","starts_at":"2022-11-06T09:00:00Z","why":"late"}`).is(http.StatusConflict))
+	require.Equal(t, tooLate, w.order(RoleOperator,
+		`{"action":"postpone","starts_at":"2022-11-06T09:00:00Z","why":"late"}`).is(http.StatusConflict))
 	acts := w.trail()
 	require.Len(t, acts, 1)
 	require.Equal(t, "a-operator", acts[0].Who)
@@ -125,7 +128,8 @@ func TestAnOrderThatMakesNoSenseIsNotGiven(t *testing.T) {
 		require.Contains(t, w.order(RoleOperator, c.body).is(c.code), c.want, c.body)
 	}
 	require.Empty(t, w.trail())
-	require.Contains(t, w.order(RoleOperator, `{"throttle":1,"starts_at":"2022-11-06T09:00:00Z"}`).is(422), "\n", "all that is wrong is said")
+	require.Contains(t, w.order(RoleOperator, `{"throttle":1,"starts_at":"2022-11-06T09:00:00Z"}`).is(422), "\n",
+		"all that is wrong is said")
 }
 
 // ordering is one whose orders wait.
@@ -170,7 +174,8 @@ func TestRedisThatDoesNotAnswer(t *testing.T) {
 	w.redis.Close()
 	for _, r := range []request{
 		{method: http.MethodGet, path: base + "/history"},
-		{method: http.MethodGet, path: base + "/users/2"}, {method: http.MethodPost, path: base + "/orders", body: `{"action":"pause","why":"x"}`},
+		{method: http.MethodGet, path: base + "/users/2"}, {method: http.MethodPost, path: base + "/orders",
+			body: `{"action":"pause","why":"x"}`},
 	} {
 		r.token = w.tokens[RoleOperator]
 		answer := w.ask(r)
@@ -233,7 +238,8 @@ func TestFinishDoesNotEndAnotherTopic(t *testing.T) {
 	})
 	require.NoError(t, w.grants.EnsureSpec(t.Context(), granted))
 	w.grant()
-	require.Contains(t, w.order(RoleOperator, `{"action":"finish","why":"x"}`).is(http.StatusConflict), "nothing was ordered: users are granted out of the topic users")
+	require.Contains(t, w.order(RoleOperator, `{"action":"finish","why":"x"}`).is(http.StatusConflict),
+		"nothing was ordered: users are granted out of the topic users")
 	w.order(RoleOperator, `{"action":"pause","why":"that works always"}`).is(http.StatusOK)
 }
 
@@ -241,6 +247,7 @@ func TestKafkaThatDoesNotAnswer(t *testing.T) {
 	w := newWorld(t, func(w *world) {
 		w.cfg.Bounds = noKafka{}.Bounds
 	})
-	require.Contains(t, w.order(RoleOperator, `{"action":"finish","why":"enough"}`).is(http.StatusServiceUnavailable), "nothing was ordered: no broker")
+	require.Contains(t, w.order(RoleOperator, `{"action":"finish","why":"enough"}`).is(http.StatusServiceUnavailable),
+		"nothing was ordered: no broker")
 	require.Empty(t, w.trail())
 }

@@ -19,13 +19,15 @@ func TestThePageNeedsNoTokenAndTrustsNobody(t *testing.T) {
 		answer.is(http.StatusOK)
 		require.Equal(t, a.content, answer.body)
 		require.Equal(t, a.kind, answer.header.Get("Content-Type"))
-		require.Equal(t, "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; "+
+		require.Equal(t, "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "+
+			"base-uri 'none'; "+
 			"form-action 'none'; frame-ancestors 'none'", answer.header.Get("Content-Security-Policy"))
 		require.Equal(t, "nosniff", answer.header.Get("X-Content-Type-Options"))
 		require.Equal(t, "no-cache", answer.header.Get("Cache-Control"))
 		require.Regexp(t, `^"[0-9a-f]{16}"$`, answer.header.Get("ETag"))
 
-		again := w.ask(request{method: http.MethodGet, path: at, header: map[string]string{"If-None-Match": answer.header.Get("ETag")}})
+		again := w.ask(request{method: http.MethodGet, path: at,
+			header: map[string]string{"If-None-Match": answer.header.Get("ETag")}})
 		again.is(http.StatusNotModified)
 		require.Empty(t, again.body)
 	}
@@ -48,16 +50,19 @@ func TestEveryFileOfThePageIsServed(t *testing.T) {
 
 func TestWhatIsNotThere(t *testing.T) {
 	w := newWorld(t)
-	for _, at := range []string{"/nothing", "/page/index.html", "/index.html", "/api/", "/api/v1/nothing", base + "/users/", "/api/v2/me"} {
+	for _, at := range []string{"/nothing", "/page/index.html", "/index.html", "/api/", "/api/v1/nothing", base + "/users/",
+		"/api/v2/me"} {
 		answer := w.ask(request{method: http.MethodGet, path: at})
 		require.Contains(t, answer.is(http.StatusNotFound), "/api/openapi.yaml")
 		require.Equal(t, "nosniff", answer.header.Get("X-Content-Type-Options"))
 	}
 	for _, old := range []string{"status", "events", "history", "users/2", "orders"} {
-		require.Contains(t, w.ask(request{method: http.MethodGet, path: "/api/v1/" + old}).is(http.StatusNotFound), "/api/v1/campaigns/CAMPAIGN/"+old)
+		require.Contains(t, w.ask(request{method: http.MethodGet, path: "/api/v1/" + old}).is(http.StatusNotFound),
+			"/api/v1/campaigns/CAMPAIGN/"+old)
 	}
 	for r, allow := range map[string]string{
-		"POST " + base + "/status": "GET, HEAD", "GET " + base + "/orders": "POST", "PUT /": "GET, HEAD", "OPTIONS " + base + "/orders": "POST",
+		"POST " + base + "/status": "GET, HEAD", "GET " + base + "/orders": "POST", "PUT /": "GET, HEAD",
+		"OPTIONS " + base + "/orders": "POST",
 	} {
 		answer := w.ask(to(r))
 		require.Equal(t, "want "+allow, answer.is(http.StatusMethodNotAllowed), r)

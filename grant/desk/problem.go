@@ -45,7 +45,8 @@ const (
 
 // refusals are the kinds that are counted as such.
 var refusals = []kind{
-	kindNoToken, kindToken, kindCertificate, kindRight, kindScope, kindOrigin, kindType, kindRate, kindBusy, kindListeners, kindFull,
+	kindNoToken, kindToken, kindCertificate, kindRight, kindScope, kindOrigin, kindType, kindRate, kindBusy, kindListeners,
+	kindFull,
 	kindCampaign,
 }
 
@@ -56,10 +57,12 @@ var statuses = map[kind]int{
 	kindType: http.StatusUnsupportedMediaType,
 	kindRate: http.StatusTooManyRequests, kindBusy: http.StatusTooManyRequests, kindListeners: http.StatusTooManyRequests,
 	kindFull: http.StatusServiceUnavailable, kindCampaign: http.StatusNotFound,
-	kindMalformed: http.StatusBadRequest, kindTooLarge: http.StatusRequestEntityTooLarge, kindInvalid: http.StatusUnprocessableEntity,
+	kindMalformed: http.StatusBadRequest, kindTooLarge: http.StatusRequestEntityTooLarge,
+	kindInvalid: http.StatusUnprocessableEntity,
 	kindRefused: http.StatusConflict, kindOtherTopic: http.StatusConflict,
 	kindNotFound: http.StatusNotFound, kindMethod: http.StatusMethodNotAllowed,
-	kindInconsistent: http.StatusInternalServerError, kindInternal: http.StatusInternalServerError, kindUnavailable: http.StatusServiceUnavailable,
+	kindInconsistent: http.StatusInternalServerError, kindInternal: http.StatusInternalServerError,
+	kindUnavailable: http.StatusServiceUnavailable,
 }
 
 // problemType is in front of each kind in the type of a problem. It is a name, and nothing is there.

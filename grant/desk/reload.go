@@ -94,7 +94,8 @@ func (f *reloaded[T]) refresh() {
 	}
 	if !f.lapsed && time.Since(f.since) >= f.grace {
 		f.lapsed = true
-		f.log.Error("the last good version is no longer in force, and nobody is let in by it: "+f.what, "error", err, "wrong_since", f.since)
+		f.log.Error("the last good version is no longer in force, and nobody is let in by it: "+f.what, "error", err,
+			"wrong_since", f.since)
 	}
 }
 

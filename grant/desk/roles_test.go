@@ -97,7 +97,8 @@ func TestMeIsWhoTheTokenIsFor(t *testing.T) {
 	w := newWorld(t)
 	answer := w.get(RoleSupport, "/api/v1/me")
 	answer.is(http.StatusOK)
-	require.JSONEq(t, `{"name":"a-support","role":"support","rights":["status","history","users"],"campaigns":["sorry-2022"]}`, string(answer.body))
+	require.JSONEq(t, `{"name":"a-support","role":"support","rights":["status","history","users"],"campaigns":["sorry-2022"]}`,
+		string(answer.body))
 }
 
 func TestACertificateIsAsGoodAsAToken(t *testing.T) {
@@ -159,8 +160,10 @@ func TestARightIsEnoughAndNoneIncludesAnother(t *testing.T) {
 			w := newWorld(t)
 			w.grant()
 			token := w.with(Role(right))
-			want := map[string]int{"status": http.StatusForbidden, "events": http.StatusForbidden, "history": http.StatusForbidden, "users/2": http.StatusForbidden}
-			for path, of := range map[string]Right{"status": RightStatus, "events": RightStatus, "history": RightHistory, "users/2": RightUsers} {
+			want := map[string]int{"status": http.StatusForbidden, "events": http.StatusForbidden,
+				"history": http.StatusForbidden, "users/2": http.StatusForbidden}
+			for path, of := range map[string]Right{"status": RightStatus, "events": RightStatus, "history": RightHistory,
+				"users/2": RightUsers} {
 				if of == right {
 					want[path] = http.StatusOK
 				}
@@ -214,7 +217,8 @@ func TestALineForOtherCampaignsOpensNothingHere(t *testing.T) {
 				r.path, r.token = strings.Replace(r.path, "sorry-2022", campaign, 1), token
 				answer := w.ask(r)
 				if answer.status != http.StatusTooManyRequests { // many failures of one principal are
-					require.Equal(t, "your line of the access file is for other campaigns: spring,summer", answer.is(http.StatusForbidden))
+					require.Equal(t, "your line of the access file is for other campaigns: spring,summer",
+						answer.is(http.StatusForbidden))
 				}
 			}
 		}

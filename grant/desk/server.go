@@ -122,7 +122,8 @@ func Start(cfg Config) (*Server, error) {
 	s := &Server{api: a, url: "http://" + listener.Addr().String(), grace: cfg.pace.grace}
 	s.http = &http.Server{
 		Handler: a, TLSConfig: secure, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn),
-		ReadTimeout: cfg.pace.read, WriteTimeout: cfg.pace.request + cfg.pace.write, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
+		ReadTimeout: cfg.pace.read, WriteTimeout: cfg.pace.request + cfg.pace.write, IdleTimeout: idleFor,
+		MaxHeaderBytes: maxHeader,
 	}
 	serve := func() error { return s.http.Serve(listener) }
 	if secure != nil {
@@ -165,7 +166,8 @@ func (c *Config) validate() error {
 	var errs []error
 	wrong := func(text string) { errs = append(errs, errors.New(text)) }
 	if c.Access == "" {
-		wrong(`nobody could do anything: name the file that says who may do what (--desk-access; "granter token" makes its lines)`)
+		wrong("nobody could do anything: name the file that says who may do what " +
+			`(--desk-access; "granter token" makes its lines)`)
 	}
 	if (c.Cert == "") != (c.Key == "") {
 		wrong("--desk-cert and --desk-key need each other")
@@ -178,7 +180,8 @@ func (c *Config) validate() error {
 	case err != nil:
 		wrong(fmt.Sprintf("--desk %s: want host:port", c.Addr))
 	case c.Cert == "" && !c.Insecure && !loopback(host):
-		wrong(fmt.Sprintf("--desk %s can be reached from elsewhere, and without TLS everybody on the way reads the tokens: add --desk-cert and "+
+		wrong(fmt.Sprintf("--desk %s can be reached from elsewhere, and without TLS everybody on the way reads the tokens: "+
+			"add --desk-cert and "+
 			"--desk-key, listen on 127.0.0.1, or say --desk-insecure when a proxy in front of it speaks TLS", c.Addr))
 	}
 	return errors.Join(errs...)

@@ -43,7 +43,8 @@ func TestADeskThatAnybodyCouldUseDoesNotStart(t *testing.T) {
 		{Config{Addr: "127.0.0.1:0", Access: tokens, ClientCA: ca.file}, []string{"without TLS"}},
 		{Config{Addr: "127.0.0.1:0", Access: certificates, Cert: cert, Key: key}, []string{"add --desk-client-ca"}},
 		{Config{Addr: "127.0.0.1:0", Access: filepath.Join(dir, "none")}, []string{"the access file", "no such file"}},
-		{Config{Addr: "127.0.0.1:0", Access: file("bad", "minji"), Cert: cert, Key: cert}, []string{"line 1", "the desk's certificate"}},
+		{Config{Addr: "127.0.0.1:0", Access: file("bad", "minji"), Cert: cert, Key: cert},
+			[]string{"line 1", "the desk's certificate"}},
 		{Config{Addr: "127.0.0.1:0", Access: tokens, Cert: cert, Key: key, ClientCA: tokens}, []string{"no PEM certificate"}},
 		{Config{Addr: "127.0.0.1:70000", Access: tokens}, []string{"choose another address"}},
 		{Config{Addr: "0.0.0.0:0", Cert: cert, ClientCA: ca.file}, []string{"--desk-access", "need each other"}},
@@ -162,7 +163,8 @@ func TestAConnectionIsNotOlderThanItsAuthority(t *testing.T) {
 			transport := &http.Transport{TLSClientConfig: secure, ForceAttemptHTTP2: true}
 			defer transport.CloseIdleConnections()
 			ask := func() int {
-				response, err := transport.RoundTrip(request{method: http.MethodGet, path: "/api/v1/me"}.http(t.Context(), t, w.server.URL()))
+				response, err := transport.RoundTrip(request{method: http.MethodGet, path: "/api/v1/me"}.http(t.Context(), t,
+					w.server.URL()))
 				require.NoError(t, err)
 				defer response.Body.Close()
 				return response.StatusCode
@@ -182,7 +184,8 @@ func TestABrokenFileIsTold(t *testing.T) {
 	w.allow("minji operator")
 	await(t, "the metric says so", func() bool { return broken() == 1 })
 	await(t, "it is not ready", func() bool {
-		return strings.Contains(w.server.NotReady(), "line 1: want NAME ROLE") && strings.Contains(w.server.NotReady(), "nobody is let in")
+		return strings.Contains(w.server.NotReady(), "line 1: want NAME ROLE") &&
+			strings.Contains(w.server.NotReady(), "nobody is let in")
 	})
 	require.NotEmpty(t, w.logged("the last good version is no longer in force, and nobody is let in by it: the access file"))
 	w.rotate()

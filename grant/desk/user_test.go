@@ -45,7 +45,8 @@ func TestWhatHasExpired(t *testing.T) {
 	w.grant()
 	var u User
 	w.get(RoleSupport, base+"/users/2").into(&u)
-	require.Equal(t, []bool{false, true, false}, []bool{u.Entitlements[0].Expired, u.Entitlements[1].Expired, u.Entitlements[2].Expired})
+	require.Equal(t, []bool{false, true, false}, []bool{u.Entitlements[0].Expired, u.Entitlements[1].Expired,
+		u.Entitlements[2].Expired})
 }
 
 // A desk that was started with another file showed what the file says, for users who were granted otherwise.

@@ -125,14 +125,17 @@ func (l *Limits) passed(h *grant.RedisHealth) []grant.Hold {
 	var out []grant.Hold
 	if l.Latency > 0 && h.LatencySeconds > l.Latency.Seconds() {
 		took := time.Duration(h.LatencySeconds * float64(time.Second)).Round(time.Millisecond)
-		out = append(out, grant.Hold{Cause: grant.CauseLatency, Detail: fmt.Sprintf("a call to Redis took %s, the limit is %s", took, l.Latency)})
+		out = append(out, grant.Hold{Cause: grant.CauseLatency,
+			Detail: fmt.Sprintf("a call to Redis took %s, the limit is %s", took, l.Latency)})
 	}
 	if l.Memory > 0 && h.MemoryLimit > 0 && float64(h.MemoryBytes) > l.Memory*float64(h.MemoryLimit) {
-		out = append(out, grant.Hold{Cause: grant.CauseMemory, Detail: fmt.Sprintf("Redis uses %.1f%% of its memory, the limit is %.4g%%",
-			100*float64(h.MemoryBytes)/float64(h.MemoryLimit), 100*l.Memory)})
+		out = append(out, grant.Hold{Cause: grant.CauseMemory,
+			Detail: fmt.Sprintf("Redis uses %.1f%% of its memory, the limit is %.4g%%",
+				100*float64(h.MemoryBytes)/float64(h.MemoryLimit), 100*l.Memory)})
 	}
 	if l.Lag > 0 && h.ReplicaLag > l.Lag {
-		out = append(out, grant.Hold{Cause: grant.CauseReplicaLag, Detail: fmt.Sprintf("a replica of Redis is %d bytes behind, the limit is %d", h.ReplicaLag, l.Lag)})
+		out = append(out, grant.Hold{Cause: grant.CauseReplicaLag,
+			Detail: fmt.Sprintf("a replica of Redis is %d bytes behind, the limit is %d", h.ReplicaLag, l.Lag)})
 	}
 	return out
 }

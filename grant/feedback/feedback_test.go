@@ -109,8 +109,10 @@ func TestWhatIsAboveItsLimitSlowsTheRun(t *testing.T) {
 		detail  string // of the first
 	}{
 		{"all at their limits", limits, 500 * time.Millisecond, nil, nil, ""},
-		{"latency above", limits, 500*time.Millisecond + 1, nil, []grant.Cause{grant.CauseLatency}, "took 500ms, the limit is 500ms"},
-		{"latency far above", limits, 1234567 * time.Microsecond, nil, []grant.Cause{grant.CauseLatency}, "took 1.235s, the limit is 500ms"},
+		{"latency above", limits, 500*time.Millisecond + 1, nil, []grant.Cause{grant.CauseLatency},
+			"took 500ms, the limit is 500ms"},
+		{"latency far above", limits, 1234567 * time.Microsecond, nil, []grant.Cause{grant.CauseLatency},
+			"took 1.235s, the limit is 500ms"},
 		{
 			"memory above", limits, 0, func(h *grant.RedisHealth) { h.MemoryBytes++ },
 			[]grant.Cause{grant.CauseMemory}, "Redis uses 50.1% of its memory, the limit is 50%",
@@ -125,7 +127,8 @@ func TestWhatIsAboveItsLimitSlowsTheRun(t *testing.T) {
 			"everything above", limits, time.Minute, func(h *grant.RedisHealth) { h.MemoryBytes, h.ReplicaLag = 999, 1<<40 },
 			[]grant.Cause{grant.CauseLatency, grant.CauseMemory, grant.CauseReplicaLag}, "1m0s",
 		},
-		{"everything above, and no limits", Limits{}, time.Hour, func(h *grant.RedisHealth) { h.MemoryBytes, h.ReplicaLag = 999, 1<<40 }, nil, ""},
+		{"everything above, and no limits", Limits{}, time.Hour,
+			func(h *grant.RedisHealth) { h.MemoryBytes, h.ReplicaLag = 999, 1<<40 }, nil, ""},
 		{
 			"a percentage that has no exact float", Limits{Memory: 0.29}, 0, nil,
 			[]grant.Cause{grant.CauseMemory}, "Redis uses 50.0% of its memory, the limit is 29%",
@@ -164,12 +167,15 @@ func TestWhatIsAboveItsLimitSlowsTheRun(t *testing.T) {
 // A Redis that does not tell makes nobody slow, and nobody faster.
 func TestWhatCannotBeMeasuredMakesItUnsure(t *testing.T) {
 	f := &Feedback{
-		Redis:  &redis{health: grant.RedisHealth{MemoryBytes: 999, MemoryLimit: 1000, ReplicaLag: 1 << 40}, err: errors.New("NOPERM")},
+		Redis: &redis{health: grant.RedisHealth{MemoryBytes: 999, MemoryLimit: 1000, ReplicaLag: 1 << 40},
+			err: errors.New("NOPERM")},
 		SlowAt: Limits{Latency: time.Second, Memory: 0.5, Lag: 1}, PauseAt: Limits{Memory: 0.5},
 	}
 	m := f.Measure(t.Context(), 100*time.Millisecond)
-	require.Equal(t, grant.Measurement{Unsure: true, Redis: grant.RedisHealth{LatencySeconds: 0.1, MemoryBytes: -1, ReplicaLag: -1}}, m)
-	require.Equal(t, []grant.Cause{grant.CauseLatency}, causes(f.Measure(t.Context(), 2*time.Second).Slow), "latency is known all the same")
+	require.Equal(t, grant.Measurement{Unsure: true, Redis: grant.RedisHealth{LatencySeconds: 0.1, MemoryBytes: -1,
+		ReplicaLag: -1}}, m)
+	require.Equal(t, []grant.Cause{grant.CauseLatency}, causes(f.Measure(t.Context(), 2*time.Second).Slow),
+		"latency is known all the same")
 }
 
 // One answer that does not come makes a critical Redis no better.
@@ -214,7 +220,8 @@ func (p *prometheus) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (p *prometheus) query(expr string) *Query {
-	return &Query{expr: expr, client: http.Client{Transport: p}, url: "http://prometheus/api/v1/query", log: slog.New(slog.DiscardHandler)}
+	return &Query{expr: expr, client: http.Client{Transport: p}, url: "http://prometheus/api/v1/query",
+		log: slog.New(slog.DiscardHandler)}
 }
 
 // vectorOf is a vector of one series.

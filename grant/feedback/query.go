@@ -67,7 +67,8 @@ func (q *Query) Ask(ctx context.Context) (detail string, err error) {
 	q.askedAt = time.Now()
 	if err != nil {
 		if q.err == nil {
-			q.log.Warn("the throttle query cannot be asked: the run does not get faster until it can", "query", q.expr, "error", err)
+			q.log.Warn("the throttle query cannot be asked: the run does not get faster until it can", "query", q.expr, "error",
+				err)
 		}
 		q.detail, q.err = "", err
 		return "", err

@@ -62,16 +62,19 @@ func TestWhatAQueryReturns(t *testing.T) {
 	}{
 		{"an empty vector", 200, result("vector", `[]`), "", ""},
 		{
-			"a vector", 200, result("vector", `[{"metric":{"job":"api"},"value":[1667617200,"0.7"]},{"metric":{},"value":[1667617200,"1"]}]`),
+			"a vector", 200, result("vector",
+				`[{"metric":{"job":"api"},"value":[1667617200,"0.7"]},{"metric":{},"value":[1667617200,"1"]}]`),
 			`errors > 0 returns 2 series: {job="api"} = 0.7`, "",
 		},
-		{"a vector with the value 0", 200, result("vector", `[{"metric":{},"value":[1667617200,"0"]}]`), "errors > 0 returns 1 series: {} = 0", ""},
+		{"a vector with the value 0", 200, result("vector", `[{"metric":{},"value":[1667617200,"0"]}]`),
+			"errors > 0 returns 1 series: {} = 0", ""},
 		{"the scalar 0", 200, result("scalar", `[1667617200,"0"]`), "", ""},
 		{"the scalar 1", 200, result("scalar", `[1667617200,"1"]`), "errors > 0 = 1", ""},
 		{"an empty matrix", 200, result("matrix", `[]`), "", ""},
 		{"a matrix", 200, result("matrix", `[{"metric":{},"values":[[1667617200,"1"]]}]`), "errors > 0 returns 1 series", ""},
 		{"a string", 200, result("string", `[1667617200,"yes"]`), "", "unexpected value type"},
-		{"a wrong query", 400, `{"status":"error","errorType":"bad_data","error":"parse error: unexpected end"}`, "", "parse error: unexpected end"},
+		{"a wrong query", 400, `{"status":"error","errorType":"bad_data","error":"parse error: unexpected end"}`, "",
+			"parse error: unexpected end"},
 		{"a server that is not well", 503, "try later", "", "503"},
 		{"who must not ask", 401, "who are you?", "", "401"},
 		{"what is no Prometheus", 200, "<html>hello</html>", "", "invalid character"},
@@ -98,7 +101,8 @@ func TestWhatAQueryReturns(t *testing.T) {
 }
 
 func TestWarningsAreLogged(t *testing.T) {
-	s := server(t, says(200, `{"status":"success","warnings":["some stores are away"],"data":{"resultType":"vector","result":[]}}`))
+	s := server(t, says(200,
+		`{"status":"success","warnings":["some stores are away"],"data":{"resultType":"vector","result":[]}}`))
 	q := newQuery(t, s.URL, "")
 	_, err := q.Ask(t.Context())
 	require.NoError(t, err)
@@ -129,7 +133,8 @@ func TestTheTokenStaysSecret(t *testing.T) {
 	}{
 		{"answered", says(200, result("vector", `[]`)), false, []string{"Bearer " + token}},
 		{"forbidden", says(403, "no"), true, []string{"Bearer " + token, "Bearer " + token}}, // POST, then GET
-		{"broken off", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, true, []string{"Bearer " + token}},
+		{"broken off", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, true,
+			[]string{"Bearer " + token}},
 		{
 			"redirected to another server", func(w http.ResponseWriter, r *http.Request) {
 				http.Redirect(w, r, elsewhere.URL+r.URL.Path, http.StatusTemporaryRedirect)
@@ -203,7 +208,8 @@ func TestAFailureIsLoggedOnceUntilItIsOver(t *testing.T) {
 }
 
 func TestAnAddressThatIsNoURLIsRefused(t *testing.T) {
-	for _, address := range []string{"", "prometheus", "localhost:9090", "127.0.0.1:9090", "ftp://prometheus", "http://", "/api", "http://a b"} {
+	for _, address := range []string{"", "prometheus", "localhost:9090", "127.0.0.1:9090", "ftp://prometheus", "http://", "/api",
+		"http://a b"} {
 		_, err := NewQuery(address, "up", token, slog.New(slog.DiscardHandler))
 		require.ErrorContains(t, err, "Prometheus at", "%q", address)
 		require.NotContains(t, err.Error(), token)

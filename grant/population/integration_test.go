@@ -141,10 +141,12 @@ func BenchmarkPublish(b *testing.B) {
 				topic := decimalTopic(fmt.Sprintf("bench-%s-%d", codec, i))
 				_, err := EnsureTopic(b.Context(), client, topic.Topic, 8, 1, nil)
 				require.NoError(b, err)
-				r, err := Publish(b.Context(), client, topic, Plan{Topic: topic, Users: users}.Source(), Options{Compression: codec})
+				r, err := Publish(b.Context(), client, topic, Plan{Topic: topic, Users: users}.Source(),
+					Options{Compression: codec})
 				require.NoError(b, err)
 				b.ReportMetric(r.Rate(), "IDs/s")
-				_, err = client.DeleteTopics(context.WithoutCancel(b.Context()), &kafka.DeleteTopicsRequest{Topics: []string{topic.Topic}})
+				_, err = client.DeleteTopics(context.WithoutCancel(b.Context()),
+					&kafka.DeleteTopicsRequest{Topics: []string{topic.Topic}})
 				require.NoError(b, err)
 			}
 		})

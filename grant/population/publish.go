@@ -50,12 +50,13 @@ type Options struct {
 
 // Result is what has been published and acknowledged by all in-sync replicas.
 type Result struct {
-	Records    int64
-	Malformed  int64 // of Records
-	Batches    int64
-	Bytes      int64 // as sent, after compression
-	Retries    int64
-	InDoubt    int64 // records sent again after an attempt of unknown outcome, counted for each such attempt: so many more may be in the topic
+	Records   int64
+	Malformed int64 // of Records
+	Batches   int64
+	Bytes     int64 // as sent, after compression
+	Retries   int64
+	// records sent again after an attempt of unknown outcome, counted for each such attempt: so many more may be in the topic
+	InDoubt    int64
 	Partitions int
 	Elapsed    time.Duration
 }

@@ -103,7 +103,8 @@ func ascending(n int64) Plan {
 }
 
 // inBubble runs publish in virtual time.
-func inBubble(t *testing.T, b *brokers, src Source, o Options, check func(t *testing.T, r Result, err error, took time.Duration)) {
+func inBubble(t *testing.T, b *brokers, src Source, o Options,
+	check func(t *testing.T, r Result, err error, took time.Duration)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		o, err := o.withDefaults()
@@ -116,19 +117,20 @@ func inBubble(t *testing.T, b *brokers, src Source, o Options, check func(t *tes
 
 func TestBatchesAreDealtInTurnAndKeepTheirOrder(t *testing.T) {
 	b := &brokers{partitions: 3}
-	inBubble(t, b, ascending(1000).Source(), Options{BatchRecords: 100}, func(t *testing.T, r Result, err error, _ time.Duration) {
-		require.NoError(t, err)
-		require.EqualValues(t, 1000, r.Records)
-		require.EqualValues(t, 10, r.Batches)
-		require.Equal(t, 3, r.Partitions)
-		require.ElementsMatch(t, numbers(0, 1000), b.values())
-		turn := map[int]int{}
-		for _, q := range b.received {
-			first := 100 * (q.partition + 3*turn[q.partition])
-			require.Equal(t, fmt.Sprint(first), string(q.messages[0].value))
-			turn[q.partition]++
-		}
-	})
+	inBubble(t, b, ascending(1000).Source(), Options{BatchRecords: 100},
+		func(t *testing.T, r Result, err error, _ time.Duration) {
+			require.NoError(t, err)
+			require.EqualValues(t, 1000, r.Records)
+			require.EqualValues(t, 10, r.Batches)
+			require.Equal(t, 3, r.Partitions)
+			require.ElementsMatch(t, numbers(0, 1000), b.values())
+			turn := map[int]int{}
+			for _, q := range b.received {
+				first := 100 * (q.partition + 3*turn[q.partition])
+				require.Equal(t, fmt.Sprint(first), string(q.messages[0].value))
+				turn[q.partition]++
+			}
+		})
 }
 
 func TestRetriesUntilALeaderIsThere(t *testing.T) {
@@ -167,7 +169,8 @@ func TestAmbiguousAttemptsAreRepeatedAndCountedAsInDoubt(t *testing.T) {
 		for _, late := range b.readers {
 			messages, _ := decode(t, late)
 			require.Len(t, messages, 100)
-			require.Equal(t, "0", string(messages[0].value), "an attempt that outlived its context still reads the batch it began with")
+			require.Equal(t, "0", string(messages[0].value),
+				"an attempt that outlived its context still reads the batch it began with")
 		}
 	}
 }

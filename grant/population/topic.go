@@ -28,7 +28,8 @@ func EnsureTopic(
 	t, err := describe(ctx, c, topic)
 	if errors.Is(err, errNoTopic) {
 		err = create(ctx, c, topic, partitions, replication, config)
-		if err == nil || errors.Is(err, kafka.TopicAlreadyExists) { // someone else was faster, or kafka-go's metadata is some seconds old
+		// someone else was faster, or kafka-go's metadata is some seconds old
+		if err == nil || errors.Is(err, kafka.TopicAlreadyExists) {
 			t, err = awaitTopic(ctx, c, topic)
 		}
 	}
@@ -36,7 +37,8 @@ func EnsureTopic(
 		return 0, err
 	}
 	if n := len(t.Partitions); partitions > 0 && n != partitions {
-		return n, fmt.Errorf("topic %s has %d partitions, not the %d asked for: use it as it is, or another topic", topic, n, partitions)
+		return n, fmt.Errorf("topic %s has %d partitions, not the %d asked for: use it as it is, or another topic", topic, n,
+			partitions)
 	}
 	return len(t.Partitions), nil
 }

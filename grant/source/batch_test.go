@@ -196,7 +196,8 @@ func TestABatchThatContradictsItselfIsRefused(t *testing.T) {
 func TestOldMessageFormatsAreNamed(t *testing.T) {
 	for magic := range byte(2) {
 		// offset, size, CRC, magic, attributes, key and value: an old message, shorter than a batch's header
-		old := append(binary.BigEndian.AppendUint64(nil, 42), 0, 0, 0, 15, 1, 2, 3, 4, magic, 0, 255, 255, 255, 255, 0, 0, 0, 1, '7')
+		old := append(binary.BigEndian.AppendUint64(nil, 42), 0, 0, 0, 15, 1, 2, 3, 4, magic, 0, 255, 255, 255, 255, 0, 0, 0, 1,
+			'7')
 		_, _, err := readBatch(old)
 		require.ErrorIs(t, err, errFormat)
 		require.ErrorContains(t, err, fmt.Sprintf("offset 42 has message format %d", magic))
@@ -214,7 +215,8 @@ func TestKafkaGoWritesWhatIsRead(t *testing.T) {
 			r := rec{offset: int64(i), key: genBytes(10).Draw(t, "key"), value: genBytes(50).Draw(t, "value")}
 			want = append(want, r)
 			list = append(list, kafka.Record{
-				Key: kafka.NewBytes(r.key), Value: kafka.NewBytes(r.value), Time: time.UnixMilli(rapid.Int64Range(1, 1<<40).Draw(t, "time")),
+				Key: kafka.NewBytes(r.key), Value: kafka.NewBytes(r.value),
+				Time:    time.UnixMilli(rapid.Int64Range(1, 1<<40).Draw(t, "time")),
 				Headers: []kafka.Header{{Key: "k", Value: []byte("v")}},
 			})
 		}

@@ -70,7 +70,8 @@ var decodings = []struct {
 	value func(i int) []byte
 }{
 	{"decimal", compress.None, grant.Topic{Format: grant.FormatDecimal}, decimalID},
-	{"int64be", compress.None, grant.Topic{Format: grant.FormatInt64BE}, func(i int) []byte { return binary.BigEndian.AppendUint64(nil, uint64(i)) }},
+	{"int64be", compress.None, grant.Topic{Format: grant.FormatInt64BE},
+		func(i int) []byte { return binary.BigEndian.AppendUint64(nil, uint64(i)) }},
 	{"json", compress.None, grant.Topic{Format: grant.FormatJSON, Path: "user.id"}, func(i int) []byte {
 		return fmt.Appendf(nil, `{"at":"2022-10-15T15:30:00+09:00","user":{"id":%s,"name":"x"}}`, decimalID(i))
 	}},

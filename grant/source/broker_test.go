@@ -114,7 +114,8 @@ func (b *scripted) answer(req kmsg.Request) kmsg.Response {
 	switch resp := resp.(type) {
 	case *kmsg.ApiVersionsResponse:
 		for key, version := range b.speak {
-			resp.ApiKeys = append(resp.ApiKeys, kmsg.ApiVersionsResponseApiKey{ApiKey: key, MinVersion: version, MaxVersion: version})
+			resp.ApiKeys = append(resp.ApiKeys, kmsg.ApiVersionsResponseApiKey{ApiKey: key, MinVersion: version,
+				MaxVersion: version})
 		}
 	case *kmsg.MetadataResponse:
 		host, port, _ := net.SplitHostPort(b.addr)
@@ -122,7 +123,8 @@ func (b *scripted) answer(req kmsg.Request) kmsg.Response {
 		resp.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 1, Host: host, Port: int32(n)}}
 		for _, name := range []string{topicName, letterTopic} {
 			resp.Topics = append(resp.Topics, kmsg.MetadataResponseTopic{
-				Topic: new(name), Partitions: []kmsg.MetadataResponseTopicPartition{{Leader: 1, Replicas: []int32{1}, ISR: []int32{1}}},
+				Topic: new(name), Partitions: []kmsg.MetadataResponseTopicPartition{{Leader: 1, Replicas: []int32{1},
+					ISR: []int32{1}}},
 			})
 		}
 	case *kmsg.ListOffsetsResponse:
@@ -130,7 +132,8 @@ func (b *scripted) answer(req kmsg.Request) kmsg.Response {
 		if req.(*kmsg.ListOffsetsRequest).Topics[0].Partitions[0].Timestamp == -2 {
 			part.Offset = b.first.Load()
 		}
-		resp.Topics = []kmsg.ListOffsetsResponseTopic{{Topic: topicName, Partitions: []kmsg.ListOffsetsResponseTopicPartition{part}}}
+		resp.Topics = []kmsg.ListOffsetsResponseTopic{{Topic: topicName,
+			Partitions: []kmsg.ListOffsetsResponseTopicPartition{part}}}
 	}
 	return resp
 }

@@ -12,7 +12,9 @@ import (
 )
 
 // held reads a partition whose source stops after a third until the test lets it go on.
-func held(t *testing.T, k *devtest.Kafka, topic string, until int64) (*reading, *gate) { //nolint:unparam // says what is held back
+//
+//nolint:unparam // says what is held back
+func held(t *testing.T, k *devtest.Kafka, topic string, until int64) (*reading, *gate) {
 	t.Helper()
 	g := &gate{at: until / 3, reached: make(chan struct{}), open: make(chan struct{})}
 	s := newSource(t, k.Brokers, on(topic), func(c *Config) {
@@ -102,7 +104,8 @@ func realClusterGroupSurvivesItsCoordinator(t *testing.T) {
 	k.CreateTopic(t, "group", 4, 3, nil)
 	short := func(c *Config) { c.SessionTimeout, c.Kafka.Timeout = time.Second, 2*time.Second }
 	both := []*member{
-		follow(t, join(t, newSource(t, k.Brokers, on("group"), short))), follow(t, join(t, newSource(t, k.Brokers, on("group"), short))),
+		follow(t, join(t, newSource(t, k.Brokers, on("group"), short))),
+		follow(t, join(t, newSource(t, k.Brokers, on("group"), short))),
 	}
 	shared(t, both, 2, 2)
 	for i := range 2 { // one of them may lead the group's partition of the offsets topic

@@ -20,7 +20,8 @@ func fakeKafka(t *testing.T, partitions int32, options ...kfake.Opt) *kfake.Clus
 
 func franz(t *testing.T, brokers []string, options ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner())}, options...)...)
+	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner())},
+		options...)...)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c
@@ -58,7 +59,8 @@ func stored(t *testing.T, brokers []string, topic string, n int) (out []*kgo.Rec
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	c := franz(t, brokers, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxPartitionBytes(1<<20))
+	c := franz(t, brokers, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchMaxPartitionBytes(1<<20))
 	for len(out) < n {
 		fetches := c.PollFetches(ctx)
 		require.NoError(t, ctx.Err(), "%d of %d records", len(out), n)

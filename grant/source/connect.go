@@ -203,7 +203,8 @@ func Classify(err error) (kind ErrorKind, retry bool) {
 			kafka.ReplicaNotAvailable, kafka.PreferredLeaderNotAvailable, kafka.OffsetNotAvailable:
 			return KindLeader, true
 		case kafka.OffsetOutOfRange:
-			return KindRange, true // of a leader that does not know yet how far it is; grant.GapError and grant.TruncatedError are final
+			// of a leader that does not know yet how far it is; grant.GapError and grant.TruncatedError are final
+			return KindRange, true
 		case kafka.TopicAuthorizationFailed, kafka.GroupAuthorizationFailed, kafka.ClusterAuthorizationFailed,
 			kafka.TransactionalIDAuthorizationFailed:
 			return KindAuthorization, false
@@ -211,7 +212,8 @@ func Classify(err error) (kind ErrorKind, retry bool) {
 			return KindAuthenticate, false
 		case kafka.UnknownTopicOrPartition, kafka.UnknownTopicID, kafka.InconsistentTopicID:
 			return KindTopic, true // also while metadata spread through the cluster
-		case kafka.InvalidTopic, kafka.InvalidConfiguration, kafka.InvalidRequest, kafka.PolicyViolation, kafka.UnsupportedVersion,
+		case kafka.InvalidTopic, kafka.InvalidConfiguration, kafka.InvalidRequest, kafka.PolicyViolation,
+			kafka.UnsupportedVersion,
 			kafka.InvalidGroupId, kafka.InconsistentGroupProtocol, kafka.InvalidSessionTimeout, kafka.MessageSizeTooLarge,
 			kafka.RecordListTooLarge, kafka.SecurityDisabled:
 			return KindBroker, false // the same question gets the same answer

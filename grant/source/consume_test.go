@@ -21,7 +21,8 @@ import (
 
 // sampleLog has a gap inside a batch, one between batches, an emptied batch and compressed ones: offsets 10 to 99.
 func sampleLog() []rawBatch {
-	log := []rawBatch{batchOf(users(10, 20)...), {base: 20, last: 24, producer: -1}, batchOf(append(users(25, 30), users(35, 50)...)...), batchOf(users(60, 100)...)}
+	log := []rawBatch{batchOf(users(10, 20)...), {base: 20, last: 24, producer: -1},
+		batchOf(append(users(25, 30), users(35, 50)...)...), batchOf(users(60, 100)...)}
 	log[0].codec, log[3].codec = compress.Zstd, compress.Snappy
 	return log
 }
@@ -32,7 +33,8 @@ func TestConsumeHandsOverFromTheFirstOffsetUpToTheLast(t *testing.T) {
 	b.end.Store(100)
 	s := newSource(t, []string{b.addr})
 	for _, span := range [][2]int64{
-		{10, 100}, {10, 11}, {10, 10}, {13, 17}, {19, 20}, {19, 21}, {22, 23}, {20, 25}, {27, 36}, {30, 35}, {33, 40}, {49, 61}, {50, 60}, {55, 58}, {99, 100}, {100, 100},
+		{10, 100}, {10, 11}, {10, 10}, {13, 17}, {19, 20}, {19, 21}, {22, 23}, {20, 25}, {27, 36}, {30, 35}, {33, 40}, {49, 61},
+		{50, 60}, {55, 58}, {99, 100}, {100, 100},
 	} {
 		t.Run(fmt.Sprint(span), func(t *testing.T) {
 			read(t, s, 0, span[0], span[1]).requireUsers(span[1], between(sampleLog(), span[0], span[1])...)
@@ -140,8 +142,10 @@ func TestDamageThatStaysStopsTheRunAndIsNamed(t *testing.T) {
 		want    string
 		within  time.Duration
 	}{
-		"a damaged batch": {damageAt(t, log, 2), 25, "partition 0 at offset 25: no success for 300ms: corrupt record batch at offset 25: CRC-32C is", patience},
-		"an old message":  {append(eightBytes(10), 0, 0, 0, 15, 1, 2, 3, 4, 1, 0, 255, 255, 255, 255, 0, 0, 0, 1, '7'), 10, "partition 0: offset 10 has message format 1", time.Second},
+		"a damaged batch": {damageAt(t, log, 2), 25,
+			"partition 0 at offset 25: no success for 300ms: corrupt record batch at offset 25: CRC-32C is", patience},
+		"an old message": {append(eightBytes(10), 0, 0, 0, 15, 1, 2, 3, 4, 1, 0, 255, 255, 255, 255, 0, 0, 0, 1, '7'), 10,
+			"partition 0: offset 10 has message format 1", time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := startScripted(t, func(conn net.Conn, id int32, _ *kmsg.FetchRequest) error {

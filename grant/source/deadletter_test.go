@@ -36,7 +36,8 @@ func TestRejectedRecordsAreStoredAsTheyWere(t *testing.T) {
 		{Partition: 1, Value: nil},
 		{Partition: 1, Value: []byte{}},
 		{Partition: 1, Key: []byte{}, Value: []byte("007")},
-		{Partition: 1, Key: []byte("k"), Value: []byte("\x00\xff 1"), Headers: []kgo.RecordHeader{{Key: "theirs", Value: []byte("x")}}},
+		{Partition: 1, Key: []byte("k"), Value: []byte("\x00\xff 1"),
+			Headers: []kgo.RecordHeader{{Key: "theirs", Value: []byte("x")}}},
 		{Partition: 1, Value: []byte("8")},
 		{Partition: 1, Key: []byte("only"), Value: nil},
 	}
@@ -234,7 +235,8 @@ func TestLettersThatCannotBeStoredStopTheRun(t *testing.T) {
 			produce(t, cluster.ListenAddrs(), values(topicName, "1", "x", "3")...)
 			cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: letterTopic, Err: c.err, Count: -1})
 			p, err := read(t, s, 0, 0, 3).end()
-			require.ErrorContains(t, err, "partition 0: writing rejected records to kakaotalk-users.rejected: ["+strconv.Itoa(int(c.err.Code))+"]")
+			require.ErrorContains(t, err,
+				"partition 0: writing rejected records to kakaotalk-users.rejected: ["+strconv.Itoa(int(c.err.Code))+"]")
 			require.Zero(t, p.Next)
 		})
 	}
@@ -280,7 +282,8 @@ func secured(t *testing.T, acls ...kfake.ACL) *kfake.Cluster {
 
 func allow(name string, operations ...kmsg.ACLOperation) (list []kfake.ACL) {
 	for _, o := range operations {
-		list = append(list, kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: name, Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: o, Allow: true})
+		list = append(list, kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: name,
+			Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: o, Allow: true})
 	}
 	return list
 }

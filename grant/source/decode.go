@@ -37,7 +37,8 @@ const (
 // Reasons lists every reason, so that metrics can start at zero.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonEmpty, ReasonTombstone, ReasonNegative, ReasonSign, ReasonSpace, ReasonLeadingZero, ReasonNotDecimal, ReasonOverLimit,
+		ReasonEmpty, ReasonTombstone, ReasonNegative, ReasonSign, ReasonSpace, ReasonLeadingZero, ReasonNotDecimal,
+		ReasonOverLimit,
 		ReasonLength, ReasonJSON, ReasonNoField, ReasonFieldType, ReasonAmbiguous,
 	}
 }
@@ -57,7 +58,8 @@ func newDecoder(t grant.Topic) (decoder, error) {
 		path := strings.Split(t.Path, ".")
 		fromValue = func(_, value []byte) (uint64, Reason) { return jsonField(value, path, limit) }
 	default:
-		return nil, fmt.Errorf("source.format %q: want %s, %s or %s", t.Format, grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE)
+		return nil, fmt.Errorf("source.format %q: want %s, %s or %s", t.Format, grant.FormatDecimal, grant.FormatJSON,
+			grant.FormatInt64BE)
 	}
 	if t.From != grant.FromKey {
 		return fromValue, nil

@@ -130,7 +130,8 @@ func (s *Source) intact(ctx context.Context, at grant.Checkpoint) error {
 }
 
 // askEpochs asks a broker where the epochs of the checkpoint end in the partitions that it leads.
-func (s *Source) askEpochs(ctx context.Context, address string, partitions []int, at grant.Checkpoint, leaders map[int]leader) error {
+func (s *Source) askEpochs(ctx context.Context, address string, partitions []int, at grant.Checkpoint,
+	leaders map[int]leader) error {
 	q := kmsg.NewPtrOffsetForLeaderEpochRequest()
 	q.ReplicaID = -1
 	topic := kmsg.NewOffsetForLeaderEpochRequestTopic()
@@ -159,7 +160,8 @@ func judgeEpochs(answer *kmsg.OffsetForLeaderEpochResponse, asked int, at grant.
 				return fmt.Errorf("asking for the leader epochs of partition %d: %w", p.Partition, kafka.Error(p.ErrorCode))
 			}
 			partition := int(p.Partition)
-			if err := (epochEnd{p.LeaderEpoch, p.EndOffset}).judge(partition, at.Next[partition], at.Epoch(partition)); err != nil {
+			if err := (epochEnd{p.LeaderEpoch, p.EndOffset}).judge(partition, at.Next[partition],
+				at.Epoch(partition)); err != nil {
 				return err
 			}
 			asked--

@@ -25,7 +25,7 @@ const (
 type Group struct {
 	source *Source
 	group  *kafka.ConsumerGroup
-	dealt  atomic.Int64       // partitions of the topic, when this process as the group's leader last dealt them out; 0: it did not
+	dealt  atomic.Int64       // partitions of the topic when this process, as the leader, last assigned them; 0: it did not
 	hangUp context.CancelFunc // closes every connection of the group
 }
 
@@ -176,7 +176,8 @@ func (g *Group) watch(ended context.Context, dealt int) {
 	defer tick.Stop()
 	for {
 		if t, err := g.source.topic(ended); err == nil && len(t.Partitions) > dealt {
-			g.source.cfg.Log.Info("the topic has grown, joining the group again", "partitions", len(t.Partitions), "before", dealt)
+			g.source.cfg.Log.Info("the topic has grown, joining the group again", "partitions", len(t.Partitions), "before",
+				dealt)
 			return
 		}
 		select {
@@ -253,7 +254,8 @@ func (s *Source) disbelieve(ctx context.Context, group string, committed grant.O
 				return p.Error
 			}
 			if of, ok := CommittedFor(p.Metadata); ok && !id.Continues(of) {
-				s.cfg.Log.Warn("the group's offset is one of another topic of that name, and not believed", "partition", p.Partition,
+				s.cfg.Log.Warn("the group's offset is one of another topic of that name, and not believed", "partition",
+					p.Partition,
 					"offset", p.CommittedOffset, "committed_for", of, "topic", id)
 				committed[p.Partition] = -1
 			}

@@ -157,7 +157,8 @@ func TestPartitionsMoveWhenMembersComeAndGo(t *testing.T) {
 
 func TestTheOthersTakeOverFromAMemberThatVanishes(t *testing.T) {
 	c := groupKafka(t, 4)
-	both := []*member{follow(t, join(t, newSource(t, c.ListenAddrs(), quick))), follow(t, join(t, newSource(t, c.ListenAddrs(), quick)))}
+	both := []*member{follow(t, join(t, newSource(t, c.ListenAddrs(), quick))),
+		follow(t, join(t, newSource(t, c.ListenAddrs(), quick)))}
 	shared(t, both, 2, 2)
 	both[1].hangUp() // it can say nothing any more
 	shared(t, both[:1], 4)
@@ -166,7 +167,8 @@ func TestTheOthersTakeOverFromAMemberThatVanishes(t *testing.T) {
 
 func TestMoreMembersThanPartitions(t *testing.T) {
 	c := groupKafka(t, 1)
-	both := []*member{follow(t, join(t, newSource(t, c.ListenAddrs(), quick))), follow(t, join(t, newSource(t, c.ListenAddrs(), quick)))}
+	both := []*member{follow(t, join(t, newSource(t, c.ListenAddrs(), quick))),
+		follow(t, join(t, newSource(t, c.ListenAddrs(), quick)))}
 	shared(t, both, 0, 1)
 	both[0].leave()
 	shared(t, both[1:], 1)
@@ -178,7 +180,8 @@ func TestATopicThatGrowsIsDealtAgain(t *testing.T) {
 	gen := next(t, g)
 	require.Equal(t, []int{0, 1}, partitions(gen))
 	client := clientOf(t, c.ListenAddrs()...)
-	resp, err := client.CreatePartitions(t.Context(), &kafka.CreatePartitionsRequest{Topics: []kafka.TopicPartitionsConfig{{Name: topicName, Count: 5}}})
+	resp, err := client.CreatePartitions(t.Context(),
+		&kafka.CreatePartitionsRequest{Topics: []kafka.TopicPartitionsConfig{{Name: topicName, Count: 5}}})
 	require.NoError(t, err)
 	require.NoError(t, resp.Errors[topicName])
 	ended(t, gen)
@@ -303,8 +306,9 @@ func TestAFrozenBrokerHoldsNobodyUp(t *testing.T) {
 			t.Parallel()
 			k.Brokers, k.Timeout = []string{frozen(t)}, 300*time.Millisecond
 			s, err := New(Config{
-				Kafka: k, Topic: grant.Topic{Topic: topicName, Format: grant.FormatDecimal}, Pass: grant.Pass{Group: "g"}, RetryFor: time.Second,
-				Log: slog.New(slog.DiscardHandler),
+				Kafka: k, Topic: grant.Topic{Topic: topicName, Format: grant.FormatDecimal}, Pass: grant.Pass{Group: "g"},
+				RetryFor: time.Second,
+				Log:      slog.New(slog.DiscardHandler),
 			})
 			require.NoError(t, err)
 			defer s.Close()

@@ -170,8 +170,11 @@ func readDescription(meta *kmsg.MetadataResponse, name string) (description, err
 		l := leader{epoch: p.LeaderEpoch, err: kafka.LeaderNotAvailable}
 		if p.ErrorCode != 0 && kafka.Error(p.ErrorCode) != kafka.ReplicaNotAvailable {
 			l.err = kafka.Error(p.ErrorCode)
-		} else if b := slices.IndexFunc(meta.Brokers, func(b kmsg.MetadataResponseBroker) bool { return b.NodeID == p.Leader }); b >= 0 {
-			l.address, l.err = brokerAddress(&meta.Brokers[b]), nil
+		} else {
+			leads := func(b kmsg.MetadataResponseBroker) bool { return b.NodeID == p.Leader }
+			if b := slices.IndexFunc(meta.Brokers, leads); b >= 0 {
+				l.address, l.err = brokerAddress(&meta.Brokers[b]), nil
+			}
 		}
 		out.leaders[int(p.Partition)] = l
 	}
@@ -200,7 +203,8 @@ func (s *Source) Bind(ctx context.Context) (grant.TopicID, error) {
 		return id, err
 	}
 	if !id.Known() {
-		s.cfg.Log.Warn("the brokers are older than Kafka 2.8 and have no topic IDs: a topic that is deleted and created again is not told "+
+		s.cfg.Log.Warn("the brokers are older than Kafka 2.8 and have no topic IDs: a topic that is deleted and created again "+
+			"is not told "+
 			"from the one before", "topic", s.cfg.Topic.Topic, "cluster", id.Cluster)
 	}
 	s.binding.id.Store(&id)
@@ -224,8 +228,9 @@ func (s *Source) look(ctx context.Context) (description, error) {
 }
 
 const (
-	sureAfter = time.Second // how long brokers must have said so before a topic is another one: what they know spreads in its time
-	sureAsks  = 3           // and how often
+	// how long brokers must have said so before a topic is another one: what they know spreads in its time
+	sureAfter = time.Second
+	sureAsks  = 3 // and how often
 )
 
 // binding is the topic that a source reads, and what speaks against that.

@@ -70,7 +70,8 @@ func TestATopicIsReadByItsID(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, c.known, id.Known())
 			require.NotEmpty(t, id.Cluster)
-			require.NoError(t, s.Intact(t.Context(), grant.Checkpoint{Topic: id, Next: grant.Offsets{0: 50}, Epochs: map[int]int32{0: 0}}))
+			require.NoError(t, s.Intact(t.Context(), grant.Checkpoint{Topic: id, Next: grant.Offsets{0: 50},
+				Epochs: map[int]int32{0: 0}}))
 			read(t, s, 0, 50, 100).requireUsers(100, users(50, 100)...)
 			require.GreaterOrEqual(t, s.Epoch(0, 100), int32(-1))
 
@@ -106,7 +107,8 @@ func epochsOf(b *scripted, asked *atomic.Int64, epoch int32, end int64) {
 		resp := q.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
 		part := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 		part.LeaderEpoch, part.EndOffset = epoch, end
-		resp.Topics = []kmsg.OffsetForLeaderEpochResponseTopic{{Topic: topicName, Partitions: []kmsg.OffsetForLeaderEpochResponseTopicPartition{part}}}
+		resp.Topics = []kmsg.OffsetForLeaderEpochResponseTopic{{Topic: topicName,
+			Partitions: []kmsg.OffsetForLeaderEpochResponseTopicPartition{part}}}
 		return resp
 	}
 }
@@ -199,7 +201,8 @@ func TestCommitsSayWhatTheyCountIn(t *testing.T) {
 	id, err := s.Bind(t.Context())
 	require.NoError(t, err)
 	committed := func() kafka.OffsetFetchPartition {
-		resp, err := s.client.OffsetFetch(t.Context(), &kafka.OffsetFetchRequest{GroupID: s.cfg.Pass.Group, Topics: map[string][]int{topicName: {0}}})
+		resp, err := s.client.OffsetFetch(t.Context(), &kafka.OffsetFetchRequest{GroupID: s.cfg.Pass.Group,
+			Topics: map[string][]int{topicName: {0}}})
 		require.NoError(t, err)
 		return resp.Topics[topicName][0]
 	}

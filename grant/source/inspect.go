@@ -198,7 +198,8 @@ func (s *Source) CheckDeadLetters(ctx context.Context, controller string, topic 
 	return s.cfg.Kafka.within(ctx, controller, func(c *protocol.Conn) error {
 		// kafka-go's client would wait until the topic appears. Version 2 is what brokers from 0.11 to 4.x all speak.
 		c.SetVersions(map[protocol.ApiKey]int16{protocol.CreateTopics: 2})
-		reply, err := c.RoundTrip(&createtopics.Request{ValidateOnly: true, TimeoutMs: 5000, Topics: []createtopics.RequestTopic{ask}})
+		reply, err := c.RoundTrip(&createtopics.Request{ValidateOnly: true, TimeoutMs: 5000,
+			Topics: []createtopics.RequestTopic{ask}})
 		if err != nil {
 			return err
 		}

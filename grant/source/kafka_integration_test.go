@@ -65,7 +65,8 @@ func realKafkaEveryClientsBatchesAreRead(t *testing.T) {
 				producer = "kafka.tools.ConsoleProducer"
 			}
 			java := exec.Command("../../deploy/dev/kafka.sh", "tool", producer, "--bootstrap-server", k.Brokers[0],
-				"--topic", topic, "--compression-codec", strings.ReplaceAll(codec.String(), "uncompressed", "none"), "--batch-size", "5000")
+				"--topic", topic, "--compression-codec", strings.ReplaceAll(codec.String(), "uncompressed", "none"),
+				"--batch-size", "5000")
 			java.Stdin = &lines
 			out, err := java.CombinedOutput()
 			require.NoError(t, err, "%s", out)
@@ -74,19 +75,23 @@ func realKafkaEveryClientsBatchesAreRead(t *testing.T) {
 			transport := new(kafka.Transport)
 			defer transport.CloseIdleConnections()
 			w := &kafka.Writer{
-				Addr: kafka.TCP(k.Brokers...), Topic: topic, Transport: transport, Compression: codec, BatchTimeout: time.Millisecond,
+				Addr: kafka.TCP(k.Brokers...), Topic: topic, Transport: transport, Compression: codec,
+				BatchTimeout: time.Millisecond,
 				RequiredAcks: kafka.RequireAll, // by default it waits for none
 			}
 			var list []kafka.Message
 			for _, r := range users(3000, 6000) {
-				list = append(list, kafka.Message{Key: []byte("k"), Value: r.value, Headers: []kafka.Header{{Key: "h", Value: []byte("v")}}})
+				list = append(list, kafka.Message{Key: []byte("k"), Value: r.value,
+					Headers: []kafka.Header{{Key: "h", Value: []byte("v")}}})
 			}
 			require.NoError(t, w.WriteMessages(t.Context(), list...))
 			require.NoError(t, w.Close())
 
 			// Ours, 6,000 to 8,999.
-			plan := population.Plan{Topic: grant.Topic{Topic: topic, Format: grant.FormatDecimal}, Users: 3000, First: 6000, Order: population.Ascending}
-			_, err = population.Publish(t.Context(), client, plan.Topic, plan.Source(), population.Options{Compression: codec, BatchRecords: 700})
+			plan := population.Plan{Topic: grant.Topic{Topic: topic, Format: grant.FormatDecimal}, Users: 3000, First: 6000,
+				Order: population.Ascending}
+			_, err = population.Publish(t.Context(), client, plan.Topic, plan.Source(),
+				population.Options{Compression: codec, BatchRecords: 700})
 			require.NoError(t, err)
 
 			s := newSource(t, k.Brokers, on(topic))
@@ -184,7 +189,8 @@ func realKafkaAnOpenTransactionIsWaitedFor(t *testing.T) {
 	r := read(t, s, 0, 0, 30)
 	r.reaches(10)
 	require.Equal(t, offsetsOf(users(0, 10)), r.ids())
-	require.Eventually(t, func() bool { return told.transaction() == [2]int64{10, 20} }, patience, time.Millisecond, "it is said why")
+	require.Eventually(t, func() bool { return told.transaction() == [2]int64{10, 20} }, patience, time.Millisecond,
+		"it is said why")
 	require.NoError(t, w.EndTransaction(t.Context(), kgo.TryCommit))
 	r.requireUsers(30, users(0, 30)...)
 	require.NotEqual(t, [2]int64{10, 20}, told.transaction(), "it is said that it is over")
@@ -219,7 +225,8 @@ func realKafkaACompactedTopicIsReadToItsEnd(t *testing.T) {
 	until := end(t, s)
 	require.EqualValues(t, 2000, until)
 	remaining := func() (out []*kgo.Record) {
-		c := franz(t, k.Brokers, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{"compacted": {0: kgo.NewOffset().AtStart()}}))
+		start := map[string]map[int32]kgo.Offset{"compacted": {0: kgo.NewOffset().AtStart()}}
+		c := franz(t, k.Brokers, kgo.ConsumePartitions(start))
 		defer c.Close()
 		for len(out) == 0 || out[len(out)-1].Offset < until-1 {
 			out = append(out, c.PollFetches(t.Context()).Records()...)
@@ -259,7 +266,8 @@ func deleteRecords(t *testing.T, brokers []string, topic string, before int64) {
 	c := franz(t, brokers)
 	req := kmsg.NewPtrDeleteRecordsRequest()
 	req.TimeoutMillis = 10_000
-	req.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: topic, Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Offset: before}}}}
+	req.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: topic,
+		Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Offset: before}}}}
 	resp, err := req.RequestWith(t.Context(), c)
 	require.NoError(t, err)
 	require.Zero(t, resp.Topics[0].Partitions[0].ErrorCode)
@@ -355,7 +363,8 @@ func realKafkaLargeRecordsAndSmallFetches(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []int64{0, 2, 4}, r.ids())
 	require.EqualValues(t, 2, p.Rejected)
-	reader := franz(t, k.Brokers, kgo.ConsumeTopics("large.rejected"), kgo.FetchMaxPartitionBytes(40<<20), kgo.FetchMaxBytes(80<<20))
+	reader := franz(t, k.Brokers, kgo.ConsumeTopics("large.rejected"), kgo.FetchMaxPartitionBytes(40<<20),
+		kgo.FetchMaxBytes(80<<20))
 	var letters []*kgo.Record
 	for len(letters) < 2 {
 		letters = append(letters, reader.PollFetches(t.Context()).Records()...)
@@ -373,7 +382,8 @@ func TestRealKafkaLettersKeepNullAndEmptyApart(t *testing.T) {
 func realKafkaLettersKeepNullAndEmptyApart(t *testing.T) {
 	k, s := shared1(t, "letters", nil)
 	require.NoError(t, s.Prepare(t.Context()))
-	list := []*kgo.Record{{Value: nil}, {Value: []byte{}}, {Key: []byte{}, Value: []byte("a")}, {Key: []byte("k"), Value: []byte("\x00\xff")}}
+	list := []*kgo.Record{{Value: nil}, {Value: []byte{}}, {Key: []byte{}, Value: []byte("a")},
+		{Key: []byte("k"), Value: []byte("\x00\xff")}}
 	for _, r := range list {
 		r.Topic = "letters"
 	}
@@ -397,7 +407,8 @@ func realKafkaGroupsShareGrowAndRecover(t *testing.T) {
 	k.CreateTopic(t, "group", 4, 1, nil)
 	short := func(c *Config) { c.SessionTimeout = time.Second }
 	both := []*member{
-		follow(t, join(t, newSource(t, k.Brokers, on("group"), short))), follow(t, join(t, newSource(t, k.Brokers, on("group"), short))),
+		follow(t, join(t, newSource(t, k.Brokers, on("group"), short))),
+		follow(t, join(t, newSource(t, k.Brokers, on("group"), short))),
 	}
 	shared(t, both, 2, 2)
 	resp, err := clientOf(t, k.Brokers...).CreatePartitions(t.Context(), &kafka.CreatePartitionsRequest{

@@ -34,7 +34,8 @@ func (k GroupKind) Foreign() string {
 
 // GroupKind asks a group's coordinator of what kind it is.
 func (k Kafka) GroupKind(ctx context.Context, client *kafka.Client, group string) (kind GroupKind, err error) {
-	found, err := client.FindCoordinator(ctx, &kafka.FindCoordinatorRequest{Key: group, KeyType: kafka.CoordinatorKeyTypeConsumer})
+	found, err := client.FindCoordinator(ctx, &kafka.FindCoordinatorRequest{Key: group,
+		KeyType: kafka.CoordinatorKeyTypeConsumer})
 	if err == nil {
 		err = found.Error
 	}

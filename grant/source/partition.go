@@ -415,7 +415,8 @@ func (p *partition) buryLetters(ctx context.Context) error {
 		err := p.retry(ctx, "storing rejected records", func() error { return p.dead.write(ctx, p.number, &left) })
 		switch {
 		case err != nil && tooMany != nil:
-			return fmt.Errorf("%w; samples could not be stored: %v", tooMany, err) //nolint:errorlint // it was tried again already
+			//nolint:errorlint // it was tried again already
+			return fmt.Errorf("%w; samples could not be stored: %v", tooMany, err)
 		case err != nil:
 			return &permanent{err} // it has been tried for long enough
 		}

@@ -9,7 +9,8 @@ import (
 // Scan hands the records of a partition from one offset up to, not including, another to visit: those that a committed
 // transaction, or none, wrote. Key and value are valid during the call only. It reads in the same way as Consume but
 // belongs to no group, tries nothing again, and grants nothing.
-func (s *Source) Scan(ctx context.Context, number int, from, until int64, visit func(offset int64, key, value []byte) error) error {
+func (s *Source) Scan(ctx context.Context, number int, from, until int64,
+	visit func(offset int64, key, value []byte) error) error {
 	p := &partition{Source: s, number: number, next: from, until: until}
 	defer p.disconnect()
 	for p.next < until {

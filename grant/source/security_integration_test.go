@@ -114,10 +114,11 @@ func realSecurityCredentialsAndPermissions(t *testing.T) {
 		for at := int64(0); at < n; at += 1000 {
 			require.NoError(t, c.ProduceSync(t.Context(), userRecords("quota", at, at+1000)...).FirstErr())
 		}
-		resp, err := client.AlterClientQuotas(t.Context(), &kafka.AlterClientQuotasRequest{Entries: []kafka.AlterClientQuotaEntry{{
-			Entities: []kafka.AlterClientQuotaEntity{{EntityType: "user", EntityName: devtest.SASLUser}},
-			Ops:      []kafka.AlterClientQuotaOps{{Key: "consumer_byte_rate", Value: 30_000}},
-		}}})
+		resp, err := client.AlterClientQuotas(t.Context(),
+			&kafka.AlterClientQuotasRequest{Entries: []kafka.AlterClientQuotaEntry{{
+				Entities: []kafka.AlterClientQuotaEntity{{EntityType: "user", EntityName: devtest.SASLUser}},
+				Ops:      []kafka.AlterClientQuotaOps{{Key: "consumer_byte_rate", Value: 30_000}},
+			}}})
 		require.NoError(t, err)
 		require.NoError(t, resp.Entries[0].Error)
 		granter := login(t, "plain", devtest.SASLUser, devtest.SASLPassword)
@@ -162,7 +163,8 @@ func realSecurityTLS(t *testing.T) {
 		want string
 	}{
 		"a certificate that nobody vouches for": {&tls.Config{}, "certificate signed by unknown authority"},
-		"a certificate of somebody else":        {&tls.Config{RootCAs: trusted.RootCAs, ServerName: "kafka.example"}, "not kafka.example"},
+		"a certificate of somebody else": {&tls.Config{RootCAs: trusted.RootCAs, ServerName: "kafka.example"},
+			"not kafka.example"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSource(t, k.TLSBrokers, with(c.cfg), forever)

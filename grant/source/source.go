@@ -94,7 +94,8 @@ func New(cfg Config) (*Source, error) {
 	// By name, because brokers leave topics out of the list of all that they only refuse to describe.
 	s.transport.MetadataTopics = []string{cfg.Topic.Topic, cfg.Topic.DeadLetterTopic()}
 	s.client = cfg.Kafka.Client(s.transport)
-	s.dead = &deadLetters{client: s.client, topic: cfg.Topic.Topic, name: cfg.Topic.DeadLetterTopic(), campaign: cfg.Campaign, run: cfg.Run}
+	s.dead = &deadLetters{client: s.client, topic: cfg.Topic.Topic, name: cfg.Topic.DeadLetterTopic(), campaign: cfg.Campaign,
+		run: cfg.Run}
 	s.breaker = breaker{limit: cfg.Topic.MaxRejected, topic: cfg.Topic.Topic}
 	return s, nil
 }
@@ -207,9 +208,10 @@ func (s *Source) retry(ctx context.Context, what string, try func() error) error
 			err = backoff.Permanent(err)
 		}
 		return struct{}{}, err
-	}, backoff.WithBackOff(pauses()), backoff.WithMaxElapsedTime(s.cfg.RetryFor), backoff.WithNotify(func(err error, _ time.Duration) {
-		s.cfg.Log.Warn(what+" failed, trying again", "error", err)
-	}))
+	}, backoff.WithBackOff(pauses()), backoff.WithMaxElapsedTime(s.cfg.RetryFor),
+		backoff.WithNotify(func(err error, _ time.Duration) {
+			s.cfg.Log.Warn(what+" failed, trying again", "error", err)
+		}))
 	return err
 }
 
@@ -266,7 +268,8 @@ func (s *Source) listBounds(ctx context.Context, numbers ...int) (grant.Bounds, 
 		out.Firsts[p.Partition], out.Ends[p.Partition] = p.FirstOffset, p.LastOffset
 	}
 	if len(out.Ends) != len(numbers) {
-		return grant.Bounds{}, fmt.Errorf("asked for the offsets of %d partitions of %s, got %d: %w", len(numbers), name, len(out.Ends), kafka.LeaderNotAvailable)
+		return grant.Bounds{}, fmt.Errorf("asked for the offsets of %d partitions of %s, got %d: %w", len(numbers), name,
+			len(out.Ends), kafka.LeaderNotAvailable)
 	}
 	return out, nil
 }

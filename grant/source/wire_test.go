@@ -45,7 +45,8 @@ func TestFetchRequestsAreWhatFranzGoReads(t *testing.T) {
 		}
 		require.NoError(t, req.ReadFrom(body))
 		want := kmsg.NewPtrFetchRequest()
-		want.Version, want.ReplicaID, want.MaxWaitMillis, want.MinBytes, want.MaxBytes, want.IsolationLevel = at.fetchVersion, -1, wait, 1, size, 1
+		want.Version, want.ReplicaID, want.MaxWaitMillis, want.MinBytes, want.MaxBytes, want.IsolationLevel = at.fetchVersion, -1,
+			wait, 1, size, 1
 		part := kmsg.NewFetchRequestTopicPartition()
 		part.Partition, part.FetchOffset, part.PartitionMaxBytes = partition, offset, size
 		part.CurrentLeaderEpoch = at.leaderEpoch
@@ -79,7 +80,8 @@ func TestFetchResponsesAreReadAsFranzGoWritesThem(t *testing.T) {
 			highest:  rapid.Int64().Draw(t, "highest"), stable: rapid.Int64().Draw(t, "stable"),
 			records: rapid.SliceOfN(rapid.Byte(), 1, 100).Draw(t, "records"),
 		}
-		at := target{fetchVersion: rapid.SampledFrom(fetchVersions).Draw(t, "version"), topic: topicName, partition: 3, id: [16]byte{7, 1}}
+		at := target{fetchVersion: rapid.SampledFrom(fetchVersions).Draw(t, "version"), topic: topicName, partition: 3,
+			id: [16]byte{7, 1}}
 		resp := fetchResponse(want.highest, want.records)
 		resp.Version, resp.Topics[0].TopicID = at.fetchVersion, at.id
 		resp.ThrottleMillis = int32(want.throttle.Milliseconds())
@@ -120,9 +122,18 @@ func TestAResponseToSomethingElseIsRefused(t *testing.T) {
 	parts := fetchResponse(10, nil)
 	parts.Topics[0].Partitions = append(parts.Topics[0].Partitions, parts.Topics[0].Partitions[0])
 	for want, f := range map[string]func() (fetched, error){
-		"answers request 7, not 8":      func() (fetched, error) { return parseFetch(good, 8, &target{topic: topicName, partition: 0}) },
-		"is for topic":                  func() (fetched, error) { return parseFetch(good, 7, &target{topic: "other", partition: 0}) },
-		"is for partition 0, asked for": func() (fetched, error) { return parseFetch(good, 7, &target{topic: topicName, partition: 1}) },
+		"answers request 7, not 8": func() (fetched, error) {
+			return parseFetch(good, 8,
+				&target{topic: topicName, partition: 0})
+		},
+		"is for topic": func() (fetched, error) {
+			return parseFetch(good, 7,
+				&target{topic: "other", partition: 0})
+		},
+		"is for partition 0, asked for": func() (fetched, error) {
+			return parseFetch(good, 7,
+				&target{topic: topicName, partition: 1})
+		},
 		"has 2 topics": func() (fetched, error) {
 			return parseFetch(framed(7, two.AppendTo(nil))[4:], 7, &target{topic: topicName, partition: 0})
 		},
@@ -130,7 +141,8 @@ func TestAResponseToSomethingElseIsRefused(t *testing.T) {
 			return parseFetch(framed(7, parts.AppendTo(nil))[4:], 7, &target{topic: topicName, partition: 0})
 		},
 		"has 0 topics": func() (fetched, error) {
-			return parseFetch(framed(7, (&kmsg.FetchResponse{Version: fetchOldest}).AppendTo(nil))[4:], 7, &target{topic: topicName, partition: 0})
+			return parseFetch(framed(7, (&kmsg.FetchResponse{Version: fetchOldest}).AppendTo(nil))[4:], 7,
+				&target{topic: topicName, partition: 0})
 		},
 	} {
 		_, err := f()
@@ -145,7 +157,8 @@ func TestAResponseToSomethingElseIsRefused(t *testing.T) {
 func FuzzParseFetch(f *testing.F) {
 	full := fetchResponse(99, batchOf(users(0, 3)...).encode(f))
 	full.Topics[0].TopicID = [16]byte{7}
-	full.Topics[0].Partitions[0].AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{{ProducerID: 1, FirstOffset: 2}}
+	full.Topics[0].Partitions[0].AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{{ProducerID: 1,
+		FirstOffset: 2}}
 	full.Topics[0].Partitions[0].DivergingEpoch.Epoch = 3
 	for i, version := range fetchVersions {
 		for _, resp := range []*kmsg.FetchResponse{full, fetchResponse(0, nil), {ThrottleMillis: 100}} {
@@ -189,11 +202,13 @@ func TestMetadataAreReadAsFranzGoWritesThem(t *testing.T) {
 		name, cluster, rack := topicName, "a-cluster", "r1"
 		resp := kmsg.NewPtrMetadataResponse()
 		resp.Version, resp.ClusterID = version, &cluster
-		resp.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 1, Host: "h", Port: 9092, Rack: &rack}, {NodeID: 2, Host: "i", Port: 9092}}
+		resp.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 1, Host: "h", Port: 9092, Rack: &rack},
+			{NodeID: 2, Host: "i", Port: 9092}}
 		part := kmsg.MetadataResponseTopicPartition{
 			Partition: 3, Leader: 2, LeaderEpoch: 9, Replicas: []int32{1, 2}, ISR: []int32{2}, OfflineReplicas: []int32{1},
 		}
-		resp.Topics = []kmsg.MetadataResponseTopic{{Topic: &name, TopicID: [16]byte{1, 2}, Partitions: []kmsg.MetadataResponseTopicPartition{part}}}
+		resp.Topics = []kmsg.MetadataResponseTopic{{Topic: &name, TopicID: [16]byte{1, 2},
+			Partitions: []kmsg.MetadataResponseTopicPartition{part}}}
 		header := []byte{0, 0, 0, 7}
 		if q.IsFlexible() {
 			header = append(header, 0)
@@ -224,17 +239,20 @@ func TestMetadataAreReadAsFranzGoWritesThem(t *testing.T) {
 // Answers to questions are read by franz-go; what surrounds them by us.
 func FuzzParseAnswer(f *testing.F) {
 	name := topicName
-	questions := []kmsg.Request{kmsg.NewPtrApiVersionsRequest(), kmsg.NewPtrMetadataRequest(), kmsg.NewPtrOffsetForLeaderEpochRequest()}
+	questions := []kmsg.Request{kmsg.NewPtrApiVersionsRequest(), kmsg.NewPtrMetadataRequest(),
+		kmsg.NewPtrOffsetForLeaderEpochRequest()}
 	questions[1].SetVersion(metadataNewest)
 	questions[2].SetVersion(epochNewest)
 	meta := kmsg.NewPtrMetadataResponse()
 	meta.Version, meta.ClusterID = metadataNewest, &name
-	meta.Topics = []kmsg.MetadataResponseTopic{{Topic: &name, TopicID: [16]byte{1}, Partitions: []kmsg.MetadataResponseTopicPartition{{Leader: 1}}}}
+	meta.Topics = []kmsg.MetadataResponseTopic{{Topic: &name, TopicID: [16]byte{1},
+		Partitions: []kmsg.MetadataResponseTopicPartition{{Leader: 1}}}}
 	meta.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 1, Host: "h", Port: 9092}}
 	f.Add(uint8(1), meta.AppendTo([]byte{0, 0, 0, 7, 0}))
 	epoch := kmsg.NewPtrOffsetForLeaderEpochResponse()
 	epoch.Version = epochNewest
-	epoch.Topics = []kmsg.OffsetForLeaderEpochResponseTopic{{Topic: name, Partitions: []kmsg.OffsetForLeaderEpochResponseTopicPartition{{EndOffset: 5}}}}
+	epoch.Topics = []kmsg.OffsetForLeaderEpochResponseTopic{{Topic: name,
+		Partitions: []kmsg.OffsetForLeaderEpochResponseTopicPartition{{EndOffset: 5}}}}
 	f.Add(uint8(2), epoch.AppendTo([]byte{0, 0, 0, 7}))
 	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
 		resp, err := parseAnswer(data, 7, questions[int(which)%len(questions)])

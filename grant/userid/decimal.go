@@ -36,7 +36,8 @@ func Parse(s string, maxID grant.UserID) (grant.UserID, error) {
 	maxID = Limit(maxID)
 	id, fault := Decimal([]byte(s), uint64(maxID))
 	if fault != "" {
-		return 0, fmt.Errorf("user ID %q is malformed (%s): want decimal digits from 0 to %d, without sign, spaces or leading zeros",
+		return 0, fmt.Errorf("user ID %q is malformed (%s): want decimal digits from 0 to %d, without sign, spaces or leading "+
+			"zeros",
 			s, fault, maxID)
 	}
 	return grant.UserID(id), nil

@@ -99,8 +99,9 @@ func TestSignInIsAccessible(t *testing.T) {
 func TestDialogsAreAccessible(t *testing.T) {
 	p := signedIn(t, newDesk(t, waiting()), operatorToken)
 	for order, nodes := range map[string][]node{
-		"pause":    {{"dialog", "Pause the campaign"}, {"textbox", "Why"}, {"button", "Cancel"}, {"button", "Pause"}},
-		"throttle": {{"dialog", "Limit the rate"}, {"spinbutton", "Users per second, of all replicas together"}, {"button", "No limit"}, {"group", "Usual limits"}},
+		"pause": {{"dialog", "Pause the campaign"}, {"textbox", "Why"}, {"button", "Cancel"}, {"button", "Pause"}},
+		"throttle": {{"dialog", "Limit the rate"}, {"spinbutton", "Users per second, of all replicas together"},
+			{"button", "No limit"}, {"group", "Usual limits"}},
 		"postpone": {{"dialog", "Postpone the start"}, {"DateTime", "New start, by the campaign’s clock (UTC+09:00)"}},
 		"finish":   {{"dialog", "Finish the runs"}, {"textbox", "To confirm, type sorry-2022-emoticons"}},
 		"abort":    {{"dialog", "Abort the runs"}, {"button", "Abort"}},
@@ -126,7 +127,8 @@ func TestLandmarksAndControls(t *testing.T) {
 	require.Subset(t, tree(p), []node{
 		{"banner", ""}, {"main", ""}, {"contentinfo", ""}, {"link", "Skip to the campaign"}, {"button", "Sign out"},
 		{"heading", "Three emoticons for every KakaoTalk user"},
-		{"region", "Holds"}, {"region", "Controls"}, {"region", "Replicas"}, {"region", "Partitions"}, {"region", "Rejects"}, {"region", "History"},
+		{"region", "Holds"}, {"region", "Controls"}, {"region", "Replicas"}, {"region", "Partitions"}, {"region", "Rejects"},
+		{"region", "History"},
 		{"button", "Pause…"}, {"button", "Throttle…"}, {"button", "Finish…"}, {"button", "Abort…"},
 		{"button", "Show all 1 000 partitions"}, {"button", "Show 1 ended run"}, {"button", "Refresh"},
 		{"progressbar", "31 204 118 of 48 000 000 users granted 65.00 %"},
@@ -137,7 +139,8 @@ func TestLandmarksAndControls(t *testing.T) {
 // TestCheckFinds shows that the check is not blind.
 func TestCheckFinds(t *testing.T) {
 	faults := map[string]string{
-		"contrast":          "document.getElementById('title').className = 'faint'; document.styleSheets[0].insertRule('.faint { color: #999 }')",
+		"contrast": "document.getElementById('title').className = 'faint'; " +
+			"document.styleSheets[0].insertRule('.faint { color: #999 }')",
 		"more than once":    "document.getElementById('title').id = 'phase'",
 		"names gone":        "document.getElementById('progress').setAttribute('aria-labelledby', 'gone')",
 		"heading of level":  "document.querySelector('h2').outerHTML = '<h4 id=holds-title>Holds</h4>'",
@@ -180,8 +183,11 @@ func TestReducedMotion(t *testing.T) {
 		Features: []*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}},
 	}))
 	p.await("matchMedia('(prefers-reduced-motion: reduce)').matches")
-	require.Empty(t, eval[[]string](p, `[...document.querySelectorAll("*")].flatMap((e) => [null, "::before", "::after", "::-webkit-progress-value"]
-		.filter((part) => { const s = getComputedStyle(e, part); return s.animationName !== "none" || s.transitionDuration !== "0s"; })
+	require.Empty(t, eval[[]string](p, `[...document.querySelectorAll("*")].flatMap((e) =>
+		[null, "::before", "::after", "::-webkit-progress-value"].filter((part) => {
+			const s = getComputedStyle(e, part);
+			return s.animationName !== "none" || s.transitionDuration !== "0s";
+		})
 		.map((part) => e.tagName + part))`))
 }
 

@@ -351,10 +351,12 @@ func (d *desk) obey(after time.Duration, replicas ...int) {
 		}
 		st.Holds = nil
 		if st.Control.Paused {
-			st.Holds = append(st.Holds, grant.Hold{Cause: grant.CauseOperator, Detail: said(st, grant.ActionPause), Since: ordered})
+			st.Holds = append(st.Holds, grant.Hold{Cause: grant.CauseOperator, Detail: said(st, grant.ActionPause),
+				Since: ordered})
 		}
 		if st.Control.Throttle > 0 {
-			st.Holds = append(st.Holds, grant.Hold{Cause: grant.CauseThrottle, Detail: said(st, grant.ActionThrottle), Since: ordered})
+			st.Holds = append(st.Holds, grant.Hold{Cause: grant.CauseThrottle, Detail: said(st, grant.ActionThrottle),
+				Since: ordered})
 		}
 		st.Runs = slices.Clone(st.Runs)
 		for _, i := range replicas {

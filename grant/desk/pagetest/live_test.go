@@ -61,7 +61,8 @@ func TestCountdownToAPostponedStart(t *testing.T) {
 	p.matches("countdown", `^02:1[23]:\d\d$`)
 	require.Contains(t, p.text("starts-at"), st.StartsAt.Format("2 Jan 2006, 15:04:05")+" UTC+09:00 · ")
 	require.Contains(t, p.text("starts-at"), " here")
-	require.Equal(t, "Postponed from "+st.PostponedFrom.In(seoul).Format("2 Jan 2006, 15:04:05")+" UTC+09:00", p.text("postponed"))
+	require.Equal(t, "Postponed from "+st.PostponedFrom.In(seoul).Format("2 Jan 2006, 15:04:05")+" UTC+09:00",
+		p.text("postponed"))
 	before := p.text("countdown")
 	p.await(element("countdown") + ".innerText !== '" + before + "'")
 	d.tell(func(st *status.Status) { st.StartsAt = time.Now().Add(2 * time.Second).In(seoul) })
@@ -82,8 +83,10 @@ func TestHoldsSayWhyAndSinceWhen(t *testing.T) {
 	p.shows("holds", "start gently")
 	holds := eval[[]string](p, "[...document.querySelectorAll('#holds li')].map((li) => li.innerText)")
 	require.Len(t, holds, 2)
-	require.Regexp(t, `^Slowed by the latency of Redis since \d\d:\d\d:\d\d CES?T \(1\d s\) slower\s+612 ms, above 500 ms · in 1 of 2 replicas$`, holds[0])
-	require.Regexp(t, `^Limited by operator since .* \(1 min\) slower\s+limited to 200000 users/s over all replicas by jiyoon at \S+: start gently · in 2 of 2 replicas$`, holds[1])
+	require.Regexp(t, `^Slowed by the latency of Redis since \d\d:\d\d:\d\d CES?T \(1\d s\) slower\s+`+
+		`612 ms, above 500 ms · in 1 of 2 replicas$`, holds[0])
+	require.Regexp(t, `^Limited by operator since .* \(1 min\) slower\s+`+
+		`limited to 200000 users/s over all replicas by jiyoon at \S+: start gently · in 2 of 2 replicas$`, holds[1])
 	require.Equal(t, "limit 200 000 users/s", p.text("limit"))
 
 	d.tell(func(st *status.Status) { st.Holds = nil })
@@ -109,7 +112,8 @@ func TestWordsForEverything(t *testing.T) {
 		require.Contains(t, words["causes"], string(cause))
 		stops, _ := words["causes"][string(cause)].(map[string]any)["stops"].(bool)
 		require.Equal(t, cause.Stops(), stops, cause)
-		require.Contains(t, eval[[]string](p, "[...document.querySelectorAll('#holds li')].map((li) => li.innerText)")[i], words["causes"][string(cause)].(map[string]any)["says"])
+		require.Contains(t, eval[[]string](p, "[...document.querySelectorAll('#holds li')].map((li) => li.innerText)")[i],
+			words["causes"][string(cause)].(map[string]any)["says"])
 	}
 	for _, reason := range source.Reasons() {
 		require.Contains(t, words["reasons"], string(reason))
@@ -138,15 +142,19 @@ func TestUpdateChangesNumbersAndMovesNothing(t *testing.T) {
 	d := newDesk(t, running())
 	p := signedIn(t, d, operatorToken)
 	where := func() map[string]float64 {
-		return eval[map[string]float64](p, `Object.fromEntries([...document.querySelectorAll("section, h1, dt, td, th, button, .figure")]
-			.map((e, i) => [i + e.tagName + e.id, e.getBoundingClientRect().top + 10000 * e.getBoundingClientRect().left]).filter(([k]) => !k.includes("TD") && !k.includes("STRONG")))`)
+		return eval[map[string]float64](p, `Object.fromEntries(
+			[...document.querySelectorAll("section, h1, dt, td, th, button, .figure")].map((e, i) => {
+				const at = e.getBoundingClientRect();
+				return [i + e.tagName + e.id, at.top + 10000 * at.left];
+			}).filter(([k]) => !k.includes("TD") && !k.includes("STRONG")))`)
 	}
 	eval[any](p, "document.querySelector('#partitions tr').marked = true; null")
 	before := where()
 	for i := range int64(5) {
 		granted := int64(31_999_999) + i*1_111_111
 		d.tell(func(st *status.Status) {
-			st.Granted, st.Percentage, st.Rate, st.Lag = granted, float64(granted)/480_000, 1_111_111.1*float64(i+1), 16_000_000-granted/10
+			st.Granted, st.Percentage, st.Rate, st.Lag = granted, float64(granted)/480_000, 1_111_111.1*float64(i+1),
+				16_000_000-granted/10
 			st.Partitions = slices.Clone(st.Partitions)
 			st.Partitions[3].Lag -= 100_000 * i
 		})
@@ -201,7 +209,8 @@ func TestConnectionLostAndFoundAgain(t *testing.T) {
 func TestStreamThatEndsIsOpenedAgain(t *testing.T) {
 	d := newDesk(t, running())
 	p := signedIn(t, d, viewerToken)
-	eval[any](p, `window.banners = 0; new MutationObserver(() => { if (!document.getElementById("banner").hidden) window.banners++; })
+	eval[any](p, `window.banners = 0;
+		new MutationObserver(() => { if (!document.getElementById("banner").hidden) window.banners++; })
 		.observe(document.getElementById("banner"), { attributes: true }); null`)
 	d.hangUp()
 	require.Eventually(t, func() bool { return d.asked("events") == 2 }, patience, 10*time.Millisecond)
@@ -214,7 +223,8 @@ func TestStatusThatCannotBeHadIsSaid(t *testing.T) {
 	d := newDesk(t, running())
 	p := signedIn(t, d, viewerToken)
 	d.change(func(d *desk) {
-		d.broken = &problem{Title: "Service Unavailable", Status: 503, Detail: "asking Kafka where partitions end: no broker answers"}
+		d.broken = &problem{Title: "Service Unavailable", Status: 503,
+			Detail: "asking Kafka where partitions end: no broker answers"}
 	})
 	p.matches("banner", `^No fresh data, showing data of \d+ s ago\. asking Kafka where partitions end: no broker answers\.`)
 	require.False(t, p.visible("banner-retry"), "the connection is there")
@@ -245,7 +255,8 @@ func TestAnnouncesOnlyChanges(t *testing.T) {
 	}
 	p.shows("granted", "31 394 118")
 	require.Empty(t, eval[[]string](p, "window.said"))
-	require.Equal(t, 0, eval[int](p, `document.querySelectorAll("#main [aria-live]:not([aria-live=off]), #main [role=status], #main [role=log]").length`))
+	require.Equal(t, 0, eval[int](p,
+		`document.querySelectorAll("#main [aria-live]:not([aria-live=off]), #main [role=status], #main [role=log]").length`))
 
 	paused := paused()
 	d.tell(func(st *status.Status) { st.Phase, st.Holds = paused.Phase, paused.Holds })

@@ -186,7 +186,8 @@ func (p *page) await(expression string) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			require.FailNow(p.t, "gave up waiting", "%s; the page says:\n%s", expression, eval[string](p, "document.body.innerText"))
+			require.FailNow(p.t, "gave up waiting", "%s; the page says:\n%s", expression,
+				eval[string](p, "document.body.innerText"))
 		}
 	}
 }
@@ -229,7 +230,8 @@ func (p *page) focused() string {
 // awaitFocus waits until something has the focus: the browser moves it in its own time when a dialog closes.
 func (p *page) awaitFocus(what string) {
 	p.t.Helper()
-	p.await(fmt.Sprintf("(document.activeElement.id || document.activeElement.innerText || document.activeElement.tagName) === %q", what))
+	p.await(fmt.Sprintf("(document.activeElement.id || document.activeElement.innerText || document.activeElement.tagName) "+
+		"=== %q", what))
 }
 
 func (p *page) click(id string) {

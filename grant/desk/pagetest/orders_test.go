@@ -19,7 +19,8 @@ func TestPauseAndThatReplicasObey(t *testing.T) {
 	p := signedIn(t, d, operatorToken)
 	p.order("pause")
 	p.awaitFocus("order-why")
-	require.Equal(t, "The 2 live replicas will stop granting within a second and wait, losing nothing, until somebody resumes.", p.text("order-says"))
+	require.Equal(t, "The 2 live replicas will stop granting within a second and wait, losing nothing, until somebody resumes.",
+		p.text("order-says"))
 	p.fill("order-why", `customer centre reports "wrong" dates`)
 	p.press("Enter")
 	p.shows("order-done-title", "Paused: order 1, ")
@@ -72,7 +73,8 @@ func TestThrottle(t *testing.T) {
 	p.order("throttle")
 	p.awaitFocus("order-limit")
 	require.Contains(t, p.text("order-says"), "Changes the limit from “no limit”")
-	for _, c := range []struct{ typed, says string }{{"", "whole number"}, {"-5", "whole number"}, {"1.5", "whole number"}, {"1e5", "whole number"}} {
+	for _, c := range []struct{ typed, says string }{{"", "whole number"}, {"-5", "whole number"}, {"1.5", "whole number"},
+		{"1e5", "whole number"}} {
 		p.fill("order-limit", c.typed)
 		p.fill("order-why", "gently")
 		p.press("Enter")
@@ -107,7 +109,8 @@ func TestPostpone(t *testing.T) {
 	p.order("postpone")
 	require.Equal(t, "by the campaign’s clock (UTC+09:00)", p.text("order-zone"))
 	// Browsers leave out seconds that are 0.
-	require.Equal(t, strings.TrimSuffix(st.StartsAt.Format("2006-01-02T15:04:05"), ":00"), eval[string](p, element("order-start")+".value"))
+	require.Equal(t, strings.TrimSuffix(st.StartsAt.Format("2006-01-02T15:04:05"), ":00"),
+		eval[string](p, element("order-start")+".value"))
 	p.fill("order-why", "Redis fail-over")
 	p.press("Enter")
 	p.shows("order-error", "That is when it starts already.")
@@ -120,7 +123,8 @@ func TestPostpone(t *testing.T) {
 	p.shows("order-start-note", later.Format("2 Jan 2006, 15:04:05")+" UTC+09:00 is ")
 	p.click("order-go")
 	p.shows("order-done-title", "Start moved: order 2, ")
-	require.JSONEq(t, `{"action":"postpone","starts_at":"`+later.Format(time.RFC3339)+`","why":"Redis fail-over"}`, d.ordered()[0])
+	require.JSONEq(t, `{"action":"postpone","starts_at":"`+later.Format(time.RFC3339)+`","why":"Redis fail-over"}`,
+		d.ordered()[0])
 	p.click("order-close")
 
 	p.order("postpone")
@@ -147,7 +151,8 @@ func (p *page) setStart(at time.Time) {
 	if !at.IsZero() {
 		value = at.In(seoul).Format("2006-01-02T15:04:05")
 	}
-	eval[any](p, element("order-start")+".value = '"+value+"'; "+element("order-start")+".dispatchEvent(new Event('input')); null")
+	eval[any](p, element("order-start")+".value = '"+value+"'; "+element("order-start")+".dispatchEvent(new Event('input')); "+
+		"null")
 }
 
 // TestRedisThatLostOrders leaves both ways open, and says so.
@@ -161,7 +166,8 @@ func TestRedisThatLostOrders(t *testing.T) {
 	p := signedIn(t, d, operatorToken)
 	buttons := func() string { return strings.Join(strings.Fields(p.text("buttons")), " ") }
 	require.Equal(t, "Pause… Resume… Throttle… Finish… Abort…", buttons())
-	require.Contains(t, p.text("replicas-warnings"), "Redis lost orders: it knows of no pause, and replicas do not agree. Pause or resume again.")
+	require.Contains(t, p.text("replicas-warnings"),
+		"Redis lost orders: it knows of no pause, and replicas do not agree. Pause or resume again.")
 
 	d.tell(func(st *status.Status) { st.Control = grant.Control{Version: 3, Paused: true} }) // which they have not seen yet
 	p.await("!document.querySelector('[data-order=pause]')")
@@ -188,13 +194,15 @@ func TestAbortedCampaign(t *testing.T) {
 	require.Equal(t, "Resume… Throttle… Finish…", buttons())
 
 	p.order("resume")
-	require.Contains(t, p.text("order-says"), "Lifts the abort. Runs that stand by go on, at full speed; those that have ended must be started again")
+	require.Contains(t, p.text("order-says"),
+		"Lifts the abort. Runs that stand by go on, at full speed; those that have ended must be started again")
 	p.fill("order-why", "the spec is right now")
 	p.press("Enter")
 	p.shows("order-done-title", "Resumed")
 	d.tell(func(st *status.Status) { st.Phase = status.PhaseFinishing })
 	p.shows("phase", "Finishing")
-	require.Equal(t, "Ordered to finish by dohyun at "+at+": everybody is in, 2 000 000 records from here.", plain(p.text("ordered")))
+	require.Equal(t, "Ordered to finish by dohyun at "+at+": everybody is in, 2 000 000 records from here.",
+		plain(p.text("ordered")))
 	require.Equal(t, "Pause… Resume… Throttle… Finish… Abort…", buttons())
 	p.press("Enter")
 	p.order("resume")
@@ -311,8 +319,11 @@ func TestKeyboard(t *testing.T) {
 			now := p.focused()
 			visited = append(visited, now)
 			if eval[bool](p, "document.activeElement !== document.body") {
-				require.True(t, eval[bool](p, `(() => { const s = getComputedStyle(document.activeElement);
-					return s.outlineStyle === "solid" && parseFloat(s.outlineWidth) >= 2 || document.activeElement.matches(".scroll"); })()`), "the focus on %s can be seen", now)
+				require.True(t, eval[bool](p, `(() => {
+					const s = getComputedStyle(document.activeElement);
+					return s.outlineStyle === "solid" && parseFloat(s.outlineWidth) >= 2 ||
+						document.activeElement.matches(".scroll");
+				})()`), "the focus on %s can be seen", now)
 			}
 			if strings.HasPrefix(now, what) {
 				return
@@ -337,7 +348,8 @@ func TestKeyboard(t *testing.T) {
 	p.press("Tab") // out of the page, and in again: never to what is behind the dialog
 	for range 3 {
 		p.press("Tab")
-		require.True(t, eval[bool](p, "document.activeElement === document.body || document.activeElement.closest('dialog') !== null"))
+		require.True(t, eval[bool](p,
+			"document.activeElement === document.body || document.activeElement.closest('dialog') !== null"))
 	}
 	p.fill("order-limit", "150000")
 	p.fill("order-why", "gently")

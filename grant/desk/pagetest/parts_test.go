@@ -36,7 +36,8 @@ func TestPartitions(t *testing.T) {
 	require.Equal(t, "5 | 0 | done | 6 030 000 | 6 030 000", rows[5])
 	require.Equal(t, "1 of 8 partitions done · the worst is 1 with a lag of 2 612 500", p.text("partitions-summary"))
 	require.False(t, p.visible("partitions-more"))
-	widths := eval[[]float64](p, `[...document.querySelectorAll("#partitions .bar-lag")].map((bar) => Number(bar.getAttribute("width")))`)
+	widths := eval[[]float64](p, `[...document.querySelectorAll("#partitions .bar-lag")]
+		.map((bar) => Number(bar.getAttribute("width")))`)
 	require.InDelta(t, 100*2_000_000/6_030_000.0, widths[0], 0.1)
 	require.Zero(t, widths[5])
 }
@@ -63,11 +64,14 @@ func TestThousandPartitions(t *testing.T) {
 	require.Equal(t, "Show only the 16 with the most lag", p.text("partitions-more"))
 	p.awaitFocus("partitions-more")
 	// All of them are updated each second: rows that are there already are kept, and what is the same in them is left alone.
-	changes := eval[int](p, `import("./partitions.js").then((m) => fetch("api/v1/campaigns/sorry-2022-emoticons/status", {headers: {Authorization: "Bearer " + sessionStorage["granter-token"]}})
-		.then((r) => r.json()).then((s) => {
+	changes := eval[int](p, `import("./partitions.js").then((m) => fetch("api/v1/campaigns/sorry-2022-emoticons/status", {
+			headers: {Authorization: "Bearer " + sessionStorage["granter-token"]},
+		}).then((r) => r.json()).then((s) => {
 			m.render(s);
 			const changes = new MutationObserver(() => {});
-			changes.observe(document.getElementById("partitions"), {subtree: true, childList: true, attributes: true, characterData: true});
+			changes.observe(document.getElementById("partitions"), {
+				subtree: true, childList: true, attributes: true, characterData: true,
+			});
 			s.partitions[7].lag -= 1;
 			m.render(s);
 			return changes.takeRecords().length;
@@ -90,7 +94,8 @@ func TestReplicas(t *testing.T) {
 	require.Equal(t, "2 live · 1 lost · 2 ended · 1 of 2 obey order 4", p.text("replicas-summary"))
 	rows := p.rows("replicas")
 	require.Len(t, rows, 3)
-	require.Equal(t, "grant-job-0-x7k2p/11, v1.4.0 · run 0661f0e2a4c00000 | Live, running · pass: canary 1% | Yes, order 4 | 0–3, 4 partitions | 0 | "+
+	require.Equal(t, "grant-job-0-x7k2p/11, v1.4.0 · run 0661f0e2a4c00000 | Live, running · pass: canary 1% | Yes, order 4 | "+
+		"0–3, 4 partitions | 0 | "+
 		"15 702 004, of 15 782 204 read | 1.1 | 2.1 ms | 1.2 GiB, 30.50 % of 4.0 GiB | 1.1 MiB | 12 ms ahead", rows[0])
 	require.Contains(t, rows[1], "| Not yet, order 3 of 4 |")
 	require.Contains(t, rows[1], "| 1 400 ms behind, clocks disagree")
@@ -113,7 +118,8 @@ func TestRejects(t *testing.T) {
 	require.Equal(t, "1 517 records without a valid user ID", p.text("rejects-summary"))
 	require.EqualValues(t, 1517, rejected(st))
 	require.Equal(t, strings.Join([]string{
-		"Not a decimal number", "1 204", "partition 3, offset 2 204 551", `"kakao:1234567"`, "partition 6, offset 1 100 204", `"12 345x"`,
+		"Not a decimal number", "1 204", "partition 3, offset 2 204 551", `"kakao:1234567"`, "partition 6, offset 1 100 204",
+		`"12 345x"`,
 		"No value", "311", "partition 0, offset 77", `""`,
 		"Above the limit for IDs", "2", "partition 1, offset 90 001", `"9223372036854775808"`,
 	}, "\n"), strings.Join(strings.FieldsFunc(p.text("rejects"), func(r rune) bool { return r == '\n' }), "\n"))
@@ -127,7 +133,8 @@ func TestHostileValues(t *testing.T) {
 	for _, s := range []screen{desktop, phone} {
 		st := paused()
 		st.Title, st.Holds[0].Detail = hostile, hostile
-		st.Samples = []grant.Reject{{Partition: 1, Offset: 2, Reason: "not_decimal", Value: long}, {Partition: 1, Offset: 3, Reason: hostile, Value: hostile}}
+		st.Samples = []grant.Reject{{Partition: 1, Offset: 2, Reason: "not_decimal", Value: long},
+			{Partition: 1, Offset: 3, Reason: hostile, Value: hostile}}
 		st.Runs[1].Host, st.Runs[1].Version, st.Runs[1].Pass, st.Runs[1].Spec = hostile, hostile, hostile, hostile
 		st.Runs[3].State, st.Runs[3].Error = grant.RunFailed, hostile
 		d := newDesk(t, st)
@@ -145,7 +152,8 @@ func TestHostileValues(t *testing.T) {
 		require.Zero(t, eval[int](p, `document.querySelectorAll("img[src=x], main script").length`))
 		require.Contains(t, p.text("rejects"), script, "it is shown as it is")
 		require.Empty(t, eval[[]string](p, check), "it fits")
-		require.Less(t, eval[float64](p, "Math.max(...[...document.querySelectorAll('.bytes')].map((e) => e.clientHeight))"), 100.0)
+		require.Less(t, eval[float64](p, "Math.max(...[...document.querySelectorAll('.bytes')].map((e) => e.clientHeight))"),
+			100.0)
 	}
 }
 
@@ -162,7 +170,8 @@ func TestHistory(t *testing.T) {
 	}
 	for i, want := range []string{
 		"Aborted by jiyoon · API | “wrong spec <b>at</b> work” | Campaign: not aborted → aborted until somebody resumes",
-		"Told to finish by dohyun · command line | “everybody is in” | Runs end: with the topic → where the topic ended at order 4, in 2 partitions",
+		"Told to finish by dohyun · command line | “everybody is in” | Runs end: with the topic → where the topic ended at " +
+			"order 4, in 2 partitions",
 		"Paused by jiyoon · API | “customer centre reports wrong expiry dates” | Granting: not paused → paused",
 		"Throttled by jiyoon · API | “start gently” | Limit: no limit → 200 000 users/s",
 		"Started early by dohyun · command line | “rehearsal”",
@@ -175,7 +184,8 @@ func TestHistory(t *testing.T) {
 
 	asked := d.asked("history")
 	d.change(func(d *desk) {
-		d.acts = append(d.acts, grant.Act{At: time.Now(), Action: grant.ActionResume, Who: "minseo", Via: "cli", Why: "all is well"})
+		d.acts = append(d.acts, grant.Act{At: time.Now(), Action: grant.ActionResume, Who: "minseo", Via: "cli",
+			Why: "all is well"})
 		d.st.Control.Version++
 	})
 	p.shows("history", "Resumed by minseo")
@@ -190,7 +200,8 @@ func TestHistory(t *testing.T) {
 func TestLongHistory(t *testing.T) {
 	d := newDesk(t, running())
 	for i := range 45 {
-		d.acts = append(d.acts, grant.Act{At: time.Now(), Action: grant.ActionPause, Who: fmt.Sprintf("person %d", i), Via: "api", Refused: "refused: it is paused already"})
+		d.acts = append(d.acts, grant.Act{At: time.Now(), Action: grant.ActionPause, Who: fmt.Sprintf("person %d", i), Via: "api",
+			Refused: "refused: it is paused already"})
 	}
 	p := signedIn(t, d, viewerToken)
 	p.await("document.querySelectorAll('#history li').length === 20")

@@ -125,7 +125,8 @@ func throttled() status.Status {
 	left, end := 85.0, time.Now().Add(85*time.Second)
 	st.SecondsLeft, st.EstimatedEnd = &left, &end
 	st.Control = grant.Control{Version: 3, Throttle: 200_000}
-	hold(&st, grant.CauseThrottle, "limited to 200000 users/s over all replicas by jiyoon at 2022-11-05T00:00:41+09:00: start gently", 95*time.Second)
+	hold(&st, grant.CauseThrottle, "limited to 200000 users/s over all replicas by jiyoon at 2022-11-05T00:00:41+09:00: start "+
+		"gently", 95*time.Second)
 	slow := grant.Hold{Cause: grant.CauseLatency, Detail: "612 ms, above 500 ms", Since: time.Now().Add(-12 * time.Second)}
 	st.Holds = slices.Insert(st.Holds, 0, slow)
 	for i := range st.Runs {
@@ -198,8 +199,10 @@ func trail() []grant.Act {
 		{Action: grant.ActionPostpone, Who: "jiyoon", Via: "cli", Why: "Redis fail-over drill ran late",
 			Before: control(0, nil), After: control(1, func(c *grant.Control) { c.StartsAt = &later })},
 		{Action: grant.ActionPause, Who: "wallboard", Via: "api", Refused: "refused: role viewer, needs operator"},
-		{Action: grant.ActionStartEarly, Who: "dohyun", Via: "cli", Why: "rehearsal", Before: control(1, nil), After: control(1, nil)},
-		{Action: grant.ActionThrottle, Who: "jiyoon", Via: "api", Why: "start gently", Before: control(1, nil), After: control(2, limited)},
+		{Action: grant.ActionStartEarly, Who: "dohyun", Via: "cli", Why: "rehearsal", Before: control(1, nil),
+			After: control(1, nil)},
+		{Action: grant.ActionThrottle, Who: "jiyoon", Via: "api", Why: "start gently", Before: control(1, nil),
+			After: control(2, limited)},
 		{Action: grant.ActionPause, Who: "jiyoon", Via: "api", Why: "customer centre reports wrong expiry dates",
 			Before: control(2, limited), After: control(3, func(c *grant.Control) { c.Throttle, c.Paused = 200_000, true })},
 		{Action: grant.ActionFinish, Who: "dohyun", Via: "cli", Why: "everybody is in", Before: control(3, nil),
@@ -221,7 +224,8 @@ func aborted() status.Status {
 	st.Control = grant.Control{
 		Version: 7, Paused: true, PausedBy: &grant.Given{At: given, Who: "minseo", Why: "to look"},
 		Abort: 7, AbortedBy: &grant.Given{At: given, Who: "jiyoon", Why: "wrong <b>emoticon</b>"},
-		Finish: &grant.Finish{Version: 5, Ends: grant.Offsets{0: 6_030_000}, Given: grant.Given{At: given, Who: "dohyun", Why: "everybody is in"}},
+		Finish: &grant.Finish{Version: 5, Ends: grant.Offsets{0: 6_030_000},
+			Given: grant.Given{At: given, Who: "dohyun", Why: "everybody is in"}},
 	}
 	lag := int64(2_000_000)
 	st.Orders, st.FinishLag = st.Control.Standing(seoul), &lag
@@ -230,5 +234,6 @@ func aborted() status.Status {
 
 // scenarios are the faces of the page, by name.
 var scenarios = map[string]func() status.Status{
-	"waiting": waiting, "running": running, "throttled": throttled, "paused": paused, "aborted": aborted, "finished": finished, "many": many,
+	"waiting": waiting, "running": running, "throttled": throttled, "paused": paused, "aborted": aborted, "finished": finished,
+	"many": many,
 }
