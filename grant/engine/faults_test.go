@@ -70,7 +70,7 @@ func drawSimulation(t *rapid.T) simulation {
 	}
 }
 
-// Whatever goes wrong, and in whatever order: in the end everybody is granted, the books of every run balance, no
+// Whatever goes wrong, and in whatever order: in the end everybody is granted, the counts of every run add up, no
 // checkpoint was ever beyond what is granted, and what the runs say they granted is what the ledger acknowledged.
 func TestWhateverFailsEverybodyIsGrantedOnce(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

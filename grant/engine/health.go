@@ -1,10 +1,6 @@
 package engine
 
-import (
-	"time"
-
-	"github.com/granter/granter/grant"
-)
+import "time"
 
 const (
 	// refusedAfter is how long the ledger may take no checkpoint, with errors, before it counts as unavailable: one is written
@@ -41,17 +37,4 @@ func (h *ledgerHealth) overdue() string {
 		return ""
 	}
 	return "Redis has taken no checkpoint since " + h.checkpointAt.UTC().Format(time.TimeOnly) + " UTC: " + h.failure
-}
-
-// observed returns what the monitor knows of that keeps users waiting, for the steering to show.
-func (m *Monitor) observed() (holds []grant.Hold) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if why := m.ledger.overdue(); why != "" && m.partitions.pool != nil {
-		holds = append(holds, grant.Hold{Cause: grant.CauseUnavailable, Detail: why})
-	}
-	if detail, since := m.partitions.openTransactions(); detail != "" {
-		holds = append(holds, grant.Hold{Cause: grant.CauseTransaction, Detail: detail, Since: since})
-	}
-	return holds
 }

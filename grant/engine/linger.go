@@ -15,7 +15,8 @@ func (r *Run) Linger(ctx context.Context, outcome error) error {
 	counted := time.Time{}
 	for {
 		if outcome == nil && r.hasLost(ctx) {
-			err := fmt.Errorf("%w after everything had been granted: start it again, it grants what is missing and nobody twice", grant.ErrRegressed)
+			err := fmt.Errorf("%w after everything had been granted: start it again, it grants what is missing and nobody twice",
+				grant.ErrRegressed)
 			r.Monitor.regressed()
 			r.recorder.end(err)
 			return err

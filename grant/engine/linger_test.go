@@ -23,7 +23,8 @@ func (p *process) linger(outcome error) (done chan error) {
 
 // Exit code 0 promises that everybody is granted, so it must not come from a process that could see that this no longer is.
 func TestALossWhileARunLingersIsSaid(t *testing.T) {
-	for name, lose := range map[string]func(*store) bool{"everything": (*store).loseEverything, "the last flush": (*store).loseFlush} {
+	losses := map[string]func(*store) bool{"everything": (*store).loseEverything, "the last flush": (*store).loseFlush}
+	for name, lose := range losses {
 		inWorld(t, newTopic(ids(100, 0, 1), ids(300, 1000, 1)), func(t *testing.T, w *world) {
 			p := w.start(newBoard().orders)
 			require.NoError(t, p.wait())

@@ -91,7 +91,7 @@ func (w *world) settle() {
 	synctest.Wait()
 }
 
-// wait returns how the run ended. Its books must balance.
+// wait returns how the run ended. Its counts must add up.
 func (p *process) wait() error {
 	err := <-p.done
 	s := p.Monitor.Snapshot()
@@ -100,7 +100,7 @@ func (p *process) wait() error {
 		require.True(p.world.t, t.Balanced(), "partition %d: %+v", partition, t)
 	}
 	record, _ := p.world.store.record(p.Record.Run)
-	require.Equal(p.world.t, s.Tally, record.Tally, "the record has the books")
+	require.Equal(p.world.t, s.Tally, record.Tally, "the record has the counts")
 	return err
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -33,7 +34,8 @@ type Monitor struct {
 func NewMonitor(m *metrics.Metrics, log *slog.Logger, stall time.Duration, pool func() metrics.Pool) *Monitor {
 	return &Monitor{
 		metrics: m, log: log, stall: stall, pool: pool,
-		partitions: partitions{read: map[int]*partition{}, past: map[int]grant.Tally{}}, ledger: ledgerHealth{logged: map[string]time.Time{}},
+		partitions: partitions{read: map[int]*partition{}, past: map[int]grant.Tally{}},
+		ledger:     ledgerHealth{logged: map[string]time.Time{}},
 	}
 }
 
@@ -89,10 +91,45 @@ func (m *Monitor) checkpointed(positions []sharding.Position, took time.Duration
 	m.ledger.checkpointed(now)
 	m.survey.checkpointed(positions)
 	for _, p := range m.partitions.checkpointed(positions, now, m.steered.stops(), m.stall) {
-		m.log.Error("a partition makes no progress", "partition", p.number, "offset", p.next, "records_waiting", p.target()-p.checkpoint,
-			"since", p.movedAt, "next_step", "look at its leader, at an open transaction, and at granter_kafka_errors_total")
+		m.log.Error("a partition makes no progress", "partition", p.number, "offset", p.next,
+			"records_waiting", p.target()-p.checkpoint, "since", p.movedAt,
+			"next_step", "look at its leader, at an open transaction, and at granter_kafka_errors_total")
 	}
 	m.metrics.Stalled.Set(float64(m.partitions.stalled))
+}
+
+// peeked records the bounds of every partition, or that Kafka did not say them.
+func (m *Monitor) peeked(bounds grant.Bounds, asked time.Time, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := &m.survey
+	s.failure = err
+	if err != nil {
+		if s.failing.IsZero() {
+			s.failing = asked
+		}
+		m.metrics.KafkaSilent.Set(time.Since(s.failing).Seconds())
+		return
+	}
+	s.failing = time.Time{}
+	m.metrics.KafkaSilent.Set(0)
+	s.bounds = bounds
+	for number, p := range m.partitions.read {
+		p.highest = max(p.highest, bounds.Ends[number]) // a lane that waits does not learn of it
+	}
+}
+
+// foundCheckpoint records how far the ledger has the topic as granted.
+func (m *Monitor) foundCheckpoint(checkpoint grant.Checkpoint, private bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.survey.checkpoint = grant.Offsets{}
+	if m.topic == (grant.TopicID{}) || m.topic.Continues(checkpoint.Topic) { // before the start it is not known yet
+		maps.Copy(m.survey.checkpoint, checkpoint.Next)
+	}
+	if len(checkpoint.Next) > 0 && !private {
+		m.metrics.Started.Set(1)
+	}
 }
 
 // Position implements source.Observer.
@@ -164,6 +201,42 @@ func (m *Monitor) startsAt(at time.Time) { m.metrics.StartsAt.Set(float64(at.Uni
 
 // missedStart records that the first run began too late.
 func (m *Monitor) missedStart(late time.Duration) { m.metrics.StartDelay.Set(late.Seconds()) }
+
+// steer records what is in force, and how Redis is doing.
+func (m *Monitor) steer(control *grant.Control, s steered) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.metrics.ControlVersion.Set(float64(control.Version))
+	m.metrics.Throttle.Set(float64(control.Throttle))
+	m.metrics.Limit.Set(s.limit)
+	m.metrics.RedisLatency.Set(s.redis.LatencySeconds)
+	m.metrics.RedisMemory.Set(float64(s.redis.MemoryBytes))
+	m.metrics.RedisMemoryMax.Set(float64(s.redis.MemoryLimit))
+	m.metrics.ReplicaLag.Set(float64(s.redis.ReplicaLag))
+	m.metrics.ClockAhead.Set(s.redis.ClockAhead)
+	showHolds(m.metrics, s.holds)
+	m.steered = s
+}
+
+// Holds returns why the run is slow or stopped, the weightiest cause first. The slice is not to be changed.
+func (m *Monitor) Holds() []grant.Hold {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.steered.holds
+}
+
+// observed returns what the monitor knows of that keeps users waiting, for the steering to show.
+func (m *Monitor) observed() (holds []grant.Hold) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if why := m.ledger.overdue(); why != "" && m.partitions.pool != nil {
+		holds = append(holds, grant.Hold{Cause: grant.CauseUnavailable, Detail: why})
+	}
+	if detail, since := m.partitions.openTransactions(); detail != "" {
+		holds = append(holds, grant.Hold{Cause: grant.CauseTransaction, Detail: detail, Since: since})
+	}
+	return holds
+}
 
 // ended records that the run is over: nothing holds it any more, and what it measured says nothing about now.
 func (m *Monitor) ended() {

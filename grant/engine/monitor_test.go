@@ -41,7 +41,7 @@ func (p *process) scrape() map[string]map[string]float64 {
 
 func (p *process) series(name string) map[string]float64 { return p.scrape()[name] }
 
-func TestTheBooksBalanceInEveryScrapeAndNeverGoBack(t *testing.T) {
+func TestTheCountsAddUpInEveryScrapeAndNeverGoBack(t *testing.T) {
 	inWorld(t, newTopic(append(ids(400, 0, 50), malformed, outside), ids(400, 100, 50)), func(t *testing.T, w *world) {
 		w.topic.batch, w.topic.pace = 7, 20*time.Millisecond
 		p := w.start()

@@ -89,7 +89,7 @@ func TestALostResumeAborts(t *testing.T) {
 }
 
 // Redis loses an order to finish: the replicas keep to it. Of two the one counts that ends earlier.
-func TestALostFinishIsStillHeeded(t *testing.T) {
+func TestALostFinishIsStillObeyed(t *testing.T) {
 	for _, left := range []*grant.Finish{nil, {Version: 1, Ends: grant.Offsets{0: 90}}, {Version: 1, Ends: grant.Offsets{0: 9000}}} {
 		inWorld(t, newTopic(ids(10_000, 0, 1)), func(t *testing.T, w *world) {
 			b := newBoard()
@@ -252,7 +252,9 @@ func TestARunThatCannotBeSteeredEnds(t *testing.T) {
 		says string
 	}{
 		"the budget": {func(b *board) { b.takeErr = errors.New("granter:{c}:budget is broken") }, "cannot be used for 2m0s"},
-		"the orders": {func(b *board) { b.err = errors.New("granter:{c}:control is broken") }, "the orders of operators cannot be read for 2m0s"},
+		"the orders": {
+			func(b *board) { b.err = errors.New("granter:{c}:control is broken") }, "the orders of operators cannot be read for 2m0s",
+		},
 	} {
 		inWorld(t, long(), func(t *testing.T, w *world) {
 			b := newBoard()
@@ -324,7 +326,8 @@ func TestAStalledPartitionIsReportedUnderALimit(t *testing.T) {
 		require.NoError(t, p.wait())
 		w.requireAllGranted()
 	})
-	inWorld(t, newTopic(ids(20, 0, 1), ids(20, 20, 1), ids(20, 40, 1), ids(20, 60, 1), ids(20, 80, 1)), func(t *testing.T, w *world) {
+	parts := newTopic(ids(20, 0, 1), ids(20, 20, 1), ids(20, 40, 1), ids(20, 60, 1), ids(20, 80, 1))
+	inWorld(t, parts, func(t *testing.T, w *world) {
 		b := newBoard()
 		b.order(t, grant.Order{Action: grant.ActionThrottle, Throttle: 1})
 		p := w.start(b.orders, func(r *Run) { r.Monitor.stall = 3 * time.Second })
@@ -361,7 +364,7 @@ func TestFeedbackGoesByTheTimeThatPassed(t *testing.T) {
 		takes.Store(int64(100 * time.Millisecond))
 		slow.Store(false)
 		within(3 * time.Second)
-		require.NotZero(t, limit(), "it is not let go at once")
+		require.NotZero(t, limit(), "it is not lifted at once")
 		p.Drain()
 		require.ErrorIs(t, p.wait(), ErrDrained)
 	})

@@ -241,7 +241,7 @@ func TestWhoStartsAfterAFinishEndsThere(t *testing.T) {
 	})
 }
 
-// The last order to finish counts, also for a run that heeds one before; and so does taking it back.
+// The last order to finish counts, also for a run that obeys one before; and so does taking it back.
 func TestASecondFinishCountsAndSoDoesTakingItBack(t *testing.T) {
 	inWorld(t, newTopic(ids(60_000, 0, 1)), func(t *testing.T, w *world) {
 		w.topic.pace = 2 * time.Second
@@ -378,7 +378,7 @@ func TestFeedbackSlowsDownPausesAndSpeedsUp(t *testing.T) {
 		require.Less(t, slow, full/2)
 		require.Positive(t, p.series("granter_feedback_limit_users_per_second")[""])
 		within(10 * time.Second)
-		require.InDelta(t, slowest, rate(10*time.Second), slowest/10, "it never stands still")
+		require.InDelta(t, slowest, rate(10*time.Second), slowest/10, "it never stops altogether")
 
 		m.Store(&grant.Measurement{Unsure: true})
 		require.InDelta(t, slowest, rate(10*time.Second), slowest/10, "it does not speed up by guessing")
@@ -465,7 +465,7 @@ func TestAMissedStartIsSaid(t *testing.T) {
 	})
 }
 
-// A pass that withholds users has a checkpoint of its own in the ledger, and Kafka is told nothing.
+// A pass that withholds users has a checkpoint of its own in the ledger, and nothing is committed to Kafka.
 func TestAPartialPassMovesNoOffsets(t *testing.T) {
 	inWorld(t, newTopic(append(ids(1000, 0, 1), ids(100, 0, 1)...)), func(t *testing.T, w *world) {
 		w.store.includes = func(id uint64) bool { return id%10 == 0 }

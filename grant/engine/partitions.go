@@ -88,7 +88,9 @@ func (s *partitions) released() {
 
 // checkpointed records a checkpoint, and returns the partitions that since the last one are found to make no progress. While
 // the run is stopped on purpose none does, and none should.
-func (s *partitions) checkpointed(positions []sharding.Position, now time.Time, stopped bool, stall time.Duration) (found []*partition) {
+func (s *partitions) checkpointed(
+	positions []sharding.Position, now time.Time, stopped bool, stall time.Duration,
+) (found []*partition) {
 	s.stalled = 0
 	for i := range positions {
 		p, offset := s.read[positions[i].Partition], positions[i].Next
@@ -157,7 +159,7 @@ func (t *transaction) report(first, records int64) {
 	}
 }
 
-// A producer that commits every now and then always has a transaction open; one that is open for longer is a trouble.
+// A producer that commits every now and then always has a transaction open; one that is open for longer is worth a word.
 const openFor = 3 * time.Second
 
 // openTransactions says which partitions wait behind an open transaction, and since when; empty: none does.

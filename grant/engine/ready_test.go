@@ -16,14 +16,15 @@ import (
 // Whoever asks /readyz wants to know within seconds, and why.
 func TestAServerThatDoesNotAnswerMakesARunUnready(t *testing.T) {
 	silent := errors.New("no answer")
+	redisIsSilent := func(b *board, _ *atomic.Bool) { b.change(func() { b.err = silent }) }
 	for _, c := range []struct {
 		name    string
 		breakIt func(b *board, kafka *atomic.Bool)
 		says    string
 		waiting bool
 	}{
-		{"Redis", func(b *board, _ *atomic.Bool) { b.change(func() { b.err = silent }) }, "Redis does not answer, or refuses: no answer", false},
-		{"Redis before the start", func(b *board, _ *atomic.Bool) { b.change(func() { b.err = silent }) }, "Redis does not answer, or refuses: no answer", true},
+		{"Redis", redisIsSilent, "Redis does not answer, or refuses: no answer", false},
+		{"Redis before the start", redisIsSilent, "Redis does not answer, or refuses: no answer", true},
 		{"Kafka", func(_ *board, kafka *atomic.Bool) { kafka.Store(true) }, "Kafka does not answer: no answer", false},
 		{"Kafka before the start", func(_ *board, kafka *atomic.Bool) { kafka.Store(true) }, "Kafka does not answer: no answer", true},
 	} {

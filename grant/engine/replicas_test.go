@@ -152,7 +152,8 @@ func TestALossIsReadAgain(t *testing.T) {
 		{"everything, the spec too", false, 300, (*store).loseEverything, func(w *world) { w.topic.release() }},
 		{"while no record comes", true, 1000, func(s *store) bool { return s.lose(5) }, func(*world) {}},
 		{"everything, while no record comes", true, 1000, (*store).loseEverything, func(*world) {}},
-		{"at the end of a generation", true, 1000, func(s *store) bool { return s.lose(5) }, func(w *world) { w.topic.change(w.topic.rebalance) }},
+		{"at the end of a generation", true, 1000, func(s *store) bool { return s.lose(5) },
+			func(w *world) { w.topic.change(w.topic.rebalance) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inWorld(t, newTopic(ids(1000, 0, 100)), func(t *testing.T, w *world) {

@@ -1,5 +1,6 @@
-// Package engine moves every user of a topic into the ledger, exactly once: it joins the consumer group, reads what it is assigned from
-// the checkpoint on, hands users to the shards, writes checkpoints behind what the ledger acknowledged, and obeys operators meanwhile.
+// Package engine moves every user of a topic into the ledger, exactly once: it joins the consumer group, reads what it is
+// assigned from the checkpoint on, hands users to the shards, writes checkpoints behind what the ledger acknowledged, and obeys
+// operators meanwhile.
 package engine
 
 import (
@@ -24,14 +25,20 @@ type Run struct {
 	Record   grant.RunRecord // who runs; the run fills in the rest
 	Log      *slog.Logger
 
-	Orders  Orders                                                             // of operators; nil: nobody gives any
-	Measure func(ctx context.Context, latency time.Duration) grant.Measurement // asked once a second; latency is that of Orders. nil: no feedback
-	Count   func(ctx context.Context) (int64, error)                           // granted users of the whole ledger; nil: not counted
-	Peek    func(ctx context.Context) (grant.Bounds, error)                    // the bounds of every partition, in one attempt; nil: not asked
-	Lost    func(ctx context.Context) (int, error)                             // replicas that are gone and were not ended; nil: not known
-	Recheck func(ctx context.Context) error                                    // preflight again, shortly before the start; nil: not again
-	Early   func(ctx context.Context) error                                    // records that it starts before its date; nil: nobody does
+	Orders Orders // of operators; nil: nobody gives any
 
+	// Measure is asked once a second how the servers are; latency is that of Orders. nil: no feedback.
+	Measure func(ctx context.Context, latency time.Duration) grant.Measurement
+	// Count returns the granted users of the whole ledger; nil: they are not counted.
+	Count func(ctx context.Context) (int64, error)
+	// Peek returns the bounds of every partition, in one attempt; nil: it is not asked.
+	Peek func(ctx context.Context) (grant.Bounds, error)
+	// Lost returns how many replicas are gone and did not end; nil: not known.
+	Lost func(ctx context.Context) (int, error)
+	// Recheck is preflight again, shortly before the start; nil: not again.
+	Recheck func(ctx context.Context) error
+	// Early records that the run starts before its date; nil: nobody does.
+	Early func(ctx context.Context) error
 	// NewTopic is asked for leave to begin the checkpoint anew, because of an ErrTopicChanged, when the run starts. nil: it
 	// stops the run instead.
 	NewTopic func(ctx context.Context, why error) error
@@ -59,7 +66,9 @@ type Run struct {
 
 // NewRun returns a run with nothing but defaults.
 func NewRun() *Run {
-	return &Run{CheckpointEvery: 500 * time.Millisecond, PollEvery: 500 * time.Millisecond, RetryFor: 2 * time.Minute, drain: newDrain()}
+	return &Run{
+		CheckpointEvery: 500 * time.Millisecond, PollEvery: 500 * time.Millisecond, RetryFor: 2 * time.Minute, drain: newDrain(),
+	}
 }
 
 // Drain asks the run to stop soon: what is in hand is granted and checkpointed. Cancelling the context of Do stops it
@@ -83,7 +92,7 @@ func (r *Run) Do(ctx context.Context) (err error) {
 	if err := r.untilDrain(ctx, r.prepare); err != nil {
 		return err
 	}
-	defer r.watchTopic(ctx)()
+	defer watchTopic(ctx, r.Source, r.drain.ask)()
 	return r.judgeEnd(ctx, r.work(ctx))
 }
 

@@ -90,7 +90,8 @@ func (s *schedule) try(ctx context.Context, first bool) (begun bool, err error) 
 		return true, nil
 	case left > 0 && !start.Equal(s.announced):
 		s.announced = start
-		s.log.Info("waiting for the campaign to start", "starts_at", start, "wait", left.Round(time.Second).String(), "postponed", postponed)
+		s.log.Info("waiting for the campaign to start", "starts_at", start, "wait", left.Round(time.Second).String(),
+			"postponed", postponed)
 		s.steering.wait(grant.CauseSchedule, startsAt(start))
 	}
 	if now := s.orders.now(); !s.checked && soon && !now.Before(s.checkAt) {
@@ -106,7 +107,8 @@ func (s *schedule) beginEarly(ctx context.Context, start time.Time, left time.Du
 			return err
 		}
 	}
-	s.log.Warn("STARTING BEFORE THE CAMPAIGN'S DATE, as told by --now", "starts_at", start, "early_by", left.Round(time.Second).String())
+	s.log.Warn("STARTING BEFORE THE CAMPAIGN'S DATE, as told by --now", "starts_at", start,
+		"early_by", left.Round(time.Second).String())
 	s.ledger.NotBefore(time.Time{})
 	s.steering.begin(false)
 	return nil

@@ -128,7 +128,8 @@ func TestWhenTheCampaignEndsInMidRunWhatIsInHandIsRefused(t *testing.T) {
 			require.Contains(t, record.Error, grant.ErrEnded.Error())
 
 			w.topic.release()
-			require.ErrorIs(t, w.start(dates(-2*time.Hour, 0), func(r *Run) { r.Campaign.EndsAt = began.Add(time.Hour) }).wait(), grant.ErrEnded)
+			late := w.start(dates(-2*time.Hour, 0), func(r *Run) { r.Campaign.EndsAt = began.Add(time.Hour) })
+			require.ErrorIs(t, late.wait(), grant.ErrEnded)
 			require.Empty(t, w.store.users)
 		})
 	}
@@ -161,7 +162,7 @@ func TestTheEndOfTheCampaignEndsTheWaitForABroker(t *testing.T) {
 	})
 }
 
-// The clock of the timers stands still while a machine is suspended, or a process frozen; the ledger's does not. What was in
+// The clock of the timers stops while a machine is suspended, or a process frozen; the ledger's does not. What was in
 // hand is refused, and the run ends, even when its own clock says that there is time.
 func TestACampaignThatEndedWhileTheMachineWasSuspendedStops(t *testing.T) {
 	inWorld(t, long(), func(t *testing.T, w *world) {

@@ -153,7 +153,7 @@ func (s *session) checkpoints(ctx context.Context) error {
 }
 
 // checkpoint says how far the session is: first to the ledger, which a restart trusts, then to Kafka, for its tools, and then
-// to operators. The ledger is told also when nothing has changed: that is how a loss is noticed while no record comes.
+// to operators. A checkpoint is written also when nothing has changed: that is how a loss is noticed while no record comes.
 func (s *session) checkpoint(ctx context.Context) error {
 	if s.ended() {
 		s.drain.ask(grant.ErrEnded) // the timer of Do does not run while the machine is suspended

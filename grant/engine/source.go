@@ -18,7 +18,7 @@ type Source interface {
 	Join() (grant.Group, error)
 }
 
-// Identity tells a topic from another one of its name.
+// Identity is what makes a topic another one than one before it of the same name.
 type Identity interface {
 	// Bind returns the topic's identity. The first one that it got the source is bound to: once Kafka has another topic of
 	// that name, Bind, Intact and Consume fail with an *OtherTopicError. Other errors may pass.

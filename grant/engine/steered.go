@@ -16,22 +16,6 @@ type steered struct {
 	redis   grant.RedisHealth
 }
 
-// steered records what is in force, and how Redis is doing.
-func (m *Monitor) steer(control *grant.Control, s steered) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.metrics.ControlVersion.Set(float64(control.Version))
-	m.metrics.Throttle.Set(float64(control.Throttle))
-	m.metrics.Limit.Set(s.limit)
-	m.metrics.RedisLatency.Set(s.redis.LatencySeconds)
-	m.metrics.RedisMemory.Set(float64(s.redis.MemoryBytes))
-	m.metrics.RedisMemoryMax.Set(float64(s.redis.MemoryLimit))
-	m.metrics.ReplicaLag.Set(float64(s.redis.ReplicaLag))
-	m.metrics.ClockAhead.Set(s.redis.ClockAhead)
-	showHolds(m.metrics, s.holds)
-	m.steered = s
-}
-
 // showHolds sets the metrics of every cause.
 func showHolds(m *metrics.Metrics, holds []grant.Hold) {
 	in := map[grant.Cause]time.Time{}
@@ -75,11 +59,4 @@ func (s *steered) detail(cause grant.Cause) string {
 // standsBy reports whether operators keep the run from beginning.
 func (s *steered) standsBy() bool {
 	return s.detail(grant.CauseAborted) != "" || s.detail(grant.CauseFinished) != ""
-}
-
-// Holds returns why the run is slow or stopped, the weightiest cause first. The slice is not to be changed.
-func (m *Monitor) Holds() []grant.Hold {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.steered.holds
 }

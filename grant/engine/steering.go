@@ -42,11 +42,12 @@ type steeringInputs struct {
 	campaign *grant.Campaign
 	orders   *orderReader
 	gate     *Gate
-	measure  func(ctx context.Context, latency time.Duration) grant.Measurement // nil: no feedback
-	observed func() []grant.Hold                                                // what others found to keep users waiting
-	standBy  bool                                                               // an abort holds a run that has not begun, and does not end it
-	retryFor time.Duration                                                      // how long orders or budget may fail
+	observed func() []grant.Hold // what others found to keep users waiting
+	standBy  bool                // an abort holds a run that has not begun, and does not end it
+	retryFor time.Duration       // how long orders or budget may fail
 	log      *slog.Logger
+
+	measure func(ctx context.Context, latency time.Duration) grant.Measurement // nil: no feedback
 }
 
 // decision is how a run goes until the next one.

@@ -34,7 +34,7 @@ type store struct {
 	records    map[grant.RunID][]grant.RunRecord
 	granted    int64 // newly granted in acknowledged flushes; what was lost is not taken away
 	sessions   int
-	complete   bool // somebody was told that everything is granted
+	complete   bool // somebody has read that everything is granted
 	broken     []string
 
 	grant func(*dense.Flush) (applied bool, err error) // decides the fate of a flush
@@ -50,7 +50,8 @@ type store struct {
 
 func newStore(tp *topic) *store {
 	return &store{
-		topic: tp, users: map[uint64]bool{}, tips: map[string]uint64{}, checkpoint: grant.Offsets{}, epochs: map[int]int32{}, records: map[grant.RunID][]grant.RunRecord{},
+		topic: tp, users: map[uint64]bool{}, tips: map[string]uint64{}, checkpoint: grant.Offsets{}, epochs: map[int]int32{},
+		records: map[grant.RunID][]grant.RunRecord{},
 	}
 }
 
@@ -314,7 +315,8 @@ func (s *store) inspect() {
 		for offset, id := range s.topic.parts[p][:next] {
 			gone := int64(offset) < s.topic.firsts[p]
 			if id >= 0 && !gone && (s.includes == nil || s.includes(uint64(id))) && !s.users[uint64(id)] {
-				s.broken = append(s.broken, fmt.Sprintf("checkpoint %d of partition %d, but user %d at %d is not granted", next, p, id, offset))
+				s.broken = append(s.broken,
+					fmt.Sprintf("checkpoint %d of partition %d, but user %d at %d is not granted", next, p, id, offset))
 				return
 			}
 		}

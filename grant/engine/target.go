@@ -89,7 +89,8 @@ func (t *targets) next() (target, context.Context) {
 	t.changed, t.change = context.WithCancel(context.Background())
 	order := t.order
 	if order != nil && !order.Of(t.topic) {
-		t.log.Warn("the order to finish is ignored: it was given for the topic that was there before", "ordered_for", order.Topic, "topic", t.topic)
+		t.log.Warn("the order to finish is ignored: it was given for the topic that was there before",
+			"ordered_for", order.Topic, "topic", t.topic)
 		order = nil
 	}
 	if order != nil {

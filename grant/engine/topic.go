@@ -12,9 +12,9 @@ import (
 // run that is paused, or that has nothing assigned, does not fetch.
 const watchEvery = 2 * time.Second
 
-// watchTopic drains the run once Kafka has another topic than the one that it reads, until stop is called. That Kafka does not
-// answer says nothing.
-func (r *Run) watchTopic(ctx context.Context) (stop func()) {
+// watchTopic calls changed, with an ErrTopicChanged, once Kafka has another topic than the one that a run reads, until stop is
+// called. That Kafka does not answer says nothing.
+func watchTopic(ctx context.Context, source Identity, changed func(error)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	over := make(chan struct{})
 	go func() {
@@ -27,8 +27,8 @@ func (r *Run) watchTopic(ctx context.Context) (stop func()) {
 			case <-ctx.Done():
 				return
 			}
-			if err := sameTopic(ctx, r.Source); errors.Is(err, grant.ErrTopicChanged) {
-				r.drain.ask(err)
+			if err := sameTopic(ctx, source); errors.Is(err, grant.ErrTopicChanged) {
+				changed(err)
 				return
 			}
 		}
