@@ -56,7 +56,7 @@ func TestTalliesAddUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := draw(t, "a"), draw(t, "b")
 		sum := a.Add(b)
-		require.True(t, sum.Balanced())
+		require.Equal(t, sum.Consumed, sum.Granted+sum.Duplicate+sum.Rejected+sum.Withheld)
 		require.Equal(t, sum, b.Add(a))
 		require.Equal(t, a, a.Add(Tally{}))
 		require.Equal(t, a.Consumed+b.Consumed, sum.Consumed)
@@ -64,11 +64,6 @@ func TestTalliesAddUp(t *testing.T) {
 		require.Equal(t, a.Duplicate+b.Duplicate, sum.Duplicate)
 		require.Equal(t, a.Rejected+b.Rejected, sum.Rejected)
 		require.Equal(t, a.Withheld+b.Withheld, sum.Withheld)
-		for _, field := range []*int64{&sum.Consumed, &sum.Granted, &sum.Duplicate, &sum.Rejected, &sum.Withheld} {
-			*field++
-			require.False(t, sum.Balanced())
-			*field--
-		}
 	})
 }
 

@@ -17,8 +17,3 @@ func (t Tally) Add(o Tally) Tally {
 		t.Rejected + o.Rejected, t.Withheld + o.Withheld,
 	}
 }
-
-// Balanced reports whether the accounting identity holds.
-func (t Tally) Balanced() bool {
-	return t.Consumed == t.Granted+t.Duplicate+t.Rejected+t.Withheld
-}

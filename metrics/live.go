@@ -5,13 +5,9 @@ import (
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
-)
 
-// Tally is what became of the records of one partition.
-type Tally struct {
-	Partition                                        int
-	Consumed, Granted, Duplicate, Rejected, Withheld int64
-}
+	"github.com/granter/granter/grant"
+)
 
 // Offsets is how far one partition is.
 type Offsets struct {
@@ -30,7 +26,7 @@ type Pool struct {
 // Live is asked at every scrape, so that values which belong together are taken at the same moment. Its methods are
 // called concurrently.
 type Live interface {
-	Tallies() []Tally
+	Tallies() map[int]grant.Tally           // by partition
 	Offsets() []Offsets                     // of all partitions of the topic, as far as they are known
 	Remaining() (records int64, known bool) // of the whole topic
 	QueueDepths() []int
@@ -98,8 +94,8 @@ func (l *live) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	for _, t := range l.Tallies() {
-		p := Partition(t.Partition)
+	for number, t := range l.Tallies() {
+		p := Partition(number)
 		counter(l.consumed, float64(t.Consumed), p)
 		for i, n := range []int64{t.Granted, t.Duplicate, t.Rejected, t.Withheld} {
 			counter(l.records, float64(n), p, Outcomes[i])

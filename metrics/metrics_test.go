@@ -14,45 +14,47 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/metrics"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// books is a Live whose numbers change all the time, and always balance.
-type books struct {
+// run is a Live whose counts change all the time, and always add up.
+type run struct {
 	mu      sync.Mutex
-	tallies []metrics.Tally
+	tallies map[int]grant.Tally
 	depths  []int
 	left    float64
 }
 
-func (b *books) change(fn func()) {
+func (b *run) change(fn func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	fn()
 }
 
-func (b *books) Tallies() []metrics.Tally {
+func (b *run) Tallies() map[int]grant.Tally {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.Clone(b.tallies)
+	return maps.Clone(b.tallies)
 }
 
-func (b *books) Offsets() []metrics.Offsets {
-	return []metrics.Offsets{{Partition: 0, Position: 40, Checkpoint: 30, End: 100},
-		{Partition: 1, Position: -1, Checkpoint: 10, End: 50}}
+func (b *run) Offsets() []metrics.Offsets {
+	return []metrics.Offsets{
+		{Partition: 0, Position: 40, Checkpoint: 30, End: 100}, {Partition: 1, Position: -1, Checkpoint: 10, End: 50},
+	}
 }
 
-func (b *books) Remaining() (records int64, known bool) { return 110, true }
+func (b *run) Remaining() (records int64, known bool) { return 110, true }
 
-func (b *books) QueueDepths() []int { return b.depths }
+func (b *run) QueueDepths() []int { return b.depths }
 
-func (b *books) CheckpointAge() float64 { return 0.25 }
+func (b *run) CheckpointAge() float64 { return 0.25 }
 
-func (b *books) Progress() (ratio, secondsLeft float64) { return 0.5, b.left }
+func (b *run) Progress() (ratio, secondsLeft float64) { return 0.5, b.left }
 
-func (b *books) Pool() metrics.Pool {
+func (b *run) Pool() metrics.Pool {
 	return metrics.Pool{Hits: 100, Misses: 4, Timeouts: 1, Stale: 2, Total: 8, Idle: 5}
 }
 
@@ -64,7 +66,7 @@ var labels = metrics.Labels{
 }
 
 // populated is a registry in which every metric has a series.
-func populated(t *testing.T) (*prometheus.Registry, *books) {
+func populated(t *testing.T) (*prometheus.Registry, *run) {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
 	m := metrics.New(reg, labels)
@@ -74,8 +76,7 @@ func populated(t *testing.T) (*prometheus.Registry, *books) {
 	for _, h := range []prometheus.Histogram{m.FlushMembers, m.FlushChunks, m.FlushSeconds, m.CheckpointSec} {
 		h.Observe(1)
 	}
-	b := &books{tallies: []metrics.Tally{{Partition: 0}, {Partition: 1, Consumed: 3, Granted: 2, Rejected: 1}},
-		depths: []int{4, 0}, left: 9}
+	b := &run{tallies: map[int]grant.Tally{0: {}, 1: {Consumed: 3, Granted: 2, Rejected: 1}}, depths: []int{4, 0}, left: 9}
 	metrics.Register(reg, labels.Campaign, b)
 	return reg, b
 }
@@ -122,12 +123,13 @@ func TestTheOutcomesAddUpToWhatIsConsumedInEveryScrape(t *testing.T) {
 			default:
 			}
 			b.change(func() {
-				tally := &b.tallies[n%2]
+				tally := b.tallies[int(n%2)]
 				tally.Granted += n % 7
 				tally.Duplicate += n % 5
 				tally.Rejected += n % 3
 				tally.Withheld += n % 2
 				tally.Consumed += n%7 + n%5 + n%3 + n%2
+				b.tallies[int(n%2)] = tally
 			})
 		}
 	})

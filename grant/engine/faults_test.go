@@ -140,7 +140,7 @@ func (l *live) replica(ctx context.Context, i int) {
 		cancel()
 
 		s := p.Monitor.Snapshot()
-		if !s.Tally.Balanced() {
+		if s.Tally.Consumed != outcomes(s.Tally) {
 			l.problem("replica %d: %+v", i, s.Tally)
 		}
 		l.mu.Lock()

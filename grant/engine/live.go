@@ -1,19 +1,17 @@
 package engine
 
-import "github.com/granter/granter/metrics"
+import (
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/metrics"
+)
 
 // The monitor implements metrics.Live: what is asked at every scrape.
 
 // Tallies implements metrics.Live.
-func (m *Monitor) Tallies() []metrics.Tally {
-	parts := m.Snapshot().Partitions
-	out := make([]metrics.Tally, 0, len(parts))
-	for p, t := range parts {
-		out = append(out, metrics.Tally{
-			Partition: p, Consumed: t.Consumed, Granted: t.Granted, Duplicate: t.Duplicate, Rejected: t.Rejected, Withheld: t.Withheld,
-		})
-	}
-	return out
+func (m *Monitor) Tallies() map[int]grant.Tally {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.partitions.tallies()
 }
 
 // Offsets implements metrics.Live.

@@ -1,6 +1,7 @@
 package promtest
 
 import (
+	"maps"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,7 +19,7 @@ type Replica struct {
 	*metrics.Metrics
 
 	mu      sync.Mutex
-	tallies []metrics.Tally
+	tallies map[int]grant.Tally
 }
 
 // NewDesk exports what a desk does, before it has got through to Redis and Kafka.
@@ -44,9 +45,9 @@ func NewReplica(campaign string) *Replica {
 		States: texts([]grant.RunState{grant.RunWaiting, grant.RunRunning, grant.RunFinished, grant.RunStopped, grant.RunFailed}),
 	})
 	metrics.Register(r.Registry, campaign, (*live)(r))
-	r.tallies = make([]metrics.Tally, partitions)
-	for p := range r.tallies {
-		r.tallies[p].Partition = p
+	r.tallies = map[int]grant.Tally{}
+	for p := range partitions {
+		r.tallies[p] = grant.Tally{}
 		label := metrics.Partition(p)
 		r.ShardMembers.WithLabelValues(label)
 	}
@@ -70,9 +71,8 @@ func texts[T ~string](list []T) []string {
 func (r *Replica) Grant(n int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for p := range r.tallies {
-		r.tallies[p].Consumed += n
-		r.tallies[p].Granted += n
+	for p, t := range r.tallies {
+		r.tallies[p] = t.Add(grant.Tally{Consumed: n, Granted: n})
 		label := metrics.Partition(p)
 		r.ShardMembers.WithLabelValues(label).Add(float64(n))
 		r.FlushMembers.Observe(float64(n))
@@ -87,16 +87,16 @@ func (r *Replica) Grant(n int64) {
 func (r *Replica) Lose() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.tallies[0].Consumed++
+	r.tallies[0] = r.tallies[0].Add(grant.Tally{Consumed: 1})
 }
 
 // live is a Replica as metrics.Live: these methods are not for its users.
 type live Replica
 
-func (l *live) Tallies() []metrics.Tally {
+func (l *live) Tallies() map[int]grant.Tally {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return append([]metrics.Tally(nil), l.tallies...)
+	return maps.Clone(l.tallies)
 }
 
 // end is where each partition of a Replica ends; half of it was granted before.
@@ -104,8 +104,8 @@ const end = 2e6
 
 func (l *live) Offsets() []metrics.Offsets {
 	out := make([]metrics.Offsets, 0, partitions)
-	for _, t := range l.Tallies() {
-		out = append(out, metrics.Offsets{Partition: t.Partition, Position: end/2 + t.Consumed, Checkpoint: end/2 + t.Consumed, End: end})
+	for p, t := range l.Tallies() {
+		out = append(out, metrics.Offsets{Partition: p, Position: end/2 + t.Consumed, Checkpoint: end/2 + t.Consumed, End: end})
 	}
 	return out
 }
