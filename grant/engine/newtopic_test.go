@@ -127,6 +127,19 @@ func TestAReplicaWithoutPartitionsNoticesANewTopic(t *testing.T) {
 	})
 }
 
+// A run that waits for its partitions has nothing that would notice, but for the watch.
+func TestARunWithoutAnAssignmentNoticesANewTopic(t *testing.T) {
+	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
+		silent, err := w.topic.Join() // a member that does not come
+		require.NoError(t, err)
+		p := w.start(follow)
+		require.Equal(t, "no partitions assigned", p.Monitor.Ready())
+		w.topic.remake(ids(400, 1000, 1))
+		require.ErrorIs(t, p.wait(), grant.ErrTopicChanged)
+		require.NoError(t, silent.Leave())
+	})
+}
+
 // Kafka may be away when the run looks whether the topic is still the same.
 func TestATopicThatCannotBeAskedForIsNotAnotherOne(t *testing.T) {
 	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
