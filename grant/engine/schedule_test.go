@@ -215,3 +215,12 @@ func TestAPartOfTheLedgerWhoseClockIsBehindIsWaitedFor(t *testing.T) {
 		w.requireAllGranted()
 	})
 }
+
+func TestAFollowedCampaignThatEndsBeforeItsSnapshotIsGrantedIsNoSuccess(t *testing.T) {
+	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
+		w.topic.holds[0] = 40
+		p := w.start(func(r *Run) { r.Follow, r.Campaign.EndsAt = true, time.Now().Add(time.Minute) })
+		require.ErrorIs(t, p.wait(), grant.ErrEnded)
+		require.Equal(t, int64(40), w.store.checkpoint[0])
+	})
+}

@@ -113,6 +113,34 @@ func (s *session) begin(ctx context.Context) error {
 	return nil
 }
 
+// beginAtCheckpoint starts a session of the ledger, at a checkpoint whose topic Kafka still has, and has all of it. If it has
+// not, the run ends, unless it is the first time and its operator said that the topic is a new one.
+func (s *session) beginAtCheckpoint(ctx context.Context, assigned grant.Offsets) (grant.Checkpoint, error) {
+	leave := s.newTopic
+	for {
+		checkpoint, err := s.ledger.Begin(ctx, s.topic)
+		if err == nil {
+			err = s.source.Intact(ctx, checkpoint.Only(assigned))
+		}
+		if err == nil && checkpoint.Topic == (grant.TopicID{}) && s.topic != (grant.TopicID{}) && len(checkpoint.Next) > 0 {
+			s.log.Info("the checkpoint does not say of which topic it is, as those of older versions: it is taken for this one's",
+				"topic", s.topic)
+		}
+		if leave == nil || !errors.Is(err, grant.ErrTopicChanged) {
+			return checkpoint, err
+		}
+		if err := leave(ctx, err); err != nil {
+			return checkpoint, err
+		}
+		leave = nil
+		s.log.Warn("BEGINNING ANEW AT THE TOPIC'S FIRST RECORD, as told by --new-topic", "reason", err)
+		lost, _ := errors.AsType[*grant.TruncatedError](err)
+		if err := s.ledger.BeginAnew(ctx, s.topic, lost); err != nil {
+			return checkpoint, err
+		}
+	}
+}
+
 // read hands the records of all partitions to the shards.
 func (s *session) read(ctx context.Context) error {
 	lanes, reading := errgroup.WithContext(ctx)

@@ -61,8 +61,8 @@ func TestADecisionFollowsFromWhatIsKnown(t *testing.T) {
 		"the ledger says that it is too early": {refused: true, begun: true, holds: []grant.Cause{grant.CauseSchedule}},
 		"aborted":                              {orders: []grant.Order{abort}, begun: true, open: true, ends: ErrAborted},
 		"aborted before it began":              {orders: []grant.Order{abort}, open: true, ends: ErrAborted},
-		"aborted before it began, to stand by": {orders: []grant.Order{abort}, standBy: true, open: true},
-		"aborted after it began, to stand by":  {orders: []grant.Order{abort}, standBy: true, begun: true, open: true, ends: ErrAborted},
+		"aborted before it began: stands by":   {orders: []grant.Order{abort}, standBy: true, open: true},
+		"aborted after it began":               {orders: []grant.Order{abort}, standBy: true, begun: true, open: true, ends: ErrAborted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
