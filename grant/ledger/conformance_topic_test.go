@@ -24,31 +24,6 @@ func (p *player) requireOther(err error, before, now grant.TopicID) {
 	require.Equal(p.w, []grant.TopicID{before, now}, []grant.TopicID{other.Before, other.Now})
 }
 
-// A replica that still reads the topic of before neither raises the checkpoint of the new one, nor the other way round.
-func refusesAnotherTopic(w *world) {
-	zombie, fresh := w.join(), w.join()
-	require.NoError(w, zombie.Checkpoint(w.ctx, grant.Offsets{0: 10}, nil))
-	_, err := fresh.Begin(w.ctx, otherTopic)
-	fresh.requireOther(err, aTopic, otherTopic)
-	_, err = fresh.Begin(w.ctx, grant.TopicID{Cluster: "elsewhere", Topic: aTopic.Topic})
-	require.ErrorIs(w, err, grant.ErrTopicChanged)
-	_, err = fresh.Begin(w.ctx, aTopic.Weaker())
-	require.ErrorIs(w, err, grant.ErrTopicChanged, "a broker that cannot tell is not believed")
-
-	require.NoError(w, fresh.BeginAnew(w.ctx, otherTopic, nil))
-	found, err := fresh.Begin(w.ctx, otherTopic)
-	require.NoError(w, err)
-	require.Empty(w, found.Next)
-	zombie.requireOther(zombie.Checkpoint(w.ctx, grant.Offsets{0: 11}, nil), otherTopic, aTopic)
-	require.NoError(w, fresh.Checkpoint(w.ctx, grant.Offsets{0: 4}, nil))
-	zombie.requireOther(zombie.Checkpoint(w.ctx, grant.Offsets{0: 12}, nil), otherTopic, aTopic)
-	require.NoError(w, fresh.BeginAnew(w.ctx, otherTopic, nil), "another replica with the same flag, or this one started again")
-	found, err = zombie.Checkpoints(w.ctx)
-	require.NoError(w, err)
-	require.Equal(w, grant.Checkpoint{Topic: otherTopic, Next: grant.Offsets{0: 4}, Epochs: map[int]int32{}}, found)
-	require.Empty(w, found.Of(aTopic).Next)
-}
-
 // Granter 0c10d32 wrote no topic, and brokers before 2.8 tell no more than their cluster.
 func adoptsACheckpointWithoutATopic(w *world) {
 	for _, before := range [][]any{{"0", 7}, {"0", 7, "topic", aTopic.Weaker().String()}} {
@@ -62,17 +37,6 @@ func adoptsACheckpointWithoutATopic(w *world) {
 		_, err = p.Begin(w.ctx, otherTopic)
 		p.requireOther(err, aTopic, otherTopic)
 	}
-}
-
-func keepsLeaderEpochs(w *world) {
-	p := w.join()
-	require.NoError(w, p.Checkpoint(w.ctx, grant.Offsets{0: 10, 1: 5}, map[int]int32{0: 3, 1: 0}))
-	require.NoError(w, p.Checkpoint(w.ctx, grant.Offsets{0: 8, 1: 6}, map[int]int32{0: 2}), "0 is behind what is there, and 1 not known")
-	found, err := p.Checkpoints(w.ctx)
-	require.NoError(w, err)
-	require.Equal(w, grant.Offsets{0: 10, 1: 6}, found.Next)
-	require.Equal(w, map[int]int32{0: 3}, found.Epochs)
-	require.EqualValues(w, -1, found.Epoch(1))
 }
 
 // Where Kafka lost the end of a partition, what was read of it begins anew, in every pass; what is not beyond that stays.

@@ -24,6 +24,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding"
 	"github.com/granter/granter/sharding/dense"
+	"github.com/granter/granter/sharding/dense/densetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testMainOptions...) }
@@ -108,63 +109,33 @@ func pack(t require.TestingT, codec compress.Compression, data []byte) []byte {
 	return slices.Clone(out)
 }
 
-// memory is a sink that keeps grants in memory.
-type memory struct {
-	mu     sync.Mutex
-	chunks map[uint64]*dense.Bitmap
-}
-
-func (m *memory) Grant(_ context.Context, f *dense.Flush) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for i := range f.Deltas {
-		d := &f.Deltas[i]
-		c := m.chunks[d.Chunk]
-		if c == nil {
-			c = new(dense.Bitmap)
-			m.chunks[d.Chunk] = c
-		}
-		d.Duplicates = d.Members.Subtract(c)
-		c.Or(d.Members)
-		if d.Duplicates != nil {
-			whole := *c
-			d.Granted = &whole
-		}
-		d.Count = d.Members.Count()
-	}
-	return nil
-}
-
-func (m *memory) ids() []int64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	ids := []int64{}
-	for chunk, b := range m.chunks {
-		for _, low := range b.Lows(nil) {
-			ids = append(ids, int64(dense.Join(chunk, low)))
-		}
-	}
-	slices.Sort(ids)
-	return ids
-}
-
 // reading is a Consume under way, into a pool with a sink of its own.
 type reading struct {
-	*memory
+	*densetest.Memory
 	t      *testing.T
 	pool   *sharding.Pool
 	done   chan error
 	cancel context.CancelFunc
 }
 
+// ids are who is granted, ascending.
+func (r *reading) ids() []int64 {
+	ids := []int64{}
+	for _, id := range r.IDs() {
+		ids = append(ids, int64(id))
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 func read(t *testing.T, s *Source, partition int, from, until int64, set ...func(*dense.Config)) *reading {
 	t.Helper()
-	r := &reading{memory: &memory{chunks: map[uint64]*dense.Bitmap{}}, t: t, done: make(chan error, 1)}
+	r := &reading{Memory: densetest.NewMemory(), t: t, done: make(chan error, 1)}
 	cfg := dense.Config{Config: sharding.Config{Shards: 2, BlockIDs: 100}}
 	for _, fn := range set {
 		fn(&cfg)
 	}
-	r.pool = dense.New(cfg, r.memory, grant.Offsets{partition: from})
+	r.pool = dense.New(cfg, r.Memory, grant.Offsets{partition: from})
 	var ctx context.Context
 	ctx, r.cancel = context.WithCancel(context.Background())
 	t.Cleanup(r.cancel)
