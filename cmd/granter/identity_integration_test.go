@@ -3,8 +3,8 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -83,121 +83,147 @@ func (s *scenario) goOn() {
 	require.Zero(s, again.summary().Granted)
 }
 
-// A run follows a topic, and waits for more. The topic is deleted and made again, and holds more than before when the run
-// looks again: it would read on in the middle.
-func TestTopicIsMadeAgainUnderARunThatFollows(t *testing.T) {
-	k := devtest.SharedKafka(t)
-	s := newScenario(t, 2, devtest.StartRedis(t, durable()...).Addr)
-	s.publish(s.users(0, 20_000))
-	p := s.run("--follow")
-	s.awaitGranted(p, 20_000)
-	before, after := s.remake(k)
-	s.publish(s.users(1_000_000, 80_000))
-	s.requireStopped(p, exitFailed, before, after)
-	require.EqualValues(t, 20_000, s.granted(), "nobody of the new topic")
-	s.requireStopped(s.run(), exitPreflight, before, after)
-	s.goOn()
-	require.EqualValues(t, 100_000, s.granted())
+// Somebody changes the topic behind granter's back: deletes it and makes it again, or restores an old copy of a partition; and
+// fills it, so that it reaches beyond where it was read to. Whoever would go on there stops, names what was and what is, and grants
+// everybody when told to begin anew.
+func TestTheTopicIsNotTheOneThatWasRead(t *testing.T) {
+	devtest.EachKafka(t, theTopicIsNotTheOneThatWasRead)
 }
 
-// The same with a run that is paused: it does not fetch, and its users wait.
-func TestTopicIsMadeAgainUnderAPausedRun(t *testing.T) {
-	k := devtest.SharedKafka(t)
-	s := newScenario(t, 2, devtest.StartRedis(t, durable()...).Addr)
-	s.publish(s.users(0, 20_000))
-	p := s.run("--follow")
+func theTopicIsNotTheOneThatWasRead(t *testing.T) {
+	k, r := devtest.StartKafka(t, devtest.KafkaOptions{}), devtest.StartRedis(t, durable()...)
+	for _, c := range []struct {
+		name  string
+		begin func(s *scenario) (p *process, filled func()) // a run that the topic is made again under; nil: there is none
+		added int64                                         // users of the new topic
+		then  func(s *scenario, before, after grant.TopicID)
+	}{
+		{"made again under a run that follows", following, 80_000, nobodyOfTheNewTopic},
+		{"made again under a run that is paused", paused, 80_000, goesOnResumed},
+		{"made again while a run has the rest of it", hasTheRest, 80_000, nothingIsCommitted},
+		{"made again between two runs", finished, 10_000, betweenRuns}, // less than before
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScenarioOn(t, k, 2, r.Addr)
+			s.publish(s.users(0, 20_000))
+			p, filled := c.begin(s)
+			before, after := s.remake(k)
+			s.publish(s.users(1_000_000, c.added))
+			if p != nil {
+				filled()
+				s.requireStopped(p, exitFailed, before, after)
+			}
+			c.then(s, before, after)
+		})
+	}
+	t.Run("it lost its tail and grew again", func(t *testing.T) { lostTail(newScenarioOn(t, k, 1, r.Addr), k) })
+}
+
+// following is a run that has read everything, and waits for more.
+func following(s *scenario) (p *process, filled func()) {
+	p = s.run("--follow")
 	s.awaitGranted(p, 20_000)
+	return p, func() {}
+}
+
+func nobodyOfTheNewTopic(s *scenario, before, after grant.TopicID) {
+	require.EqualValues(s, 20_000, s.granted())
+	s.requireStopped(s.run(), exitPreflight, before, after)
+	s.goOn()
+	require.EqualValues(s, 100_000, s.granted())
+}
+
+// paused is a run that does not fetch, because its users wait at the closed gate.
+func paused(s *scenario) (p *process, filled func()) {
+	p, filled = following(s)
 	s.order("pause", "--why=test")
 	p.awaitLog("paused by")
-	s.publish(s.users(20_000, 100)) // so that it stands at the closed gate
-	before, after := s.remake(k)
-	s.publish(s.users(1_000_000, 80_000))
-	s.requireStopped(p, exitFailed, before, after)
+	s.publish(s.users(20_000, 100))
+	return p, filled
+}
+
+func goesOnResumed(s *scenario, _, _ grant.TopicID) {
 	s.order("resume", "--why=test")
 	s.goOn()
-	require.EqualValues(t, 100_000, s.granted())
+	require.EqualValues(s, 100_000, s.granted())
 }
 
-// The same with the rest of the old topic in the buffer of a run that is slow. What it still grants of that, it may; but the
-// new topic must not get the old one's offsets.
-func TestTopicIsMadeAgainWhileARunHasTheRestOfIt(t *testing.T) {
-	k := devtest.SharedKafka(t)
-	s := newScenario(t, 2, devtest.StartRedis(t, durable()...).Addr)
-	s.publish(s.users(0, 20_000))
-	normal := s.throttle(2000)
-	p := s.run("--follow")
+// hasTheRest is a run that has most of the old topic in its buffer. What it still grants of that, it may; but the new topic must
+// not get the old one's offsets.
+func hasTheRest(s *scenario) (p *process, filled func()) {
+	filled = s.throttle(2000)
+	p = s.run("--follow")
 	s.awaitGranted(p, 2000)
-	before, after := s.remake(k)
-	s.publish(s.users(1_000_000, 80_000))
-	normal()
-	s.requireStopped(p, exitFailed, before, after)
-	committed, err := s.kafka.OffsetFetch(t.Context(), &kafka.OffsetFetchRequest{
+	return p, filled
+}
+
+func nothingIsCommitted(s *scenario, before, _ grant.TopicID) {
+	committed, err := s.kafka.OffsetFetch(s.Context(), &kafka.OffsetFetchRequest{
 		GroupID: "granter-" + s.campaign.Name, Topics: map[string][]int{s.campaign.Source.Topic: {0, 1}},
 	})
-	require.NoError(t, err)
+	require.NoError(s, err)
 	for _, c := range committed.Topics[s.campaign.Source.Topic] {
-		require.EqualValues(t, -1, c.CommittedOffset, "an offset of the old topic is committed to the new one: %+v", c)
+		require.EqualValues(s, -1, c.CommittedOffset, "an offset of the old topic is committed to the new one: %+v", c)
 	}
-	found, err := s.reader.Checkpoints(t.Context(), s.campaign)
-	require.NoError(t, err)
-	require.Equal(t, before, found.Topic)
+	found, err := s.reader.Checkpoints(s.Context(), s.campaign)
+	require.NoError(s, err)
+	require.Equal(s, before, found.Topic)
 	s.goOn()
 }
 
-// The topic is made again between two runs. Nothing of the old one's checkpoint counts for it: not in status, not for the
-// replica that is to wait for another one.
-func TestTopicIsMadeAgainBetweenRuns(t *testing.T) {
-	k := devtest.SharedKafka(t)
-	s := newScenario(t, 2, devtest.StartRedis(t, durable()...).Addr)
-	s.publish(s.users(0, 20_000))
+func finished(s *scenario) (*process, func()) {
 	s.finish()
-	before, after := s.remake(k)
-	s.publish(s.users(1_000_000, 10_000)) // less than before
-	var st Status
-	p := granter(t, s.command("status", "--json"))
-	require.Zero(t, p.wait(), p.err.String())
-	require.NoError(t, json.Unmarshal([]byte(p.out.String()), &st))
-	require.EqualValues(t, "idle", st.Phase)
-	require.Equal(t, st.Records, st.Lag)
-	require.Zero(t, st.Percentage)
-	require.Equal(t, after.String(), st.TopicID)
-	require.Equal(t, before.String(), st.CheckpointID)
-	require.Contains(t, st.TopicChanged, "--new-topic")
+	return nil, nil
+}
+
+// betweenRuns checks that nothing of the old topic's checkpoint counts for the new one: not in status, not for a run, not for
+// the replica that is to wait for another one.
+func betweenRuns(s *scenario, before, after grant.TopicID) {
+	st := s.how()
+	require.EqualValues(s, "idle", st.Phase)
+	require.Equal(s, st.Records, st.Lag)
+	require.Zero(s, st.Percentage)
+	require.Equal(s, after.String(), st.TopicID)
+	require.Equal(s, before.String(), st.CheckpointID)
+	require.Contains(s, st.TopicChanged, "--new-topic")
 	s.requireStopped(s.run(), exitPreflight, before, after)
 	s.requireStopped(s.run("--force", "--why=test"), exitFailed, before, after)
-	require.EqualValues(t, 20_000, s.granted())
+	require.EqualValues(s, 20_000, s.granted())
 
 	// Two replicas with a partition each; one is done and must wait for the one that dies, whatever was read before.
 	normal := s.throttle(1000)
 	first := s.run("--new-topic", "--why=the list was corrected", "--shards=1")
 	s.awaitGranted(first, 20_500)
 	second := s.run("--shards=1")
-	await(t, "both have a partition", func() bool { return first.partitions() == 1 && second.partitions() == 1 })
+	await(s.T, "both have a partition", func() bool { return first.partitions() == 1 && second.partitions() == 1 })
 	first.freeze()
 	normal()
 	second.awaitLog("waiting for the other replicas")
 	first.kill()
-	require.Zero(t, second.wait(), second.err.String())
-	require.EqualValues(t, 30_000, s.granted())
+	require.Zero(s, second.wait(), second.err.String())
+	require.EqualValues(s, 30_000, s.granted())
 }
 
-// Kafka loses the end of a partition, and grows again: an older copy of the disk is restored, and others are published.
-func TestKafkaLosesItsTailAndGrowsAgain(t *testing.T) {
-	k := devtest.StartKafka(t, devtest.KafkaOptions{})
-	s := newScenarioOn(t, k, 1, devtest.StartRedis(t, durable()...).Addr)
+// lostTail takes the end of a partition's log away, as a disk does that is restored to what it was, and fills it with others.
+func lostTail(s *scenario, k *devtest.Kafka) {
 	s.publish(s.users(0, 20_000))
-	k.Stop(0)
-	copied := filepath.Join(t.TempDir(), "log")
-	log := filepath.Join(k.Dir, "broker-1", "data", s.campaign.Source.Topic+"-0")
-	require.NoError(t, os.CopyFS(copied, os.DirFS(log)))
-	k.Restart(0)
+	dir := filepath.Join(k.Dir, "broker-1", "data", s.campaign.Source.Topic+"-0")
+	log := filepath.Join(dir, fmt.Sprintf("%020d.log", 0))
+	then, err := os.Stat(log)
+	require.NoError(s, err)
 	s.publish(s.users(20_000, 5_000))
 	s.finish()
-	require.EqualValues(t, 25_000, s.granted())
+	require.EqualValues(s, 25_000, s.granted())
 
 	k.Stop(0)
-	require.NoError(t, os.RemoveAll(log))
-	require.NoError(t, os.CopyFS(log, os.DirFS(copied)))
+	require.NoError(s, os.Truncate(log, then.Size()))
+	for _, derived := range []string{"*.index", "*.timeindex", "*.snapshot"} {
+		files, err := filepath.Glob(filepath.Join(dir, derived))
+		require.NoError(s, err)
+		for _, file := range files {
+			require.NoError(s, os.Remove(file))
+		}
+	}
 	k.Restart(0)
 	s.plans = s.plans[:1]
 	s.publish(s.users(1_000_000, 10_000))
@@ -206,17 +232,14 @@ func TestKafkaLosesItsTailAndGrowsAgain(t *testing.T) {
 		flags []string
 	}{{exitPreflight, nil}, {exitFailed, []string{"--force", "--why=test"}}} {
 		p := s.run(c.flags...)
-		require.Equal(t, c.code, p.wait(), p.err.String())
-		require.Contains(t, p.err.String(), "partition 0 has lost records that had been read")
-		require.Contains(t, p.err.String(), "--new-topic")
+		require.Equal(s, c.code, p.wait(), p.err.String())
+		require.Contains(s, p.err.String(), "partition 0 has lost records that had been read")
+		require.Contains(s, p.err.String(), "--new-topic")
 	}
-	require.EqualValues(t, 25_000, s.granted())
-	var st Status
-	p := granter(t, s.command("status", "--json"))
-	require.Zero(t, p.wait(), p.err.String())
-	require.NoError(t, json.Unmarshal([]byte(p.out.String()), &st))
-	require.Contains(t, st.TopicChanged, "partition 0 has lost records")
-	require.Positive(t, st.Lag)
+	require.EqualValues(s, 25_000, s.granted())
+	st := s.how()
+	require.Contains(s, st.TopicChanged, "partition 0 has lost records")
+	require.Positive(s, st.Lag)
 	s.goOn()
-	require.EqualValues(t, 35_000, s.granted())
+	require.EqualValues(s, 35_000, s.granted())
 }
