@@ -52,7 +52,6 @@ type kafkaFacts struct {
 	strangers    []string // members that are no granter
 	groupErr     error
 	groupKind    source.GroupKind
-	protocol     string        // of a classic group: consumer, unless it is no group of consumers
 	committed    grant.Offsets // of partitions that the group has committed something of
 	committedErr error
 	committedFor grant.TopicID // of the offsets that say what they count in
@@ -354,7 +353,6 @@ func (a *asker) askMembers(ctx context.Context) error {
 			return code
 		}
 		a.groupRights = source.RightsOf(g.AuthorizedOperations)
-		a.protocol = g.ProtocolType
 		for _, m := range g.Members {
 			member := m.ClientID + m.ClientHost // the host starts with a slash
 			a.members = append(a.members, member)
@@ -366,7 +364,7 @@ func (a *asker) askMembers(ctx context.Context) error {
 	return nil
 }
 
-// askKind asks the group's coordinator of what kind it is: askMembers sees classic groups only.
+// askKind asks the group's coordinator of what kind it is: askMembers sees groups of the classic type only.
 func (a *asker) askKind(ctx context.Context) (err error) {
 	a.groupKind, err = a.kafka.GroupKind(ctx, a.client, a.Pass.Group)
 	return err

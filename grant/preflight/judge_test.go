@@ -216,7 +216,9 @@ func TestEachComplaintNamesWhatIsWrongAndWhatToDo(t *testing.T) {
 		{"an unknown group", func(h *healthy) { h.kafka.committedErr = io.EOF }, "kafka.group", Warn, "EOF", "logs"},
 		{"a group of the new protocol", func(h *healthy) { h.kafka.groupKind = source.GroupKind{Type: "consumer", State: "Stable"} }, "kafka.group", Fail, "KIP-848", "--group"},
 		{"a share group", func(h *healthy) { h.kafka.groupKind = source.GroupKind{Type: "share", State: "Empty"} }, "kafka.group", Fail, "is a share group", "--group"},
-		{"a group of connectors", func(h *healthy) { h.kafka.protocol, h.kafka.members = "connect", []string{"c/10.0.0.9"} }, "kafka.group", Fail, "group of connect", "--group"},
+		{"a group of connectors", func(h *healthy) {
+			h.kafka.groupKind = source.GroupKind{Type: "classic", State: "Stable", Protocol: "connect"}
+		}, "kafka.group", Fail, "group of connect", "--group"},
 		{"strangers in the group", func(h *healthy) { h.kafka.members, h.kafka.strangers = []string{"x/10.0.0.9"}, []string{"x/10.0.0.9"} }, "kafka.group", Warn, "x/10.0.0.9", "--group"},
 		{"the checkpoint is beyond the end", func(h *healthy) { h.redis.checkpoint.Next = grant.Offsets{0: 401}; h.kafka.committed[0] = 401 }, "kafka.gap", Fail, "0 (checkpoint 401, end 400)", "--new-topic"},
 		{"an unreadable sample", func(h *healthy) { h.kafka.samples, h.kafka.sampleErr = nil, kafka.TopicAuthorizationFailed }, "sample.valid", Fail, "failed", "Read"},

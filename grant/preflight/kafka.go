@@ -386,8 +386,6 @@ func (j *judgement) judgeGroup() {
 	case j.blamed(err):
 	case f.groupKind.Foreign() != "":
 		j.fail("kafka.group", j.Pass.Group+" "+f.groupKind.Foreign()+": a run could not join it", another)
-	case f.protocol != "" && f.protocol != "consumer" && len(f.members) > 0:
-		j.fail("kafka.group", fmt.Sprintf("%s is a group of %s, not of consumers: a run could not join it", j.Pass.Group, f.protocol), another)
 	case err != nil && kind == source.KindAuthorization:
 		j.fail("kafka.group", j.Pass.Group+": "+err.Error(), "allow this user to Read the group, or name another by --group")
 	case err != nil:

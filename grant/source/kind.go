@@ -12,18 +12,28 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// listGroupsVersion is the first of ListGroups that says of what kind a group is (Kafka 3.8). DescribeGroups, as kafka-go
-// asks it, takes every group that is not of the classic protocol for one that does not exist.
-const listGroupsVersion = 5
+// listGroupsNewest is the first version of ListGroups that says of what type a group is (Kafka 3.8); older brokers have one type
+// only. DescribeGroups, as kafka-go asks it, takes every group of another type for one that does not exist.
+const listGroupsNewest = 5
 
-// GroupKind is what a group is for, as its coordinator says. Its zero value is a group that does not exist, or a broker that
-// is too old to say.
-type GroupKind struct{ Type, State string }
+// GroupKind is what a group is for, as its coordinator says. Its zero value is a group that does not exist.
+type GroupKind struct {
+	Type     string // classic (or empty, by older brokers), consumer, share, streams
+	State    string // empty: the broker is older than Kafka 2.6
+	Protocol string // of a classic group: consumer, connect and the like; empty: it has had no members
+}
 
-// Foreign says what keeps a run from joining a group; empty: nothing. An empty group of the new protocol can be joined.
+// Foreign says what keeps a run from joining a group; empty: nothing. A group of consumers, or of the classic protocol, can be
+// joined once it has no members.
 func (k GroupKind) Foreign() string {
+	vacant := k.State == "Empty" || k.State == "Dead"
 	switch t := strings.ToLower(k.Type); {
-	case t == "" || t == "classic" || t == "consumer" && k.State == "Empty":
+	case t == "" || t == "classic":
+		if vacant || k.Protocol == "" || k.Protocol == "consumer" {
+			return ""
+		}
+		return "is a group of " + k.Protocol + ", not of consumers"
+	case t == "consumer" && vacant:
 		return ""
 	case t == "consumer":
 		return "belongs to consumers of the new protocol (KIP-848, group.protocol=consumer)"
@@ -44,8 +54,8 @@ func (k Kafka) GroupKind(ctx context.Context, client *kafka.Client, group string
 	}
 	at := net.JoinHostPort(found.Coordinator.Host, strconv.Itoa(found.Coordinator.Port))
 	err = k.within(ctx, at, func(c *protocol.Conn) error {
-		answer, err := (&conn{Conn: c}).ask(ctx, kmsg.NewPtrListGroupsRequest(), listGroupsVersion)
-		if err != nil || answer.GetVersion() < listGroupsVersion {
+		answer, err := (&conn{Conn: c}).ask(ctx, kmsg.NewPtrListGroupsRequest(), listGroupsNewest)
+		if err != nil {
 			return err
 		}
 		groups, ok := answer.(*kmsg.ListGroupsResponse)
@@ -57,7 +67,7 @@ func (k Kafka) GroupKind(ctx context.Context, client *kafka.Client, group string
 		}
 		for i := range groups.Groups {
 			if g := &groups.Groups[i]; g.Group == group {
-				kind = GroupKind{Type: g.GroupType, State: g.GroupState}
+				kind = GroupKind{Type: g.GroupType, State: g.GroupState, Protocol: g.ProtocolType}
 			}
 		}
 		return nil
