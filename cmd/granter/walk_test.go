@@ -23,7 +23,8 @@ func TestTheWalkLeadsWhereItSays(t *testing.T) {
 		names := regexp.MustCompile("`([a-zA-Z]\\w*)`").FindAllSubmatch(hop[3], -1)
 		require.NotEmpty(t, names, "%s: say which function", file)
 		for _, name := range names {
-			require.Regexp(t, `(?m)^(?:func (?:\([^)]*\) )?|\t|var )`+string(name[1])+`\b`, string(source), "%s: %s", file, name[1])
+			require.Regexp(t, `(?m)^(?:func (?:\([^)]*\) )?|\t|var )`+string(name[1])+`\b`, string(source), "%s: %s", file,
+				name[1])
 		}
 	}
 }

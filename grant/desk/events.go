@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// events sends what the hub tells as server-sent events, until the client goes, is too slow, or may no longer listen.
+// events sends what the hub publishes as server-sent events, until the client goes, is too slow, or may no longer listen.
 func (a *api) events(w http.ResponseWriter, r *http.Request, who Principal) {
 	ok, own := a.gate.listeners.take(who)
 	switch {
@@ -18,12 +18,12 @@ func (a *api) events(w http.ResponseWriter, r *http.Request, who Principal) {
 		return
 	}
 	defer a.gate.listeners.giveBack(who)
-	told := a.hub.join()
-	if told == nil {
+	updates := a.hub.join()
+	if updates == nil {
 		a.gate.refuse(w, r, who, refuse(kindFull, "the desk is closing"))
 		return
 	}
-	defer a.hub.leave(told)
+	defer a.hub.leave(updates)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // asks a proxy in between not to keep events back
 	connection := http.NewResponseController(w)
@@ -42,7 +42,7 @@ func (a *api) events(w http.ResponseWriter, r *http.Request, who Principal) {
 	defer alive.Stop()
 	for ok := send(": welcome\n\n"); ok; {
 		select {
-		case e, more := <-told:
+		case e, more := <-updates:
 			if now, unknown := a.gate.identify(r); !more || unknown != "" || !now.Role.may(RightStatus) ||
 				!now.in(r.PathValue("campaign")) {
 				return

@@ -49,7 +49,7 @@ func (c *Config) openFiles() (*files, error) {
 func (c *Config) parseAccess(contents [][]byte) (*Access, error) {
 	a, err := ParseAccess(string(contents[0]))
 	if err == nil && len(a.certificates) > 0 && c.ClientCA == "" {
-		return nil, errors.New("it names client certificates, which nobody vouches for: add --desk-client-ca")
+		return nil, errors.New("it names client certificates, which no authority signs: add --desk-client-ca")
 	}
 	return a, err
 }
@@ -90,9 +90,9 @@ func (f *files) now() *tls.Config {
 	return cfg
 }
 
-// vouches reports whether the authority of now stands for a client's certificate. The connection may be older than that
+// trusts reports whether the present authority signed a client's certificate. The connection may be older than that
 // authority, and the certificate have expired since.
-func (f *files) vouches(chain []*x509.Certificate) bool {
+func (f *files) trusts(chain []*x509.Certificate) bool {
 	if f.authority == nil {
 		return false
 	}
@@ -118,7 +118,7 @@ func (f *files) troubles() map[string]string {
 	return all
 }
 
-// watch looks at the files also while nobody asks anything, so that metric and log tell of what is wrong at once.
+// watch looks at the files also while nobody asks anything, so that metric and log show what is wrong at once.
 func (f *files) watch(ctx context.Context, broken *prometheus.GaugeVec) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()

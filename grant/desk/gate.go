@@ -107,7 +107,7 @@ func (g *gate) admit(r *http.Request, needs []Right) (Principal, *refusal) {
 // identify says who sent a request or, for nobody that is known, why.
 func (g *gate) identify(r *http.Request) (Principal, kind) {
 	if r.Header.Get("Authorization") == "" && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 &&
-		!g.files.vouches(r.TLS.PeerCertificates) {
+		!g.files.trusts(r.TLS.PeerCertificates) {
 		return anonymous, kindCertificate
 	}
 	return g.files.access.get().identify(r)

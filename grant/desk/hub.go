@@ -19,7 +19,7 @@ type event struct {
 	data []byte // JSON
 }
 
-// hub asks for the status once in a while as long as somebody listens, and tells all listeners.
+// hub asks for the status once in a while as long as somebody listens, and sends it to all listeners.
 type hub struct {
 	status func(context.Context) (*status.Status, error)
 	every  time.Duration
@@ -93,7 +93,7 @@ func (h *hub) ask() {
 	tick := time.NewTicker(h.every)
 	defer tick.Stop()
 	for h.wanted() {
-		h.tell(h.next())
+		h.publish(h.next())
 		select {
 		case <-tick.C:
 		case <-h.ctx.Done():
@@ -127,8 +127,8 @@ func (h *hub) next() event {
 	return event{"problem", data}
 }
 
-// tell never waits: who is too slow is dropped, and may come back.
-func (h *hub) tell(e event) {
+// publish never waits: who is too slow is dropped, and may come back.
+func (h *hub) publish(e event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.last = &e

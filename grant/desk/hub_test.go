@@ -113,7 +113,7 @@ func TestAProblemIsTold(t *testing.T) {
 	})
 }
 
-// A status that is never told becomes a problem.
+// A status that is never updates becomes a problem.
 func TestAnAnswerHasItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHub(func(ctx context.Context) (*status.Status, error) {

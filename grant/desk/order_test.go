@@ -212,9 +212,9 @@ func TestAPauseNeedsNoKafka(t *testing.T) {
 	answer.into(&s)
 	require.True(t, s.Control.Paused)
 	require.Equal(t, "no broker", s.Of(status.PartKafka).Error)
-	name, told := w.listen(RoleViewer).next()
+	name, updates := w.listen(RoleViewer).next()
 	require.Equal(t, "status", name)
-	require.Contains(t, told, `"error":"no broker"`)
+	require.Contains(t, updates, `"error":"no broker"`)
 }
 
 type noKafka struct{ topic }

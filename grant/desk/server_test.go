@@ -97,7 +97,7 @@ func TestTLS(t *testing.T) {
 	_, err = handshake(w.secure(w.ca.client("Ji-hoon Park")))
 	require.NoError(t, err)
 	_, err = handshake(w.secure(newAuthority(t).client("Ji-hoon Park")))
-	require.Error(t, err, "somebody else's authority vouches for nobody")
+	require.Error(t, err, "somebody else's authority is not trusted")
 	pair, err := tls.LoadX509KeyPair(w.ca.issue("a server", x509.ExtKeyUsageServerAuth))
 	require.NoError(t, err)
 	_, err = handshake(w.secure(pair))
@@ -176,7 +176,7 @@ func TestAConnectionIsNotOlderThanItsAuthority(t *testing.T) {
 	}
 }
 
-// A file that is broken is told of although nobody asks anything, and mended it is in force again.
+// A file that is broken is updates of although nobody asks anything, and mended it is in force again.
 func TestABrokenFileIsTold(t *testing.T) {
 	w := newWorld(t, func(w *world) { w.cfg.AccessGrace = time.Millisecond })
 	broken := func() float64 { return w.metric("file_broken", "file", "access") }

@@ -73,7 +73,7 @@ func TestParseLimits(t *testing.T) {
 	}
 }
 
-// redis is a Redis that tells what it is told to, or fails.
+// redis answers what a test says, or fails.
 type redis struct {
 	health grant.RedisHealth
 	err    error
@@ -164,7 +164,7 @@ func TestWhatIsAboveItsLimitSlowsTheRun(t *testing.T) {
 	}
 }
 
-// A Redis that does not tell makes nobody slow, and nobody faster.
+// A Redis that does not report makes nobody slow, and nobody faster.
 func TestWhatCannotBeMeasuredMakesItUnsure(t *testing.T) {
 	f := &Feedback{
 		Redis: &redis{health: grant.RedisHealth{MemoryBytes: 999, MemoryLimit: 1000, ReplicaLag: 1 << 40},

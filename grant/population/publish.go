@@ -141,7 +141,7 @@ func publish(ctx context.Context, c cluster, topic grant.Topic, src Source, o Op
 	feed := newFeed()
 	s := &sending{cluster: c, topic: topic.Topic, options: o, started: time.Now()}
 	s.result.Partitions = len(partitions)
-	d := newDealer(o, encoding, len(partitions))
+	d := newBatcher(o, encoding, len(partitions))
 
 	// A batch in flight when the run is stopped is given a few seconds, so that the result counts it.
 	attempts, abandon := context.WithCancel(context.WithoutCancel(ctx))

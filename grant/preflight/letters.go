@@ -105,7 +105,7 @@ func (j *judgement) judgeRights() {
 	case len(lacking) > 0:
 		j.fail("kafka.rights", "this user may not "+strings.Join(lacking, "; "),
 			"allow it: kafka-acls.sh --add --allow-principal User:… "+strings.Join(acls, ", and ")+" (docs/operations.md lists all that a run needs)")
-	case !f.rights[f.topic.Name].Told() && f.groupErr == nil:
+	case !f.rights[f.topic.Name].Known() && f.groupErr == nil:
 		j.warn("kafka.rights", "not told by these brokers (before Kafka 2.3)", "docs/operations.md lists what a run needs")
 	default:
 		j.pass("kafka.rights", "this user may Read "+f.topic.Name+" and its group"+writes)

@@ -88,7 +88,7 @@ func readBatch(data []byte) (b batch, rest []byte, err error) {
 func (b *batch) control() bool       { return b.attributes&attrControl != 0 }
 func (b *batch) transactional() bool { return b.attributes&attrTransaction != 0 }
 
-// hidden tells which batches a read-committed reader must not see: control batches, and those of aborted transactions.
+// hidden knows which batches a read-committed reader must not see: control batches, and those of aborted transactions.
 type hidden struct {
 	coming   []aborted // ascending by first offset
 	aborting map[int64]bool
@@ -135,7 +135,7 @@ func (b *batch) open(buf *bytes.Buffer) (r records, err error) {
 	return r, err
 }
 
-// next reads a record and reports whether there was one. After the last one err tells why there are no more.
+// next reads a record and reports whether there was one. After the last one err says why there are no more.
 func (r *records) next(rec *record) bool {
 	if r.left == 0 {
 		if r.stream != nil && len(r.data) == 0 {

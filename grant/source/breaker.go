@@ -39,7 +39,7 @@ func (b *breaker) first() bool { return TooMany(b.limit, 1, 1) }
 
 // pass counts records, and the rejected ones among them, and fails if too many of all so far are rejected. It fails at a
 // rejected record only.
-func (b *breaker) pass(consumed int, rejected []letter) error {
+func (b *breaker) pass(consumed int, rejected []deadLetter) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.consumed += int64(consumed)

@@ -75,21 +75,21 @@ func (k Kafka) open(ctx context.Context, network, address string) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	return &impatient{Conn: conn, timeout: k.timeout()}, nil
+	return &bounded{Conn: conn, timeout: k.timeout()}, nil
 }
 
-// impatient is a connection on which nothing waits for ever. kafka-go sets no deadline while it authenticates, so a
+// bounded is a connection on which nothing waits for ever. kafka-go sets no deadline while it authenticates, so a
 // broker that freezes at that moment would hang the consumer group, and whoever wants to leave it.
-type impatient struct {
+type bounded struct {
 	net.Conn
 	timeout time.Duration
 }
 
-func (c *impatient) SetDeadline(t time.Time) error      { return c.Conn.SetDeadline(c.bound(t)) }
-func (c *impatient) SetReadDeadline(t time.Time) error  { return c.Conn.SetReadDeadline(c.bound(t)) }
-func (c *impatient) SetWriteDeadline(t time.Time) error { return c.Conn.SetWriteDeadline(c.bound(t)) }
+func (c *bounded) SetDeadline(t time.Time) error      { return c.Conn.SetDeadline(c.bound(t)) }
+func (c *bounded) SetReadDeadline(t time.Time) error  { return c.Conn.SetReadDeadline(c.bound(t)) }
+func (c *bounded) SetWriteDeadline(t time.Time) error { return c.Conn.SetWriteDeadline(c.bound(t)) }
 
-func (c *impatient) bound(t time.Time) time.Time {
+func (c *bounded) bound(t time.Time) time.Time {
 	if t.IsZero() {
 		t = time.Now().Add(c.timeout)
 	}

@@ -43,16 +43,16 @@ type deadLetters struct {
 	name     string // where they go
 }
 
-// letter is a rejected record, with memory of its own. Nil and empty differ.
-type letter struct {
+// deadLetter is a rejected record, with memory of its own. Nil and empty differ.
+type deadLetter struct {
 	offset     int64
 	reason     Reason
 	key, value []byte
 	whole      int // size before it was cut; 0: it is whole
 }
 
-func newLetter(offset int64, rec *record, reason Reason) letter {
-	l := letter{offset: offset, reason: reason, key: rec.key, value: rec.value}
+func newDeadLetter(offset int64, rec *record, reason Reason) deadLetter {
+	l := deadLetter{offset: offset, reason: reason, key: rec.key, value: rec.value}
 	for l.size() > MaxDeadLetter { // it would be cut anyway
 		l.cut()
 	}
@@ -60,11 +60,11 @@ func newLetter(offset int64, rec *record, reason Reason) letter {
 	return l
 }
 
-func (l *letter) size() int { return len(l.key) + len(l.value) }
+func (l *deadLetter) size() int { return len(l.key) + len(l.value) }
 
 // cut halves the longer part of a letter that is too large for the dead-letter topic. The source still has the whole
 // record. It reports whether there was anything to cut.
-func (l *letter) cut() bool {
+func (l *deadLetter) cut() bool {
 	longer := &l.value
 	if len(l.key) > len(l.value) {
 		longer = &l.key
@@ -81,8 +81,8 @@ func (l *letter) cut() bool {
 
 // write returns when the letters of a partition are on all in-sync replicas, in order. It takes off letters what is
 // there, also when it fails. Writing a letter again after an error may store it twice: topic, partition and offset in
-// its headers tell.
-func (d *deadLetters) write(ctx context.Context, partition int, letters *[]letter) error {
+// its headers identify it.
+func (d *deadLetters) write(ctx context.Context, partition int, letters *[]deadLetter) error {
 	if len(*letters) == 0 {
 		return nil
 	}
@@ -110,7 +110,7 @@ func (d *deadLetters) write(ctx context.Context, partition int, letters *[]lette
 }
 
 // produce writes letters of a partition in one request, or in several if the topic refuses that as too large.
-func (d *deadLetters) produce(ctx context.Context, from, to int, letters []letter) error {
+func (d *deadLetters) produce(ctx context.Context, from, to int, letters []deadLetter) error {
 	list := make([]kafka.Record, len(letters))
 	for i := range letters {
 		l := &letters[i]
@@ -137,7 +137,7 @@ func (d *deadLetters) produce(ctx context.Context, from, to int, letters []lette
 	return err
 }
 
-func (d *deadLetters) headers(partition int, l *letter) []kafka.Header {
+func (d *deadLetters) headers(partition int, l *deadLetter) []kafka.Header {
 	h := []kafka.Header{
 		{Key: HeaderReason, Value: []byte(l.reason)},
 		{Key: HeaderTopic, Value: []byte(d.topic)},

@@ -144,7 +144,7 @@ func (s *Source) askEpochs(ctx context.Context, address string, partitions []int
 	q.Topics = []kmsg.OffsetForLeaderEpochRequestTopic{topic}
 	answer, err := s.peer(address).ask(ctx, q, epochNewest)
 	if errors.Is(err, kafka.UnsupportedVersion) || err == nil && q.Version < epochOldest {
-		return nil // it cannot tell
+		return nil // it does not know
 	}
 	if err != nil {
 		return fmt.Errorf("asking %s for leader epochs: %w", address, err)

@@ -23,10 +23,10 @@ const (
 
 // Group is this process's membership in the consumer group.
 type Group struct {
-	source *Source
-	group  *kafka.ConsumerGroup
-	dealt  atomic.Int64       // partitions of the topic when this process, as the leader, last assigned them; 0: it did not
-	hangUp context.CancelFunc // closes every connection of the group
+	source   *Source
+	group    *kafka.ConsumerGroup
+	assigned atomic.Int64       // partitions of the topic when this process, as the leader, last assigned them; 0: it did not
+	hangUp   context.CancelFunc // closes every connection of the group
 }
 
 // Join enters the consumer group. The group hands out partitions by Next; Leave must be called.
@@ -51,7 +51,7 @@ func (s *Source) Join() (grant.Group, error) {
 		Brokers:           s.cfg.Kafka.Brokers,
 		Dialer:            dialer,
 		Topics:            []string{s.cfg.Topic.Topic},
-		GroupBalancers:    []kafka.GroupBalancer{dealer{topic: s.cfg.Topic.Topic, dealt: &g.dealt}},
+		GroupBalancers:    []kafka.GroupBalancer{assigner{topic: s.cfg.Topic.Topic, assigned: &g.assigned}},
 		HeartbeatInterval: min(s.cfg.SessionTimeout/4, 3*time.Second),
 		SessionTimeout:    s.cfg.SessionTimeout,
 		RebalanceTimeout:  30 * time.Second,
@@ -69,21 +69,21 @@ func (s *Source) Join() (grant.Group, error) {
 	return g, nil
 }
 
-// dealer deals out partitions as kafka-go's range balancer does, and remembers how many there were.
-type dealer struct {
+// assigner assigns partitions as kafka-go's range balancer does, and remembers how many there were.
+type assigner struct {
 	kafka.RangeGroupBalancer
-	topic string
-	dealt *atomic.Int64
+	topic    string
+	assigned *atomic.Int64
 }
 
-func (d dealer) AssignGroups(members []kafka.GroupMember, partitions []kafka.Partition) kafka.GroupMemberAssignments {
+func (d assigner) AssignGroups(members []kafka.GroupMember, partitions []kafka.Partition) kafka.GroupMemberAssignments {
 	n := 0
 	for i := range partitions {
 		if partitions[i].Topic == d.topic {
 			n++
 		}
 	}
-	d.dealt.Store(int64(n))
+	d.assigned.Store(int64(n))
 	return d.RangeGroupBalancer.AssignGroups(members, partitions)
 }
 
@@ -114,7 +114,7 @@ func (g *Group) Next(ctx context.Context) (grant.Generation, error) {
 	for _, a := range gen.Assignments[g.source.cfg.Topic.Topic] {
 		out.committed[a.ID] = max(a.Offset, -1)
 	}
-	if err := g.source.disbelieve(ctx, g.source.cfg.Pass.Group, out.committed); err != nil {
+	if err := g.source.dropForeign(ctx, g.source.cfg.Pass.Group, out.committed); err != nil {
 		gen.Start(func(context.Context) {}) // ends the generation
 		return nil, err
 	}
@@ -126,8 +126,8 @@ func (g *Group) Next(ctx context.Context) (grant.Generation, error) {
 		}
 	}
 	out.ctx, out.cancel = context.WithCancel(context.Background())
-	if dealt := g.dealt.Swap(0); dealt > 0 {
-		gen.Start(func(ended context.Context) { g.watch(ended, int(dealt)) })
+	if assigned := g.assigned.Swap(0); assigned > 0 {
+		gen.Start(func(ended context.Context) { g.watch(ended, int(assigned)) })
 	}
 	gen.Start(func(ended context.Context) {
 		// The group waits for this function before it joins the next generation.
@@ -168,16 +168,16 @@ func (g *Group) next(ctx context.Context) (*kafka.Generation, error) {
 	}
 }
 
-// watch returns, and so ends the generation, when the topic has more partitions than were dealt out. Only the member
-// that dealt them knows. kafka-go's own watcher misses those that came between the dealing and its first look, and asks
+// watch returns, and so ends the generation, when the topic has more partitions than were assigned. Only the member
+// that assigned them knows. kafka-go's own watcher misses those that came between the assignment and its first look, and asks
 // in a way that makes brokers create a topic that was deleted.
-func (g *Group) watch(ended context.Context, dealt int) {
+func (g *Group) watch(ended context.Context, assigned int) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		if t, err := g.source.topic(ended); err == nil && len(t.Partitions) > dealt {
+		if t, err := g.source.topic(ended); err == nil && len(t.Partitions) > assigned {
 			g.source.cfg.Log.Info("the topic has grown, joining the group again", "partitions", len(t.Partitions), "before",
-				dealt)
+				assigned)
 			return
 		}
 		select {
@@ -233,8 +233,8 @@ func (g *Generation) Commit(next grant.Offsets) error {
 	return nil
 }
 
-// disbelieve takes back offsets that were committed for another topic of the same name.
-func (s *Source) disbelieve(ctx context.Context, group string, committed grant.Offsets) error {
+// dropForeign takes back offsets that were committed for another topic of the same name.
+func (s *Source) dropForeign(ctx context.Context, group string, committed grant.Offsets) error {
 	id := s.binding.id.Load()
 	if id == nil || len(committed) == 0 {
 		return nil
@@ -254,7 +254,7 @@ func (s *Source) disbelieve(ctx context.Context, group string, committed grant.O
 				return p.Error
 			}
 			if of, ok := CommittedFor(p.Metadata); ok && !id.Continues(of) {
-				s.cfg.Log.Warn("the group's offset is one of another topic of that name, and not believed", "partition",
+				s.cfg.Log.Warn("the group's offset is one of another topic of that name, and is not used", "partition",
 					p.Partition,
 					"offset", p.CommittedOffset, "committed_for", of, "topic", id)
 				committed[p.Partition] = -1

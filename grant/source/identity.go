@@ -23,7 +23,7 @@ type directory struct {
 	turn  chan struct{} // holds a token while somebody asks
 
 	conn  *conn
-	known []string // addresses of the brokers, as they were told last
+	known []string // addresses of the brokers, as they last said
 	next  int      // which address to try when there is no connection
 }
 
@@ -204,7 +204,7 @@ func (s *Source) Bind(ctx context.Context) (grant.TopicID, error) {
 	}
 	if !id.Known() {
 		s.cfg.Log.Warn("the brokers are older than Kafka 2.8 and have no topic IDs: a topic that is deleted and created again "+
-			"is not told "+
+			"is not distinguished "+
 			"from the one before", "topic", s.cfg.Topic.Topic, "cluster", id.Cluster)
 	}
 	s.binding.id.Store(&id)

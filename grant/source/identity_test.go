@@ -219,12 +219,12 @@ func TestCommitsSayWhatTheyCountIn(t *testing.T) {
 	require.NoError(t, group.Leave())
 
 	believed := grant.Offsets{0: 7}
-	require.NoError(t, s.disbelieve(t.Context(), s.cfg.Pass.Group, believed))
+	require.NoError(t, s.dropForeign(t.Context(), s.cfg.Pass.Group, believed))
 	require.Equal(t, grant.Offsets{0: 7}, believed)
 	again := id
 	again.Topic[0]++
 	s.binding.id.Store(&again)
-	require.NoError(t, s.disbelieve(t.Context(), s.cfg.Pass.Group, believed))
+	require.NoError(t, s.dropForeign(t.Context(), s.cfg.Pass.Group, believed))
 	require.Equal(t, grant.Offsets{0: -1}, believed)
 	_, ok = CommittedFor("")
 	require.False(t, ok, "of 0c10d32, or of Kafka's tools")

@@ -70,7 +70,7 @@ type Sample struct {
 }
 
 // Sample reads the records at some places through one connection to the broker that leads their partitions. It returns
-// what it has read also when it fails or the context ends. saw is told of every place that some records were read at.
+// what it has read also when it fails or the context ends. saw is called for every place that some records were read at.
 func (s *Source) Sample(ctx context.Context, broker string, places []Place, saw func()) ([]Sample, error) {
 	samples := make([]Sample, 0, len(places))
 	err := s.cfg.Kafka.within(ctx, broker, func(c *protocol.Conn) error {

@@ -31,11 +31,11 @@ type partition struct {
 	conn      *conn
 	maxBytes  int
 	inflated  bytes.Buffer
-	open      bool      // an open transaction was reported
-	settledAt time.Time // when a closed gate last made it hand over what it had
-	added     int       // records of this fetch
-	letters   []letter  // those of them that were rejected
-	held      int       // bytes of their keys and values
+	open      bool         // an open transaction was reported
+	settledAt time.Time    // when a closed gate last made it hand over what it had
+	added     int          // records of this fetch
+	letters   []deadLetter // those of them that were rejected
+	held      int          // bytes of their keys and values
 }
 
 // Consume hands every record of a partition from an offset on to a lane, until it reaches the offset until (never, if
@@ -108,7 +108,7 @@ func (p *partition) checkStart(ctx context.Context) error {
 		if err := start.Err(); err != nil || len(start.Accepted) == 0 {
 			return err
 		}
-		p.cfg.Log.Warn("continuing behind a gap, as told", "gap", start.Accepted[0])
+		p.cfg.Log.Warn("continuing behind an accepted gap", "gap", start.Accepted[0])
 		p.next = start.From[p.number]
 		return p.lane.Mark(ctx, p.next, true) // there may be no record behind it that would do so
 	})
@@ -258,9 +258,9 @@ func (p *partition) handOver(ctx context.Context, f fetched) error {
 
 // settle hands over everything below an offset. idle says that there is nothing more at the moment.
 func (p *partition) settle(ctx context.Context, next int64, idle bool) error {
-	burying, stop := finishing(ctx)
+	storing, stop := finishing(ctx)
 	defer stop()
-	failed := p.buryLetters(burying)
+	failed := p.storeRejected(storing)
 	if failed != nil && !p.breaker.first() {
 		return failed
 	}
@@ -320,7 +320,7 @@ func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64
 			if len(p.letters) == maxLetters || p.held > maxHeld {
 				return next, errLettersFull
 			}
-			l := newLetter(offset, &rec, reason)
+			l := newDeadLetter(offset, &rec, reason)
 			p.held += l.size()
 			p.letters = append(p.letters, l)
 			p.lane.Reject()
@@ -332,7 +332,7 @@ func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64
 			p.lane.Withhold()
 		default:
 			if !p.lane.Admitted() {
-				if err := p.standStill(ctx, next); err != nil {
+				if err := p.waitAtGate(ctx, next); err != nil {
 					return next, err
 				}
 			}
@@ -346,9 +346,9 @@ func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64
 	return next, list.err
 }
 
-// standStill waits at a closed gate. Unless it opens soon, what is in hand is handed over: it may stay closed for hours,
+// waitAtGate waits at a closed gate. Unless it opens soon, what is in hand is handed over: it may stay closed for hours,
 // and nobody is to be granted in between because the run is stopped.
-func (p *partition) standStill(ctx context.Context, next int64) error {
+func (p *partition) waitAtGate(ctx context.Context, next int64) error {
 	if soon := settleEvery - time.Since(p.settledAt); soon > 0 {
 		waiting, stop := context.WithTimeout(ctx, min(soon, openSoon))
 		err := p.lane.Await(waiting)
@@ -373,7 +373,7 @@ const settleEvery = 200 * time.Millisecond
 const openSoon = 50 * time.Millisecond
 
 // sample is the part of a rejected record that should hold an ID, quoted, as far as a person reads.
-func (p *partition) sample(l *letter) string {
+func (p *partition) sample(l *deadLetter) string {
 	field := p.holder(l.key, l.value)
 	return strconv.Quote(string(field[:min(len(field), 60)]))
 }
@@ -400,9 +400,9 @@ func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
 	return out, func() { stop(); cancel() }
 }
 
-// buryLetters makes this fetch's rejected records durable. If there are so many that the topic or the spec is wrong, it
+// storeRejected makes this fetch's rejected records durable. If there are so many that the topic or the spec is wrong, it
 // stores the last few only, for people to look at, and fails: the run stops instead of copying the topic.
-func (p *partition) buryLetters(ctx context.Context) error {
+func (p *partition) storeRejected(ctx context.Context) error {
 	tooMany := p.breaker.pass(p.added, p.letters)
 	if p.cfg.IgnoreLimit {
 		tooMany = nil

@@ -28,23 +28,24 @@ func (o Operation) String() string {
 
 // Rights is what the user may do with a topic or a group, as the broker says.
 type Rights struct {
-	Err        error // of the topic, by name; UnknownTopicOrPartition: it does not exist, the rest is told all the same
+	Err        error // of the topic, by name; UnknownTopicOrPartition: it does not exist, the rest is known all the same
 	operations int32 // a bit for each
 }
 
-// notTold is what brokers answer that do not tell rights.
-const notTold = math.MinInt32
+// notKnown is what brokers answer that do not report rights.
+const notKnown = math.MinInt32
 
-// RightsOf makes rights of a broker's answer. Whoever may ask for them has at least one, so 0 is a broker that does not tell.
+// RightsOf makes rights of a broker's answer. Whoever may ask for them has at least one, so 0 is a broker that does not report
+// them.
 func RightsOf(operations int32) Rights { return Rights{operations: operations} }
 
-// Told reports whether the rights are known.
-func (r Rights) Told() bool { return r.operations != notTold && r.operations != 0 }
+// Known reports whether the rights are known.
+func (r Rights) Known() bool { return r.operations != notKnown && r.operations != 0 }
 
-// Lacks returns which of some operations are not allowed, as far as that is told.
+// Lacks returns which of some operations are not allowed, as far as that is known.
 func (r Rights) Lacks(needed ...Operation) (out []Operation) {
 	for _, o := range needed {
-		if r.Told() && r.operations&(1<<o) == 0 {
+		if r.Known() && r.operations&(1<<o) == 0 {
 			out = append(out, o)
 		}
 	}
@@ -53,7 +54,7 @@ func (r Rights) Lacks(needed ...Operation) (out []Operation) {
 
 const rightsVersion = 8 // of Metadata, from Kafka 2.3 on
 
-// Rights asks a broker what this user may do with some topics. A broker that is too old to tell leaves all of them out.
+// Rights asks a broker what this user may do with some topics. A broker that is too old to report them leaves all of them out.
 func (k Kafka) Rights(ctx context.Context, address string, topics ...string) (map[string]Rights, error) {
 	out := map[string]Rights{}
 	err := k.within(ctx, address, func(c *protocol.Conn) error {

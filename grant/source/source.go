@@ -35,7 +35,7 @@ type Config struct {
 	Log         *slog.Logger
 }
 
-// Observer is told what happens. It is called concurrently.
+// Observer receives what happens. It is called concurrently.
 type Observer interface {
 	// Position reports how far a partition is read, and its high watermark (−1: not known yet).
 	Position(partition int, next, highest int64)

@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// dealer encodes records into batches and gives each to the next partition's queue, so that the repeats of a user land in any
+// batcher encodes records into batches and gives each to the next partition's queue, so that the repeats of a user land in any
 // partition, and the order of the population holds inside each. Where exactly a record goes is not promised: a batch that
 // lingered is shorter.
-type dealer struct {
+type batcher struct {
 	options  Options
 	encoding *payload
 	free     chan *batch   // empty batches; how many there are bounds what is in flight
-	queues   []chan *batch // by partition; room for every batch, so that a slow partition never blocks the dealer itself
+	queues   []chan *batch // by partition; room for every batch, so that a slow partition never blocks the batcher itself
 	open     *batch        // nil: none
 	turn     int           // the partition that gets the next batch
 	pace     pace
 }
 
-func newDealer(o Options, encoding *payload, partitions int) *dealer {
-	d := &dealer{options: o, encoding: encoding, queues: make([]chan *batch, partitions)}
+func newBatcher(o Options, encoding *payload, partitions int) *batcher {
+	d := &batcher{options: o, encoding: encoding, queues: make([]chan *batch, partitions)}
 	batches := o.InFlight + 1
 	d.free = make(chan *batch, batches)
 	for range batches {
@@ -34,8 +34,8 @@ func newDealer(o Options, encoding *payload, partitions int) *dealer {
 	return d
 }
 
-// run deals until the source ends or fails; everything that it handed out is dealt either way.
-func (d *dealer) run(ctx context.Context, f *feed) (sourceErr, err error) {
+// run sends until the source ends or fails; everything that it handed out is sent either way.
+func (d *batcher) run(ctx context.Context, f *feed) (sourceErr, err error) {
 	defer func() {
 		for _, q := range d.queues {
 			close(q)
@@ -55,7 +55,7 @@ func (d *dealer) run(ctx context.Context, f *feed) (sourceErr, err error) {
 					return nil, err
 				}
 			}
-			if err := d.deal(ctx, r); err != nil {
+			if err := d.add(ctx, r); err != nil {
 				return nil, err
 			}
 		}
@@ -71,7 +71,7 @@ func (d *dealer) run(ctx context.Context, f *feed) (sourceErr, err error) {
 }
 
 // receive returns the source's next block. While the source has none, it sends what has lingered.
-func (d *dealer) receive(ctx context.Context, f *feed, linger *time.Timer) (block, error) {
+func (d *batcher) receive(ctx context.Context, f *feed, linger *time.Timer) (block, error) {
 	select {
 	case b := <-f.full:
 		return b, nil
@@ -91,7 +91,7 @@ func (d *dealer) receive(ctx context.Context, f *feed, linger *time.Timer) (bloc
 }
 
 // await waits until a moment, and meanwhile sends what has lingered.
-func (d *dealer) await(ctx context.Context, due time.Time, linger *time.Timer) error {
+func (d *batcher) await(ctx context.Context, due time.Time, linger *time.Timer) error {
 	for {
 		now := time.Now()
 		if d.open != nil && now.Sub(d.open.opened) >= d.options.Linger {
@@ -114,7 +114,7 @@ func (d *dealer) await(ctx context.Context, due time.Time, linger *time.Timer) e
 }
 
 // lingered fires when the open batch has waited long enough; it is nil without one.
-func (d *dealer) lingered(timer *time.Timer) <-chan time.Time {
+func (d *batcher) lingered(timer *time.Timer) <-chan time.Time {
 	if d.open == nil {
 		return nil
 	}
@@ -122,7 +122,7 @@ func (d *dealer) lingered(timer *time.Timer) <-chan time.Time {
 	return timer.C
 }
 
-func (d *dealer) deal(ctx context.Context, r Record) error {
+func (d *batcher) add(ctx context.Context, r Record) error {
 	for {
 		if d.open == nil {
 			select {
@@ -147,7 +147,7 @@ func (d *dealer) deal(ctx context.Context, r Record) error {
 }
 
 // dispatch sends the open batch, if there is one.
-func (d *dealer) dispatch() {
+func (d *batcher) dispatch() {
 	if d.open == nil {
 		return
 	}
