@@ -123,7 +123,7 @@ func TestApply(t *testing.T) {
 			after, err := test.before.Apply(&test.order, gifts, noon)
 			require.NoError(t, err)
 			require.Equal(t, test.after, after)
-			act := Act{Action: test.order.Action, Before: &test.before, After: &after}
+			act := HistoryEntry{Action: test.order.Action, Before: &test.before, After: &after}
 			require.Equal(t, unchanged[test.name], act.Unchanged())
 		})
 	}

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Act is one entry of the audit trail: an order, what it changed, or that it was refused.
-type Act struct {
+// HistoryEntry is one entry of the audit trail: an order, what it changed, or that it was refused.
+type HistoryEntry struct {
 	At      time.Time `json:"at"` // by the clock of Redis
 	Action  Action    `json:"action"`
 	Who     string    `json:"who"`
@@ -18,7 +18,7 @@ type Act struct {
 }
 
 // Unchanged reports whether an order was carried out and there was nothing for it to change.
-func (a *Act) Unchanged() bool {
+func (a *HistoryEntry) Unchanged() bool {
 	if a.Refused != "" || a.Before == nil || a.After == nil || a.Action == ActionStartEarly || a.Action == ActionForce || a.Action == ActionNewTopic {
 		return false
 	}

@@ -39,8 +39,8 @@ first: of each who was refused a hundred, and about a thousand in all. Times are
 			}
 			if flags.json {
 				return printJSON(cmd.OutOrStdout(), struct {
-					Campaign string      `json:"campaign"`
-					Acts     []grant.Act `json:"acts"`
+					Campaign string               `json:"campaign"`
+					Acts     []grant.HistoryEntry `json:"acts"`
 				}{camp.Name, acts})
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", camp.Name, camp.Title)
@@ -53,7 +53,7 @@ first: of each who was refused a hundred, and about a thousand in all. Times are
 	return cmd
 }
 
-func printHistory(w io.Writer, acts []grant.Act, zone *time.Location) {
+func printHistory(w io.Writer, acts []grant.HistoryEntry, zone *time.Location) {
 	if len(acts) == 0 {
 		fmt.Fprintln(w, "nobody has ordered anything")
 		return
@@ -76,7 +76,7 @@ func oneLine(text string) string {
 }
 
 // change says what an act changed.
-func change(a *grant.Act) string {
+func change(a *grant.HistoryEntry) string {
 	if a.Refused != "" {
 		return "REFUSED: " + a.Refused
 	}
@@ -113,7 +113,7 @@ func change(a *grant.Act) string {
 }
 
 // unchanged says why an order had nothing to change.
-func unchanged(a *grant.Act) string {
+func unchanged(a *grant.HistoryEntry) string {
 	switch a.Action {
 	case grant.ActionPause:
 		return "it was paused"

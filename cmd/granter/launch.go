@@ -85,19 +85,19 @@ func (j *job) recordLaunch(ctx context.Context, c *ledger.Coordination) error {
 }
 
 // trail returns the orders that were carried out, if flags need to know them.
-func (j *job) trail(ctx context.Context, c *ledger.Coordination) ([]grant.Act, error) {
+func (j *job) trail(ctx context.Context, c *ledger.Coordination) ([]grant.HistoryEntry, error) {
 	if !j.flags.resume && j.flags.throttle == 0 {
 		return nil, nil
 	}
 	acts, err := c.History(ctx)
-	return slices.DeleteFunc(acts, func(a grant.Act) bool { return a.Refused != "" }), err
+	return slices.DeleteFunc(acts, func(a grant.HistoryEntry) bool { return a.Refused != "" }), err
 }
 
 var errSpentResume = errors.New("--resume with this reason has been given before")
 
 // launchResume reports whether --resume is to be ordered. It lifts what was ordered before it, and not what comes after:
 // otherwise a replica that is started again with the same flags would undo an abort.
-func (j *job) launchResume(ctx context.Context, c *ledger.Coordination, acts []grant.Act) (bool, error) {
+func (j *job) launchResume(ctx context.Context, c *ledger.Coordination, acts []grant.HistoryEntry) (bool, error) {
 	if !j.flags.resume {
 		return false, nil
 	}
@@ -109,7 +109,7 @@ func (j *job) launchResume(ctx context.Context, c *ledger.Coordination, acts []g
 		j.log.Info("--resume: there is nothing to resume")
 		return false, nil
 	}
-	given := func(a grant.Act) bool {
+	given := func(a grant.HistoryEntry) bool {
 		return a.Action == grant.ActionResume && a.Via == viaLaunch && a.Why == j.flags.why
 	}
 	if !slices.ContainsFunc(acts, given) {
@@ -126,7 +126,7 @@ func (j *job) launchResume(ctx context.Context, c *ledger.Coordination, acts []g
 
 // launchLimit returns what --throttle is to order; 0: nothing. A replica that is started again with the flags of the night
 // must not undo what an operator has ordered since.
-func (j *job) launchLimit(acts []grant.Act) int64 {
+func (j *job) launchLimit(acts []grant.HistoryEntry) int64 {
 	if j.flags.throttle == 0 {
 		return 0
 	}

@@ -122,15 +122,15 @@ func newOrder(action grant.Action, use, short string, read func(o *grant.Order, 
 
 // office is where orders go: straight to the ledger, or through a desk.
 type office interface {
-	Order(ctx context.Context, o grant.Order) (grant.Act, error)
-	History(ctx context.Context) ([]grant.Act, error)
+	Order(ctx context.Context, o grant.Order) (grant.HistoryEntry, error)
+	History(ctx context.Context) ([]grant.HistoryEntry, error)
 	// Replicas returns what the runs say of themselves; it needs no Kafka.
 	Replicas(ctx context.Context) ([]status.Replica, error)
 }
 
 // Ordered is what an order's --json prints.
 type Ordered struct {
-	grant.Act
+	grant.HistoryEntry
 	Campaign string  `json:"campaign"`
 	Replicas int     `json:"replicas"` // live ones
 	Obey     int     `json:"obey"`     // of them
@@ -157,7 +157,7 @@ func (flags *orderFlags) execute(cmd *cobra.Command, o grant.Order) error {
 	case err != nil:
 		return err
 	}
-	done := Ordered{Act: act, Campaign: camp.Name}
+	done := Ordered{HistoryEntry: act, Campaign: camp.Name}
 	began := time.Now()
 	var deaf []string
 	if flags.wait > 0 {
@@ -207,7 +207,7 @@ func (o *Ordered) await(ctx context.Context, place office, until time.Time) (dea
 }
 
 func printOrdered(w io.Writer, o *Ordered, waited bool) {
-	fmt.Fprintf(w, "%s of %s, as ordered by %s: %s\n", o.Action, o.Campaign, o.Who, change(&o.Act))
+	fmt.Fprintf(w, "%s of %s, as ordered by %s: %s\n", o.Action, o.Campaign, o.Who, change(&o.HistoryEntry))
 	switch {
 	case !waited:
 	case o.Replicas == 0:
@@ -244,28 +244,30 @@ func (flags *orderFlags) office(campaign string) (office, func(), error) {
 // direct is the office for whoever may write to Redis.
 type direct struct{ *query }
 
-func (d direct) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
+func (d direct) Order(ctx context.Context, o grant.Order) (grant.HistoryEntry, error) {
 	if o.Action == grant.ActionFinish {
 		granted, _, err := status.InForce(ctx, d.coordination, d.reader, d.campaign)
 		if err != nil {
-			return grant.Act{}, err
+			return grant.HistoryEntry{}, err
 		}
 		if err := status.OtherTopic(granted, d.campaign); err != nil {
-			return grant.Act{}, usageError(err)
+			return grant.HistoryEntry{}, usageError(err)
 		}
 		bounds, err := d.source.Bounds(ctx)
 		if err != nil {
-			return grant.Act{}, unreachable(err, d.brokers)
+			return grant.HistoryEntry{}, unreachable(err, d.brokers)
 		}
 		o.Ends = bounds.Ends
 		if o.Topic, err = d.source.Identify(ctx); err != nil {
-			return grant.Act{}, unreachable(err, d.brokers)
+			return grant.HistoryEntry{}, unreachable(err, d.brokers)
 		}
 	}
 	return d.coordination.Order(ctx, o)
 }
 
-func (d direct) History(ctx context.Context) ([]grant.Act, error) { return d.coordination.History(ctx) }
+func (d direct) History(ctx context.Context) ([]grant.HistoryEntry, error) {
+	return d.coordination.History(ctx)
+}
 
 func (d direct) Replicas(ctx context.Context) ([]status.Replica, error) {
 	return status.Replicas(ctx, d.coordination)

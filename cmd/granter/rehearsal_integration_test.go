@@ -72,7 +72,7 @@ func TestRehearsal(t *testing.T) {
 			require.Equal(t, code, r.order(who, grant.Order{Action: action, Why: "I should not"}, nil), "%s with the token of %q", action, who)
 		}
 	}
-	var act grant.Act
+	var act grant.HistoryEntry
 	require.Equal(t, 200, r.order("operator", grant.Order{Action: grant.ActionPause, Why: "the support desk is full"}, &act))
 	slowest := r.awaitObeyed(act, grant.CauseOperator)
 	<-time.After(time.Until(act.At.Add(time.Second))) // what was in hand may be granted until then
@@ -140,7 +140,7 @@ func (r *rehearsal) agree(last *process) {
 func (r *rehearsal) auditTrail() {
 	r.Helper()
 	var trail struct {
-		Acts []grant.Act `json:"acts"`
+		Acts []grant.HistoryEntry `json:"acts"`
 	}
 	r.json(&trail, "history")
 	var done, refused []string
@@ -171,7 +171,7 @@ func (r *rehearsal) rate(over time.Duration) float64 {
 }
 
 // awaitObeyed waits until every live replica holds for a cause, and returns how long after the order the last one did.
-func (r *rehearsal) awaitObeyed(act grant.Act, cause grant.Cause) (slowest time.Duration) {
+func (r *rehearsal) awaitObeyed(act grant.HistoryEntry, cause grant.Cause) (slowest time.Duration) {
 	r.Helper()
 	await(r.T, "every replica obeys", func() bool {
 		slowest = time.Duration(math.MinInt64)

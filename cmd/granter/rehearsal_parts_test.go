@@ -100,11 +100,11 @@ func (r *rehearsal) replica(i int, flags ...string) *process {
 }
 
 // order gives an order through the API, with the token of a role, and returns the status code.
-func (r *rehearsal) order(role string, o grant.Order, act *grant.Act) int {
+func (r *rehearsal) order(role string, o grant.Order, act *grant.HistoryEntry) int {
 	r.Helper()
 	body, err := json.Marshal(map[string]any{"action": o.Action, "why": o.Why})
 	require.NoError(r, err)
-	done := struct{ Act *grant.Act }{act}
+	done := struct{ Act *grant.HistoryEntry }{act}
 	return r.call(http.MethodPost, "orders", role, body, &done)
 }
 

@@ -179,8 +179,8 @@ func (a *api) status(r *http.Request, _ Principal) (any, error) {
 
 // trail is the audit trail.
 type trail struct {
-	Campaign string      `json:"campaign"`
-	Acts     []grant.Act `json:"acts"` // oldest first
+	Campaign string               `json:"campaign"`
+	Acts     []grant.HistoryEntry `json:"acts"` // oldest first
 }
 
 func (a *api) history(r *http.Request, _ Principal) (any, error) {

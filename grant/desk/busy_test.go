@@ -46,7 +46,7 @@ type remembering struct {
 	begun chan struct{}
 }
 
-func (r *remembering) History(ctx context.Context) ([]grant.Act, error) {
+func (r *remembering) History(ctx context.Context) ([]grant.HistoryEntry, error) {
 	r.begun <- struct{}{}
 	<-ctx.Done()
 	return nil, ctx.Err()

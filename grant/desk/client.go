@@ -89,7 +89,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Order gives an order. Who gives it follows from the token or certificate, and where a topic ends the desk knows
 // itself. An order that is refused fails with grant.ErrRefused.
-func (c *Client) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
+func (c *Client) Order(ctx context.Context, o grant.Order) (grant.HistoryEntry, error) {
 	body := order{Action: o.Action, StartsAt: o.StartsAt, Why: o.Why}
 	if o.Action == grant.ActionThrottle {
 		body.Throttle = &o.Throttle
@@ -100,7 +100,7 @@ func (c *Client) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
 }
 
 // History returns the audit trail, oldest first.
-func (c *Client) History(ctx context.Context) ([]grant.Act, error) {
+func (c *Client) History(ctx context.Context) ([]grant.HistoryEntry, error) {
 	var h trail
 	err := c.ask(ctx, http.MethodGet, "history", nil, &h)
 	return h.Acts, err

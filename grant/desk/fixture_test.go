@@ -285,7 +285,7 @@ func (a answer) into(v any) {
 }
 
 // trail is the audit trail.
-func (w *world) trail() []grant.Act {
+func (w *world) trail() []grant.HistoryEntry {
 	w.Helper()
 	acts, err := w.coordination.History(w.Context())
 	require.NoError(w, err)

@@ -41,12 +41,12 @@ type gate struct {
 	log     *slog.Logger
 	flood   rate.Sometimes // for lines about requests over a limit
 
-	record    func(context.Context, grant.Act) error
+	record    func(context.Context, grant.HistoryEntry) error
 	recording chan struct{} // has an element for each recording under way
 }
 
 func newGate(
-	files *files, campaign string, record func(context.Context, grant.Act) error, refused *prometheus.CounterVec,
+	files *files, campaign string, record func(context.Context, grant.HistoryEntry) error, refused *prometheus.CounterVec,
 	log *slog.Logger,
 ) *gate {
 	for _, k := range refusals {
@@ -160,7 +160,7 @@ func (g *gate) refuse(w http.ResponseWriter, r *http.Request, who Principal, f *
 // remember adds a refused order to the audit trail. Redis that does not answer must not hold up much more than this
 // request: then the log has it alone.
 func (g *gate) remember(w http.ResponseWriter, r *http.Request, who Principal, f *refusal) {
-	act := grant.Act{
+	act := grant.HistoryEntry{
 		At: time.Now().UTC(), Action: actionUnknown, Who: who.Name, Via: via,
 		Refused: fmt.Errorf("%w: %s", grant.ErrRefused, f.Detail).Error(),
 	}

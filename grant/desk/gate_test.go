@@ -86,7 +86,7 @@ func TestEveryRefusalLeavesATrace(t *testing.T) {
 		act := acts[len(acts)-1]
 		require.Contains(t, act.Refused, "refused: "+c.detail)
 		require.WithinDuration(t, time.Now(), act.At, patience)
-		require.Equal(t, grant.Act{At: act.At, Action: grant.ActionAbort, Who: c.who, Via: "api", Why: c.why,
+		require.Equal(t, grant.HistoryEntry{At: act.At, Action: grant.ActionAbort, Who: c.who, Via: "api", Why: c.why,
 			Refused: act.Refused}, act)
 	}
 	require.Len(t, w.trail(), 6)
@@ -164,7 +164,7 @@ func TestFailuresAreLimited(t *testing.T) {
 }
 
 // aGate is a gate that lets one token in, and whose audit trail is a function.
-func aGate(t *testing.T, record func(context.Context, grant.Act) error) (g *gate, log *text) {
+func aGate(t *testing.T, record func(context.Context, grant.HistoryEntry) error) (g *gate, log *text) {
 	t.Helper()
 	a, err := ParseAccess("minji viewer " + sum("one"))
 	require.NoError(t, err)
@@ -202,7 +202,7 @@ func TestAPrincipalIsLimited(t *testing.T) {
 func TestRecordingARefusalDoesNotBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var recording atomic.Int64
-		g, log := aGate(t, func(ctx context.Context, _ grant.Act) error {
+		g, log := aGate(t, func(ctx context.Context, _ grant.HistoryEntry) error {
 			recording.Add(1)
 			<-ctx.Done()
 			return errors.New("Redis does not answer")

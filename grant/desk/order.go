@@ -91,8 +91,8 @@ func (o *order) complete(who Principal) (grant.Order, error) {
 
 // ordered is what an order did, and to which campaign.
 type ordered struct {
-	Campaign string    `json:"campaign"`
-	Act      grant.Act `json:"act"`
+	Campaign string             `json:"campaign"`
+	Act      grant.HistoryEntry `json:"act"`
 }
 
 // order carries out an order. Once it has been read, it does not matter whether its sender waits for the answer:

@@ -139,10 +139,10 @@ type ordering struct {
 	end   chan error
 }
 
-func (o *ordering) Order(ctx context.Context, order grant.Order) (grant.Act, error) {
+func (o *ordering) Order(ctx context.Context, order grant.Order) (grant.HistoryEntry, error) {
 	o.begun <- ctx
 	err := <-o.end
-	return grant.Act{Action: order.Action, Who: order.Who, After: &grant.Control{Version: 1}}, err
+	return grant.HistoryEntry{Action: order.Action, Who: order.Who, After: &grant.Control{Version: 1}}, err
 }
 
 // Somebody orders a pause, and the telephone loses its connection.

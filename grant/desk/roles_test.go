@@ -198,7 +198,7 @@ func TestAnOrderBeyondItsRightsIsInTheTrail(t *testing.T) {
 	require.Equal(t, "role viewer,pause,resume, needs the right abort", w.ask(order).is(http.StatusForbidden))
 	acts := w.trail()
 	require.Len(t, acts, 2)
-	require.Equal(t, grant.Act{
+	require.Equal(t, grant.HistoryEntry{
 		At: acts[1].At, Action: grant.ActionAbort, Who: "somebody", Via: "api", Why: "I am curious",
 		Refused: "refused: role viewer,pause,resume, needs the right abort",
 	}, acts[1])

@@ -25,10 +25,10 @@ import (
 // Coordination is what the desk needs of what runs and operators agree by. Calls may overlap, and end when the context does.
 type Coordination interface {
 	// Order carries out an order or fails with grant.ErrRefused, which is in the audit trail then.
-	Order(ctx context.Context, o grant.Order) (grant.Act, error)
+	Order(ctx context.Context, o grant.Order) (grant.HistoryEntry, error)
 	// Refuse adds an order that was refused here to the audit trail.
-	Refuse(ctx context.Context, act grant.Act) error
-	History(ctx context.Context) ([]grant.Act, error)
+	Refuse(ctx context.Context, act grant.HistoryEntry) error
+	History(ctx context.Context) ([]grant.HistoryEntry, error)
 	status.Specs
 }
 

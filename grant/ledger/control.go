@@ -51,13 +51,13 @@ func (l *Coordination) control(ctx context.Context) (c grant.Control, text strin
 // Order carries out an order: it changes the control and adds to the audit trail, both or neither. The act that it
 // returns has before and after. Errors are grant.ErrRefused, which is in the audit trail too, what is wrong with the
 // order, and those of Redis.
-func (l *Coordination) Order(ctx context.Context, o grant.Order) (grant.Act, error) {
+func (l *Coordination) Order(ctx context.Context, o grant.Order) (grant.HistoryEntry, error) {
 	if err := o.Validate(); err != nil {
-		return grant.Act{}, err
+		return grant.HistoryEntry{}, err
 	}
-	var act grant.Act
+	var act grant.HistoryEntry
 	var refused error
-	var unsure []grant.Act // of attempts that failed: they may have been carried out all the same
+	var unsure []grant.HistoryEntry // of attempts that failed: they may have been carried out all the same
 	err := l.retry(ctx, "ordering "+string(o.Action), func() error {
 		for {
 			before, text, now, err := l.control(ctx)
@@ -72,7 +72,7 @@ func (l *Coordination) Order(ctx context.Context, o grant.Order) (grant.Act, err
 				}
 				return err
 			}
-			act = grant.Act{At: now.UTC(), Action: o.Action, Who: o.Who, Via: o.Via, Why: o.Why, Before: &before}
+			act = grant.HistoryEntry{At: now.UTC(), Action: o.Action, Who: o.Who, Via: o.Via, Why: o.Why, Before: &before}
 			var after grant.Control
 			if after, refused = before.Apply(&o, l.campaign, now); refused != nil {
 				act.Refused = refused.Error()
@@ -99,7 +99,7 @@ func (l *Coordination) Order(ctx context.Context, o grant.Order) (grant.Act, err
 }
 
 // store stores an act, and the control after it, unless there is another control than the expected one.
-func (l *Coordination) store(ctx context.Context, expected string, act *grant.Act) (bool, error) {
+func (l *Coordination) store(ctx context.Context, expected string, act *grant.HistoryEntry) (bool, error) {
 	text, err := json.Marshal(act)
 	if err != nil {
 		return false, err
@@ -115,7 +115,7 @@ func (l *Coordination) store(ctx context.Context, expected string, act *grant.Ac
 }
 
 // findAct returns the one of some acts that is in the audit trail; nil: none is.
-func (l *Coordination) findAct(ctx context.Context, acts []grant.Act) (*grant.Act, error) {
+func (l *Coordination) findAct(ctx context.Context, acts []grant.HistoryEntry) (*grant.HistoryEntry, error) {
 	for i := range acts {
 		text, err := json.Marshal(&acts[i])
 		if err != nil {

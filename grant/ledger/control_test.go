@@ -41,7 +41,7 @@ func order(action grant.Action) grant.Order {
 }
 
 // did returns the audit trail.
-func (w *world) did(l *parts) []grant.Act {
+func (w *world) did(l *parts) []grant.HistoryEntry {
 	w.Helper()
 	acts, err := l.History(w.ctx)
 	require.NoError(w, err)
@@ -66,7 +66,7 @@ func ordersChangeBoth(w *world) {
 	require.Empty(w, w.did(l))
 
 	later := tomorrow().StartsAt.Add(time.Hour)
-	var want []grant.Act
+	var want []grant.HistoryEntry
 	for i, o := range []grant.Order{
 		{Action: grant.ActionPause},
 		{Action: grant.ActionThrottle, Throttle: 200_000},
@@ -85,7 +85,7 @@ func ordersChangeBoth(w *world) {
 		expected, err := c.Apply(&o, tomorrow(), act.At)
 		require.NoError(w, err)
 		old := c
-		require.Equal(w, grant.Act{At: act.At, Action: o.Action, Who: o.Who, Via: "api", Why: o.Why, Before: &old, After: &expected}, act)
+		require.Equal(w, grant.HistoryEntry{At: act.At, Action: o.Action, Who: o.Who, Via: "api", Why: o.Why, Before: &old, After: &expected}, act)
 		want = append(want, act)
 		c = expected
 		require.Equal(w, c, w.ordered(other))
@@ -196,7 +196,7 @@ func carriesOutOnceWhenReplyIsLost(w *world) {
 	}
 
 	// Somebody resumes before the one who paused hears of it: nobody pauses again.
-	var resumed grant.Act
+	var resumed grant.HistoryEntry
 	carriedOut(order(grant.ActionPause), true, func() {
 		var err error
 		resumed, err = other.Order(w.ctx, order(grant.ActionResume))
@@ -227,12 +227,12 @@ func keepsRefusals(w *world) {
 	require.Equal(w, first.After, refused.Before)
 	require.Nil(w, refused.After)
 	require.Contains(w, refused.Refused, "the campaign started at")
-	require.Equal(w, []grant.Act{first, refused}, w.did(l))
+	require.Equal(w, []grant.HistoryEntry{first, refused}, w.did(l))
 	require.Equal(w, *first.After, w.ordered(l), "nothing was changed")
 
 	// Somebody without the right to order anything tries and tries.
-	flood := func(who string, i int) grant.Act {
-		return grant.Act{At: first.At.Add(time.Hour + time.Duration(i)), Action: "pause", Who: who, Via: "api", Refused: "no token"}
+	flood := func(who string, i int) grant.HistoryEntry {
+		return grant.HistoryEntry{At: first.At.Add(time.Hour + time.Duration(i)), Action: "pause", Who: who, Via: "api", Refused: "no token"}
 	}
 	for i := range 3 * maxRefusalsOf {
 		require.NoError(w, l.Refuse(w.ctx, flood("anonymous", i)))
@@ -240,7 +240,7 @@ func keepsRefusals(w *world) {
 	second, err := l.Order(w.ctx, order(grant.ActionResume))
 	require.NoError(w, err)
 	acts := w.did(l)
-	require.Equal(w, []grant.Act{first, refused, second}, acts[:3], "orders and what others were refused is not pushed out")
+	require.Equal(w, []grant.HistoryEntry{first, refused, second}, acts[:3], "orders and what others were refused is not pushed out")
 	require.LessOrEqual(w, len(acts), 3+maxRefusalsOf+trimEvery)
 	require.GreaterOrEqual(w, len(acts), 3+maxRefusalsOf)
 	last := flood("anonymous", 3*maxRefusalsOf-1)
@@ -260,7 +260,7 @@ func keepsRefusals(w *world) {
 func TestSurplusOfRefusals(t *testing.T) {
 	var list []string
 	add := func(who string) {
-		text, err := json.Marshal(grant.Act{Who: who, Why: strconv.Itoa(len(list))})
+		text, err := json.Marshal(grant.HistoryEntry{Who: who, Why: strconv.Itoa(len(list))})
 		require.NoError(t, err)
 		list = append(list, string(text))
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // History returns the audit trail, oldest first: every order that was carried out, and the last ones that were refused.
-func (l *Coordination) History(ctx context.Context) ([]grant.Act, error) {
+func (l *Coordination) History(ctx context.Context) ([]grant.HistoryEntry, error) {
 	var lists [2][]string
 	err := l.retry(ctx, "reading the audit trail", func() error {
 		pipe := l.client.Pipeline()
@@ -25,17 +25,17 @@ func (l *Coordination) History(ctx context.Context) ([]grant.Act, error) {
 	if err != nil {
 		return nil, err
 	}
-	acts := make([]grant.Act, 0, len(lists[0])+len(lists[1]))
+	acts := make([]grant.HistoryEntry, 0, len(lists[0])+len(lists[1]))
 	var bad []error
 	// A refusal is stored twice when the reply to the first attempt was lost.
 	for _, text := range slices.Concat(lists[0], slices.Compact(lists[1])) {
-		var act grant.Act
+		var act grant.HistoryEntry
 		if err := json.Unmarshal([]byte(text), &act); err != nil {
 			bad = append(bad, fmt.Errorf("%w: audit trail: %w", ErrInconsistent, err))
 			continue
 		}
 		acts = append(acts, act)
 	}
-	slices.SortStableFunc(acts, func(a, b grant.Act) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(acts, func(a, b grant.HistoryEntry) int { return a.At.Compare(b.At) })
 	return acts, errors.Join(bad...)
 }

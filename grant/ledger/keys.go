@@ -15,13 +15,13 @@ import (
 //	granter:{C/<chunk>}:delta:<id>  string  members to grant, between a SET and the script call right behind it
 //	granter:{C/<chunk>}:scratch     string  exists inside the script only
 //	granter:{C}:chunks              set     every chunk that has been touched, and possibly more
-//	granter:{C}:spec                hash    hash, canonical, stored_at (with the format behind it), chunks: how many the set has had
+//	granter:{C}:spec                hash    hash, canonical, stored_at and the format, chunks: how many the set has had
 //	granter:{C}:format              hash    version: of all this, see format.go; granter: the first version that knows it
 //	granter:{C}:leases              hash    run → until when it may grant, in Unix milliseconds, and under which spec
 //	granter:{C}:runs                hash    run (16 hex digits) → grant.RunRecord as JSON
 //	granter:{C}:control             string  grant.Control as JSON
-//	granter:{C}:history             list    grant.Act as JSON, of orders that were carried out; oldest first
-//	granter:{C}:refusals            list    grant.Act as JSON, of the last orders that were refused
+//	granter:{C}:history             list    grant.HistoryEntry as JSON, of orders that were carried out; oldest first
+//	granter:{C}:refusals            list    grant.HistoryEntry as JSON, of the last orders that were refused
 //	granter:{C}:budget              hash    at, left, rate: what replicas may grant under a throttle
 //	granter:{<anchor>}:checkpoint:<spec> hash partition → next offset; e<partition> → leader epoch of the record before it;
 //	                                        topic → the grant.TopicID that the offsets count in (none, if granter 0c10d32 or

@@ -16,7 +16,7 @@ const (
 )
 
 // Refuse adds an order that was refused to the audit trail.
-func (l *Coordination) Refuse(ctx context.Context, act grant.Act) error {
+func (l *Coordination) Refuse(ctx context.Context, act grant.HistoryEntry) error {
 	text, err := json.Marshal(act)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func surplus(list []string) []string {
 	of := make([]string, len(list))
 	count := map[string]int{}
 	for i, text := range list {
-		var act grant.Act
+		var act grant.HistoryEntry
 		_ = json.Unmarshal([]byte(text), &act) // History says that it cannot be read
 		of[i] = act.Who
 		count[act.Who]++

@@ -79,7 +79,7 @@ type desk struct {
 	st       status.Status
 	broken   *problem        // what the stream tells instead of a status
 	past     []status.Status // what each stream tells first
-	acts     []grant.Act
+	acts     []grant.HistoryEntry
 	pieces   bool          // send events in pieces of a few bytes
 	hold     chan struct{} // if there is one, orders wait for it
 	changed  chan struct{} // closed at each change
@@ -318,7 +318,7 @@ func (d *desk) order(w http.ResponseWriter, r *http.Request, who principal) {
 	d.answer(w, 200, map[string]any{"campaign": d.campaign.Name, "act": act})
 }
 
-func (d *desk) apply(o grant.Order) (act grant.Act, err error) {
+func (d *desk) apply(o grant.Order) (act grant.HistoryEntry, err error) {
 	d.change(func(d *desk) {
 		if o.Action == grant.ActionFinish {
 			o.Ends = grant.Offsets{}
@@ -327,7 +327,7 @@ func (d *desk) apply(o grant.Order) (act grant.Act, err error) {
 			}
 		}
 		before := d.st.Control
-		act = grant.Act{At: time.Now().UTC(), Action: o.Action, Who: o.Who, Via: o.Via, Why: o.Why, Before: &before}
+		act = grant.HistoryEntry{At: time.Now().UTC(), Action: o.Action, Who: o.Who, Via: o.Via, Why: o.Why, Before: &before}
 		var after grant.Control
 		if after, err = before.Apply(&o, d.campaign, act.At); err != nil {
 			act.Refused = err.Error()

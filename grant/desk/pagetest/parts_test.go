@@ -138,7 +138,7 @@ func TestHostileValues(t *testing.T) {
 		st.Runs[1].Host, st.Runs[1].Version, st.Runs[1].Pass, st.Runs[1].Spec = hostile, hostile, hostile, hostile
 		st.Runs[3].State, st.Runs[3].Error = grant.RunFailed, hostile
 		d := newDesk(t, st)
-		d.acts = []grant.Act{
+		d.acts = []grant.HistoryEntry{
 			{At: time.Now(), Action: grant.ActionPause, Who: hostile, Via: hostile, Why: hostile},
 			{At: time.Now(), Action: grant.Action(hostile), Who: hostile, Refused: hostile},
 		}
@@ -184,7 +184,7 @@ func TestHistory(t *testing.T) {
 
 	asked := d.asked("history")
 	d.change(func(d *desk) {
-		d.acts = append(d.acts, grant.Act{At: time.Now(), Action: grant.ActionResume, Who: "minseo", Via: "cli",
+		d.acts = append(d.acts, grant.HistoryEntry{At: time.Now(), Action: grant.ActionResume, Who: "minseo", Via: "cli",
 			Why: "all is well"})
 		d.st.Control.Version++
 	})
@@ -200,7 +200,7 @@ func TestHistory(t *testing.T) {
 func TestLongHistory(t *testing.T) {
 	d := newDesk(t, running())
 	for i := range 45 {
-		d.acts = append(d.acts, grant.Act{At: time.Now(), Action: grant.ActionPause, Who: fmt.Sprintf("person %d", i), Via: "api",
+		d.acts = append(d.acts, grant.HistoryEntry{At: time.Now(), Action: grant.ActionPause, Who: fmt.Sprintf("person %d", i), Via: "api",
 			Refused: "refused: it is paused already"})
 	}
 	p := signedIn(t, d, viewerToken)

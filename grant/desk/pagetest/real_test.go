@@ -28,14 +28,14 @@ type book struct {
 
 	mu   sync.Mutex
 	st   status.Status
-	acts []grant.Act
+	acts []grant.HistoryEntry
 }
 
-func (b *book) Order(_ context.Context, o grant.Order) (grant.Act, error) {
+func (b *book) Order(_ context.Context, o grant.Order) (grant.HistoryEntry, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	before := b.st.Control
-	act := grant.Act{At: time.Now().UTC(), Action: o.Action, Who: o.Who, Via: o.Via, Why: o.Why, Before: &before}
+	act := grant.HistoryEntry{At: time.Now().UTC(), Action: o.Action, Who: o.Who, Via: o.Via, Why: o.Why, Before: &before}
 	after, err := before.Apply(&o, b.campaign, act.At)
 	if err != nil {
 		act.Refused = err.Error()
@@ -46,14 +46,14 @@ func (b *book) Order(_ context.Context, o grant.Order) (grant.Act, error) {
 	return act, err
 }
 
-func (b *book) Refuse(_ context.Context, act grant.Act) error {
+func (b *book) Refuse(_ context.Context, act grant.HistoryEntry) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.acts = append(b.acts, act)
 	return nil
 }
 
-func (b *book) History(context.Context) ([]grant.Act, error) {
+func (b *book) History(context.Context) ([]grant.HistoryEntry, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.acts), nil

@@ -184,7 +184,7 @@ func many() status.Status {
 }
 
 // trail is an audit trail with one of everything.
-func trail() []grant.Act {
+func trail() []grant.HistoryEntry {
 	at := time.Now().Add(-20 * time.Minute).UTC()
 	later := at.Add(10 * time.Hour)
 	control := func(version int64, change func(c *grant.Control)) *grant.Control {
@@ -195,7 +195,7 @@ func trail() []grant.Act {
 		return c
 	}
 	limited := func(c *grant.Control) { c.Throttle = 200_000 }
-	acts := []grant.Act{
+	acts := []grant.HistoryEntry{
 		{Action: grant.ActionPostpone, Who: "jiyoon", Via: "cli", Why: "Redis fail-over drill ran late",
 			Before: control(0, nil), After: control(1, func(c *grant.Control) { c.StartsAt = &later })},
 		{Action: grant.ActionPause, Who: "wallboard", Via: "api", Refused: "refused: role viewer, needs operator"},
