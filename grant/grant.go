@@ -38,7 +38,7 @@ type Campaign struct {
 	StartsAt   time.Time
 	EndsAt     time.Time // zero: no end
 	Population int64     // expected number of distinct users; 0: unknown
-	Source     Topic
+	Input      Input
 	Items      []Item
 	Hash       string // hex SHA-256 of the canonical spec
 	Canonical  []byte // the canonical spec itself, as the ledger stores it

@@ -218,7 +218,7 @@ func (n *night) leavesAFollower() {
 	require.Zero(n, job.waitFor(5*patience), job.err.String())
 	<-time.After(silence)
 	require.Empty(n, n.fired(), "the Job has ended, and is not lost")
-	o := grant.Order{Action: grant.ActionFinish, Who: "test", Via: "test", Why: "everybody is there", Ends: n.ends(n.scenario.campaign.Source.Topic)}
+	o := grant.Order{Action: grant.ActionFinish, Who: "test", Via: "test", Why: "everybody is there", Ends: n.ends(n.scenario.campaign.Input.Topic)}
 	_, err := n.coordination.Order(n.Context(), o)
 	require.NoError(n, err)
 	require.Zero(n, follower.wait(), follower.err.String())

@@ -119,7 +119,7 @@ func (d *demonstration) perform(ctx context.Context, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	plan := population.Plan{Topic: camp.Source, Users: d.users, Duplicates: 0.01, Malformed: 0.0001, Seed: 1}
+	plan := population.Plan{Topic: camp.Input, Users: d.users, Duplicates: 0.01, Malformed: 0.0001, Seed: 1}
 	if err := plan.Validate(); err != nil {
 		return usageError(err)
 	}
@@ -130,7 +130,7 @@ func (d *demonstration) perform(ctx context.Context, cmd *cobra.Command) error {
 		return fmt.Errorf("starting the in-process Redis: %w", err)
 	}
 	defer redis.Close()
-	kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(demoPartitions, camp.Source.Topic))
+	kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(demoPartitions, camp.Input.Topic))
 	if err != nil {
 		return fmt.Errorf("starting the in-process Kafka: %w", err)
 	}
@@ -309,7 +309,7 @@ func (d *demonstration) show(ctx context.Context, led opened, c *grant.Campaign,
 // lookups answers GET /users/{id} with a Verdict.
 func lookups(reader *ledger.Reader, c *grant.Campaign) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		user, err := userid.Parse(r.PathValue("id"), c.Source.MaxID)
+		user, err := userid.Parse(r.PathValue("id"), c.Input.MaxID)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return

@@ -65,7 +65,7 @@ func (j *job) openDesk(log *slog.Logger) (closeDesk func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	src, err := source.New(source.Config{Kafka: j.kafka, Topic: j.campaign.Source, Campaign: j.campaign.Name, RetryFor: askFor})
+	src, err := source.New(source.Config{Kafka: j.kafka, Topic: j.campaign.Input, Campaign: j.campaign.Name, RetryFor: askFor})
 	if err != nil {
 		return nil, err
 	}

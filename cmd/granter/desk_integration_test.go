@@ -57,7 +57,7 @@ func (s *scenario) desk(flags ...string) *served {
 // A desk that was started with another validity showed its own, for users who were granted otherwise, with 200.
 func TestADeskAnswersByTheLedgersSpec(t *testing.T) {
 	s := newScenario(t, 1, devtest.StartRedis(t, durable()...).Addr)
-	s.publish(population.Plan{Topic: s.campaign.Source, Users: 10})
+	s.publish(population.Plan{Topic: s.campaign.Input, Users: 10})
 	s.finish()
 	other, granted := *s, s.campaign
 	text, err := os.ReadFile(s.spec)
@@ -100,7 +100,7 @@ func TestADeskAnswersByTheLedgersSpec(t *testing.T) {
 func TestWhatIsKnownStaysWhenKafkaIsAway(t *testing.T) {
 	k := devtest.StartKafka(t, devtest.KafkaOptions{})
 	s := newScenarioOn(t, k, 1, devtest.StartRedis(t, durable()...).Addr)
-	s.publish(population.Plan{Topic: s.campaign.Source, Users: 10})
+	s.publish(population.Plan{Topic: s.campaign.Input, Users: 10})
 	s.finish()
 	d := s.desk("--timeout=1s")
 	path := "/api/v1/campaigns/" + s.campaign.Name + "/status"

@@ -70,8 +70,8 @@ func TestTwoVersionsOfASpecStartTogether(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
 			other := s.version("other", c.from, c.to)
-			if other.campaign.Source.Topic != s.campaign.Source.Topic {
-				devtest.SharedKafka(t).CreateTopic(t, other.campaign.Source.Topic, 4, 1, nil)
+			if other.campaign.Input.Topic != s.campaign.Input.Topic {
+				devtest.SharedKafka(t).CreateTopic(t, other.campaign.Input.Topic, 4, 1, nil)
 				other.publish(other.users(0, 300_000))
 			}
 			s.publish(s.users(0, 300_000))

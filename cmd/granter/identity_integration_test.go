@@ -21,7 +21,7 @@ import (
 func (s *scenario) remake(k *devtest.Kafka) (before, after grant.TopicID) {
 	s.Helper()
 	before = s.identify()
-	topic := s.campaign.Source.Topic
+	topic := s.campaign.Input.Topic
 	resp, err := s.kafka.DeleteTopics(s.Context(), &kafka.DeleteTopicsRequest{Topics: []string{topic}})
 	require.NoError(s, err)
 	require.NoError(s, resp.Errors[topic])
@@ -43,7 +43,7 @@ func (s *scenario) remake(k *devtest.Kafka) (before, after grant.TopicID) {
 // identify returns the identity of the topic that Kafka has.
 func (s *scenario) identify() grant.TopicID {
 	s.Helper()
-	src, err := source.New(source.Config{Kafka: source.Kafka{Brokers: s.brokers}, Topic: s.campaign.Source, Campaign: s.campaign.Name, Pass: grant.Pass{Group: "test"}})
+	src, err := source.New(source.Config{Kafka: source.Kafka{Brokers: s.brokers}, Topic: s.campaign.Input, Campaign: s.campaign.Name, Pass: grant.Pass{Group: "test"}})
 	require.NoError(s, err)
 	defer src.Close()
 	id, err := src.Identify(s.Context())
@@ -71,7 +71,7 @@ func (s *scenario) goOn() {
 	last := acts[len(acts)-1]
 	require.Equal(s, grant.ActionNewTopic, last.Action)
 	require.Contains(s, last.Why, "the list was corrected (")
-	topic, granted := s.read(s.campaign.Source.Topic), s.grantedUsers()
+	topic, granted := s.read(s.campaign.Input.Topic), s.grantedUsers()
 	n, example := topic.valid.missing(granted)
 	require.Zero(s, n, "users are not granted, one is %d", example)
 	proof, err := s.reader.Prove(s.Context())
@@ -159,10 +159,10 @@ func hasTheRest(s *scenario) (p *process, filled func()) {
 
 func nothingIsCommitted(s *scenario, before, _ grant.TopicID) {
 	committed, err := s.kafka.OffsetFetch(s.Context(), &kafka.OffsetFetchRequest{
-		GroupID: "granter-" + s.campaign.Name, Topics: map[string][]int{s.campaign.Source.Topic: {0, 1}},
+		GroupID: "granter-" + s.campaign.Name, Topics: map[string][]int{s.campaign.Input.Topic: {0, 1}},
 	})
 	require.NoError(s, err)
-	for _, c := range committed.Topics[s.campaign.Source.Topic] {
+	for _, c := range committed.Topics[s.campaign.Input.Topic] {
 		require.EqualValues(s, -1, c.CommittedOffset, "an offset of the old topic is committed to the new one: %+v", c)
 	}
 	found, err := s.reader.Checkpoints(s.Context(), s.campaign)
@@ -207,7 +207,7 @@ func betweenRuns(s *scenario, before, after grant.TopicID) {
 // lostTail takes the end of a partition's log away, as a disk does that is restored to what it was, and fills it with others.
 func lostTail(s *scenario, k *devtest.Kafka) {
 	s.publish(s.users(0, 20_000))
-	dir := filepath.Join(k.Dir, "broker-1", "data", s.campaign.Source.Topic+"-0")
+	dir := filepath.Join(k.Dir, "broker-1", "data", s.campaign.Input.Topic+"-0")
 	log := filepath.Join(dir, fmt.Sprintf("%020d.log", 0))
 	then, err := os.Stat(log)
 	require.NoError(s, err)

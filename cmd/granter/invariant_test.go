@@ -22,7 +22,7 @@ import (
 func (s *scenario) exactlyOnce() {
 	s.Helper()
 	began := time.Now()
-	topic := s.read(s.campaign.Source.Topic)
+	topic := s.read(s.campaign.Input.Topic)
 	published := bitmaps{}
 	var malformed int64
 	for _, plan := range s.plans {
@@ -61,12 +61,12 @@ func (s *scenario) exactlyOnce() {
 func (s *scenario) deadLettersHold(topic *contents) {
 	s.Helper()
 	found := map[place]bool{}
-	s.each(s.campaign.Source.DeadLetterTopic(), func(r *kgo.Record) {
+	s.each(s.campaign.Input.DeadLetterTopic(), func(r *kgo.Record) {
 		headers := map[string]string{}
 		for _, h := range r.Headers {
 			headers[h.Key] = string(h.Value)
 		}
-		require.Equal(s, s.campaign.Source.Topic, headers["granter-topic"])
+		require.Equal(s, s.campaign.Input.Topic, headers["granter-topic"])
 		require.Equal(s, s.campaign.Name, headers["granter-campaign"])
 		require.NotEmpty(s, headers["granter-reason"])
 		partition, err := strconv.Atoi(headers["granter-partition"])
@@ -119,7 +119,7 @@ func (s *scenario) read(topic string) *contents {
 	c.ends = s.each(topic, func(r *kgo.Record) {
 		c.records++
 		id, err := strconv.ParseUint(string(r.Value), 10, 63)
-		if err != nil || strconv.FormatUint(id, 10) != string(r.Value) || id > uint64(s.campaign.Source.MaxID) {
+		if err != nil || strconv.FormatUint(id, 10) != string(r.Value) || id > uint64(s.campaign.Input.MaxID) {
 			c.malformed[place{int(r.Partition), r.Offset}] = r.Value
 			return
 		}

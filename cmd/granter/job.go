@@ -220,8 +220,8 @@ func (j *job) judgeRejects(log *slog.Logger, src *source.Source, t grant.Tally) 
 	switch {
 	case t.Rejected > 0 && t.Granted+t.Duplicate+t.Withheld == 0:
 		return fmt.Errorf("none of %d records of %s holds a valid user ID, and nobody is granted: correct source.format or source.topic in the spec and run again; %s has samples",
-			t.Consumed, j.campaign.Source.Topic, src.Samples())
-	case float64(t.Rejected) > j.campaign.Source.MaxRejected*float64(t.Consumed):
+			t.Consumed, j.campaign.Input.Topic, src.Samples())
+	case float64(t.Rejected) > j.campaign.Input.MaxRejected*float64(t.Consumed):
 		log.Warn("more records than max_rejected hold no valid user ID, but too few to stop for: look at them", "rejected", t.Rejected,
 			"consumed", t.Consumed, "samples", src.Samples())
 	}
@@ -258,7 +258,7 @@ func (j *job) assemble() (*parts, error) {
 
 func (j *job) sourceConfig(monitor *engine.Monitor) source.Config {
 	return source.Config{
-		Kafka: j.kafka, Topic: j.campaign.Source, Campaign: j.campaign.Name, Run: j.run, Pass: j.pass,
+		Kafka: j.kafka, Topic: j.campaign.Input, Campaign: j.campaign.Name, Run: j.run, Pass: j.pass,
 		SessionTimeout: j.flags.session, RetryFor: j.flags.retryFor, FetchMemory: j.flags.fetchMemory, IgnoreLimit: j.flags.dryRun,
 		Observer: monitor, Log: j.log,
 	}

@@ -39,12 +39,12 @@ func brokerRestarts(t *testing.T) {
 func (s *scenario) addPartitions(count int32) {
 	s.Helper()
 	resp, err := s.kafka.CreatePartitions(s.Context(), &kafka.CreatePartitionsRequest{
-		Topics: []kafka.TopicPartitionsConfig{{Name: s.campaign.Source.Topic, Count: count}},
+		Topics: []kafka.TopicPartitionsConfig{{Name: s.campaign.Input.Topic, Count: count}},
 	})
 	require.NoError(s, err)
-	require.NoError(s, resp.Errors[s.campaign.Source.Topic])
+	require.NoError(s, resp.Errors[s.campaign.Input.Topic])
 	await(s.T, "the new partitions are there", func() bool {
-		meta, err := s.kafka.Metadata(s.Context(), &kafka.MetadataRequest{Topics: []string{s.campaign.Source.Topic}})
+		meta, err := s.kafka.Metadata(s.Context(), &kafka.MetadataRequest{Topics: []string{s.campaign.Input.Topic}})
 		require.NoError(s, err)
 		return len(meta.Topics[0].Partitions) == int(count) && meta.Topics[0].Error == nil
 	})

@@ -91,7 +91,7 @@ func (s *scenario) killRepeatedly(rounds int, start func(round int) *process) {
 func (s *scenario) toGo() (records int64) {
 	s.Helper()
 	checkpoint := s.checkpoint()
-	for partition, end := range s.ends(s.campaign.Source.Topic) {
+	for partition, end := range s.ends(s.campaign.Input.Topic) {
 		records += end - checkpoint[partition]
 	}
 	return records

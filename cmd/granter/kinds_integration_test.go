@@ -44,7 +44,7 @@ func TestGroupsOfEveryKind(t *testing.T) {
 			client, err := kgo.NewClient(kgo.SeedBrokers(k.Brokers...))
 			require.NoError(t, err)
 			defer client.Close()
-			g := &groups{T: t, client: client, name: strings.ReplaceAll(c.name, " ", "-"), topic: s.campaign.Source.Topic}
+			g := &groups{T: t, client: client, name: strings.ReplaceAll(c.name, " ", "-"), topic: s.campaign.Input.Topic}
 			c.join(g, 0)
 			s.requireJoins(g.name, c.says)
 			c.join(g, -1)

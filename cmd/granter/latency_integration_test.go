@@ -28,7 +28,7 @@ func TestTrickleIsGrantedAtOnce(t *testing.T) {
 	p := s.run("--follow")
 	await(t, "all partitions are read", func() bool { return p.partitions() == 8 })
 
-	l := s.measure(population.Plan{Topic: s.campaign.Source, Users: 60_000, Seed: s.rand.Uint64()})
+	l := s.measure(population.Plan{Topic: s.campaign.Input, Users: 60_000, Seed: s.rand.Uint64()})
 	t.Logf("from the record's creation to its grant: %s", quantiles(l.created))
 	t.Logf("from its acknowledgement to its grant:   %s", quantiles(l.acknowledged))
 	t.Logf("from its acknowledgement to a lookup:    %s", quantiles(l.lookedUp))
@@ -102,7 +102,7 @@ func (s *scenario) produce(partition int, ids []grant.UserID) {
 		records[i].Value = kafka.NewBytes(strconv.AppendUint(nil, uint64(id), 10))
 	}
 	resp, err := s.kafka.Produce(s.Context(), &kafka.ProduceRequest{
-		Topic: s.campaign.Source.Topic, Partition: partition, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
+		Topic: s.campaign.Input.Topic, Partition: partition, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
 	})
 	if err == nil {
 		err = resp.Error

@@ -101,11 +101,11 @@ func (flags *loadFlags) execute(cmd *cobra.Command) error {
 	client := k.Client(transport)
 	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
-	if _, err := population.EnsureTopic(ctx, client, camp.Source.Topic, flags.partitions, flags.replicas, nil); err != nil {
+	if _, err := population.EnsureTopic(ctx, client, camp.Input.Topic, flags.partitions, flags.replicas, nil); err != nil {
 		return unreachable(err, k.Brokers)
 	}
-	update, done := newScreen(cmd.ErrOrStderr()).start(camp.Source.Topic)
-	result, err := population.Publish(ctx, client, camp.Source, users, population.Options{
+	update, done := newScreen(cmd.ErrOrStderr()).start(camp.Input.Topic)
+	result, err := population.Publish(ctx, client, camp.Input, users, population.Options{
 		Rate: flags.rate, Compression: codec,
 		Progress: func(r population.Result) { update(r.Records, max(total, r.Records), "") },
 	})
@@ -121,7 +121,7 @@ func (flags *loadFlags) execute(cmd *cobra.Command) error {
 		err = fmt.Errorf("%w; correct the list and load all of it again (users published twice are granted once)", err)
 	}
 	loaded := Loaded{
-		Topic: camp.Source.Topic, Partitions: result.Partitions, Records: result.Records, Malformed: result.Malformed,
+		Topic: camp.Input.Topic, Partitions: result.Partitions, Records: result.Records, Malformed: result.Malformed,
 		Bytes: result.Bytes, InDoubt: result.InDoubt, Seconds: result.Elapsed.Seconds(), RecordsPerSecond: result.Rate(),
 	}
 	if flags.json {
@@ -155,16 +155,16 @@ func (flags *loadFlags) population(cmd *cobra.Command, camp *grant.Campaign) (
 	switch flags.ids {
 	case "":
 	case "-":
-		return population.List(cmd.InOrStdin(), camp.Source), 0, nothing, nil
+		return population.List(cmd.InOrStdin(), camp.Input), 0, nothing, nil
 	default:
-		file, total, err := openList(cmd.Context(), flags.ids, camp.Source)
+		file, total, err := openList(cmd.Context(), flags.ids, camp.Input)
 		if err != nil {
 			return fail(err)
 		}
-		return population.List(file, camp.Source), total, func() { file.Close() }, nil
+		return population.List(file, camp.Input), total, func() { file.Close() }, nil
 	}
 	plan := population.Plan{
-		Topic: camp.Source, Users: flags.generate, First: grant.UserID(flags.first), Spread: flags.spread,
+		Topic: camp.Input, Users: flags.generate, First: grant.UserID(flags.first), Spread: flags.spread,
 		Order: population.Order(flags.order), Seed: flags.seed,
 	}
 	var errs [3]error
@@ -179,7 +179,7 @@ func (flags *loadFlags) population(cmd *cobra.Command, camp *grant.Campaign) (
 
 // openList opens a list and returns how many IDs it holds, so that a bad line is found before anything is published. What
 // can be read only once, such as a pipe, is not looked at.
-func openList(ctx context.Context, name string, t grant.Topic) (file *os.File, total int64, err error) {
+func openList(ctx context.Context, name string, t grant.Input) (file *os.File, total int64, err error) {
 	if file, err = os.Open(name); err != nil { //nolint:gosec // the operator names the file
 		return nil, 0, err
 	}

@@ -104,7 +104,7 @@ func TestAnOpenTransactionIsNamed(t *testing.T) {
 	require.NoError(t, err)
 	defer producer.Close()
 	require.NoError(t, producer.BeginTransaction())
-	topic := s.campaign.Source.Topic
+	topic := s.campaign.Input.Topic
 	require.NoError(t, producer.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: 1, Value: []byte("777777")}).FirstErr())
 
 	p := s.run("--listen=127.0.0.1:0")

@@ -42,7 +42,7 @@ func (s *scenario) remove(partition int32, before int64) {
 	req := kmsg.NewPtrDeleteRecordsRequest()
 	req.TimeoutMillis = 10_000
 	req.Topics = []kmsg.DeleteRecordsRequestTopic{{
-		Topic: s.campaign.Source.Topic, Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Partition: partition, Offset: before}},
+		Topic: s.campaign.Input.Topic, Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Partition: partition, Offset: before}},
 	}}
 	resp, err := req.RequestWith(s.Context(), client)
 	require.NoError(s, err)

@@ -45,7 +45,7 @@ func (c *connection) query(retryFor time.Duration) (*query, error) {
 	q.brokers = c.brokers
 	k, err := c.kafka()
 	if err == nil {
-		q.source, err = source.New(source.Config{Kafka: k, Topic: q.campaign.Source, Campaign: q.campaign.Name, RetryFor: retryFor})
+		q.source, err = source.New(source.Config{Kafka: k, Topic: q.campaign.Input, Campaign: q.campaign.Name, RetryFor: retryFor})
 	}
 	if err != nil {
 		q.close()

@@ -53,7 +53,7 @@ func newRehearsal(t *testing.T, users int64) *rehearsal {
 	require.NoError(t, err)
 	r.useRedis(r.redis...)
 	k := source.Kafka{Brokers: r.brokers, Timeout: patience}
-	r.topic, err = source.New(source.Config{Kafka: k, Topic: r.campaign.Source, Campaign: r.campaign.Name})
+	r.topic, err = source.New(source.Config{Kafka: k, Topic: r.campaign.Input, Campaign: r.campaign.Name})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, r.topic.Close()) })
 

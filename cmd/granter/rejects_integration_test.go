@@ -20,7 +20,7 @@ func (s *scenario) respec(source string) {
 	s.Helper()
 	name := s.campaign.Name
 	text := fmt.Sprintf("campaign: %s\ntitle: A test\nstarts_at: 2023-01-05T00:00:00+09:00\nsource: {topic: %s, %s}\n"+
-		"items: [{id: thank-you, kind: emoticon, validity: permanent}]\n", name, s.campaign.Source.Topic, source)
+		"items: [{id: thank-you, kind: emoticon, validity: permanent}]\n", name, s.campaign.Input.Topic, source)
 	require.NoError(s, os.WriteFile(s.spec, []byte(text), 0o600))
 	var err error
 	s.campaign, err = campaign.Load(s.spec)
@@ -38,7 +38,7 @@ func (s *scenario) put(values ...string) {
 			list[i].Value = kafka.NewBytes([]byte(v))
 		}
 		resp, err := s.kafka.Produce(s.Context(), &kafka.ProduceRequest{
-			Topic: s.campaign.Source.Topic, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(list...),
+			Topic: s.campaign.Input.Topic, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(list...),
 		})
 		return err == nil && resp.Error == nil
 	})
@@ -89,9 +89,9 @@ func TestRejectedRecordsAreJudgedByOneRule(t *testing.T) {
 			require.Contains(t, dry.out.String(), "too many rejected records")
 			require.Equal(t, exitPreflight, check.wait(), check.out.String())
 			require.Equal(t, exitFailed, run.wait(), run.err.String())
-			require.Contains(t, run.err.String(), s.campaign.Source.Topic+".rejected has samples")
+			require.Contains(t, run.err.String(), s.campaign.Input.Topic+".rejected has samples")
 			stored := 0
-			for _, end := range s.ends(s.campaign.Source.Topic + ".rejected") {
+			for _, end := range s.ends(s.campaign.Input.Topic + ".rejected") {
 				stored += int(end)
 			}
 			require.Positive(t, stored, "samples are where the message says")

@@ -24,7 +24,7 @@ func (s *scenario) documentedRights() (out []right) {
 	require.NoError(s, err)
 	rows := regexp.MustCompile("(?m)^\\| (topic|group) `([A-Z.a-z-]+)`.*? \\| `([A-Za-z ]+)` \\|").FindAllStringSubmatch(string(text), -1)
 	require.Len(s, rows, 3)
-	names := strings.NewReplacer("TOPIC", s.campaign.Source.Topic, "CAMPAIGN", s.campaign.Name)
+	names := strings.NewReplacer("TOPIC", s.campaign.Input.Topic, "CAMPAIGN", s.campaign.Name)
 	for _, row := range rows {
 		for operation := range strings.FieldsSeq(row[3]) {
 			out = append(out, right{row[1], names.Replace(row[2]), operation})
@@ -92,12 +92,12 @@ func TestDocumentedKafkaRights(t *testing.T) {
 	for _, r := range all {
 		s.forbid(r)
 		switch {
-		case r.operation == "DescribeConfigs" && r.name == s.campaign.Source.Topic:
+		case r.operation == "DescribeConfigs" && r.name == s.campaign.Input.Topic:
 			checks(exitOK, "warn kafka.retention")
 		case r.operation == "DescribeConfigs":
 		case r.operation == "Create":
 			checks(exitPreflight, "fail kafka.rejected")
-		case r.resource == "topic" && r.name == s.campaign.Source.Topic:
+		case r.resource == "topic" && r.name == s.campaign.Input.Topic:
 			checks(exitPreflight, "fail kafka.topic")
 		case r.resource == "group":
 			checks(exitPreflight, "fail kafka.group")
@@ -127,7 +127,7 @@ func TestRightsOfADeadLetterTopicThatDoesNotExist(t *testing.T) {
 	await(t, "preflight names the rights", func() bool {
 		p := granter(t, s.command("check"))
 		return p.wait() == exitPreflight &&
-			strings.Contains(strings.Join(strings.Fields(p.out.String()), " "), "may not Describe, Write on topic "+s.campaign.Source.Topic+".rejected")
+			strings.Contains(strings.Join(strings.Fields(p.out.String()), " "), "may not Describe, Write on topic "+s.campaign.Input.Topic+".rejected")
 	})
 }
 
@@ -135,7 +135,7 @@ func TestRightsOfADeadLetterTopicThatDoesNotExist(t *testing.T) {
 func TestADeadLetterTopicWhoseNameIsTaken(t *testing.T) {
 	s := newScenario(t, 1, devtest.StartRedis(t, durable()...).Addr)
 	s.put("1", "oops", "3", "4")
-	taken := s.campaign.Source.Topic + "_rejected"
+	taken := s.campaign.Input.Topic + "_rejected"
 	devtest.SharedKafka(t).CreateTopic(t, taken, 1, 1, nil)
 	check := granter(t, s.command("check"))
 	require.Equal(t, exitPreflight, check.wait())
@@ -144,8 +144,8 @@ func TestADeadLetterTopicWhoseNameIsTaken(t *testing.T) {
 	require.Equal(t, exitFailed, run.wait())
 	require.Contains(t, run.err.String(), "source.dead_letters")
 
-	s.respec("max_rejected: 50%, dead_letters: " + s.campaign.Source.Topic + "_letters")
+	s.respec("max_rejected: 50%, dead_letters: " + s.campaign.Input.Topic + "_letters")
 	require.Zero(t, granter(t, s.command("check")).wait())
 	s.finish()
-	require.EqualValues(t, 1, s.ends(s.campaign.Source.Topic + "_letters")[0])
+	require.EqualValues(t, 1, s.ends(s.campaign.Input.Topic + "_letters")[0])
 }

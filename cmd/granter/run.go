@@ -162,7 +162,7 @@ func (flags *runFlags) job(cmd *cobra.Command) (*job, func(), error) {
 		return fail(err)
 	}
 	if flags.maxRejected != "" {
-		if j.campaign.Source.MaxRejected, err = grant.ParseShare(flags.maxRejected); err != nil {
+		if j.campaign.Input.MaxRejected, err = grant.ParseShare(flags.maxRejected); err != nil {
 			return fail(usageError(fmt.Errorf("--max-rejected: %w", err)))
 		}
 	}
@@ -250,7 +250,7 @@ func (flags *runFlags) pass(ctx context.Context, c *grant.Campaign) (grant.Pass,
 			return all, nil, fmt.Errorf("--only: %w", err)
 		}
 		defer file.Close()
-		list, err := canary.Only(ctx, all, file, c.Source)
+		list, err := canary.Only(ctx, all, file, c.Input)
 		if err != nil {
 			return all, nil, fmt.Errorf("--only %s: %w", flags.only, err)
 		}

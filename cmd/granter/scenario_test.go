@@ -121,7 +121,7 @@ func (s *scenario) connect(o ledger.Options) {
 // users plans some users; one in 20 is named twice, and one record in 2,000 is malformed.
 func (s *scenario) users(first, count int64) population.Plan {
 	return population.Plan{
-		Topic: s.campaign.Source, Users: count, First: grant.UserID(first), Duplicates: 0.05, Malformed: 0.0005, Seed: s.rand.Uint64(),
+		Topic: s.campaign.Input, Users: count, First: grant.UserID(first), Duplicates: 0.05, Malformed: 0.0005, Seed: s.rand.Uint64(),
 	}
 }
 
@@ -130,7 +130,7 @@ func (s *scenario) publish(plan population.Plan) {
 	s.Helper()
 	s.plans = append(s.plans, plan)
 	// Small batches: every partition gets a part of every population.
-	_, err := population.Publish(s.Context(), s.kafka, s.campaign.Source, plan.Source(), population.Options{BatchRecords: 1000})
+	_, err := population.Publish(s.Context(), s.kafka, s.campaign.Input, plan.Source(), population.Options{BatchRecords: 1000})
 	require.NoError(s, err)
 }
 
@@ -141,7 +141,7 @@ func (s *scenario) trickle(plan population.Plan, o population.Options) (wait fun
 	ctx, stop := context.WithCancel(context.Background())
 	published := make(chan error, 1)
 	go func() {
-		_, err := population.Publish(ctx, s.kafka, s.campaign.Source, plan.Source(), o)
+		_, err := population.Publish(ctx, s.kafka, s.campaign.Input, plan.Source(), o)
 		published <- err
 		close(published)
 	}()

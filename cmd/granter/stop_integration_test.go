@@ -49,7 +49,7 @@ func TestStoppedAndContinued(t *testing.T) {
 	}
 	normal()
 	consumed += s.finish().Consumed
-	require.Equal(t, s.read(s.campaign.Source.Topic).records, consumed)
+	require.Equal(t, s.read(s.campaign.Input.Topic).records, consumed)
 	require.Positive(t, stopped)
 	t.Logf("%d of 12 runs were stopped before their end", stopped)
 	s.exactlyOnce()

@@ -66,7 +66,7 @@ A flush journals the users of many records at once, so it is known that the user
 				fmt.Fprintf(cmd.ErrOrStderr(), "granter: %s:\n%s\n", differs, differs.Fields)
 			}
 			for _, user := range users {
-				if _, err := userid.Parse(strconv.FormatUint(uint64(user), 10), camp.Source.MaxID); err != nil {
+				if _, err := userid.Parse(strconv.FormatUint(uint64(user), 10), camp.Input.MaxID); err != nil {
 					return usageError(err)
 				}
 			}
@@ -211,7 +211,7 @@ func printVerdict(w io.Writer, c *grant.Campaign, v Verdict) {
 		if i > 0 {
 			lead = "  or one of those"
 		}
-		fmt.Fprintf(w, "%s at offsets %s–%s of partition %d of %s\n", lead, text.Number(r.First), text.Number(r.Last), r.Partition, c.Source.Topic)
+		fmt.Fprintf(w, "%s at offsets %s–%s of partition %d of %s\n", lead, text.Number(r.First), text.Number(r.Last), r.Partition, c.Input.Topic)
 	}
 	if v.TopicID != "" {
 		fmt.Fprintf(w, "  of the topic with ID %s\n", v.TopicID)

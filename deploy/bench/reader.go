@@ -30,7 +30,7 @@ func reader(args []string) error {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	src, err := source.New(source.Config{Kafka: source.Kafka{Brokers: []string{*brokers}}, Topic: grant.Topic{Topic: *topic, Format: grant.FormatDecimal}})
+	src, err := source.New(source.Config{Kafka: source.Kafka{Brokers: []string{*brokers}}, Topic: grant.Input{Topic: *topic, Format: grant.FormatDecimal}})
 	if err != nil {
 		return err
 	}

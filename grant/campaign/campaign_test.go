@@ -32,7 +32,7 @@ func TestParseFillsEveryField(t *testing.T) {
 		StartsAt:   time.Date(2023, 1, 5, 0, 0, 0, 0, korea),
 		EndsAt:     time.Date(2023, 4, 5, 0, 0, 0, 0, korea),
 		Population: 48_000_000,
-		Source: grant.Topic{
+		Input: grant.Input{
 			Topic: "kakaotalk-users", Format: grant.FormatDecimal, From: grant.FromValue,
 			MaxID: grant.MaxUserID, MaxRejected: 0.01,
 		},
@@ -48,10 +48,10 @@ func TestParseFillsEveryField(t *testing.T) {
 
 	c, err = Load("testdata/good/cash.yaml")
 	require.NoError(t, err)
-	assert.Equal(t, grant.Topic{
+	assert.Equal(t, grant.Input{
 		Topic: "small-business-owners", Format: grant.FormatJSON, Path: "owner.user_id", From: grant.FromValue,
 		MaxID: 999_999_999, MaxRejected: 0.0005,
-	}, c.Source)
+	}, c.Input)
 	assert.Equal(t, grant.Item{
 		ID: "talk-channel-cash", Kind: grant.KindCredit, Validity: 365 * 24 * time.Hour, Amount: 50_000, Currency: "KRW",
 	}, c.Items[0])

@@ -47,14 +47,14 @@ func TestTheHashTellsEveryTwoCampaignsApart(t *testing.T) {
 		func(c *grant.Campaign) { c.EndsAt = time.Time{} },
 		func(c *grant.Campaign) { c.Population++ },
 		func(c *grant.Campaign) { c.Population = 0 },
-		func(c *grant.Campaign) { c.Source.Topic += "2" },
-		func(c *grant.Campaign) { c.Source.Format, c.Source.Path = grant.FormatDecimal, "" },
-		func(c *grant.Campaign) { c.Source.Path += ".id" },
-		func(c *grant.Campaign) { c.Source.From = grant.FromValue },
-		func(c *grant.Campaign) { c.Source.MaxID-- },
-		func(c *grant.Campaign) { c.Source.MaxRejected = 0.010001 },
-		func(c *grant.Campaign) { c.Source.DeadLetters = "elsewhere" },
-		func(c *grant.Campaign) { c.Source.Tombstones = grant.GrantTombstones },
+		func(c *grant.Campaign) { c.Input.Topic += "2" },
+		func(c *grant.Campaign) { c.Input.Format, c.Input.Path = grant.FormatDecimal, "" },
+		func(c *grant.Campaign) { c.Input.Path += ".id" },
+		func(c *grant.Campaign) { c.Input.From = grant.FromValue },
+		func(c *grant.Campaign) { c.Input.MaxID-- },
+		func(c *grant.Campaign) { c.Input.MaxRejected = 0.010001 },
+		func(c *grant.Campaign) { c.Input.DeadLetters = "elsewhere" },
+		func(c *grant.Campaign) { c.Input.Tombstones = grant.GrantTombstones },
 		func(c *grant.Campaign) { c.Items[0].ID += "2" },
 		func(c *grant.Campaign) { c.Items[0].Kind = grant.KindCredit },
 		func(c *grant.Campaign) { c.Items[0].Validity += time.Second },
@@ -80,7 +80,7 @@ var campaigns = rapid.Custom(func(t *rapid.T) *grant.Campaign {
 		Title: "t" + rapid.StringMatching(`[ -~가-힣🙏'":#%\\]{0,100}`).Draw(t, "title"),
 		StartsAt: time.Unix(rapid.Int64Range(946_684_800, 4_000_000_000).Draw(t, "start"),
 			rapid.SampledFrom([]int64{0, 0, 500_000_000, 1}).Draw(t, "nanoseconds")).UTC(),
-		Source: grant.Topic{
+		Input: grant.Input{
 			Topic: rapid.StringMatching(`[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,99}`).Draw(t, "topic") + "-t",
 			Format: rapid.SampledFrom([]grant.Format{grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE}).Draw(t,
 				"format"),
@@ -97,14 +97,14 @@ var campaigns = rapid.Custom(func(t *rapid.T) *grant.Campaign {
 	if rapid.Bool().Draw(t, "counted") {
 		c.Population = rapid.Int64Range(1, 1_000_000).Draw(t, "population")
 	}
-	if c.Source.Format == grant.FormatJSON {
-		c.Source.Path = rapid.StringMatching(`[a-zA-Z_가-힣"#-]{1,10}(\.[a-z0-9]{1,10}){0,3}`).Draw(t, "path")
+	if c.Input.Format == grant.FormatJSON {
+		c.Input.Path = rapid.StringMatching(`[a-zA-Z_가-힣"#-]{1,10}(\.[a-z0-9]{1,10}){0,3}`).Draw(t, "path")
 	}
 	if rapid.Bool().Draw(t, "dead letters") {
-		c.Source.DeadLetters = rapid.StringMatching(`[a-zA-Z0-9._-]{1,100}`).Draw(t, "dead letters") + "-d"
+		c.Input.DeadLetters = rapid.StringMatching(`[a-zA-Z0-9._-]{1,100}`).Draw(t, "dead letters") + "-d"
 	}
-	if c.Source.From == grant.FromKey && rapid.Bool().Draw(t, "tombstones") {
-		c.Source.Tombstones = grant.GrantTombstones
+	if c.Input.From == grant.FromKey && rapid.Bool().Draw(t, "tombstones") {
+		c.Input.Tombstones = grant.GrantTombstones
 	}
 	ids := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-zA-Z0-9][a-zA-Z0-9._-]{0,30}`), 1, 5, rapid.ID).Draw(t, "ids")
 	for _, id := range ids {
@@ -135,7 +135,7 @@ func (w *writer) campaign(c *grant.Campaign) string {
 		{"campaign", w.text(c.Name)},
 		{"title", w.text(c.Title)},
 		{"starts_at", w.time(c.StartsAt)},
-		{"source", w.source(c.Source)},
+		{"source", w.source(c.Input)},
 		{"items", w.items(c.Items)},
 	}
 	if !c.EndsAt.IsZero() {
@@ -154,7 +154,7 @@ func (w *writer) campaign(c *grant.Campaign) string {
 	return s
 }
 
-func (w *writer) source(s grant.Topic) string {
+func (w *writer) source(s grant.Input) string {
 	fields := []pair{{"topic", w.text(s.Topic)}}
 	if s.Format != grant.FormatDecimal || w.chance("format spelled out") {
 		fields = append(fields, pair{"format", w.text(string(s.Format))})

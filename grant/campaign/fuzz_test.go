@@ -32,7 +32,7 @@ func FuzzParse(f *testing.F) {
 		require.Equal(t, string(c.Canonical), string(again.Canonical))
 		require.Equal(t, c.Hash, again.Hash)
 		require.True(t, c.StartsAt.Equal(again.StartsAt) && c.EndsAt.Equal(again.EndsAt))
-		require.Equal(t, c.Source, again.Source)
+		require.Equal(t, c.Input, again.Input)
 		require.Equal(t, c.Items, again.Items)
 	})
 }

@@ -51,7 +51,7 @@ func TestTheCampaignsToDeployLoad(t *testing.T) {
 
 	cash, err := Load("../../deploy/campaigns/channel-cash.yaml")
 	require.NoError(t, err)
-	assert.Equal(t, "small-business-owners", cash.Source.Topic)
+	assert.Equal(t, "small-business-owners", cash.Input.Topic)
 	require.Len(t, cash.Items, 1)
 	assert.Equal(t, grant.KindCredit, cash.Items[0].Kind)
 	assert.EqualValues(t, 50_000, cash.Items[0].Amount)

@@ -87,11 +87,11 @@ func (d *decoder) campaign(root *yaml.Node) *grant.Campaign {
 	}
 	population := m.Get("population")
 	c.Population = d.Integer(population, int64(grant.MaxUserID), 0)
-	c.Source = d.source(m.Get("source"))
+	c.Input = d.source(m.Get("source"))
 	// The IDs 0 to max_id are max_id + 1 users, which overflows for the largest max_id.
-	if c.Population > 0 && c.Source.MaxID > 0 && grant.UserID(c.Population-1) > c.Source.MaxID {
+	if c.Population > 0 && c.Input.MaxID > 0 && grant.UserID(c.Population-1) > c.Input.MaxID {
 		d.Reportf(populationMaxID, population.Line, population.Path,
-			"%d users cannot have different IDs up to source.max_id (%d): correct one of them", c.Population, c.Source.MaxID)
+			"%d users cannot have different IDs up to source.max_id (%d): correct one of them", c.Population, c.Input.MaxID)
 	}
 	c.Items = d.items(m.Get("items"))
 	return c
@@ -109,8 +109,8 @@ func (d *decoder) title(f strict.Field) string {
 	return s
 }
 
-func (d *decoder) source(f strict.Field) grant.Topic {
-	t := grant.Topic{}
+func (d *decoder) source(f strict.Field) grant.Input {
+	t := grant.Input{}
 	m := d.Mapping(f, sourceFields)
 	if m == nil {
 		return t

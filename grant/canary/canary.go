@@ -93,7 +93,7 @@ func seedOf(campaign string) uint64 {
 }
 
 // Only chooses the users of a list, one ID a line. A line that is no user ID is an error that names it.
-func Only(ctx context.Context, all grant.Pass, list io.Reader, t grant.Topic) (*List, error) {
+func Only(ctx context.Context, all grant.Pass, list io.Reader, t grant.Input) (*List, error) {
 	users := map[uint64]*dense.Bitmap{}
 	var n int64
 	err := userid.ReadList(list, t.MaxID).Each(ctx, func(id grant.UserID) {

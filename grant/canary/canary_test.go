@@ -185,7 +185,7 @@ func TestNameAndKeyOfAShare(t *testing.T) {
 
 func only(t *testing.T, list string) *List {
 	t.Helper()
-	p, err := Only(t.Context(), grant.Pass{}, strings.NewReader(list), grant.Topic{MaxID: 1 << 40})
+	p, err := Only(t.Context(), grant.Pass{}, strings.NewReader(list), grant.Input{MaxID: 1 << 40})
 	require.NoError(t, err)
 	return p
 }
@@ -266,7 +266,7 @@ func TestWhoOfAListIsMissing(t *testing.T) {
 
 func TestALongListIsReadAsAWhole(t *testing.T) {
 	const users = 300_000 // more than one piece of the file
-	p, err := Only(t.Context(), grant.Pass{}, &countdown{left: users}, grant.Topic{})
+	p, err := Only(t.Context(), grant.Pass{}, &countdown{left: users}, grant.Input{})
 	require.NoError(t, err)
 	require.EqualValues(t, users, p.Listed)
 	require.True(t, p.Includes(3) && p.Includes(3*users))
@@ -302,19 +302,19 @@ func TestAListThatCannotBeReadGrantsNobody(t *testing.T) {
 		{strings.Repeat("1\n", 400_000) + "x", `line 400001: "x"`}, // while the rest is being read ahead
 		{"x\n" + strings.Repeat("1\n", 1_000_000), `line 1: "x"`},
 	} {
-		p, err := Only(t.Context(), grant.Pass{}, strings.NewReader(test.list), grant.Topic{MaxID: 1 << 40})
+		p, err := Only(t.Context(), grant.Pass{}, strings.NewReader(test.list), grant.Input{MaxID: 1 << 40})
 		require.ErrorContains(t, err, test.want)
 		require.NotContains(t, err.Error(), "published", "nothing is published here")
 		require.Nil(t, p)
 	}
 	torn := errors.New("the disk is gone")
-	_, err := Only(t.Context(), grant.Pass{}, io.MultiReader(strings.NewReader("1\n2\n"), iotest.ErrReader(torn)), grant.Topic{})
+	_, err := Only(t.Context(), grant.Pass{}, io.MultiReader(strings.NewReader("1\n2\n"), iotest.ErrReader(torn)), grant.Input{})
 	require.ErrorIs(t, err, torn)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	terminal, keyboard := io.Pipe()
-	_, err = Only(ctx, grant.Pass{}, terminal, grant.Topic{})
+	_, err = Only(ctx, grant.Pass{}, terminal, grant.Input{})
 	require.ErrorIs(t, err, context.Canceled)
 	require.NoError(t, keyboard.Close())
 }
@@ -322,7 +322,7 @@ func TestAListThatCannotBeReadGrantsNobody(t *testing.T) {
 // What reads ahead must not outlive the call, whose caller closes the file.
 func TestABadLineLeavesNoGoroutineBehind(t *testing.T) {
 	ignore := goleak.IgnoreCurrent()
-	_, err := Only(context.Background(), grant.Pass{}, strings.NewReader("x\n"+strings.Repeat("1\n", 1_000_000)), grant.Topic{})
+	_, err := Only(context.Background(), grant.Pass{}, strings.NewReader("x\n"+strings.Repeat("1\n", 1_000_000)), grant.Input{})
 	require.ErrorContains(t, err, "line 1")
 	goleak.VerifyNone(t, ignore)
 }

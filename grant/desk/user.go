@@ -37,7 +37,7 @@ func (a *api) user(r *http.Request, _ Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := userid.Parse(r.PathValue("id"), camp.Source.MaxID)
+	id, err := userid.Parse(r.PathValue("id"), camp.Input.MaxID)
 	if err != nil {
 		return nil, newProblem(kindMalformed, err.Error())
 	}

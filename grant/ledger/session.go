@@ -88,7 +88,7 @@ func (l *Grants) Begin(ctx context.Context, topic grant.TopicID) (grant.Checkpoi
 }
 
 func (l *Store) otherTopic(before, now grant.TopicID) error {
-	return &grant.OtherTopicError{Name: l.campaign.Source.Topic, Whose: "the checkpoint", Before: before, Now: now}
+	return &grant.OtherTopicError{Name: l.campaign.Input.Topic, Whose: "the checkpoint", Before: before, Now: now}
 }
 
 // BeginAnew makes the checkpoints of the campaign, of every pass, such ones of a topic in which nobody is granted yet,

@@ -98,7 +98,7 @@ func TestBatchNeverExceedsItsLimit(t *testing.T) {
 }
 
 func BenchmarkBatch(b *testing.B) {
-	for _, topic := range []grant.Topic{
+	for _, topic := range []grant.Input{
 		decimalTopic("t"),
 		{Topic: "t", Format: grant.FormatInt64BE},
 		{Topic: "t", Format: grant.FormatJSON, Path: "user.id"},

@@ -55,7 +55,7 @@ func requirePopulation(t testing.TB, client *kafka.Client, p Plan, partitions in
 
 func TestPublishedPopulationsAreReadBack(t *testing.T) {
 	_, client := fakeKafka(t, kfake.NumBrokers(3))
-	for i, topic := range []grant.Topic{
+	for i, topic := range []grant.Input{
 		{Format: grant.FormatDecimal, From: grant.FromValue},
 		{Format: grant.FormatDecimal, From: grant.FromKey, MaxID: 1 << 40},
 		{Format: grant.FormatInt64BE, MaxID: 1 << 40},

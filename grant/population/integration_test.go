@@ -26,7 +26,7 @@ var testMainOptions = []goleak.Option{goleak.Cleanup(func(code int) {
 
 func TestRealKafkaTakesEveryFormatAndCodec(t *testing.T) {
 	client := clientOf(t, devtest.SharedKafka(t).Brokers...)
-	for i, topic := range []grant.Topic{
+	for i, topic := range []grant.Input{
 		{Format: grant.FormatDecimal, From: grant.FromValue},
 		{Format: grant.FormatDecimal, From: grant.FromKey, MaxID: 1 << 40},
 		{Format: grant.FormatInt64BE, MaxID: 1 << 40},

@@ -17,8 +17,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testMainOptions...) }
 
-func decimalTopic(name string) grant.Topic {
-	return grant.Topic{Topic: name, Format: grant.FormatDecimal, From: grant.FromValue, MaxID: grant.MaxUserID}
+func decimalTopic(name string) grant.Input {
+	return grant.Input{Topic: name, Format: grant.FormatDecimal, From: grant.FromValue, MaxID: grant.MaxUserID}
 }
 
 // message is a record as it arrived.

@@ -53,7 +53,7 @@ func (k Kind) Valid() bool { return k <= KindRepeat }
 
 // kindsOf returns the kinds of bad record that a generated population holds for a topic, in the order in which they take
 // turns.
-func kindsOf(t grant.Topic) []Kind {
+func kindsOf(t grant.Input) []Kind {
 	switch t.Format {
 	case grant.FormatJSON:
 		return []Kind{
@@ -84,7 +84,7 @@ type payload struct {
 	prefix, suffix []byte // FormatJSON: what surrounds the ID
 }
 
-func newPayload(t grant.Topic) (*payload, error) {
+func newPayload(t grant.Input) (*payload, error) {
 	p := &payload{format: t.Format, key: t.From == grant.FromKey, max: userid.Limit(t.MaxID)}
 	var errs []error
 	if t.Topic == "" {

@@ -17,8 +17,8 @@ import (
 
 var decimal = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
 
-// judge reads an ID as grant.Topic describes it, with nothing of the code under test.
-func judge(topic grant.Topic, part []byte) (grant.UserID, bool) {
+// judge reads an ID as grant.Input describes it, with nothing of the code under test.
+func judge(topic grant.Input, part []byte) (grant.UserID, bool) {
 	text := string(part)
 	switch topic.Format {
 	case grant.FormatInt64BE:
@@ -91,7 +91,7 @@ func TestMalformedPayloadsAreMalformed(t *testing.T) {
 }
 
 func TestPayloadExamples(t *testing.T) {
-	encode := func(topic grant.Topic, r Record) string {
+	encode := func(topic grant.Input, r Record) string {
 		p, err := newPayload(topic)
 		require.NoError(t, err)
 		if !r.Kind.Valid() {
@@ -102,8 +102,8 @@ func TestPayloadExamples(t *testing.T) {
 		return string(part)
 	}
 	text := decimalTopic("t")
-	document := grant.Topic{Topic: "t", Format: grant.FormatJSON, Path: "user.id", MaxID: 999}
-	binary := grant.Topic{Topic: "t", Format: grant.FormatInt64BE, MaxID: 999}
+	document := grant.Input{Topic: "t", Format: grant.FormatJSON, Path: "user.id", MaxID: 999}
+	binary := grant.Input{Topic: "t", Format: grant.FormatInt64BE, MaxID: 999}
 
 	require.Equal(t, "0", encode(text, Record{ID: 0}))
 	require.Equal(t, "9223372036854775807", encode(text, Record{ID: grant.MaxUserID}))

@@ -24,7 +24,7 @@ const (
 // Plan describes a generated population. The same plan gives the same records in the same order on every machine.
 type Plan struct {
 	// Topic is where the population goes. Its limit bounds the IDs; its format decides which kinds of bad record exist.
-	Topic grant.Topic
+	Topic grant.Input
 
 	// Users is the number of distinct IDs, at least 1.
 	Users int64

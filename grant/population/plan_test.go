@@ -13,8 +13,8 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-func drawTopic(t *rapid.T) grant.Topic {
-	return grant.Topic{
+func drawTopic(t *rapid.T) grant.Input {
+	return grant.Input{
 		Topic:  "t",
 		Format: rapid.SampledFrom([]grant.Format{grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE}).Draw(t, "format"),
 		Path:   rapid.SampledFrom([]string{"id", "user.id", `a"b.ü.c`}).Draw(t, "path"),

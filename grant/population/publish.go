@@ -117,7 +117,7 @@ type cluster interface {
 // population again is harmless.
 //
 // The client's address and transport are used, its timeout is not.
-func Publish(ctx context.Context, client *kafka.Client, topic grant.Topic, src Source, o Options) (Result, error) {
+func Publish(ctx context.Context, client *kafka.Client, topic grant.Input, src Source, o Options) (Result, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return Result{}, err
@@ -127,7 +127,7 @@ func Publish(ctx context.Context, client *kafka.Client, topic grant.Topic, src S
 	return publish(ctx, c, topic, src, o)
 }
 
-func publish(ctx context.Context, c cluster, topic grant.Topic, src Source, o Options) (Result, error) {
+func publish(ctx context.Context, c cluster, topic grant.Input, src Source, o Options) (Result, error) {
 	encoding, err := newPayload(topic)
 	if err != nil {
 		return Result{}, err

@@ -366,7 +366,7 @@ func TestARecordThatFitsNoBatchIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, err := Options{BatchBytes: 1024}.withDefaults()
 		require.NoError(t, err)
-		topic := grant.Topic{Topic: "t", Format: grant.FormatJSON, Path: strings.Repeat("x", 2000)}
+		topic := grant.Input{Topic: "t", Format: grant.FormatJSON, Path: strings.Repeat("x", 2000)}
 		_, err = publish(t.Context(), &brokers{partitions: 1}, topic, ascending(10).Source(), o)
 		require.ErrorContains(t, err, "does not fit a batch of 1024 bytes")
 	})
@@ -384,6 +384,6 @@ func TestInvalidOptionsNameTheField(t *testing.T) {
 		_, err := Publish(t.Context(), &kafka.Client{}, decimalTopic("t"), ascending(1).Source(), o)
 		require.ErrorContains(t, err, field)
 	}
-	_, err := Publish(t.Context(), &kafka.Client{}, grant.Topic{}, ascending(1).Source(), Options{})
+	_, err := Publish(t.Context(), &kafka.Client{}, grant.Input{}, ascending(1).Source(), Options{})
 	require.ErrorContains(t, err, "topic: no name")
 }

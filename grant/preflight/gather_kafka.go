@@ -89,7 +89,7 @@ func (f *kafkaFacts) gather(ctx context.Context, in *Input) {
 	a.client = k.Client(a.transport)
 	var err error
 	a.source, err = source.New(source.Config{
-		Kafka: k, Topic: in.Campaign.Source, Campaign: in.Campaign.Name, Pass: in.Pass, RetryFor: patience,
+		Kafka: k, Topic: in.Campaign.Input, Campaign: in.Campaign.Name, Pass: in.Pass, RetryFor: patience,
 	})
 	if err != nil {
 		f.err = err
@@ -154,13 +154,13 @@ func (a *asker) describe(ctx context.Context) error {
 		a.controller = address(cluster.Controller)
 	}
 	a.topicErr = kafka.UnknownTopicOrPartition
-	name := a.Campaign.Source.Topic
+	name := a.Campaign.Input.Topic
 	for _, t := range cluster.Topics {
 		a.names = append(a.names, t.Name)
 		switch t.Name {
 		case name:
 			a.topic, a.topicErr = t, t.Error
-		case a.Campaign.Source.DeadLetterTopic():
+		case a.Campaign.Input.DeadLetterTopic():
 			if t.Error == nil {
 				a.letters = &t
 			}
@@ -230,7 +230,7 @@ func (f *kafkaFacts) compare(ctx context.Context, in *Input, at *grant.Checkpoin
 			k.Brokers = append(slices.Clip(k.Brokers), b.addr)
 		}
 	}
-	s, err := source.New(source.Config{Kafka: k, Topic: in.Campaign.Source, Campaign: in.Campaign.Name, Pass: in.Pass, RetryFor: patience})
+	s, err := source.New(source.Config{Kafka: k, Topic: in.Campaign.Input, Campaign: in.Campaign.Name, Pass: in.Pass, RetryFor: patience})
 	if err != nil {
 		return
 	}
@@ -255,7 +255,7 @@ func ask(ctx context.Context, question func() error) error {
 func (a *asker) askConfig(ctx context.Context) error {
 	topics := []string{a.topic.Name}
 	if a.letters != nil {
-		topics = append(topics, a.Campaign.Source.DeadLetterTopic())
+		topics = append(topics, a.Campaign.Input.DeadLetterTopic())
 	}
 	req := &kafka.DescribeConfigsRequest{}
 	for _, name := range topics {
@@ -371,7 +371,7 @@ func (a *asker) askKind(ctx context.Context) (err error) {
 }
 
 func (a *asker) askRights(ctx context.Context) (err error) {
-	a.rights, err = a.kafka.Rights(ctx, a.kafka.Brokers[0], a.topic.Name, a.Campaign.Source.DeadLetterTopic())
+	a.rights, err = a.kafka.Rights(ctx, a.kafka.Brokers[0], a.topic.Name, a.Campaign.Input.DeadLetterTopic())
 	return err
 }
 

@@ -51,7 +51,7 @@ func realInput(t *testing.T, o ledger.Options) Input {
 	produce(t, brokers, topic, 0, ids(0, 1000)...)
 	produce(t, brokers, topic, 1, ids(1000, 2000)...)
 	in := input(t, brokers, o)
-	in.Campaign.Source.Topic, in.Campaign.Population, in.Pass.Group = topic, 2000, topic
+	in.Campaign.Input.Topic, in.Campaign.Population, in.Pass.Group = topic, 2000, topic
 	return in
 }
 
@@ -79,7 +79,7 @@ func TestRealServersPass(t *testing.T) {
 
 func TestRealTopicThatWasTruncated(t *testing.T) {
 	in := realInput(t, at(durable(t)))
-	deleteRecords(t, in.Kafka.Brokers, in.Campaign.Source.Topic, 1, 350)
+	deleteRecords(t, in.Kafka.Brokers, in.Campaign.Input.Topic, 1, 350)
 	r := check(t, in)
 	onlyFails(t, r, "kafka.gap")
 	assert.Contains(t, find(t, r, "kafka.gap").Advice, "--accept-gap 1:0-350")
@@ -108,7 +108,7 @@ func deleteRecords(t *testing.T, brokers []string, topic string, partition int32
 func TestRealRetentionIsJudgedByTheTimeOfTheTopic(t *testing.T) {
 	brokers, topic := realKafka(t, 1, map[string]string{"retention.ms": "604800000", "message.timestamp.type": "LogAppendTime"})
 	in := input(t, brokers, at(durable(t)))
-	in.Campaign.Source.Topic = topic
+	in.Campaign.Input.Topic = topic
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.DefaultProduceTopic(topic))
 	require.NoError(t, err)
 	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Value: []byte("1"), Timestamp: time.UnixMilli(1_420_070_400_000)}).FirstErr())
@@ -121,7 +121,7 @@ func TestRealRetentionIsJudgedByTheTimeOfTheTopic(t *testing.T) {
 func TestRealTopicConfigurationIsRead(t *testing.T) {
 	brokers, topic := realKafka(t, 1, map[string]string{"retention.ms": "86400000", "cleanup.policy": "compact,delete", "max.message.bytes": "2097152"})
 	in := input(t, brokers, at(durable(t)))
-	in.Campaign.Source.Topic = topic
+	in.Campaign.Input.Topic = topic
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(kgo.ZstdCompression()))
 	require.NoError(t, err)
 	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Key: []byte("1"), Value: []byte("1"), Timestamp: time.Now()}).FirstErr())
@@ -137,8 +137,8 @@ func TestRealTopicConfigurationIsRead(t *testing.T) {
 func TestRealTransactions(t *testing.T) {
 	in := realInput(t, at(durable(t)))
 	begin := func(id, value string) *kgo.Client {
-		client, err := kgo.NewClient(kgo.SeedBrokers(in.Kafka.Brokers...), kgo.TransactionalID(in.Campaign.Source.Topic+id),
-			kgo.DefaultProduceTopic(in.Campaign.Source.Topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		client, err := kgo.NewClient(kgo.SeedBrokers(in.Kafka.Brokers...), kgo.TransactionalID(in.Campaign.Input.Topic+id),
+			kgo.DefaultProduceTopic(in.Campaign.Input.Topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 		require.NoError(t, err)
 		t.Cleanup(client.Close)
 		require.NoError(t, client.BeginTransaction())
@@ -163,7 +163,7 @@ func TestRealTransactions(t *testing.T) {
 
 func TestRealGroupWithMembers(t *testing.T) {
 	in := realInput(t, at(durable(t)))
-	src, err := source.New(source.Config{Kafka: in.Kafka, Topic: in.Campaign.Source, Campaign: in.Campaign.Name, Pass: in.Pass})
+	src, err := source.New(source.Config{Kafka: in.Kafka, Topic: in.Campaign.Input, Campaign: in.Campaign.Name, Pass: in.Pass})
 	require.NoError(t, err)
 	defer src.Close()
 	group, err := src.Join()
@@ -177,7 +177,7 @@ func TestRealGroupWithMembers(t *testing.T) {
 	gen.Release()
 	require.NoError(t, group.Leave())
 
-	client, err := kgo.NewClient(kgo.SeedBrokers(in.Kafka.Brokers...), kgo.ConsumerGroup(in.Pass.Group), kgo.ConsumeTopics(in.Campaign.Source.Topic),
+	client, err := kgo.NewClient(kgo.SeedBrokers(in.Kafka.Brokers...), kgo.ConsumerGroup(in.Pass.Group), kgo.ConsumeTopics(in.Campaign.Input.Topic),
 		kgo.ClientID("somebody"), kgo.Balancers(kgo.RangeBalancer()))
 	require.NoError(t, err)
 	defer client.Close()
@@ -197,7 +197,7 @@ func TestRealGroupThatWasDeleted(t *testing.T) {
 	require.NoError(t, led.Checkpoint(t.Context(), grant.Offsets{0: 1000, 1: 1000}, nil))
 	assert.Contains(t, find(t, check(t, in), "campaign.progress").Detail, "a run has 2,000 records to read")
 
-	src, err := source.New(source.Config{Kafka: in.Kafka, Topic: in.Campaign.Source, Campaign: in.Campaign.Name, Pass: in.Pass})
+	src, err := source.New(source.Config{Kafka: in.Kafka, Topic: in.Campaign.Input, Campaign: in.Campaign.Name, Pass: in.Pass})
 	require.NoError(t, err)
 	defer src.Close()
 	group, err := src.Join()
@@ -222,8 +222,8 @@ func TestRealGroupThatWasDeleted(t *testing.T) {
 
 func TestRealUnknownTopicAndDeadBroker(t *testing.T) {
 	in := realInput(t, at(durable(t)))
-	right := in.Campaign.Source.Topic
-	in.Campaign.Source.Topic = right + "s"
+	right := in.Campaign.Input.Topic
+	in.Campaign.Input.Topic = right + "s"
 	r := check(t, in)
 	onlyFails(t, r, "kafka.topic")
 	assert.Contains(t, find(t, r, "kafka.topic").Advice, "did you mean "+right+"?")
@@ -343,7 +343,7 @@ func TestRealRedisRights(t *testing.T) {
 		o := at(server)
 		o.Username, o.Password = "granter", "secret"
 		in := input(t, devtest.SharedKafka(t).Brokers, o)
-		in.Campaign.Source.Topic = "no-matter"
+		in.Campaign.Input.Topic = "no-matter"
 		return in
 	}
 	r := check(t, user(rights))

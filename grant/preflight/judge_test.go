@@ -382,9 +382,9 @@ func TestAFloodOfRejectsFails(t *testing.T) {
 	assert.Contains(t, nobody.Advice, "a run would grant nobody", "however few they are")
 	h.kafka.samples[1].Records[7] = source.Sampled{Offset: 7, ID: 7}
 	assert.Equal(t, Warn, find(t, h.judge(), "sample.valid").Status, "so few do not stop a run")
-	h.in.Campaign.Source.MaxRejected = 0
+	h.in.Campaign.Input.MaxRejected = 0
 	assert.Equal(t, Fail, find(t, h.judge(), "sample.valid").Status, "unless none is tolerated")
-	h.in.Campaign.Source.MaxRejected = 0.01
+	h.in.Campaign.Input.MaxRejected = 0.01
 	h.kafka.bounds.Ends[0] = 4000
 	r := h.judge()
 	wellFormed(t, r)

@@ -135,7 +135,7 @@ func brokerAdvice(list []answer) string {
 }
 
 func (j *judgement) judgeTopic() bool {
-	name := j.Campaign.Source.Topic
+	name := j.Campaign.Input.Topic
 	switch err := j.kafka.topicErr; {
 	case err == nil:
 		j.pass("kafka.topic", fmt.Sprintf("%s has %s", name, plural(len(j.kafka.topic.Partitions), "partition")))
@@ -310,7 +310,7 @@ func (j *judgement) judgeConfig() {
 	}
 	if size > letters && letters > 0 {
 		j.warn("kafka.size", fmt.Sprintf("records may have %s, dead letters %s", memory(size), memory(letters)),
-			"larger rejected records are cut in the dead-letter topic: raise max.message.bytes of "+j.Campaign.Source.DeadLetterTopic()+" if they must be kept whole")
+			"larger rejected records are cut in the dead-letter topic: raise max.message.bytes of "+j.Campaign.Input.DeadLetterTopic()+" if they must be kept whole")
 	} else {
 		j.pass("kafka.size", "records may have "+memory(size))
 	}

@@ -15,7 +15,7 @@ import (
 // judgeLetters judges whether a run could store rejected records: it stops at the first one that it cannot.
 func (j *judgement) judgeLetters() {
 	f := j.kafka
-	name := j.Campaign.Source.DeadLetterTopic()
+	name := j.Campaign.Input.DeadLetterTopic()
 	const another = "choose another name by dead_letters: NAME under source in the spec"
 	switch {
 	case j.Pass.Private:
@@ -77,7 +77,7 @@ func (j *judgement) judgeRights() {
 		j.warn("kafka.rights", "unknown, because "+f.rightsErr.Error(), "docs/operations.md lists what a run needs")
 		return
 	}
-	letters := j.Campaign.Source.DeadLetterTopic()
+	letters := j.Campaign.Input.DeadLetterTopic()
 	var lacking, acls []string
 	need := func(what, name string, r source.Rights, operations ...source.Operation) {
 		lacks := r.Lacks(operations...)

@@ -26,7 +26,7 @@ type suspicion struct {
 }
 
 // suspect looks at different IDs, ascending, and returns nil when nothing speaks against them.
-func suspect(ids []uint64, topic *grant.Topic, now time.Time) *suspicion {
+func suspect(ids []uint64, topic *grant.Input, now time.Time) *suspicion {
 	if len(ids) < fewest {
 		return nil
 	}
@@ -182,7 +182,7 @@ func (j *judgement) judgePlausible() {
 	}
 	slices.Sort(ids)
 	const name = "sample.plausible"
-	topic := &j.Campaign.Source
+	topic := &j.Campaign.Input
 	low, high := ids[0], ids[len(ids)-1]
 	detail := fmt.Sprintf("IDs such as %d and %d", low, high)
 	confirmed := topic.MaxID > 0 && topic.MaxID < grant.MaxUserID

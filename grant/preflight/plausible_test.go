@@ -63,7 +63,7 @@ func TestWhatIDsLookLikeInstead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := suspect(each(c.id), &grant.Topic{Format: c.format}, plausibleNow)
+			s := suspect(each(c.id), &grant.Input{Format: c.format}, plausibleNow)
 			if c.want == "" {
 				require.Nil(t, s)
 				return
@@ -71,7 +71,7 @@ func TestWhatIDsLookLikeInstead(t *testing.T) {
 			require.NotNil(t, s)
 			assert.Contains(t, s.what, c.want)
 			assert.NotEmpty(t, s.advice)
-			assert.Nil(t, suspect(each(c.id)[:fewest-1], &grant.Topic{Format: c.format}, plausibleNow), "so few may be an accident")
+			assert.Nil(t, suspect(each(c.id)[:fewest-1], &grant.Input{Format: c.format}, plausibleNow), "so few may be an accident")
 		})
 	}
 }
@@ -94,7 +94,7 @@ func TestOrdinaryIDsAreNeverSuspected(t *testing.T) {
 			t.Skip("or even ones")
 		}
 		format := rapid.SampledFrom([]grant.Format{grant.FormatInt64BE, grant.FormatDecimal}).Draw(t, "format")
-		require.Nil(t, suspect(ids, &grant.Topic{Format: format}, plausibleNow))
+		require.Nil(t, suspect(ids, &grant.Input{Format: format}, plausibleNow))
 	})
 }
 
@@ -111,9 +111,9 @@ func TestImplausibleIDsFailUntilTheSpecConfirmsThem(t *testing.T) {
 	result := find(t, r, "sample.plausible")
 	assert.Equal(t, Fail, result.Status)
 	assert.Contains(t, result.Advice, "max_id: 1660000000799")
-	h.in.Campaign.Source.MaxID = 1_660_000_000_799
+	h.in.Campaign.Input.MaxID = 1_660_000_000_799
 	assert.Equal(t, Pass, find(t, h.judge(), "sample.plausible").Status)
-	h.in.Campaign.Source.MaxID = grant.MaxUserID
+	h.in.Campaign.Input.MaxID = grant.MaxUserID
 	h.redis.stored, h.redis.totals.Granted = true, 5
 	assert.Equal(t, Warn, find(t, h.judge(), "sample.plausible").Status, "a campaign that runs is not stopped by a new suspicion")
 }

@@ -77,7 +77,7 @@ func (j *judgement) judgeInvalid(sampled, invalid int, byReason map[source.Reaso
 	}
 	detail := fmt.Sprintf("%s of %s (%s) hold no user ID: %s",
 		text.Number(invalid), plural(sampled, "sampled record"), share(invalid, sampled), strings.Join(words, "; "))
-	spec := j.Campaign.Source
+	spec := j.Campaign.Input
 	rate := float64(invalid) / float64(sampled)
 	records := max(j.recordCount(), int64(sampled))
 	rejected := int64(math.Round(rate * float64(records)))

@@ -22,7 +22,7 @@ type decoding struct {
 	end   func()
 }
 
-func startDecoding(tb testing.TB, codec compress.Compression, topic grant.Topic, value func(i int) []byte) *decoding {
+func startDecoding(tb testing.TB, codec compress.Compression, topic grant.Input, value func(i int) []byte) *decoding {
 	tb.Helper()
 	const batches, records = 20, 1000
 	d := &decoding{count: batches * records}
@@ -66,19 +66,19 @@ func decimalID(i int) []byte { return fmt.Appendf(nil, "%09d", 100_000_000+i*265
 var decodings = []struct {
 	name  string
 	codec compress.Compression
-	topic grant.Topic
+	topic grant.Input
 	value func(i int) []byte
 }{
-	{"decimal", compress.None, grant.Topic{Format: grant.FormatDecimal}, decimalID},
-	{"int64be", compress.None, grant.Topic{Format: grant.FormatInt64BE},
+	{"decimal", compress.None, grant.Input{Format: grant.FormatDecimal}, decimalID},
+	{"int64be", compress.None, grant.Input{Format: grant.FormatInt64BE},
 		func(i int) []byte { return binary.BigEndian.AppendUint64(nil, uint64(i)) }},
-	{"json", compress.None, grant.Topic{Format: grant.FormatJSON, Path: "user.id"}, func(i int) []byte {
+	{"json", compress.None, grant.Input{Format: grant.FormatJSON, Path: "user.id"}, func(i int) []byte {
 		return fmt.Appendf(nil, `{"at":"2022-10-15T15:30:00+09:00","user":{"id":%s,"name":"x"}}`, decimalID(i))
 	}},
-	{"decimal-gzip", compress.Gzip, grant.Topic{Format: grant.FormatDecimal}, decimalID},
-	{"decimal-snappy", compress.Snappy, grant.Topic{Format: grant.FormatDecimal}, decimalID},
-	{"decimal-lz4", compress.Lz4, grant.Topic{Format: grant.FormatDecimal}, decimalID},
-	{"decimal-zstd", compress.Zstd, grant.Topic{Format: grant.FormatDecimal}, decimalID},
+	{"decimal-gzip", compress.Gzip, grant.Input{Format: grant.FormatDecimal}, decimalID},
+	{"decimal-snappy", compress.Snappy, grant.Input{Format: grant.FormatDecimal}, decimalID},
+	{"decimal-lz4", compress.Lz4, grant.Input{Format: grant.FormatDecimal}, decimalID},
+	{"decimal-zstd", compress.Zstd, grant.Input{Format: grant.FormatDecimal}, decimalID},
 }
 
 // BenchmarkDecode measures what a record costs from a response in memory to its lane: ns/op is for one record, and so

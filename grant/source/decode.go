@@ -46,7 +46,7 @@ func Reasons() []Reason {
 // decoder takes a user ID from a record; reason is empty if it found one.
 type decoder func(key, value []byte) (id uint64, reason Reason)
 
-func newDecoder(t grant.Topic) (decoder, error) {
+func newDecoder(t grant.Input) (decoder, error) {
 	limit := uint64(userid.Limit(t.MaxID))
 	var fromValue decoder
 	switch t.Format {

@@ -131,7 +131,7 @@ func TestUserIDsInJSON(t *testing.T) {
 		{"😀", `{"\ud83d\ude00":12}`, 12, ""},
 		{`"`, `{"\"":12}`, 12, ""},
 	} {
-		decode, err := newDecoder(grant.Topic{Format: grant.FormatJSON, Path: c.path})
+		decode, err := newDecoder(grant.Input{Format: grant.FormatJSON, Path: c.path})
 		require.NoError(t, err)
 		id, reason := decode(nil, []byte(c.text))
 		require.Equal(t, c.reason, reason, "%s in %.60q", c.path, c.text)
@@ -172,32 +172,32 @@ func TestLimitsOfATopic(t *testing.T) {
 		{7, "8", false},
 		{math.MaxUint64, "9223372036854775808", false}, // a limit above what any campaign accepts changes nothing
 	} {
-		decode, err := newDecoder(grant.Topic{Format: grant.FormatDecimal, MaxID: c.maxID})
+		decode, err := newDecoder(grant.Input{Format: grant.FormatDecimal, MaxID: c.maxID})
 		require.NoError(t, err)
 		_, reason := decode(nil, []byte(c.text))
 		require.Equal(t, c.valid, reason == "", "%s up to %d", c.text, c.maxID)
 	}
-	_, err := newDecoder(grant.Topic{Format: "csv"})
+	_, err := newDecoder(grant.Input{Format: "csv"})
 	require.ErrorContains(t, err, `source.format "csv": want decimal, json or int64be`)
-	_, err = New(Config{Topic: grant.Topic{Format: "csv"}})
+	_, err = New(Config{Topic: grant.Input{Format: "csv"}})
 	require.Error(t, err)
 }
 
 // In a compacted topic of users a key without a value says that the user was deleted; an empty value says nothing.
 func TestKeysWithoutAValueAreDeletedUsers(t *testing.T) {
 	for _, c := range []struct {
-		topic      grant.Topic
+		topic      grant.Input
 		key, value []byte
 		want       Reason
 	}{
-		{grant.Topic{From: grant.FromKey}, []byte("7"), nil, ReasonTombstone},
-		{grant.Topic{From: grant.FromKey}, []byte("x"), nil, ReasonTombstone},
-		{grant.Topic{From: grant.FromKey}, []byte("7"), []byte{}, ""},
-		{grant.Topic{From: grant.FromKey}, []byte("x"), []byte{}, ReasonNotDecimal},
-		{grant.Topic{From: grant.FromKey}, nil, []byte("7"), ReasonEmpty},
-		{grant.Topic{From: grant.FromKey, Tombstones: grant.GrantTombstones}, []byte("7"), nil, ""},
-		{grant.Topic{From: grant.FromKey, Tombstones: grant.GrantTombstones}, nil, nil, ReasonEmpty},
-		{grant.Topic{From: grant.FromValue}, []byte("7"), nil, ReasonEmpty},
+		{grant.Input{From: grant.FromKey}, []byte("7"), nil, ReasonTombstone},
+		{grant.Input{From: grant.FromKey}, []byte("x"), nil, ReasonTombstone},
+		{grant.Input{From: grant.FromKey}, []byte("7"), []byte{}, ""},
+		{grant.Input{From: grant.FromKey}, []byte("x"), []byte{}, ReasonNotDecimal},
+		{grant.Input{From: grant.FromKey}, nil, []byte("7"), ReasonEmpty},
+		{grant.Input{From: grant.FromKey, Tombstones: grant.GrantTombstones}, []byte("7"), nil, ""},
+		{grant.Input{From: grant.FromKey, Tombstones: grant.GrantTombstones}, nil, nil, ReasonEmpty},
+		{grant.Input{From: grant.FromValue}, []byte("7"), nil, ReasonEmpty},
 	} {
 		c.topic.Format = grant.FormatDecimal
 		decode, err := newDecoder(c.topic)
@@ -248,7 +248,7 @@ func FuzzJSONField(f *testing.F) {
 		f.Add([]byte(s), "a.id")
 	}
 	f.Fuzz(func(t *testing.T, data []byte, path string) {
-		decode, err := newDecoder(grant.Topic{Format: grant.FormatJSON, Path: path})
+		decode, err := newDecoder(grant.Input{Format: grant.FormatJSON, Path: path})
 		require.NoError(t, err)
 		id, reason := decode(nil, data)
 		if !json.Valid(data) {

@@ -306,7 +306,7 @@ func TestAFrozenBrokerHoldsNobodyUp(t *testing.T) {
 			t.Parallel()
 			k.Brokers, k.Timeout = []string{frozen(t)}, 300*time.Millisecond
 			s, err := New(Config{
-				Kafka: k, Topic: grant.Topic{Topic: topicName, Format: grant.FormatDecimal}, Pass: grant.Pass{Group: "g"},
+				Kafka: k, Topic: grant.Input{Topic: topicName, Format: grant.FormatDecimal}, Pass: grant.Pass{Group: "g"},
 				RetryFor: time.Second,
 				Log:      slog.New(slog.DiscardHandler),
 			})

@@ -88,7 +88,7 @@ func realKafkaEveryClientsBatchesAreRead(t *testing.T) {
 			require.NoError(t, w.Close())
 
 			// Ours, 6,000 to 8,999.
-			plan := population.Plan{Topic: grant.Topic{Topic: topic, Format: grant.FormatDecimal}, Users: 3000, First: 6000,
+			plan := population.Plan{Topic: grant.Input{Topic: topic, Format: grant.FormatDecimal}, Users: 3000, First: 6000,
 				Order: population.Ascending}
 			_, err = population.Publish(t.Context(), client, plan.Topic, plan.Source(),
 				population.Options{Compression: codec, BatchRecords: 700})

@@ -255,7 +255,7 @@ func newSource(tb testing.TB, brokers []string, options ...func(*Config)) *Sourc
 	tb.Helper()
 	cfg := Config{
 		Kafka:    Kafka{Brokers: brokers},
-		Topic:    grant.Topic{Topic: topicName, Format: grant.FormatDecimal, MaxRejected: 1},
+		Topic:    grant.Input{Topic: topicName, Format: grant.FormatDecimal, MaxRejected: 1},
 		Campaign: "sorry", Run: 0xabc, Pass: grant.Pass{Group: "granter-sorry"}, RetryFor: patience,
 		Log: slog.New(slog.NewTextHandler(tb.Output(), nil)),
 	}

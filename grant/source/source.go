@@ -17,7 +17,7 @@ import (
 // Config is what a Source needs to know. Kafka, Topic and Campaign are required, and Pass, whose consumer group it joins.
 type Config struct {
 	Kafka    Kafka
-	Topic    grant.Topic
+	Topic    grant.Input
 	Campaign string
 	Run      grant.RunID
 	Pass     grant.Pass

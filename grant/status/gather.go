@@ -230,7 +230,7 @@ func (g *Gatherer) ask(ctx context.Context, a *answers) {
 		now.lost, _ = errors.AsType[*grant.TruncatedError](g.topic.Intact(ctx, a.checkpoint.value.Of(now.id)))
 	}
 	a.topic.ask(now, err)
-	if c := a.spec.value.campaign; c != nil && c.Source.Topic != g.file.Source.Topic {
+	if c := a.spec.value.campaign; c != nil && c.Input.Topic != g.file.Input.Topic {
 		// Its records are others: they must not be shown beside the checkpoint of the ledger's topic.
 		a.topic = answer[topic]{err: OtherTopic(c, g.file)}
 	}
@@ -238,11 +238,11 @@ func (g *Gatherer) ask(ctx context.Context, a *answers) {
 
 // OtherTopic says that a file names another topic than the spec that users are granted by; nil: it does not.
 func OtherTopic(granted, file *grant.Campaign) error {
-	if granted.Source.Topic == file.Source.Topic {
+	if granted.Input.Topic == file.Input.Topic {
 		return nil
 	}
 	return fmt.Errorf("users are granted out of the topic %s, and the file names %s: use the spec that they are granted by",
-		granted.Source.Topic, file.Source.Topic)
+		granted.Input.Topic, file.Input.Topic)
 }
 
 func newStatus(file *grant.Campaign, a *answers) *Status {
@@ -252,7 +252,7 @@ func newStatus(file *grant.Campaign, a *answers) *Status {
 	}
 	control, now := a.control.value.control, a.control.value.now
 	s := &Status{
-		At: time.Now(), Campaign: c.Name, Title: c.Title, Spec: c.Hash, SpecDiffers: a.spec.value.differs, Topic: c.Source.Topic,
+		At: time.Now(), Campaign: c.Name, Title: c.Title, Spec: c.Hash, SpecDiffers: a.spec.value.differs, Topic: c.Input.Topic,
 		StartsAt: c.StartsAt, Expected: c.Population, Granted: a.totals.value.Granted, LedgerBytes: a.totals.value.Bytes, Control: control,
 		Orders: control.Standing(c.StartsAt.Location()),
 		Holds:  []grant.Hold{}, Rejects: map[string]int64{}, Samples: []grant.Reject{},

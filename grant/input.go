@@ -1,7 +1,7 @@
 package grant
 
-// Topic says where the user IDs are and how a record holds one.
-type Topic struct {
+// Input says where the user IDs are and how a record holds one: the source of a spec.
+type Input struct {
 	Topic       string
 	Format      Format
 	Path        string  // Format JSON only: dot-separated field path, such as "user.id"
@@ -17,11 +17,11 @@ type Topic struct {
 const DeadLetterSuffix = ".rejected"
 
 // DeadLetterTopic returns the name of the topic that holds the rejected records.
-func (t *Topic) DeadLetterTopic() string {
-	if t.DeadLetters != "" {
-		return t.DeadLetters
+func (i *Input) DeadLetterTopic() string {
+	if i.DeadLetters != "" {
+		return i.DeadLetters
 	}
-	return t.Topic + DeadLetterSuffix
+	return i.Topic + DeadLetterSuffix
 }
 
 // Tombstones is what happens to records that have a key and no value, with From: FromKey.
