@@ -39,6 +39,11 @@ type Bounds struct{ Firsts, Ends Offsets }
 // Partitions returns the numbers of all partitions, ascending.
 func (b Bounds) Partitions() []int { return slices.Sorted(maps.Keys(b.Ends)) }
 
+// Until returns what the partitions have before given ends; one that is not in them has nothing.
+func (b Bounds) Until(ends Offsets) Bounds {
+	return Bounds{Firsts: b.Firsts, Ends: b.Ends.Nearer(ends)}
+}
+
 // Records returns how many records the topic has.
 func (b Bounds) Records() int64 { return b.From(nil) }
 

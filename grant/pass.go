@@ -24,7 +24,7 @@ func (p Pass) Some(name, key string, includes func(id uint64) bool) Pass {
 }
 
 // Kind is the first word of the name, for metrics: "canary" or "only"; empty: everybody.
-func (p *Pass) Kind() string {
+func (p Pass) Kind() string {
 	kind, _, _ := strings.Cut(p.Name, " ")
 	return kind
 }

@@ -81,7 +81,7 @@ func (s *Start) Err() error {
 // checkpoint is the pass's, of the topic that Kafka has now. committed has the partitions to read, and for each what Kafka
 // has for the group, −1: nothing. It is nil when that is not known: then all partitions are meant, and the ledger's word
 // counts alone, as it always does for a private pass.
-func (p *Pass) Start(checkpoint, committed Offsets, has Bounds) Start {
+func (p Pass) Start(checkpoint, committed Offsets, has Bounds) Start {
 	partitions := committed
 	if committed == nil {
 		partitions = has.Ends
@@ -109,7 +109,7 @@ func (p *Pass) Start(checkpoint, committed Offsets, has Bounds) Start {
 
 // accepts reports whether an operator named every offset of a gap. More may be named than is gone: retention goes on while
 // somebody reads the message and starts again. A gap that goes beyond what was named is not accepted, in no part.
-func (p *Pass) accepts(gap Gap) bool {
+func (p Pass) accepts(gap Gap) bool {
 	at := gap.From
 	for _, a := range slices.SortedFunc(slices.Values(p.AcceptGaps), func(a, b Gap) int { return cmp.Compare(a.From, b.From) }) {
 		if a.Partition == gap.Partition && a.From <= at {
@@ -121,7 +121,7 @@ func (p *Pass) accepts(gap Gap) bool {
 
 // Needless returns what AcceptGaps name although it is there and the pass has not read it: were it removed now, before it
 // is granted, the pass would go on without it.
-func (p *Pass) Needless(s *Start, has Bounds) []Gap {
+func (p Pass) Needless(s *Start, has Bounds) []Gap {
 	var out []Gap
 	for _, a := range p.AcceptGaps {
 		from, known := s.From[a.Partition]

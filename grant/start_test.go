@@ -80,7 +80,7 @@ func TestWhereAPassStarts(t *testing.T) {
 
 func TestWhatKafkaHasForTheGroupMayNotBeKnown(t *testing.T) {
 	has := Bounds{Firsts: Offsets{0: 0, 1: 20}, Ends: Offsets{0: 50, 1: 50}}
-	got := new(Pass).Start(Offsets{0: 30}, nil, has)
+	got := Pass{}.Start(Offsets{0: 30}, nil, has)
 	require.Equal(t, Start{From: Offsets{0: 30, 1: 0}, Refused: []Gap{{1, 0, 20}}}, got, "of all partitions, by the ledger's word")
 }
 
@@ -130,4 +130,5 @@ func TestOffsets(t *testing.T) {
 	require.EqualValues(t, 40, has.From(Offsets{0: 3}), "what is gone is no record")
 	require.Zero(t, has.From(Offsets{0: 60}))
 	require.Equal(t, []int{0, 1}, has.Partitions())
+	require.EqualValues(t, 15, has.Until(Offsets{0: 25}).Records(), "and nothing of the other")
 }

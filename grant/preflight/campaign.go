@@ -96,7 +96,11 @@ func (j *judgement) judgeProgress() {
 		granted = fmt.Sprintf("%s of %s granted", text.Number(r.totals.Granted), plural(want, "user"))
 	}
 	if start := j.start(); start != nil && len(start.From) > 0 {
-		granted += fmt.Sprintf("; a run has %s to read", plural(j.kafka.bounds.From(start.From), "record"))
+		bounds, until := j.kafka.bounds, ""
+		if f := r.control.Finish; f != nil && f.Of(j.kafka.identity) {
+			bounds, until = bounds.Until(f.Ends), ", up to where it was ordered to finish"
+		}
+		granted += fmt.Sprintf("; a run has %s to read%s", plural(bounds.From(start.From), "record"), until)
 	}
 	if want := j.Campaign.Population; want > 0 && r.totals.Granted > want {
 		j.warn(name, granted, "more users than the spec expects: make sure that the topic holds those that it should")

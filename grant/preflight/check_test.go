@@ -193,6 +193,11 @@ func TestCheckOfACanary(t *testing.T) {
 		require.NoError(t, led.Checkpoint(t.Context(), next, nil))
 	}
 	granted(in.Pass, grant.Offsets{0: 100, 1: 100})
+	member, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumerGroup(in.Pass.Group), kgo.ConsumeTopics("users"))
+	require.NoError(t, err)
+	defer member.Close()
+	require.NotZero(t, member.PollFetches(t.Context()).NumRecords())
+	assert.Contains(t, find(t, check(t, in), "kafka.group").Detail, "no granter")
 	in.Pass = canary
 	r := check(t, in)
 	assert.Contains(t, find(t, r, "campaign.progress").Detail, "starts from the beginning")

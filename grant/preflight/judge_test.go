@@ -425,6 +425,11 @@ func TestProgressSaysWhereARunContinues(t *testing.T) {
 	maps.Copy(h.kafka.committed, h.redis.checkpoint.Next)
 	h.redis.totals = ledger.Totals{Granted: 550, Chunks: 1, Bytes: 9000}
 	assert.Equal(t, "550 of 800 users granted; a run has 250 records to read", find(t, h.judge(), "campaign.progress").Detail)
+	h.redis.control.Finish = &grant.Finish{Ends: grant.Offsets{0: 400, 1: 200}, Topic: aTopic}
+	assert.Contains(t, find(t, h.judge(), "campaign.progress").Detail, "a run has 50 records to read, up to where it was ordered to finish")
+	h.redis.control.Finish.Topic = grant.TopicID{Cluster: "c", Topic: [16]byte{9}} // nobody heeds it
+	assert.Contains(t, find(t, h.judge(), "campaign.progress").Detail, "a run has 250 records to read")
+	h.redis.control.Finish = nil
 
 	h.in.now = h.in.Campaign.StartsAt.Add(-75*time.Hour - 4*time.Minute)
 	assert.Contains(t, find(t, h.judge(), "campaign.dates").Detail, "starts in 3 d 3 h, at 2022-11-05 09:00:00 +09:00; ends at 2023-01-05")

@@ -126,7 +126,7 @@ const (
 )
 
 func (s *Status) addPartitions(bounds grant.Bounds, checkpoint grant.Offsets, id grant.TopicID) {
-	start := new(grant.Pass).Start(checkpoint, nil, bounds)
+	start := grant.Pass{}.Start(checkpoint, nil, bounds)
 	if s.Knows(PartCheckpoint) {
 		s.Gone = grant.OffsetsIn(start.Refused)
 	}
@@ -137,10 +137,7 @@ func (s *Status) addPartitions(bounds grant.Bounds, checkpoint grant.Offsets, id
 	}
 	s.Records, s.Lag = bounds.Records(), bounds.From(start.From)
 	if f := s.Control.Finish; f != nil && f.Of(id) {
-		s.FinishLag = new(int64)
-		for _, p := range s.Partitions {
-			*s.FinishLag += max(0, min(f.Ends[p.Partition], p.End)-max(p.First, p.Checkpoint))
-		}
+		s.FinishLag = new(bounds.Until(f.Ends).From(start.From))
 	}
 }
 
