@@ -57,7 +57,7 @@ func (j *job) rehearse(ctx context.Context, out io.Writer) error {
 	}
 	dry := dryrun.NewLedger(p.reader, bounds.Firsts)
 	r := j.newRun(p, j.log)
-	r.Source, r.Ledger, r.Orders, r.Count, r.Recheck, r.NewTopic = dryrun.Topic{Source: p.source}, dry, nil, nil, nil, nil
+	r.Source, r.Ledger, r.Orders, r.Count, r.Recheck, r.NewTopic = dryrun.Source{Source: p.source}, dry, nil, nil, nil, nil
 	r.Now, r.Early = true, nil // the date is not waited for, and there is nothing to record
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

@@ -133,7 +133,7 @@ func rehearse(ctx context.Context, s *records, c *grant.Campaign, reader Reader,
 	bounds, _ := s.Bounds(ctx)
 	dry := NewLedger(reader, bounds.Firsts)
 	r := engine.NewRun()
-	r.Campaign, r.Source, r.Ledger, r.Now, r.Pass = c, Topic{Source: s}, dry, true, Pass(grant.Pass{Includes: includes})
+	r.Campaign, r.Source, r.Ledger, r.Now, r.Pass = c, Source{Source: s}, dry, true, Pass(grant.Pass{Includes: includes})
 	r.Log = slog.New(slog.DiscardHandler)
 	m := metrics.New(prometheus.NewPedanticRegistry(), metrics.Labels{Campaign: c.Name, Version: "test"})
 	r.Monitor = engine.NewMonitor(m, r.Log, time.Minute, func() metrics.Pool { return metrics.Pool{} })

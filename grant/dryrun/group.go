@@ -7,20 +7,20 @@ import (
 	"github.com/granter/granter/grant/engine"
 )
 
-// Topic is a source that joins no group: the dry run has all partitions to itself, and Kafka learns nothing of it.
-type Topic struct{ engine.Source }
+// Source joins no group: the dry run has all partitions to itself, and Kafka learns nothing of it.
+type Source struct{ engine.Source }
 
-// Prepare implements grant.Source: it makes no dead-letter topic, and Bounds fails if the topic cannot be read.
-func (t Topic) Prepare(context.Context) error { return nil }
+// Prepare implements engine.Source: it makes no dead-letter topic, and Bounds fails if the topic cannot be read.
+func (s Source) Prepare(context.Context) error { return nil }
 
-// Join implements grant.Source.
-func (t Topic) Join() (grant.Group, error) { return group{t}, nil }
+// Join implements engine.Source.
+func (s Source) Join() (grant.Group, error) { return group{s}, nil }
 
-type group struct{ topic Topic }
+type group struct{ source Source }
 
 // Next implements grant.Group.
 func (g group) Next(ctx context.Context) (grant.Generation, error) {
-	bounds, err := g.topic.Bounds(ctx)
+	bounds, err := g.source.Bounds(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -11,9 +11,9 @@ import (
 
 func TestKafkaLearnsNothingOfADryRun(t *testing.T) {
 	source := &records{t: t, parts: [][]int64{{1, 2}, {}, {3}}}
-	topic := Topic{Source: source} // whose Prepare and Join fail the test
-	require.NoError(t, topic.Prepare(t.Context()))
-	group, err := topic.Join()
+	rehearsed := Source{Source: source} // whose Prepare and Join fail the test
+	require.NoError(t, rehearsed.Prepare(t.Context()))
+	group, err := rehearsed.Join()
 	require.NoError(t, err)
 	generation, err := group.Next(t.Context())
 	require.NoError(t, err)

@@ -28,7 +28,7 @@ type Reader interface {
 	Bitmaps(ctx context.Context, chunks []uint64) ([]*dense.Bitmap, error)
 }
 
-// Ledger implements grant.Ledger without a write. What would be granted it remembers, two bits for each ID of a touched
+// Ledger implements engine.Ledger without a write. What would be granted it remembers, two bits for each ID of a touched
 // chunk, so a dense population of 48 million takes 12 MiB, and 400 million IDs 100 MiB.
 type Ledger struct {
 	reader Reader
@@ -111,23 +111,23 @@ func (l *Ledger) load(ctx context.Context, f *dense.Flush) ([]*chunk, error) {
 	return states, nil
 }
 
-// EnsureSpec implements grant.Ledger: it fails as a run would.
+// EnsureSpec implements engine.Ledger: it fails as a run would.
 func (l *Ledger) EnsureSpec(ctx context.Context, c *grant.Campaign) error {
 	return l.reader.Permits(ctx, c)
 }
 
-// NotBefore implements grant.Ledger. A dry run grants nobody anything, at any time.
+// NotBefore implements engine.Ledger. A dry run grants nobody anything, at any time.
 func (l *Ledger) NotBefore(time.Time) {}
 
-// Begin implements grant.Ledger.
+// Begin implements engine.Ledger.
 func (l *Ledger) Begin(ctx context.Context, _ grant.TopicID) (grant.Checkpoint, error) {
 	return l.Checkpoints(ctx)
 }
 
-// BeginAnew implements grant.Ledger: a dry run reads everything anyway.
+// BeginAnew implements engine.Ledger: a dry run reads everything anyway.
 func (l *Ledger) BeginAnew(context.Context, grant.TopicID, *grant.TruncatedError) error { return nil }
 
-// Checkpoint implements grant.Ledger, in memory.
+// Checkpoint implements engine.Ledger, in memory.
 func (l *Ledger) Checkpoint(_ context.Context, next grant.Offsets, _ map[int]int32) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -135,14 +135,14 @@ func (l *Ledger) Checkpoint(_ context.Context, next grant.Offsets, _ map[int]int
 	return nil
 }
 
-// Checkpoints implements grant.Ledger.
+// Checkpoints implements engine.Ledger.
 func (l *Ledger) Checkpoints(context.Context) (grant.Checkpoint, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return grant.Checkpoint{Next: l.next.Clone()}, nil
 }
 
-// SaveRun implements grant.Ledger: nobody else is to know.
+// SaveRun implements engine.Ledger: nobody else is to know.
 func (l *Ledger) SaveRun(context.Context, grant.RunRecord) error { return nil }
 
 // Outcome is what a run would do.

@@ -62,7 +62,7 @@ func (e *epochs) at(partition int, next int64) int32 {
 	return e.parts[partition][0].epoch
 }
 
-// Epoch implements grant.Source.
+// Epoch implements engine.Source.
 func (s *Source) Epoch(partition int, next int64) int32 { return s.epochs.at(partition, next) }
 
 // epochNewest is the version of OffsetForLeaderEpoch, the last before the flexible ones, which say the same; version 2 is
@@ -72,7 +72,7 @@ const (
 	epochOldest = 2
 )
 
-// Intact implements grant.Source.
+// Intact implements engine.Source.
 func (s *Source) Intact(ctx context.Context, at grant.Checkpoint) error {
 	if len(at.Next) == 0 {
 		return nil

@@ -192,7 +192,7 @@ func (s *Source) Identify(ctx context.Context) (grant.TopicID, error) {
 	return id, err
 }
 
-// Bind implements grant.Source.
+// Bind implements engine.Source.
 func (s *Source) Bind(ctx context.Context) (grant.TopicID, error) {
 	if bound := s.binding.id.Load(); bound != nil {
 		_, err := s.look(ctx)
