@@ -35,7 +35,7 @@ func (l *Coordination) control(ctx context.Context) (c grant.Control, text strin
 		err = l.checkFormat(format)
 	}
 	if err != nil {
-		l.lookAgain(ctx, err)
+		l.reload(ctx, Kind(err))
 		return c, "", now, err
 	}
 	now = at.Val()
@@ -48,16 +48,16 @@ func (l *Coordination) control(ctx context.Context) (c grant.Control, text strin
 	return c, text, now, nil
 }
 
-// Order carries out an order: it changes the control and adds to the audit trail, both or neither. The act that it
+// Order carries out an order: it changes the control and adds to the audit trail, both or neither. The entry that it
 // returns has before and after. Errors are grant.ErrRefused, which is in the audit trail too, what is wrong with the
 // order, and those of Redis.
 func (l *Coordination) Order(ctx context.Context, o grant.Order) (grant.HistoryEntry, error) {
 	if err := o.Validate(); err != nil {
 		return grant.HistoryEntry{}, err
 	}
-	var act grant.HistoryEntry
+	var entry grant.HistoryEntry
 	var refused error
-	var unsure []grant.HistoryEntry // of attempts that failed: they may have been carried out all the same
+	var inDoubt []grant.HistoryEntry // of attempts that failed: they may have been carried out all the same
 	err := l.retry(ctx, "ordering "+string(o.Action), func() error {
 		for {
 			before, text, now, err := l.control(ctx)
@@ -66,22 +66,22 @@ func (l *Coordination) Order(ctx context.Context, o grant.Order) (grant.HistoryE
 			}
 			// Look after reading the control: an attempt that is carried out later than this look changes the control,
 			// so the coming attempt is not, and looks again.
-			if done, err := l.findAct(ctx, unsure); done != nil || err != nil {
+			if done, err := l.findEntry(ctx, inDoubt); done != nil || err != nil {
 				if done != nil {
-					act, refused = *done, nil
+					entry, refused = *done, nil
 				}
 				return err
 			}
-			act = grant.HistoryEntry{At: now.UTC(), Action: o.Action, Who: o.Who, Via: o.Via, Why: o.Why, Before: &before}
+			entry = grant.HistoryEntry{At: now.UTC(), Action: o.Action, Who: o.Who, Via: o.Via, Why: o.Why, Before: &before}
 			var after grant.Control
 			if after, refused = before.Apply(&o, l.campaign, now); refused != nil {
-				act.Refused = refused.Error()
+				entry.Refused = refused.Error()
 				return nil //nolint:nilerr // that it is refused is the answer: another attempt gets no other
 			}
-			act.After = &after
-			done, err := l.store(ctx, text, &act)
+			entry.After = &after
+			done, err := l.store(ctx, text, &entry)
 			if err != nil {
-				unsure = append(unsure, act)
+				inDoubt = append(inDoubt, entry)
 			}
 			if err != nil || done {
 				return err
@@ -91,22 +91,22 @@ func (l *Coordination) Order(ctx context.Context, o grant.Order) (grant.HistoryE
 	})
 	switch {
 	case err != nil:
-		return act, err
+		return entry, err
 	case refused != nil:
-		return act, errors.Join(refused, l.Refuse(ctx, act))
+		return entry, errors.Join(refused, l.Refuse(ctx, entry))
 	}
-	return act, nil
+	return entry, nil
 }
 
-// store stores an act, and the control after it, unless there is another control than the expected one.
-func (l *Coordination) store(ctx context.Context, expected string, act *grant.HistoryEntry) (bool, error) {
-	text, err := json.Marshal(act)
+// store stores an entry, and the control after it, unless there is another control than the expected one.
+func (l *Coordination) store(ctx context.Context, expected string, entry *grant.HistoryEntry) (bool, error) {
+	text, err := json.Marshal(entry)
 	if err != nil {
 		return false, err
 	}
 	control := []byte{}
-	if act.After.Version != act.Before.Version {
-		if control, err = json.Marshal(act.After); err != nil {
+	if entry.After.Version != entry.Before.Version {
+		if control, err = json.Marshal(entry.After); err != nil {
 			return false, err
 		}
 	}
@@ -114,10 +114,10 @@ func (l *Coordination) store(ctx context.Context, expected string, act *grant.Hi
 	return reply == 1, err
 }
 
-// findAct returns the one of some acts that is in the audit trail; nil: none is.
-func (l *Coordination) findAct(ctx context.Context, acts []grant.HistoryEntry) (*grant.HistoryEntry, error) {
-	for i := range acts {
-		text, err := json.Marshal(&acts[i])
+// findEntry returns the one of some entries that is in the audit trail; nil: none is.
+func (l *Coordination) findEntry(ctx context.Context, entries []grant.HistoryEntry) (*grant.HistoryEntry, error) {
+	for i := range entries {
+		text, err := json.Marshal(&entries[i])
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +127,7 @@ func (l *Coordination) findAct(ctx context.Context, acts []grant.HistoryEntry) (
 		}
 		switch err := node.LPos(ctx, l.keys.history, string(text), redis.LPosArgs{Rank: -1}).Err(); {
 		case err == nil:
-			return &acts[i], nil
+			return &entries[i], nil
 		case !errors.Is(err, redis.Nil):
 			return nil, err
 		}
@@ -150,7 +150,7 @@ func (l *Coordination) call(ctx context.Context, s *script, keys []string, args 
 				}
 				continue
 			}
-			l.lookAgain(ctx, err)
+			l.reload(ctx, Kind(err))
 			return 0, err
 		}
 		return cmd.Int64()

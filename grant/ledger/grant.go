@@ -70,7 +70,7 @@ func (l *Grants) Grant(ctx context.Context, f *dense.Flush) (err error) {
 	}
 	ctx, span := l.traceFlush(ctx, f)
 	defer span.End()
-	defer func() { blame(span, err) }()
+	defer func() { recordError(span, err) }()
 	began := time.Now()
 	if l.lease.Load() == 0 {
 		if err := l.EnsureSpec(ctx, l.campaign); err != nil {
@@ -87,7 +87,7 @@ func (l *Grants) Grant(ctx context.Context, f *dense.Flush) (err error) {
 		}
 		what := fmt.Sprintf("granting flush %d of shard %d", f.Seq, f.Shard)
 		if err := l.deliver(ctx, what, func() error { return l.send(ctx, s, sh, f) }); err != nil {
-			l.unsure.Store(true)
+			l.inDoubt.Store(true)
 			return err
 		}
 		if err := sh.settle(f); err != nil {
@@ -118,7 +118,7 @@ func (l *Grants) deliver(ctx context.Context, what string, send func() error) er
 		if since.IsZero() {
 			since = time.Now()
 		}
-		if err := l.meet(ctx, refusal); err != nil {
+		if err := l.handleRefusal(ctx, refusal); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		if time.Since(since) > l.retryFor {

@@ -18,7 +18,7 @@ type Grants struct {
 	lease     atomic.Int64 // until when this run may grant, in Unix milliseconds by Redis's clock; 0: it has not asked
 	notBefore atomic.Int64 // the same for when the campaign starts
 	surveyed  atomic.Bool  // the index of chunks was compared with the keys of all masters
-	unsure    atomic.Bool  // what became of some call is not known
+	inDoubt   atomic.Bool  // whether some call was applied is not known
 }
 
 // NewGrants makes what a run writes to a store.

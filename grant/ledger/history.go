@@ -25,17 +25,17 @@ func (l *Coordination) History(ctx context.Context) ([]grant.HistoryEntry, error
 	if err != nil {
 		return nil, err
 	}
-	acts := make([]grant.HistoryEntry, 0, len(lists[0])+len(lists[1]))
+	entries := make([]grant.HistoryEntry, 0, len(lists[0])+len(lists[1]))
 	var bad []error
 	// A refusal is stored twice when the reply to the first attempt was lost.
 	for _, text := range slices.Concat(lists[0], slices.Compact(lists[1])) {
-		var act grant.HistoryEntry
-		if err := json.Unmarshal([]byte(text), &act); err != nil {
+		var entry grant.HistoryEntry
+		if err := json.Unmarshal([]byte(text), &entry); err != nil {
 			bad = append(bad, fmt.Errorf("%w: audit trail: %w", ErrInconsistent, err))
 			continue
 		}
-		acts = append(acts, act)
+		entries = append(entries, entry)
 	}
-	slices.SortStableFunc(acts, func(a, b grant.HistoryEntry) int { return a.At.Compare(b.At) })
-	return acts, errors.Join(bad...)
+	slices.SortStableFunc(entries, func(a, b grant.HistoryEntry) int { return a.At.Compare(b.At) })
+	return entries, errors.Join(bad...)
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/granter/granter/sharding/dense"
 )
 
-// Unknown is the value of a fact that Redis does not tell, or may not tell this user.
+// Unknown is the value of a fact that Redis does not report, or not to this user.
 const Unknown = "unknown"
 
 // Facts are what a preflight wants to know about the Redis behind a ledger.

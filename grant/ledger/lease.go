@@ -32,7 +32,7 @@ func milliseconds(at time.Time) int64 {
 	return at.Add(time.Millisecond - time.Nanosecond).UnixMilli()
 }
 
-// fence is what every chunk call of a pipeline must meet in Redis.
+// fence is what every chunk call of a pipeline must satisfy in Redis.
 type fence struct {
 	spec                   string
 	notBefore, ends, lease int64 // Unix milliseconds by Redis's clock: from, up to and without; ends 0: never
@@ -72,8 +72,8 @@ func (f *fence) refused(err error) error {
 	return err
 }
 
-// meet decides what comes of a refused pipeline: nil means that it can be sent again.
-func (l *Grants) meet(ctx context.Context, refusal *fencedError) error {
+// handleRefusal decides what follows from a refused pipeline: nil means that it can be sent again.
+func (l *Grants) handleRefusal(ctx context.Context, refusal *fencedError) error {
 	var what, value string
 	fields := strings.Fields(refusal.Error())
 	if len(fields) == 3 {
@@ -102,7 +102,7 @@ func (l *Grants) meet(ctx context.Context, refusal *fencedError) error {
 	return l.EnsureSpec(ctx, l.campaign) // the lease has lapsed
 }
 
-// EnsureSpec decides under which spec the campaign is granted, in one atomic act, and takes or renews the lease without
+// EnsureSpec decides under which spec the campaign is granted, atomically, and takes or renews the lease without
 // which nobody is granted anything. While nobody is granted, and no other run has a lease, a new spec replaces the old one;
 // after that only the same one is accepted, and any other is a *SpecConflictError.
 //
@@ -196,19 +196,19 @@ func (l *Grants) askForLease(ctx context.Context, c *grant.Campaign, searched st
 	return r, err
 }
 
-// SaveRun stores what the run says about itself. One that says that the run is over gives its lease back.
+// SaveRun stores what the run says about itself. One that says that the run is over releases its lease.
 func (l *Grants) SaveRun(ctx context.Context, r grant.RunRecord) error {
 	err := l.coordination.SaveRun(ctx, r)
 	if err != nil || !r.State.Over() {
 		return err
 	}
-	return l.retry(ctx, "giving back the lease of run "+r.Run.String(), func() error { return l.giveBack(ctx) })
+	return l.retry(ctx, "releasing the lease of run "+r.Run.String(), func() error { return l.releaseLease(ctx) })
 }
 
-// giveBack ends the lease of a run that is over, so that a spec that was wrong can be replaced at once. A run that does not
-// know what became of a call keeps it: the call may wait in a Redis that hangs.
-func (l *Grants) giveBack(ctx context.Context) error {
-	if l.unsure.Load() || l.lease.Load() == 0 {
+// releaseLease ends the lease of a run that is over, so that a spec that was wrong can be replaced at once. A run that does
+// not know whether a call was applied keeps it: the call may wait in a Redis that hangs.
+func (l *Grants) releaseLease(ctx context.Context) error {
+	if l.inDoubt.Load() || l.lease.Load() == 0 {
 		return nil
 	}
 	if err := l.client.HDel(ctx, l.keys.leases, l.run.String()).Err(); err != nil {

@@ -50,7 +50,7 @@ func (l *Reader) Lookup(ctx context.Context, user grant.UserID) (Grant, bool, er
 func (l *Reader) LookupAll(ctx context.Context, users []grant.UserID) (_ []*Grant, err error) {
 	ctx, span := tracer.Start(ctx, "ledger.lookup") // without the users: traces go to where user IDs do not belong
 	defer span.End()
-	defer func() { blame(span, err) }()
+	defer func() { recordError(span, err) }()
 	found := make([]*Grant, len(users))
 	byChunk := map[uint64][]int{} // indices of users
 	for i, user := range users {

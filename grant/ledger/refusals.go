@@ -16,8 +16,8 @@ const (
 )
 
 // Refuse adds an order that was refused to the audit trail.
-func (l *Coordination) Refuse(ctx context.Context, act grant.HistoryEntry) error {
-	text, err := json.Marshal(act)
+func (l *Coordination) Refuse(ctx context.Context, entry grant.HistoryEntry) error {
+	text, err := json.Marshal(entry)
 	if err != nil {
 		return err
 	}
@@ -48,10 +48,10 @@ func surplus(list []string) []string {
 	of := make([]string, len(list))
 	count := map[string]int{}
 	for i, text := range list {
-		var act grant.HistoryEntry
-		_ = json.Unmarshal([]byte(text), &act) // History says that it cannot be read
-		of[i] = act.Who
-		count[act.Who]++
+		var entry grant.HistoryEntry
+		_ = json.Unmarshal([]byte(text), &entry) // History says that it cannot be read
+		of[i] = entry.Who
+		count[entry.Who]++
 	}
 	limit, total := map[string]int{}, 0
 	for who, n := range count {

@@ -8,7 +8,7 @@ import (
 )
 
 // chunkScript grants the members of one delta in one chunk if all of them are new, and otherwise changes nothing and
-// tells the caller who has been granted, so that it can leave those out. It is optimistic because shards remember whom
+// returns who has been granted, so that it can leave those out. It is optimistic because shards remember whom
 // they granted: overlaps come from other replicas and from replays only.
 //
 //	KEYS  granted journal calls delta scratch
@@ -141,7 +141,7 @@ return tonumber(ARGV[3])`
 // missing there, or what is there counts in another topic.
 //
 //	KEYS  checkpoint tip
-//	ARGV  seconds to live, topic, topic as older brokers tell it, number of shards, (shard, acknowledged tip)…,
+//	ARGV  seconds to live, topic, topic as older brokers identify it, number of shards, (shard, acknowledged tip)…,
 //	      (partition, expected, next, leader epoch)…
 //
 // The reply is empty, or {what, which, expected, found}. Nothing is written in the second case.
@@ -282,12 +282,12 @@ for i = 1, #lapsed do
 end
 return reply('ok', to)`
 
-// controlScript stores what an order makes of the control, and its act, unless somebody else was faster.
+// controlScript stores what an order makes of the control, and its entry in the audit trail, unless somebody else was faster.
 //
 //	KEYS  control history
-//	ARGV  control expected and control to store, as JSON or empty: none; act as JSON
+//	ARGV  control expected and control to store, as JSON or empty: none; entry as JSON
 //
-// The reply is 1, or 0 when another control is there. An act that cannot be stored takes the control back, by a command
+// The reply is 1, or 0 when another control is there. An entry that cannot be stored takes the control back, by a command
 // that has just been allowed: the first DEL finds that out where there is no control.
 const controlScript = `
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then

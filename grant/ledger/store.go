@@ -23,9 +23,9 @@ var (
 	ErrInconsistent = errors.New("the ledger is inconsistent")
 )
 
-// DefaultRetryFor is how long a call goes on when Redis refuses: a fail-over takes 5 to 30 s, loading 10 GB of snapshot
+// defaultRetryFor is how long a call goes on when Redis refuses: a fail-over takes 5 to 30 s, loading 10 GB of snapshot
 // about a minute.
-const DefaultRetryFor = 2 * time.Minute
+const defaultRetryFor = 2 * time.Minute
 
 // Observer is told what happens. Calls come from the goroutine that calls the ledger, several at a time, and must not
 // block.
@@ -39,7 +39,7 @@ type Observer interface {
 
 // Config of a Store. The zero value is ready for use.
 type Config struct {
-	RetryFor time.Duration // how long to go on when Redis refuses; 0: DefaultRetryFor
+	RetryFor time.Duration // how long to go on when Redis refuses; 0: defaultRetryFor
 	Pass     grant.Pass    // that checkpoints are of; its zero value is the one that grants everybody
 	Observer Observer      // may be nil
 }
@@ -63,7 +63,7 @@ func Open(client redis.UniversalClient, campaign *grant.Campaign, cfg Config) (*
 	}
 	l := &Store{client: client, campaign: campaign, retryFor: cfg.RetryFor, observer: cfg.Observer}
 	if l.retryFor <= 0 {
-		l.retryFor = DefaultRetryFor
+		l.retryFor = defaultRetryFor
 	}
 	var retries int
 	switch c := client.(type) {
@@ -103,9 +103,9 @@ func (l *Store) home(ctx context.Context) (*redis.Client, error) {
 	return node, nil
 }
 
-// lookAgain makes the client of a cluster ask again who has which slots, after an error that says that it is wrong.
-func (l *Store) lookAgain(ctx context.Context, err error) {
-	switch Kind(err) {
+// reload makes the client of a cluster ask again who has which slots, after a kind of error that may mean that it is wrong.
+func (l *Store) reload(ctx context.Context, kind string) {
+	switch kind {
 	case KindMoved, KindClusterDown, KindReadOnly, KindNetwork, KindTimeout:
 		if l.cluster != nil {
 			l.cluster.ReloadState(ctx)
@@ -160,19 +160,15 @@ func (l *Store) retry(ctx context.Context, what string, attempt func() error) er
 		if failure.Since.IsZero() {
 			failure.Since = time.Now()
 		}
-		if !Retryable(failure.Kind) || time.Since(failure.Since) >= l.retryFor {
+		if !retryable(failure.Kind) || time.Since(failure.Since) >= l.retryFor {
 			return &failure
 		}
-		switch failure.Kind {
-		case KindNoScript:
+		l.reload(ctx, failure.Kind)
+		if failure.Kind == KindNoScript {
 			// Its error, if any, is the next attempt's: that one finds the scripts missing again.
 			_ = l.loadScripts(ctx)
 			if forgotten++; forgotten == 1 {
 				continue
-			}
-		case KindMoved, KindClusterDown, KindReadOnly, KindNetwork, KindTimeout:
-			if l.cluster != nil {
-				l.cluster.ReloadState(ctx)
 			}
 		}
 		wait := time.NewTimer(pause.NextBackOff())

@@ -31,8 +31,8 @@ func (l *Grants) traceFlush(ctx context.Context, f *dense.Flush) (context.Contex
 	return ctx, span
 }
 
-// blame says in a span what went wrong; nothing, if err is nil.
-func blame(span trace.Span, err error) {
+// recordError records in a span what went wrong; nothing, if err is nil.
+func recordError(span trace.Span, err error) {
 	if err != nil {
 		span.RecordError(err)
 		span.SetStatus(otelcodes.Error, Kind(err))
