@@ -143,7 +143,7 @@ func TestWhatWasAdmittedAndNotGrantedComesBackOnce(t *testing.T) {
 		add(1, 2, 4)
 		require.Equal(t, 4, int(gate.out.Load()))
 		add(5)
-		add(6)
+		add(6, 1)
 		require.Equal(t, 6, int(gate.out.Load()))
 	})
 }

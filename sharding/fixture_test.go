@@ -104,6 +104,16 @@ func run(t require.TestingT, pool *Pool, start func(context.Context, *errgroup.G
 	require.NoError(t, errors.Join(lanesErr, shards.Wait()))
 }
 
+// feedOnly adds IDs at the offsets from 0 on, and marks the end.
+func feedOnly(ctx context.Context, l *Lane, ids []uint64) error {
+	for i, id := range ids {
+		if err := l.Add(ctx, int64(i), id); err != nil {
+			return err
+		}
+	}
+	return l.Mark(ctx, int64(len(ids)), true)
+}
+
 // settle waits until everything that was marked is flushed.
 func settle() {
 	time.Sleep(time.Minute) // of the bubble's time

@@ -146,8 +146,7 @@ func (s *shard) flushWithin(d time.Duration) {
 // flush makes durable what is pending, and then publishes the counts. After an error nothing is published: the pool is
 // stopped, and what it had is read again.
 func (s *shard) flush(ctx context.Context) error {
-	s.deadline = time.Time{}
-	s.timer.Stop()
+	s.deadline = time.Time{} // should the timer fire all the same, it finds nothing to do
 	if s.pending > 0 {
 		if err := s.flushPending(ctx); err != nil {
 			return fmt.Errorf("shard %d: %w", s.index, err)
