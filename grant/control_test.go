@@ -107,6 +107,11 @@ func TestApply(t *testing.T) {
 			"resume after an abort lifts a pause, too, but lets the campaign finish", aborted, Order{Action: ActionResume},
 			Control{Version: 8, Resumed: 8, Throttle: 5, ThrottledBy: before, Finish: aborted.Finish},
 		},
+		{
+			"resume after a pause lets the campaign finish",
+			Control{Version: 7, Paused: true, PausedBy: before, Finish: finish(3, before, ends)}, Order{Action: ActionResume},
+			Control{Version: 8, Resumed: 8, Finish: finish(3, before, ends)},
+		},
 		{"finish", Control{Version: 3}, Order{Action: ActionFinish, Ends: ends}, Control{Version: 4, Finish: finish(4, by, ends)}},
 		{"finish again where it finishes", Control{Version: 4, Finish: finish(4, before, ends)}, Order{Action: ActionFinish, Ends: ends}, Control{Version: 5, Finish: finish(4, before, ends)}},
 		{
@@ -296,6 +301,8 @@ func TestAControlOf0c10d32IsRead(t *testing.T) {
 
 // Of what Redis lost and what it still has, the more careful holds: the lower limit, the later start, either pause.
 func TestAfterALossTheMoreCarefulHolds(t *testing.T) {
+	by := &Given{At: noon, Who: "minji@ops", Why: "OPS-1"}
+	end := func(offset int64) *Finish { return &Finish{Given: *by, Ends: Offsets{0: offset}} }
 	for _, test := range []struct {
 		name                string
 		before, found, want Control
@@ -307,6 +314,11 @@ func TestAfterALossTheMoreCarefulHolds(t *testing.T) {
 		{"the limit is lost", Control{Throttle: 100}, Control{}, Control{Throttle: 100}},
 		{"the pause is lost", Control{Paused: true}, Control{}, Control{Paused: true}},
 		{"a resume is lost", Control{}, Control{Paused: true}, Control{Paused: true}},
+		{"the abort is lost", Control{Abort: 4, AbortedBy: by}, Control{}, Control{Abort: 4, AbortedBy: by}},
+		{"an abort that was lifted is found", Control{}, Control{Abort: 2, AbortedBy: by}, Control{Abort: 2, AbortedBy: by}},
+		{"the finish is lost", Control{Finish: end(40)}, Control{}, Control{Finish: end(40)}},
+		{"another finish is found", Control{Finish: end(40)}, Control{Finish: end(30)}, Control{Finish: end(30)}},
+		{"a later finish is found", Control{Finish: end(40)}, Control{Finish: end(50)}, Control{Finish: end(40)}},
 		{"the start before was later", Control{StartsAt: at(2)}, Control{StartsAt: at(1)}, Control{StartsAt: at(2)}},
 		{"the start before was earlier", Control{StartsAt: at(1)}, Control{StartsAt: at(2)}, Control{StartsAt: at(2)}},
 		{"the postponement is lost", Control{StartsAt: at(1)}, Control{}, Control{StartsAt: at(1)}},

@@ -92,7 +92,7 @@ func TestABlockThatIsTakenInByPiecesIsGrantedWhole(t *testing.T) {
 
 // A user who turns out to have been granted is a duplicate of the partition that brought the record.
 func TestWhoWasGrantedBeforeIsCountedWhereTheRecordIs(t *testing.T) {
-	like := listed{grant: func(_ context.Context, _ []Range, ids []uint64) (map[uint64]bool, error) {
+	like := listed{grant: func(context.Context, []Range, []uint64) (map[uint64]bool, error) {
 		return map[uint64]bool{20: true, 21: true}, nil
 	}}
 	synctest.Test(t, func(t *testing.T) {
