@@ -15,7 +15,7 @@ type Ledger interface {
 	Terms
 	Sessions
 	Checkpoints
-	Records
+	RunRecords
 }
 
 // Terms are what each grant is judged by.
@@ -49,8 +49,8 @@ type Checkpoints interface {
 	Checkpoints(ctx context.Context) (grant.Checkpoint, error)
 }
 
-// Records is where runs say how they are doing.
-type Records interface {
+// RunRecords is where runs say how they are doing.
+type RunRecords interface {
 	// SaveRun stores what a run says about itself. The last record counts.
 	SaveRun(ctx context.Context, r grant.RunRecord) error
 }

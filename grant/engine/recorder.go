@@ -12,7 +12,7 @@ import (
 // recorder stores the run's record. A failure is logged, not returned: the record is a report, and what matters has errors of
 // its own. It is safe for concurrent use.
 type recorder struct {
-	records Records
+	records RunRecords
 	monitor *Monitor
 	log     *slog.Logger
 	record  grant.RunRecord // what does not change but its Error, which the end sets
@@ -21,7 +21,7 @@ type recorder struct {
 	due    chan struct{} // asks for one
 }
 
-func newRecorder(records Records, monitor *Monitor, record grant.RunRecord, log *slog.Logger) *recorder {
+func newRecorder(records RunRecords, monitor *Monitor, record grant.RunRecord, log *slog.Logger) *recorder {
 	return &recorder{
 		records: records, monitor: monitor, record: record, log: log, saving: make(chan struct{}, 1), due: make(chan struct{}, 1),
 	}

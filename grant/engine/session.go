@@ -28,11 +28,8 @@ type sessionInputs struct {
 	campaign *grant.Campaign
 	pass     grant.Pass
 	topic    grant.TopicID // what its offsets count in
-	source   interface {
-		Bounds
-		Reader
-	}
-	ledger interface {
+	source   Reader
+	ledger   interface {
 		Terms
 		Sessions
 		Checkpoints

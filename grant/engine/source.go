@@ -10,7 +10,6 @@ import (
 // Source is the topic of a campaign, as a run needs it. Its methods may be called concurrently, and asked again after an error.
 type Source interface {
 	Identity
-	Bounds
 	Reader
 	// Prepare makes sure that the topic can be read and rejected records can be stored. It may be called again.
 	Prepare(ctx context.Context) error
@@ -25,14 +24,10 @@ type Identity interface {
 	Bind(ctx context.Context) (grant.TopicID, error)
 }
 
-// Bounds are where partitions begin and end now.
-type Bounds interface {
-	// Bounds returns what every partition has.
-	Bounds(ctx context.Context) (grant.Bounds, error)
-}
-
 // Reader hands records to lanes.
 type Reader interface {
+	// Bounds returns what every partition has now.
+	Bounds(ctx context.Context) (grant.Bounds, error)
 	// Intact returns a *TruncatedError when Kafka no longer has the records before a position. Consume knows the leader
 	// epoch of what it starts from if Intact was asked about that.
 	Intact(ctx context.Context, at grant.Checkpoint) error
