@@ -90,7 +90,8 @@ func TestTheSchemasHaveEveryField(t *testing.T) {
 	doc, _ := described(t)
 	seen := map[string]bool{}
 	for name, of := range map[string]any{
-		"Status": status.Status{}, "Act": grant.HistoryEntry{}, "Problem": Problem{}, "Me": me{}, "Ordered": ordered{}, "User": User{},
+		"Status": status.Status{}, "Act": grant.HistoryEntry{}, "Problem": Problem{}, "Me": me{}, "Ordered": ordered{},
+		"User":  User{},
 		"Order": order{},
 	} {
 		compare(t, name, doc.Components.Schemas[name].Value, reflect.TypeOf(of), false, seen)

@@ -1,10 +1,13 @@
 package population
 
 import (
+	"bytes"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/compress"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/stretchr/testify/require"
@@ -125,6 +128,55 @@ func BenchmarkBatch(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/records, "ns/record")
 		})
 	}
+}
+
+// BenchmarkEncoders makes batches of 10,000 decimal users by this package and by kafka-go, from IDs to the bytes of a request.
+// docs/performance.md has the figures: they are why this package has an encoder.
+func BenchmarkEncoders(b *testing.B) {
+	const records = 10_000
+	ids := make([]grant.UserID, 0, records)
+	for id := range (Plan{Topic: decimalTopic("t"), Users: records, Spread: 48_000_000}).IDs {
+		ids = append(ids, id)
+	}
+	report := func(b *testing.B) {
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/records, "ns/record")
+	}
+	b.Run("own", func(b *testing.B) {
+		b.ReportAllocs()
+		encoding, err := newPayload(decimalTopic("t"))
+		require.NoError(b, err)
+		batch := newBatch(1_000_000)
+		for b.Loop() {
+			batch.reset()
+			batch.opened = time.Now()
+			for _, id := range ids {
+				batch.add(encoding, Record{ID: id})
+			}
+			_, err := batch.seal(compress.None)
+			require.NoError(b, err)
+		}
+		report(b)
+	})
+	b.Run("kafka-go", func(b *testing.B) {
+		b.ReportAllocs()
+		list := make([]kafka.Record, records)
+		text := make([]byte, 0, 20*records)
+		var out bytes.Buffer
+		for b.Loop() {
+			text = text[:0]
+			now := time.Now()
+			for i, id := range ids {
+				from := len(text)
+				text = strconv.AppendUint(text, uint64(id), 10)
+				list[i] = kafka.Record{Time: now, Value: kafka.NewBytes(text[from:])}
+			}
+			out.Reset()
+			set := protocol.RecordSet{Version: 2, Records: kafka.NewRecordReader(list...)}
+			_, err := set.WriteTo(&out)
+			require.NoError(b, err)
+		}
+		report(b)
+	})
 }
 
 func BenchmarkPlan(b *testing.B) {

@@ -200,7 +200,8 @@ func TestHistory(t *testing.T) {
 func TestLongHistory(t *testing.T) {
 	d := newDesk(t, running())
 	for i := range 45 {
-		d.acts = append(d.acts, grant.HistoryEntry{At: time.Now(), Action: grant.ActionPause, Who: fmt.Sprintf("person %d", i), Via: "api",
+		d.acts = append(d.acts, grant.HistoryEntry{At: time.Now(), Action: grant.ActionPause, Who: fmt.Sprintf("person %d", i),
+			Via:     "api",
 			Refused: "refused: it is paused already"})
 	}
 	p := signedIn(t, d, viewerToken)
