@@ -85,6 +85,47 @@ func TestTheLeaveToBeginAnewIsForTheStart(t *testing.T) {
 	})
 }
 
+// Nor does the leave hold for what a later session finds, which begins when the group changes.
+func TestTheLeaveToBeginAnewIsNotForALaterSession(t *testing.T) {
+	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
+		b, asked := newBoard(), 0
+		p := w.start(follow, b.orders, func(r *Run) { r.NewTopic = func(context.Context, error) error { asked++; return nil } })
+		w.settle()
+		b.change(func() { b.control = grant.Control{Version: 1, Paused: true} }) // so that it does not read
+		w.settle()
+		w.topic.truncate(0, 40, ids(200, 1000, 1)...)
+		w.start(follow, b.orders).cancel() // it joins, and the group changes
+		var lost *grant.TruncatedError
+		require.ErrorAs(t, p.wait(), &lost)
+		require.Zero(t, asked)
+	})
+}
+
+func TestATopicIsNotBegunAnewWithoutLeave(t *testing.T) {
+	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
+		require.NoError(t, w.start().wait())
+		before := w.topic.id
+		w.topic.remake(ids(400, 1000, 1))
+		no := errors.New("the audit trail cannot be written")
+		p := w.start(func(r *Run) { r.NewTopic = func(context.Context, error) error { return no } })
+		require.ErrorIs(t, p.wait(), no)
+		require.Equal(t, before, w.store.of)
+		require.Len(t, w.store.users, 100)
+	})
+}
+
+// A run that neither reads nor commits learns of a new topic by asking for it.
+func TestAPausedCanaryNoticesANewTopic(t *testing.T) {
+	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
+		b := newBoard()
+		b.control = grant.Control{Version: 1, Paused: true}
+		p := w.start(follow, b.orders, func(r *Run) { r.Pass.Private = true })
+		w.settle()
+		w.topic.remake(ids(400, 1000, 1))
+		require.ErrorIs(t, p.wait(), grant.ErrTopicChanged)
+	})
+}
+
 func TestALostTailStopsTheRun(t *testing.T) {
 	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
 		require.NoError(t, w.start().wait())

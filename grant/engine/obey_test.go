@@ -147,6 +147,7 @@ func TestAPostponementInTheLastMomentHolds(t *testing.T) {
 		b.change(func() { b.control = grant.Control{Version: 1, StartsAt: &later} })
 		within(time.Second)
 		require.Equal(t, []grant.Cause{grant.CauseSchedule}, p.causes())
+		require.True(t, later.Equal(p.Ledger.(*client).notBefore), "what is in hand is judged by it, too")
 		before := w.store.has()
 		within(58 * time.Minute)
 		require.Equal(t, before, w.store.has())
@@ -375,6 +376,19 @@ type funcBudget func(want, rate int64) int64
 
 func (b funcBudget) Take(_ context.Context, want, rate int64) (int64, error) {
 	return b(want, rate), nil
+}
+
+// Of two limits the lower one says how much is kept in stock, and so how much may be admitted at once.
+func TestOfTwoLimitsTheLowerOneCounts(t *testing.T) {
+	for _, c := range []struct {
+		shared int64
+		own    float64
+	}{{1000, 0}, {1000, 1e6}, {0, 1000}, {1_000_000, 1000}} {
+		g := NewGate(funcBudget(func(want, _ int64) int64 { return want }))
+		g.Set(true, c.shared, c.own)
+		g.refill(t.Context(), time.Second)
+		require.Equal(t, 60, g.stock, c)
+	}
 }
 
 // What a budget hands out while the limit changes was for the limit before: under the new one it admits nobody.

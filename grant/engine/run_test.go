@@ -117,6 +117,29 @@ func TestACheckpointNeverPassesWhatTheLedgerAcknowledged(t *testing.T) {
 	})
 }
 
+// Kafka's offsets are for its tools, and for a ledger that lost its own: they must not be ahead of the ledger's.
+func TestKafkaIsNotToldWhatTheLedgerHasNotTaken(t *testing.T) {
+	inWorld(t, newTopic(ids(200, 0, 1)), func(t *testing.T, w *world) {
+		w.store.write = func(context.Context) error { return errDown }
+		require.ErrorIs(t, w.start().wait(), errDown)
+		require.NotZero(t, w.store.has())
+		require.Empty(t, w.topic.committed)
+	})
+}
+
+// The lease is renewed, and the spec stored again should Redis have lost just that, also while no record comes.
+func TestEachCheckpointMakesSureOfTheSpec(t *testing.T) {
+	inWorld(t, newTopic(ids(200, 0, 1)), func(t *testing.T, w *world) {
+		p := w.start(follow)
+		w.settle()
+		w.store.change(func() { w.store.spec = "" })
+		w.settle()
+		w.store.change(func() { require.Equal(t, "one", w.store.spec) })
+		w.store.change(func() { w.store.spec = "two" })
+		require.ErrorIs(t, p.wait(), errConflict)
+	})
+}
+
 func TestAnotherVersionOfTheCampaignIsRefusedBeforeAnybodyIsGranted(t *testing.T) {
 	inWorld(t, newTopic(ids(10, 0, 1)), func(t *testing.T, w *world) {
 		w.store.spec = "two"

@@ -179,6 +179,19 @@ func TestACampaignThatEndedWhileTheMachineWasSuspendedStops(t *testing.T) {
 }
 
 // The ledger's clock is the one that counts: the run waits for it, visibly, and nobody is dated before the start.
+// The ledger refuses nothing of a run that has nothing to grant: it looks itself.
+func TestAFollowerWithNothingToGrantEndsWithTheCampaign(t *testing.T) {
+	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
+		b := newBoard()
+		p := w.start(follow, b.orders, dates(-time.Hour, time.Hour))
+		w.settle()
+		b.change(func() { b.ahead = time.Hour }) // as after a suspension, in which the timers did not run
+		w.settle()
+		require.Len(t, p.done, 1)
+		require.NoError(t, p.wait())
+	})
+}
+
 func TestALedgerWhoseClockIsBehindIsWaitedFor(t *testing.T) {
 	inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
 		const behind = 30 * time.Second

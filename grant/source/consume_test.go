@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/sharding"
 	"github.com/granter/granter/sharding/dense"
 )
 
@@ -366,4 +367,15 @@ func TestScanReadsWhatConsumeReads(t *testing.T) {
 	})
 	require.ErrorIs(t, err, stop)
 	require.ErrorContains(t, err, "partition 0 at offset "+strconv.Itoa(25))
+}
+
+// A canary: everybody else's records are accounted for, and a later pass grants them.
+func TestWhoIsWithheldIsCountedAndNotGranted(t *testing.T) {
+	c := fakeKafka(t, 1)
+	produce(t, c.ListenAddrs(), values(topicName, "1", "2", "3", "4", "5", "2")...)
+	r := read(t, newSource(t, c.ListenAddrs()), 0, 0, 6, func(c *dense.Config) { c.Includes = func(id uint64) bool { return id%2 == 0 } })
+	p, err := r.end()
+	require.NoError(t, err)
+	require.Equal(t, []int64{2, 4}, r.ids())
+	require.Equal(t, sharding.Position{Next: 6, Consumed: 6, Granted: 2, Duplicate: 1, Withheld: 3}, p)
 }

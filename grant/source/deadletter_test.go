@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,6 +110,21 @@ func TestMoreRejectsThanAreHeldAtOnceAreAllStored(t *testing.T) {
 	require.EqualValues(t, records, p.Rejected)
 	for i, got := range stored(t, c.ListenAddrs(), letterTopic, records) {
 		require.Equal(t, strconv.Itoa(i), header(got, HeaderOffset))
+	}
+}
+
+// A batch is inflated where the one before it was, and rejected records of both are stored when the fetch has been read.
+func TestLettersOutliveTheBatchThatTheyCameIn(t *testing.T) {
+	c := fakeKafka(t, 1)
+	writer := franz(t, c.ListenAddrs(), kgo.ProducerBatchCompression(kgo.GzipCompression()))
+	value := func(i int) string { return fmt.Sprintf("no user in batch %d %s", i, strings.Repeat("-", 1000)) } // compresses well
+	for i := range 3 {
+		require.NoError(t, writer.ProduceSync(t.Context(), values(topicName, value(i))...).FirstErr())
+	}
+	_, err := read(t, prepared(t, c), 0, 0, 3).end()
+	require.NoError(t, err)
+	for i, got := range stored(t, c.ListenAddrs(), letterTopic, 3) {
+		require.Equal(t, value(i), string(got.Value))
 	}
 }
 

@@ -63,8 +63,14 @@ func TestATopicIsReadByItsID(t *testing.T) {
 		{"Kafka 2.1, the oldest", *kversion.V2_1_0(), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			brokers := fakeKafka(t, 1, kfake.MaxVersions(&c.broker)).ListenAddrs()
+			cluster := fakeKafka(t, 1, kfake.MaxVersions(&c.broker))
+			brokers := cluster.ListenAddrs()
 			produce(t, brokers, userRecords(topicName, 0, 100)...)
+			asked := make(chan [16]byte, 1)
+			cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				asked <- req.(*kmsg.FetchRequest).Topics[0].TopicID
+				return nil, nil, false
+			})
 			s := newSource(t, brokers)
 			id, err := s.Bind(t.Context())
 			require.NoError(t, err)
@@ -73,6 +79,7 @@ func TestATopicIsReadByItsID(t *testing.T) {
 			require.NoError(t, s.Intact(t.Context(), grant.Checkpoint{Topic: id, Next: grant.Offsets{0: 50},
 				Epochs: map[int]int32{0: 0}}))
 			read(t, s, 0, 50, 100).requireUsers(100, users(50, 100)...)
+			require.Equal(t, id.Topic, <-asked, "a fetch by name would not notice on the same connection that the topic is another one")
 			require.GreaterOrEqual(t, s.Epoch(0, 100), int32(-1))
 
 			_, err = clientOf(t, brokers...).DeleteTopics(t.Context(), &kafka.DeleteTopicsRequest{Topics: []string{topicName}})

@@ -31,12 +31,14 @@ func TestADeclaredSizeIsNotBelieved(t *testing.T) {
 		data  []byte
 	}{
 		"a snappy block of 3 GiB":             {compress.Snappy, append(binary.AppendUvarint(nil, big), 1, 2, 3)},
+		"a snappy block of 120 MiB":           {compress.Snappy, append(binary.AppendUvarint(nil, 120<<20), 1, 2, 3)},
 		"a snappy block of 2^63":              {compress.Snappy, append(binary.AppendUvarint(nil, 1<<63), 1, 2, 3)},
 		"a framed snappy block of 3 GiB":      {compress.Snappy, frame(append(binary.AppendUvarint(nil, big), 1, 2, 3))},
 		"a snappy frame of 2 GiB":             {compress.Snappy, append(frame(nil)[:xerialHeader], 0x7f, 0xff, 0xff, 0xff, 1, 2)},
 		"a snappy frame cut off":              {compress.Snappy, frame([]byte{5, 16})[:18]},
 		"a snappy header cut off":             {compress.Snappy, xerial},
 		"a zstd frame of 2 GiB":               {compress.Zstd, append(slices.Clone(zstd), 0xa0, 0, 0, 0, 0x80, 0x09, 0, 0, 'x')},
+		"a zstd frame of 120 MiB":             {compress.Zstd, append(slices.Clone(zstd), 0xa0, 0, 0, 0x80, 0x07, 0x09, 0, 0, 'x')},
 		"a zstd window of 512 MiB":            {compress.Zstd, append(slices.Clone(zstd), 0, 19<<3, 0x08, 0, 0, 'x')},
 		"a zstd frame cut off":                {compress.Zstd, zstd},
 		"a gzip stream cut off":               {compress.Gzip, pack(t, compress.Gzip, []byte("some data"))[:12]},

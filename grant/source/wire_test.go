@@ -130,6 +130,12 @@ func TestAResponseToSomethingElseIsRefused(t *testing.T) {
 			return parseFetch(good, 7,
 				&target{topic: "other", partition: 0})
 		},
+		"is for topic ID 01": func() (fetched, error) {
+			byID := fetchResponse(10, nil)
+			byID.Version, byID.Topics[0].TopicID = fetchByID, [16]byte{1}
+			answer := framed(7, append([]byte{0}, byID.AppendTo(nil)...))[4:]
+			return parseFetch(answer, 7, &target{fetchVersion: fetchByID, topic: topicName, id: [16]byte{2}})
+		},
 		"is for partition 0, asked for": func() (fetched, error) {
 			return parseFetch(good, 7,
 				&target{topic: topicName, partition: 1})
