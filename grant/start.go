@@ -17,6 +17,9 @@ type Gap struct {
 // String is the form of --accept-gap: PARTITION:FROM-TO.
 func (g Gap) String() string { return fmt.Sprintf("%d:%d-%d", g.Partition, g.From, g.To) }
 
+// MarshalText makes a Gap a string in JSON, such as that of the log.
+func (g Gap) MarshalText() ([]byte, error) { return []byte(g.String()), nil }
+
 // ParseGap reads what String wrote.
 func ParseGap(s string) (g Gap, err error) {
 	s = strings.TrimSpace(s)

@@ -95,6 +95,6 @@ func TestCheckSaysWhatAPassWillDo(t *testing.T) {
 	canary := s.finish("--canary=50%", "--accept-gap=0:0-3000")
 	require.EqualValues(t, 2000, canary.Consumed)
 	require.Zero(t, canary.Granted)
-	dry := granter(t, s.command("run", append(s.flags, "--dry-run", "--canary=50%", "--accept-gap=0:0-3000", "--json")...))
+	dry := granter(t, s.command("run", "--dry-run", "--canary=50%", "--accept-gap=0:0-3000", "--json"))
 	require.Zero(t, dry.wait(), dry.err.String())
 }
