@@ -139,6 +139,7 @@ func BenchmarkEncoders(b *testing.B) {
 		ids = append(ids, id)
 	}
 	report := func(b *testing.B) {
+		b.Helper()
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/records, "ns/record")
 	}
 	b.Run("own", func(b *testing.B) {
