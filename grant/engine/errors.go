@@ -20,8 +20,9 @@ type AbortedError struct {
 }
 
 func (e *AbortedError) Error() string {
-	return "aborted " + e.Order.By(e.Zone) + ". What is granted stays, and nobody else is granted anything until somebody orders " +
-		"granter resume; then start it again, and it goes on from the checkpoint (or do both by granter run --resume --why TEXT)"
+	return "aborted " + e.Order.By(e.Zone) + ". What is granted stays, and nobody else is granted anything until somebody " +
+		"orders granter resume; then start it again, and it goes on from the checkpoint " +
+		"(or do both by granter run --resume --why TEXT)"
 }
 
 // Is makes it an ErrAborted.

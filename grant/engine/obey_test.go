@@ -90,7 +90,9 @@ func TestALostResumeAborts(t *testing.T) {
 
 // Redis loses an order to finish: the replicas keep to it. Of two the one counts that ends earlier.
 func TestALostFinishIsStillObeyed(t *testing.T) {
-	for _, left := range []*grant.Finish{nil, {Version: 1, Ends: grant.Offsets{0: 90}}, {Version: 1, Ends: grant.Offsets{0: 9000}}} {
+	earlier := &grant.Finish{Version: 1, Ends: grant.Offsets{0: 90}}
+	later := &grant.Finish{Version: 1, Ends: grant.Offsets{0: 9000}}
+	for _, left := range []*grant.Finish{nil, earlier, later} {
 		inWorld(t, newTopic(ids(10_000, 0, 1)), func(t *testing.T, w *world) {
 			b := newBoard()
 			b.order(t, grant.Order{Action: grant.ActionThrottle, Throttle: 1})
@@ -187,7 +189,9 @@ func gated(t *testing.T, fn func(g *Gate, b *board)) {
 // What was admitted without a limit, and comes back under one, is none of the limit's.
 func TestALimitBeginsWithNothing(t *testing.T) {
 	gated(t, func(g *Gate, _ *board) {
-		for _, set := range []func(){func() { g.Set(true, 100, 0) }, func() { g.Set(true, 0, 100) }, func() { g.Set(true, 100, 50) }} {
+		for _, set := range []func(){
+			func() { g.Set(true, 100, 0) }, func() { g.Set(true, 0, 100) }, func() { g.Set(true, 100, 50) },
+		} {
 			g.Set(true, 0, 0)
 			require.Equal(t, 4096, g.Admit(4096))
 			set()
@@ -254,7 +258,8 @@ func TestARunThatCannotBeSteeredEnds(t *testing.T) {
 	}{
 		"the budget": {func(b *board) { b.takeErr = errors.New("granter:{c}:budget is broken") }, "cannot be used for 2m0s"},
 		"the orders": {
-			func(b *board) { b.err = errors.New("granter:{c}:control is broken") }, "the orders of operators cannot be read for 2m0s",
+			func(b *board) { b.err = errors.New("granter:{c}:control is broken") },
+			"the orders of operators cannot be read for 2m0s",
 		},
 	} {
 		inWorld(t, long(), func(t *testing.T, w *world) {
@@ -442,7 +447,8 @@ func TestAnOpenTransactionIsACause(t *testing.T) {
 		within(2 * time.Second)
 		require.Equal(t, []grant.Cause{grant.CauseTransaction}, p.causes())
 		hold := p.Monitor.Holds()[0]
-		require.Equal(t, "partition 1: 9 records wait behind offset 100 since "+began.UTC().Format(time.TimeOnly)+" UTC", hold.Detail)
+		since := began.UTC().Format(time.TimeOnly)
+		require.Equal(t, "partition 1: 9 records wait behind offset 100 since "+since+" UTC", hold.Detail)
 		require.True(t, began.Equal(hold.Since))
 		require.InDelta(t, 1, p.series("granter_hold")["open_transaction"], 0)
 		p.Monitor.OpenTransaction(1, 200, 9)

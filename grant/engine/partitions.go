@@ -130,7 +130,9 @@ func (s *partitions) tallies() map[int]grant.Tally {
 
 // tallyOf is where the counts of the shards become those of grants.
 func tallyOf(p sharding.Position) grant.Tally {
-	return grant.Tally{Consumed: p.Consumed, Granted: p.Granted, Duplicate: p.Duplicate, Rejected: p.Rejected, Withheld: p.Withheld}
+	return grant.Tally{
+		Consumed: p.Consumed, Granted: p.Granted, Duplicate: p.Duplicate, Rejected: p.Rejected, Withheld: p.Withheld,
+	}
 }
 
 func (s *partitions) total() grant.Tally {

@@ -16,6 +16,7 @@ import (
 // Whoever asks /readyz wants to know within seconds, and why.
 func TestAServerThatDoesNotAnswerMakesARunUnready(t *testing.T) {
 	silent := errors.New("no answer")
+	kafkaIsSilent := func(_ *board, kafka *atomic.Bool) { kafka.Store(true) }
 	redisIsSilent := func(b *board, _ *atomic.Bool) { b.change(func() { b.err = silent }) }
 	for _, c := range []struct {
 		name    string
@@ -25,8 +26,8 @@ func TestAServerThatDoesNotAnswerMakesARunUnready(t *testing.T) {
 	}{
 		{"Redis", redisIsSilent, "Redis does not answer, or refuses: no answer", false},
 		{"Redis before the start", redisIsSilent, "Redis does not answer, or refuses: no answer", true},
-		{"Kafka", func(_ *board, kafka *atomic.Bool) { kafka.Store(true) }, "Kafka does not answer: no answer", false},
-		{"Kafka before the start", func(_ *board, kafka *atomic.Bool) { kafka.Store(true) }, "Kafka does not answer: no answer", true},
+		{"Kafka", kafkaIsSilent, "Kafka does not answer: no answer", false},
+		{"Kafka before the start", kafkaIsSilent, "Kafka does not answer: no answer", true},
 	} {
 		inWorld(t, newTopic(ids(100, 0, 1)), func(t *testing.T, w *world) {
 			b := newBoard()

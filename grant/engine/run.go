@@ -248,9 +248,10 @@ func (r *Run) generation(ctx context.Context, group grant.Group) (finished bool,
 
 func (r *Run) newSession(gen *committing) *session {
 	s := &session{sessionInputs: sessionInputs{
-		campaign: r.Campaign, pass: r.Pass, topic: r.topic, source: r.Source, ledger: r.Ledger, sharding: r.Sharding, generation: gen,
-		sink:     punctual{r.Ledger, r.drain, r.steering},
-		newTopic: r.newTopic, monitor: r.Monitor, log: r.Log, drain: r.drain, ended: r.orders.ended,
+		campaign: r.Campaign, pass: r.Pass, topic: r.topic, source: r.Source, ledger: r.Ledger, sharding: r.Sharding,
+		generation: gen,
+		sink:       punctual{r.Ledger, r.drain, r.steering},
+		newTopic:   r.newTopic, monitor: r.Monitor, log: r.Log, drain: r.drain, ended: r.orders.ended,
 		report:          func(ctx context.Context) { r.recorder.enter(ctx, grant.RunRunning) },
 		checkpointEvery: r.CheckpointEvery, pollEvery: r.PollEvery,
 	}}

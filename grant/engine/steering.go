@@ -64,7 +64,8 @@ type decision struct {
 func newSteering(in steeringInputs, carryOut func(decision), report func()) *steering {
 	return &steering{
 		steeringInputs: in, carryOut: carryOut, report: report,
-		waits: map[grant.Cause]string{}, holds: holds{since: map[grant.Cause]time.Time{}, log: in.log}, limit: ownLimit{at: time.Now()},
+		waits: map[grant.Cause]string{}, limit: ownLimit{at: time.Now()},
+		holds: holds{since: map[grant.Cause]time.Time{}, log: in.log},
 	}
 }
 

@@ -57,12 +57,16 @@ func TestADecisionFollowsFromWhatIsKnown(t *testing.T) {
 		"limited, and critical": {
 			orders: []grant.Order{limit}, measured: critical, begun: true, holds: stopped,
 		},
-		"preflight fails before the start":     {waits: grant.CausePreflight, open: true, holds: []grant.Cause{grant.CausePreflight}},
+		"preflight fails": {
+			waits: grant.CausePreflight, open: true, holds: []grant.Cause{grant.CausePreflight},
+		},
 		"the ledger says that it is too early": {refused: true, begun: true, holds: []grant.Cause{grant.CauseSchedule}},
 		"aborted":                              {orders: []grant.Order{abort}, begun: true, open: true, ends: ErrAborted},
 		"aborted before it began":              {orders: []grant.Order{abort}, open: true, ends: ErrAborted},
 		"aborted before it began: stands by":   {orders: []grant.Order{abort}, standBy: true, open: true},
-		"aborted after it began":               {orders: []grant.Order{abort}, standBy: true, begun: true, open: true, ends: ErrAborted},
+		"aborted after it began": {
+			orders: []grant.Order{abort}, standBy: true, begun: true, open: true, ends: ErrAborted,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

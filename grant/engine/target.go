@@ -64,7 +64,8 @@ func (t *targets) find(topic grant.TopicID, ends grant.Offsets) {
 func (t *targets) finish(order *grant.Finish) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if order == t.order || order != nil && t.order != nil && maps.Equal(order.Ends, t.order.Ends) && order.Topic == t.order.Topic {
+	if order == t.order ||
+		order != nil && t.order != nil && maps.Equal(order.Ends, t.order.Ends) && order.Topic == t.order.Topic {
 		return
 	}
 	t.order = order
