@@ -19,7 +19,8 @@ func TestAGapStopsTheRunBeforeItReads(t *testing.T) {
 		require.Zero(t, w.store.has())
 		require.Empty(t, w.topic.calls(1))
 
-		accept := func(r *Run) { r.Pass.AcceptGaps = append(gaps, grant.Gap{Partition: 1, From: 0, To: 1 << 40}) }
+		beyond := grant.Gap{Partition: 1, From: 0, To: 1 << 40}
+		accept := func(r *Run) { r.Pass.AcceptGaps = []grant.Gap{gaps[0], gaps[1], beyond} }
 		require.NoError(t, w.start(accept).wait())
 		require.Equal(t, 160, w.store.has())
 		require.Equal(t, w.topic.end(), w.store.at(), "a partition of which nothing is left is settled, too")
