@@ -373,7 +373,8 @@ func TestScanReadsWhatConsumeReads(t *testing.T) {
 func TestWhoIsWithheldIsCountedAndNotGranted(t *testing.T) {
 	c := fakeKafka(t, 1)
 	produce(t, c.ListenAddrs(), values(topicName, "1", "2", "3", "4", "5", "2")...)
-	r := read(t, newSource(t, c.ListenAddrs()), 0, 0, 6, func(c *dense.Config) { c.Includes = func(id uint64) bool { return id%2 == 0 } })
+	r := read(t, newSource(t, c.ListenAddrs()), 0, 0, 6,
+		func(c *dense.Config) { c.Includes = func(id uint64) bool { return id%2 == 0 } })
 	p, err := r.end()
 	require.NoError(t, err)
 	require.Equal(t, []int64{2, 4}, r.ids())

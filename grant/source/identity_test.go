@@ -79,7 +79,8 @@ func TestATopicIsReadByItsID(t *testing.T) {
 			require.NoError(t, s.Intact(t.Context(), grant.Checkpoint{Topic: id, Next: grant.Offsets{0: 50},
 				Epochs: map[int]int32{0: 0}}))
 			read(t, s, 0, 50, 100).requireUsers(100, users(50, 100)...)
-			require.Equal(t, id.Topic, <-asked, "a fetch by name would not notice on the same connection that the topic is another one")
+			require.Equal(t, id.Topic, <-asked,
+				"a fetch by name would not notice on the same connection that the topic is another one")
 			require.GreaterOrEqual(t, s.Epoch(0, 100), int32(-1))
 
 			_, err = clientOf(t, brokers...).DeleteTopics(t.Context(), &kafka.DeleteTopicsRequest{Topics: []string{topicName}})
