@@ -85,28 +85,3 @@ func (o *Overview) NotReady() string {
 	defer o.mu.Unlock()
 	return o.notReady
 }
-
-// Desk holds the metrics of the operations page and the API.
-type Desk struct {
-	Requests  *prometheus.CounterVec // by route, code
-	Refusals  *prometheus.CounterVec // by reason
-	Listeners prometheus.Gauge
-	Broken    *prometheus.GaugeVec // by file
-}
-
-// NewDesk registers the metrics.
-func NewDesk(reg prometheus.Registerer, campaign string) *Desk {
-	f := factory{prometheus.WrapRegistererWith(prometheus.Labels{"campaign": campaign}, reg)}
-	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: namespace, Name: "desk_requests_total", Help: "Requests that the desk answered, by route and status code.",
-	}, []string{"route", "code"})
-	f.reg.MustRegister(requests)
-	return &Desk{
-		Requests:  requests,
-		Refusals:  f.counters("desk_refusals_total", "Requests that the desk refused, by reason.", "reason"),
-		Listeners: f.gauge("desk_listeners", "Clients that follow the status live."),
-		Broken: f.gauges("desk_file_broken",
-			"1 while the access file (access), the certificate or the authority of client certificates (client_ca) cannot be "+
-				"read.", "file"),
-	}
-}

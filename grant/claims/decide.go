@@ -2,7 +2,6 @@ package claims
 
 import (
 	"fmt"
-	"strings"
 )
 
 // Reason is why a claim is declined.
@@ -62,54 +61,4 @@ func (p *Programme) Propose(f *Facts, a *Assessment) Proposal {
 // NeedsSecond reports whether a second person must approve an amount.
 func (p *Programme) NeedsSecond(amount Won) bool {
 	return p.SecondPerson > 0 && amount >= p.SecondPerson
-}
-
-func (t *Tiers) basis(a *Assessment) Won {
-	if t.Basis == AssessedLoss {
-		return a.Assessed
-	}
-	return a.SalesLoss
-}
-
-// of returns the tier of a loss above 0.
-func (t *Tiers) of(loss Won) int {
-	for i := range t.Table {
-		if row := &t.Table[i]; row.Open || loss < row.End || row.Inclusive && loss == row.End {
-			return i
-		}
-	}
-	return len(t.Table) - 1
-}
-
-// says explains a row for a loss.
-func (t *Tiers) says(i int, loss Won) string {
-	row := &t.Table[i]
-	paid := fmt.Sprintf("is paid %d won", row.Pay)
-	if row.Review {
-		paid = "is reviewed"
-	}
-	return fmt.Sprintf("a %s of %d won (%s) %s", t.Basis, loss, t.span(i, func(w Won) string { return fmt.Sprint(int64(w)) }), paid)
-}
-
-// span says which losses belong to a row.
-func (t *Tiers) span(i int, show func(Won) string) string {
-	var parts []string
-	if i > 0 {
-		from := "from "
-		if t.Table[i-1].Inclusive {
-			from = "above "
-		}
-		parts = append(parts, from+show(t.Table[i-1].End))
-	}
-	if row := &t.Table[i]; !row.Open {
-		to := "below "
-		if row.Inclusive {
-			to = "up to "
-		}
-		parts = append(parts, to+show(row.End))
-	}
-	if len(parts) == 0 {
-		return "any loss"
-	}
-	return strings.Join(parts, " and ")
 }

@@ -82,31 +82,6 @@ const (
 	RoundHalfUp Rounding = "half_up"
 )
 
-// Tiers says what is paid.
-type Tiers struct {
-	Basis Basis  `json:"basis"`
-	Table []Tier `json:"table"` // ascending; the last has no upper end
-}
-
-// Basis is the amount that decides the tier.
-type Basis string
-
-// The bases of tiers. The announcement of 2022 tiers sales losses.
-const (
-	SalesLoss    Basis = "sales_loss"
-	AssessedLoss Basis = "assessed_loss"
-)
-
-// Tier is one row of the table: losses above the row before, up to its own end.
-type Tier struct {
-	End       Won      `json:"end"`                 // upper end; the last tier has none
-	Inclusive bool     `json:"inclusive"`           // the end belongs to this tier, not to the next one
-	Open      bool     `json:"open"`                // it is the last one
-	Pay       Won      `json:"pay"`                 // 0: Review
-	Review    bool     `json:"review"`              // people decide the amount
-	Documents []string `json:"documents,omitempty"` // that the owner must send
-}
-
 // Eligibility says who may claim.
 type Eligibility struct {
 	OpenedBefore       Date              `json:"opened_before"`                 // the business had opened before that day
