@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,8 +154,28 @@ func TestTheListsFitTheCode(t *testing.T) {
 	for _, m := range mutants {
 		_, _, err := b.find(m)
 		assert.NoError(t, err, m.id)
+		top, _, _ := strings.Cut(m.tests, "/") // what is behind it are subtests
+		assert.True(t, slices.ContainsFunc(testsOf(t, filepath.Join(b.root, m.testDir)), regexp.MustCompile(top).MatchString),
+			"%s: %s has no test %s", m.id, m.testDir, top)
 	}
 	known, err := readSurvivors("survivors.txt")
 	require.NoError(t, err)
 	require.NoError(t, unknown(known, mutants))
+}
+
+var testName = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+
+// testsOf returns the names of the tests of a package.
+func testsOf(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	require.NoError(t, err)
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, found := range testName.FindAllStringSubmatch(string(data), -1) {
+			names = append(names, found[1])
+		}
+	}
+	return names
 }

@@ -67,6 +67,33 @@ func TestAMasterThatJoinsWithoutAnAnchorStopsTheCheckpoints(t *testing.T) {
 	m.Server().SetPreHook(nil)
 }
 
+// What was staged may be gone when its call comes: evicted, or lost with the replica that was promoted in between. The call must
+// not count as one that granted everybody.
+func TestWhatWasStagedIsGoneWhenItsCallComes(t *testing.T) {
+	m := startMini(t)
+	w := newWorld(t, Options{Addrs: []string{m.Addr()}})
+	p := w.join()
+	var mu sync.Mutex
+	staged := ""
+	m.Server().SetPreHook(func(_ *server.Peer, cmd string, args ...string) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case strings.EqualFold(cmd, "set") && strings.Contains(args[0], "delta") && staged == "":
+			staged = args[0]
+		case strings.EqualFold(cmd, "evalsha") && staged != "":
+			m.Del(staged)
+			staged = "gone"
+		}
+		return false
+	})
+	p.grant(1, delta(2, span(0, 3000, 1)))
+	m.Server().SetPreHook(nil)
+	want := oracle{}
+	want.add(2, span(0, 3000, 1))
+	w.holds(p.parts, want)
+}
+
 // A call that was cut down is another call. What was staged for the one before may arrive late, on a connection that was
 // given up, between the new members and their call: it must not take their place.
 func TestWhatWasStagedBeforeACutArrivesLate(t *testing.T) {

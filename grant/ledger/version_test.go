@@ -55,6 +55,7 @@ func TestTheFenceOfTimeIsExactToTheMillisecond(t *testing.T) {
 		{time.Hour, grant.ErrEnded.Error()},
 	} {
 		m.SetTime(start.Add(c.at))
+		require.NoError(t, p.EnsureSpec(w.ctx, p.campaign), "what is refused is not refused because the lease has lapsed")
 		err := p.Grant(w.ctx, p.flush(low, delta(1, bitmap(uint16(low))), delta(2, span(low*100, 100, 1))))
 		if c.want == "" {
 			require.NoError(t, err, "%s", c.at)
