@@ -24,8 +24,11 @@ import (
 
 // connection is where things run: the part of a command's settings that is environment, not campaign.
 type connection struct {
-	spec string
+	spec string // path; empty when the campaign is named
+	name string
 	json bool
+
+	stored *grant.Campaign // what the ledger has by that name, once it was asked
 
 	brokers   []string
 	group     string
@@ -56,14 +59,19 @@ type tlsFiles struct {
 // addFlags adds the flags of every command that is about a campaign, and more. A command adds only what it reads, so that
 // none takes a flag that changes nothing.
 func (c *connection) addFlags(cmd *cobra.Command, more ...func(*pflag.FlagSet)) {
+	cmd.Flags().VarP((*specFile)(&c.spec), "file", "f", "campaign spec, a YAML file")
+	c.addServers(cmd, more...)
+}
+
+// addServers adds the flags of every command that talks to servers, and more.
+func (c *connection) addServers(cmd *cobra.Command, more ...func(*pflag.FlagSet)) {
 	f := cmd.Flags()
-	f.VarP((*specFile)(&c.spec), "file", "f", "campaign spec, a YAML file (required)")
 	f.DurationVar(&c.timeout, "timeout", 10*time.Second, "time to connect, and for each request")
 	for _, add := range more {
 		add(f)
 	}
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
-		return errors.Join(fromEnvironment(cmd.Flags()), refuseIdle(cmd.Flags()))
+		return errors.Join(fromEnvironment(cmd.Flags()), c.oneSubject(cmd.Flags()), refuseIdle(cmd.Flags()))
 	}
 }
 
@@ -202,7 +210,7 @@ func addresses(flag string, list []string) error {
 
 func (c *connection) campaign() (*grant.Campaign, error) {
 	if c.spec == "" {
-		return nil, usageError(errors.New("which campaign? Name its spec by -f FILE (examples are in deploy/campaigns)"))
+		return nil, usageError(errors.New("which campaign? Name its spec by -f FILE (examples are in deploy/campaigns) or, where a command takes it, the campaign by --campaign NAME"))
 	}
 	camp, err := campaign.Load(c.spec)
 	if err != nil {

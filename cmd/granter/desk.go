@@ -105,7 +105,7 @@ Without TLS it listens on a loopback address only.
 			if err != nil {
 				return err
 			}
-			q, err := c.query(askFor)
+			q, err := c.query(cmd.Context(), askFor)
 			if err != nil {
 				return err
 			}

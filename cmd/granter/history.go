@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -16,7 +17,7 @@ import (
 func newHistory() *cobra.Command {
 	var flags orderFlags
 	cmd := &cobra.Command{
-		Use:   "history -f SPEC",
+		Use:   "history {-f SPEC | --campaign NAME}",
 		Short: "Print the audit trail: who ordered what, when and why, and what was refused",
 		Long: `History prints every order of operators that was carried out, and the last that were refused, oldest
 first: of each who was refused a hundred, and about a thousand in all. Times are those of Redis's clock, in the zone of the campaign's dates.
@@ -24,11 +25,11 @@ first: of each who was refused a hundred, and about a thousand in all. Times are
 ` + exitHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			camp, err := flags.campaign()
+			camp, err := flags.named(cmd.Context(), flags.url != "")
 			if err != nil {
 				return err
 			}
-			place, closeAll, err := flags.office(camp.Name)
+			place, closeAll, err := flags.office(cmd.Context(), camp)
 			if err != nil {
 				return err
 			}
@@ -43,12 +44,12 @@ first: of each who was refused a hundred, and about a thousand in all. Times are
 					Acts     []grant.HistoryEntry `json:"acts"`
 				}{camp.Name, acts})
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", camp.Name, camp.Title)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", camp.Name, cmp.Or(camp.Title, "audit trail"))
 			printHistory(cmd.OutOrStdout(), acts, camp.StartsAt.Location())
 			return nil
 		},
 	}
-	flags.connection.addFlags(cmd, flags.jsonFlag, flags.redisFlags)
+	flags.connection.addFlags(cmd, flags.nameFlag, flags.jsonFlag, flags.redisFlags)
 	flags.remote.addFlags(cmd.Flags())
 	return cmd
 }

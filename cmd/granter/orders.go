@@ -31,7 +31,7 @@ const orderHelp = `
 
 All replicas obey within a second, and the command waits until they say so. Who ordered what, when and why is in
 "granter history". Without --desk-url the order goes straight to Redis, so whoever may write there may give it; with
---desk-url it goes to a "granter desk", which asks for a token of an operator and must serve the campaign of -f.
+--desk-url it goes to a "granter desk", which asks for a token of an operator and must serve the campaign.
 
 `
 
@@ -81,7 +81,7 @@ func newOrder(action grant.Action, use, short string, read func(o *grant.Order, 
 	var flags orderFlags
 	var cancel bool
 	cmd := &cobra.Command{
-		Use: use + " -f SPEC --why TEXT", Short: short, Long: short + "." + orderHelp + exitHelp, Args: cobra.NoArgs,
+		Use: use + " {-f SPEC | --campaign NAME} --why TEXT", Short: short, Long: short + "." + orderHelp + exitHelp, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			who, err := whoami(flags.who)
 			if err != nil {
@@ -99,7 +99,7 @@ func newOrder(action grant.Action, use, short string, read func(o *grant.Order, 
 			return flags.execute(cmd, o)
 		},
 	}
-	flags.connection.addFlags(cmd, flags.jsonFlag, flags.redisFlags)
+	flags.connection.addFlags(cmd, flags.nameFlag, flags.jsonFlag, flags.redisFlags)
 	if flags.topic = action == grant.ActionFinish; flags.topic {
 		flags.kafkaFlags(cmd.Flags())
 	}
@@ -137,13 +137,21 @@ type Ordered struct {
 	Seconds  float64 `json:"seconds"`  // until they did
 }
 
+// about returns the campaign of an order. Postponing and finishing need its spec, unless a desk has it.
+func (flags *orderFlags) about(ctx context.Context, action grant.Action) (*grant.Campaign, error) {
+	if viaDesk := flags.url != ""; viaDesk || action != grant.ActionPostpone && action != grant.ActionFinish {
+		return flags.named(ctx, viaDesk)
+	}
+	return flags.subject(ctx)
+}
+
 func (flags *orderFlags) execute(cmd *cobra.Command, o grant.Order) error {
 	ctx := cmd.Context()
-	camp, err := flags.campaign()
+	camp, err := flags.about(ctx, o.Action)
 	if err != nil {
 		return err
 	}
-	place, closeAll, err := flags.office(camp.Name)
+	place, closeAll, err := flags.office(ctx, camp)
 	if err != nil {
 		return err
 	}
@@ -222,9 +230,9 @@ func printOrdered(w io.Writer, o *Ordered, waited bool) {
 }
 
 // office opens the way that orders go.
-func (flags *orderFlags) office(campaign string) (office, func(), error) {
+func (flags *orderFlags) office(ctx context.Context, camp *grant.Campaign) (office, func(), error) {
 	if flags.remote.url != "" {
-		client, err := flags.remote.client(campaign)
+		client, err := flags.remote.client(camp.Name)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -234,7 +242,7 @@ func (flags *orderFlags) office(campaign string) (office, func(), error) {
 	if flags.topic {
 		open = flags.query
 	}
-	q, err := open(flags.timeout)
+	q, err := open(ctx, flags.timeout)
 	if err != nil {
 		return nil, nil, err
 	}

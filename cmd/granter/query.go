@@ -37,8 +37,8 @@ func openLedger(client redis.UniversalClient, c *grant.Campaign, retryFor time.D
 }
 
 // query opens what the flags say. Failures that may pass are retried for a time. Nothing is asked yet; close must be called.
-func (c *connection) query(retryFor time.Duration) (*query, error) {
-	q, err := c.queryLedger(retryFor)
+func (c *connection) query(ctx context.Context, retryFor time.Duration) (*query, error) {
+	q, err := c.queryLedger(ctx, retryFor)
 	if err != nil {
 		return nil, err
 	}
@@ -56,10 +56,10 @@ func (c *connection) query(retryFor time.Duration) (*query, error) {
 }
 
 // queryLedger is query without the topic.
-func (c *connection) queryLedger(retryFor time.Duration) (*query, error) {
+func (c *connection) queryLedger(ctx context.Context, retryFor time.Duration) (*query, error) {
 	q := &query{}
 	var err error
-	if q.campaign, err = c.campaign(); err != nil {
+	if q.campaign, err = c.subject(ctx); err != nil {
 		return nil, err
 	}
 	if q.redis, err = c.redisClient(); err != nil {

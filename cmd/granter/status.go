@@ -20,7 +20,7 @@ func newStatus() *cobra.Command {
 	var c connection
 	var prove bool
 	cmd := &cobra.Command{
-		Use:   "status -f SPEC",
+		Use:   "status {-f SPEC | --campaign NAME}",
 		Short: "Show how far the campaign is, from the ledger and Kafka alone",
 		Long: `Status shows how many users have been granted, how many records wait, how fast it goes and when it will be done. It asks
 only Redis and Kafka, so it works from anywhere, while a run goes on or none does. When one of them does not answer, it shows
@@ -31,7 +31,7 @@ what the other one knows, names each part that is missing, and ends with exit co
 ` + exitHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			q, err := c.query(c.timeout)
+			q, err := c.query(cmd.Context(), c.timeout)
 			if err != nil {
 				return err
 			}
@@ -62,7 +62,7 @@ what the other one knows, names each part that is missing, and ends with exit co
 			return errors.Join(err, missing)
 		},
 	}
-	c.addFlags(cmd, c.jsonFlag, c.kafkaFlags, c.redisFlags)
+	c.addFlags(cmd, c.nameFlag, c.jsonFlag, c.kafkaFlags, c.redisFlags)
 	cmd.Flags().BoolVar(&prove, "prove", false, "prove that journal and bitmaps agree; reads the whole ledger")
 	return cmd
 }

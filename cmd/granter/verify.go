@@ -23,7 +23,7 @@ import (
 func newVerify() *cobra.Command {
 	var c connection
 	cmd := &cobra.Command{
-		Use:   "verify -f SPEC USER...|-",
+		Use:   "verify {-f SPEC | --campaign NAME} USER...|-",
 		Short: "Say whether users have been granted the campaign, when, and until when",
 		Long: `Verify answers the question of support for one or more users: granted or not, when, by which run and flush, from which
 records of the topic, and until when each item is valid. Instead of users, - reads them from the standard input, one ID a
@@ -33,6 +33,7 @@ A flush journals the users of many records at once, so it is known that the user
 
 ` + exitHelp,
 		Example: `  granter verify -f deploy/campaigns/emoticons.yaml 12345678
+  granter verify --campaign sorry-2022 12345678
   granter verify -f deploy/campaigns/emoticons.yaml --json - < users.txt | jq '.[] | select(.granted | not).user'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -41,7 +42,7 @@ A flush journals the users of many records at once, so it is known that the user
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			camp, err := c.campaign()
+			camp, err := c.subject(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -73,7 +74,7 @@ A flush journals the users of many records at once, so it is known that the user
 			return c.verify(cmd, led, camp, differs, users)
 		},
 	}
-	c.addFlags(cmd, c.jsonFlag, c.redisFlags)
+	c.addFlags(cmd, c.nameFlag, c.jsonFlag, c.redisFlags)
 	return cmd
 }
 

@@ -23,6 +23,7 @@ import (
 //	granter:{C}:history             list    grant.HistoryEntry as JSON, of orders that were carried out; oldest first
 //	granter:{C}:refusals            list    grant.HistoryEntry as JSON, of the last orders that were refused
 //	granter:{C}:budget              hash    at, left, rate: what replicas may grant under a throttle
+//	granter:campaigns               hash    campaign → zone of its dates: an index, see campaigns.go
 //	granter:{<anchor>}:checkpoint:<spec> hash partition → next offset; e<partition> → leader epoch of the record before it;
 //	                                        topic → the grant.TopicID that the offsets count in (none, if granter 0c10d32 or
 //	                                        brokers before 2.8 wrote it). A corrected spec reads the topic from the start

@@ -152,6 +152,9 @@ func (l *Grants) EnsureSpec(ctx context.Context, c *grant.Campaign) error {
 	if err := l.repair(ctx, s, reply.missing); err != nil {
 		return err
 	}
+	if err := l.enlist(ctx, c); err != nil {
+		return err
+	}
 	l.surveyed.Store(true)
 	return nil
 }

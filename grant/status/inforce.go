@@ -2,7 +2,9 @@ package status
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/campaign"
@@ -13,6 +15,12 @@ import (
 type Specs interface {
 	Spec(ctx context.Context) (ledger.StoredSpec, bool, error)
 	SpecKey() string // where it is, for messages
+}
+
+// Stores is where a spec is, and in which zone it had its dates.
+type Stores interface {
+	Specs
+	Zone(ctx context.Context) *time.Location
 }
 
 // Counts says how many users are granted.
@@ -47,22 +55,46 @@ func InForce(ctx context.Context, specs Specs, counts Counts, file *grant.Campai
 	if err != nil || totals.Granted+totals.Missing == 0 {
 		return file, nil, err
 	}
-	inconsistent := func(what string) error {
-		return fmt.Errorf("%w: the spec that users are granted by (%s) %s", ledger.ErrInconsistent, specs.SpecKey(), what)
+	c, err := ParseStored(specs.SpecKey(), &stored, file.Name, file.StartsAt.Location())
+	if err != nil {
+		return nil, nil, err
 	}
-	c, err := campaign.Parse(specs.SpecKey(), stored.Canonical)
+	return c, &Differs{File: file.Hash, Ledger: stored.Hash, Fields: campaign.Diff(stored.Canonical, file.Canonical)}, nil
+}
+
+// ErrNoSpec means that the ledger has no spec of a campaign: no run of it has started.
+var ErrNoSpec = errors.New("the ledger has no spec of it")
+
+// Stored returns the campaign as the ledger has it, without any file. It fails with ErrNoSpec, or with a
+// ledger.ErrInconsistent that names the key when the spec cannot be read. Times are in the zone that a run's file had.
+func Stored(ctx context.Context, coordination Stores, name string) (*grant.Campaign, error) {
+	stored, ok, err := coordination.Spec(ctx)
 	switch {
 	case err != nil:
-		return nil, nil, inconsistent("cannot be read: " + err.Error())
-	case c.Hash != stored.Hash:
-		return nil, nil, inconsistent(fmt.Sprintf("is not what its hash says: %.12s, stored is %.12s", c.Hash, stored.Hash))
-	case c.Name != file.Name:
-		return nil, nil, inconsistent("is of another campaign, " + c.Name)
+		return nil, fmt.Errorf("the spec that users are granted by (%s): %w", coordination.SpecKey(), err)
+	case !ok:
+		return nil, fmt.Errorf("campaign %s: %w", name, ErrNoSpec)
 	}
-	zone := file.StartsAt.Location()
+	return ParseStored(coordination.SpecKey(), &stored, name, coordination.Zone(ctx))
+}
+
+// ParseStored reads a stored spec, which must be of the named campaign, and shows its times in a zone.
+func ParseStored(key string, stored *ledger.StoredSpec, name string, zone *time.Location) (*grant.Campaign, error) {
+	inconsistent := func(what string) (*grant.Campaign, error) {
+		return nil, fmt.Errorf("%w: the spec that users are granted by (%s) %s", ledger.ErrInconsistent, key, what)
+	}
+	c, err := campaign.Parse(key, stored.Canonical)
+	switch {
+	case err != nil:
+		return inconsistent("cannot be read: " + err.Error())
+	case c.Hash != stored.Hash:
+		return inconsistent(fmt.Sprintf("is not what its hash says: %.12s, stored is %.12s", c.Hash, stored.Hash))
+	case c.Name != name:
+		return inconsistent("is of another campaign, " + c.Name)
+	}
 	c.StartsAt = c.StartsAt.In(zone)
 	if !c.EndsAt.IsZero() {
 		c.EndsAt = c.EndsAt.In(zone)
 	}
-	return c, &Differs{File: file.Hash, Ledger: stored.Hash, Fields: campaign.Diff(stored.Canonical, file.Canonical)}, nil
+	return c, nil
 }
