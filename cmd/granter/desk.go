@@ -12,11 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/desk"
-	"github.com/granter/granter/grant/source"
-	"github.com/granter/granter/grant/status"
-	"github.com/granter/granter/metrics"
 )
 
 // deskFlags say where operations page and API are served, and to whom.
@@ -38,13 +34,11 @@ func (d *deskFlags) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&d.insecure, "desk-insecure", false, "speak HTTP where others can listen, because a proxy in front speaks TLS")
 }
 
-// start serves the desk of a campaign.
-func (d *deskFlags) start(c *grant.Campaign, led opened, src *source.Source, reg prometheus.Registerer, log *slog.Logger) (*desk.Server, error) {
-	gatherer := status.NewGatherer(c, led.coordination, led.reader, src)
+// start serves a desk: of one campaign, or of many.
+func (d *deskFlags) start(one desk.Subject, all desk.Campaigns, label string, reg prometheus.Registerer, log *slog.Logger) (*desk.Server, error) {
 	server, err := desk.Start(desk.Config{
 		Addr: d.desk, Access: d.access, AccessGrace: d.grace, Cert: d.cert, Key: d.key, ClientCA: d.clientCA, Insecure: d.insecure,
-		Campaign: c, Coordination: led.coordination, Reader: led.reader, Bounds: src.Bounds, Identify: src.Identify, Log: log, Registerer: reg,
-		Status: gatherer.Gather,
+		Subject: one, Campaigns: all, Label: label, Log: log, Registerer: reg,
 	})
 	if err != nil {
 		return nil, usageError(fmt.Errorf("the desk cannot be opened: %w", err))
@@ -61,20 +55,16 @@ func (j *job) openDesk(log *slog.Logger) (closeDesk func(), err error) {
 		return func() {}, nil
 	}
 	// Questions must not wait as long as grants may, nor change what the run's source knows of its partitions.
-	led, err := openLedger(j.redis, j.campaign, askFor)
+	subject, err := (&subjects{redis: j.redis, kafka: j.kafka}).open(j.campaign)
 	if err != nil {
 		return nil, err
 	}
-	src, err := source.New(source.Config{Kafka: j.kafka, Topic: j.campaign.Input, Campaign: j.campaign.Name, RetryFor: askFor})
+	server, err := j.flags.deskFlags.start(*subject, nil, j.campaign.Name, j.registry, log)
 	if err != nil {
-		return nil, err
-	}
-	server, err := j.flags.deskFlags.start(j.campaign, led, src, j.registry, log)
-	if err != nil {
-		return nil, errors.Join(err, src.Close())
+		return nil, errors.Join(err, subject.Close())
 	}
 	return func() {
-		if err := errors.Join(server.Close(), src.Close()); err != nil {
+		if err := errors.Join(server.Close(), subject.Close()); err != nil {
 			log.Warn("closing the desk", "error", err)
 		}
 	}, nil
@@ -84,11 +74,14 @@ func newDesk() *cobra.Command {
 	var c connection
 	var d deskFlags
 	var listen, logFormat, otlp string
+	var files []string
 	cmd := &cobra.Command{
-		Use:   "desk -f SPEC --desk HOST:PORT --desk-access FILE",
-		Short: "Serve the operations page and the API of a campaign",
-		Long: `Desk serves the operations page, and the API that it uses, until it is stopped: progress, replicas, rejected records, the
-audit trail, and the orders of operators. It grants nobody. Several may run. "granter run --desk" serves the same from a run.
+		Use:   "desk [-f SPEC]... --desk HOST:PORT --desk-access FILE",
+		Short: "Serve the operations pages and the API of all campaigns",
+		Long: `Desk serves operations pages, and the API that they use, until it is stopped: a list of campaigns, and of each its progress,
+replicas, rejected records, audit trail, and the orders of operators. It serves every campaign whose spec is in the ledger, new
+ones without a restart, and those of -f, which may not have begun. It grants nobody. Several may run. "granter run --desk"
+serves the page of its own campaign from a run.
 
 Who may do what, and in which campaigns, is in a file that may be changed at any time; "granter token" makes its lines: NAME,
 ROLE, which is a set of rights (see granter token --help), campaigns:NAME,… if it is for some only, and the hash of a token.
@@ -105,20 +98,21 @@ Without TLS it listens on a loopback address only.
 			if err != nil {
 				return err
 			}
-			q, err := c.query(cmd.Context(), askFor)
+			all, client, err := c.catalog(files, log)
 			if err != nil {
 				return err
 			}
-			defer q.close()
+			defer client.Close()
 			stopTracing, err := startTracing(cmd.Context(), otlp, log)
 			if err != nil {
 				return err
 			}
 			defer stopTracing()
-			return serveDesk(cmd.Context(), q, &d, listen, log)
+			return serveDesk(cmd.Context(), all, &d, listen, log)
 		},
 	}
-	c.addFlags(cmd, c.kafkaFlags, c.redisFlags)
+	c.addServers(cmd, c.kafkaFlags, c.redisFlags)
+	filesFlag(cmd, &files)
 	d.addFlags(cmd.Flags())
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:9466", `address of /metrics, /healthz and /readyz, or "off"`)
 	cmd.Flags().StringVar(&otlp, "otlp", "", otlpHelp)
@@ -126,60 +120,25 @@ Without TLS it listens on a loopback address only.
 	return cmd
 }
 
-// deskCounts is how often the desk counts granted users for its metrics.
-const deskCounts = 5 * time.Second
-
-func serveDesk(ctx context.Context, q *query, d *deskFlags, listen string, log *slog.Logger) error {
+func serveDesk(ctx context.Context, all *desk.Catalog, d *deskFlags, listen string, log *slog.Logger) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	registry := newRegistry()
-	log = log.With("campaign", q.campaign.Name)
-	desk, err := d.start(q.campaign, q.opened, q.source, registry, log)
-	if err != nil {
-		return err
+	// Who signs in first should not find nothing; what is wrong with Redis the watcher says.
+	_ = all.Refresh(ctx)
+	label := "" // of metrics of the desk itself
+	if names := all.Names(); len(names) == 1 && all.Given(names[0]) {
+		label = names[0]
 	}
-	overview := metrics.NewOverview(registry, q.campaign.Name, version)
-	metricsServer, err := serve(listen, registry, func() string { return cmp.Or(desk.NotReady(), overview.NotReady()) }, log)
+	server, err := d.start(desk.Subject{}, all, label, registry, log)
+	if err != nil {
+		return errors.Join(err, all.Close())
+	}
+	watcher := newWatcher(all, registry, log)
+	metricsServer, err := serve(listen, registry, func() string { return cmp.Or(server.NotReady(), watcher.notReady()) }, log)
 	if err == nil {
 		defer metricsServer.close()
-		watch(ctx, q, overview, log)
+		watcher.run(ctx)
 	}
-	return errors.Join(err, desk.Close())
-}
-
-// watch keeps the desk's metrics current until the context ends.
-func watch(ctx context.Context, q *query, o *metrics.Overview, log *slog.Logger) {
-	tick := time.NewTicker(deskCounts)
-	defer tick.Stop()
-	for failed := false; ; {
-		s, missing := q.status(ctx)
-		lost, err := status.Lost(ctx, q.coordination)
-		var checkpoint grant.Checkpoint
-		if err == nil {
-			checkpoint, err = q.reader.Checkpoints(ctx, q.campaign)
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		if err == nil && s.Knows(status.Parts()...) { // of Kafka, it may be what it said last
-			o.Set(metrics.Campaign{
-				Granted: s.Granted, Expected: s.Expected, StartsAt: s.StartsAt, Lag: s.ToGo(), Replicas: s.Live(), Lost: lost,
-				Started:        len(checkpoint.Next) > 0,
-				ControlVersion: s.Control.Version, Throttle: s.Control.Throttle, Paused: s.Control.Paused,
-				Aborted: s.Control.AbortedBy != nil,
-			})
-		}
-		if err = cmp.Or(missing, err); err != nil {
-			o.Failed(err)
-			if !failed {
-				log.Warn("Redis or Kafka does not answer", "error", err)
-			}
-		}
-		failed = err != nil
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
+	return errors.Join(err, server.Close(), all.Close())
 }

@@ -59,7 +59,8 @@ func (c *connection) subject(ctx context.Context) (*grant.Campaign, error) {
 	if !errors.Is(err, status.ErrNoSpec) {
 		return c.stored, err
 	}
-	err = fmt.Errorf("Redis at %s has no campaign %s: is --redis or GRANTER_REDIS right? A campaign that no run was started for has no name there: use -f",
+	err = fmt.Errorf("Redis at %s has no campaign %s: is --redis or GRANTER_REDIS right? "+
+		"A campaign that no run was started for has no name there: use -f",
 		strings.Join(c.redis, ","), c.name)
 	index, indexErr := ledger.NewIndex(client, ledger.Config{RetryFor: c.timeout})
 	if indexErr == nil {

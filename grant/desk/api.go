@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/status"
 	"github.com/granter/granter/metrics"
 )
 
@@ -18,7 +19,7 @@ import (
 type api struct {
 	cfg     Config
 	gate    *gate
-	hub     *hub
+	hubs    *hubs
 	metrics *metrics.Desk
 	mux     *http.ServeMux
 }
@@ -37,6 +38,7 @@ const ofCampaign = "/api/v1/campaigns/{campaign}"
 func (a *api) routes() []route {
 	return []route{
 		{"GET /api/v1/me", nil, a.answer(a.me)},
+		{"GET /api/v1/campaigns", []Right{RightStatus}, a.answer(a.list)},
 		{"GET " + ofCampaign + "/status", []Right{RightStatus}, a.answer(a.status)},
 		{"GET " + ofCampaign + "/events", []Right{RightStatus}, a.events},
 		{"GET " + ofCampaign + "/history", []Right{RightHistory}, a.answer(a.history)},
@@ -47,13 +49,13 @@ func (a *api) routes() []route {
 
 // newAPI makes the handler of a desk. The hub is closed by whoever closes the desk.
 func newAPI(cfg Config, files *files) *api {
-	m := metrics.NewDesk(cfg.Registerer, cfg.Campaign.Name)
+	m := metrics.NewDesk(cfg.Registerer, cfg.Label)
 	a := &api{cfg: cfg, metrics: m, mux: http.NewServeMux()}
-	a.gate = newGate(files, cfg.Campaign.Name, cfg.Coordination.Refuse, m.Refusals, cfg.Log)
+	a.gate = newGate(files, a.record, m.Refusals, cfg.Log)
 	for name := range files.troubles() {
 		m.Broken.WithLabelValues(name)
 	}
-	a.hub = newHub(cfg.Status, cfg.pace.events, m.Listeners)
+	a.hubs = newHubs(a.statusOf, cfg.pace.events, m.Listeners)
 	for _, r := range a.routes() {
 		handler := func(w http.ResponseWriter, req *http.Request) {
 			who, refusal := a.gate.admit(req, r.needs)
@@ -137,7 +139,7 @@ func (a *api) answer(fn func(*http.Request, Principal) (any, error)) func(http.R
 		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
 		v, err := fn(r, who)
-		if f, ok := errors.AsType[*refusal](err); ok {
+		if f := refused(err); f != nil {
 			a.gate.refuse(w, r, who, f)
 			return
 		}
@@ -153,6 +155,65 @@ func (a *api) answer(fn func(*http.Request, Principal) (any, error)) func(http.R
 	}
 }
 
+// campaign returns the one that a request names.
+func (a *api) campaign(r *http.Request) (*Subject, error) {
+	return a.cfg.Campaigns.Open(r.Context(), r.PathValue("campaign"))
+}
+
+// readable returns the one that a request names, if its spec can be read.
+func (a *api) readable(r *http.Request) (*Subject, error) {
+	c, err := a.campaign(r)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.Broken
+}
+
+func (a *api) statusOf(ctx context.Context, name string) (*status.Status, error) {
+	c, err := a.cfg.Campaigns.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return c.Status(ctx)
+}
+
+// record adds a refused order to the audit trail of its campaign, if there is such a one.
+func (a *api) record(ctx context.Context, name string, act grant.HistoryEntry) error {
+	c, err := a.cfg.Campaigns.Open(ctx, name)
+	if _, none := errors.AsType[*NoCampaignError](err); none {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return c.Coordination.Refuse(ctx, act)
+}
+
+// refused returns the refusal that an error is; nil: it is none.
+func refused(err error) *refusal {
+	if none, ok := errors.AsType[*NoCampaignError](err); ok {
+		return refuse(kindCampaign, none.Detail)
+	}
+	f, _ := errors.AsType[*refusal](err)
+	return f
+}
+
+// listed are all campaigns that somebody may see.
+type listed struct {
+	Campaigns []status.Brief `json:"campaigns"` // those first that somebody should look at
+}
+
+func (a *api) list(r *http.Request, who Principal) (any, error) {
+	all, err := a.cfg.Campaigns.List(r.Context())
+	out := listed{[]status.Brief{}}
+	for i := range all {
+		if who.in(all[i].Campaign) {
+			out.Campaigns = append(out.Campaigns, all[i])
+		}
+	}
+	return out, err
+}
+
 // me is who asks, and what there is to ask about.
 type me struct {
 	Principal
@@ -164,13 +225,13 @@ type me struct {
 func (a *api) me(_ *http.Request, who Principal) (any, error) {
 	return me{
 		Principal: who, Rights: who.Role.rights(),
-		Campaigns: slices.DeleteFunc([]string{a.cfg.Campaign.Name}, func(name string) bool { return !who.in(name) }),
+		Campaigns: slices.DeleteFunc(a.cfg.Campaigns.Names(), func(name string) bool { return !who.in(name) }),
 	}, nil
 }
 
 // status is 200 also when a part cannot be asked: what is known of the others is worth having, and it says which.
 func (a *api) status(r *http.Request, _ Principal) (any, error) {
-	s, err := a.cfg.Status(r.Context())
+	s, err := a.statusOf(r.Context(), r.PathValue("campaign"))
 	if s != nil {
 		return s, nil
 	}
@@ -184,6 +245,10 @@ type trail struct {
 }
 
 func (a *api) history(r *http.Request, _ Principal) (any, error) {
-	acts, err := a.cfg.Coordination.History(r.Context())
-	return trail{a.cfg.Campaign.Name, acts}, err
+	c, err := a.campaign(r)
+	if err != nil {
+		return nil, err
+	}
+	acts, err := c.Coordination.History(r.Context())
+	return trail{c.Campaign.Name, acts}, err
 }

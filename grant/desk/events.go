@@ -18,12 +18,17 @@ func (a *api) events(w http.ResponseWriter, r *http.Request, who Principal) {
 		return
 	}
 	defer a.gate.listeners.giveBack(who)
-	updates := a.hub.join()
+	_, err := a.campaign(r)
+	if f := refused(err); f != nil { // other errors the stream tells
+		a.gate.refuse(w, r, who, f)
+		return
+	}
+	updates, leave := a.hubs.join(r.PathValue("campaign"))
 	if updates == nil {
 		a.gate.refuse(w, r, who, refuse(kindFull, "the desk is closing"))
 		return
 	}
-	defer a.hub.leave(updates)
+	defer leave()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // asks a proxy in between not to keep events back
 	connection := http.NewResponseController(w)

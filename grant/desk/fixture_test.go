@@ -107,12 +107,14 @@ func newWorld(t *testing.T, changes ...func(*world)) *world {
 	w.cfg = Config{
 		Addr: "127.0.0.1:0", AccessGrace: patience, Access: filepath.Join(t.TempDir(), "access"), Cert: cert, Key: key,
 		ClientCA: w.ca.file,
-		Campaign: aCampaign(),
-		Status: func(ctx context.Context) (*status.Status, error) {
-			w.gathered.Add(1)
-			return status.NewGatherer(aCampaign(), w.coordination, w.reader, topic{}).Gather(ctx)
+		Subject: Subject{
+			Campaign: aCampaign(),
+			Status: func(ctx context.Context) (*status.Status, error) {
+				w.gathered.Add(1)
+				return status.NewGatherer(aCampaign(), w.coordination, w.reader, topic{}).Gather(ctx)
+			},
+			Bounds: topic{}.Bounds,
 		},
-		Bounds:     topic{}.Bounds,
 		Log:        slog.New(slog.NewJSONHandler(io.MultiWriter(w.log, t.Output()), nil)),
 		Registerer: w.registry, pace: usual,
 	}

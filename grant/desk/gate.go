@@ -29,7 +29,6 @@ const (
 // gate lets requests pass, or says why not.
 type gate struct {
 	files    *files
-	campaign string // the one that is served
 	origin   http.CrossOriginProtection
 	failures *limits // by address or, when it is known who it is, by name
 	requests *limits // by name, of all but orders
@@ -41,19 +40,18 @@ type gate struct {
 	log     *slog.Logger
 	flood   rate.Sometimes // for lines about requests over a limit
 
-	record    func(context.Context, grant.HistoryEntry) error
+	record    func(ctx context.Context, campaign string, act grant.HistoryEntry) error
 	recording chan struct{} // has an element for each recording under way
 }
 
 func newGate(
-	files *files, campaign string, record func(context.Context, grant.HistoryEntry) error, refused *prometheus.CounterVec,
-	log *slog.Logger,
+	files *files, record func(context.Context, string, grant.HistoryEntry) error, refused *prometheus.CounterVec, log *slog.Logger,
 ) *gate {
 	for _, k := range refusals {
 		refused.WithLabelValues(string(k))
 	}
 	return &gate{
-		files: files, campaign: campaign, record: record, refused: refused, log: log,
+		files: files, record: record, refused: refused, log: log,
 		failures: newLimits(failuresPerSecond, failuresAtOnce), requests: newLimits(requestsPerSecond, requestsAtOnce),
 		orders: newLimits(ordersPerSecond, ordersAtOnce), listeners: newShare(maxListenersEach, maxListenersOthers, maxListeners),
 		underWay: newShare(maxUnderWayEach, maxUnderWayOthers, maxUnderWayOthers*2),
@@ -91,13 +89,7 @@ func (g *gate) admit(r *http.Request, needs []Right) (Principal, *refusal) {
 	if r.Pattern != orders && !g.requests.allow(who.Name) { // who has asked too much must still be able to order
 		return who, tooMany()
 	}
-	if g.ofAnother(r) {
-		detail := fmt.Sprintf("this desk serves the campaign %s, not %s: ask the desk of that one", g.campaign,
-			cut(r.PathValue("campaign"), 100))
-		return who, refuse(kindCampaign, detail)
-	}
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method == http.MethodPost &&
-		kind != "application/json" {
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method == http.MethodPost && kind != "application/json" {
 		// A form of another site can send anything but this.
 		return who, refuse(kindType, "want Content-Type: application/json")
 	}
@@ -111,12 +103,6 @@ func (g *gate) identify(r *http.Request) (Principal, kind) {
 		return anonymous, kindCertificate
 	}
 	return g.files.access.get().identify(r)
-}
-
-// ofAnother reports whether a request names another campaign than the one that is served.
-func (g *gate) ofAnother(r *http.Request) bool {
-	name := r.PathValue("campaign")
-	return name != "" && name != g.campaign
 }
 
 var howToShow = map[kind]string{ //nolint:gosec // these are no credentials
@@ -147,8 +133,7 @@ func (g *gate) refuse(w http.ResponseWriter, r *http.Request, who Principal, f *
 	} else {
 		say()
 	}
-	if order := r.Pattern == orders && !g.ofAnother(r); order &&
-		(f.Status == http.StatusUnauthorized || f.Status == http.StatusForbidden) {
+	if order := r.Pattern == orders; order && (f.Status == http.StatusUnauthorized || f.Status == http.StatusForbidden) {
 		g.remember(w, r, who, f)
 	}
 	if f.Status == http.StatusUnauthorized {
@@ -180,7 +165,7 @@ func (g *gate) remember(w http.ResponseWriter, r *http.Request, who Principal, f
 		defer func() { <-g.recording }()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), recordFor)
 		defer cancel()
-		err = g.record(ctx, act)
+		err = g.record(ctx, r.PathValue("campaign"), act)
 	default:
 	}
 	if err != nil {

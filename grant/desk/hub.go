@@ -3,6 +3,8 @@ package desk
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +36,50 @@ type hub struct {
 	ctx    context.Context //nolint:containedctx // of the goroutine, which comes and goes with the listeners
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+}
+
+// hubs are one hub for each campaign that somebody has followed.
+type hubs struct {
+	status func(ctx context.Context, campaign string) (*status.Status, error)
+	every  time.Duration
+	count  prometheus.Gauge
+
+	mu     sync.Mutex
+	byName map[string]*hub
+	closed bool
+}
+
+func newHubs(
+	status func(context.Context, string) (*status.Status, error), every time.Duration, count prometheus.Gauge,
+) *hubs {
+	return &hubs{status: status, every: every, count: count, byName: map[string]*hub{}}
+}
+
+// join is hub.join for a campaign, and returns how to leave, too.
+func (h *hubs) join(campaign string) (events chan event, leave func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, nil
+	}
+	one := h.byName[campaign]
+	if one == nil {
+		one = newHub(func(ctx context.Context) (*status.Status, error) { return h.status(ctx, campaign) }, h.every, h.count)
+		h.byName[campaign] = one
+	}
+	events = one.join()
+	return events, func() { one.leave(events) }
+}
+
+// close closes all hubs.
+func (h *hubs) close() {
+	h.mu.Lock()
+	h.closed = true
+	all := slices.Collect(maps.Values(h.byName))
+	h.mu.Unlock()
+	for _, one := range all {
+		one.close()
+	}
 }
 
 func newHub(status func(context.Context) (*status.Status, error), every time.Duration, count prometheus.Gauge) *hub {

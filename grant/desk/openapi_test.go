@@ -78,7 +78,7 @@ func TestTheDocumentHasEveryRouteAndNoOther(t *testing.T) {
 			in = append(in, method+" "+path)
 		}
 	}
-	served := []string{"GET /", "GET /api/openapi.yaml"}
+	served := []string{"GET /", "GET /campaigns/{campaign}/", "GET /api/openapi.yaml"}
 	for _, r := range new(api).routes() {
 		served = append(served, r.pattern)
 	}
@@ -90,9 +90,8 @@ func TestTheSchemasHaveEveryField(t *testing.T) {
 	doc, _ := described(t)
 	seen := map[string]bool{}
 	for name, of := range map[string]any{
-		"Status": status.Status{}, "Act": grant.HistoryEntry{}, "Problem": Problem{}, "Me": me{}, "Ordered": ordered{},
-		"User":  User{},
-		"Order": order{},
+		"Status": status.Status{}, "Act": grant.HistoryEntry{}, "Problem": Problem{}, "Me": me{}, "Ordered": ordered{}, "User": User{},
+		"Order": order{}, "Brief": status.Brief{},
 	} {
 		compare(t, name, doc.Components.Schemas[name].Value, reflect.TypeOf(of), false, seen)
 		seen[name] = true
@@ -199,6 +198,7 @@ func TestTheSchemasHaveEveryWord(t *testing.T) {
 	require.Equal(t, texts(grant.Causes()), words("Hold", "cause"))
 	require.Equal(t, texts(grant.RunStates()), words("Replica", "state"))
 	require.Equal(t, texts(status.Phases()), words("Status", "phase"))
+	require.Equal(t, texts(status.Phases()), words("Brief", "phase"))
 	var standing []string
 	for _, o := range everything().Standing(time.UTC) {
 		standing = append(standing, string(o.Action))

@@ -98,6 +98,10 @@ type ordered struct {
 // order carries out an order. Once it has been read, it does not matter whether its sender waits for the answer:
 // somebody who orders a pause and loses the connection wants it still.
 func (a *api) order(r *http.Request, who Principal) (any, error) {
+	c, err := a.campaign(r)
+	if err != nil {
+		return nil, err
+	}
 	asked, err := readOrder(r.Body)
 	if err != nil {
 		return nil, err
@@ -116,26 +120,29 @@ func (a *api) order(r *http.Request, who Principal) (any, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), a.cfg.pace.request)
 	defer cancel()
+	if needsSpec := o.Action == grant.ActionFinish || o.Action == grant.ActionPostpone; needsSpec && c.Broken != nil {
+		return nil, fmt.Errorf("nothing was ordered: %w", c.Broken)
+	}
 	if o.Action == grant.ActionFinish {
-		granted, _, err := status.InForce(ctx, a.cfg.Coordination, a.cfg.Reader, a.cfg.Campaign)
+		granted, _, err := status.InForce(ctx, c.Coordination, c.Reader, c.Campaign)
 		if err != nil {
 			return nil, fmt.Errorf("which topic is it? Nothing was ordered: %w", err)
 		}
-		if err := status.OtherTopic(granted, a.cfg.Campaign); err != nil {
+		if err := status.OtherTopic(granted, c.Campaign); err != nil {
 			return nil, newProblem(kindOtherTopic, "nothing was ordered: "+err.Error())
 		}
-		bounds, err := a.cfg.Bounds(ctx)
+		bounds, err := c.Bounds(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("asking Kafka where the topic ends; nothing was ordered: %w", err)
 		}
 		o.Ends = bounds.Ends
-		if a.cfg.Identify != nil {
-			if o.Topic, err = a.cfg.Identify(ctx); err != nil {
+		if c.Identify != nil {
+			if o.Topic, err = c.Identify(ctx); err != nil {
 				return nil, fmt.Errorf("asking Kafka which topic that is; nothing was ordered: %w", err)
 			}
 		}
 	}
-	act, err := a.cfg.Coordination.Order(ctx, o)
+	act, err := c.Coordination.Order(ctx, o)
 	switch {
 	case errors.Is(err, grant.ErrRefused):
 		a.cfg.Log.Warn("order refused", "action", string(o.Action), "who", o.Who, "why", o.Why, "error", err)
@@ -145,7 +152,7 @@ func (a *api) order(r *http.Request, who Principal) (any, error) {
 			err)
 	}
 	a.cfg.Log.Info("order carried out", "action", string(o.Action), "who", o.Who, "why", o.Why, "version", act.After.Version)
-	return ordered{a.cfg.Campaign.Name, act}, nil
+	return ordered{c.Campaign.Name, act}, nil
 }
 
 // cut shortens a text to a number of bytes.

@@ -52,12 +52,9 @@ type Config struct {
 	ClientCA  string // whose client certificates count; empty: nobody's
 	Insecure  bool   // HTTP also where others can listen, because something in front of the desk speaks TLS
 
-	Campaign     *grant.Campaign
-	Coordination Coordination
-	Reader       Reader
-	Status       func(context.Context) (*status.Status, error) // may return both: what is known, and what could not be asked
-	Bounds       func(context.Context) (grant.Bounds, error)   // of the topic: an order to finish has where it ends now
-	Identify     func(context.Context) (grant.TopicID, error)  // what those offsets count in; nil: not known
+	Subject             // the one campaign that is served,
+	Campaigns Campaigns // or many; nil: the one
+	Label     string    // of metrics: the campaign, if they are of one
 
 	Log        *slog.Logger          // nil: the default one
 	Registerer prometheus.Registerer // nil: there are no metrics
@@ -106,6 +103,9 @@ func Start(cfg Config) (*Server, error) {
 	if cfg.pace == (pace{}) {
 		cfg.pace = usual
 	}
+	if cfg.Campaigns == nil {
+		cfg.Campaigns, cfg.Label = only{&cfg.Subject}, cfg.Campaign.Name
+	}
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (s *Server) NotReady() string { return s.api.gate.files.notReady() }
 
 // Close ends the streams of events, gives other requests some seconds, and cuts off those that take longer.
 func (s *Server) Close() error {
-	s.api.hub.close()
+	s.api.hubs.close()
 	s.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), s.grace)
 	defer cancel()

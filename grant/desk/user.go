@@ -33,7 +33,11 @@ type Entitlement struct {
 }
 
 func (a *api) user(r *http.Request, _ Principal) (any, error) {
-	camp, differs, err := status.InForce(r.Context(), a.cfg.Coordination, a.cfg.Reader, a.cfg.Campaign)
+	c, err := a.readable(r)
+	if err != nil {
+		return nil, err
+	}
+	camp, differs, err := status.InForce(r.Context(), c.Coordination, c.Reader, c.Campaign)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +45,7 @@ func (a *api) user(r *http.Request, _ Principal) (any, error) {
 	if err != nil {
 		return nil, newProblem(kindMalformed, err.Error())
 	}
-	g, granted, err := a.cfg.Reader.Lookup(r.Context(), id)
+	g, granted, err := c.Reader.Lookup(r.Context(), id)
 	if err != nil {
 		return nil, err
 	}

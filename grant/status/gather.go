@@ -163,8 +163,9 @@ type Gatherer struct {
 	reader       Reader
 	topic        Topic
 
-	mu   sync.Mutex
-	last answers
+	mu      sync.Mutex
+	last    answers
+	counted counted // for briefs
 }
 
 // NewGatherer makes a gatherer of the campaign of a file. It asks nothing yet.

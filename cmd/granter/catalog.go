@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/campaign"
+	"github.com/granter/granter/grant/desk"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/grant/status"
+)
+
+// subjects open campaigns for a desk, on the same servers.
+type subjects struct {
+	redis   redis.UniversalClient
+	kafka   source.Kafka
+	brokers []string
+}
+
+// open opens one campaign. Nothing is asked yet.
+func (s *subjects) open(c *grant.Campaign) (*desk.Subject, error) {
+	led, err := openLedger(s.redis, c, askFor)
+	if err != nil {
+		return nil, err
+	}
+	subject := &desk.Subject{Campaign: c, Coordination: led.coordination, Reader: led.reader}
+	if len(c.Canonical) == 0 { // only its name is known
+		return subject, nil
+	}
+	src, err := source.New(source.Config{Kafka: s.kafka, Topic: c.Input, Campaign: c.Name, RetryFor: askFor})
+	if err != nil {
+		return nil, err
+	}
+	gatherer := status.NewGatherer(c, led.coordination, led.reader, src)
+	subject.Status = func(ctx context.Context) (*status.Status, error) {
+		st, err := gatherer.Gather(ctx)
+		return st, explain(err, s.brokers)
+	}
+	subject.Replicas = func(ctx context.Context) (lost int, started bool, err error) {
+		if lost, err = status.Lost(ctx, led.coordination); err != nil {
+			return 0, false, err
+		}
+		checkpoint, err := led.reader.Checkpoints(ctx, c)
+		return lost, len(checkpoint.Next) > 0, err
+	}
+	subject.Brief, subject.Bounds, subject.Identify, subject.Close = gatherer.Brief, src.Bounds, src.Identify, src.Close
+	return subject, nil
+}
+
+// stored returns the campaign that the ledger has by a name.
+func (s *subjects) stored(ctx context.Context, name string) (*grant.Campaign, error) {
+	led, err := openLedger(s.redis, &grant.Campaign{Name: name}, askFor)
+	if err != nil {
+		return nil, err
+	}
+	return status.Stored(ctx, led.coordination, name)
+}
+
+// catalog returns every campaign of the ledger, and those of some files. The caller closes both.
+func (c *connection) catalog(files []string, log *slog.Logger) (*desk.Catalog, redis.UniversalClient, error) {
+	var given []*grant.Campaign
+	for _, file := range files {
+		camp, err := campaign.Load(file)
+		if err != nil {
+			return nil, nil, usageError(err)
+		}
+		given = append(given, camp)
+	}
+	k, err := c.kafka()
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := c.redisClient()
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &subjects{redis: client, kafka: k, brokers: c.brokers}
+	index, err := ledger.NewIndex(client, ledger.Config{RetryFor: askFor})
+	var all *desk.Catalog
+	if err == nil {
+		all, err = desk.NewCatalog(desk.CatalogConfig{Files: given, Index: index, Stored: s.stored, Open: s.open, Log: log})
+	}
+	if err != nil {
+		client.Close()
+		return nil, nil, usageError(err)
+	}
+	return all, client, nil
+}
+
+// filesFlag is -f of a command that takes any number of specs.
+func filesFlag(cmd *cobra.Command, files *[]string) {
+	cmd.Flags().StringSliceVarP(files, "file", "f", nil, "campaign specs, YAML files, besides those that the ledger has")
+}

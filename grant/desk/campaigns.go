@@ -1,0 +1,79 @@
+package desk
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/status"
+)
+
+// Campaigns are what a desk serves. Calls may overlap, and end when the context does.
+type Campaigns interface {
+	// Names returns the names of all that are known, sorted. It asks nobody.
+	Names() []string
+	// Open returns a campaign by its name, as it is now. It fails with a NoCampaignError.
+	Open(ctx context.Context, name string) (*Subject, error)
+	// List sums all of them up, those first that somebody should look at.
+	List(ctx context.Context) ([]status.Brief, error)
+}
+
+// Subject is one campaign, and how it is asked and ordered about.
+type Subject struct {
+	Campaign     *grant.Campaign // only its name, when it is broken
+	Coordination Coordination
+	Reader       Reader
+	Status       func(context.Context) (*status.Status, error) // may return both: what is known, and what could not be asked
+	Brief        func(context.Context) (status.Brief, error)   // nil: Status is asked
+	Bounds       func(context.Context) (grant.Bounds, error)   // of the topic: an order to finish has where it ends now
+	Identify     func(context.Context) (grant.TopicID, error)  // what those offsets count in; nil: not known
+	// Replicas says how many were lost, and whether a run has written a checkpoint; nil: nobody watches.
+	Replicas func(context.Context) (lost int, started bool, err error)
+	Close    func() error // nil: there is nothing to close
+
+	// Broken says why the spec in the ledger cannot be read; nil: it can. Then only what needs no spec can be asked and
+	// ordered: a pause must always work.
+	Broken error
+}
+
+// brief sums a campaign up. It never fails: what is wrong is in it.
+func (s *Subject) brief(ctx context.Context) status.Brief {
+	if s.Broken != nil {
+		return status.Unreadable(s.Campaign.Name, s.Broken)
+	}
+	if s.Brief != nil {
+		b, err := s.Brief(ctx)
+		if err != nil {
+			b = status.Unreadable(s.Campaign.Name, err)
+			b.Title = s.Campaign.Title
+		}
+		return b
+	}
+	st, err := s.Status(ctx)
+	if st == nil {
+		return status.Unreadable(s.Campaign.Name, err)
+	}
+	return st.Brief()
+}
+
+// NoCampaignError says that a desk has no campaign of a name.
+type NoCampaignError struct{ Detail string }
+
+func (e *NoCampaignError) Error() string { return e.Detail }
+
+// only is the one campaign of a run's desk.
+type only struct{ subject *Subject }
+
+func (o only) Names() []string { return []string{o.subject.Campaign.Name} }
+
+func (o only) Open(_ context.Context, name string) (*Subject, error) {
+	if mine := o.subject.Campaign.Name; name != mine {
+		return nil, &NoCampaignError{fmt.Sprintf(
+			"this desk serves the campaign %s, not %s: ask the desk of that one", mine, cut(name, 100))}
+	}
+	return o.subject, nil
+}
+
+func (o only) List(ctx context.Context) ([]status.Brief, error) {
+	return []status.Brief{o.subject.brief(ctx)}, nil
+}
