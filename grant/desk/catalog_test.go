@@ -161,8 +161,10 @@ func TestADeskServesEveryCampaignOfTheLedger(t *testing.T) {
 	about("N{ne", "status").is(http.StatusNotFound)
 
 	only := w.with(RoleOperator, "finished", "running")
-	require.Equal(t, map[string]status.Phase{"running": status.PhaseRunning, "finished": status.PhaseFinished}, phasesOf(w.list(only)))
-	require.Contains(t, string(w.ask(request{method: http.MethodGet, path: "/api/v1/me", token: only}).body), `"campaigns":["finished","running"]`)
+	seen := map[string]status.Phase{"running": status.PhaseRunning, "finished": status.PhaseFinished}
+	require.Equal(t, seen, phasesOf(w.list(only)))
+	me := w.ask(request{method: http.MethodGet, path: "/api/v1/me", token: only})
+	require.Contains(t, string(me.body), `"campaigns":["finished","running"]`)
 }
 
 // A damaged spec keeps nobody from a pause, while runs go on by what they have in memory.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 )
 
@@ -48,11 +49,14 @@ func assets() []*asset {
 			return err
 		}
 		content, err := page.ReadFile(name)
-		at := name[len("page"):]
-		if at == "/index.html" {
+		at, route := name[len("page"):], "/"
+		switch at {
+		case "/index.html":
 			at = "/{$}"
+		case "/campaign.html":
+			at, route = "/campaigns/{campaign}/{$}", "/campaigns/{campaign}/"
 		}
-		all = append(all, newAsset(at, "/", content))
+		all = append(all, newAsset(at, route, content))
 		return err
 	})
 	return all
@@ -60,7 +64,7 @@ func assets() []*asset {
 
 func newAsset(at, route string, content []byte) *asset {
 	kind := types[path.Ext(at)]
-	if at == "/{$}" {
+	if strings.HasSuffix(at, "/{$}") {
 		kind = types[".html"]
 	}
 	sum := sha256.Sum256(content)

@@ -8,12 +8,12 @@ export const token = {
   forget: () => sessionStorage.removeItem(tokenKey),
 };
 
-let campaign = ""; // whose status, history and orders are asked for
+// The campaign is in the page's address: …/campaigns/NAME/.
+const campaign = location.pathname.split("/").at(-2);
 
-export const choose = (name) => { campaign = name; };
-
-// pathOf says where something is: all but who one is belongs to a campaign.
-const pathOf = (what) => `api/v1/${what === "me" ? what : `campaigns/${encodeURIComponent(campaign)}/${what}`}`;
+// pathOf says where something is, from where this script is: all but who one is, and which campaigns there are, belongs to a
+// campaign.
+const pathOf = (what) => new URL(`api/v1/${["me", "campaigns"].includes(what) ? what : `campaigns/${campaign}/${what}`}`, import.meta.url);
 
 // Problem is an answer that is none: RFC 9457, or no answer at all (status 0).
 export class Problem extends Error {

@@ -108,3 +108,6 @@ export function ranges(list, most = 8) {
 
 // sentence starts a phrase with a capital.
 export const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1);
+
+// languageOf is the language of what people wrote in a spec, which need not be the page's; null: the page's.
+export const languageOf = (words) => (/\p{Script=Hangul}/u.test(words) ? "ko" : null);

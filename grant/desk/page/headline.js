@@ -41,6 +41,7 @@ export function tick() {
 
 function renderName() {
   text($("title"), status.title || status.campaign);
+  set($("title"), "lang", f.languageOf(status.title ?? ""));
   text($("campaign"), status.campaign);
   text($("spec"), status.spec.slice(0, 8));
   set($("spec"), "title", status.spec);

@@ -77,6 +77,7 @@ type desk struct {
 	without  *principal          // who comes without a token: a client certificate says who it is
 	fails    map[string]*problem // by path: what it answers instead
 	st       status.Status
+	briefs   []status.Brief  // in the list of campaigns, besides this one
 	broken   *problem        // what the stream tells instead of a status
 	past     []status.Status // what each stream tells first
 	acts     []grant.HistoryEntry
@@ -104,8 +105,25 @@ func newDesk(t *testing.T, st status.Status) *desk {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServer(http.Dir("../page")))
+	mux.HandleFunc("GET /campaigns/{campaign}/{$}", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, "../page/campaign.html")
+	})
+	mux.HandleFunc("GET /api/v1/campaigns", d.admit("", func(w http.ResponseWriter, _ *http.Request, _ principal) {
+		d.mu.Lock()
+		all := slices.Clone(d.briefs)
+		d.mu.Unlock()
+		d.answer(w, 200, map[string]any{"campaigns": all})
+	}))
 	mux.HandleFunc("GET /api/v1/me", d.admit("", func(w http.ResponseWriter, _ *http.Request, who principal) {
-		d.answer(w, 200, me{who, who.rights(), []string{st.Campaign}})
+		names := []string{st.Campaign}
+		d.mu.Lock()
+		for _, b := range d.briefs {
+			if b.Campaign != st.Campaign {
+				names = append(names, b.Campaign)
+			}
+		}
+		d.mu.Unlock()
+		d.answer(w, 200, me{who, who.rights(), names})
 	}))
 	mux.HandleFunc("GET "+d.path("status"), d.admit("", func(w http.ResponseWriter, _ *http.Request, _ principal) {
 		d.mu.Lock()
@@ -159,6 +177,9 @@ func (d *desk) goAway(p *problem) {
 }
 
 func (d *desk) comeBack() { d.change(func(d *desk) { clear(d.fails) }) }
+
+// page is the address of the campaign's page.
+func (d *desk) page() string { return d.URL + "/campaigns/" + d.campaign.Name + "/" }
 
 // path is where something is; all but who one is belongs to the campaign.
 func (d *desk) path(what string) string {

@@ -107,7 +107,7 @@ func TestWordsForEverything(t *testing.T) {
 	}
 	d := newDesk(t, st)
 	p := signedIn(t, d, viewerToken)
-	words := eval[map[string]map[string]any](p, `import("./words.js").then((w) => JSON.parse(JSON.stringify(w)))`)
+	words := eval[map[string]map[string]any](p, `import("/words.js").then((w) => JSON.parse(JSON.stringify(w)))`)
 	for i, cause := range grant.Causes() {
 		require.Contains(t, words["causes"], string(cause))
 		stops, _ := words["causes"][string(cause)].(map[string]any)["stops"].(bool)

@@ -69,7 +69,7 @@ type page struct {
 
 func open(t *testing.T, d *desk) *page {
 	t.Helper()
-	return openAt(t, d.URL+"/")
+	return openAt(t, d.page())
 }
 
 // openAt opens a page, in a zone in which it is not the campaign's time.

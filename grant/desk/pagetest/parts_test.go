@@ -64,7 +64,7 @@ func TestThousandPartitions(t *testing.T) {
 	require.Equal(t, "Show only the 16 with the most lag", p.text("partitions-more"))
 	p.awaitFocus("partitions-more")
 	// All of them are updated each second: rows that are there already are kept, and what is the same in them is left alone.
-	changes := eval[int](p, `import("./partitions.js").then((m) => fetch("api/v1/campaigns/sorry-2022-emoticons/status", {
+	changes := eval[int](p, `import("/partitions.js").then((m) => fetch("/api/v1/campaigns/sorry-2022-emoticons/status", {
 			headers: {Authorization: "Bearer " + sessionStorage["granter-token"]},
 		}).then((r) => r.json()).then((s) => {
 			m.render(s);

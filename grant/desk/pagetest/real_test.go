@@ -99,9 +99,12 @@ func TestRealDesk(t *testing.T) {
 	st := running()
 	b := &book{campaign: &grant.Campaign{Name: st.Campaign, StartsAt: st.StartsAt}, st: st}
 	server, err := realdesk.Start(realdesk.Config{
-		Addr: "127.0.0.1:0", Access: access, Campaign: b.campaign, Coordination: b, Reader: b, Status: b.Status,
-		Bounds: func(context.Context) (grant.Bounds, error) { return grant.Bounds{Ends: grant.Offsets{0: 5, 1: 6}}, nil },
-		Log:    slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Addr: "127.0.0.1:0", Access: access,
+		Subject: realdesk.Subject{
+			Campaign: b.campaign, Coordination: b, Reader: b, Status: b.Status,
+			Bounds: func(context.Context) (grant.Bounds, error) { return grant.Bounds{Ends: grant.Offsets{0: 5, 1: 6}}, nil },
+		},
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })

@@ -118,10 +118,10 @@ func TestReloadWhileTheDeskIsAway(t *testing.T) {
 // A link with a token opens the desk where nobody is signed in, and leaves no trace of it in the address.
 func TestSignInByLink(t *testing.T) {
 	d := newDesk(t, running())
-	p := openAt(t, d.URL+"/#token="+operatorToken)
+	p := openAt(t, d.page()+"#token="+operatorToken)
 	p.await("!document.getElementById('sections').hidden")
 	require.Equal(t, "operator", p.text("user-role"))
-	require.Equal(t, d.URL+"/", eval[string](p, "location.href"))
+	require.Equal(t, d.page(), eval[string](p, "location.href"))
 	require.Equal(t, operatorToken, eval[string](p, "sessionStorage['granter-token']"))
 
 	// Who is signed in stays who he is.
@@ -134,7 +134,7 @@ func TestSignInByLink(t *testing.T) {
 
 	// A kept token that opens nothing any more gives way, and so does the sign-in that is shown.
 	eval[string](p, "sessionStorage['granter-token'] = 'granter_old'")
-	p.do(chromedp.Navigate("about:blank"), chromedp.Navigate(d.URL+"/#token="+viewerToken))
+	p.do(chromedp.Navigate("about:blank"), chromedp.Navigate(d.page()+"#token="+viewerToken))
 	p.await("!document.getElementById('sections').hidden")
 	require.Equal(t, "viewer", p.text("user-role"))
 	p.click("sign-out")
