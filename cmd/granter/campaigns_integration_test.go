@@ -31,7 +31,7 @@ func (s *scenario) named(name string, flags ...string) *process {
 func published(t *testing.T, redis string, users int64) *scenario {
 	t.Helper()
 	s := newScenario(t, 2, redis)
-	s.publish(population.Plan{Topic: s.campaign.Source, Users: users})
+	s.publish(population.Plan{Topic: s.campaign.Input, Users: users})
 	return s
 }
 
@@ -65,7 +65,7 @@ func TestOneDeskServesAllCampaigns(t *testing.T) {
 	broken := published(t, redis, 100)
 	broken.finish()
 	require.NoError(t, broken.client.HSet(t.Context(), "granter:{"+broken.campaign.Name+"}:spec", "canonical", "garbage").Err())
-	require.NoError(t, broken.client.Del(t.Context(), "granter:campaigns").Err(), "as an older granter left it")
+	require.NoError(t, broken.client.HDel(t.Context(), "granter:campaigns", broken.campaign.Name).Err(), "as an older granter left it")
 	held := published(t, redis, 50_000)
 	held.order("throttle", "1k", "--why=to see the middle")
 	run = held.run("--follow")

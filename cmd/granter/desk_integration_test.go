@@ -219,7 +219,7 @@ func TestAnOrderThroughADeskIsForItsCampaign(t *testing.T) {
 	for _, action := range []string{"abort", "pause", "finish"} {
 		p := order(action, other)
 		require.Equal(t, exitFailed, p.wait())
-		require.Contains(t, p.err.String(), "this desk serves the campaign "+s.campaign.Name+", not another-campaign")
+		require.Contains(t, p.err.String(), "there is no campaign another-campaign here")
 		require.Empty(t, p.out.String())
 	}
 	control, _, err := s.coordination.Control(t.Context())
