@@ -113,7 +113,7 @@ func TestRealDesk(t *testing.T) {
 	p.signIn("granter_wrong")
 	p.shows("sign-in-error", "This token is not known here")
 	p.signIn(operatorToken)
-	p.await("!document.getElementById('sections').hidden")
+	p.await("document.getElementById('sections')?.hidden === false") // on the page of the one campaign
 	require.Equal(t, "31 204 118", p.text("granted"))
 
 	for i, order := range []string{"pause", "resume", "throttle", "finish", "abort"} {
