@@ -94,7 +94,7 @@ func theTopicIsNotTheOneThatWasRead(t *testing.T) {
 	k, r := devtest.StartKafka(t, devtest.KafkaOptions{}), devtest.StartRedis(t, durable()...)
 	for _, c := range []struct {
 		name  string
-		begin func(s *scenario) (p *process, filled func()) // a run that the topic is made again under; nil: there is none
+		begin func(s *scenario) (p *process, thawed func()) // a run that is frozen while the topic is made again; nil: there is none
 		added int64                                         // users of the new topic
 		then  func(s *scenario, before, after grant.TopicID)
 	}{
@@ -106,11 +106,15 @@ func theTopicIsNotTheOneThatWasRead(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScenarioOn(t, k, 2, r.Addr)
 			s.publish(s.users(0, 20_000))
-			p, filled := c.begin(s)
+			p, thawed := c.begin(s)
+			if p != nil { // it sees nothing of the topic until that reaches beyond where it was read to
+				p.freeze()
+			}
 			before, after := s.remake(k)
 			s.publish(s.users(1_000_000, c.added))
 			if p != nil {
-				filled()
+				p.thaw()
+				thawed()
 				s.requireStopped(p, exitFailed, before, after)
 			}
 			c.then(s, before, after)
@@ -119,9 +123,12 @@ func theTopicIsNotTheOneThatWasRead(t *testing.T) {
 	t.Run("it lost its tail and grew again", func(t *testing.T) { lostTail(newScenarioOn(t, k, 1, r.Addr), k) })
 }
 
+// membership is kept by a run that is frozen for a while: it goes on where it was.
+const membership = "--session-timeout=1m"
+
 // following is a run that has read everything, and waits for more.
-func following(s *scenario) (p *process, filled func()) {
-	p = s.run("--follow")
+func following(s *scenario) (p *process, thawed func()) {
+	p = s.run("--follow", membership)
 	s.awaitGranted(p, 20_000)
 	return p, func() {}
 }
@@ -134,12 +141,12 @@ func nobodyOfTheNewTopic(s *scenario, before, after grant.TopicID) {
 }
 
 // paused is a run that does not fetch, because its users wait at the closed gate.
-func paused(s *scenario) (p *process, filled func()) {
-	p, filled = following(s)
+func paused(s *scenario) (p *process, thawed func()) {
+	p, thawed = following(s)
 	s.order("pause", "--why=test")
 	p.awaitLog("paused by")
 	s.publish(s.users(20_000, 100))
-	return p, filled
+	return p, thawed
 }
 
 func goesOnResumed(s *scenario, _, _ grant.TopicID) {
@@ -150,11 +157,11 @@ func goesOnResumed(s *scenario, _, _ grant.TopicID) {
 
 // hasTheRest is a run that has most of the old topic in its buffer. What it still grants of that, it may; but the new topic must
 // not get the old one's offsets.
-func hasTheRest(s *scenario) (p *process, filled func()) {
-	filled = s.throttle(2000)
-	p = s.run("--follow")
+func hasTheRest(s *scenario) (p *process, thawed func()) {
+	thawed = s.throttle(2000)
+	p = s.run("--follow", membership)
 	s.awaitGranted(p, 2000)
-	return p, filled
+	return p, thawed
 }
 
 func nothingIsCommitted(s *scenario, before, _ grant.TopicID) {
