@@ -68,7 +68,7 @@ function make({ campaign }) {
     cell("Granted", null, h("span", { class: "granted main" }), h("progress", { max: "100", value: "0" })),
     cell("Start", null, h("span", { class: "start main" }), h("span", { class: "zone note" })),
     cell("Replicas", "number replicas"),
-    cell("What holds it", "holding", h("span", { class: "wrong" }), h("span", { class: "holds" })));
+    cell("What holds it", "holding", h("span", { class: "wrong" }), h("span", { class: "held" })));
 }
 
 function update(row, c) {
@@ -89,7 +89,7 @@ function update(row, c) {
   text(find(".zone"), c.starts_at && !f.isLocal(c.starts_at, zone) ? f.datedIn(c.starts_at, zone) : "");
   text(find(".replicas"), c.error ? "–" : f.count(c.replicas));
   text(find(".wrong"), c.error ? `Cannot be read: ${c.error}` : "");
-  text(find(".holds"), c.error ? "" : held(c));
+  text(find(".held"), c.error ? "" : held(c));
 }
 
 function progress(c) {
