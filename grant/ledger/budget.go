@@ -6,7 +6,7 @@ import (
 )
 
 // Take asks for users to grant out of the budget that all replicas share, and returns how many may be granted now. rate
-// is users per second. It makes one attempt only.
+// is users per second. It makes one attempt only. The rule is takeScript.
 func (l *Coordination) Take(ctx context.Context, want, rate int64) (int64, error) {
 	n, err := l.call(ctx, &takeCall, []string{l.keys.budget}, want, rate)
 	switch {

@@ -24,8 +24,6 @@ const (
 
 var errNoSession = errors.New("the ledger has no session: call Begin first")
 
-var _ dense.Sink = (*Grants)(nil)
-
 // flight is the flush that a shard has under way. Buffers are kept from flush to flush.
 type flight struct {
 	seq     uint64
@@ -49,60 +47,6 @@ type call struct {
 	offsets    [2]int // empty: the members are sent as a bitmap
 	reply      *redis.Cmd
 	deltaIndex int
-}
-
-// Grant implements dense.Sink. See there for what it promises; in addition:
-//
-// Flush.Seq must grow from flush to flush of a shard, except for a flush that is handed in again after an error. Counts
-// are exact as long as the same run's last call for a chunk is remembered by the ledger, which it is unless 64 other runs
-// granted there since.
-//
-// The time of the campaign and its spec are judged by Redis in each call: grant.EarlyError, grant.ErrEnded and
-// *SpecConflictError mean that the chunks that were refused are as they were.
-//
-// ErrRegressed means that the ledger lost acknowledged writes: call Begin. An *UnavailableError says that Redis refused
-// for longer than Config.RetryFor, or for good. When the context is cancelled, Grant returns within the client's read
-// timeout. After any error it is unknown which members are granted.
-func (l *Grants) Grant(ctx context.Context, f *dense.Flush) (err error) {
-	s := l.session.Load()
-	if s == nil {
-		return errNoSession
-	}
-	ctx, span := l.traceFlush(ctx, f)
-	defer span.End()
-	defer func() { recordError(span, err) }()
-	began := time.Now()
-	if l.lease.Load() == 0 {
-		if err := l.EnsureSpec(ctx, l.campaign); err != nil {
-			return err
-		}
-	}
-	sh := s.shard(f.Shard)
-	if err := sh.take(l, f); err != nil {
-		return err
-	}
-	for len(sh.pending) > 0 {
-		if err := sh.encode(l, s, f); err != nil {
-			return err
-		}
-		what := fmt.Sprintf("granting flush %d of shard %d", f.Seq, f.Shard)
-		if err := l.deliver(ctx, what, func() error { return l.send(ctx, s, sh, f) }); err != nil {
-			l.inDoubt.Store(true)
-			return err
-		}
-		if err := sh.settle(f); err != nil {
-			return err
-		}
-	}
-	sh.done = true
-	if l.observer != nil {
-		members := 0
-		for i := range f.Deltas {
-			members += f.Deltas[i].Count
-		}
-		l.observer.FlushDone(f.Shard, members, sh.applied, sh.sent, time.Since(began))
-	}
-	return nil
 }
 
 // deliver sends until nothing is refused, or until that has gone on for too long: then the masters' clocks differ by more
@@ -200,24 +144,41 @@ func (s *session) identity(f *dense.Flush, round uint32) string {
 func (l *Grants) send(ctx context.Context, s *session, sh *shard, f *dense.Flush) error {
 	// The index of chunks is on one master. It is written before anything that it must cover, so that it never lacks a
 	// chunk; and again with it, before a tip that vouches for it: the first write may be lost before the pipeline comes.
-	var unknown []any
-	for i := range sh.calls {
-		chunk := f.Deltas[sh.calls[i].deltaIndex].Chunk
-		if _, ok := sh.known[chunk]; !ok {
-			unknown = append(unknown, chunk)
-		}
-	}
+	unknown := sh.unknown(f)
+	pipe := l.client.Pipeline()
 	if len(unknown) > 0 {
 		if err := l.client.SAdd(ctx, l.keys.chunks, unknown...).Err(); err != nil {
 			return err
 		}
-	}
-
-	pipe := l.client.Pipeline()
-	if len(unknown) > 0 {
 		pipe.SAdd(ctx, l.keys.chunks, unknown...)
 	}
 	fence := l.fence()
+	if err := sh.addCalls(ctx, pipe, &fence, f); err != nil {
+		return err
+	}
+	if err := l.vouch(ctx, pipe, s, sh, f.Shard); err != nil {
+		return fence.refused(err)
+	}
+	sh.acked.Store(sh.tip)
+	for _, chunk := range unknown {
+		sh.known[chunk.(uint64)] = struct{}{}
+	}
+	return nil
+}
+
+// unknown returns the chunks of the calls that this session has not put into the index.
+func (sh *shard) unknown(f *dense.Flush) (chunks []any) {
+	for i := range sh.calls {
+		chunk := f.Deltas[sh.calls[i].deltaIndex].Chunk
+		if _, ok := sh.known[chunk]; !ok {
+			chunks = append(chunks, chunk)
+		}
+	}
+	return chunks
+}
+
+// addCalls puts the chunk calls into a pipeline, each with the fence.
+func (sh *shard) addCalls(ctx context.Context, pipe redis.Pipeliner, fence *fence, f *dense.Flush) error {
 	run, spec := any(sh.head[kindBytes:][:runLength]), any(fence.spec)
 	notBefore, notAfter := any(fence.notBefore), any(fence.notAfter())
 	for i := range sh.calls {
@@ -238,32 +199,28 @@ func (l *Grants) send(ctx context.Context, s *session, sh *shard, f *dense.Flush
 		sh.sent += len(tail) + len(offsets)
 		sh.applied++
 	}
+	return nil
+}
 
+// vouch puts a new tip of the shard on every master behind what a pipeline has, and runs it.
+func (l *Grants) vouch(ctx context.Context, pipe redis.Pipeliner, s *session, sh *shard, shard int) error {
 	acked := sh.acked.Load()
 	sh.tip++
 	tips := make([]*redis.Cmd, len(l.keys.anchors))
 	for i, anchor := range l.keys.anchors {
-		tips[i] = tipCall.command(ctx, []string{l.keys.tip(anchor, s.id)}, f.Shard, acked, sh.tip, int(tipLife.Seconds()))
+		tips[i] = tipCall.command(ctx, []string{l.keys.tip(anchor, s.id)}, shard, acked, sh.tip, int(tipLife.Seconds()))
 	}
-	err := l.execute(ctx, pipe, tips, func(i int, reply any) error {
+	return l.execute(ctx, pipe, tips, func(i int, reply any) error {
 		found, ok := reply.(int64)
 		switch {
 		case !ok:
 			return fmt.Errorf("tip script: unexpected reply %v", reply)
 		case found < 0:
 			return fmt.Errorf("%w: %s: shard %d: expected at least pipeline %d, found %d",
-				ErrRegressed, l.keys.tip(l.keys.anchors[i], s.id), f.Shard, acked, -1-found)
+				ErrRegressed, l.keys.tip(l.keys.anchors[i], s.id), shard, acked, -1-found)
 		}
 		return nil
 	})
-	if err != nil {
-		return fence.refused(err)
-	}
-	sh.acked.Store(sh.tip)
-	for _, chunk := range unknown {
-		sh.known[chunk.(uint64)] = struct{}{}
-	}
-	return nil
 }
 
 // settle looks at the replies of an acknowledged pipeline. What overlapped is cut down, and goes into a further pipeline
