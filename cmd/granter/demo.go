@@ -142,7 +142,7 @@ func (d *demonstration) perform(ctx context.Context, cmd *cobra.Command) error {
 
 	flags := &runFlags{listen: "off", stall: time.Minute, checkpointEvery: 200 * time.Millisecond,
 		why: "so that there is something to watch"}
-	flags.brokers, flags.redis, flags.group = k.Brokers, []string{redis.Addr()}, "granter-demo"
+	flags.brokers, flags.redis = k.Brokers, []string{redis.Addr()}
 	flags.timeout, flags.retryFor, flags.session = 10*time.Second, time.Minute, 10*time.Second
 	client, err := flags.redisClient()
 	if err != nil {
@@ -167,7 +167,7 @@ func (d *demonstration) perform(ctx context.Context, cmd *cobra.Command) error {
 	}
 	screen := newScreen(cmd.ErrOrStderr())
 	j := job{
-		campaign: camp, kafka: k, redis: client, flags: flags, screen: screen,
+		campaign: camp, kafka: k, redis: client, flags: flags, screen: screen, pass: grant.Pass{Group: "granter-demo"},
 		run: grant.NewRunID(time.Now()), registry: newRegistry(),
 		log:        slog.New(slog.NewTextHandler(screen, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		embedded:   true,
