@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"path/filepath"
 	"regexp"
 	"testing"
 
@@ -18,7 +17,7 @@ func TestTheWalkLeadsWhereItSays(t *testing.T) {
 	for _, hop := range hops {
 		file := string(hop[2])
 		require.Equal(t, file, string(hop[1]), "what a link says and where it leads")
-		source, err := os.ReadFile(filepath.Join("../..", file))
+		source, err := os.ReadFile("../../" + file)
 		require.NoError(t, err)
 		names := regexp.MustCompile("`([a-zA-Z]\\w*)`").FindAllSubmatch(hop[3], -1)
 		require.NotEmpty(t, names, "%s: say which function", file)
