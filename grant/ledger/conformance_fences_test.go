@@ -36,6 +36,7 @@ func leasesTheSpec(w *world) {
 	require.Equal(w, []string{"aa11", "bb22"}, []string{conflict.StoredHash, conflict.GivenHash})
 	require.Equal(w, w.campaign().Canonical, conflict.Stored)
 	require.WithinRange(w, conflict.Leased, w.now(), w.now().Add(leaseLife))
+	require.Equal(w, conflict.Leased.Add(-leaseMargin).UnixMilli(), first.lease.Load(), "it ends earlier for who has it")
 	require.Equal(w, conflict, second.Permits(w.ctx, w.other()), "a dry run is told the same")
 	require.NoError(w, second.Permits(w.ctx, w.campaign()))
 	require.ErrorContains(w, conflict, "if the run was killed, start again after "+conflict.Leased.UTC().Format(time.RFC3339))

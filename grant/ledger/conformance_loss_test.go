@@ -38,6 +38,11 @@ func keepsTips(w *world) {
 	p.grant(1, delta(7, bitmap(1)))
 	s := p.session.Load()
 	for _, anchor := range p.keys.anchors {
+		key := p.keys.tip(anchor, s.id)
+		require.Positive(w, w.client.TTL(w.ctx, key).Val(), "those of a session that died before its first checkpoint go, too")
+		late := tipCall.command(w.ctx, []string{key}, 1, 0, 0, 60) // an older pipeline that comes late
+		require.NoError(w, w.client.Process(w.ctx, late))
+		require.Equal(w, "1", w.client.HGet(w.ctx, key, "1").Val())
 		require.True(w, w.client.Expire(w.ctx, p.keys.tip(anchor, s.id), time.Minute).Val())
 	}
 	require.NoError(w, p.Checkpoint(w.ctx, grant.Offsets{0: 10}, nil))

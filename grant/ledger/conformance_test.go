@@ -186,7 +186,7 @@ func (w *world) now() time.Time {
 }
 
 func cutsOverlaps(w *world) {
-	p, other := w.join(), w.join()
+	p, other, rounds := w.join(), w.join(), 0
 	for chunk, sizes := range map[uint64][2]int{1: {3, 5}, 2: {5, 3000}, 3: {3000, 5}, 4: {3000, 6000}, 5: {65536, 65536}, 6: {7, 7}} {
 		first, second := span(0, sizes[0], 1), span(0, sizes[1], 1)
 		want := oracle{}
@@ -202,6 +202,24 @@ func cutsOverlaps(w *world) {
 		require.False(w, d.Members.Has(0))
 		require.True(w, d.Duplicates.Has(0))
 	}
+	// What was set before the overlap was found is taken back.
+	for chunk, members := range map[uint64]*dense.Bitmap{7: bitmap(3, 5, 7, 9), 8: span(0, 3000, 1)} {
+		other.grant(1, delta(chunk, bitmap(7)))
+		f := p.grant(1, delta(chunk, members))
+		require.Equal(w, []uint16{7}, f.Deltas[0].Duplicates.Lows(nil))
+		require.Equal(w, f.Deltas[0].Members.Count(), f.Deltas[0].Count)
+	}
+	// Between two rounds somebody else may be faster again.
+	other.grant(1, delta(9, span(0, 100, 1)))
+	p.fault.next = func(int) int {
+		if rounds++; rounds == 2 {
+			other.grant(1, delta(9, span(100, 100, 1)))
+		}
+		return -1
+	}
+	f := p.grant(1, delta(9, span(0, 3000, 1)))
+	p.fault.never()
+	require.Equal(w, []int{2800, 200}, []int{f.Deltas[0].Count, f.Deltas[0].Duplicates.Count()})
 	proof, err := p.Prove(w.ctx)
 	require.NoError(w, err)
 	require.True(w, proof.Holds(), "%+v", proof)

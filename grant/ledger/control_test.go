@@ -275,6 +275,13 @@ func TestSurplusOfRefusals(t *testing.T) {
 	require.NotContains(t, gone, "rubbish")
 	require.Equal(t, list[1:1+len(gone)-20], gone[:len(gone)-20], "the oldest of each")
 	require.Empty(t, surplus(list[len(list)-maxRefusals:]))
+
+	list = nil // where there is room for more, nobody has more than his share all the same
+	for range maxRefusalsOf + 50 {
+		add("mallory")
+	}
+	add("minseo")
+	require.Equal(t, list[:50], surplus(list))
 }
 
 func namesGarbage(w *world) {
