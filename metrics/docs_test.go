@@ -105,7 +105,8 @@ var lookWhen = map[string]string{
 const deskPreface = `
 ## The desk
 
-` + "`granter desk`" + ` serves these for each of its campaigns, by the label ` + "`campaign`" + `; those of the desk itself (` + "`granter_desk_…`" + `) have it only when
+` + "`granter desk`" + ` serves these for each of its campaigns, by the label ` + "`campaign`" +
+	`; those of the desk itself (` + "`granter_desk_…`" + `) have it only when
 the desk has one ` + "`-f`" + ` and no other campaign. Those that runs serve, too, mean the same there: take the maximum.
 
 | name | type | labels | what it is | look at it when |

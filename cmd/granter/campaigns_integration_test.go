@@ -65,7 +65,8 @@ func TestOneDeskServesAllCampaigns(t *testing.T) {
 	broken := published(t, redis, 100)
 	broken.finish()
 	require.NoError(t, broken.client.HSet(t.Context(), "granter:{"+broken.campaign.Name+"}:spec", "canonical", "garbage").Err())
-	require.NoError(t, broken.client.HDel(t.Context(), "granter:campaigns", broken.campaign.Name).Err(), "as an older granter left it")
+	require.NoError(t, broken.client.HDel(t.Context(), "granter:campaigns", broken.campaign.Name).Err(),
+		"as an older granter left it")
 	held := published(t, redis, 50_000)
 	held.order("throttle", "1k", "--why=to see the middle")
 	run = held.run("--follow")
@@ -74,13 +75,15 @@ func TestOneDeskServesAllCampaigns(t *testing.T) {
 	say := held.simulated(19)
 	upcoming := published(t, redis, 10)
 	upcoming.spec = filepath.Join(t.TempDir(), "upcoming.yaml")
-	text := strings.Replace(fmt.Sprintf(specText, upcoming.campaign.Name), "2023-01-05T00:00:00+09:00", time.Now().Add(time.Hour).Format(time.RFC3339), 1)
+	text := strings.Replace(fmt.Sprintf(specText, upcoming.campaign.Name),
+		"2023-01-05T00:00:00+09:00", time.Now().Add(time.Hour).Format(time.RFC3339), 1)
 	require.NoError(t, os.WriteFile(upcoming.spec, []byte(text), 0o600))
 
 	d := upcoming.desk()
 	want := map[string]status.Phase{
-		finished.campaign.Name: status.PhaseFinished, aborted.campaign.Name: status.PhaseAborted, broken.campaign.Name: status.PhaseUnknown,
-		held.campaign.Name: status.PhasePaused, upcoming.campaign.Name: status.PhaseWaiting,
+		finished.campaign.Name: status.PhaseFinished, aborted.campaign.Name: status.PhaseAborted,
+		broken.campaign.Name: status.PhaseUnknown, held.campaign.Name: status.PhasePaused,
+		upcoming.campaign.Name: status.PhaseWaiting,
 	}
 	var list struct {
 		Campaigns []status.Brief `json:"campaigns"`

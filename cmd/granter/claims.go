@@ -19,8 +19,8 @@ func newClaims() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "claims",
 		Short: "The rules of damage claims: check a programme, compute what a claim comes to",
-		Long: `A claims programme says in a YAML file what is promised to owners who lost sales: until when they report, how a loss is
-computed, and what is paid for it. These commands apply its rules and store nothing.
+		Long: `A claims programme says in a YAML file what is promised to owners who lost sales: until when they report, how a
+loss is computed, and what is paid for it. These commands apply its rules and store nothing.
 
 ` + exitHelp,
 	}
@@ -46,7 +46,8 @@ func newClaimsCheck() *cobra.Command {
 					Canonical json.RawMessage `json:"canonical"`
 				}{p.Name, p.Hash, p.Canonical})
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n\n%s\nThe programme is valid. Its hash is %s.\n", p.Name, p.Title, p.Aloud(text.Number), p.Hash)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n\n%s\nThe programme is valid. Its hash is %s.\n",
+				p.Name, p.Title, p.Aloud(text.Number), p.Hash)
 			return nil
 		},
 	}
@@ -164,8 +165,9 @@ func newClaimsStates() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "states",
 		Short: "Print which way a claim can go",
-		Long:  "The table of all legal steps, as Markdown, as a graph for Graphviz (granter claims states --dot | dot -Tsvg), or as JSON.",
-		Args:  cobra.NoArgs,
+		Long: "The table of all legal steps, as Markdown, as a graph for Graphviz (granter claims states --dot | dot -Tsvg), " +
+			"or as JSON.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case dot && asJSON:

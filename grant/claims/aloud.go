@@ -16,15 +16,18 @@ func (p *Programme) Aloud(number func(int64) string) string {
 	won := func(w Won) string { return number(int64(w)) + " won" }
 	say("The outage: %s to %s. All days and times are those of %s", p.Outage.From, p.Outage.Through, p.Zone)
 	for _, w := range p.Windows {
-		say("Window %s (%s): from %s, closed from %s on", w.Name, w.Kind, p.format(w.Opens), p.format(w.Closes.Truncate(time.Second)))
+		say("Window %s (%s): from %s, closed from %s on",
+			w.Name, w.Kind, p.format(w.Opens), p.format(w.Closes.Truncate(time.Second)))
 	}
 	switch p.Loss.Weeks {
 	case ReportedLoss:
 		say("The sales loss is what the owner reports")
 	case MeanWeek:
-		say("The sales loss is the mean week of %s to %s, less the sales of the outage", p.Loss.Baseline.From, p.Loss.Baseline.Through)
+		say("The sales loss is the mean week of %s to %s, less the sales of the outage",
+			p.Loss.Baseline.From, p.Loss.Baseline.Through)
 	default:
-		say("The sales loss is the highest week of %s to %s, less the sales of the outage", p.Loss.Baseline.From, p.Loss.Baseline.Through)
+		say("The sales loss is the highest week of %s to %s, less the sales of the outage",
+			p.Loss.Baseline.From, p.Loss.Baseline.Through)
 	}
 	rates := make([]string, 0, len(p.Assessment.ProfitRates))
 	for _, industry := range slices.Sorted(maps.Keys(p.Assessment.ProfitRates)) {
@@ -34,8 +37,10 @@ func (p *Programme) Aloud(number func(int64) string) string {
 	if p.Assessment.OwnRate {
 		own = ", or the owner's own with evidence"
 	}
-	say("The assessed loss is the sales loss × operating profit (%s%s%s) × %s, the company's share of the service; × %s when another service was available; rounded %s to whole won",
-		join(rates), "all others "+share(p.Assessment.DefaultRate), own, share(p.Assessment.ServiceShare), share(p.Assessment.Alternative), p.Assessment.Rounding)
+	say("The assessed loss is the sales loss × operating profit (%s%s%s) × %s, the company's share of the service; "+
+		"× %s when another service was available; rounded %s to whole won",
+		join(rates), "all others "+share(p.Assessment.DefaultRate), own, share(p.Assessment.ServiceShare),
+		share(p.Assessment.Alternative), p.Assessment.Rounding)
 	say("Tiers are by %s. A loss of 0 or less is declined", p.Tiers.Basis)
 	for i := range p.Tiers.Table {
 		t := &p.Tiers.Table[i]
@@ -68,7 +73,8 @@ func (p *Programme) Aloud(number func(int64) string) string {
 	if p.SecondPerson > 0 {
 		say("From %s on a second person approves", won(p.SecondPerson))
 	}
-	say("%s of the approved claims get a second look; %s tax is withheld", share(big.NewRat(int64(p.SecondLook), 1_000_000)), share(big.NewRat(int64(p.Withheld), 1_000_000)))
+	say("%s of the approved claims get a second look; %s tax is withheld",
+		share(big.NewRat(int64(p.SecondLook), 1_000_000)), share(big.NewRat(int64(p.Withheld), 1_000_000)))
 	return b.String()
 }
 

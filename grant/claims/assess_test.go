@@ -10,7 +10,10 @@ import (
 
 func TestEveryStepOfAnAssessmentIsSaid(t *testing.T) {
 	p := announced(false)
-	f := &Facts{Industry: "restaurants", Opened: "2020-01-01", OutageSales: 1_000_000, WeekSales: []Won{900_000, 1_333_333}, Alternative: true}
+	f := &Facts{
+		Industry: "restaurants", Opened: "2020-01-01", OutageSales: 1_000_000,
+		WeekSales: []Won{900_000, 1_333_333}, Alternative: true,
+	}
 	a, err := p.Assess(f)
 	require.NoError(t, err)
 	require.Equal(t, Won(333_333), a.SalesLoss)
@@ -74,7 +77,8 @@ func TestFactsThatCannotBeAreAllNamed(t *testing.T) {
 	require.ErrorContains(t, err, "cannot be")
 }
 
-// A share of a loss is never more than the loss, rounding moves it by less than a won, and two ways to round enclose the exact value.
+// A share of a loss is never more than the loss, rounding moves it by less than a won, and two ways to round enclose the exact
+// value.
 func TestRoundingMovesLessThanAWon(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		value := big.NewRat(rapid.Int64Range(-1e15, 1e15).Draw(t, "value"), rapid.Int64Range(1, 1e6).Draw(t, "denominator"))
@@ -115,7 +119,8 @@ func TestFactsAreReadStrictly(t *testing.T) {
 }
 
 func FuzzParseFacts(f *testing.F) {
-	f.Add([]byte(`{"industry": "taxis", "opened": "2020-03-01", "week_sales": [1, 2], "own_profit_rate": "3/20", "alternative_available": true}`))
+	f.Add([]byte(`{"industry": "taxis", "opened": "2020-03-01", "week_sales": [1, 2], "own_profit_rate": "3/20", ` +
+		`"alternative_available": true}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		facts, err := ParseFacts(data)
 		if err != nil {

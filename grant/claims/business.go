@@ -41,8 +41,8 @@ func ParseBusinessNumber(s string) (BusinessNumber, error) {
 	case strings.Trim(digits, "0123456789") != "":
 		return "", fmt.Errorf("business number %q: want digits, such as 120-81-47521", s)
 	case len(digits) == 13:
-		return "", fmt.Errorf("business number: 13 digits look like a resident registration number, which must not be written here; " +
-			"a business number has 10, such as 120-81-47521")
+		return "", fmt.Errorf("business number: 13 digits look like a resident registration number, " +
+			"which must not be written here; a business number has 10, such as 120-81-47521")
 	case len(digits) != businessDigits:
 		return "", fmt.Errorf("business number %q: it has %d digits, want 10, such as 120-81-47521", s, len(digits))
 	case digits[:3] < lowestOffice || digits[3:5] == "00" || digits[5:9] == "0000":

@@ -88,7 +88,8 @@ func TestAProposalSaysWhy(t *testing.T) {
 	p = announced(true)
 	a, err := p.Assess(lost(500_000))
 	require.NoError(t, err)
-	require.Equal(t, "a sales_loss of 500000 won (above 300000 and up to 500000) is paid 50000 won", p.Propose(lost(500_000), &a).Why)
+	require.Equal(t, "a sales_loss of 500000 won (above 300000 and up to 500000) is paid 50000 won",
+		p.Propose(lost(500_000), &a).Why)
 }
 
 func TestWhoMayClaim(t *testing.T) {

@@ -14,7 +14,11 @@ import (
 var update = flag.Bool("update", false, "write the table of states into docs/claims.md")
 
 func TestTheTableInTheManualIsFresh(t *testing.T) {
-	const file, begin, end = "../../docs/claims.md", "<!-- begin: written by go generate -->\n", "<!-- end: written by go generate -->\n"
+	const (
+		file  = "../../docs/claims.md"
+		begin = "<!-- begin: written by go generate -->\n"
+		end   = "<!-- end: written by go generate -->\n"
+	)
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	head, rest, ok := strings.Cut(string(text), begin)

@@ -180,7 +180,8 @@ func (s State) Next(action Action, by Duty, reason string) (State, error) {
 		}
 		switch {
 		case !slices.Contains(t.By, by):
-			return s, fmt.Errorf("%w: %s of a claim in state %s is done by %s, not by %s", ErrIllegal, action, s, duties(t.By), by)
+			return s, fmt.Errorf("%w: %s of a claim in state %s is done by %s, not by %s",
+				ErrIllegal, action, s, duties(t.By), by)
 		case t.Reason && strings.TrimSpace(reason) == "":
 			return s, fmt.Errorf("%w: say why: %s of a claim needs a reason", ErrIllegal, action)
 		}

@@ -87,9 +87,11 @@ func TestWhatIsNotInTheTableIsRefusedAndSaysWhatIs(t *testing.T) {
 	}{
 		{Received, Send, Payer, "", "not possible: send_payment of a claim in state received: possible are check, withdraw"},
 		{Withdrawn, HandIn, Owner, "", "not possible: hand_in of a claim in state withdrawn: nothing more can be done with it"},
-		{Approved, Send, Approver, "", "not possible: send_payment of a claim in state approved is done by payer, not by approver"},
+		{Approved, Send, Approver, "",
+			"not possible: send_payment of a claim in state approved is done by payer, not by approver"},
 		{InReview, Approve, Approver, " ", "not possible: say why: approve of a claim needs a reason"},
-		{InReview, Approve, Rules, "rules", "not possible: approve of a claim in state in_review is done by approver, not by rules"},
+		{InReview, Approve, Rules, "rules",
+			"not possible: approve of a claim in state in_review is done by approver, not by rules"},
 	} {
 		at, err := test.from.Next(test.action, test.by, test.reason)
 		require.ErrorIs(t, err, ErrIllegal)

@@ -54,7 +54,8 @@ func (t *Tiers) says(i int, loss Won) string {
 	if row.Review {
 		paid = "is reviewed"
 	}
-	return fmt.Sprintf("a %s of %d won (%s) %s", t.Basis, loss, t.span(i, func(w Won) string { return fmt.Sprint(int64(w)) }), paid)
+	return fmt.Sprintf("a %s of %d won (%s) %s",
+		t.Basis, loss, t.span(i, func(w Won) string { return fmt.Sprint(int64(w)) }), paid)
 }
 
 // span says which losses belong to a row.

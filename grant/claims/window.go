@@ -53,7 +53,8 @@ func (p *Programme) Amended(amendments []Amendment) ([]Window, error) {
 		case at < 0:
 			return nil, fmt.Errorf("%w: %s has no window %q", ErrNoExtension, p.Name, a.Window)
 		case !windows[at].Closes.Equal(a.Old):
-			return nil, fmt.Errorf("%w: window %s closes at %s, and the amendment says %s: read it again, somebody else may have extended it",
+			return nil, fmt.Errorf("%w: window %s closes at %s, and the amendment says %s: "+
+				"read it again, somebody else may have extended it",
 				ErrNoExtension, a.Window, p.format(windows[at].Closes), p.format(a.Old))
 		case !a.New.After(a.Old):
 			return nil, fmt.Errorf("%w: window %s closes at %s, and %s is not later: a window is never shortened",

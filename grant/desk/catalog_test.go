@@ -52,7 +52,8 @@ func (m *many) serve(files ...*grant.Campaign) func(*world) {
 				_, coordination, reader := m.ledgerOf(w.T, c)
 				g := status.NewGatherer(c, coordination, counting{reader, &m.totals}, topic{})
 				return &Subject{
-					Campaign: c, Coordination: coordination, Reader: reader, Status: g.Gather, Brief: g.Brief, Bounds: topic{}.Bounds,
+					Campaign: c, Coordination: coordination, Reader: reader,
+					Status: g.Gather, Brief: g.Brief, Bounds: topic{}.Bounds,
 				}, nil
 			},
 		})
@@ -128,8 +129,8 @@ func TestADeskServesEveryCampaignOfTheLedger(t *testing.T) {
 	token := w.tokens[RoleOperator]
 	briefs := w.list(token)
 	require.Equal(t, map[string]status.Phase{
-		"upcoming": status.PhaseWaiting, "running": status.PhaseRunning, "finished": status.PhaseFinished, "stopped": status.PhaseIdle,
-		"old": status.PhaseFinished, "broken": status.PhaseUnknown, "aborted": status.PhaseAborted,
+		"upcoming": status.PhaseWaiting, "running": status.PhaseRunning, "finished": status.PhaseFinished,
+		"stopped": status.PhaseIdle, "old": status.PhaseFinished, "broken": status.PhaseUnknown, "aborted": status.PhaseAborted,
 	}, phasesOf(briefs))
 	require.Equal(t, "running", briefs[0].Campaign, "those first that somebody should look at")
 	require.Equal(t, "고마워요 이모티콘", briefs[0].Title)

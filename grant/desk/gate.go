@@ -45,7 +45,8 @@ type gate struct {
 }
 
 func newGate(
-	files *files, record func(context.Context, string, grant.HistoryEntry) error, refused *prometheus.CounterVec, log *slog.Logger,
+	files *files, record func(context.Context, string, grant.HistoryEntry) error,
+	refused *prometheus.CounterVec, log *slog.Logger,
 ) *gate {
 	for _, k := range refusals {
 		refused.WithLabelValues(string(k))
@@ -89,7 +90,8 @@ func (g *gate) admit(r *http.Request, needs []Right) (Principal, *refusal) {
 	if r.Pattern != orders && !g.requests.allow(who.Name) { // who has asked too much must still be able to order
 		return who, tooMany()
 	}
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method == http.MethodPost && kind != "application/json" {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if r.Method == http.MethodPost && kind != "application/json" {
 		// A form of another site can send anything but this.
 		return who, refuse(kindType, "want Content-Type: application/json")
 	}

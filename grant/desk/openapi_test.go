@@ -90,8 +90,8 @@ func TestTheSchemasHaveEveryField(t *testing.T) {
 	doc, _ := described(t)
 	seen := map[string]bool{}
 	for name, of := range map[string]any{
-		"Status": status.Status{}, "Act": grant.HistoryEntry{}, "Problem": Problem{}, "Me": me{}, "Ordered": ordered{}, "User": User{},
-		"Order": order{}, "Brief": status.Brief{},
+		"Status": status.Status{}, "Act": grant.HistoryEntry{}, "Problem": Problem{}, "Me": me{},
+		"Ordered": ordered{}, "User": User{}, "Order": order{}, "Brief": status.Brief{},
 	} {
 		compare(t, name, doc.Components.Schemas[name].Value, reflect.TypeOf(of), false, seen)
 		seen[name] = true

@@ -38,7 +38,8 @@ func TestThePageNeedsNoTokenAndTrustsNobody(t *testing.T) {
 func TestEveryFileOfThePageIsServed(t *testing.T) {
 	var served []string
 	for _, a := range assets() {
-		served = append(served, strings.NewReplacer("/campaigns/{campaign}/{$}", "/campaign.html", "{$}", "index.html").Replace(a.path))
+		served = append(served,
+			strings.NewReplacer("/campaigns/{campaign}/{$}", "/campaign.html", "{$}", "index.html").Replace(a.path))
 	}
 	require.NoError(t, fs.WalkDir(page, "page", func(name string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && path.Ext(name) != ".go" {

@@ -79,7 +79,8 @@ func (i *Index) Search(ctx context.Context) ([]string, error) {
 				}
 				mu.Lock()
 				for _, key := range keys {
-					if name := strings.TrimSuffix(strings.TrimPrefix(key, "granter:{"), "}:spec"); !strings.ContainsAny(name, "{}/:") {
+					name := strings.TrimSuffix(strings.TrimPrefix(key, "granter:{"), "}:spec")
+					if !strings.ContainsAny(name, "{}/:") {
 						found[name] = true
 					}
 				}

@@ -84,7 +84,8 @@ func (sh *shard) take(l *Grants, f *dense.Flush) error {
 		return nil
 	case f.Seq <= sh.seq:
 		// Going on would take new calls for old ones, and lose users.
-		return fmt.Errorf("flush %d of shard %d came after flush %d: a new shard pool needs a new session (Begin)", f.Seq, f.Shard, sh.seq)
+		return fmt.Errorf("flush %d of shard %d came after flush %d: a new shard pool needs a new session (Begin)",
+			f.Seq, f.Shard, sh.seq)
 	}
 	var err error
 	sh.ranges, err = appendRanges(sh.ranges[:0], f.Ranges)
@@ -117,7 +118,8 @@ func (sh *shard) encode(l *Grants, s *session, f *dense.Flush) error {
 		sh.buf, count = appendTail(sh.buf, sh.head, sh.ranges, d.Members)
 		c.tail[1] = len(sh.buf)
 		if count != d.Count || count == 0 {
-			return fmt.Errorf("flush %d of shard %d: chunk %d is said to have %d members and has %d", f.Seq, f.Shard, d.Chunk, d.Count, count)
+			return fmt.Errorf("flush %d of shard %d: chunk %d is said to have %d members and has %d",
+				f.Seq, f.Shard, d.Chunk, d.Count, count)
 		}
 		c.offsets[0] = len(sh.buf)
 		if count <= smallDelta {

@@ -29,15 +29,18 @@ var (
 		strict.Required("weeks", "max"), strict.Optional("from", "2022-09-03"), strict.Optional("through", "2022-10-14"),
 	}
 	assessmentFields = []strict.Known{
-		strict.Required("profit_rate", "20%"), strict.Optional("by_industry", "{restaurants: 15%}"), strict.Optional("own_rate", "with_evidence"),
+		strict.Required("profit_rate", "20%"), strict.Optional("by_industry", "{restaurants: 15%}"),
+		strict.Optional("own_rate", "with_evidence"),
 		strict.Required("service_share", "70%"), strict.Optional("alternative", "50%"), strict.Optional("rounding", "down"),
 	}
 	tiersFields = []strict.Known{
-		strict.Optional("basis", "sales_loss"), strict.Required("table", "[{below: 300000, pay: 30000}, {above: true, review: true}]"),
+		strict.Optional("basis", "sales_loss"),
+		strict.Required("table", "[{below: 300000, pay: 30000}, {above: true, review: true}]"),
 	}
 	tierFields = []strict.Known{
 		strict.Optional("below", "300000"), strict.Optional("up_to", "300000"), strict.Optional("above", "true"),
-		strict.Optional("pay", "30000"), strict.Optional("review", "true"), strict.Optional("documents", "[proof_of_sales_damage]"),
+		strict.Optional("pay", "30000"), strict.Optional("review", "true"),
+		strict.Optional("documents", "[proof_of_sales_damage]"),
 	}
 	eligibilityFields = []strict.Known{
 		strict.Optional("opened_before", "2022-10-15"), strict.Optional("closed_before", "2022-10-15"),

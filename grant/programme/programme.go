@@ -1,5 +1,5 @@
-// Package programme reads claims programmes, the YAML files that say what is promised to owners: strictly, with every problem of a
-// file at once. What a programme means is package claims.
+// Package programme reads claims programmes, the YAML files that say what is promised to owners: strictly, with every problem of
+// a file at once. What a programme means is package claims.
 package programme
 
 import (
@@ -38,15 +38,19 @@ func newDecoder(file string) *decoder {
 	return &decoder{Decoder: &strict.Decoder{
 		File: file, Subject: "claims programme", Docs: "docs/claims.md", MaxSize: MaxSize,
 		Places: []strict.Place{
-			{Name: "the top of the file", Known: programmeFields}, {Name: "a window", Known: windowFields}, {Name: "loss", Known: lossFields},
-			{Name: "assessment", Known: assessmentFields}, {Name: "tiers", Known: tiersFields}, {Name: "a row of tiers.table", Known: tierFields},
+			{Name: "the top of the file", Known: programmeFields},
+			{Name: "a window", Known: windowFields},
+			{Name: "loss", Known: lossFields},
+			{Name: "assessment", Known: assessmentFields},
+			{Name: "tiers", Known: tiersFields},
+			{Name: "a row of tiers.table", Known: tierFields},
 			{Name: "eligibility", Known: eligibilityFields},
 		},
 	}, zone: time.UTC}
 }
 
-// Parse reads a programme; name stands for the file in errors. The error joins every problem of it, in the order of the lines, one
-// on a line of its own: "file:line: field: what is wrong: what to write instead".
+// Parse reads a programme; name stands for the file in errors. The error joins every problem of it, in the order of the lines,
+// one on a line of its own: "file:line: field: what is wrong: what to write instead".
 func Parse(name string, data []byte) (*claims.Programme, error) {
 	d := newDecoder(name)
 	root := d.Document(data)
@@ -89,14 +93,16 @@ func (d *decoder) windows(f strict.Field) (windows []claims.Window) {
 	d.list(f, windowFields, func(m *strict.Mapping) {
 		at := m.Get("name")
 		w := claims.Window{
-			Name:  d.Match(at, nameForm, slug, "1 to 63 small letters, digits and hyphens"),
-			Kind:  strict.OneOf(d.Decoder, m.Get("kind"), wordKnown, claims.ReportWindow, claims.DocumentsWindow, claims.ObjectionWindow),
+			Name: d.Match(at, nameForm, slug, "1 to 63 small letters, digits and hyphens"),
+			Kind: strict.OneOf(d.Decoder, m.Get("kind"), wordKnown,
+				claims.ReportWindow, claims.DocumentsWindow, claims.ObjectionWindow),
 			Opens: d.moment(m.Get("from")),
 		}
 		before, until := m.Get("before"), m.Get("until")
 		switch {
 		case before.Absent == until.Absent:
-			d.Reportf(oneEnd, at.Line, at.Path, "say when it ends, once: before, the first moment that is too late, or until, the last second that is in time")
+			d.Reportf(oneEnd, at.Line, at.Path,
+				"say when it ends, once: before, the first moment that is too late, or until, the last second that is in time")
 		case until.Absent:
 			w.Closes = d.moment(before)
 		default:
@@ -112,7 +118,8 @@ func (d *decoder) windows(f strict.Field) (windows []claims.Window) {
 			case o.Name == w.Name && w.Name != "":
 				d.Reportf(windowUnique, at.Line, at.Path, "%s is also the name of another window: give each its own", w.Name)
 			case o.Kind == w.Kind && o.Opens.Before(w.Closes) && w.Opens.Before(o.Closes):
-				d.Reportf(windowOverlap, at.Line, at.Path, "it overlaps with %s, which is of the same kind: which of them a claim is handed in to must be clear", o.Name)
+				d.Reportf(windowOverlap, at.Line, at.Path,
+					"it overlaps with %s, which is of the same kind: which of them a claim is handed in to must be clear", o.Name)
 			}
 		}
 		windows = append(windows, w)
@@ -131,11 +138,13 @@ func (d *decoder) loss(f strict.Field, outage claims.Period) (r claims.LossRule)
 	case r.Weeks == claims.ReportedLoss && !none:
 		d.Reportf(baseline, from.Line, from.Path, "owners report the loss itself, so no weeks are compared: remove the days")
 	case r.Weeks != claims.ReportedLoss && (from.Absent || m.Get("through").Absent):
-		d.Reportf(baseline, from.Line, from.Path, "say which weeks the outage is compared with: add from: 2022-09-03 and through: 2022-10-14")
+		d.Reportf(baseline, from.Line, from.Path,
+			"say which weeks the outage is compared with: add from: 2022-09-03 and through: 2022-10-14")
 	case !none:
 		r.Baseline = d.through(m)
 		if b := r.Baseline; b.From != "" && outage.From != "" && b.From <= outage.Through && outage.From <= b.Through {
-			d.Reportf(baseline, from.Line, from.Path, "the weeks to compare with overlap with the outage (%s to %s)", outage.From, outage.Through)
+			d.Reportf(baseline, from.Line, from.Path,
+				"the weeks to compare with overlap with the outage (%s to %s)", outage.From, outage.Through)
 		}
 	}
 	return r
@@ -148,9 +157,11 @@ func (d *decoder) assessment(f strict.Field) (r claims.AssessmentRule) {
 	}
 	one := big.NewRat(1, 1)
 	r = claims.AssessmentRule{
-		DefaultRate: d.percent(m.Get("profit_rate"), one), ServiceShare: d.percent(m.Get("service_share"), one), Alternative: d.percent(m.Get("alternative"), one),
-		ProfitRates: map[string]*big.Rat{},
-		Rounding:    strict.OneOf(d.Decoder, m.Get("rounding"), wordKnown, claims.RoundDown, claims.RoundUp, claims.RoundHalfUp),
+		DefaultRate:  d.percent(m.Get("profit_rate"), one),
+		ServiceShare: d.percent(m.Get("service_share"), one),
+		Alternative:  d.percent(m.Get("alternative"), one),
+		ProfitRates:  map[string]*big.Rat{},
+		Rounding:     strict.OneOf(d.Decoder, m.Get("rounding"), wordKnown, claims.RoundDown, claims.RoundUp, claims.RoundHalfUp),
 	}
 	d.table(m.Get("by_industry"), func(name string, value strict.Field) { r.ProfitRates[name] = d.percent(value, one) })
 	r.OwnRate = strict.OneOf(d.Decoder, m.Get("own_rate"), wordKnown, "no", "with_evidence") == "with_evidence"
@@ -171,9 +182,11 @@ func (d *decoder) tiers(f strict.Field) (t claims.Tiers) {
 			case before.Open:
 				d.Reportf(tierLast, at.Line, at.Path, "comes after the row for all that is above: move that to the end")
 			case !tier.Open && tier.End <= before.End && tier.End > 0:
-				d.Reportf(tierOrder, at.Line, at.Path, "%d is not more than the %d of the row before: write the rows in ascending order", tier.End, before.End)
+				d.Reportf(tierOrder, at.Line, at.Path,
+					"%d is not more than the %d of the row before: write the rows in ascending order", tier.End, before.End)
 			case !tier.Review && tier.Pay < before.Pay && tier.Pay > 0:
-				d.Reportf(tierPay, at.Line, at.Path, "pays %d, less than the row before, %d: a larger loss must not be paid less", tier.Pay, before.Pay)
+				d.Reportf(tierPay, at.Line, at.Path,
+					"pays %d, less than the row before, %d: a larger loss must not be paid less", tier.Pay, before.Pay)
 			}
 		}
 		t.Table = append(t.Table, tier)
@@ -195,7 +208,9 @@ func (d *decoder) tier(row *strict.Mapping) (tier claims.Tier, at strict.Field) 
 		}
 	}
 	if ends != 1 {
-		d.Reportf(oneEnd, at.Line, at.Path, "say where the row ends, once: below: N (N belongs to the next row), up_to: N (N belongs to this one), or above: true (the last row)")
+		d.Reportf(oneEnd, at.Line, at.Path,
+			"say where the row ends, once: below: N (N belongs to the next row), up_to: N (N belongs to this one), "+
+				"or above: true (the last row)")
 	}
 	end := max(d.Integer(below, maxWon, 0), d.Integer(upTo, maxWon, 0))
 	tier = claims.Tier{

@@ -19,7 +19,8 @@ func (d *decoder) location(f strict.Field) *time.Location {
 	}
 	zone, err := time.LoadLocation(name)
 	if err != nil || name == "Local" || name == "" {
-		d.Reportf(zoneKnown, f.Line, f.Path, "%s is not a time zone: write one of the IANA database, such as Asia/Seoul", strict.Quote(name))
+		d.Reportf(zoneKnown, f.Line, f.Path,
+			"%s is not a time zone: write one of the IANA database, such as Asia/Seoul", strict.Quote(name))
 		return time.UTC
 	}
 	return zone
@@ -30,7 +31,8 @@ func (d *decoder) date(f strict.Field) claims.Date {
 	if f.Node == nil {
 		return ""
 	}
-	if t, err := time.Parse(time.DateOnly, f.Node.Value); f.Node.Kind != yaml.ScalarNode || err != nil || t.Year() < 2000 || t.Year() > 2199 {
+	t, err := time.Parse(time.DateOnly, f.Node.Value)
+	if f.Node.Kind != yaml.ScalarNode || err != nil || t.Year() < 2000 || t.Year() > 2199 {
 		d.Reportf(dateForm, f.Line, f.Path, "%s is not a day: write it as in 2022-10-15", strict.Describe(f.Node))
 		return ""
 	}
@@ -46,9 +48,12 @@ func (d *decoder) moment(f strict.Field) time.Time {
 	t, err := time.ParseInLocation(form, f.Node.Value, d.zone)
 	switch {
 	case f.Node.Kind != yaml.ScalarNode || err != nil || t.Year() < 2000 || t.Year() > 2199:
-		d.Reportf(momentForm, f.Line, f.Path, "%s is not a time of the programme's zone: write it without a zone, as in 2022-10-19T00:00:00", strict.Describe(f.Node))
+		d.Reportf(momentForm, f.Line, f.Path,
+			"%s is not a time of the programme's zone: write it without a zone, as in 2022-10-19T00:00:00",
+			strict.Describe(f.Node))
 	case t.Format(form) != f.Node.Value:
-		d.Reportf(momentForm, f.Line, f.Path, "%s does not exist in %s, where clocks are set forward then: write another time", f.Node.Value, d.zone)
+		d.Reportf(momentForm, f.Line, f.Path,
+			"%s does not exist in %s, where clocks are set forward then: write another time", f.Node.Value, d.zone)
 	default:
 		return t
 	}
@@ -78,7 +83,8 @@ func (d *decoder) list(f strict.Field, known []strict.Known, each func(*strict.M
 		return
 	}
 	if f.Node.Kind != yaml.SequenceNode || len(f.Node.Content) == 0 {
-		d.Reportf(strict.ListType, f.Line, f.Path, "must be a list, not %s: begin each row with a hyphen", strict.Describe(f.Node))
+		d.Reportf(strict.ListType, f.Line, f.Path,
+			"must be a list, not %s: begin each row with a hyphen", strict.Describe(f.Node))
 		return
 	}
 	for i, n := range f.Node.Content {
@@ -103,7 +109,8 @@ func (d *decoder) table(f strict.Field, each func(name string, value strict.Fiel
 		at := strict.Field{Path: f.Path + "." + name, Line: pair[0].Line, Node: pair[1]}
 		switch {
 		case !word.MatchString(name):
-			d.Reportf(nameForm, at.Line, f.Path, "%s is not allowed: write an industry in small letters, digits and underscores", strict.Quote(name))
+			d.Reportf(nameForm, at.Line, f.Path,
+				"%s is not allowed: write an industry in small letters, digits and underscores", strict.Quote(name))
 		case seen[name]:
 			d.Reportf(strict.UniqueField, at.Line, at.Path, "is twice in the table: keep one of them")
 		default:
@@ -121,7 +128,9 @@ func (d *decoder) percent(f strict.Field, absent *big.Rat) *big.Rat {
 	case f.Node == nil:
 		return new(big.Rat)
 	case f.Node.Kind != yaml.ScalarNode || !percent.MatchString(f.Node.Value):
-		d.Reportf(percentForm, f.Line, f.Path, "%s is not a percentage of 0%% to 100%%: write a number, at most four decimals, and a percent sign, such as 70%%", strict.Describe(f.Node))
+		d.Reportf(percentForm, f.Line, f.Path,
+			"%s is not a percentage of 0%% to 100%%: write a number, at most four decimals, and a percent sign, such as 70%%",
+			strict.Describe(f.Node))
 		return new(big.Rat)
 	}
 	r, _ := new(big.Rat).SetString(f.Node.Value[:len(f.Node.Value)-1])
@@ -155,7 +164,8 @@ func (d *decoder) documents(f strict.Field) (out []string) {
 	for _, n := range f.Node.Content {
 		switch {
 		case n.Kind != yaml.ScalarNode || !word.MatchString(n.Value):
-			d.Reportf(tierDocuments, n.Line, f.Path, "%s is not allowed: name a document in small letters, digits and underscores", strict.Describe(n))
+			d.Reportf(tierDocuments, n.Line, f.Path,
+				"%s is not allowed: name a document in small letters, digits and underscores", strict.Describe(n))
 		case slices.Contains(out, n.Value):
 			d.Reportf(tierDocuments, n.Line, f.Path, "%s is asked for twice: keep one", n.Value)
 		default:

@@ -1,5 +1,5 @@
-// Package strict reads the YAML files that people write, and leaves nothing open: what is unknown, twice, empty, or of another form is a
-// problem, and all problems of a file are said at once, each with its line, its field, and what to write instead.
+// Package strict reads the YAML files that people write, and leaves nothing open: what is unknown, twice, empty, or of another
+// form is a problem, and all problems of a file are said at once, each with its line, its field, and what to write instead.
 package strict
 
 import (
@@ -80,7 +80,8 @@ func (d *Decoder) Mapping(f Field, known []Known) *Mapping {
 	for pair := range slices.Chunk(f.Node.Content, 2) {
 		key, value := pair[0], pair[1]
 		if key.Kind != yaml.ScalarNode {
-			d.Reportf(FieldName, key.Line, f.Path, "a field's name cannot be %s: write one of %s", Describe(key), strings.Join(m.names(), ", "))
+			d.Reportf(FieldName, key.Line, f.Path,
+				"a field's name cannot be %s: write one of %s", Describe(key), strings.Join(m.names(), ", "))
 			continue
 		}
 		at := m.Get(key.Value)
@@ -114,7 +115,8 @@ func (d *Decoder) complete(m *Mapping, meant map[string]bool) {
 		case k.Required:
 			d.Reportf(EmptyValue, at.Line, at.Path, "has no value: write one, such as %s: %s", k.Name, k.Example)
 		default:
-			d.Reportf(EmptyValue, at.Line, at.Path, "has no value: write one, such as %s: %s, or remove the line", k.Name, k.Example)
+			d.Reportf(EmptyValue, at.Line, at.Path,
+				"has no value: write one, such as %s: %s, or remove the line", k.Name, k.Example)
 		}
 		at.Node, at.Absent = nil, false
 		m.fields[k.Name] = at

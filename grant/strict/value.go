@@ -37,7 +37,8 @@ func (d *Decoder) Text(f Field) (string, bool) {
 		return "", false
 	}
 	if i := strings.IndexFunc(n.Value, Unprintable); i >= 0 {
-		d.Reportf(TextChars, f.Line, f.Path, "%s has a line break or another character that cannot be shown: write it on one line without it", Quote(n.Value))
+		d.Reportf(TextChars, f.Line, f.Path,
+			"%s has a line break or another character that cannot be shown: write it on one line without it", Quote(n.Value))
 		return "", false
 	}
 	return n.Value, true
@@ -89,7 +90,8 @@ func (d *Decoder) Integer(f Field, most, absent int64) int64 {
 		return 0
 	}
 	if n.Kind != yaml.ScalarNode || n.Style != 0 || !digits.MatchString(n.Value) {
-		d.Reportf(IntegerForm, f.Line, f.Path, "%s is not a whole number in plain digits: %s", Describe(n), integerHint(n, f.Example))
+		d.Reportf(IntegerForm, f.Line, f.Path,
+			"%s is not a whole number in plain digits: %s", Describe(n), integerHint(n, f.Example))
 		return 0
 	}
 	i, err := strconv.ParseInt(n.Value, 10, 64)
@@ -148,7 +150,8 @@ func (d *Decoder) Time(f Field) time.Time {
 		case part[4] == "":
 			clock += ":00"
 		}
-		d.Reportf(TimeZone, f.Line, f.Path, "%s is another moment in every time zone: say the time zone, as in %sT%s+09:00 for Korea or %[4]sT%[5]sZ for UTC",
+		d.Reportf(TimeZone, f.Line, f.Path,
+			"%s is another moment in every time zone: say the time zone, as in %sT%s+09:00 for Korea or %[4]sT%[5]sZ for UTC",
 			Quote(n.Value), part[1], clock, part[1], clock)
 		return time.Time{}
 	}
@@ -159,7 +162,8 @@ func (d *Decoder) Time(f Field) time.Time {
 		return time.Time{}
 	}
 	if year := t.UTC().Year(); year < firstYear || year > lastYear {
-		d.Reportf(TimeRange, f.Line, f.Path, "%s is not between the years %d and %d: correct the year", Quote(n.Value), firstYear, lastYear)
+		d.Reportf(TimeRange, f.Line, f.Path,
+			"%s is not between the years %d and %d: correct the year", Quote(n.Value), firstYear, lastYear)
 		return time.Time{}
 	}
 	return t

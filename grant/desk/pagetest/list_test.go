@@ -23,22 +23,29 @@ func briefs(st status.Status) []status.Brief {
 		t := time.Now().Add(d).Truncate(time.Second).In(seoul)
 		return &t
 	}
-	hold := []grant.Hold{{Cause: grant.CauseOperator, Detail: "paused by jiyoon: complaints about the second emoticon", Since: time.Now()}}
+	hold := []grant.Hold{{
+		Cause: grant.CauseOperator, Detail: "paused by jiyoon: complaints about the second emoticon", Since: time.Now(),
+	}}
 	return []status.Brief{
 		{
-			Campaign: "store-credit-2026", Title: "스토어 크레딧 5,000원", Phase: status.PhasePaused, StartsAt: at(-time.Hour), Granted: 1_200_000,
-			Expected: 9 * million, Percentage: 13.33, Replicas: 4, Holds: hold,
+			Campaign: "store-credit-2026", Title: "스토어 크레딧 5,000원", Phase: status.PhasePaused, StartsAt: at(-time.Hour),
+			Granted: 1_200_000, Expected: 9 * million, Percentage: 13.33, Replicas: 4, Holds: hold,
 		},
 		st.Brief(),
-		status.Unreadable("broken-2021", fmt.Errorf("the ledger is inconsistent: the spec that users are granted by (granter:{broken-2021}:spec) cannot be read")),
+		status.Unreadable("broken-2021", fmt.Errorf(
+			"the ledger is inconsistent: the spec that users are granted by (granter:{broken-2021}:spec) cannot be read")),
 		{
-			Campaign: "summer-2027", Title: "여름 이모티콘 선물", Phase: status.PhaseWaiting, StartsAt: at(73 * time.Hour), Expected: 48 * million,
-			Replicas: 2, Holds: []grant.Hold{{Cause: grant.CauseSchedule, Detail: "starts in 3 days", Since: time.Now()}},
+			Campaign: "summer-2027", Title: "여름 이모티콘 선물", Phase: status.PhaseWaiting, StartsAt: at(73 * time.Hour),
+			Expected: 48 * million, Replicas: 2,
+			Holds: []grant.Hold{{Cause: grant.CauseSchedule, Detail: "starts in 3 days", Since: time.Now()}},
 		},
-		{Campaign: "test-2025", Title: "A test that was aborted", Phase: status.PhaseAborted, StartsAt: at(-9000 * time.Hour), Granted: 12, Holds: []grant.Hold{}},
 		{
-			Campaign: "sorry-2021", Title: "사과의 마음을 담은 이모티콘", Phase: status.PhaseFinished, StartsAt: at(-9999 * time.Hour), Granted: 47_999_120,
-			Expected: 48 * million, Percentage: 99.998, Holds: []grant.Hold{},
+			Campaign: "test-2025", Title: "A test that was aborted", Phase: status.PhaseAborted, StartsAt: at(-9000 * time.Hour),
+			Granted: 12, Holds: []grant.Hold{},
+		},
+		{
+			Campaign: "sorry-2021", Title: "사과의 마음을 담은 이모티콘", Phase: status.PhaseFinished, StartsAt: at(-9999 * time.Hour),
+			Granted: 47_999_120, Expected: 48 * million, Percentage: 99.998, Holds: []grant.Hold{},
 		},
 	}
 }
@@ -57,9 +64,13 @@ func listed(t *testing.T) (*desk, *page) {
 // TestListOfCampaigns: one line for each campaign, with what somebody wants to know first; it follows, and tells.
 func TestListOfCampaigns(t *testing.T) {
 	d, p := listed(t)
-	rows := eval[[]string](p, "[...document.querySelectorAll('#campaigns tr')].map((tr) => tr.innerText.replace(/[\\u202f\\u00a0]/g, ' '))")
+	rows := eval[[]string](p,
+		"[...document.querySelectorAll('#campaigns tr')].map((tr) => tr.innerText.replace(/[\\u202f\\u00a0]/g, ' '))")
 	for i, want := range [][]string{
-		{"스토어 크레딧 5,000원", "store-credit-2026", "Paused", "13.33 % · 1 200 000 of 9 000 000", "UTC+09:00", "4", "Paused by operator: paused by jiyoon"},
+		{
+			"스토어 크레딧 5,000원", "store-credit-2026", "Paused", "13.33 % · 1 200 000 of 9 000 000", "UTC+09:00", "4",
+			"Paused by operator: paused by jiyoon",
+		},
 		{"Three emoticons for every KakaoTalk user", "Running", "65.00 %", "2", "nothing"},
 		{"broken-2021", "Not known", "not known", "Cannot be read: the ledger is inconsistent"},
 		{"여름 이모티콘 선물", "Waiting", "Before the start"},
@@ -70,7 +81,8 @@ func TestListOfCampaigns(t *testing.T) {
 			require.Contains(t, rows[i], words)
 		}
 	}
-	require.Equal(t, []string{"ko", "", "", "ko", "", "ko"}, eval[[]string](p, "[...document.querySelectorAll('#campaigns a')].map((a) => a.lang)"))
+	require.Equal(t, []string{"ko", "", "", "ko", "", "ko"},
+		eval[[]string](p, "[...document.querySelectorAll('#campaigns a')].map((a) => a.lang)"))
 	require.Equal(t, "6 campaigns", p.text("campaigns-summary"))
 
 	d.change(func(d *desk) { d.briefs[0].Phase, d.briefs[0].Holds = status.PhaseRunning, []grant.Hold{} })
@@ -80,7 +92,8 @@ func TestListOfCampaigns(t *testing.T) {
 	d.change(func(d *desk) { d.fails["/api/v1/campaigns"] = &problem{Status: 503, Detail: "cannot reach Redis"} })
 	p.shows("campaigns-error", "cannot reach Redis")
 	p.shows("connection", "Lost")
-	require.Len(t, eval[[]string](p, "[...document.querySelectorAll('#campaigns tr')].map((tr) => tr.innerText)"), 6, "what is known stays")
+	require.Len(t, eval[[]string](p, "[...document.querySelectorAll('#campaigns tr')].map((tr) => tr.innerText)"), 6,
+		"what is known stays")
 	d.comeBack()
 	p.shows("connection", "Live")
 	require.Empty(t, p.text("campaigns-error"))
@@ -98,7 +111,8 @@ func TestListByKeyboard(t *testing.T) {
 	}
 	require.Contains(t, p.focused(), "Three emoticons")
 	p.press("Enter")
-	p.await("location.pathname === '/campaigns/" + d.campaign.Name + "/' && document.getElementById('sections')?.hidden === false")
+	p.await("location.pathname === '/campaigns/" + d.campaign.Name + "/'" +
+		" && document.getElementById('sections')?.hidden === false")
 	require.Equal(t, "wallboard", p.text("user-name"), "nobody has to sign in again")
 	eval[any](p, "document.activeElement.blur(), null")
 	for range 12 {
@@ -128,7 +142,8 @@ func TestListIsAccessible(t *testing.T) {
 	}
 	require.Subset(t, tree(p), []node{
 		{"banner", ""}, {"main", ""}, {"link", "Skip to the campaigns"}, {"heading", "Campaigns"}, {"region", "Campaigns"},
-		{"columnheader", "Phase"}, {"columnheader", "What holds it"}, {"link", "여름 이모티콘 선물"}, {"progressbar", "13.33 % of 스토어 크레딧 5,000원"},
+		{"columnheader", "Phase"}, {"columnheader", "What holds it"}, {"link", "여름 이모티콘 선물"},
+		{"progressbar", "13.33 % of 스토어 크레딧 5,000원"},
 	})
 }
 
