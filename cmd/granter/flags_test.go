@@ -74,7 +74,8 @@ func TestFlagsThatTextsNameExist(t *testing.T) {
 			for _, text := range literals(t, path) {
 				look(inside, text)
 			}
-		case strings.HasSuffix(path, ".md"), strings.HasSuffix(path, ".yaml"), strings.HasSuffix(path, ".yml"), strings.HasSuffix(path, ".js"):
+		case strings.HasSuffix(path, ".md"), strings.HasSuffix(path, ".yaml"),
+			strings.HasSuffix(path, ".yml"), strings.HasSuffix(path, ".js"):
 			text, err := os.ReadFile(path)
 			if err != nil {
 				return err

@@ -120,7 +120,8 @@ func (j *job) launchResume(ctx context.Context, c *ledger.Coordination, acts []g
 		return false, fmt.Errorf("%w, and lifts no later order: say another --why (%w)",
 			errSpentResume, &engine.AbortedError{Order: *control.AbortedBy, Zone: j.campaign.StartsAt.Location()})
 	}
-	j.log.Warn(errSpentResume.Error()+", and lifts no later order: say another --why, or order granter resume", "standing", standing)
+	j.log.Warn(errSpentResume.Error()+", and lifts no later order: say another --why, or order granter resume",
+		"standing", standing)
 	return false, nil
 }
 

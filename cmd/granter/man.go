@@ -18,7 +18,8 @@ func addMan(root *cobra.Command) {
 		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			never := time.Unix(0, 0).UTC() // the same pages from every build
-			return doc.GenManTree(cmd.Root(), &doc.GenManHeader{Title: "GRANTER", Section: "1", Source: "granter", Date: &never}, args[0])
+			return doc.GenManTree(cmd.Root(),
+				&doc.GenManHeader{Title: "GRANTER", Section: "1", Source: "granter", Date: &never}, args[0])
 		},
 	})
 }

@@ -29,7 +29,9 @@ func newProxy(t *testing.T, to string) *proxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	p := &proxy{addr: listener.Addr().String(), listener: listener, to: to, frozen: make(chan struct{}), conns: map[net.Conn]struct{}{}}
+	p := &proxy{
+		addr: listener.Addr().String(), listener: listener, to: to, frozen: make(chan struct{}), conns: map[net.Conn]struct{}{},
+	}
 	close(p.frozen)
 	p.wg.Go(func() {
 		for {

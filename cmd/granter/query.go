@@ -45,7 +45,9 @@ func (c *connection) query(ctx context.Context, retryFor time.Duration) (*query,
 	q.brokers = c.brokers
 	k, err := c.kafka()
 	if err == nil {
-		q.source, err = source.New(source.Config{Kafka: k, Topic: q.campaign.Input, Campaign: q.campaign.Name, RetryFor: retryFor})
+		q.source, err = source.New(source.Config{
+			Kafka: k, Topic: q.campaign.Input, Campaign: q.campaign.Name, RetryFor: retryFor,
+		})
 	}
 	if err != nil {
 		q.close()

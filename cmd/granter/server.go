@@ -45,7 +45,9 @@ func serve(address string, registry *prometheus.Registry, ready func() string, l
 		return nil, usageError(fmt.Errorf("--listen %s: %w (choose another address, or --listen off)", address, err))
 	}
 	s.addr = listener.Addr().String()
-	s.http = &http.Server{Handler: s.mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	s.http = &http.Server{
+		Handler: s.mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
 	s.wg.Go(func() {
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("serving metrics failed", "error", err)

@@ -123,7 +123,8 @@ func TestHangUp(t *testing.T) {
 		p.signal(syscall.SIGTERM)
 		require.Equal(t, exitStopped, p.wait())
 		require.Equal(t, 1, strings.Count(p.err.String(), `"signal":`), "the hang-up must not count as the first of two signals")
-		require.Equal(t, "terminated", p.logged("stopping soon: granting what is in hand; a second signal stops at once", "signal"))
+		require.Equal(t, "terminated",
+			p.logged("stopping soon: granting what is in hand; a second signal stops at once", "signal"))
 	})
 	t.Run("desk", func(t *testing.T) {
 		access := t.TempDir() + "/access"

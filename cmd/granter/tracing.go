@@ -14,7 +14,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace"
 )
 
-const otlpHelp = "URL that OpenTelemetry traces of flushes and lookups are sent to (OTLP over HTTP), such as http://127.0.0.1:4318, which means its /v1/traces; default: none are made"
+const otlpHelp = "URL that OpenTelemetry traces of flushes and lookups are sent to (OTLP over HTTP), " +
+	"such as http://127.0.0.1:4318, which means its /v1/traces; default: none are made"
 
 // traceGrace is how long the last spans may take to be sent. A collector that is down must not hold a run up.
 const traceGrace = 2 * time.Second

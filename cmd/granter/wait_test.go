@@ -90,7 +90,8 @@ func TestOnItsDate(t *testing.T) {
 	var s Status
 	require.NoError(t, json.Unmarshal([]byte(granter(t, with("status", "--json")).out.String()), &s))
 	for _, v := range verdicts {
-		require.False(t, v.At.Before(s.StartsAt), "user %d was granted at %s, the campaign starts at %s", v.User, v.At, s.StartsAt)
+		require.False(t, v.At.Before(s.StartsAt), "user %d was granted at %s, the campaign starts at %s",
+			v.User, v.At, s.StartsAt)
 	}
 }
 
