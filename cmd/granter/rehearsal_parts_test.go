@@ -89,7 +89,7 @@ func (r *rehearsal) openDesk() {
 	r.deskURL = "http://" + r.addresses[3]
 	p := start(r.T, r.command("desk", "--desk="+r.addresses[3], "--desk-access="+access, "--listen="+r.addresses[2]))
 	p.awaitLog("serving the desk")
-	r.page = openPage(r.T, r.deskURL, r.tokens["viewer"])
+	r.page = openPage(r.T, r.deskURL+"/campaigns/"+r.campaign.Name, r.tokens["viewer"])
 }
 
 // replica starts one of the two replicas that Prometheus knows.
