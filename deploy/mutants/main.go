@@ -9,6 +9,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"os"
 	"os/signal"
@@ -24,11 +25,12 @@ func main() {
 	lists := flag.String("lists", "deploy/mutants/lists", "folder of the lists, relative to the module")
 	survivors := flag.String("survivors", "deploy/mutants/survivors.txt", "file of those that no fast test kills, and why")
 	only := flag.String("run", "", "try only the mutants whose list/name matches this regular expression")
+	oneIn := flag.Uint("one-in", 1, "try one in so many of them, chosen by their names: always the same")
 	at := flag.Int("at", 2, "how many are tried at a time")
 	timeout := flag.Duration("timeout", 20*time.Second, "for the tests of a mutant: one that hangs counts as killed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout, *root, *lists, *survivors, *only, *at, *timeout)
+	err := run(ctx, os.Stdout, *root, *lists, *survivors, *only, *oneIn, *at, *timeout)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
@@ -37,7 +39,7 @@ func main() {
 }
 
 // run tries the mutants and fails if the survivors are not those of the file.
-func run(ctx context.Context, w io.Writer, root, lists, survivors, only string, at int, timeout time.Duration) error {
+func run(ctx context.Context, w io.Writer, root, lists, survivors, only string, oneIn uint, at int, timeout time.Duration) error {
 	began := time.Now()
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -58,7 +60,7 @@ func run(ctx context.Context, w io.Writer, root, lists, survivors, only string, 
 	if err := unknown(known, mutants); err != nil {
 		return err
 	}
-	mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !filter.MatchString(m.id) })
+	mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !filter.MatchString(m.id) || !chosen(m.id, oneIn) })
 	b := &bench{root: root, timeout: timeout}
 	var dirs []string
 	for _, m := range mutants {
@@ -86,6 +88,13 @@ func run(ctx context.Context, w io.Writer, root, lists, survivors, only string, 
 	err = compare(results, known)
 	fmt.Fprintf(w, "%d mutants in %.0f s\n", len(results), time.Since(began).Seconds())
 	return err
+}
+
+// chosen reports whether a mutant is among the one in so many that are tried.
+func chosen(id string, oneIn uint) bool {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	return uint(h.Sum32())%max(oneIn, 1) == oneIn/2
 }
 
 // each calls f for 0 to n−1, some at a time.
