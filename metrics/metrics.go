@@ -1,5 +1,6 @@
-// Package metrics is the catalogue of every metric that granter exports: one struct, injected into a registry, so that
-// a dashboard, a rule or a test can be held against it. docs/metrics.md is generated from it.
+// Package metrics is the catalogue of every metric that granter exports: those of a run, what is read from it at each scrape, a
+// campaign's overview, and the desk's. They are injected into a registry, so that a dashboard, a rule or a test can be held
+// against them. docs/metrics.md is generated from it.
 package metrics
 
 import (

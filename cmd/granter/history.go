@@ -29,12 +29,12 @@ first: of each who was refused a hundred, and about a thousand in all. Times are
 			if err != nil {
 				return err
 			}
-			place, closeAll, err := flags.office(cmd.Context(), camp)
+			channel, closeAll, err := flags.channel(cmd.Context(), camp)
 			if err != nil {
 				return err
 			}
 			defer closeAll()
-			acts, err := place.History(cmd.Context())
+			acts, err := channel.History(cmd.Context())
 			if err != nil {
 				return err
 			}

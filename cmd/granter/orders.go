@@ -107,7 +107,7 @@ func newOrder(action grant.Action, use, short string, read func(o *grant.Order, 
 	f := cmd.Flags()
 	f.StringVar(&flags.why, "why", "", "the reason, for the audit trail (required)")
 	f.StringVar(&flags.who, "who", "", whoHelp+" With --desk-url the token says it.")
-	f.DurationVar(&flags.wait, "wait", 2*status.LostAfter, "how long to wait for all replicas to obey; 0: not at all")
+	f.DurationVar(&flags.wait, "wait", 2*status.SilentAfter, "how long to wait for all replicas to obey; 0: not at all")
 	if action == grant.ActionThrottle {
 		cmd.Args = cobra.ExactArgs(1)
 	}
@@ -120,8 +120,8 @@ func newOrder(action grant.Action, use, short string, read func(o *grant.Order, 
 	return cmd
 }
 
-// office is where orders go: straight to the ledger, or through a desk.
-type office interface {
+// orderChannel is where orders go: straight to the ledger, or through a desk.
+type orderChannel interface {
 	Order(ctx context.Context, o grant.Order) (grant.HistoryEntry, error)
 	History(ctx context.Context) ([]grant.HistoryEntry, error)
 	// Replicas returns what the runs say of themselves; it needs no Kafka.
@@ -151,12 +151,12 @@ func (flags *orderFlags) execute(cmd *cobra.Command, o grant.Order) error {
 	if err != nil {
 		return err
 	}
-	place, closeAll, err := flags.office(ctx, camp)
+	channel, closeAll, err := flags.channel(ctx, camp)
 	if err != nil {
 		return err
 	}
 	defer closeAll()
-	act, err := place.Order(ctx, o)
+	act, err := channel.Order(ctx, o)
 	switch {
 	case errors.Is(err, grant.ErrRefused):
 		return err
@@ -167,9 +167,9 @@ func (flags *orderFlags) execute(cmd *cobra.Command, o grant.Order) error {
 	}
 	done := Ordered{HistoryEntry: act, Campaign: camp.Name}
 	began := time.Now()
-	var deaf []string
+	var behind []string
 	if flags.wait > 0 {
-		deaf, err = done.await(ctx, place, began.Add(flags.wait))
+		behind, err = done.await(ctx, channel, began.Add(flags.wait))
 		done.Seconds = time.Since(began).Seconds()
 	}
 	if flags.json {
@@ -177,20 +177,20 @@ func (flags *orderFlags) execute(cmd *cobra.Command, o grant.Order) error {
 	} else {
 		printOrdered(cmd.OutOrStdout(), &done, flags.wait > 0)
 	}
-	if len(deaf) > 0 {
-		err = errors.Join(err, fmt.Errorf("ordered, but after %s these do not say that they obey: %s; look at granter status", flags.wait, strings.Join(deaf, ", ")))
+	if len(behind) > 0 {
+		err = errors.Join(err, fmt.Errorf("ordered, but after %s these do not say that they obey: %s; look at granter status", flags.wait, strings.Join(behind, ", ")))
 	}
 	return err
 }
 
 // await waits until every live replica says that it obeys, and returns those that do not.
-func (o *Ordered) await(ctx context.Context, place office, until time.Time) (deaf []string, err error) {
+func (o *Ordered) await(ctx context.Context, channel orderChannel, until time.Time) (behind []string, err error) {
 	for {
-		runs, err := place.Replicas(ctx)
+		runs, err := channel.Replicas(ctx)
 		if err != nil {
 			return nil, err
 		}
-		deaf = nil
+		behind = nil
 		o.Replicas, o.Obey = 0, 0
 		for i := range runs {
 			r := &runs[i]
@@ -200,16 +200,16 @@ func (o *Ordered) await(ctx context.Context, place office, until time.Time) (dea
 			if o.Replicas++; r.Control >= o.After.Version {
 				o.Obey++
 			} else {
-				deaf = append(deaf, fmt.Sprintf("%s/%d", r.Host, r.PID))
+				behind = append(behind, fmt.Sprintf("%s/%d", r.Host, r.PID))
 			}
 		}
-		if len(deaf) == 0 || time.Now().After(until) {
-			return deaf, nil
+		if len(behind) == 0 || time.Now().After(until) {
+			return behind, nil
 		}
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():
-			return deaf, ctx.Err()
+			return behind, ctx.Err()
 		}
 	}
 }
@@ -229,8 +229,8 @@ func printOrdered(w io.Writer, o *Ordered, waited bool) {
 	}
 }
 
-// office opens the way that orders go.
-func (flags *orderFlags) office(ctx context.Context, camp *grant.Campaign) (office, func(), error) {
+// channel opens the way that orders go.
+func (flags *orderFlags) channel(ctx context.Context, camp *grant.Campaign) (orderChannel, func(), error) {
 	if flags.remote.url != "" {
 		client, err := flags.remote.client(camp.Name)
 		if err != nil {
@@ -249,7 +249,7 @@ func (flags *orderFlags) office(ctx context.Context, camp *grant.Campaign) (offi
 	return direct{q}, q.close, nil
 }
 
-// direct is the office for whoever may write to Redis.
+// direct is the channel for whoever may write to Redis.
 type direct struct{ *query }
 
 func (d direct) Order(ctx context.Context, o grant.Order) (grant.HistoryEntry, error) {

@@ -35,7 +35,7 @@ func (r *remote) client(campaign string) (*desk.Client, error) {
 	return client, nil
 }
 
-// viaDesk is the office for whoever has a token.
+// viaDesk is the channel for whoever has a token.
 type viaDesk struct{ *desk.Client }
 
 func (v viaDesk) Replicas(ctx context.Context) ([]status.Replica, error) {

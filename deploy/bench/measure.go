@@ -148,7 +148,7 @@ func (b *bench) child(ctx context.Context, name string, args ...string) (result,
 		return result{}, fmt.Errorf("%s: %w", name, err)
 	}
 	if o.Consumed != o.Granted+o.Duplicate+o.Rejected+o.Withheld {
-		return result{}, fmt.Errorf("%s: the books do not balance: %+v", name, o)
+		return result{}, fmt.Errorf("%s: the counts do not add up: %+v", name, o)
 	}
 	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	if !ok {

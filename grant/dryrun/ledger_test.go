@@ -199,7 +199,7 @@ func TestCheckpointsStayInMemory(t *testing.T) {
 	require.Equal(t, grant.Offsets{0: 5, 1: 0}, starts, "the caller's map is his")
 }
 
-// The books of a run and the outcome together are what the topic holds, through lanes and shards that forget chunks.
+// The counts of a run and the outcome together are what the topic holds, through lanes and shards that forget chunks.
 func TestAWholeRunAddsUp(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

@@ -98,7 +98,7 @@ func (g *Gate) Return(unused int) {
 	if g.shared == 0 && g.own == 0 {
 		return
 	}
-	unused = min(unused, g.out) // what was admitted before the limit is none of its business
+	unused = min(unused, g.out) // what was admitted before the limit does not count
 	g.out -= unused
 	// A long stretch of duplicates must not save up for a rush afterwards.
 	if g.stock = min(g.stock+unused, max(g.stock, worth(g.slower(), returnedFor))); g.open {

@@ -32,7 +32,7 @@ func (w *world) take(l *parts, want, rate int64) int64 {
 // Real time goes on during this test, so it gets a little more than what it lets the budget rest.
 func handsOutBudget(w *world) {
 	const all = 1 << 40
-	l, other := w.office(tomorrow(), &fault{}), w.office(tomorrow(), &fault{})
+	l, other := w.withOrders(tomorrow(), &fault{}), w.withOrders(tomorrow(), &fault{})
 
 	require.Zero(w, w.take(l, all, 1000), "nothing is saved up for the first")
 	w.rest(l, 100*time.Millisecond)
@@ -93,7 +93,7 @@ func TestTheBudgetIsSharedByAll(t *testing.T) {
 				r := seeded(t)
 				ledgers := make([]*parts, callers)
 				for i := range ledgers {
-					ledgers[i] = w.office(tomorrow(), &fault{})
+					ledgers[i] = w.withOrders(tomorrow(), &fault{})
 				}
 				begin := time.Unix(1667617200, 0)
 				mini.SetTime(begin)
@@ -115,7 +115,7 @@ func TestTheBudgetIsSharedByAll(t *testing.T) {
 
 // Whoever looks for why nobody is granted under a limit must find the key.
 func namesABrokenBudget(w *world) {
-	l := w.office(tomorrow(), &fault{})
+	l := w.withOrders(tomorrow(), &fault{})
 	require.NoError(w, w.client.Set(w.ctx, l.keys.budget, "rubbish", 0).Err())
 	_, err := l.Take(w.ctx, 1, 1)
 	require.ErrorContains(w, err, "granter:{sorry-2022}:budget")

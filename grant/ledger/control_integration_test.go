@@ -29,7 +29,7 @@ func setUser(t *testing.T, admin *redis.Client, name string, rules ...any) {
 
 func TestWhoMayOnlyReadSeesOrdersAndGivesNone(t *testing.T) {
 	w, server := single(t)
-	l := w.office(tomorrow(), &fault{})
+	l := w.withOrders(tomorrow(), &fault{})
 	act, err := l.Order(w.ctx, order(grant.ActionPause))
 	require.NoError(t, err)
 	p := w.join()
@@ -37,7 +37,7 @@ func TestWhoMayOnlyReadSeesOrdersAndGivesNone(t *testing.T) {
 
 	setUser(t, w.client.(*redis.Client), "reader", readerRules...)
 	reader := newWorldAs(t, Options{Addrs: []string{server.Addr}, Username: "reader", Password: "secret"})
-	r := reader.office(tomorrow(), &fault{})
+	r := reader.withOrders(tomorrow(), &fault{})
 	require.Equal(t, *act.After, reader.ordered(r))
 	require.Equal(t, []grant.HistoryEntry{act}, reader.did(r))
 	health, err := r.Pulse(w.ctx)
@@ -69,7 +69,7 @@ func TestWhoMayOnlyReadSeesOrdersAndGivesNone(t *testing.T) {
 func TestOrdersWaitForAClusterThatFailsOver(t *testing.T) {
 	cluster := devtest.StartRedisCluster(t, 3, 1)
 	w := newWorld(t, Options{Addrs: cluster.Addrs, Cluster: true})
-	l := w.office(tomorrow(), &fault{})
+	l := w.withOrders(tomorrow(), &fault{})
 	l.retryFor = time.Minute
 	_, err := l.Order(w.ctx, order(grant.ActionPause))
 	require.NoError(t, err)
@@ -96,7 +96,7 @@ func TestTheBudgetHoldsInRealTime(t *testing.T) {
 	const rate, lasts = 200_000, 2 * time.Second
 	w, _ := single(t)
 	for _, callers := range []int{2, 5} {
-		l := w.office(tomorrow(), &fault{})
+		l := w.withOrders(tomorrow(), &fault{})
 		require.NoError(t, w.client.Del(w.ctx, l.keys.budget).Err())
 		require.Zero(t, w.take(l, rate, rate))
 		began := w.clock()
@@ -104,7 +104,7 @@ func TestTheBudgetHoldsInRealTime(t *testing.T) {
 		got := make([]int64, callers)
 		var group errgroup.Group
 		for i := range callers {
-			caller := w.office(tomorrow(), &fault{})
+			caller := w.withOrders(tomorrow(), &fault{})
 			group.Go(func() error {
 				tick := time.NewTicker(20 * time.Millisecond)
 				defer tick.Stop()
@@ -145,7 +145,7 @@ func TestPulse(t *testing.T) {
 	primary := devtest.StartRedis(t, devtest.RedisSet("maxmemory", "200mb"))
 	replica := devtest.StartRedis(t, devtest.ReplicaOf(primary))
 	w := newWorld(t, Options{Addrs: []string{primary.Addr}})
-	l := w.office(tomorrow(), &fault{})
+	l := w.withOrders(tomorrow(), &fault{})
 	pulse := func() grant.RedisHealth {
 		h, err := l.Pulse(w.ctx)
 		require.NoError(t, err)
@@ -188,7 +188,7 @@ func TestPulse(t *testing.T) {
 func TestPulseOfAClusterIsThatOfItsWorstMasters(t *testing.T) {
 	cluster := devtest.StartRedisCluster(t, 3, 1)
 	w := newWorld(t, Options{Addrs: cluster.Addrs, Cluster: true})
-	l := w.office(tomorrow(), &fault{})
+	l := w.withOrders(tomorrow(), &fault{})
 	limits := []int64{100 << 20, 16 << 20, 400 << 20}
 	for i, limit := range limits {
 		node := redis.NewClient(&redis.Options{Addr: cluster.Nodes[i].Addr})

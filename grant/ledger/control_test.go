@@ -22,8 +22,8 @@ func tomorrow() *grant.Campaign {
 	return &grant.Campaign{Name: "sorry-2022", Hash: "aa11", StartsAt: time.Now().Add(24 * time.Hour).Truncate(time.Second).UTC()}
 }
 
-// office is a ledger that orders are given through, with a hook on every connection to a node.
-func (w *world) office(campaign *grant.Campaign, hook redis.Hook) *parts {
+// withOrders is a ledger that orders are given through, with a hook on every connection to a node.
+func (w *world) withOrders(campaign *grant.Campaign, hook redis.Hook) *parts {
 	w.Helper()
 	client := w.connect()
 	if cluster, ok := client.(*redis.ClusterClient); ok {
@@ -57,7 +57,7 @@ func (w *world) ordered(l *parts) grant.Control {
 }
 
 func ordersChangeBoth(w *world) {
-	l, other := w.office(tomorrow(), &fault{}), w.office(tomorrow(), &fault{})
+	l, other := w.withOrders(tomorrow(), &fault{}), w.withOrders(tomorrow(), &fault{})
 	before := w.now()
 	c, now, err := l.Control(w.ctx)
 	require.NoError(w, err)
@@ -102,7 +102,7 @@ func carriesOutRivalOrders(w *world) {
 	const operators, each = 6, 8
 	var group errgroup.Group
 	for i := range operators {
-		l := w.office(tomorrow(), &fault{})
+		l := w.withOrders(tomorrow(), &fault{})
 		group.Go(func() error {
 			for j := range each {
 				o := order(grant.ActionThrottle)
@@ -116,7 +116,7 @@ func carriesOutRivalOrders(w *world) {
 	}
 	require.NoError(w, group.Wait())
 
-	l := w.office(tomorrow(), &fault{})
+	l := w.withOrders(tomorrow(), &fault{})
 	acts := w.did(l)
 	require.Len(w, acts, operators*each)
 	last, seen := &grant.Control{}, map[string]bool{}
@@ -170,7 +170,7 @@ func (d *deaf) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func carriesOutOnceWhenReplyIsLost(w *world) {
 	hook := &deaf{}
-	l, other := w.office(tomorrow(), hook), w.office(tomorrow(), &fault{})
+	l, other := w.withOrders(tomorrow(), hook), w.withOrders(tomorrow(), &fault{})
 	_, err := l.Order(w.ctx, order(grant.ActionThrottle)) // now all masters know the scripts
 	require.NoError(w, err)
 	want := w.did(l)
@@ -218,7 +218,7 @@ func carriesOutOnceWhenReplyIsLost(w *world) {
 
 func keepsRefusals(w *world) {
 	started := w.campaign() // long ago, so that it cannot be postponed
-	l := w.office(started, &fault{})
+	l := w.withOrders(started, &fault{})
 	first, err := l.Order(w.ctx, order(grant.ActionPause))
 	require.NoError(w, err)
 
@@ -285,7 +285,7 @@ func TestSurplusOfRefusals(t *testing.T) {
 }
 
 func namesGarbage(w *world) {
-	l := w.office(tomorrow(), &fault{})
+	l := w.withOrders(tomorrow(), &fault{})
 	for _, text := range []string{"", "rubbish", "{}", "null", "[]", `{"version":0}`, `{"version":-1}`, `{"version":"7"}`, `{"version":1.5}`, `{"version":1}x`} {
 		require.NoError(w, w.client.Set(w.ctx, l.keys.control, text, 0).Err())
 		c, _, err := l.Control(w.ctx)
@@ -339,7 +339,7 @@ func (h *listener) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 // answers for the control.
 func takesTimeFromTheControlsMaster(w *world) {
 	hook := &listener{}
-	l := w.office(tomorrow(), hook)
+	l := w.withOrders(tomorrow(), hook)
 	for range 3 {
 		_, _, err := l.Control(w.ctx)
 		require.NoError(w, err)
@@ -353,7 +353,7 @@ func TestControlSaysThatAClusterIsAway(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
 	w := newWorldAs(t, Options{Addrs: []string{listener.Addr().String()}, Cluster: true, DialTimeout: time.Second})
-	_, _, err = w.office(tomorrow(), &fault{}).Control(w.ctx)
+	_, _, err = w.withOrders(tomorrow(), &fault{}).Control(w.ctx)
 	var unavailable *UnavailableError
 	require.ErrorAs(t, err, &unavailable)
 	require.Equal(t, KindNetwork, unavailable.Kind)

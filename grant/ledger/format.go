@@ -13,7 +13,7 @@ import (
 //	1  granter 0.1: the key is missing; journal entries are of version 1
 //	2  granter 0.2: journal entries may be of version 2, which say what they record
 //
-// A run raises the format when it takes its lease, before it grants anybody; format 1 and 2 are read.
+// A run raises the format when it takes its lease (specScript), before it grants anybody; format 1 and 2 are read.
 const (
 	format      = 2
 	formatSince = "0.2" // the first version of granter that knows it

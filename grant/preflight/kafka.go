@@ -29,7 +29,7 @@ func (j *judgement) judgeKafka() {
 	j.judgeLeaders()
 	j.judgeReplicas()
 	switch {
-	case j.blamed(j.kafka.boundsErr):
+	case j.explained(j.kafka.boundsErr):
 	case j.kafka.boundsErr != nil:
 		j.fail("kafka.records", "unknown, because "+j.kafka.boundsErr.Error(),
 			"check that every broker that leads a partition answers, and that this user may Describe the topic")
@@ -44,9 +44,9 @@ func (j *judgement) judgeKafka() {
 	j.judgeRights()
 }
 
-// blamed reports whether an error is a consequence of brokers that do not answer. They have been reported, and once is
+// explained reports whether an error is a consequence of brokers that do not answer. They have been reported, and once is
 // enough.
-func (j *judgement) blamed(err error) bool {
+func (j *judgement) explained(err error) bool {
 	kind, _ := source.Classify(err)
 	return err != nil && kind != source.KindAuthorization &&
 		slices.ContainsFunc(j.kafka.brokers, func(b broker) bool { return b.err != nil })
@@ -168,7 +168,7 @@ func (j *judgement) judgeIdentity() {
 		changed = truncated
 	}
 	switch {
-	case j.blamed(f.identityErr), j.blamed(f.intactErr) && changed == nil:
+	case j.explained(f.identityErr), j.explained(f.intactErr) && changed == nil:
 	case f.identityErr != nil:
 		j.fail(name, "the topic's ID is not known, because "+f.identityErr.Error(), "look at the brokers' logs")
 	case changed != nil && j.NewTopic:
@@ -282,7 +282,7 @@ func (j *judgement) judgeGaps() {
 func (j *judgement) judgeConfig() {
 	f := j.kafka
 	name := f.topic.Name
-	if j.blamed(f.configErr) {
+	if j.explained(f.configErr) {
 		return
 	}
 	if f.configErr != nil {
@@ -361,7 +361,7 @@ func (j *judgement) judgeTransactions() {
 	}
 	transactional := slices.ContainsFunc(f.samples, func(s source.Sample) bool { return s.Transactional })
 	switch {
-	case j.blamed(f.stableErr):
+	case j.explained(f.stableErr):
 	case f.stableErr != nil:
 		j.warn("kafka.transactions", "unknown, because "+f.stableErr.Error(), "check again: a run waits for the end of open transactions")
 	case len(open) > 0:
@@ -383,7 +383,7 @@ func (j *judgement) judgeGroup() {
 	kind, _ := source.Classify(err)
 	const another = "stop its members, or name another group by --group"
 	switch {
-	case j.blamed(err):
+	case j.explained(err):
 	case f.groupKind.Foreign() != "":
 		j.fail("kafka.group", j.Pass.Group+" "+f.groupKind.Foreign()+": a run could not join it", another)
 	case err != nil && kind == source.KindAuthorization:

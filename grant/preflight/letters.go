@@ -20,7 +20,7 @@ func (j *judgement) judgeLetters() {
 	switch {
 	case j.Pass.Private:
 		j.pass("kafka.rejected", "rejected records are counted: the pass that grants everybody stores them")
-	case j.blamed(f.lettersErr):
+	case j.explained(f.lettersErr):
 	case f.letters != nil:
 		j.judgeOldLetters(name, another)
 	case errors.Is(f.lettersErr, kafka.InvalidTopic):
@@ -70,7 +70,7 @@ func (j *judgement) judgeOldLetters(name, another string) {
 // judgeRights judges what this user may do, as the brokers say; what they do not say shows when it is tried.
 func (j *judgement) judgeRights() {
 	f := j.kafka
-	if j.blamed(f.rightsErr) {
+	if j.explained(f.rightsErr) {
 		return
 	}
 	if f.rightsErr != nil {

@@ -48,7 +48,7 @@ func (j *judgement) judgeSample() {
 		}
 	}
 	switch {
-	case j.blamed(f.sampleErr):
+	case j.explained(f.sampleErr):
 	case f.sampleErr != nil:
 		j.fail("sample.valid", "reading a sample failed: "+f.sampleErr.Error(), "allow this user to Read the topic, and look at the broker's log")
 	case sampled == 0 && j.recordCount() > 0 && (f.sampleCut || slices.ContainsFunc(f.samples, func(s source.Sample) bool { return s.Cut })):

@@ -116,8 +116,8 @@ type Replica struct {
 	Obeys bool `json:"obeys"` // it has seen the last order
 }
 
-// LostAfter is how long a run may be silent before it counts as lost: five times as long as it usually is.
-const LostAfter = 5 * time.Second
+// SilentAfter is how long a run may be silent before it counts as gone: five times as long as it usually is.
+const SilentAfter = 5 * time.Second
 
 const (
 	maxRuns    = 20                         // how many runs a status lists besides the live ones
@@ -157,7 +157,7 @@ func (r *Replica) ahead() time.Duration {
 func newReplica(record grant.RunRecord, control *grant.Control, now time.Time) Replica {
 	r := Replica{RunRecord: record}
 	active := r.State == grant.RunRunning || r.State == grant.RunWaiting
-	r.Live = active && now.Sub(r.UpdatedAt.Add(r.ahead())) < LostAfter
+	r.Live = active && now.Sub(r.UpdatedAt.Add(r.ahead())) < SilentAfter
 	r.Obeys = r.Control >= control.Version
 	return r
 }
