@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -166,22 +167,37 @@ func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
 // eval returns what an expression is in the page or, of a promise, becomes.
 func eval[T any](p *page, expression string) T {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	value, err := try[T](p, expression)
 	require.NoError(p.t, err, expression)
 	return value
 }
 
-// await waits until an expression is true in the page.
+func try[T any](p *page, expression string) (T, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+}
+
+// leaves reports whether an expression has no value because the page is just being left for another one.
+func leaves(err error) bool {
+	return err != nil && slices.ContainsFunc([]string{
+		"Inspected target navigated or closed", "Execution context was destroyed", "Cannot find context with specified id",
+	}, func(text string) bool { return strings.Contains(err.Error(), text) })
+}
+
+// await waits until an expression is true in the page, or in the one that this leads to.
 func (p *page) await(expression string) {
 	p.t.Helper()
 	deadline := time.After(patience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if eval[bool](p, "Boolean("+expression+")") {
+		is, err := try[bool](p, "Boolean("+expression+")")
+		if is {
 			return
+		}
+		if !leaves(err) {
+			require.NoError(p.t, err, expression)
 		}
 		select {
 		case <-tick.C:
