@@ -115,5 +115,8 @@ func scriptRedisPassword(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: redis-password PASSWORD")
 	}
-	ts.Value(serversKey{}).(inProcess).redis.RequireAuth(args[0])
+	server := ts.Value(serversKey{}).(inProcess).redis
+	server.Close()
+	server.RequireAuth(args[0]) // its connections look at passwords without a lock
+	ts.Check(server.Restart())
 }
