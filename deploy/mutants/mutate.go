@@ -141,7 +141,8 @@ func (b *bench) baseline(ctx context.Context, dir string, mutants []*mutant) err
 			tests = append(tests, m.tests)
 		}
 	}
-	if output, err := b.test(ctx, dir, strings.Join(tests, "|")); err != nil {
+	patient := bench{root: b.root, timeout: 10 * b.timeout} // all of them at once, perhaps on a busy machine
+	if output, err := patient.test(ctx, dir, strings.Join(tests, "|")); err != nil {
 		return fmt.Errorf("the tests of %s fail without a mutant: %w\n%s", dir, err, output)
 	}
 	return nil
