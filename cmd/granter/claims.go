@@ -56,16 +56,7 @@ func newClaimsCheck() *cobra.Command {
 }
 
 func loadProgramme(path string) (*claims.Programme, error) {
-	file, err := os.Open(path) //nolint:gosec // which file to read is the caller's to say
-	if err != nil {
-		return nil, usageError(fmt.Errorf("reading the claims programme: %w", err))
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, programme.MaxSize+1))
-	if err != nil {
-		return nil, usageError(fmt.Errorf("reading the claims programme: %w", err))
-	}
-	p, err := programme.Parse(path, data)
+	p, err := programme.Load(path)
 	if err != nil {
 		return nil, usageError(err)
 	}

@@ -5,10 +5,9 @@ package campaign
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/strict"
 )
 
 // MaxSize is the largest spec that is read, in bytes. A full spec (64 items, every field) takes about 16 KiB.
@@ -20,13 +19,7 @@ func ValidName(name string) bool { return slug.MatchString(name) }
 // Load reads the spec at path. An error of the file system is wrapped; any other error is about the spec, as Parse
 // describes it, and reading the same file again gives it again.
 func Load(path string) (*grant.Campaign, error) {
-	file, err := os.Open(path) //nolint:gosec // which file to read is the operator's to say
-	if err != nil {
-		return nil, fmt.Errorf("reading the campaign spec: %w", err)
-	}
-	defer file.Close()
-	// One byte more than allowed tells "too large" from "just fits", however large the file is or claims to be.
-	data, err := io.ReadAll(io.LimitReader(file, MaxSize+1))
+	data, err := strict.ReadFile(path, MaxSize)
 	if err != nil {
 		return nil, fmt.Errorf("reading the campaign spec: %w", err)
 	}

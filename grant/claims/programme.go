@@ -43,9 +43,6 @@ type Period struct {
 	Through Date `json:"through"`
 }
 
-// Holds reports whether a day is in the period.
-func (p Period) Holds(d Date) bool { return p.From <= d && d <= p.Through }
-
 // LossRule says how sales are compared.
 type LossRule struct {
 	Baseline Period `json:"baseline"` // whose weeks are compared with the outage

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"regexp"
 	"time"
@@ -32,6 +33,15 @@ const maxWon = 1_000_000_000_000_000 // 10¹⁵: 9,000 claims of that size still
 type decoder struct {
 	*strict.Decoder
 	zone *time.Location
+}
+
+// Load reads the programme at path. An error of the file system is wrapped; any other error is as Parse describes it.
+func Load(path string) (*claims.Programme, error) {
+	data, err := strict.ReadFile(path, MaxSize)
+	if err != nil {
+		return nil, fmt.Errorf("reading the claims programme: %w", err)
+	}
+	return Parse(path, data)
 }
 
 func newDecoder(file string) *decoder {
