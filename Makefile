@@ -29,7 +29,7 @@ demo: ## a whole campaign in one process, with an embedded Kafka and Redis, to w
 	@go run -tags demo ./cmd/granter demo $(ARGS)
 
 .PHONY: install
-install: ## install what tests use: Redis, Java, Kafka, Prometheus, Chromium
+install: ## install what tests use: Redis, PostgreSQL, Java, Kafka, Prometheus, Chromium
 	@deploy/dev/install.sh
 
 # What a cold module cache lacks is fetched before the tests, whose time limits are not meant for that.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need on Debian 12: redis-server, a Java 17 runtime, Maven, Kafka's jars, Prometheus, Chromium for the
-# operations page, Python for the Kubernetes schemas, and systemd-analyze.
+# Installs what the tests need on Debian 12: redis-server, PostgreSQL, a Java 17 runtime, Maven, Kafka's jars, Prometheus,
+# Chromium for the operations page, Python for the Kubernetes schemas, and systemd-analyze.
 # Says nothing and returns at once when everything is there.
 #
 # usage: install.sh
@@ -14,10 +14,14 @@ complete() {
   for program in redis-server redis-cli java prometheus promtool chromium systemd-analyze; do
     command -v "$program" >/dev/null || return 1
   done
+  postgres_installed || return 1
   python3 -c 'import venv, ensurepip' 2>/dev/null && kafka_installed
 }
 
 [[ " ${kafka_versions[*]} " == *" $kafka_version "* ]] || kafka_versions+=("$kafka_version")
+
+# Debian keeps its servers out of PATH.
+postgres_installed() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
 kafka_installed() {
   local version
@@ -37,6 +41,7 @@ as_root() {
 install_packages() {
   local packages=()
   command -v redis-server >/dev/null && command -v redis-cli >/dev/null || packages+=(redis-server)
+  postgres_installed || packages+=(postgresql)
   command -v java >/dev/null || packages+=(default-jre-headless)
   command -v prometheus >/dev/null && command -v promtool >/dev/null || packages+=(prometheus)
   command -v chromium >/dev/null || packages+=(chromium fonts-dejavu-core)
@@ -47,7 +52,7 @@ install_packages() {
   ((${#packages[@]})) || return 0
 
   command -v apt-get >/dev/null ||
-    die "cannot install ${packages[*]}: this is not Debian. Install Redis 7, Java 17, Maven, Prometheus and Chromium with your own package manager, then run this again"
+    die "cannot install ${packages[*]}: this is not Debian. Install Redis 7, PostgreSQL 15, Java 17, Maven, Prometheus and Chromium with your own package manager, then run this again"
   say "installing ${packages[*]}"
   local log
   log=$(mktemp)
@@ -60,7 +65,7 @@ install_packages() {
 
   # Debian starts them on their usual ports on installation. Nobody asked for those; what was there before is left alone.
   local service
-  for service in redis-server prometheus prometheus-node-exporter; do
+  for service in redis-server postgresql prometheus prometheus-node-exporter; do
     [[ " ${packages[*]} " == *" ${service/-node-exporter/} "* ]] || continue
     if [[ -d /run/systemd/system ]]; then
       as_root systemctl disable --now "$service" >/dev/null 2>&1 || true

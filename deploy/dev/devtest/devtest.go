@@ -1,4 +1,4 @@
-// Package devtest gives tests and benchmarks real Redis and Kafka servers on loopback, each in a folder of its own,
+// Package devtest gives tests and benchmarks real Redis, Kafka and PostgreSQL servers on loopback, each in a folder of its own,
 // and takes them away again: at the end of the test, and also when the test panics, times out or is killed.
 //
 // The servers are configured by the scripts in deploy/dev; this package only runs them as its child processes, so that

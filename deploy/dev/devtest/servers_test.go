@@ -73,6 +73,26 @@ func TestRedisThatCannotStartIsReported(t *testing.T) {
 	require.ErrorContains(t, err, errExited.Error(), "which is noticed before any time limit")
 }
 
+func TestPostgresLifecycle(t *testing.T) {
+	t.Parallel()
+	p := StartPostgres(t, "log_min_messages=error")
+	first := p.PID()
+	require.NotZero(t, first)
+	require.NoError(t, p.server.ready())
+	p.Kill()
+	require.Zero(t, p.PID())
+	require.Error(t, p.server.ready())
+	p.Restart()
+	require.NotEqual(t, first, p.PID())
+	require.Contains(t, p.Schema("a b"), "sslmode=disable&search_path=a+b")
+
+	err := Standalone(t.Logf, func(tb TB) error {
+		StartPostgres(tb, "no_such_setting=1")
+		return nil
+	})
+	require.ErrorContains(t, err, "no_such_setting", "the log says why")
+}
+
 func TestReplicaFollows(t *testing.T) {
 	t.Parallel()
 	primary := StartRedis(t)
