@@ -26,7 +26,8 @@ func newStatus() *cobra.Command {
 only Redis and Kafka, so it works from anywhere, while a run goes on or none does. When one of them does not answer, it shows
 what the other one knows, names each part that is missing, and ends with exit code 1.
 
---prove also reads the whole journal and holds it against the bitmaps: every user granted exactly once.
+--prove also reads the whole journal and holds it against the bitmaps: every user granted exactly once. It prints a digest of
+the granted users, which is the same for the same users, in whichever ledger and in whatever order they were granted.
 
 ` + exitHelp,
 		Args: cobra.NoArgs,
@@ -81,11 +82,12 @@ type Proof struct {
 	Journaled  int64    `json:"journaled"` // sum of the cardinalities of all journal entries
 	Chunks     int64    `json:"chunks"`
 	Entries    int64    `json:"entries"`
+	Digest     string   `json:"digest"` // of the granted users: the same for the same users, in any ledger
 	Violations []string `json:"violations,omitempty"`
 }
 
 func newProof(p *ledger.Proof) *Proof {
-	out := &Proof{Holds: p.Holds(), Granted: p.Granted, Journaled: p.Journaled, Chunks: int64(p.Chunks), Entries: p.Entries}
+	out := &Proof{Holds: p.Holds(), Granted: p.Granted, Journaled: p.Journaled, Chunks: int64(p.Chunks), Entries: p.Entries, Digest: p.Digest}
 	for _, v := range p.Violations {
 		out.Violations = append(out.Violations, v.Where+": "+v.What)
 	}
@@ -204,6 +206,7 @@ func printProof(w io.Writer, p *Proof) {
 	if p.Holds {
 		fmt.Fprintf(w, "PROVEN: %s users granted exactly once: bitmaps and the %s entries of the journal of %s chunks agree\n",
 			text.Number(p.Granted), text.Number(p.Entries), text.Number(p.Chunks))
+		fmt.Fprintln(w, "digest of the granted users:", p.Digest)
 		return
 	}
 	fmt.Fprintf(w, "NOT PROVEN: bitmaps say %s, the journal says %s\n", text.Number(p.Granted), text.Number(p.Journaled))

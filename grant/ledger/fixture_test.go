@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/digest"
 	"github.com/granter/granter/sharding"
 	"github.com/granter/granter/sharding/dense"
 )
@@ -221,6 +222,11 @@ func (w *world) holds(l *parts, want oracle) {
 	require.NoError(w, err)
 	require.True(w, proof.Holds(), "%+v", proof)
 	require.Equal(w, want.count(), proof.Granted)
+	var users digest.Users
+	for chunk, members := range want {
+		users.Add(chunk, members)
+	}
+	require.Equal(w, users.Sum(), proof.Digest)
 	totals, err := l.Totals(w.ctx)
 	require.NoError(w, err)
 	require.Equal(w, want.count(), totals.Granted)

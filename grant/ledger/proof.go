@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/granter/granter/grant/digest"
 	"github.com/granter/granter/sharding/dense"
 )
 
@@ -23,6 +24,7 @@ type Proof struct {
 	Granted    int64       `json:"granted"`    // bits set
 	Entries    int64       `json:"entries"`    // of all journals
 	Journaled  int64       `json:"journaled"`  // members of all entries
+	Digest     string      `json:"digest"`     // of the users whose bits are set: digest.Users
 	Broken     int         `json:"broken"`     // chunks and other keys with violations
 	Violations []Violation `json:"violations"` // the first 1,000
 }
@@ -73,6 +75,7 @@ func (l *Reader) Prove(ctx context.Context) (Proof, error) {
 	}
 	chunks := append(found.chunks(), listed...)
 	slices.Sort(chunks)
+	var users digest.Users
 	for _, chunk := range slices.Compact(chunks) {
 		var result chunkProof
 		err := l.retry(ctx, fmt.Sprintf("proving chunk %d", chunk), func() (err error) {
@@ -86,11 +89,13 @@ func (l *Reader) Prove(ctx context.Context) (Proof, error) {
 			result.violated("%s does not list it: the next run repairs that", l.keys.chunks)
 		}
 		p.Chunks++
+		users.Add(chunk, &result.members)
 		p.Granted += result.granted
 		p.Entries += result.entries
 		p.Journaled += result.journaled
 		p.violated(fmt.Sprintf("chunk %d", chunk), result.violations...)
 	}
+	p.Digest = users.Sum()
 	err = l.proveRest(ctx, &p)
 	return p, err
 }
@@ -151,6 +156,7 @@ func (p *Proof) found(key string, err error) error {
 }
 
 type chunkProof struct {
+	members                     dense.Bitmap
 	granted, entries, journaled int64
 	violations                  []string
 }
@@ -207,7 +213,8 @@ func (l *Reader) proveChunk(ctx context.Context, chunk uint64) (p chunkProof, er
 		return p, err
 	}
 	p.entries = s.entries
-	var granted, union dense.Bitmap
+	var union dense.Bitmap
+	granted := &p.members
 	if copy(granted[:], s.bitmap) < len(s.bitmap) {
 		p.violated("the bitmap has %d bytes, more than %d", len(s.bitmap), len(granted))
 	}
@@ -235,10 +242,10 @@ func (l *Reader) proveChunk(ctx context.Context, chunk uint64) (p chunkProof, er
 			}
 		}
 	}
-	if n, first := without(&granted, &union); n > 0 {
+	if n, first := without(granted, &union); n > 0 {
 		p.violated("%d users are granted but in no entry, the first is %d", n, dense.Join(chunk, first))
 	}
-	if n, first := without(&union, &granted); n > 0 {
+	if n, first := without(&union, granted); n > 0 {
 		p.violated("%d users are in an entry but not granted, the first is %d", n, dense.Join(chunk, first))
 	}
 	return p, nil
