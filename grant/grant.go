@@ -22,43 +22,54 @@ const (
 	KindItem     Kind = "item"
 )
 
-// Item is one thing that every user of a campaign receives.
+// Item is one thing that every user of a campaign receives, or is offered: then it is theirs when they take it.
 type Item struct {
-	ID       string
-	Kind     Kind
-	Validity time.Duration // counted from the grant; 0 means permanent
-	Amount   int64         // in the currency's smallest unit (won for KRW); credit and cash only
-	Currency string        // ISO 4217; credit and cash only
+	ID        string
+	Kind      Kind
+	Validity  Validity
+	TakeUntil time.Time // an offer: from this moment on nobody can take it; zero: no end
+	First     int64     // an offer: how many users can take it, the first ones; 0: all
+	Amount    int64     // in the currency's smallest unit (won for KRW); credit and cash only
+	Currency  string    // ISO 4217; credit and cash only
 }
+
+// Offered reports whether users have the item only when they have taken it.
+func (i *Item) Offered() bool { return i.Validity.Taken }
 
 // Campaign is what is granted, to whom, and when. It is immutable from its first grant on; Hash identifies its content.
 type Campaign struct {
 	Name       string
 	Title      string
 	StartsAt   time.Time
-	EndsAt     time.Time // zero: no end
-	Population int64     // expected number of distinct users; 0: unknown
+	EndsAt     time.Time      // zero: no end
+	Zone       *time.Location // of its calendar days; nil: the spec names none, and has no calendar days
+	Population int64          // expected number of distinct users; 0: unknown
 	Input      Input
 	Items      []Item
 	Hash       string // hex SHA-256 of the canonical spec
 	Canonical  []byte // the canonical spec itself, as the ledger stores it
 }
 
-// Entitlement is an item that one user holds.
-type Entitlement struct {
-	Item
-	GrantedAt time.Time
-	ExpiresAt time.Time // zero: permanent
-}
-
-// Entitlements returns what a user who was granted the campaign at the given moment holds, and until when.
-func (c *Campaign) Entitlements(at time.Time) []Entitlement {
-	out := make([]Entitlement, len(c.Items))
-	for i, item := range c.Items {
-		out[i] = Entitlement{Item: item, GrantedAt: at}
-		if item.Validity > 0 {
-			out[i].ExpiresAt = at.Add(item.Validity)
+// Offers reports whether there is an item that users have to take.
+func (c *Campaign) Offers() bool {
+	for i := range c.Items {
+		if c.Items[i].Offered() {
+			return true
 		}
 	}
-	return out
+	return false
+}
+
+// In shows the campaign's times in a zone.
+func (c *Campaign) In(zone *time.Location) {
+	show := func(at *time.Time) {
+		if !at.IsZero() {
+			*at = at.In(zone)
+		}
+	}
+	show(&c.StartsAt)
+	show(&c.EndsAt)
+	for i := range c.Items {
+		show(&c.Items[i].TakeUntil)
+	}
 }

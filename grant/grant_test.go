@@ -11,38 +11,6 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestEntitlementsLastAsLongAsTheirItemSays(t *testing.T) {
-	const days = 24 * time.Hour
-	seoul := time.FixedZone("KST", 9*60*60)
-	berlin, err := time.LoadLocation("Europe/Berlin")
-	require.NoError(t, err)
-	c := &Campaign{Items: []Item{
-		{ID: "forever", Kind: KindEmoticon},
-		{ID: "quarter", Kind: KindEmoticon, Validity: 90 * days},
-		{ID: "cash", Kind: KindCredit, Amount: 50_000, Currency: "KRW", Validity: time.Nanosecond},
-	}}
-	for _, at := range []time.Time{
-		time.Date(2022, 11, 5, 0, 0, 0, 0, seoul),
-		time.Date(2022, 11, 5, 0, 0, 0, 123_456_789, time.UTC),
-		time.Date(2024, 2, 28, 23, 59, 59, 999_999_999, seoul), // a leap day is a day
-		time.Date(2024, 3, 30, 2, 30, 0, 0, berlin),            // the night before a day of 23 hours
-		time.Date(2024, 10, 26, 2, 30, 0, 0, berlin),           // and before one of 25
-	} {
-		got := c.Entitlements(at)
-		require.Len(t, got, 3)
-		for i, e := range got {
-			require.Equal(t, c.Items[i], e.Item)
-			require.Equal(t, at, e.GrantedAt)
-		}
-		require.True(t, got[0].ExpiresAt.IsZero(), "permanent")
-		require.Equal(t, 7_776_000*time.Second, got[1].ExpiresAt.Sub(at), "90 days of 24 hours, to the nanosecond")
-		require.Equal(t, at.UnixNano()+1, got[2].ExpiresAt.UnixNano())
-	}
-	at := time.Date(2024, 3, 30, 2, 30, 0, 0, berlin)
-	require.Equal(t, 3, c.Entitlements(at)[1].ExpiresAt.Hour(), "the clocks on the walls were set forward meanwhile")
-	require.Empty(t, (&Campaign{}).Entitlements(at))
-}
-
 func TestTalliesAddUp(t *testing.T) {
 	count := rapid.Int64Range(0, 1<<40)
 	draw := func(t *rapid.T, name string) Tally {

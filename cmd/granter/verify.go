@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -128,7 +129,7 @@ func newVerdict(c *grant.Campaign, user grant.UserID, g ledger.Grant, granted bo
 		v.Ranges = append(v.Ranges, offsetRange(r))
 	}
 	slices.SortFunc(v.Ranges, func(a, b offsetRange) int { return cmp.Compare(a.Partition, b.Partition) })
-	v.Entitlements = desk.Entitlements(c, at)
+	v.Entitlements = desk.Entitlements(c, &grant.Holding{GrantedAt: at})
 	return v
 }
 
@@ -197,14 +198,7 @@ func printVerdict(w io.Writer, c *grant.Campaign, v Verdict) {
 	fmt.Fprintf(w, "user %d: granted %s at %s by run %s (shard %d, flush %d)\n", v.User, c.Name, text.Moment(*v.At), *v.Run, *v.Shard, *v.Flush)
 	rows := []string{}
 	for _, e := range v.Entitlements {
-		until := "permanent"
-		switch {
-		case e.Expired:
-			until = "EXPIRED " + text.Moment(*e.ExpiresAt)
-		case !e.Permanent:
-			until = "until " + text.Moment(*e.ExpiresAt)
-		}
-		rows = append(rows, fmt.Sprintf("  %s\t%s\t%s", e.ID, describe(e), until))
+		rows = append(rows, fmt.Sprintf("  %s\t%s\t%s", e.ID, describe(e), standing(&e)))
 	}
 	table(w, rows...)
 	for i, r := range v.Ranges {
@@ -224,4 +218,41 @@ func describe(e desk.Entitlement) string {
 		return string(e.Kind)
 	}
 	return fmt.Sprintf("%s %s %s", e.Kind, text.Number(e.Amount), e.Currency)
+}
+
+// standing says how an item stands.
+func standing(e *desk.Entitlement) string {
+	var s string
+	switch e.State {
+	case grant.StateActive:
+		s = "permanent"
+	case grant.StateOffered:
+		s = "OFFERED, not taken"
+	case grant.StateExpired:
+		s = "EXPIRED"
+	case grant.StateLapsed:
+		s = "LAPSED: not taken in time"
+	case grant.StateExhausted:
+		s = "EXHAUSTED: others took the last of it"
+	default:
+		s = strings.ToUpper(string(e.State))
+	}
+	switch {
+	case e.LastDay != "" && e.State == grant.StateActive:
+		s = "to the end of " + e.LastDay
+	case e.LastDay != "":
+		s += " at the end of " + e.LastDay
+	case e.ExpiresAt != nil && e.State == grant.StateActive:
+		s = "until " + text.Moment(*e.ExpiresAt)
+	case e.ExpiresAt != nil:
+		s += " " + text.Moment(*e.ExpiresAt)
+	case e.TakenAt == nil && e.TakeUntil != nil && e.State == grant.StateOffered:
+		s += " (possible before " + text.Moment(*e.TakeUntil) + ")"
+	case e.TakenAt == nil && e.TakeUntil != nil:
+		s += " (it was possible before " + text.Moment(*e.TakeUntil) + ")"
+	}
+	if e.TakenAt != nil {
+		s += ", taken " + text.Moment(*e.TakenAt)
+	}
+	return s
 }

@@ -11,10 +11,11 @@ import (
 
 // base is a valid spec whose every value a test can replace.
 var base = map[string]string{
-	"campaign": "a", "title": "a", "starts_at": "2023-01-05T00:00:00Z", "ends_at": "2024-01-05T00:00:00Z", "population": "1",
-	"topic": "a", "format": "json", "path": "a", "from": "value", "dead_letters": "", "tombstones": "",
+	"campaign": "a", "title": "a", "starts_at": "2023-01-05T00:00:00Z", "ends_at": "2024-01-05T00:00:00Z", "zone": "",
+	"population": "1",
+	"topic":      "a", "format": "json", "path": "a", "from": "value", "dead_letters": "", "tombstones": "",
 	"max_id": "9223372036854775807", "max_rejected": "1%",
-	"id": "a", "kind": "cash", "validity": "1d", "amount": "1", "currency": "KRW",
+	"id": "a", "kind": "cash", "validity": "1d", "take_until": "", "first": "", "amount": "1", "currency": "KRW",
 }
 
 func specWith(changes ...string) []byte {
@@ -29,7 +30,7 @@ func specWith(changes ...string) []byte {
 		return indent + name + ": " + v[name] + "\n"
 	}
 	var s strings.Builder
-	for _, name := range []string{"campaign", "title", "starts_at", "ends_at", "population"} {
+	for _, name := range []string{"campaign", "title", "starts_at", "ends_at", "zone", "population"} {
 		s.WriteString(line("", name))
 	}
 	s.WriteString("source:\n")
@@ -37,7 +38,7 @@ func specWith(changes ...string) []byte {
 		s.WriteString(line("  ", name))
 	}
 	s.WriteString("items:\n" + line("- ", "id"))
-	for _, name := range []string{"kind", "validity", "amount", "currency"} {
+	for _, name := range []string{"kind", "validity", "take_until", "first", "amount", "currency"} {
 		s.WriteString(line("  ", name))
 	}
 	return []byte(s.String())

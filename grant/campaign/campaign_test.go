@@ -38,8 +38,8 @@ func TestParseFillsEveryField(t *testing.T) {
 		},
 		Items: []grant.Item{
 			{ID: "thank-you-permanent", Kind: grant.KindEmoticon},
-			{ID: "cheer-up-90d", Kind: grant.KindEmoticon, Validity: 90 * 24 * time.Hour},
-			{ID: "lets-go-90d", Kind: grant.KindEmoticon, Validity: 90 * 24 * time.Hour},
+			{ID: "cheer-up-90d", Kind: grant.KindEmoticon, Validity: grant.Validity{Length: 90 * 24 * time.Hour}},
+			{ID: "lets-go-90d", Kind: grant.KindEmoticon, Validity: grant.Validity{Length: 90 * 24 * time.Hour}},
 		},
 		Hash:      c.Hash,
 		Canonical: c.Canonical,
@@ -53,7 +53,8 @@ func TestParseFillsEveryField(t *testing.T) {
 		MaxID: 999_999_999, MaxRejected: 0.0005,
 	}, c.Input)
 	assert.Equal(t, grant.Item{
-		ID: "talk-channel-cash", Kind: grant.KindCredit, Validity: 365 * 24 * time.Hour, Amount: 50_000, Currency: "KRW",
+		ID: "talk-channel-cash", Kind: grant.KindCredit,
+		Validity: grant.Validity{Length: 365 * 24 * time.Hour}, Amount: 50_000, Currency: "KRW",
 	}, c.Items[0])
 }
 
@@ -65,6 +66,7 @@ func TestGoodSpecsHaveTheirGoldenCanonicalForm(t *testing.T) {
 		"emoticons": "c0cf0f1f9371f9f7519e68fa6620e5e10a1d5a37ed0be558f445c781372da795",
 		"keys":      "1ef98b0efe0a103d7b1f89b7ac12dcd153252d46cbd3cdedd99d7aa943438f68",
 		"letters":   "34a0456f76d2322f52b1310eefa6fc6f493eac84768e73c08e606b07ff19ebea",
+		"offers":    "a5c1cb60cedc4f61fb31e5790bd7d2c0d119b02d02fffa87d0c89fcfa80a978b",
 		"minimal":   "3850c1077ac930eaac8b4d6066d0c1878f1495d9d800638f438a2281b8512a27",
 	}
 	files, err := filepath.Glob("testdata/good/*.yaml")

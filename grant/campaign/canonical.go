@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"strconv"
 	"time"
 
 	"github.com/granter/granter/grant"
@@ -19,6 +18,7 @@ type spec struct {
 	Title      string    `json:"title"`
 	StartsAt   time.Time `json:"starts_at"` // in UTC
 	EndsAt     time.Time `json:"ends_at,omitzero"`
+	Zone       string    `json:"zone,omitempty"`
 	Population int64     `json:"population,omitempty"`
 	Source     source    `json:"source"`
 	Items      []item    `json:"items"` // in the order of the file, which is the order in which users see them
@@ -36,15 +36,24 @@ type source struct {
 }
 
 type item struct {
-	ID       string `json:"id"`
-	Kind     string `json:"kind"`
-	Validity string `json:"validity"` // in the largest unit that divides it: 1d, not 24h
-	Amount   int64  `json:"amount,omitempty"`
-	Currency string `json:"currency,omitempty"`
+	ID        string    `json:"id"`
+	Kind      string    `json:"kind"`
+	Validity  any       `json:"validity"` // in the largest unit that divides it: 1d, not 24h; validity where a word is not enough
+	TakeUntil time.Time `json:"take_until,omitzero"`
+	First     int64     `json:"first,omitempty"`
+	Amount    int64     `json:"amount,omitempty"`
+	Currency  string    `json:"currency,omitempty"`
+}
+
+type validity struct {
+	Days  int    `json:"days,omitempty"`
+	For   string `json:"for,omitempty"`
+	From  string `json:"from,omitempty"`
+	Until string `json:"until,omitempty"`
 }
 
 // Canonical returns the one spec among all that mean this campaign: JSON, which is YAML too, so that Parse reads it back as the
-// same campaign with its times in UTC. It depends on every field but Hash and Canonical.
+// same campaign with its times in UTC, or in its zone if it names one. It depends on every field but Hash and Canonical.
 func Canonical(c *grant.Campaign) []byte {
 	s := spec{
 		Campaign:   c.Name,
@@ -66,8 +75,14 @@ func Canonical(c *grant.Campaign) []byte {
 	if !c.EndsAt.IsZero() {
 		s.EndsAt = c.EndsAt.UTC()
 	}
+	if c.Zone != nil {
+		s.Zone = c.Zone.String()
+	}
 	for i, it := range c.Items {
-		s.Items[i] = item{it.ID, string(it.Kind), formatValidity(it.Validity), it.Amount, it.Currency}
+		s.Items[i] = item{it.ID, string(it.Kind), formatValidity(it.Validity), time.Time{}, it.First, it.Amount, it.Currency}
+		if !it.TakeUntil.IsZero() {
+			s.Items[i].TakeUntil = it.TakeUntil.UTC()
+		}
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -82,16 +97,4 @@ func Canonical(c *grant.Campaign) []byte {
 func hash(canonical []byte) string {
 	sum := sha256.Sum256(canonical)
 	return hex.EncodeToString(sum[:])
-}
-
-func formatValidity(v time.Duration) string {
-	if v == 0 {
-		return permanent
-	}
-	for _, u := range units {
-		if v%u.length == 0 {
-			return strconv.FormatInt(int64(v/u.length), 10) + u.letter
-		}
-	}
-	return v.String() // finer than a second: Parse makes no such validity
 }

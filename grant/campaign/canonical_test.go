@@ -57,8 +57,19 @@ func TestTheHashTellsEveryTwoCampaignsApart(t *testing.T) {
 		func(c *grant.Campaign) { c.Input.Tombstones = grant.GrantTombstones },
 		func(c *grant.Campaign) { c.Items[0].ID += "2" },
 		func(c *grant.Campaign) { c.Items[0].Kind = grant.KindCredit },
-		func(c *grant.Campaign) { c.Items[0].Validity += time.Second },
-		func(c *grant.Campaign) { c.Items[0].Validity = 0 },
+		func(c *grant.Campaign) { c.Items[0].Validity.Length += time.Second },
+		func(c *grant.Campaign) { c.Items[0].Validity.Length = 0 },
+		func(c *grant.Campaign) { c.Items[0].Validity.Taken = true },
+		func(c *grant.Campaign) { c.Zone = seoul(t); c.Items[0].Validity = grant.Validity{Days: 90} },
+		func(c *grant.Campaign) {
+			c.Zone = seoul(t)
+			c.Items[0].Validity = grant.Validity{Days: 90, EndOfDay: true}
+		},
+		func(c *grant.Campaign) { c.Zone = seoul(t) },
+		func(c *grant.Campaign) { c.Items[0].Validity.Taken, c.Items[0].First = true, 3 },
+		func(c *grant.Campaign) {
+			c.Items[0].Validity.Taken, c.Items[0].TakeUntil = true, c.StartsAt.Add(time.Hour)
+		},
 		func(c *grant.Campaign) { c.Items[0].Amount++ },
 		func(c *grant.Campaign) { c.Items[0].Currency = "USD" },
 		func(c *grant.Campaign) { c.Items = append(c.Items, grant.Item{ID: "b", Kind: grant.KindItem}) },
@@ -112,7 +123,17 @@ var campaigns = rapid.Custom(func(t *rapid.T) *grant.Campaign {
 			ID: id,
 			Kind: rapid.SampledFrom([]grant.Kind{grant.KindEmoticon, grant.KindCredit, grant.KindCash,
 				grant.KindItem}).Draw(t, "kind"),
-			Validity: time.Duration(rapid.Int64Range(0, 4000).Draw(t, "count")) * rapid.SampledFrom(units).Draw(t, "unit").length,
+			Validity: validities.Draw(t, "validity"),
+		}
+		if it.Validity.Days > 0 && c.Zone == nil {
+			c.Zone = seoul(t)
+			c.In(c.Zone)
+		}
+		if it.Offered() && rapid.Bool().Draw(t, "until") {
+			it.TakeUntil = c.StartsAt.Add(time.Duration(rapid.Int64Range(1, int64(50*24*time.Hour)).Draw(t, "open for")))
+		}
+		if it.Offered() && rapid.Bool().Draw(t, "some") {
+			it.First = rapid.Int64Range(1, maxFirst).Draw(t, "first")
 		}
 		if it.Kind == grant.KindCredit || it.Kind == grant.KindCash {
 			it.Amount = rapid.Int64Range(1, maxAmount).Draw(t, "amount")
@@ -121,6 +142,22 @@ var campaigns = rapid.Custom(func(t *rapid.T) *grant.Campaign {
 		c.Items = append(c.Items, it)
 	}
 	return c
+})
+
+func seoul(t require.TestingT) *time.Location {
+	zone, err := time.LoadLocation("Asia/Seoul")
+	require.NoError(t, err)
+	return zone
+}
+
+var validities = rapid.Custom(func(t *rapid.T) grant.Validity {
+	v := grant.Validity{Taken: rapid.Bool().Draw(t, "taken")}
+	if rapid.Bool().Draw(t, "calendar") {
+		v.Days, v.EndOfDay = rapid.IntRange(1, int(maxDays)).Draw(t, "days"), rapid.Bool().Draw(t, "end of day")
+		return v
+	}
+	v.Length = time.Duration(rapid.Int64Range(0, 4000).Draw(t, "count")) * rapid.SampledFrom(units).Draw(t, "unit").length
+	return v
 })
 
 // writer writes a campaign in one of the many ways in which a person could.
@@ -140,6 +177,9 @@ func (w *writer) campaign(c *grant.Campaign) string {
 	}
 	if !c.EndsAt.IsZero() {
 		fields = append(fields, pair{"ends_at", w.time(c.EndsAt)})
+	}
+	if c.Zone != nil {
+		fields = append(fields, pair{"zone", w.text(c.Zone.String())})
 	}
 	if c.Population > 0 {
 		fields = append(fields, pair{"population", strconv.FormatInt(c.Population, 10)})
@@ -191,6 +231,12 @@ func (w *writer) items(items []grant.Item) string {
 	var s strings.Builder
 	for _, it := range items {
 		fields := []pair{{"id", strconv.Quote(it.ID)}, {"kind", w.text(string(it.Kind))}, {"validity", w.validity(it.Validity)}}
+		if !it.TakeUntil.IsZero() {
+			fields = append(fields, pair{"take_until", w.time(it.TakeUntil)})
+		}
+		if it.First > 0 {
+			fields = append(fields, pair{"first", strconv.FormatInt(it.First, 10)})
+		}
 		if it.Amount > 0 {
 			fields = append(fields, pair{"amount", strconv.FormatInt(it.Amount, 10)}, pair{"currency", w.text(it.Currency)})
 		}
@@ -250,7 +296,28 @@ func (w *writer) time(at time.Time) string {
 	return s
 }
 
-func (w *writer) validity(v time.Duration) string {
+func (w *writer) validity(v grant.Validity) string {
+	if v == (grant.Validity{Length: v.Length}) && w.chance("one word") {
+		return w.length(v.Length)
+	}
+	var fields []pair
+	if v.Days > 0 {
+		fields = append(fields, pair{"days", strconv.Itoa(v.Days)})
+	} else {
+		fields = append(fields, pair{"for", w.length(v.Length)})
+	}
+	if v.Taken {
+		fields = append(fields, pair{"from", w.text(fromTaken)})
+	} else if w.chance("from spelled out") {
+		fields = append(fields, pair{"from", w.text(fromGranted)})
+	}
+	if v.EndOfDay {
+		fields = append(fields, pair{"until", endOfDay})
+	}
+	return w.flow(fields)
+}
+
+func (w *writer) length(v time.Duration) string {
 	if v == 0 {
 		return permanent
 	}

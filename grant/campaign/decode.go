@@ -19,6 +19,7 @@ const (
 	maxPath     = 250                        // bytes
 	maxItems    = 64                         // what a user can be shown on one page
 	maxValidity = 100 * 365 * 24 * time.Hour // far below the 292 years that a time.Duration holds
+	maxFirst    = 1_000_000_000_000          // 10¹², exact in the numbers of a script
 	maxAmount   = 1_000_000_000_000_000      // 10¹⁵: times 9,000 users it still fits a signed 64-bit sum
 )
 
@@ -33,6 +34,7 @@ var (
 		strict.Required("title", "Three emoticons for every KakaoTalk user"),
 		strict.Required("starts_at", "2023-01-05T00:00:00+09:00"),
 		strict.Optional("ends_at", "2023-04-05T00:00:00+09:00"),
+		strict.Optional("zone", "Asia/Seoul"),
 		strict.Optional("population", "48000000"),
 		strict.Required("source", "{topic: kakaotalk-users}"),
 		strict.Required("items", "[{id: cheer-up-90d, kind: emoticon, validity: 90d}]"),
@@ -51,6 +53,8 @@ var (
 		strict.Required("id", "cheer-up-90d"),
 		strict.Required("kind", "emoticon"),
 		strict.Required("validity", "90d"),
+		strict.Optional("take_until", "2023-01-21T00:00:00+09:00"),
+		strict.Optional("first", "3000000"),
 		strict.Optional("amount", "50000"),
 		strict.Optional("currency", "KRW"),
 	}
@@ -63,7 +67,7 @@ func newDecoder(file string) *decoder {
 	return &decoder{&strict.Decoder{
 		File: file, Subject: "campaign", Docs: "docs/campaign-spec.md", MaxSize: MaxSize,
 		Places: []strict.Place{{Name: "the top of the file", Known: campaignFields}, {Name: "source", Known: sourceFields},
-			{Name: "an item", Known: itemFields}},
+			{Name: "an item", Known: itemFields}, {Name: "a validity", Known: validityFields}},
 	}}
 }
 
@@ -78,6 +82,7 @@ func (d *decoder) campaign(root *yaml.Node) *grant.Campaign {
 		Title:    d.title(m.Get("title")),
 		StartsAt: d.Time(m.Get("starts_at")),
 		EndsAt:   d.Time(m.Get("ends_at")),
+		Zone:     d.zone(m.Get("zone")),
 	}
 	if !c.StartsAt.IsZero() && !c.EndsAt.IsZero() && !c.EndsAt.After(c.StartsAt) {
 		at := m.Get("ends_at")
@@ -93,7 +98,10 @@ func (d *decoder) campaign(root *yaml.Node) *grant.Campaign {
 		d.Reportf(populationMaxID, population.Line, population.Path,
 			"%d users cannot have different IDs up to source.max_id (%d): correct one of them", c.Population, c.Input.MaxID)
 	}
-	c.Items = d.items(m.Get("items"))
+	c.Items = d.items(m.Get("items"), c)
+	if c.Zone != nil {
+		c.In(c.Zone)
+	}
 	return c
 }
 
@@ -213,7 +221,7 @@ func (d *decoder) path(f strict.Field, format grant.Format) string {
 	return path
 }
 
-func (d *decoder) items(f strict.Field) []grant.Item {
+func (d *decoder) items(f strict.Field, c *grant.Campaign) []grant.Item {
 	if f.Node == nil {
 		return nil
 	}
@@ -234,7 +242,7 @@ func (d *decoder) items(f strict.Field) []grant.Item {
 		if m == nil {
 			continue
 		}
-		item := d.item(m)
+		item := d.item(m, c)
 		if id := m.Get("id"); item.ID != "" && seen[item.ID] > 0 {
 			d.Reportf(itemIDUnique, id.Line, id.Path, "%s is also the item on line %d: give each item an ID of its own",
 				strict.Quote(item.ID), seen[item.ID])
@@ -246,14 +254,16 @@ func (d *decoder) items(f strict.Field) []grant.Item {
 	return items
 }
 
-func (d *decoder) item(m *strict.Mapping) grant.Item {
+func (d *decoder) item(m *strict.Mapping, c *grant.Campaign) grant.Item {
 	item := grant.Item{
 		ID: d.Match(m.Get("id"), itemIDForm, itemID,
 			"1 to 100 letters, digits, dots, hyphens and underscores, a letter or digit first"),
 		Kind: strict.OneOf(d.Decoder, m.Get("kind"), kindKnown, grant.KindEmoticon, grant.KindCredit, grant.KindCash,
 			grant.KindItem),
-		Validity: d.validity(m.Get("validity")),
+		Validity: d.validity(m.Get("validity"), c.Zone),
 	}
+	item.TakeUntil = d.takeUntil(m.Get("take_until"), c, item.Offered())
+	item.First = d.first(m.Get("first"), item.Offered())
 	amount, currency := m.Get("amount"), m.Get("currency")
 	switch item.Kind {
 	case "": // reported; whether money belongs to it is not known

@@ -44,7 +44,7 @@ func TestTheCampaignsToDeployLoad(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, emoticons.Items, 3)
 	granted := time.Date(2023, 1, 5, 9, 0, 0, 0, time.UTC)
-	held := emoticons.Entitlements(granted)
+	held := emoticons.Entitlements(&grant.Holding{GrantedAt: granted}, granted)
 	assert.True(t, held[0].ExpiresAt.IsZero())
 	assert.Equal(t, granted.AddDate(0, 0, 90), held[1].ExpiresAt)
 	assert.Equal(t, granted.AddDate(0, 0, 90), held[2].ExpiresAt)
@@ -61,9 +61,10 @@ func TestTheCampaignsToDeployLoad(t *testing.T) {
 func TestEveryFieldIsDocumented(t *testing.T) {
 	doc := manual(t)
 	for section, fields := range map[string][]strict.Known{
-		"### At the top\n":         campaignFields,
-		"### In `source`\n":        sourceFields,
-		"### In each of `items`\n": itemFields,
+		"### At the top\n":                      campaignFields,
+		"### In `source`\n":                     sourceFields,
+		"### In each of `items`\n":              itemFields,
+		"### In a `validity` that has fields\n": validityFields,
 	} {
 		_, text, found := strings.Cut(doc, section)
 		require.True(t, found, section)
@@ -98,8 +99,8 @@ func TestTheExamplesInErrorsAreValid(t *testing.T) {
 	write := func(fields []strict.Known) string {
 		var s []string
 		for _, f := range fields {
-			if f.Name == "path" {
-				continue // belongs to another format than the example's
+			if f.Name == "path" || f.Name == "take_until" || f.Name == "first" {
+				continue // they belong to another format, and another validity, than the example's
 			}
 			s = append(s, f.Name+": "+f.Example)
 		}
@@ -117,6 +118,18 @@ func TestTheExamplesInErrorsAreValid(t *testing.T) {
 	}
 	_, err = Parse("nested", []byte(write(spec)))
 	require.NoError(t, err)
+	_, err = Parse("offered", specWith("zone", "Asia/Seoul", "validity", "{days: 90, from: taken, until: end_of_day}",
+		"take_until", example(itemFields, "take_until"), "first", example(itemFields, "first")))
+	require.NoError(t, err)
+}
+
+func example(fields []strict.Known, name string) string {
+	for _, f := range fields {
+		if f.Name == name {
+			return f.Example
+		}
+	}
+	return ""
 }
 
 func manual(t *testing.T) string {

@@ -77,7 +77,7 @@ func aCampaign() *grant.Campaign {
 		Population: 4,
 		Items: []grant.Item{
 			{ID: "thank-you", Kind: grant.KindEmoticon},
-			{ID: "cheer-up", Kind: grant.KindEmoticon, Validity: 90 * 24 * time.Hour},
+			{ID: "cheer-up", Kind: grant.KindEmoticon, Validity: grant.Validity{Length: 90 * 24 * time.Hour}},
 			{ID: "cash", Kind: grant.KindCredit, Amount: 50_000, Currency: "KRW"},
 		},
 	}

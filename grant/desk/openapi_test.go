@@ -206,6 +206,7 @@ func TestTheSchemasHaveEveryWord(t *testing.T) {
 	require.Equal(t, standing, words("Standing", "action"))
 	require.ElementsMatch(t, texts([]grant.Kind{grant.KindEmoticon, grant.KindCredit, grant.KindCash, grant.KindItem}),
 		words("Entitlement", "kind"))
+	require.Equal(t, texts(grant.States()), words("Entitlement", "state"))
 }
 
 func texts[S ~string](words []S) []string {

@@ -21,15 +21,19 @@ type User struct {
 	SpecDiffers *status.Differs `json:"spec_differs,omitempty"`
 }
 
-// Entitlement is an item that the user holds, or held.
+// Entitlement is an item that the user holds, held, or may take.
 type Entitlement struct {
-	ID        string     `json:"id"`
-	Kind      grant.Kind `json:"kind"`
-	Amount    int64      `json:"amount,omitempty"` // in the currency's smallest unit
-	Currency  string     `json:"currency,omitempty"`
-	Permanent bool       `json:"permanent"`
-	ExpiresAt *time.Time `json:"expires_at,omitempty"`
-	Expired   bool       `json:"expired"`
+	ID        string      `json:"id"`
+	Kind      grant.Kind  `json:"kind"`
+	Amount    int64       `json:"amount,omitempty"` // in the currency's smallest unit
+	Currency  string      `json:"currency,omitempty"`
+	State     grant.State `json:"state"`
+	Permanent bool        `json:"permanent"`
+	TakenAt   *time.Time  `json:"taken_at,omitempty"`   // of an item that users take
+	TakeUntil *time.Time  `json:"take_until,omitempty"` // from then on it cannot be taken
+	ExpiresAt *time.Time  `json:"expires_at,omitempty"` // from then on it is not held
+	LastDay   string      `json:"last_day,omitempty"`   // the last day on which it is held, where validity is in whole days
+	Expired   bool        `json:"expired"`
 }
 
 func (a *api) user(r *http.Request, _ Principal) (any, error) {
@@ -55,19 +59,31 @@ func (a *api) user(r *http.Request, _ Principal) (any, error) {
 	}
 	at := g.At.In(camp.StartsAt.Location())
 	u.GrantedAt, u.Run = &at, &g.Run
-	u.Entitlements = Entitlements(camp, at)
+	u.Entitlements = Entitlements(camp, &grant.Holding{GrantedAt: at})
 	return u, nil
 }
 
-// Entitlements returns what a user who was granted the campaign at a moment holds now, or held.
-func Entitlements(c *grant.Campaign, at time.Time) []Entitlement {
+// Entitlements returns what a user holds now, held, or may take.
+func Entitlements(c *grant.Campaign, h *grant.Holding) []Entitlement {
 	out := make([]Entitlement, 0, len(c.Items))
-	for _, e := range c.Entitlements(at) {
-		held := Entitlement{ID: e.ID, Kind: e.Kind, Amount: e.Amount, Currency: e.Currency, Permanent: e.ExpiresAt.IsZero()}
-		if !held.Permanent {
-			held.ExpiresAt, held.Expired = &e.ExpiresAt, time.Now().After(e.ExpiresAt)
+	for _, e := range c.Entitlements(h, time.Now()) {
+		held := Entitlement{
+			ID: e.ID, Kind: e.Kind, Amount: e.Amount, Currency: e.Currency,
+			State: e.State, Permanent: e.Validity.Permanent(), Expired: e.State == grant.StateExpired,
+			TakenAt: known(e.TakenAt), TakeUntil: known(e.TakeUntil), ExpiresAt: known(e.ExpiresAt),
+		}
+		if !e.LastDay.IsZero() {
+			held.LastDay = e.LastDay.Format(time.DateOnly)
 		}
 		out = append(out, held)
 	}
 	return out
+}
+
+// known returns a time, or nil if there is none.
+func known(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &at
 }

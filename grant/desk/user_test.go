@@ -32,15 +32,15 @@ func TestWhatAUserHas(t *testing.T) {
 	require.True(t, until.Equal(*u.Entitlements[1].ExpiresAt))
 	u.Entitlements[1].ExpiresAt = nil
 	require.Equal(t, []Entitlement{
-		{ID: "thank-you", Kind: grant.KindEmoticon, Permanent: true},
-		{ID: "cheer-up", Kind: grant.KindEmoticon},
-		{ID: "cash", Kind: grant.KindCredit, Amount: 50_000, Currency: "KRW", Permanent: true},
+		{ID: "thank-you", Kind: grant.KindEmoticon, State: grant.StateActive, Permanent: true},
+		{ID: "cheer-up", Kind: grant.KindEmoticon, State: grant.StateActive},
+		{ID: "cash", Kind: grant.KindCredit, Amount: 50_000, Currency: "KRW", State: grant.StateActive, Permanent: true},
 	}, u.Entitlements)
 }
 
 func TestWhatHasExpired(t *testing.T) {
 	campaign := aCampaign()
-	campaign.Items[1].Validity = time.Nanosecond
+	campaign.Items[1].Validity = grant.Validity{Length: time.Nanosecond}
 	w := newWorld(t, func(w *world) { w.cfg.Campaign = campaign })
 	w.grant()
 	var u User

@@ -78,7 +78,7 @@ func Stored(ctx context.Context, coordination Stores, name string) (*grant.Campa
 	return ParseStored(coordination.SpecKey(), &stored, name, coordination.Zone(ctx))
 }
 
-// ParseStored reads a stored spec, which must be of the named campaign, and shows its times in a zone.
+// ParseStored reads a stored spec, which must be of the named campaign, and shows its times in a zone, unless it names one.
 func ParseStored(key string, stored *ledger.StoredSpec, name string, zone *time.Location) (*grant.Campaign, error) {
 	inconsistent := func(what string) (*grant.Campaign, error) {
 		return nil, fmt.Errorf("%w: the spec that users are granted by (%s) %s", ledger.ErrInconsistent, key, what)
@@ -92,9 +92,8 @@ func ParseStored(key string, stored *ledger.StoredSpec, name string, zone *time.
 	case c.Name != name:
 		return inconsistent("is of another campaign, " + c.Name)
 	}
-	c.StartsAt = c.StartsAt.In(zone)
-	if !c.EndsAt.IsZero() {
-		c.EndsAt = c.EndsAt.In(zone)
+	if c.Zone == nil {
+		c.In(zone)
 	}
 	return c, nil
 }

@@ -75,7 +75,7 @@ func TestUsersAreAnsweredAboutByTheLedgersSpec(t *testing.T) {
 	} {
 		got, differs, err := answered(t, c.specs, file)
 		require.NoError(t, err, name)
-		require.Equal(t, c.validity, got.Items[0].Validity, name)
+		require.Equal(t, c.validity, got.Items[0].Validity.Length, name)
 		require.Equal(t, c.differs, differs, name)
 		require.Equal(t, file.StartsAt, got.StartsAt, "in the zone of the file")
 	}
@@ -100,4 +100,18 @@ func TestASpecThatCannotBeReadIsAnErrorThatNamesItsKey(t *testing.T) {
 	}
 	_, _, err := answered(t, specs{err: errors.New("WRONGTYPE")}, file)
 	require.ErrorContains(t, err, "granter:{sorry-2022}:spec")
+}
+
+// The canonical spec has instants; a zone that it names is the campaign's, whatever the reader's file or the index says.
+func TestAStoredSpecThatNamesItsZoneKeepsIt(t *testing.T) {
+	stored := parsed(t, "source", "zone: Asia/Seoul\nsource")
+	c, err := ParseStored("key", storedAs(stored), stored.Name, time.UTC)
+	require.NoError(t, err)
+	require.Equal(t, "Asia/Seoul", c.StartsAt.Location().String())
+	require.Equal(t, 9, c.StartsAt.Hour())
+
+	stored = parsed(t, "source", "source")
+	c, err = ParseStored("key", storedAs(stored), stored.Name, time.UTC)
+	require.NoError(t, err)
+	require.Equal(t, time.UTC, c.StartsAt.Location())
 }
