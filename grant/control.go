@@ -39,9 +39,10 @@ func (f *Finish) Of(t TopicID) bool { return !f.Topic.Known() || !t.Known() || f
 
 // Given says when an order was given that holds, by whom and why. It is empty for one of 0c10d32.
 type Given struct {
-	At  time.Time `json:"at,omitzero"`
-	Who string    `json:"who,omitempty"`
-	Why string    `json:"why,omitempty"`
+	At    time.Time `json:"at,omitzero"`
+	Until time.Time `json:"until,omitzero"` // when it ends by itself; zero: it does not
+	Who   string    `json:"who,omitempty"`
+	Why   string    `json:"why,omitempty"`
 }
 
 // By puts it into words, with the time in a zone.
@@ -49,7 +50,11 @@ func (g *Given) By(zone *time.Location) string {
 	if g == nil || g.Who == "" {
 		return "by an operator: granter history says by whom and why"
 	}
-	return fmt.Sprintf("by %s at %s: %s", g.Who, g.At.In(zone).Format(time.RFC3339), g.Why)
+	until := ""
+	if g.ends() {
+		until = " until " + g.Until.In(zone).Format(time.RFC3339)
+	}
+	return fmt.Sprintf("by %s at %s%s: %s", g.Who, g.At.In(zone).Format(time.RFC3339), until, g.Why)
 }
 
 // Standing is an order that is in force, in words for people.
@@ -121,11 +126,15 @@ func (c *Control) WithLost(before *Control, campaign *Campaign) *Control {
 	return &out
 }
 
-// WithStop returns a control that stops if either does.
+// WithStop returns a control that stops if either does. Of two pauses the later order counts, as if none had been lost.
 func (c *Control) WithStop(before *Control) *Control {
 	out := *c
-	if before.Paused && !c.Paused {
-		out.Paused, out.PausedBy = true, before.PausedBy
+	if before.Paused {
+		out.Paused = true
+		out.PausedBy = before.PausedBy
+		if c.Paused {
+			out.PausedBy = c.PausedBy.later(before.PausedBy)
+		}
 	}
 	if c.AbortedBy == nil {
 		out.Abort, out.AbortedBy = before.Abort, before.AbortedBy
@@ -149,18 +158,21 @@ func (c *Control) Apply(o *Order, campaign *Campaign, now time.Time) (Control, e
 	next := *c
 	next.Version++
 	given := &Given{At: now.UTC(), Who: o.Who, Why: o.Why}
+	if o.For > 0 {
+		given.Until = given.At.Add(o.For)
+	}
 	refuse := func(format string, args ...any) (Control, error) {
 		return *c, fmt.Errorf("%w: %s", ErrRefused, fmt.Sprintf(format, args...))
 	}
 	switch o.Action {
 	case ActionPause:
-		if !c.Paused {
+		if !c.Paused || given.ends() || c.PausedBy.ends() {
 			next.Paused, next.PausedBy = true, given
 		}
 	case ActionResume:
 		next.resume()
 	case ActionThrottle:
-		if o.Throttle != c.Throttle {
+		if o.Throttle != c.Throttle || given.ends() || c.ThrottledBy.ends() {
 			next.Throttle, next.ThrottledBy = o.Throttle, given
 		}
 		if o.Throttle == 0 {
@@ -192,7 +204,7 @@ func (c *Control) Apply(o *Order, campaign *Campaign, now time.Time) (Control, e
 		case !next.Start(campaign).After(now): // a slip of the pen must not start it at once
 			return refuse("%s has passed: postpone to a moment that is to come", next.Start(campaign).Format(time.RFC3339))
 		}
-	case ActionStartEarly, ActionForce, ActionNewTopic:
+	case ActionStartEarly, ActionForce, ActionNewTopic, ActionExpire:
 		next.Version = c.Version // recorded, but nothing for replicas to obey
 	}
 	return next, nil

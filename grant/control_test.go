@@ -247,8 +247,8 @@ func TestAControlSurvivesItsJSON(t *testing.T) {
 		{},
 		{
 			Version: 1 << 53, Paused: true, Throttle: 1 << 60, StartsAt: at(3.123456789), Abort: 2,
-			Finish:  &Finish{Version: 9, Ends: Offsets{0: 1 << 60, 31: 0}, Given: Given{noon, "minji", "over"}},
-			Resumed: 7, PausedBy: &Given{}, ThrottledBy: &Given{noon, "minji", "slow"}, AbortedBy: &Given{noon, "jihoon", "wrong"},
+			Finish:  &Finish{Version: 9, Ends: Offsets{0: 1 << 60, 31: 0}, Given: Given{At: noon, Who: "minji", Why: "over"}},
+			Resumed: 7, PausedBy: &Given{}, ThrottledBy: &Given{noon, noon.Add(time.Hour), "minji", "slow"}, AbortedBy: &Given{At: noon, Who: "jihoon", Why: "wrong"},
 		},
 	} {
 		text, err := json.Marshal(c)
@@ -296,7 +296,7 @@ func TestAControlOf0c10d32IsRead(t *testing.T) {
 	_, err := ReadControl([]byte(`{"version":0}`))
 	require.ErrorContains(t, err, "no order has made this")
 	require.Contains(t, (&Given{}).By(time.UTC), "granter history says")
-	require.Equal(t, "by minji at 2022-11-05T12:00:00Z: over", (&Given{noon, "minji", "over"}).By(time.UTC))
+	require.Equal(t, "by minji at 2022-11-05T12:00:00Z: over", (&Given{At: noon, Who: "minji", Why: "over"}).By(time.UTC))
 }
 
 // Of what Redis lost and what it still has, the more careful holds: the lower limit, the later start, either pause.

@@ -10,7 +10,7 @@ import (
 // Action is what somebody did.
 type Action string
 
-// The actions. All but the last three are orders, which change the Control.
+// The actions. All but the last four are orders, which change the Control.
 const (
 	ActionPause      Action = "pause"
 	ActionResume     Action = "resume"
@@ -21,6 +21,7 @@ const (
 	ActionStartEarly Action = "start-early" // run --now before starts_at
 	ActionForce      Action = "force"       // run --force although preflight failed
 	ActionNewTopic   Action = "new-topic"   // run --new-topic began anew at the first record of a topic
+	ActionExpire     Action = "expire"      // an order came to its end; by nobody, see Control.Expired
 )
 
 // Order is what an operator wants. Its zero value orders nothing.
@@ -28,17 +29,26 @@ type Order struct {
 	Action   Action     `json:"action"`
 	Throttle int64      `json:"throttle,omitempty"`  // ActionThrottle: users per second; 0 lifts the limit
 	StartsAt *time.Time `json:"starts_at,omitempty"` // ActionPostpone: the new start; nil goes back to the spec's
-	Ends     Offsets    `json:"ends,omitempty"`      // ActionFinish: where each partition ends
-	Topic    TopicID    `json:"topic,omitzero"`      // ActionFinish: what those offsets count in
-	Who      string     `json:"who"`                 // a person, or the name of a token
-	Via      string     `json:"via"`                 // how it came: "cli" or "api"
-	Why      string     `json:"why"`
+	// For is how long an ActionPause or ActionThrottle holds, by the clock of Redis; 0: until another order. One that comes
+	// later replaces it, its end included.
+	For time.Duration `json:"for,omitempty"`
+
+	Ends  Offsets `json:"ends,omitempty"` // ActionFinish: where each partition ends
+	Topic TopicID `json:"topic,omitzero"` // ActionFinish: what those offsets count in
+	Who   string  `json:"who"`            // a person, or the name of a token
+	Via   string  `json:"via"`            // how it came: "cli" or "api"
+	Why   string  `json:"why"`
 }
 
 // ErrRefused means that an order cannot be carried out as things are. Nothing was changed.
 var ErrRefused = errors.New("refused")
 
-const maxWhy = 500 // bytes
+const (
+	maxWhy = 500 // bytes
+
+	minFor = time.Second
+	maxFor = 366 * 24 * time.Hour
+)
 
 // Validate reports what is wrong with an order in itself.
 func (o *Order) Validate() error {
@@ -52,6 +62,15 @@ func (o *Order) Validate() error {
 		}
 	default:
 		wrong("action %q: want pause, resume, throttle, abort, finish or postpone", o.Action)
+	}
+	switch ends := o.Action == ActionPause || o.Action == ActionThrottle; {
+	case o.For == 0:
+	case !ends:
+		wrong("%s for a time: only pause and throttle can end by themselves", o.Action)
+	case o.Action == ActionThrottle && o.Throttle == 0:
+		wrong("no limit for a time: the limit that is lifted does not come back, so order one without an end")
+	case o.For < minFor || o.For > maxFor:
+		wrong("for %s: want a time such as 30m or 2h, from %s to %d days", o.For, minFor, maxFor/(24*time.Hour))
 	}
 	if strings.TrimSpace(o.Who) == "" {
 		wrong("who orders it is missing")

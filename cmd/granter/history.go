@@ -19,7 +19,7 @@ func newHistory() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "history {-f SPEC | --campaign NAME}",
 		Short: "Print the audit trail: who ordered what, when and why, and what was refused",
-		Long: `History prints every order of operators that was carried out, and the last that were refused, oldest
+		Long: `History prints every order of operators that was carried out or came to its end, and the last that were refused, oldest
 first: of each who was refused a hundred, and about a thousand in all. Times are those of Redis's clock, in the zone of the campaign's dates.
 
 ` + exitHelp,
@@ -62,7 +62,7 @@ func printHistory(w io.Writer, acts []grant.HistoryEntry, zone *time.Location) {
 	rows := []string{"when\twho\tvia\twhat\tchange\twhy"}
 	for i := range acts {
 		a := &acts[i]
-		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", text.Moment(a.At.In(zone)), oneLine(a.Who), oneLine(a.Via), oneLine(string(a.Action)), oneLine(change(a)), oneLine(a.Why)))
+		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", text.Moment(a.At.In(zone)), oneLine(a.Who), oneLine(a.Via), oneLine(string(a.Action)), oneLine(change(a, zone)), oneLine(a.Why)))
 	}
 	table(w, rows...)
 }
@@ -76,8 +76,8 @@ func oneLine(text string) string {
 	return quoted
 }
 
-// change says what an act changed.
-func change(a *grant.HistoryEntry) string {
+// change says what an act changed, with times in a zone.
+func change(a *grant.HistoryEntry, zone *time.Location) string {
 	if a.Refused != "" {
 		return "REFUSED: " + a.Refused
 	}
@@ -89,10 +89,15 @@ func change(a *grant.HistoryEntry) string {
 	}
 	switch a.Action {
 	case grant.ActionPause:
-		return "paused"
+		return "paused" + until(a.After.PausedBy, zone)
 	case grant.ActionResume:
 		return resumed(a.Before, a.After)
 	case grant.ActionThrottle:
+		return limit(a.Before.Throttle) + " → " + limit(a.After.Throttle) + until(a.After.ThrottledBy, zone)
+	case grant.ActionExpire:
+		if a.Before.Paused && !a.After.Paused {
+			return "paused → goes on"
+		}
 		return limit(a.Before.Throttle) + " → " + limit(a.After.Throttle)
 	case grant.ActionAbort:
 		return "runs end, with a checkpoint, and nobody is granted anything until resume"
@@ -111,6 +116,14 @@ func change(a *grant.HistoryEntry) string {
 		return "began anew at the first record of the topic"
 	}
 	return ""
+}
+
+// until says when an order ends by itself.
+func until(by *grant.Given, zone *time.Location) string {
+	if by == nil || by.Until.IsZero() {
+		return ""
+	}
+	return " until " + text.Moment(by.Until.In(zone))
 }
 
 // unchanged says why an order had nothing to change.

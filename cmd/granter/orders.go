@@ -23,6 +23,7 @@ type orderFlags struct {
 	why   string
 	who   string
 	until string
+	limit time.Duration // how long the order holds; 0: until another one
 	wait  time.Duration
 	topic bool // the order says where the topic ends
 }
@@ -32,6 +33,11 @@ const orderHelp = `
 All replicas obey within a second, and the command waits until they say so. Who ordered what, when and why is in
 "granter history". Without --desk-url the order goes straight to Redis, so whoever may write there may give it; with
 --desk-url it goes to a "granter desk", which asks for a token of an operator and must serve the campaign.
+
+`
+
+const forHelp = `With --for it ends by itself: all replicas go on when that time is over by the clock of Redis, whether or not anybody is
+there, and the history says so. A later %[1]s replaces it, its end included; what held before it does not come back.
 
 `
 
@@ -87,7 +93,10 @@ func newOrder(action grant.Action, use, short string, read func(o *grant.Order, 
 			if err != nil {
 				return err
 			}
-			o := grant.Order{Action: action, Who: who, Via: "cli", Why: flags.why}
+			o := grant.Order{Action: action, Who: who, Via: "cli", Why: flags.why, For: flags.limit}
+			if cmd.Flags().Changed("for") && o.For <= 0 {
+				return usageError(errors.New("--for: want a time such as 30m or 2h; without it, the order holds until another one"))
+			}
 			if cancel {
 				flags.until = "never mind"
 			}
@@ -108,6 +117,10 @@ func newOrder(action grant.Action, use, short string, read func(o *grant.Order, 
 	f.StringVar(&flags.why, "why", "", "the reason, for the audit trail (required)")
 	f.StringVar(&flags.who, "who", "", whoHelp+" With --desk-url the token says it.")
 	f.DurationVar(&flags.wait, "wait", 2*status.SilentAfter, "how long to wait for all replicas to obey; 0: not at all")
+	if action == grant.ActionPause || action == grant.ActionThrottle {
+		f.DurationVar(&flags.limit, "for", 0, "end the order by itself after this time, such as 30m or 2h")
+		cmd.Long = short + "." + orderHelp + fmt.Sprintf(forHelp, action) + exitHelp
+	}
 	if action == grant.ActionThrottle {
 		cmd.Args = cobra.ExactArgs(1)
 	}
@@ -175,7 +188,7 @@ func (flags *orderFlags) execute(cmd *cobra.Command, o grant.Order) error {
 	if flags.json {
 		err = errors.Join(err, printJSON(cmd.OutOrStdout(), done))
 	} else {
-		printOrdered(cmd.OutOrStdout(), &done, flags.wait > 0)
+		printOrdered(cmd.OutOrStdout(), &done, camp.StartsAt.Location(), flags.wait > 0)
 	}
 	if len(behind) > 0 {
 		err = errors.Join(err, fmt.Errorf("ordered, but after %s these do not say that they obey: %s; look at granter status", flags.wait, strings.Join(behind, ", ")))
@@ -214,8 +227,8 @@ func (o *Ordered) await(ctx context.Context, channel orderChannel, until time.Ti
 	}
 }
 
-func printOrdered(w io.Writer, o *Ordered, waited bool) {
-	fmt.Fprintf(w, "%s of %s, as ordered by %s: %s\n", o.Action, o.Campaign, o.Who, change(&o.HistoryEntry))
+func printOrdered(w io.Writer, o *Ordered, zone *time.Location, waited bool) {
+	fmt.Fprintf(w, "%s of %s, as ordered by %s: %s\n", o.Action, o.Campaign, o.Who, change(&o.HistoryEntry, zone))
 	switch {
 	case !waited:
 	case o.Replicas == 0:

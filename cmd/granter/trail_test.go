@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -33,6 +34,16 @@ func TestTheTrailSaysWhatHappened(t *testing.T) {
 	require.Contains(t, says("pause", "--why=to look"), ": paused\n")
 	require.Contains(t, says("pause", "--why=to look"), ": nothing: it was paused\n")
 	require.Contains(t, says("resume", "--why=seen"), ": paused → goes on\n")
+	require.Regexp(t, `: paused until \d{4}-`, says("pause", "--for=1s", "--why=a second"))
+	require.Eventually(t, func() bool { return strings.Contains(says("history"), "the pause that") },
+		time.Minute, 50*time.Millisecond, "it ends by itself, also where nobody runs")
+	require.Contains(t, says("pause", "--why=to look"), ": paused\n")
+	require.Contains(t, says("resume", "--why=seen"), ": paused → goes on\n")
+	require.Regexp(t, `: no limit → 1,000 users/s until \d{4}-`, says("throttle", "1k", "--for=2h", "--why=a while"))
+	require.Contains(t, says("throttle", "off", "--why=enough"), ": 1,000 users/s → no limit\n")
+	for _, refused := range [][]string{{"pause", "--for=0s"}, {"throttle", "off", "--for=2h"}, {"pause", "--for=-1h"}} {
+		require.Equal(t, exitUsage, granter(t, with(append(refused, "--why=x")...)).wait(), refused)
+	}
 	for _, flag := range []string{"--now", "--force", "--throttle=7", "--resume"} {
 		p := granter(t, with("run", flag))
 		require.Equal(t, exitUsage, p.wait(), flag)

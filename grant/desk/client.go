@@ -94,6 +94,9 @@ func (c *Client) Order(ctx context.Context, o grant.Order) (grant.HistoryEntry, 
 	if o.Action == grant.ActionThrottle {
 		body.Throttle = &o.Throttle
 	}
+	if o.For != 0 {
+		body.For = o.For.String()
+	}
 	var done ordered
 	err := c.ask(ctx, http.MethodPost, "orders", body, &done)
 	return done.Act, err

@@ -38,6 +38,7 @@ type order struct {
 	Action   grant.Action `json:"action"`
 	Throttle *int64       `json:"throttle,omitempty"`  // users per second; throttle only, and there it must be given
 	StartsAt *time.Time   `json:"starts_at,omitempty"` // postpone only
+	For      string       `json:"for,omitempty"`       // pause and throttle only: a duration of Go; empty: until another order
 	Why      string       `json:"why"`
 }
 
@@ -79,6 +80,14 @@ func (o *order) complete(who Principal) (grant.Order, error) {
 		}
 	case throttles:
 		errs = append(errs, errors.New("throttle is missing: want users per second, or 0 for no limit"))
+	}
+	if o.For != "" {
+		var err error
+		if out.For, err = time.ParseDuration(o.For); err != nil || out.For <= 0 {
+			errs = append(errs, fmt.Errorf(
+				"for %q: want a time such as 30m or 2h; without it, the order holds until another one", o.For))
+			out.For = 0
+		}
 	}
 	if o.StartsAt != nil && o.Action != grant.ActionPostpone {
 		errs = append(errs, fmt.Errorf("%s has no starts_at", o.Action))

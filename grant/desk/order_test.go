@@ -68,6 +68,27 @@ func unsigned(c grant.Control) grant.Control {
 	return c
 }
 
+func TestAnOrderForATime(t *testing.T) {
+	w := newWorld(t)
+	answer := w.order(RoleOperator, `{"action":"pause","for":"90m","why":"Redis is moved"}`)
+	answer.is(http.StatusOK)
+	var done ordered
+	answer.into(&done)
+	require.Equal(t, done.Act.At.Add(90*time.Minute), done.Act.After.PausedBy.Until)
+	require.Contains(t, string(answer.body), `"until":"`)
+	for body, says := range map[string]string{
+		`{"action":"pause","for":"soon","why":"x"}`:                   "want a time such as 30m or 2h",
+		`{"action":"pause","for":"-2h","why":"x"}`:                    "want a time such as 30m or 2h",
+		`{"action":"abort","for":"2h","why":"x"}`:                     "only pause and throttle",
+		`{"action":"throttle","throttle":0,"for":"2h","why":"x"}`:     "does not come back",
+		`{"action":"pause","for":"90000h","why":"for much too long"}`: "366 days",
+	} {
+		answer := w.order(RoleOperator, body)
+		answer.is(http.StatusUnprocessableEntity)
+		require.Contains(t, string(answer.body), says, body)
+	}
+}
+
 func TestAStartIsPostponedAndNot(t *testing.T) {
 	campaign := aCampaign()
 	campaign.StartsAt = time.Now().Add(time.Hour).Truncate(time.Second)

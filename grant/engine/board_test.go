@@ -21,10 +21,14 @@ type board struct {
 	err     error         // of every call
 	takeErr error         // of Take
 	ahead   time.Duration // its clock
-	at      time.Time     // of the budget
-	left    float64
-	rate    int64
-	takes   int
+
+	expireErr error // of Expire
+	ended     []grant.HistoryEntry
+
+	at    time.Time // of the budget
+	left  float64
+	rate  int64
+	takes int
 }
 
 func newBoard() *board {
@@ -55,7 +59,22 @@ func (b *board) change(fn func()) {
 func (b *board) Control(context.Context) (grant.Control, time.Time, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.control, time.Now().Add(b.ahead), b.err
+	now := time.Now().Add(b.ahead)
+	return b.control.InForce(now), now, b.err
+}
+
+// Expire records ends in the board's own trail.
+func (b *board) Expire(context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.err == nil && b.expireErr == nil {
+		entry := b.control.Expired(time.Now().Add(b.ahead))
+		if entry == nil {
+			return nil
+		}
+		b.control, b.ended = *entry.After, append(b.ended, *entry)
+	}
+	return cmp.Or(b.err, b.expireErr)
 }
 
 // Take is the budget of the real ledger: it fills at the rate, up to half a second's worth.

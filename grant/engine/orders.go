@@ -13,9 +13,11 @@ import (
 // Orders is where operators' orders are, for all replicas. Its methods are called concurrently.
 type Orders interface {
 	Budget
-	// Control returns what has been ordered, and the time by the clock that all replicas go by. It makes one attempt. An
+	// Control returns which orders are in force, and the time by the clock that all replicas go by. It makes one attempt. An
 	// error that has a method Temporary which returns false does not pass by itself.
 	Control(ctx context.Context) (grant.Control, time.Time, error)
+	// Expire records which orders have come to their end, unless another replica has. It makes one attempt.
+	Expire(ctx context.Context) error
 }
 
 // ordersFor is how long the orders are waited for.
@@ -32,6 +34,7 @@ type orderReader struct {
 
 	mu      sync.Mutex
 	lost    *grant.Control // what was found after Redis lost orders; nil: it did not
+	settled int64          // version up to which ends of orders are recorded; the steering's alone
 	failing time.Time      // since when they cannot be read
 	failure error
 	slowest time.Duration // answer since latency was last reset
@@ -99,8 +102,28 @@ func (o *orderReader) read(ctx context.Context) error {
 	}
 	o.failing = time.Time{}
 	o.ahead.Store(int64(now.Sub(began.Add(took / 2))))
-	o.obeyed.Store(o.inForce(&found))
+	obey := *o.inForce(&found)
+	version := obey.Version // an order that Redis lost ends as it would have; nothing of that is to be recorded there
+	obey = obey.InForce(now)
+	obey.Version = version
+	o.obeyed.Store(&obey)
 	return nil
+}
+
+// recordEnds records which orders have come to their end. They are over whether or not that can be written down now: if
+// not, it is tried again with the next call.
+func (o *orderReader) recordEnds(ctx context.Context) {
+	version := o.control().Version
+	if version == o.settled {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, ordersFor)
+	defer cancel()
+	if err := o.source.Expire(ctx); err != nil {
+		o.log.Warn("that an order has come to its end could not be recorded", "error", err)
+		return
+	}
+	o.settled = version
 }
 
 // inForce returns the orders to obey when some were found. A Redis that lost a pause must not make anybody go on, so what

@@ -109,6 +109,7 @@ func (s *steering) run(ctx context.Context) {
 		if now := time.Now(); s.orders.control().Version != before || now.Sub(reported) >= reportEvery {
 			reported = now
 			s.report()
+			s.orders.recordEnds(ctx)
 			s.orders.resetLatency()
 		}
 	}

@@ -71,6 +71,7 @@ func conformance(t *testing.T, options Options) {
 		{"changes control and audit trail together", ordersChangeBoth},
 		{"carries out every one of many orders at once", carriesOutRivalOrders},
 		{"carries out an order once when its reply is lost", carriesOutOnceWhenReplyIsLost},
+		{"ends an order by its clock, and records it once", endsOrders},
 		{"keeps the refused orders apart", keepsRefusals},
 		{"names a control that no order has made", namesGarbage},
 		{"takes control and time from one master", takesTimeFromTheControlsMaster},
@@ -179,12 +180,6 @@ func (w *world) answersMany(p *player, want oracle) {
 }
 
 // now is the clock of Redis, to the millisecond.
-func (w *world) now() time.Time {
-	now, err := w.client.Time(w.ctx).Result()
-	require.NoError(w, err)
-	return now.Truncate(time.Millisecond)
-}
-
 func cutsOverlaps(w *world) {
 	p, other, rounds := w.join(), w.join(), 0
 	for chunk, sizes := range map[uint64][2]int{1: {3, 5}, 2: {5, 3000}, 3: {3000, 5}, 4: {3000, 6000}, 5: {65536, 65536}, 6: {7, 7}} {

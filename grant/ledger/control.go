@@ -12,17 +12,34 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-// Control returns what operators have ordered, and the time by Redis's clock. It is asked several times a second, so it
-// makes one attempt only.
+// Control returns which orders of operators are in force, and the time by Redis's clock. It is asked several times a second,
+// so it makes one attempt only.
 func (l *Coordination) Control(ctx context.Context) (grant.Control, time.Time, error) {
 	c, _, now, err := l.control(ctx)
 	if err != nil && !errors.Is(err, ErrInconsistent) {
 		err = &UnavailableError{What: "reading the operators' orders", Kind: Kind(err), Since: time.Now(), Attempts: 1, Err: err}
 	}
-	return c, now, err
+	return c.InForce(now), now, err
 }
 
-// control also returns the text that the control was read from; empty: nobody has ordered anything.
+// Expire records which orders have come to their end, unless somebody has. It makes one attempt, of which nothing or a part is
+// left when it fails, and may be called at any time.
+func (l *Coordination) Expire(ctx context.Context) error {
+	for {
+		c, text, now, err := l.control(ctx)
+		if err != nil {
+			return err
+		}
+		if entry := c.Expired(now); entry == nil {
+			return nil
+		} else if _, err = l.store(ctx, text, entry); err != nil {
+			return err
+		}
+	}
+}
+
+// control is what is stored, of which some may have come to its end. It returns the text that it was read from; empty: nobody has
+// ordered anything.
 func (l *Coordination) control(ctx context.Context) (c grant.Control, text string, now time.Time, err error) {
 	node, err := l.home(ctx)
 	if err != nil {
@@ -63,6 +80,12 @@ func (l *Coordination) Order(ctx context.Context, o grant.Order) (grant.HistoryE
 			before, text, now, err := l.control(ctx)
 			if err != nil {
 				return err
+			}
+			if ended := before.Expired(now); ended != nil { // before this order came
+				if _, err := l.store(ctx, text, ended); err != nil {
+					return err
+				}
+				continue
 			}
 			// Look after reading the control: an attempt that is carried out later than this look changes the control,
 			// so the coming attempt is not, and looks again.

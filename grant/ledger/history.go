@@ -12,9 +12,11 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-// History returns the audit trail, oldest first: every order that was carried out, and the last ones that were refused.
+// History returns the audit trail, oldest first: every order that was carried out, and the last ones that were refused. Where
+// an order has come to its end and nobody was there to record it, the entry is the one that will be recorded.
 func (l *Coordination) History(ctx context.Context) ([]grant.HistoryEntry, error) {
 	var lists [2][]string
+	control, _, now, controlErr := l.control(ctx) // before the lists: an end that is recorded meanwhile is in them
 	err := l.retry(ctx, "reading the audit trail", func() error {
 		pipe := l.client.Pipeline()
 		done, refused := pipe.LRange(ctx, l.keys.history, 0, -1), pipe.LRange(ctx, l.keys.refusals, 0, -1)
@@ -27,6 +29,15 @@ func (l *Coordination) History(ctx context.Context) ([]grant.HistoryEntry, error
 	}
 	entries := make([]grant.HistoryEntry, 0, len(lists[0])+len(lists[1]))
 	var bad []error
+	for ended := control.Expired(now); controlErr == nil && ended != nil; ended = ended.After.Expired(now) {
+		text, err := json.Marshal(ended)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(lists[0], string(text)) {
+			entries = append(entries, *ended)
+		}
+	}
 	// A refusal is stored twice when the reply to the first attempt was lost.
 	for _, text := range slices.Concat(lists[0], slices.Compact(lists[1])) {
 		var entry grant.HistoryEntry

@@ -81,6 +81,7 @@ function open(event) {
   set(dialog, "aria-labelledby", "order-title");
   show($("order-throttle"), asked === "throttle");
   show($("order-postpone"), asked === "postpone");
+  show($("order-limited"), asked === "pause" || asked === "throttle");
   show($("order-confirm"), Boolean(order.ends));
   text($("order-campaign"), status.campaign);
   fail("");
@@ -132,6 +133,10 @@ function compose() {
     if (!/^\d+$/.test(value)) return wrong("order-limit", "Give a whole number of users per second, or 0 for no limit.");
     order.throttle = Number(value);
   }
+  if (["pause", "throttle"].includes(asked) && $("order-for").value !== "") {
+    if (order.throttle === 0) return wrong("order-for", "No limit has no end: choose until somebody orders otherwise.");
+    order.for = $("order-for").value;
+  }
   if (asked === "postpone") {
     order.starts_at = newStart();
     if (order.starts_at === undefined) return wrong("order-start", "Give the day and the time of the new start.");
@@ -154,7 +159,7 @@ function wrong(id, words) {
 
 function fail(words, id = null) {
   text($("order-error"), words);
-  for (const input of $("order-form").querySelectorAll("input")) set(input, "aria-invalid", input.id === id ? "true" : null);
+  for (const input of $("order-form").querySelectorAll("input, select")) set(input, "aria-invalid", input.id === id ? "true" : null);
 }
 
 async function send() {

@@ -60,7 +60,7 @@ function list() {
   $("history-more").setAttribute("aria-expanded", String(all));
 }
 
-const via = { cli: "command line", api: "API", run: "flag of a run" };
+const via = { cli: "command line", api: "API", run: "flag of a run", clock: "by itself" };
 
 // changed reports whether an act did something: an order may find what it wants.
 const changed = (act) => act.refused || !act.after || act.before?.version === act.after.version || changes(act).length > 0;

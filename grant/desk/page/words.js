@@ -68,6 +68,7 @@ export const actions = {
   "start-early": "Started early",
   force: "Started although preflight failed",
   "new-topic": "Began anew at the first record of the topic",
+  expire: "Came to its end",
 };
 
 // What was tried, for orders that were refused.
@@ -97,6 +98,10 @@ export const limit = (throttle) => (throttle > 0 ? `${count(throttle)} users/s` 
 
 const start = (control) => (control.starts_at ? dated(control.starts_at) : "by the spec");
 
+// until and ends say when an order ends by itself.
+const until = (by) => (by?.until ? ` until ${dated(by.until)}` : "");
+const ends = (by) => (by?.until ? `ends ${dated(by.until)}` : "until somebody resumes");
+
 // changes says what an act made of the control: [what, before, after].
 export function changes({ before, after }) {
   if (!before || !after || before.version === after.version) return [];
@@ -107,10 +112,15 @@ export function changes({ before, after }) {
     list.push(["Campaign", say(before), say(after)]);
   }
   if (before.paused !== after.paused) {
-    const say = (control) => (control.paused ? "paused" : "not paused");
+    const say = (control) => (control.paused ? `paused${until(control.paused_by)}` : "not paused");
     list.push(["Granting", say(before), say(after)]);
+  } else if (until(before.paused_by) !== until(after.paused_by)) {
+    list.push(["Pause", ends(before.paused_by), ends(after.paused_by)]);
   }
-  if (before.throttle !== after.throttle) list.push(["Limit", limit(before.throttle), limit(after.throttle)]);
+  if (before.throttle !== after.throttle || until(before.throttled_by) !== until(after.throttled_by)) {
+    const say = (control) => `${limit(control.throttle)}${until(control.throttled_by)}`;
+    list.push(["Limit", say(before), say(after)]);
+  }
   if ((before.starts_at ?? "") !== (after.starts_at ?? "")) list.push(["Start", start(before), start(after)]);
   if ((before.finish?.version ?? 0) !== (after.finish?.version ?? 0)) {
     const say = ({ finish }) => (finish ? `where the topic ended at order ${finish.version}, in ${plural(Object.keys(finish.ends).length, "partition")}` : "with the topic");

@@ -321,10 +321,21 @@ func (d *desk) order(w http.ResponseWriter, r *http.Request, who principal) {
 		d.answer(w, 415, &problem{Detail: "want application/json"})
 		return
 	}
-	var o grant.Order
-	if err := json.Unmarshal(body, &o); err != nil {
+	var asked struct {
+		grant.Order
+		For string `json:"for"`
+	}
+	if err := json.Unmarshal(body, &asked); err != nil {
 		d.answer(w, 400, &problem{Detail: err.Error()})
 		return
+	}
+	o := asked.Order
+	if asked.For != "" {
+		var err error
+		if o.For, err = time.ParseDuration(asked.For); err != nil {
+			d.answer(w, 422, &problem{Detail: err.Error()})
+			return
+		}
 	}
 	o.Who, o.Via = who.Name, "api"
 	if err := o.Validate(); err != nil {

@@ -52,6 +52,22 @@ func TestPauseAndThatReplicasObey(t *testing.T) {
 	require.JSONEq(t, `{"action":"resume","why":"dates are right"}`, d.ordered()[1])
 }
 
+func TestPauseForAWhile(t *testing.T) {
+	d := newDesk(t, running())
+	p := signedIn(t, d, operatorToken)
+	p.order("pause")
+	eval[any](p, element("order-for")+".value = '2h'; null")
+	p.fill("order-why", "Redis is moved")
+	p.press("Enter")
+	p.shows("order-done-title", "Paused: order 1, ")
+	require.JSONEq(t, `{"action":"pause","for":"2h","why":"Redis is moved"}`, d.ordered()[0])
+	d.obey(200*time.Millisecond, 1, 2)
+	p.press("Enter")
+	p.shows("ordered", "Paused by jiyoon at ")
+	p.shows("ordered", " until ")
+	p.matches("history", `not paused → paused until `)
+}
+
 func TestReplicaThatDies(t *testing.T) {
 	d := newDesk(t, running())
 	p := signedIn(t, d, operatorToken)
