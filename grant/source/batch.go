@@ -16,14 +16,15 @@ import (
 //	21 attributes int16 | 23 last offset delta int32 | 27 base timestamp int64 | 35 max timestamp int64
 //	43 producer ID int64 | 51 producer epoch int16 | 53 base sequence int32 | 57 record count int32 | 61 records
 //
-// The CRC covers everything from the attributes on. Attributes: bits 0–2 compression, bit 4 transactional, bit 5
-// control. A record, with zigzag varints:
+// The CRC covers everything from the attributes on. Attributes: bits 0–2 compression, bit 3 times by the broker, bit 4
+// transactional, bit 5 control. A record, with zigzag varints:
 //
 //	length | attributes int8 | timestamp delta | offset delta | key length (−1: null) | key | value length | value | headers
 const (
 	batchPrefix     = 12 // base offset and length
 	batchHeader     = 61
 	attrCompression = 0x07
+	attrLogAppend   = 0x08
 	attrTransaction = 0x10
 	attrControl     = 0x20
 )
@@ -44,6 +45,7 @@ type batch struct {
 	base, last int64 // offsets of the first and last record; compaction may have removed either
 	epoch      int32 // of the leader that took it; −1: not known
 	attributes int16
+	oldest     int64 // base timestamp in ms, from which records count theirs; 0 or less: not known
 	newest     int64 // timestamp in ms; 0 or less: not known
 	producer   int64
 	count      int
@@ -75,6 +77,7 @@ func readBatch(data []byte) (b batch, rest []byte, err error) {
 	b.attributes = int16(binary.BigEndian.Uint16(data[21:]))
 	delta := int32(binary.BigEndian.Uint32(data[23:]))
 	b.last = b.base + int64(delta)
+	b.oldest = int64(binary.BigEndian.Uint64(data[27:]))
 	b.newest = int64(binary.BigEndian.Uint64(data[35:]))
 	b.producer = int64(binary.BigEndian.Uint64(data[43:]))
 	b.count = int(int32(binary.BigEndian.Uint32(data[57:])))
@@ -121,6 +124,7 @@ type records struct {
 	err   error
 
 	stream *stream // where more data come from; nil: they are all in data
+	window []byte  // data as it was when more came last
 }
 
 // open inflates a batch, into buf if need be, and returns its records, which are valid until buf changes.
@@ -150,6 +154,7 @@ func (r *records) next(rec *record) bool {
 	rest, err := readRecord(r.data, rec)
 	for more := r.stream != nil; err != nil && more; { // a record may end in the next window
 		if r.data, more = r.stream.more(r.data); more {
+			r.window = r.data
 			rest, err = readRecord(r.data, rec)
 		}
 	}
