@@ -167,9 +167,9 @@ func (p *chunkProof) violated(format string, args ...any) {
 
 // state is what one look at a chunk finds.
 type state struct {
-	bitmap, calls string
-	page          []string
-	entries       int64
+	bitmap, calls, excluded string
+	page                    []string
+	entries                 int64
 }
 
 // look reads bitmap and journal of a chunk at one moment: the bitmap belongs to the journal when that is as long after
@@ -181,16 +181,17 @@ func (l *Reader) look(ctx context.Context, keys *chunkKeys, p *chunkProof) (s st
 		before := pipe.LLen(ctx, keys.journal)
 		bitmap, page := pipe.Get(ctx, keys.granted), pipe.LRange(ctx, keys.journal, 0, journalPage-1)
 		after := pipe.LLen(ctx, keys.journal)
+		excluded := l.excluded(ctx, pipe, keys)
 		calls := pipe.HGet(ctx, keys.calls, "spec")
 		exists := pipe.Exists(ctx, keys.calls)
 		pipe.Exec(ctx) //nolint:errcheck // each command has its own
 		p.violations = nil
-		for _, cmd := range []redis.Cmder{bitmap, before, calls} {
+		for _, cmd := range []redis.Cmder{bitmap, before, calls, excluded} {
 			if err := cmd.Err(); misused(err) {
 				p.violated("%s: %v", cmd.Args()[1], err)
 			}
 		}
-		for _, cmd := range []redis.Cmder{before, bitmap, page, after, calls, exists} {
+		for _, cmd := range []redis.Cmder{before, bitmap, page, after, calls, excluded, exists} {
 			if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) && !misused(err) {
 				return s, fmt.Errorf("%v: %w", cmd.Args()[1], err)
 			}
@@ -198,7 +199,7 @@ func (l *Reader) look(ctx context.Context, keys *chunkKeys, p *chunkProof) (s st
 		if before.Val() != after.Val() {
 			continue
 		}
-		s = state{bitmap: bitmap.Val(), calls: calls.Val(), page: page.Val(), entries: after.Val()}
+		s = state{bitmap: bitmap.Val(), calls: calls.Val(), excluded: excluded.Val(), page: page.Val(), entries: after.Val()}
 		if exists.Val() > 0 && s.bitmap == "" && s.entries == 0 && len(p.violations) == 0 {
 			p.violated("calls have been applied (%s), and bitmap and journal are gone", keys.calls)
 		}

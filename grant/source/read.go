@@ -1,0 +1,138 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/granter/granter/grant"
+)
+
+// Decoder returns what takes a user ID from a record of a topic, as a run would read it; with a reason, a record holds none.
+func Decoder(topic grant.Input) (func(key, value []byte) (id uint64, reason Reason), error) {
+	return newDecoder(topic)
+}
+
+// Read is Scan for whoever has to come to the end: what may pass is tried again from where it was, until Config.RetryFor has
+// gone by without a record. It returns the offset that it came to, which is before until when an open transaction holds the
+// records from there on back. A *grant.GapError says that retention removed records before they were read.
+func (s *Source) Read(ctx context.Context, number int, from, until int64,
+	visit func(offset int64, key, value []byte) error,
+) (next int64, err error) {
+	p := &partition{Source: s, number: number, next: from, until: until, epoch: -1}
+	defer p.disconnect()
+	pause, failing := pauses(), time.Time{}
+	for p.next < until {
+		before := p.next
+		held, err := p.read(ctx, visit)
+		switch {
+		case held:
+			return p.next, nil
+		case err == nil && p.next > before:
+			failing = time.Time{}
+			pause.Reset()
+			continue
+		case ctx.Err() != nil:
+			return p.next, context.Cause(ctx)
+		case failing.IsZero():
+			failing = time.Now()
+		}
+		if err == nil { // a leader that does not know yet how far its partition is committed
+			err = kafka.OffsetNotAvailable
+		}
+		if _, retry := Classify(err); !retry || errors.As(err, new(visitError)) || time.Since(failing) > s.cfg.RetryFor {
+			return p.next, fmt.Errorf("partition %d at offset %d: %w", number, p.next, err)
+		}
+		p.disconnect()
+		wait(ctx, pause.NextBackOff())
+	}
+	return p.next, nil
+}
+
+// visitError is an error of whoever reads: fetching again does not help.
+type visitError struct{ error }
+
+func (e visitError) Unwrap() error { return e.error }
+
+// read fetches once and hands over what came. held says that an open transaction holds the next record back.
+func (p *partition) read(ctx context.Context, visit func(offset int64, key, value []byte) error) (held bool, err error) {
+	f, err := p.fetch(ctx)
+	if err == nil && f.code != 0 {
+		err = f.code
+	}
+	if errors.Is(err, kafka.OffsetOutOfRange) {
+		return false, p.gone(ctx, err)
+	}
+	if err != nil {
+		return false, err
+	}
+	before := p.next
+	p.next, err = f.visible(p.next, p.until, func(b *batch, next int64, hidden bool) (int64, error) {
+		if hidden {
+			return next, nil
+		}
+		return next, b.visit(&p.inflated, next, p.until, func(offset int64, key, value []byte) error {
+			if err := visit(offset, key, value); err != nil {
+				return visitError{err}
+			}
+			return nil
+		})
+	})
+	if err == nil {
+		err = p.makeRoom(before, f)
+	}
+	return p.next == before && f.end() <= p.next && f.highest > p.next, err
+}
+
+// gone says whether the partition begins behind the position by now.
+func (p *partition) gone(ctx context.Context, outOfRange error) error {
+	bounds, err := p.listBounds(ctx, p.number)
+	if err != nil {
+		return err
+	}
+	if first := bounds.Firsts[p.number]; first > p.next {
+		return &grant.GapError{Gaps: []grant.Gap{{Partition: p.number, From: p.next, To: first}}}
+	}
+	return outOfRange
+}
+
+// Committed returns what Kafka has for a consumer group, by partition, of the topic that it has now; nothing, if the group has
+// committed nothing.
+func (s *Source) Committed(ctx context.Context, group string, id grant.TopicID) (grant.Offsets, error) {
+	committed := grant.Offsets{}
+	name := s.cfg.Topic.Topic
+	err := s.retry(ctx, "reading what the group committed", func() error {
+		t, err := s.topic(ctx)
+		if err != nil {
+			return err
+		}
+		req := &kafka.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{}}
+		for _, p := range t.Partitions {
+			req.Topics[name] = append(req.Topics[name], p.ID)
+		}
+		resp, err := s.client.OffsetFetch(ctx, req)
+		if err == nil {
+			err = resp.Error
+		}
+		if errors.Is(err, kafka.GroupIdNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, p := range resp.Topics[name] {
+			if p.Error != nil {
+				return p.Error
+			}
+			of, known := CommittedFor(p.Metadata)
+			if p.CommittedOffset >= 0 && (!known || id.Continues(of)) {
+				committed[p.Partition] = p.CommittedOffset
+			}
+		}
+		return nil
+	})
+	return committed, err
+}
