@@ -1,0 +1,250 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/granter/granter/grant"
+)
+
+// Topic is what an audit reads of Kafka: without a group, and without a trace.
+type Topic interface {
+	Identify(ctx context.Context) (grant.TopicID, error)
+	Bounds(ctx context.Context) (grant.Bounds, error)
+	// Read hands the records of a partition from one offset up to another to visit, those that no aborted transaction wrote,
+	// and returns the offset that it came to: before until where an open transaction holds records back. Key and value are
+	// valid during the call. A *grant.GapError says that the next records are gone.
+	Read(ctx context.Context, partition int, from, until int64, visit func(offset int64, key, value []byte) error) (int64, error)
+}
+
+// Letter is where a dead letter says that it is from.
+type Letter struct {
+	Topic, Campaign string
+	Partition       int
+	Offset          int64
+	Run             grant.RunID
+	Broken          string // what is wrong with its headers; empty: nothing
+}
+
+// Letters reads the dead-letter topic.
+type Letters interface {
+	// Each hands over every letter; gone is how many records the topic no longer has.
+	Each(ctx context.Context, visit func(Letter)) (gone int64, err error)
+}
+
+// Config of an audit. Campaign, Ledger, Topic, Decode and Letters are required.
+type Config struct {
+	Campaign   *grant.Campaign // by the spec that is granted by
+	Ledger     Ledger
+	Topic      Topic
+	Decode     func(key, value []byte) (id uint64, malformed bool)
+	Letters    Letters
+	Checkpoint func(ctx context.Context) (grant.Checkpoint, error) // of the pass that grants everybody
+	// Committed is what Kafka has for the campaign's group; it is asked before the checkpoint. Nil: it is not known.
+	Committed func(ctx context.Context, id grant.TopicID) (grant.Offsets, error)
+	Runs      []grant.RunRecord
+	Canaries  map[grant.RunID]*grant.Pass // the passes of those runs that were canaries
+	Memory    int64                       // bytes for users' bits; default 256 MiB
+	Complete  bool                        // records that wait keep it from being proven
+	IDs       IDs                         // gets every user that something is found about; may be nil
+	Previous  *Report                     // the one before; may be nil
+}
+
+const defaultMemory = 256 << 20
+
+// audit is one audit under way.
+type audit struct {
+	Config
+	ledger   Ledger
+	findings *findings
+	canaries map[uint64]*grant.Pass
+	report   *Report
+
+	id         grant.TopicID
+	checkpoint grant.Checkpoint // as it was stored
+	below      grant.Offsets    // up to where everybody must be granted
+	first      grant.Offsets
+	counting   bool // records are counted in the first pass only
+	users      digest
+	settled    digest
+	damaged    []damaged
+	foreign    map[grant.RunID]bool // runs that read another topic
+
+	mu         sync.Mutex
+	partitions map[int]*Partition
+	rejected   map[int]*rejects
+}
+
+// Run audits. What is wrong is in the report, whatever it is; an error means that something could not be read.
+//
+// What it compares is of several moments, in an order that makes each comparison fair while a run goes on: first the
+// checkpoint, below which everybody must be in the ledger; then the ledger; then the end of the topic, before which everybody
+// who is in the ledger must have a record.
+func Run(ctx context.Context, cfg Config) (*Report, error) {
+	a := &audit{
+		Config: cfg, ledger: cfg.Ledger, findings: newFindings(cfg.IDs), canaries: map[uint64]*grant.Pass{}, counting: true,
+		partitions: map[int]*Partition{}, rejected: map[int]*rejects{},
+	}
+	for run, pass := range cfg.Canaries {
+		a.canaries[uint64(run)] = pass
+	}
+	began := time.Now()
+	a.report = newReport(cfg.Campaign, began)
+	if err := a.circumstances(ctx); err != nil {
+		return nil, err
+	}
+	chunks, unlisted, damage, err := a.ledger.StoredChunks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.index(unlisted, damage)
+	for from := uint64(0); from < noLimit; {
+		c := newCells(from, int(cmp.Or(cfg.Memory, defaultMemory)/pageBytes))
+		if err := a.pass(ctx, c, chunks); err != nil {
+			return nil, err
+		}
+		if err := a.judge(ctx, c); err != nil {
+			return nil, err
+		}
+		from = c.limit.Load()
+		a.report.Passes++
+		a.counting = false
+	}
+	if err := a.letters(ctx); err != nil {
+		return nil, err
+	}
+	if a.findings.failed != nil {
+		return nil, fmt.Errorf("writing the users' IDs: %w", a.findings.failed)
+	}
+	a.finish(time.Since(began))
+	return a.report, nil
+}
+
+func (a *audit) index(unlisted []uint64, damage string) {
+	if damage != "" {
+		a.findings.add(Unreadable, "granter:{"+a.Campaign.Name+"}:chunks", 1, damage, look)
+	}
+	for _, chunk := range unlisted {
+		a.findings.add(Unlisted, fmt.Sprintf("chunk %d", chunk), 1, "the index of chunks does not list it",
+			"Start the campaign once more: a run repairs its index")
+	}
+}
+
+// pass looks at some chunks: it reads the ledger while it reads the topic below the checkpoint, and then the rest of the topic,
+// which is known to be later.
+func (a *audit) pass(ctx context.Context, c *cells, chunks []uint64) error {
+	g, reading := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.readLedger(reading, c, chunks) })
+	g.Go(func() error { return a.readTopic(reading, a.first, a.below, c.addBelow, below) })
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	bounds, err := a.Topic.Bounds(ctx)
+	if err != nil {
+		return err
+	}
+	from := grant.Offsets{}
+	for partition := range bounds.Ends {
+		from[partition] = max(a.below[partition], a.first[partition])
+	}
+	a.ends(bounds)
+	return a.readTopic(ctx, from, bounds.Ends, c.addBeyond, beyond)
+}
+
+// readers is how many chunks are asked for at the same time.
+func readers() int { return max(2, runtime.GOMAXPROCS(0)) }
+
+func (a *audit) readLedger(ctx context.Context, c *cells, chunks []uint64) error {
+	g, ctx := errgroup.WithContext(ctx)
+	at, _ := slices.BinarySearch(chunks, c.from)
+	var mu sync.Mutex
+	next := func() (chunk uint64, more bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if at == len(chunks) || chunks[at] >= c.limit.Load() {
+			return 0, false
+		}
+		at++
+		return chunks[at-1], true
+	}
+	for range readers() {
+		g.Go(func() error {
+			r := &reading{audit: a}
+			for chunk, more := next(); more; chunk, more = next() {
+				h, err := r.chunk(ctx, chunk)
+				if err != nil {
+					return err
+				}
+				if !c.hold(chunk, h) {
+					return nil // the next pass reads it again
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// part is a part of the topic: before the checkpoint, or from there on.
+type part bool
+
+const (
+	below  part = false
+	beyond part = true
+)
+
+// readTopic hands the users of some offsets to add.
+func (a *audit) readTopic(ctx context.Context, from, until grant.Offsets, add func(id uint64), part part) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(maxPartitions)
+	for _, partition := range slices.Sorted(maps.Keys(until)) {
+		if from[partition] < until[partition] {
+			g.Go(func() error { return a.readPartition(ctx, partition, from[partition], until[partition], add, part) })
+		}
+	}
+	return g.Wait()
+}
+
+// maxPartitions bounds how many partitions are read at the same time: each has memory for a fetch.
+const maxPartitions = 64
+
+func (a *audit) readPartition(ctx context.Context, partition int, next, until int64, add func(id uint64), part part) error {
+	var seen Partition
+	defer func() { a.count(partition, &seen) }()
+	malformed := a.malformed(partition, part)
+	for next < until {
+		var err error
+		next, err = a.Topic.Read(ctx, partition, next, until, func(offset int64, key, value []byte) error {
+			seen.Records++
+			id, bad := a.Decode(key, value)
+			if bad {
+				seen.Malformed++
+				malformed(offset)
+				return nil
+			}
+			add(id)
+			return nil
+		})
+		gap, gone := errors.AsType[*grant.GapError](err)
+		switch {
+		case gone:
+			a.gone(partition, gap.Gaps[0].From, gap.Gaps[0].To)
+			next = gap.Gaps[0].To
+		case err != nil:
+			return err
+		case next < until:
+			a.heldBack(partition, next, until)
+			return nil
+		}
+	}
+	return nil
+}

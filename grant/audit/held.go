@@ -1,0 +1,134 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/granter/granter/grant/ledger"
+)
+
+// Ledger is what an audit reads of the ledger. grant/ledger implements it; it changes nothing.
+type Ledger interface {
+	// StoredChunks lists every chunk that there is, ascending, those that the index lacks, and what is wrong with the index.
+	StoredChunks(ctx context.Context) (chunks, unlisted []uint64, damage string, err error)
+	// Stored reads one chunk as it is stored. entry gets the entries in order, and from at = 0 on again after a failure.
+	Stored(ctx context.Context, chunk uint64, entry func(at int64, text string)) (ledger.StoredChunk, error)
+}
+
+// held is what the ledger has of one chunk.
+type held struct {
+	settled *page // by bitmap or journal: what the journal has and the bitmap has not is found already
+	byRun   *page // of them, those whom a run granted; often the same page
+	found   []func(*findings)
+	totals
+}
+
+func (h *held) size() int {
+	n := 1
+	if h.byRun != h.settled {
+		n++
+	}
+	return n
+}
+
+// totals are counts of the ledger.
+type totals struct {
+	entries, byRun, byHand, excluded, acted int64
+}
+
+// reading reads chunks, one after the other. It belongs to one goroutine.
+type reading struct {
+	*audit
+	e       entry
+	union   page // of all entries that settle
+	byRun   page
+	byHand  page
+	out     page // who is excluded
+	acted   page // about whom there are acts
+	entries int64
+	found   []func(*findings) // of the chunk; kept apart until it was read without a failure
+}
+
+func (r *reading) users(kind Kind, chunk uint64, who *page, what string) {
+	r.found = append(r.found, func(f *findings) { f.users(kind, chunk, who, what) })
+}
+
+func (r *reading) damage(chunk uint64, what string) {
+	where := fmt.Sprintf("chunk %d", chunk)
+	r.found = append(r.found, func(f *findings) { f.add(Unreadable, where, 1, what, look) })
+}
+
+// chunk reads a chunk of the ledger, and finds what contradicts itself there.
+func (r *reading) chunk(ctx context.Context, chunk uint64) (*held, error) {
+	r.begin()
+	stored, err := r.ledger.Stored(ctx, chunk, func(at int64, text string) {
+		if at == 0 {
+			r.begin()
+		}
+		r.entry(chunk, at, []byte(text))
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, what := range stored.Misused {
+		r.damage(chunk, what)
+	}
+	var bitmap, excluded page
+	if !bitmap.load(stored.Granted) {
+		r.damage(chunk, fmt.Sprintf("the bitmap has %d bytes, more than %d", len(stored.Granted), pageBytes))
+	}
+	excluded.load(stored.Excluded)
+	r.users(BitOnly, chunk, bitmap.without(&r.union), "users are settled by the bitmap, and no entry of the journal has them")
+	r.users(EntryOnly, chunk, r.union.without(&bitmap), "users are in the journal, and the bitmap does not have them")
+	r.users(Excluded, chunk, excluded.without(&r.out), "users are excluded by the bitmap, and by no entry of the journal")
+	r.users(Excluded, chunk, r.out.without(&excluded), "users are excluded by the journal, and not by the bitmap")
+	return r.hold(&bitmap), nil
+}
+
+// begin forgets the chunk before.
+func (r *reading) begin() {
+	r.union, r.byRun, r.byHand, r.out, r.acted = page{}, page{}, page{}, page{}, page{}
+	r.entries, r.found = 0, nil
+}
+
+func (r *reading) entry(chunk uint64, at int64, text []byte) {
+	r.entries++
+	if err := r.e.read(text); err != nil {
+		r.damage(chunk, fmt.Sprintf("entry %d of the journal cannot be read: %v", at, err))
+		return
+	}
+	m := &r.e.spread
+	if !r.e.kind.settles() {
+		m.into(&r.acted)
+		return
+	}
+	if twice := m.among(&r.union); twice != nil {
+		r.users(Twice, chunk, twice, fmt.Sprintf("users are in two entries of the journal, the later one of run %016x", r.e.run))
+	}
+	m.into(&r.union)
+	m.into(map[kind]*page{kindGrant: &r.byRun, kindHand: &r.byHand, kindExclude: &r.out}[r.e.kind])
+	if canary := r.canaries[r.e.run]; canary != nil {
+		outside := new(page)
+		m.each(func(low uint16) {
+			if !canary.Includes(chunk<<chunkBits | uint64(low)) {
+				outside.set(low)
+			}
+		})
+		r.users(OutsideCanary, chunk, outside, "users were granted by a run of "+canary.Name+", which should have withheld them")
+	}
+}
+
+// hold returns what is kept of the chunk until the topic is read.
+func (r *reading) hold(bitmap *page) *held {
+	h := &held{settled: new(page), found: r.found, totals: totals{
+		entries: r.entries, byRun: r.byRun.count(), byHand: r.byHand.count(), excluded: r.out.count(), acted: r.acted.count(),
+	}}
+	*h.settled = *bitmap
+	h.settled.or(&r.union)
+	h.byRun = h.settled
+	if r.byRun != *h.settled {
+		h.byRun = new(page)
+		*h.byRun = r.byRun
+	}
+	return h
+}

@@ -1,0 +1,147 @@
+package audit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"hash"
+
+	"github.com/granter/granter/grant"
+)
+
+// judge compares the chunks of a pass.
+func (a *audit) judge(ctx context.Context, c *cells) error {
+	var nothing page
+	for _, chunk := range c.chunks() {
+		cell := c.at(chunk)
+		h := cell.ledger
+		if h == nil {
+			h = &held{settled: &nothing, byRun: &nothing}
+		} else if *h.settled != nothing {
+			a.report.Ledger.Chunks++
+		}
+		for _, tell := range h.found {
+			tell(a.findings)
+		}
+		a.report.Ledger.add(h)
+		topic := &cell.below
+		if more := cell.beyond.Load(); more != nil {
+			topic = new(page)
+			*topic = cell.below
+			topic.or(more)
+			a.report.Topic.Waiting += more.without(h.settled).without(&cell.below).count()
+		}
+		missing, extra := cell.below.without(h.settled), h.byRun.without(topic)
+		a.findings.users(Missing, chunk, missing, "users have a record below the checkpoint, and the ledger does not have them")
+		if err := a.extra(ctx, chunk, extra); err != nil {
+			return err
+		}
+		if *missing != nothing && *extra != nothing {
+			a.damaged = append(a.damaged, damaged{chunk, sha256.Sum256(cell.below.bytes()), sha256.Sum256(h.settled.bytes())})
+		}
+		a.report.Topic.Users += cell.below.count()
+		a.users.add(chunk, &cell.below)
+		a.settled.add(chunk, h.settled)
+	}
+	a.swapped()
+	return nil
+}
+
+// extra names users whom a run granted and who are in no record. Where records are gone, the entry says whether it may have
+// been one of those.
+func (a *audit) extra(ctx context.Context, chunk uint64, who *page) error {
+	if *who == (page{}) {
+		return nil
+	}
+	unprovable := new(page)
+	if a.anythingGone() {
+		var e entry
+		_, err := a.ledger.Stored(ctx, chunk, func(at int64, text string) {
+			if at == 0 {
+				*unprovable = page{}
+			}
+			if e.read([]byte(text)) != nil || e.kind != kindGrant || !a.mayBeGone(&e) {
+				return
+			}
+			if of := e.spread.among(who); of != nil {
+				unprovable.or(of)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	a.findings.users(Unprovable, chunk, unprovable,
+		"users were granted from records that are no longer in the topic, or by runs of another topic")
+	a.findings.users(Extra, chunk, who.without(unprovable), "users were granted by a run, and no record of the topic has them")
+	return nil
+}
+
+func (a *audit) anythingGone() bool {
+	if len(a.foreign) > 0 {
+		return true
+	}
+	for _, p := range a.partitions {
+		if p.First > 0 || p.Lost > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// mayBeGone reports whether an entry is from records that the topic no longer has.
+func (a *audit) mayBeGone(e *entry) bool {
+	if a.foreign[grant.RunID(e.run)] {
+		return true
+	}
+	for _, s := range e.spans {
+		p, known := a.partitions[s.partition]
+		if !known || s.first < p.First || s.last >= p.End {
+			return true
+		}
+	}
+	return false
+}
+
+// damaged is a chunk with users missing and others too many, by what it should have and what it has.
+type damaged struct {
+	chunk          uint64
+	wanted, stored [sha256.Size]byte
+}
+
+// swapped says which damaged chunks have what others should have.
+func (a *audit) swapped() {
+	for _, d := range a.damaged {
+		for _, o := range a.damaged {
+			if d.chunk != o.chunk && d.stored == o.wanted {
+				a.findings.add(Swapped, fmt.Sprintf("chunk %d", d.chunk), 1,
+					fmt.Sprintf("the ledger has in it exactly the users that belong into chunk %d", o.chunk), look)
+			}
+		}
+	}
+}
+
+// digest is the digest of a set of users, as grant/digest defines it, from chunks in ascending order.
+type digest struct{ sum hash.Hash }
+
+func (d *digest) add(chunk uint64, who *page) {
+	if d.sum == nil {
+		d.sum = sha256.New()
+		d.sum.Write([]byte("granter users\n"))
+	}
+	if *who == (page{}) {
+		return
+	}
+	leaf := sha256.New()
+	leaf.Write([]byte("granter chunk\n"))
+	leaf.Write(binary.BigEndian.AppendUint64(nil, chunk))
+	leaf.Write(who.bytes())
+	d.sum.Write(leaf.Sum(nil))
+}
+
+func (d *digest) text() string {
+	d.add(0, new(page))
+	return hex.EncodeToString(d.sum.Sum(nil))
+}

@@ -1,0 +1,155 @@
+package audit
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/granter/granter/grant"
+)
+
+// Verdict is what an audit comes to.
+type Verdict string
+
+// The verdicts.
+const (
+	Proven    Verdict = "proven"     // everybody below the checkpoint is granted, once, and nobody else
+	Refuted   Verdict = "refuted"    // somebody is not, or is who should not be, or the ledger contradicts itself
+	NotProven Verdict = "not_proven" // nothing contradicts the promise, and something cannot be seen any more
+)
+
+// Report is the outcome of an audit.
+type Report struct {
+	Format    int           `json:"format"` // 1
+	Campaign  string        `json:"campaign"`
+	Title     string        `json:"title"`
+	Verdict   Verdict       `json:"verdict"`
+	Over      bool          `json:"over"` // nothing of the topic waits to be granted
+	At        time.Time     `json:"at"`
+	Seconds   float64       `json:"seconds"`
+	By        string        `json:"by,omitempty"`      // who ran it, as the system knows
+	Version   string        `json:"version,omitempty"` // of granter
+	Reader    string        `json:"reader,omitempty"`  // what read the topic: granter or franz-go
+	Passes    int           `json:"passes"`            // over the topic, because of the limit on memory
+	Spec      string        `json:"spec"`              // hash of the spec that is granted by
+	Topic     TopicReport   `json:"topic"`
+	Ledger    LedgerReport  `json:"ledger"`
+	Letters   LettersReport `json:"dead_letters"`
+	Expected  int64         `json:"expected,omitempty"` // users by the spec's population; 0: it does not say
+	Findings  []Finding     `json:"findings"`
+	FirstRuns []grant.RunID `json:"runs,omitempty"` // that granted, oldest first: with them a ledger is known again
+}
+
+// TopicReport is what the topic holds.
+type TopicReport struct {
+	Name       string      `json:"name"`
+	ID         string      `json:"id"` // of cluster and topic; empty: the brokers do not tell
+	Records    int64       `json:"records"`
+	Users      int64       `json:"users"`     // distinct, of records below the checkpoint
+	Waiting    int64       `json:"waiting"`   // distinct, of records from there on, who are not granted yet
+	Malformed  int64       `json:"malformed"` // records
+	Digest     string      `json:"digest"`    // of Users
+	Partitions []Partition `json:"partitions"`
+}
+
+// Partition is what was read of a partition.
+type Partition struct {
+	Partition  int   `json:"partition"`
+	First      int64 `json:"first"`      // the first offset that was still there
+	Checkpoint int64 `json:"checkpoint"` // everybody below it must be granted
+	End        int64 `json:"end"`        // up to where it was read
+	Records    int64 `json:"records"`
+	Malformed  int64 `json:"malformed"`
+	Lost       int64 `json:"lost,omitempty"` // offsets below the checkpoint that the partition does not reach
+}
+
+// LedgerReport is what the ledger holds.
+type LedgerReport struct {
+	Granted  int64  `json:"granted"` // by runs and by hand
+	ByRun    int64  `json:"by_run"`
+	ByHand   int64  `json:"by_hand"`
+	Excluded int64  `json:"excluded"`
+	Acted    int64  `json:"acted"` // users about whom there are acts: revocations, extensions, notes and the like
+	Chunks   int64  `json:"chunks"`
+	Entries  int64  `json:"entries"`
+	Digest   string `json:"digest"` // of everybody whose place is settled: that of granter status --prove
+}
+
+func (l *LedgerReport) add(h *held) {
+	l.ByRun += h.totals.byRun
+	l.ByHand += h.byHand
+	l.Granted += h.totals.byRun + h.byHand
+	l.Excluded += h.excluded
+	l.Acted += h.acted
+	l.Entries += h.entries
+}
+
+// LettersReport is what the dead-letter topic holds.
+type LettersReport struct {
+	Topic     string `json:"topic"`
+	Malformed int64  `json:"malformed"` // records below the checkpoint, which must be in it
+	Letters   int64  `json:"letters"`   // of this topic and campaign; one may be there twice
+}
+
+func newReport(c *grant.Campaign, at time.Time) *Report {
+	return &Report{
+		Format: 1, Campaign: c.Name, Title: c.Title, Spec: c.Hash, Expected: c.Population,
+		At:      at.UTC().Truncate(time.Millisecond),
+		Topic:   TopicReport{Name: c.Input.Topic},
+		Letters: LettersReport{Topic: c.Input.DeadLetterTopic()},
+	}
+}
+
+// finish fills in what all passes came to.
+func (a *audit) finish(took time.Duration) {
+	r := a.report
+	r.Seconds = took.Seconds()
+	r.Topic.Partitions = a.sortedPartitions()
+	r.Topic.Digest, r.Ledger.Digest = a.users.text(), a.settled.text()
+	r.Over = r.Topic.Waiting == 0
+	for i := range r.Topic.Partitions {
+		p := &r.Topic.Partitions[i]
+		r.Topic.Records += p.Records
+		r.Topic.Malformed += p.Malformed
+		r.Over = r.Over && a.below[p.Partition] >= p.End
+	}
+	for i := range a.Runs {
+		if a.Runs[i].Tally.Granted > 0 && len(r.FirstRuns) < maxRuns {
+			r.FirstRuns = append(r.FirstRuns, a.Runs[i].Run)
+		}
+	}
+	a.sinceThen()
+	if a.Complete && !r.Over {
+		a.findings.add(NotComplete, "", r.Topic.Waiting, "records wait to be granted, and the whole topic was to be proven",
+			"Run the campaign to its end, then audit again")
+	}
+	r.Findings = a.findings.list()
+	r.Verdict = Proven
+	for i := range r.Findings {
+		if r.Findings[i].Contradicts() {
+			r.Verdict = Refuted
+			break
+		}
+		r.Verdict = NotProven
+	}
+}
+
+const maxRuns = 20
+
+// sinceThen compares with the report before: a ledger never has fewer users than before, and never another spec.
+func (a *audit) sinceThen() {
+	was, is := a.Previous, a.report
+	if was == nil {
+		return
+	}
+	if was.Spec != is.Spec && was.Ledger.Granted > 0 {
+		a.findings.add(SpecChanged, "", 1,
+			"users were granted by spec "+was.Spec+" when the report before was made, and now it is "+is.Spec, look)
+	}
+	if fewer := was.Ledger.Granted - is.Ledger.Granted; fewer > 0 {
+		a.findings.add(RolledBack, "", fewer, "the ledger has fewer users than when the report before was made", restore)
+	}
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,134 @@
+package audit
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/granter/granter/grant/text"
+)
+
+// Print writes the report for people.
+func (r *Report) Print(w io.Writer, lang string) {
+	t := words(lang)
+	fmt.Fprintf(w, "%s: %s\n\n", r.Campaign, r.Title)
+	fmt.Fprintf(w, "%s\n\n", r.Sentence(lang))
+	rows := r.Rows(lang)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintf(table, "%s\t%s\n", row[0], row[1])
+	}
+	fmt.Fprintf(table, "\n%s\t%s\t%s\t%s\t%s\t%s\n", t.partition, t.first, t.checkpoint, t.end, t.records, t.malformed)
+	for _, p := range r.Topic.Partitions {
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\n", p.Partition, text.Number(p.First), text.Number(p.Checkpoint),
+			text.Number(p.End), text.Number(p.Records), text.Number(p.Malformed))
+	}
+	table.Flush() //nolint:errcheck // whoever runs the command looks at what it writes to
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		fmt.Fprintf(w, "\n%s", strings.ToUpper(string(f.Kind)))
+		if f.Where != "" {
+			fmt.Fprintf(w, ", %s", f.Where)
+		}
+		fmt.Fprintf(w, ": %s (%s)\n", f.What, text.Number(f.Count))
+		if len(f.Users) > 0 {
+			fmt.Fprintf(w, "  %s%s\n", strings.Join(f.Users, ", "), f.more())
+		}
+		fmt.Fprintf(w, "  %s\n", f.Do)
+	}
+}
+
+func (f *Finding) more() string {
+	if more := f.Count - int64(len(f.Users)); more > 0 {
+		return fmt.Sprintf(" … %s", text.Number(more))
+	}
+	return ""
+}
+
+// Sentence says in one sentence, or two, what the audit came to.
+func (r *Report) Sentence(lang string) string {
+	t := words(lang)
+	out := ""
+	switch r.Verdict {
+	case Proven:
+		out = fmt.Sprintf(t.proven, text.Number(r.Topic.Users), text.Number(r.Topic.Users+r.Topic.Waiting))
+	case Refuted:
+		out = fmt.Sprintf(t.refuted, text.Number(int64(len(r.Findings))))
+	case NotProven:
+		out = fmt.Sprintf(t.notProven, text.Number(int64(len(r.Findings))))
+	}
+	if !r.Over {
+		out += " " + fmt.Sprintf(t.waits, text.Number(r.Topic.Waiting))
+	}
+	return out
+}
+
+// Rows are the counts of the report, each with what it is of.
+func (r *Report) Rows(lang string) [][2]string {
+	t := words(lang)
+	rows := [][2]string{
+		{t.at, r.At.Format(time.RFC3339)},
+		{t.by, strings.TrimSpace(r.By + ", granter " + r.Version + ", " + r.Reader)},
+		{t.spec, r.Spec},
+		{t.topic, r.Topic.Name + " " + r.Topic.ID},
+		{t.records, text.Number(r.Topic.Records)},
+		{t.users, text.Number(r.Topic.Users)},
+		{t.waiting, text.Number(r.Topic.Waiting)},
+		{t.granted, fmt.Sprintf(t.grantedBy,
+			text.Number(r.Ledger.Granted), text.Number(r.Ledger.ByRun), text.Number(r.Ledger.ByHand))},
+		{t.excluded, text.Number(r.Ledger.Excluded)},
+		{t.journal, fmt.Sprintf(t.entries, text.Number(r.Ledger.Entries), text.Number(r.Ledger.Chunks))},
+		{t.malformed, fmt.Sprintf(t.letters, text.Number(r.Letters.Malformed), text.Number(r.Letters.Letters), r.Letters.Topic)},
+		{t.digestTopic, r.Topic.Digest},
+		{t.digestLedger, r.Ledger.Digest},
+	}
+	if r.Expected > 0 {
+		rows = append(rows, [2]string{t.expected, text.Number(r.Expected)})
+	}
+	return rows
+}
+
+// vocabulary is what a report says, in one language.
+type vocabulary struct {
+	lang, proven, refuted, notProven, waits                                    string
+	at, by, spec, topic, records, users, waiting, granted, grantedBy, excluded string
+	journal, entries, malformed, letters, digestTopic, digestLedger, expected  string
+	partition, first, checkpoint, end                                          string
+}
+
+func words(lang string) *vocabulary {
+	if lang == "ko" {
+		return &korean
+	}
+	return &english
+}
+
+var english = vocabulary{
+	lang: "en",
+	proven: "PROVEN: all %s users with a record below the checkpoint are granted, each once, and nobody without a record " +
+		"(%s users in the topic).",
+	refuted:   "NOT TRUE: %s findings contradict that everybody is granted, once.",
+	notProven: "NOT PROVEN: nothing contradicts it, and %s findings keep it from being proven.",
+	waits:     "It is not over: %s users wait to be granted.",
+	at:        "audited", by: "by", spec: "spec", topic: "topic", records: "records", users: "users below the checkpoint",
+	waiting: "users waiting", granted: "granted", grantedBy: "%s (%s by runs, %s by hand)", excluded: "excluded",
+	journal: "journal", entries: "%s entries in %s chunks", malformed: "malformed",
+	letters:     "%s below the checkpoint, %s dead letters in %s",
+	digestTopic: "digest of the topic", digestLedger: "digest of the ledger", expected: "expected by the spec",
+	partition: "partition", first: "first", checkpoint: "checkpoint", end: "end",
+}
+
+var korean = vocabulary{
+	lang:      "ko",
+	proven:    "증명됨: 체크포인트 이전에 기록이 있는 사용자 %s명 모두가 한 번씩 지급받았고, 기록 없이 지급받은 사람은 없습니다(토픽의 사용자 %s명).",
+	refuted:   "사실과 다름: 모두에게 한 번씩 지급되었다는 것과 어긋나는 사항이 %s건 있습니다.",
+	notProven: "증명되지 않음: 어긋나는 사항은 없으나, 증명을 막는 사항이 %s건 있습니다.",
+	waits:     "아직 끝나지 않았습니다: 사용자 %s명이 지급을 기다립니다.",
+	at:        "감사 시각", by: "감사자", spec: "명세", topic: "토픽", records: "레코드", users: "체크포인트 이전 사용자",
+	waiting: "대기 중인 사용자", granted: "지급", grantedBy: "%s명(자동 %s, 수동 %s)", excluded: "제외",
+	journal: "저널", entries: "항목 %s개, 청크 %s개", malformed: "잘못된 레코드", letters: "체크포인트 이전 %s건, 데드레터 %s건(%s)",
+	digestTopic: "토픽 다이제스트", digestLedger: "원장 다이제스트", expected: "명세의 예상 인원",
+	partition: "파티션", first: "처음", checkpoint: "체크포인트", end: "끝",
+}
