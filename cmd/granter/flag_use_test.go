@@ -171,7 +171,7 @@ func TestEachFlagOfEachCommandIsRead(t *testing.T) {
 	p := readProgram(t)
 	constructors, known := 0, map[string]bool{}
 	for fn := range p.bodies {
-		if slices.Contains(p.methods[fn.Name()], fn) || !regexp.MustCompile(`^new(Demo|Check|Load|Run|Status|Verify|History|Desk|Token|Man|Order|ClaimsCheck|ClaimsAssess|ClaimsStates)$`).MatchString(fn.Name()) {
+		if slices.Contains(p.methods[fn.Name()], fn) || !regexp.MustCompile(`^new(Demo|Audit|Check|Load|Run|Status|Verify|History|Desk|Token|Man|Order|ClaimsCheck|ClaimsAssess|ClaimsStates)$`).MatchString(fn.Name()) {
 			continue
 		}
 		constructors++
@@ -182,7 +182,7 @@ func TestEachFlagOfEachCommandIsRead(t *testing.T) {
 			require.True(t, read[variable], "%s takes --%s and does not look at it: let it take only what it reads", fn.Name(), name)
 		}
 	}
-	require.Equal(t, 13, constructors)
+	require.Equal(t, 14, constructors)
 	each(newRoot(), func(cmd *cobra.Command, flag string) {
 		_, part, _ := strings.Cut(flag, "-") // the flags of TLS are made of two parts
 		require.True(t, known[flag] || known["-"+part], "granter %s --%s is registered in a way that this test does not see", cmd.Name(), flag)
@@ -215,10 +215,10 @@ func specFileOf(t *testing.T) string {
 
 // Which servers a command takes is which servers it asks.
 func TestCommandsTakeTheServersThatTheyAsk(t *testing.T) {
-	kafka := map[string]bool{"run": true, "check": true, "load": true, "status": true, "desk": true, "finish": true}
+	kafka := map[string]bool{"run": true, "check": true, "load": true, "status": true, "desk": true, "finish": true, "audit": true}
 	redis := map[string]bool{
 		"run": true, "check": true, "status": true, "desk": true, "verify": true, "history": true, "pause": true, "resume": true,
-		"throttle": true, "abort": true, "finish": true, "postpone": true,
+		"throttle": true, "abort": true, "finish": true, "postpone": true, "audit": true,
 	}
 	for _, cmd := range newRoot().Commands() {
 		for _, name := range flagNames(cmd) {
@@ -228,9 +228,9 @@ func TestCommandsTakeTheServersThatTheyAsk(t *testing.T) {
 			case strings.HasPrefix(name, "redis"):
 				require.True(t, redis[cmd.Name()], "granter %s --%s", cmd.Name(), name)
 			case name == "group":
-				require.Contains(t, []string{"run", "check"}, cmd.Name())
+				require.Contains(t, []string{"run", "check", "audit"}, cmd.Name())
 			case name == "retry-for":
-				require.Equal(t, "run", cmd.Name())
+				require.Contains(t, []string{"run", "audit"}, cmd.Name())
 			}
 		}
 	}

@@ -28,11 +28,13 @@ const (
 	exitStopped    = 4 // stopped before the end; start it again to continue
 	exitPreflight  = 5 // check, run: preflight found a failure
 	exitAborted    = 6 // run: operators have aborted the campaign; it can go on when somebody orders resume
+	exitRefuted    = 7 // audit: somebody is not granted, or is who should not be, or the ledger contradicts itself
+	exitNotProven  = 8 // audit: nothing contradicts, and something cannot be seen any more
 )
 
 const exitHelp = `Exit codes: 0 done; 1 failed; 2 wrong flag, argument or spec; 3 verify: a user has not been granted;
 4 stopped before the end: start it again to continue; 5 preflight found a failure; 6 run: the campaign is aborted,
-until somebody orders granter resume.`
+until somebody orders granter resume; 7 audit: it is not true; 8 audit: it cannot be proven.`
 
 // exitError carries an exit code. A nil err means that the standard output says everything.
 type exitError struct {
@@ -139,7 +141,7 @@ from files only, never from flags.
 		}
 		return usageError(fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath()))
 	})
-	root.AddCommand(newDemo(), newCheck(), newLoad(), newRun(), newStatus(), newVerify(), newHistory(), newDesk(), newToken(), newClaims())
+	root.AddCommand(newDemo(), newCheck(), newLoad(), newRun(), newStatus(), newVerify(), newAudit(), newHistory(), newDesk(), newToken(), newClaims())
 	addMan(root)
 	root.AddCommand(newOrders()...)
 	return root

@@ -42,6 +42,7 @@ var answers = map[string][]string{
 	"granter status":                {"-f SPEC", "-f SPEC --json", "-f SPEC --prove", "-f SPEC --prove --json"},
 	"granter throttle":              {"100k -f SPEC --why test", "100k -f SPEC --why test --json"},
 	"granter token":                 {"alice operator", "alice operator --json"},
+	"granter audit":                 {"-f SPEC", "-f SPEC --json", "-f SPEC --korean --complete"},
 	"granter verify":                {"-f SPEC 1", "-f SPEC 1 --json", "-f SPEC 7", "-f SPEC 7 --json"},
 }
 
