@@ -147,3 +147,28 @@ func TestWhatWasAdmittedAndNotGrantedComesBackOnce(t *testing.T) {
 		require.Equal(t, 6, int(gate.out.Load()))
 	})
 }
+
+// Whoever is excluded is withheld, each time that the ID comes, in the partition that it comes in; and no limit is spent on it.
+func TestWhoIsExcludedIsWithheldAndGivenBack(t *testing.T) {
+	gate := &stock{}
+	set := granting(ignore)
+	set.excluded = map[uint64]bool{2: true}
+	inPool(t, Config{Shards: 1, BlockIDs: 100, Gate: gate}, set, func(t *testing.T, p *Pool, l *Lane) {
+		next := int64(0)
+		for _, ids := range [][]uint64{{1, 2, 2, 3, 1}, {2, 4}, {2, 2}} {
+			for _, id := range ids {
+				require.NoError(t, l.Await(t.Context()))
+				require.NoError(t, l.Add(t.Context(), next, id))
+				next++
+			}
+			require.NoError(t, l.Mark(t.Context(), next, true))
+			settle()
+		}
+		positions, err := p.Positions()
+		require.NoError(t, err)
+		pos := positions[0]
+		require.Equal(t, []int64{9, 3, 1, 5}, []int64{pos.Consumed, pos.Granted, pos.Duplicate, pos.Withheld})
+		require.EqualValues(t, 9, pos.Next)
+		require.Equal(t, 3, int(gate.out.Load()))
+	})
+}

@@ -23,6 +23,8 @@ type listed struct {
 	room   int // IDs it knows at most
 	target int // a flush is due when so many wait
 
+	excluded map[uint64]bool
+
 	known   map[uint64]bool
 	pending []uint64
 }
@@ -59,24 +61,30 @@ func (l *listed) Add(ids []uint64) (taken, fresh int, due bool) {
 	return taken, fresh, len(l.pending) >= l.target
 }
 
-func (l *listed) Flush(ctx context.Context, from []Range, ids [][]uint64) ([]int, error) {
+func (l *listed) Flush(ctx context.Context, from []Range, ids [][]uint64) ([]Found, error) {
 	slices.Sort(l.pending)
+	l.pending = slices.DeleteFunc(l.pending, func(id uint64) bool { return l.excluded[id] })
 	before, err := l.grant(ctx, from, l.pending)
-	if err != nil || before == nil {
-		l.pending = l.pending[:0]
+	l.pending = l.pending[:0]
+	if err != nil || before == nil && l.excluded == nil {
 		return nil, err
 	}
-	l.pending = l.pending[:0]
-	repeats := make([]int, len(ids))
+	found := make([]Found, len(ids))
 	for i := range ids {
 		for _, id := range ids[i] {
-			if before[id] {
+			switch {
+			case before[id]:
 				delete(before, id)
-				repeats[i]++
+				found[i].Repeats++
+			case l.excluded[id] && l.known[id]:
+				delete(l.known, id)
+				found[i].Withheld++
+			case l.excluded[id]:
+				found[i].Again++
 			}
 		}
 	}
-	return repeats, nil
+	return found, nil
 }
 
 // inPool runs a pool with a lane for partition 0 inside a bubble: nothing is flushed by a deadline unless the test waits.

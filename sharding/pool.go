@@ -173,6 +173,7 @@ func (p *Pool) Positions() ([]Position, error) {
 			out[i].Consumed += c.sent
 			out[i].Granted += c.granted
 			out[i].Duplicate += c.duplicate
+			out[i].Withheld += c.withheld
 		}
 		s.mu.Unlock()
 	}

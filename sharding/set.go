@@ -16,8 +16,15 @@ type Set interface {
 	// for each ID than a larger one would later.
 	Add(ids []uint64) (taken, fresh int, due bool)
 	// Flush makes durable what was new since the last Flush; ids are all that was taken since then, and from is where
-	// they came from. Some that were new to the set may have been granted by others: it returns how many of each
-	// element of ids have, or nil if none. After an error the set is not used any more. It returns soon after the
+	// they came from. Some that were new to the set may have been granted by others, or be excluded: it returns how many
+	// of each element of ids, or nil if none. After an error the set is not used any more. It returns soon after the
 	// context is cancelled.
-	Flush(ctx context.Context, from []Range, ids [][]uint64) (repeats []int, err error)
+	Flush(ctx context.Context, from []Range, ids [][]uint64) ([]Found, error)
+}
+
+// Found is what a flush found out about some of the IDs that were taken.
+type Found struct {
+	Repeats  int // were new to the set, and had been granted before
+	Withheld int // were new to the set, and are excluded
+	Again    int // were not new, of users who turned out to be excluded
 }

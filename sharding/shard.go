@@ -14,6 +14,7 @@ type counts struct {
 	sent      int64 // by the lane's count
 	granted   int64
 	duplicate int64
+	withheld  int64 // excluded
 }
 
 // segment is the part of a block that was taken in between two flushes.
@@ -37,7 +38,7 @@ type shard struct {
 	held     []segment  // what is not flushed yet: it says where an ID came from
 	ids      [][]uint64 // of held; scratch of a flush
 	current  []counts   // by lane, with what is pending counted as granted
-	returned int64      // duplicates that the gate got back
+	returned int64      // what the gate got back, of users who were not granted now
 	timer    *time.Timer
 	deadline time.Time     // when the timer fires; zero: nothing waits
 	took     time.Duration // how long the last flush took
@@ -159,7 +160,7 @@ func (s *shard) flush(ctx context.Context) error {
 	}
 	clear(s.held)
 	s.held = s.held[:0]
-	s.returnDuplicates()
+	s.returnUnused()
 
 	s.mu.Lock()
 	copy(s.settled, s.current)
@@ -167,20 +168,22 @@ func (s *shard) flush(ctx context.Context) error {
 	return nil
 }
 
-// flushPending flushes the set. What turns out to have been granted before was counted as granted, and is a duplicate.
+// flushPending flushes the set. What turns out to have been granted before was counted as granted, and is a duplicate; users
+// who turn out to be excluded are withheld, each time that their ID came.
 func (s *shard) flushPending(ctx context.Context) error {
 	began := time.Now()
 	for _, seg := range s.held {
 		s.ids = append(s.ids, seg.ids[seg.from:seg.to])
 	}
-	repeats, err := s.set.Flush(ctx, s.ranges(), s.ids)
+	found, err := s.set.Flush(ctx, s.ranges(), s.ids)
 	if err != nil {
 		return err
 	}
-	for i, n := range repeats {
+	for i, f := range found {
 		c := &s.current[s.held[i].lane]
-		c.granted -= int64(n)
-		c.duplicate += int64(n)
+		c.granted -= int64(f.Repeats + f.Withheld)
+		c.duplicate += int64(f.Repeats - f.Again)
+		c.withheld += int64(f.Withheld + f.Again)
 	}
 	s.pending = 0
 	clear(s.ids)
@@ -204,14 +207,15 @@ func (s *shard) ranges() []Range {
 	return out
 }
 
-// returnDuplicates gives the gate back what was admitted for users who turned out to be granted: a limit is one of grants.
-func (s *shard) returnDuplicates() {
+// returnUnused gives the gate back what was admitted for users who turned out to be granted or excluded: a limit is one of
+// grants.
+func (s *shard) returnUnused() {
 	if s.cfg.Gate == nil {
 		return
 	}
 	var sum int64
 	for i := range s.current {
-		sum += s.current[i].duplicate
+		sum += s.current[i].duplicate + s.current[i].withheld
 	}
 	if sum > s.returned {
 		s.cfg.Gate.Return(int(sum - s.returned))

@@ -57,6 +57,9 @@ func (b *Bitmap) Count() int {
 	return n
 }
 
+// Any reports whether any bit is set.
+func (b *Bitmap) Any() bool { return *b != Bitmap{} }
+
 // Or sets every bit that is set in o.
 func (b *Bitmap) Or(o *Bitmap) {
 	for i := range Words {

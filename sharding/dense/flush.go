@@ -13,26 +13,26 @@ import (
 const maxDeltas = 256
 
 // Flush implements sharding.Set.
-func (s *set) Flush(ctx context.Context, from []sharding.Range, ids [][]uint64) ([]int, error) {
+func (s *set) Flush(ctx context.Context, from []sharding.Range, ids [][]uint64) ([]sharding.Found, error) {
 	slices.SortFunc(s.touched, func(a, b *state) int { return cmp.Compare(a.chunk, b.chunk) })
-	repeated := false
+	settled := false
 	for part := range slices.Chunk(s.touched, maxDeltas) {
-		found, err := s.grant(ctx, part, from)
+		some, err := s.grant(ctx, part, from)
 		if err != nil {
 			return nil, err
 		}
-		repeated = repeated || found
+		settled = settled || some
 	}
-	var repeats []int
-	if repeated {
-		repeats = s.repeats(ids)
+	var found []sharding.Found
+	if settled {
+		found = s.found(ids)
 	}
 	s.touched, s.pending = s.touched[:0], 0
-	return repeats, nil
+	return found, nil
 }
 
-// grant hands the pending members of some chunks to the sink, and reports whether any had been granted before.
-func (s *set) grant(ctx context.Context, part []*state, from []sharding.Range) (repeated bool, err error) {
+// grant hands the pending members of some chunks to the sink, and reports whether the place of any had been settled before.
+func (s *set) grant(ctx context.Context, part []*state, from []sharding.Range) (settled bool, err error) {
 	for len(s.bitmaps) < len(part) {
 		s.bitmaps = append(s.bitmaps, Bitmap{})
 	}
@@ -63,27 +63,38 @@ func (s *set) grant(ctx context.Context, part []*state, from []sharding.Range) (
 			}
 		}
 		st.pending = 0
-		st.duplicates = d.Duplicates
-		repeated = repeated || d.Duplicates != nil
+		st.duplicates, st.withheld = d.Duplicates, d.Withheld
+		settled = settled || d.Duplicates != nil || d.Withheld != nil
 	}
-	return repeated, nil
+	return settled, nil
 }
 
-// repeats counts, for each block, the members of the flush that turned out to be granted before it. The first occurrence
-// of such a member was counted as new, any later one as duplicate already.
-func (s *set) repeats(blocks [][]uint64) []int {
-	counts := make([]int, len(blocks))
+// found counts, for each block, the members of the flush whose place turned out to be settled before it. The first
+// occurrence of such a member was counted as new, any later one as duplicate already. Who is excluded is as unknown again as
+// before the flush: so each of that user's records comes to the sink, which withholds it, and the others cost no look.
+func (s *set) found(blocks [][]uint64) []sharding.Found {
+	counts := make([]sharding.Found, len(blocks))
 	for i, ids := range blocks {
 		for _, id := range ids {
 			chunk, low := Split(id)
-			if st := s.find(chunk); st.duplicates != nil && st.duplicates.Has(low) {
+			st := s.find(chunk)
+			switch {
+			case st.duplicates != nil && st.duplicates.Has(low):
 				st.duplicates.Clear(low)
-				counts[i]++
+				counts[i].Repeats++
+			case st.withheld != nil && st.withheld.Has(low):
+				w, bit := &st.bits[low>>6], uint64(1)<<(63-low&63)
+				if w.seen&bit != 0 {
+					w.seen &^= bit
+					counts[i].Withheld++
+				} else {
+					counts[i].Again++
+				}
 			}
 		}
 	}
 	for _, st := range s.touched {
-		st.duplicates = nil
+		st.duplicates, st.withheld = nil, nil
 	}
 	return counts
 }

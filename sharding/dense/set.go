@@ -25,6 +25,7 @@ type state struct {
 	chunk      uint64
 	pending    int     // number of pending bits
 	duplicates *Bitmap // members of the flush under way that had been granted before; nil when there are none
+	withheld   *Bitmap // those that are excluded
 }
 
 // chunkBits holds two bits for each ID of a chunk, both in one cache line, in the order of Bitmap.

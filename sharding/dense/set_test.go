@@ -29,6 +29,8 @@ type memory struct {
 	shard  int
 	seq    uint64
 	most   int // chunks of one flush
+
+	excluded map[uint64]bool
 }
 
 func (m *memory) Grant(_ context.Context, f *Flush) error {
@@ -48,6 +50,16 @@ func (m *memory) Grant(_ context.Context, f *Flush) error {
 			m.chunks[d.Chunk] = new(Bitmap)
 		}
 		c := m.chunks[d.Chunk]
+		d.Withheld = nil
+		for _, low := range d.Members.Lows(nil) {
+			if m.excluded[Join(d.Chunk, low)] {
+				if d.Withheld == nil {
+					d.Withheld = new(Bitmap)
+				}
+				d.Withheld.Set(low)
+				d.Members.Clear(low)
+			}
+		}
 		d.Duplicates = d.Members.Subtract(c)
 		c.Or(d.Members)
 		if d.Duplicates != nil {
@@ -78,8 +90,8 @@ func (m *memory) ids() map[uint64]bool {
 	return out
 }
 
-// Of whatever IDs come in whatever blocks, those are granted that had not been, each is counted as new or as a repeat
-// once, and the set takes in at least one after each flush.
+// Of whatever IDs come in whatever blocks, those are granted that had not been and are not excluded; each is counted as new or
+// as a repeat once, and each time as withheld if it is excluded; and the set takes in at least one after each flush.
 func TestASetGrantsEveryIDAndCountsItOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		space := rapid.SampledFrom([]uint64{10, 70_000, 1 << 20, 1 << 40, 1<<64 - 1}).Draw(t, "space")
@@ -96,17 +108,26 @@ func TestASetGrantsEveryIDAndCountsItOnce(t *testing.T) {
 			want[id] = true
 		}
 		before := len(want)
+		sink.excluded = map[uint64]bool{}
+		for _, id := range rapid.SliceOfN(id, 0, 50).Draw(t, "excluded") {
+			sink.excluded[id] = !want[id]
+		}
 		s := newSet(Config{MaxChunks: rapid.IntRange(1, 20).Draw(t, "chunks")}, sink, shard, shards)
-		granted := 0
+		granted, duplicates, withheld := 0, 0, 0
+		wantDuplicates, wantWithheld := 0, 0
 		var held [][]uint64
 		flush := func() {
-			repeats, err := s.Flush(context.Background(), nil, held)
+			found, err := s.Flush(context.Background(), nil, held)
 			require.NoError(t, err)
-			for i, n := range repeats {
-				require.LessOrEqual(t, n, len(held[i]))
-				granted -= n
+			for i, f := range found {
+				require.LessOrEqual(t, f.Repeats+f.Withheld+f.Again, len(held[i]))
+				granted -= f.Repeats + f.Withheld
+				duplicates += f.Repeats - f.Again
+				withheld += f.Withheld + f.Again
 			}
 			held = nil
+			require.Equal(t, wantDuplicates, duplicates)
+			require.Equal(t, wantWithheld, withheld)
 			require.Equal(t, want, sink.ids())
 			require.Equal(t, len(want)-before, granted)
 		}
@@ -115,6 +136,7 @@ func TestASetGrantsEveryIDAndCountsItOnce(t *testing.T) {
 			for len(block) > 0 {
 				taken, fresh, _ := s.Add(block)
 				granted += fresh
+				duplicates += taken - fresh
 				if taken == 0 {
 					require.False(t, full, "nothing is taken right after a flush")
 					flush()
@@ -123,7 +145,15 @@ func TestASetGrantsEveryIDAndCountsItOnce(t *testing.T) {
 				}
 				full = false
 				for _, id := range block[:taken] {
-					want[id] = true
+					switch {
+					case sink.excluded[id]:
+						wantWithheld++
+					case want[id]:
+						wantDuplicates++
+					}
+					if !sink.excluded[id] {
+						want[id] = true
+					}
 				}
 				held = append(held, block[:taken])
 				block = block[taken:]
@@ -200,7 +230,7 @@ func TestWhatTheSinkKnowsIsNotAskedAgain(t *testing.T) {
 	require.False(t, due)
 	repeats, err := s.Flush(t.Context(), nil, [][]uint64{{500}})
 	require.NoError(t, err)
-	require.Equal(t, []int{1}, repeats)
+	require.Equal(t, []sharding.Found{{Repeats: 1}}, repeats)
 	require.Nil(t, s.find(0).duplicates, "8 KiB for each chunk")
 	taken, fresh, _ = s.Add(all)
 	require.Equal(t, []int{1000, 0}, []int{taken, fresh})
@@ -279,7 +309,7 @@ func TestEveryPartOfAFlushCounts(t *testing.T) {
 		require.Equal(t, len(ids), fresh)
 		repeats, err := s.Flush(t.Context(), nil, [][]uint64{ids})
 		require.NoError(t, err)
-		require.Equal(t, []int{1}, repeats)
+		require.Equal(t, []sharding.Found{{Repeats: 1}}, repeats)
 
 		for i := range ids {
 			ids[i]++

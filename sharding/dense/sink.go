@@ -10,15 +10,18 @@ import (
 // Delta is what one flush adds to one chunk.
 type Delta struct {
 	Chunk uint64
-	// Members are the users to grant. The sink clears those that had been granted before, so that after a successful
-	// call they are the newly granted ones. The memory belongs to the shard, before and after the call.
+	// Members are the users to grant. The sink clears those that had been granted before, or are excluded, so that after a
+	// successful call they are the newly granted ones. The memory belongs to the shard, before and after the call.
 	Members *Bitmap
 	// Count is the number of Members when the call is made, and again, after the sink cleared some, when it returns.
 	Count int
 	// Duplicates are the members that had been granted before; nil when there were none. Set by the sink.
 	Duplicates *Bitmap
-	// Granted is the chunk's whole bitmap, when the sink happened to learn it (it does whenever there are Duplicates);
-	// nil otherwise. Set by the sink; the shard keeps the memory.
+	// Withheld are the members that are excluded: they were not granted, and are not to be; nil when there were none. Set by
+	// the sink.
+	Withheld *Bitmap
+	// Granted is all of the chunk who are granted, when the sink happened to learn it (it does whenever there are
+	// Duplicates); nil otherwise. Set by the sink; the shard keeps the memory.
 	Granted *Bitmap
 }
 
@@ -33,7 +36,7 @@ type Flush struct {
 
 // Sink makes grants durable.
 //
-// Grant returns nil only when every member of every delta is granted, by this call or before it. It is idempotent: the
+// Grant returns nil only when every member of every delta is granted, by this call or before it, or excluded. It is idempotent: the
 // same flush may be handed in again after an error. Shards call it concurrently, one call at a time for each shard, and
 // no two shards of a pool share a chunk. It must return soon after the context is cancelled.
 type Sink interface {
