@@ -75,11 +75,19 @@ func (o *Order) Validate() error {
 	if strings.TrimSpace(o.Who) == "" {
 		wrong("who orders it is missing")
 	}
-	switch {
-	case strings.TrimSpace(o.Why) == "":
-		wrong("say why: the audit trail keeps it for those who ask tomorrow")
-	case len(o.Why) > maxWhy: // spaces too: they are stored
-		wrong("the reason has %d bytes: %d at most", len(o.Why), maxWhy)
+	if err := ValidateWhy(o.Why); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// ValidateWhy reports what is wrong with the reason that somebody gives for an order or an act.
+func ValidateWhy(why string) error {
+	switch {
+	case strings.TrimSpace(why) == "":
+		return errors.New("say why: the audit trail keeps it for those who ask tomorrow")
+	case len(why) > maxWhy: // spaces too: they are stored
+		return fmt.Errorf("the reason has %d bytes: %d at most", len(why), maxWhy)
+	}
+	return nil
 }

@@ -81,6 +81,7 @@ func conformance(t *testing.T, options Options) {
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(newWorld(t, options)) })
 	}
+	conformanceOfActs(t, options)
 	ledgertest.Run(t, func(t *testing.T) ledgertest.Subject {
 		w := newWorld(t, options)
 		return ledgertest.Subject{
@@ -179,7 +180,6 @@ func (w *world) answersMany(p *player, want oracle) {
 	require.EqualValues(w, len(want), p.fault.pages.Load()-before, "each chunk's journal is read once")
 }
 
-// now is the clock of Redis, to the millisecond.
 func cutsOverlaps(w *world) {
 	p, other, rounds := w.join(), w.join(), 0
 	for chunk, sizes := range map[uint64][2]int{1: {3, 5}, 2: {5, 3000}, 3: {3000, 5}, 4: {3000, 6000}, 5: {65536, 65536}, 6: {7, 7}} {

@@ -12,17 +12,19 @@ import (
 	"github.com/granter/granter/sharding/dense"
 )
 
-// Entry is one element of a chunk's journal: one batch of users that were newly granted together.
+// Entry is one element of a chunk's journal: one batch of users that were newly granted together, or about whom somebody did
+// the same.
 //
 //	1 byte   version, 2
-//	6 bytes  time of the grant by the clock of Redis, Unix milliseconds, big-endian
-//	1 byte   kind, 1 (EntryKind); version 1, which granter 0.1 wrote, has none, and is a grant
-//	8 bytes  run, big-endian
+//	6 bytes  time by the clock of Redis, Unix milliseconds, big-endian
+//	1 byte   kind (EntryKind); version 1, which granter 0.1 wrote, has none, and is a grant
+//	8 bytes  run, big-endian; 0 in an act, as are shard, flush and ranges
 //	uvarint  shard
 //	uvarint  number of the shard's flush
 //	uvarint  number of members, 1 to 65,536
 //	uvarint  number of ranges
 //	         for each range: uvarint partition, uvarint first offset, uvarint last − first
+//	act      of all kinds but a grant: uvarint length, and a grant.Act as JSON
 //	rest     members: their low 16 bits as a Roaring bitmap in the portable format, with one container of key 0
 //
 // The Roaring part is what every Roaring library reads. Its container is the smallest of three: a sorted array of 2 bytes
@@ -34,20 +36,12 @@ type Entry struct {
 	Shard   int
 	Flush   uint64
 	Ranges  []sharding.Range
-	Count   int // number of Members
+	Count   int        // number of Members
+	Act     *grant.Act // of all kinds but EntryGrant
 	Members dense.Bitmap
+
+	act []byte // as it is stored
 }
-
-// EntryKind is what an entry says of its members.
-type EntryKind byte
-
-// The kinds of entries. This granter writes and reads grants; the others are reserved for one that can do more.
-const (
-	EntryGrant     EntryKind = 1 // they were granted the campaign
-	entryRevoke    EntryKind = 2
-	entryTake      EntryKind = 3
-	entryReinstate EntryKind = 4
-)
 
 const (
 	entryVersion = 2
@@ -55,6 +49,7 @@ const (
 	kindBytes    = 1
 	runLength    = 8
 	maxRanges    = 1 << 20
+	maxActBytes  = 64 << 10
 
 	roaringNoRuns    = 12346 // cookie, then the number of containers
 	roaringRuns      = 12347 // cookie in the low half; the number of containers − 1 in the high half
@@ -199,11 +194,11 @@ func (e *Entry) UnmarshalBinary(b []byte) error {
 	if err := members.decode(&e.Members); err != nil {
 		return fmt.Errorf("journal entry: members: %w", err)
 	}
-	return nil
+	return e.readAct()
 }
 
-// unmarshalHead reads everything but Members, which it returns as they are stored: to ask for one of them, 8 KiB need not
-// be decoded.
+// unmarshalHead reads everything but Act and Members, which it returns as they are stored: to ask for one of them, 8 KiB need
+// not be decoded.
 func (e *Entry) unmarshalHead(b []byte) (memberSet, error) {
 	if len(b) < stampBytes+kindBytes+runLength {
 		return memberSet{}, fmt.Errorf("journal entry of %d bytes: too short", len(b))
@@ -216,12 +211,8 @@ func (e *Entry) unmarshalHead(b []byte) (memberSet, error) {
 	default:
 		return memberSet{}, fmt.Errorf("journal entry of version %d: this granter knows up to %d", b[0], entryVersion)
 	}
-	switch e.Kind {
-	case EntryGrant:
-	case entryRevoke, entryTake, entryReinstate:
-		return memberSet{}, fmt.Errorf("journal entry of kind %d, which needs a newer granter: this one knows grants (%d)", e.Kind, EntryGrant)
-	default:
-		return memberSet{}, fmt.Errorf("journal entry of kind %d: there is none", e.Kind)
+	if !e.Kind.known() {
+		return memberSet{}, fmt.Errorf("journal entry of kind %d, which this granter does not know: use a newer one", e.Kind)
 	}
 	var stamp [8]byte
 	copy(stamp[2:], b[1:stampBytes])
@@ -243,6 +234,10 @@ func (e *Entry) unmarshalHead(b []byte) (memberSet, error) {
 		e.Ranges = append(e.Ranges, sharding.Range{
 			Partition: partition, First: int64(first), Last: int64(first + length),
 		})
+	}
+	e.Act, e.act = nil, nil
+	if e.Kind != EntryGrant {
+		e.act = r.bytes("act", maxActBytes)
 	}
 	if r.err != nil {
 		return memberSet{}, fmt.Errorf("journal entry: %w", r.err)
@@ -275,4 +270,19 @@ func (f *fields) uvarint(name string, limit uint64) uint64 {
 	}
 	f.rest = f.rest[n:]
 	return v
+}
+
+// bytes reads a uvarint, and as many bytes.
+func (f *fields) bytes(name string, limit uint64) []byte {
+	n := f.uvarint(name, limit)
+	switch {
+	case f.err != nil:
+		return nil
+	case n > uint64(len(f.rest)):
+		f.err = fmt.Errorf("%s: %w", name, errShort)
+		return nil
+	}
+	b := f.rest[:n]
+	f.rest = f.rest[n:]
+	return b
 }

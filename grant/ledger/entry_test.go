@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -62,6 +63,11 @@ func stamp(at time.Time) []byte {
 }
 
 func encode(t require.TestingT, e *Entry) []byte {
+	if e.Act != nil {
+		text, err := json.Marshal(e.Act)
+		require.NoError(t, err)
+		return appendAct(stamp(e.At), e.Kind, text, &e.Members)
+	}
 	ranges, err := appendRanges(nil, e.Ranges)
 	require.NoError(t, err)
 	head := appendHead(nil, e.Run, e.Shard, e.Flush)
@@ -84,6 +90,7 @@ func sameEntry(t require.TestingT, want, got *Entry) {
 	require.True(t, same(&want.Members, &got.Members), "other members")
 	a, b := *want, *got
 	a.Members, b.Members = dense.Bitmap{}, dense.Bitmap{}
+	a.act, b.act = nil, nil
 	require.Equal(t, a, b)
 }
 
@@ -105,6 +112,14 @@ func TestEntryComesBackAsItWas(t *testing.T) {
 			})
 		}
 		in.Count = in.Members.Count()
+		if rapid.Bool().Draw(t, "act") {
+			in.Run, in.Shard, in.Flush, in.Ranges = 0, 0, 0, nil
+			kind := rapid.SampledFrom(grant.ActKinds()).Draw(t, "kind")
+			user := grant.UserID(rapid.Uint64Range(0, 1<<63-1).Draw(t, "user"))
+			in.Kind, in.Act = entryKinds[kind], &grant.Act{
+				ID: "a1", Kind: kind, At: time.UnixMilli(7).UTC(), Who: "mira", Via: "cli", Reason: rapid.String().Draw(t, "reason"), To: &user,
+			}
+		}
 		b := encode(t, &in)
 
 		out := Entry{Members: *span(0, dense.ChunkSize, 1)}
@@ -173,8 +188,12 @@ func TestEntryRefusesContradictions(t *testing.T) {
 		"a newer version":                with(entry(3, array), 0, 3),
 		"no version":                     with(entry(3, array), 0, 0),
 		"no kind":                        with(entry(3, array), stampBytes, 0),
-		"a kind of a newer granter":      with(entry(3, array), stampBytes, byte(entryRevoke)),
-		"an unknown kind":                with(entry(3, array), stampBytes, 5),
+		"a kind of another list":         with(entry(3, array), stampBytes, 3),
+		"an unknown kind":                with(entry(3, array), stampBytes, 11),
+		"an act that is none":            with(entry(3, array), stampBytes, byte(EntryRevoke)),
+		"an act of another kind":         appendAct(stamp(time.UnixMilli(1)), EntryRevoke, []byte(`{"kind":"note"}`), bitmap(1)),
+		"an act that is cut off":         appendAct(stamp(time.UnixMilli(1)), EntryNote, []byte(`{"kind":"note"`), bitmap(1)),
+		"an act over its end":            append(appendHead(stamp(time.UnixMilli(1)), 0, 0, 1), 1, 0, 200),
 		"another number of members":      entry(4, array),
 		"no members":                     entry(0, nil),
 		"too many members":               entry(65537, array),
@@ -216,6 +235,9 @@ func TestRangesThatAreNoneAreRefused(t *testing.T) {
 
 func FuzzEntry(f *testing.F) {
 	for _, members := range []*dense.Bitmap{bitmap(7), span(5, 3000, 3), span(0, 30000, 2), span(0, dense.ChunkSize, 1)} {
+		f.Add(encode(f, &Entry{
+			Kind: EntryNote, Act: &grant.Act{ID: "1", Kind: grant.ActNote, Reason: "rings on Monday"}, Members: *members, Count: members.Count(),
+		}))
 		f.Add(encode(f, &Entry{
 			Members: *members, Count: members.Count(), Flush: 1, At: time.UnixMilli(1),
 			Ranges: []sharding.Range{{Partition: 1, First: 2, Last: 3}},

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -237,28 +238,61 @@ func (sh *shard) settle(f *dense.Flush) error {
 			if d.Granted != nil {
 				d.Granted.Or(d.Members)
 			}
-		case string:
-			granted := new(dense.Bitmap)
-			copy(granted[:], reply)
-			duplicates := d.Members.Subtract(granted)
-			if duplicates == nil || len(reply) > len(granted) {
-				return fmt.Errorf("%w: %s is said to overlap a delta, and does not", ErrInconsistent, c.keys.granted)
-			}
-			d.Count -= duplicates.Count()
-			d.Granted = granted
-			if d.Duplicates == nil {
-				d.Duplicates = duplicates
-			} else {
-				d.Duplicates.Or(duplicates)
+		default:
+			if err := cutDown(d, reply, c.keys.granted); err != nil {
+				return err
 			}
 			sh.rounds[c.deltaIndex]++
 			if d.Count > 0 {
 				again = append(again, c.deltaIndex)
 			}
-		default:
-			return fmt.Errorf("chunk script: unexpected reply %v for %s", reply, c.keys.granted)
 		}
 	}
 	sh.pending = again
 	return nil
+}
+
+// cutDown takes out of a delta whose place is settled, by the reply to a call that was refused: the bitmap, and that of those
+// who are excluded if there are any.
+func cutDown(d *dense.Delta, reply any, key string) error {
+	var texts [2]string
+	whole := false
+	switch reply := reply.(type) {
+	case string:
+		texts[0], whole = reply, true
+	case []any:
+		if len(reply) == 2 {
+			texts[0], _ = reply[0].(string)
+			texts[1], whole = reply[1].(string)
+		}
+	}
+	if !whole {
+		return fmt.Errorf("chunk script: unexpected reply %v for %s", reply, key)
+	}
+	settled, excluded := new(dense.Bitmap), new(dense.Bitmap)
+	copy(settled[:], texts[0])
+	copy(excluded[:], texts[1])
+	duplicates := d.Members.Subtract(settled)
+	if duplicates == nil || len(texts[0]) > len(settled) {
+		return fmt.Errorf("%w: %s is said to overlap a delta, and does not", ErrInconsistent, key)
+	}
+	d.Count -= duplicates.Count()
+	if texts[1] != "" {
+		d.Withheld = union(d.Withheld, duplicates.Subtract(excluded))
+		settled.Subtract(excluded)
+	}
+	d.Granted = settled
+	if duplicates.Any() {
+		d.Duplicates = union(d.Duplicates, duplicates)
+	}
+	return nil
+}
+
+// union adds a set of members to another one; either may be nil.
+func union(a, b *dense.Bitmap) *dense.Bitmap {
+	if a == nil || b == nil {
+		return cmp.Or(a, b)
+	}
+	a.Or(b)
+	return a
 }

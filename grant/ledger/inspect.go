@@ -176,7 +176,7 @@ func (l *Reader) probe(ctx context.Context, f *Facts) error {
 func (l *Reader) probeAnchor(ctx context.Context, anchor string) error {
 	run := grant.NewRunID(time.Now()) // keys of its own
 	base := "granter:{" + anchor + "}:probe:" + run.String() + ":"
-	names := []string{"granted", "journal", "calls", "delta", "scratch", "tip", "checkpoint", "index", "spec", "leases", "format"}
+	names := []string{"granted", "journal", "calls", "delta", "scratch", "excluded", "tip", "checkpoint", "index", "spec", "leases", "format"}
 	key := make([]string, len(names))
 	for i, name := range names {
 		key[i] = base + name
@@ -185,13 +185,13 @@ func (l *Reader) probeAnchor(ctx context.Context, anchor string) error {
 	members.Set(1)
 	pipe := l.client.Pipeline()
 	calls := append(make([]redis.Cmder, 0, 6+2*len(key)),
-		redis.NewIntCmd(ctx, "sadd", key[7], 1),
+		redis.NewIntCmd(ctx, "sadd", key[8], 1),
 		redis.NewStatusCmd(ctx, "set", key[3], members[:], "ex", 60),
-		chunkCall.command(ctx, key[:5], runBytes(run), "1", "entry", "", "spec", 0, 1<<53),
-		chunkCall.command(ctx, key[:5], runBytes(run), "2", "entry", []byte{0, 2}, "spec", 0, 1<<53),
-		tipCall.command(ctx, key[5:6], 0, 0, 1, 60),
-		specCall.command(ctx, []string{key[8], key[7], key[9], key[10]}, "hash", "spec", "now", run.String(), 1, "searched ", format, formatSince),
-		checkpointCall.command(ctx, []string{key[6], key[5]}, 60, "", "", 1, 0, 1, 0, -1, 1, -1),
+		chunkCall.command(ctx, key[:6], runBytes(run), "1", "entry", "", "spec", 0, 1<<53),
+		chunkCall.command(ctx, key[:6], runBytes(run), "2", "entry", []byte{0, 2}, "spec", 0, 1<<53),
+		tipCall.command(ctx, key[6:7], 0, 0, 1, 60),
+		specCall.command(ctx, []string{key[9], key[8], key[10], key[11]}, "hash", "spec", "now", run.String(), 1, "searched ", format, formatSince),
+		checkpointCall.command(ctx, []string{key[7], key[6]}, 60, "", "", 1, 0, 1, 0, -1, 1, -1),
 	)
 	for _, k := range key {
 		calls = append(calls, redis.NewBoolCmd(ctx, "expire", k, 60))

@@ -9,8 +9,12 @@ import (
 // The keys of campaign C. What is in braces decides the slot of Redis Cluster, so that all keys of one script call are
 // on one master.
 //
-//	granter:{C/<chunk>}:granted     string  one bit for each user of the chunk: the truth about who has it
-//	granter:{C/<chunk>}:journal     list    one Entry for each batch of newly granted users, oldest first
+//	granter:{C/<chunk>}:granted     string  one bit for each user of the chunk whose place is settled: granted, or excluded.
+//	                                        None is ever cleared, so no replay of the topic grants anybody again
+//	granter:{C/<chunk>}:excluded    string  one bit for each of them who is excluded; exists only where somebody is
+//	granter:{C/<chunk>}:journal     list    one Entry for each batch of newly granted users, and for each act; oldest first
+//	granter:{C/<chunk>}:state       hash    low 16 bits of a user → grant.UserState as JSON: what acts made of the user. It
+//	                                        is written with the act's entry, and follows from the journal
 //	granter:{C/<chunk>}:calls       hash    run (8 bytes) → identity of the last call that this run applied; spec → its hash
 //	granter:{C/<chunk>}:delta:<id>  string  members to grant, between a SET and the script call right behind it
 //	granter:{C/<chunk>}:scratch     string  exists inside the script only
@@ -90,25 +94,30 @@ func (k *keys) checkpoint(anchor, version string) string {
 
 func (k *keys) tip(anchor, session string) string { return "granter:{" + anchor + "}:tip:" + session }
 
-// chunkKeys are the keys of one chunk call.
-type chunkKeys struct{ granted, journal, calls, delta, scratch string }
+// chunkKeys are the keys of one chunk.
+type chunkKeys struct{ granted, journal, calls, delta, scratch, excluded, state string }
 
 // all are the keys in the order of the chunk script.
 func (k *chunkKeys) all() []string {
-	return []string{k.granted, k.journal, k.calls, k.delta, k.scratch}
+	return []string{k.granted, k.journal, k.calls, k.delta, k.scratch, k.excluded}
+}
+
+// act are the keys in the order of the act script.
+func (k *chunkKeys) act() []string {
+	return []string{k.granted, k.excluded, k.journal, k.state, k.calls}
 }
 
 // chunk builds the keys of a call in one allocation; the identity of the call makes the delta key its own.
 func (k *keys) chunk(chunk uint64, identity string) chunkKeys {
-	var buf [256]byte
+	var buf [448]byte
 	b := append(buf[:0], "granter:{"...)
 	b = append(b, k.campaign...)
 	b = append(b, '/')
 	b = strconv.AppendUint(b, chunk, 10)
 	b = append(b, "}:"...)
 	base := len(b)
-	var ends [5]int
-	for i, name := range [...]string{"granted", "journal", "calls", "delta:", "scratch"} {
+	var ends [7]int
+	for i, name := range [...]string{"granted", "journal", "calls", "delta:", "scratch", "excluded", "state"} {
 		if i > 0 {
 			b = append(b, b[:base]...)
 		}
@@ -119,12 +128,16 @@ func (k *keys) chunk(chunk uint64, identity string) chunkKeys {
 		ends[i] = len(b)
 	}
 	s := string(b)
-	return chunkKeys{s[:ends[0]], s[ends[0]:ends[1]], s[ends[1]:ends[2]], s[ends[2]:ends[3]], s[ends[3]:]}
+	return chunkKeys{
+		s[:ends[0]], s[ends[0]:ends[1]], s[ends[1]:ends[2]], s[ends[2]:ends[3]],
+		s[ends[3]:ends[4]], s[ends[4]:ends[5]], s[ends[5]:],
+	}
 }
 
-// granted and journal are the keys that readers need.
-func (k *keys) granted(chunk uint64) string { return k.chunk(chunk, "").granted }
-func (k *keys) journal(chunk uint64) string { return k.chunk(chunk, "").journal }
+// granted, journal and excluded are the keys that readers need.
+func (k *keys) granted(chunk uint64) string  { return k.chunk(chunk, "").granted }
+func (k *keys) journal(chunk uint64) string  { return k.chunk(chunk, "").journal }
+func (k *keys) excluded(chunk uint64) string { return k.chunk(chunk, "").excluded }
 
 // runBytes is the form of a run ID inside the ledger: 8 bytes, big-endian.
 func runBytes(run grant.RunID) []byte {

@@ -33,6 +33,7 @@ func TestKeysOfAChunk(t *testing.T) {
 	require.Equal(t, chunkKeys{
 		granted: "granter:{c/12}:granted", journal: "granter:{c/12}:journal", calls: "granter:{c/12}:calls",
 		delta: "granter:{c/12}:delta:id", scratch: "granter:{c/12}:scratch",
+		excluded: "granter:{c/12}:excluded", state: "granter:{c/12}:state",
 	}, k.chunk(12, "id"))
 	require.Equal(t, "granter:{c}:chunks", k.chunks)
 	require.Equal(t, "granter:{c/anchor}:checkpoint:0123456789ab", k.checkpoint(k.anchors[0], k.version))

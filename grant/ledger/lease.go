@@ -141,7 +141,7 @@ func (l *Grants) EnsureSpec(ctx context.Context, c *grant.Campaign) error {
 	if c.Hash == l.campaign.Hash {
 		l.lease.Store(reply.until - leaseMargin.Milliseconds())
 	}
-	if l.surveyed.Load() && reply.missing == 0 {
+	if l.surveyed.Load() && reply.missing == 0 && s == nil {
 		return nil
 	}
 	if s == nil {

@@ -2,8 +2,11 @@ package ledger
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -18,18 +21,40 @@ const (
 	// journalPage is how many entries are read at once by who decodes them: 64 × 8 KiB = 512 KiB at most.
 	journalPage = 64
 	// lookupPage is how many entries a lookup reads at most at once. It begins with 64, and reads twice as many each time.
-	// The entries of a chunk have no member in common, so a page of 1,024 is no more than 128 KiB and its ranges.
+	// The entries that settle have no member in common, so a page of 1,024 is no more than 128 KiB and its ranges, and acts.
 	lookupPage = 1024
 )
 
-// Grant is what the ledger knows about one user who has been granted the campaign.
+// Grant is the entry that settled a user's place: by a run, by hand, or by an exclusion.
 type Grant struct {
 	User   grant.UserID
+	Kind   EntryKind
 	At     time.Time // by the clock of Redis, to the millisecond
 	Run    grant.RunID
 	Shard  int
 	Flush  uint64
-	Ranges []sharding.Range // the user's record is in one of them
+	Ranges []sharding.Range // of EntryGrant: the user's record is in one of them
+	Act    *grant.Act       // of the others
+}
+
+// User is what the ledger knows about one user.
+type User struct {
+	User    grant.UserID
+	Place   grant.Place
+	Settled *Grant // nil: PlaceNone
+	State   grant.UserState
+	stored  string // State, as it is in the ledger
+}
+
+// GrantedAt is the moment that validity is counted from; zero: the user is not granted.
+func (u *User) GrantedAt() time.Time {
+	switch {
+	case u.Place != grant.PlaceGranted:
+		return time.Time{}
+	case !u.State.GrantedAt.IsZero():
+		return u.State.GrantedAt
+	}
+	return u.Settled.At
 }
 
 // lookupChunks is how many chunks are looked into at once: their journals are read page by page, each in its time.
@@ -45,29 +70,47 @@ func (l *Reader) Lookup(ctx context.Context, user grant.UserID) (Grant, bool, er
 	return *found[0], true, nil
 }
 
-// LookupAll returns the grants of some users, in their order; nil is for whoever has none. The journal of each of their
-// chunks is read once, however many they are.
-func (l *Reader) LookupAll(ctx context.Context, users []grant.UserID) (_ []*Grant, err error) {
+// LookupAll returns the grants of some users, in their order; nil is for whoever has none, and never had. What acts made of
+// a grant, Users says.
+func (l *Reader) LookupAll(ctx context.Context, users []grant.UserID) ([]*Grant, error) {
+	found, err := l.Users(ctx, users)
+	if err != nil {
+		return nil, err
+	}
+	grants := make([]*Grant, len(users))
+	for i := range found {
+		if u := &found[i]; u.Place == grant.PlaceGranted {
+			u.Settled.At = u.GrantedAt()
+			grants[i] = u.Settled
+		}
+	}
+	return grants, nil
+}
+
+// Users returns what the ledger knows about some users, in their order. The journal of each of their chunks is read once,
+// however many they are.
+func (l *Reader) Users(ctx context.Context, users []grant.UserID) (_ []User, err error) {
 	ctx, span := tracer.Start(ctx, "ledger.lookup") // without the users: traces go to where user IDs do not belong
 	defer span.End()
 	defer func() { recordError(span, err) }()
-	found := make([]*Grant, len(users))
-	byChunk := map[uint64][]int{} // indices of users
+	found := make([]User, len(users))
+	byChunk := map[uint64][]*User{}
 	for i, user := range users {
 		chunk, _ := dense.Split(uint64(user))
-		byChunk[chunk] = append(byChunk[chunk], i)
+		found[i].User = user
+		byChunk[chunk] = append(byChunk[chunk], &found[i])
 	}
 	work, ctx := errgroup.WithContext(ctx)
 	work.SetLimit(lookupChunks)
 	for chunk, asked := range byChunk {
 		work.Go(func() error {
-			var left []int
+			var left []*User
 			err := l.retry(ctx, fmt.Sprintf("looking up users of chunk %d", chunk), func() (err error) {
-				left, err = l.lookUp(ctx, chunk, asked, users, found)
+				left, err = l.lookUp(ctx, chunk, asked)
 				return err
 			})
 			if err == nil && len(left) > 0 {
-				err = fmt.Errorf("user %d is granted, but is not in the journal of chunk %d: %w", users[left[0]], chunk, ErrInconsistent)
+				err = notInJournal(left[0], chunk)
 			}
 			return err
 		})
@@ -75,42 +118,102 @@ func (l *Reader) LookupAll(ctx context.Context, users []grant.UserID) (_ []*Gran
 	return found, work.Wait()
 }
 
-// lookUp fills in the grants of those users of a chunk who are asked for, and returns who is granted and in no entry.
-func (l *Reader) lookUp(ctx context.Context, chunk uint64, asked []int, users []grant.UserID, found []*Grant) (left []int, err error) {
-	low := func(i int) uint16 { _, low := dense.Split(uint64(users[i])); return low }
-	pipe := l.client.Pipeline()
-	bits := make([]*redis.IntCmd, len(asked))
-	for n, i := range asked {
-		bits[n] = pipe.GetBit(ctx, l.keys.granted(chunk), int64(low(i)))
-	}
-	entries := pipe.LLen(ctx, l.keys.journal(chunk)) // behind the bits: it covers those who have one
-	if _, err := pipe.Exec(ctx); err != nil {
+// lookUp fills in what is known of some users of a chunk, and returns who is settled and in no entry.
+func (l *Reader) lookUp(ctx context.Context, chunk uint64, asked []*User) (left []*User, err error) {
+	entries, err := l.places(ctx, chunk, asked)
+	if err != nil {
 		return nil, err
 	}
-	for n, i := range asked {
-		if bits[n].Val() == 1 {
-			left = append(left, i)
+	for _, u := range asked {
+		if u.Place != grant.PlaceNone {
+			left = append(left, u)
 		}
 	}
 	if len(left) == 0 {
 		return nil, nil
 	}
-	err = l.newestFirst(ctx, chunk, entries.Val(), func(e *Entry, members memberSet) bool {
-		left = slices.DeleteFunc(left, func(i int) bool {
-			if !members.has(low(i)) {
+	err = l.newestFirst(ctx, chunk, entries, func(e *Entry, members memberSet) (bool, error) {
+		if !e.Kind.Settles() {
+			return true, nil
+		}
+		var bad error
+		left = slices.DeleteFunc(left, func(u *User) bool {
+			if bad != nil || !members.has(u.low()) {
 				return false
 			}
-			found[i] = &Grant{User: users[i], At: e.At, Run: e.Run, Shard: e.Shard, Flush: e.Flush, Ranges: slices.Clone(e.Ranges)}
+			bad = e.readAct()
+			u.Settled = &Grant{
+				User: u.User, Kind: e.Kind, At: e.At, Run: e.Run, Shard: e.Shard, Flush: e.Flush, Ranges: slices.Clone(e.Ranges), Act: e.Act,
+			}
 			return true
 		})
-		return len(left) > 0
+		return len(left) > 0, bad
 	})
 	return left, err
 }
 
+func notInJournal(u *User, chunk uint64) error {
+	return fmt.Errorf("user %d is settled, but is not in the journal of chunk %d: %w", u.User, chunk, ErrInconsistent)
+}
+
+func (u *User) low() uint16 { _, low := dense.Split(uint64(u.User)); return low }
+
+// places fills in the places and states of some users of a chunk, and returns how many entries its journal has, which cover
+// whoever is settled. Where no act was done, which is nearly everywhere, it asks for no state.
+func (l *Reader) places(ctx context.Context, chunk uint64, asked []*User) (int64, error) {
+	keys := l.keys.chunk(chunk, "")
+	pipe := l.client.Pipeline()
+	bits := make([]*redis.IntCmd, len(asked))
+	for i, u := range asked {
+		bits[i] = pipe.GetBit(ctx, keys.granted, int64(u.low()))
+		*u = User{User: u.User, Place: grant.PlaceNone}
+	}
+	entries := pipe.LLen(ctx, keys.journal) // behind the bits: it covers those who have one
+	acts := pipe.Exists(ctx, keys.excluded, keys.state)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return 0, err
+	}
+	for i, u := range asked {
+		if bits[i].Val() == 1 {
+			u.Place = grant.PlaceGranted
+		}
+	}
+	if acts.Val() == 0 {
+		return entries.Val(), nil
+	}
+	states := make([]*redis.StringCmd, len(asked))
+	for i, u := range asked {
+		bits[i] = pipe.GetBit(ctx, keys.excluded, int64(u.low()))
+		states[i] = pipe.HGet(ctx, keys.state, strconv.Itoa(int(u.low())))
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return 0, err
+	}
+	for i, u := range asked {
+		if err := bits[i].Err(); err != nil {
+			return 0, err
+		}
+		if bits[i].Val() == 1 {
+			u.Place = grant.PlaceExcluded
+		}
+		text, err := states[i].Result()
+		switch {
+		case errors.Is(err, redis.Nil):
+			continue
+		case err != nil:
+			return 0, fmt.Errorf("%s: %w", keys.state, err)
+		}
+		if err := json.Unmarshal([]byte(text), &u.State); err != nil {
+			return 0, fmt.Errorf("%w: %s[%d]: %w", ErrInconsistent, keys.state, u.low(), err)
+		}
+		u.stored = text
+	}
+	return entries.Val(), nil
+}
+
 // newestFirst hands the first entries of a chunk's journal to fn, the last of them first, until it returns false: most who
-// ask do so about a recent grant. Members are not decoded. A journal grows at its end only, so its pages do not move.
-func (l *Reader) newestFirst(ctx context.Context, chunk uint64, entries int64, fn func(*Entry, memberSet) bool) error {
+// ask do so about a recent grant. Acts and members are not decoded. A journal grows at its end only, so its pages do not move.
+func (l *Reader) newestFirst(ctx context.Context, chunk uint64, entries int64, fn func(*Entry, memberSet) (bool, error)) error {
 	key := l.keys.journal(chunk)
 	var e Entry
 	var text []byte
@@ -123,10 +226,14 @@ func (l *Reader) newestFirst(ctx context.Context, chunk uint64, entries int64, f
 		for i, entry := range slices.Backward(page) {
 			text = append(text[:0], entry...)
 			members, err := e.unmarshalHead(text)
+			more := true
+			if err == nil {
+				more, err = fn(&e, members)
+			}
 			if err != nil {
 				return fmt.Errorf("%w: %s[%d]: %w", ErrInconsistent, key, from+int64(i), err)
 			}
-			if !fn(&e, members) {
+			if !more {
 				return nil
 			}
 		}

@@ -11,14 +11,15 @@ import (
 // returns who has been granted, so that it can leave those out. It is optimistic because shards remember whom
 // they granted: overlaps come from other replicas and from replays only.
 //
-//	KEYS  granted journal calls delta scratch
+//	KEYS  granted journal calls delta scratch excluded
 //	ARGV  run (8 bytes), identity of the call, entry without its first 7 bytes, offsets,
 //	      hash of the spec, not before, not from then on (Unix milliseconds, by the clock of this Redis)
 //
 // Offsets are 2 bytes each, big-endian; when there are none, the members are the bitmap that was staged under the delta
 // key. Staging keeps 8 KiB out of Lua, which hashes each byte of each string: about 15 µs a call.
 //
-// The reply is 1 when the delta was applied, 2 when this very call had been applied before, or else the bitmap. A call
+// The reply is 1 when the delta was applied, 2 when this very call had been applied before, or else the bitmap, and with it,
+// where somebody is excluded, the bitmap of those: nothing but an overlap makes a call look there. A call
 // under another spec than that of the first grant of the chunk, or outside of its time, is refused: see fence. Chunks that
 // version 0.1 wrote have no spec, and get that of the next call.
 //
@@ -55,7 +56,8 @@ if members == '' then
   end
   if overlap ~= -1 then
     call('DEL', delta)
-    return call('GET', granted)
+    local excluded = call('GET', KEYS[6])
+    return excluded and {call('GET', granted), excluded} or call('GET', granted)
   end
   call('BITOP', 'OR', granted, granted, delta)
 else
@@ -66,7 +68,8 @@ else
         hi, lo = byte(members, j, j + 1)
         call('SETBIT', granted, hi * 256 + lo, 0)
       end
-      return call('GET', granted)
+      local excluded = call('GET', KEYS[6])
+      return excluded and {call('GET', granted), excluded} or call('GET', granted)
     end
   end
 end
@@ -349,7 +352,7 @@ var (
 	takeCall       = newScript(takeScript)
 )
 
-var allScripts = []*script{&chunkCall, &tipCall, &checkpointCall, &anewCall, &specCall, &controlCall, &takeCall}
+var allScripts = []*script{&chunkCall, &tipCall, &checkpointCall, &anewCall, &specCall, &controlCall, &takeCall, &actCall}
 
 // loadScripts makes every master know the scripts. Restarts, fail-overs and SCRIPT FLUSH make them forget.
 func (l *Store) loadScripts(ctx context.Context) error {

@@ -15,11 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/deploy/dev/devtest"
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding/dense"
 )
 
 // commandsOf finds the commands that a script may call, in its text: a new one cannot be forgotten here.
-var commandsOf = regexp.MustCompile(`(?:call|try)\('([A-Z]+)'`)
+var commandsOf = regexp.MustCompile(`(?:[({]|\}, )'([A-Z]+)'`)
 
 // scriptCase is one way through a script.
 type scriptCase struct {
@@ -90,7 +91,25 @@ func scriptCases(w *world, l *parts) []scriptCase {
 		return []any{"aa11", "spec: one\n", "2022-11-05T00:00:00Z", "run", 30000, searched, format, formatSince}
 	}
 	orders := []string{l.keys.control, l.keys.history}
+	acts := func(name string, kind grant.ActKind, before func(*parts), from, to string, args ...any) scriptCase {
+		entry := appendAct(nil, entryKinds[kind], fmt.Appendf(nil, `{"id":"a","kind":%q}`, kind), bitmap(3, 4))
+		c := scriptCase{name: name, script: &actCall, before: before, keys: append(keys.act(), "granter:{sorry-2022/1}:taken:0")}
+		c.args = append([]any{"aa11", 0, 1 << 53, entry, appendOffsets(nil, bitmap(3, 4), 2), from, to}, args...)
+		return c
+	}
+	excluded := func(*parts) { a := w.actor(); a.done(a.act(grant.ActExclude), users(1, 3, 4, 9)...) }
+	withState := func(l *parts) {
+		other(l)
+		require.NoError(w, w.client.HSet(w.ctx, keys.state, "3", "old").Err())
+	}
 	return []scriptCase{
+		acts("hand, first of the chunk", grant.ActHand, none, "0", "1"),
+		acts("hand with state", grant.ActHand, none, "0", "1", "", "new", "", "new"),
+		acts("exclude", grant.ActExclude, none, "0", "2"),
+		acts("exclusion lifted", grant.ActReinstate, excluded, "2", "1", "", "new", "", "new"),
+		acts("act", grant.ActExtend, withState, "1", "1", "old", "new", "", "new"),
+		acts("act on others than were looked at", grant.ActHand, other, "0", "1"),
+		acts("note", grant.ActNote, none, "", "", "", "new", "", "new"),
 		grants("bitmap, first of the chunk", none, span(100, 3000, 1)),
 		grants("bitmap", other, span(100, 3000, 1)),
 		grants("bitmap, second of the run", ours, span(100, 3000, 1)),
@@ -102,6 +121,8 @@ func scriptCases(w *world, l *parts) []scriptCase {
 		grants("offsets", other, span(100, 9, 1)),
 		grants("offsets, second of the run", ours, span(100, 9, 1)),
 		grants("offsets, overlap", other, span(45, 9, 1)),
+		grants("bitmap, excluded", excluded, span(0, 3000, 1)),
+		grants("offsets, excluded", excluded, span(0, 9, 1)),
 		{"first tip", &tipCall, none, []string{tip}, nil, []any{1, 0, 1, 60}},
 		{"tip", &tipCall, hasTip, []string{tip}, nil, []any{1, 5, 6, 60}},
 		{"first checkpoint", &checkpointCall, hasTip, []string{checkpoint, tip}, nil, []any{60, "topic", "", 1, 1, 5, 0, -1, 7, 0, 1, -1, 8, 0}},
@@ -187,6 +208,12 @@ func TestNoScriptLeavesHalfAChange(t *testing.T) {
 					require.Equal(t, KindNoPerm, Kind(err), "%v", err)
 					require.Empty(t, changed(before, w.lasting()))
 					afterwards(&c, whole)
+				case c.script == &actCall:
+					now := w.lasting()
+					require.Len(t, now[c.keys[2]], len(after[c.keys[2]].([]string)))
+					for _, i := range []int{0, 1, 3} {
+						require.Equal(t, after[c.keys[i]], now[c.keys[i]])
+					}
 				case c.script == &chunkCall || c.script == &controlCall:
 					now := w.lasting()
 					require.Equal(t, after[c.keys[0]], now[c.keys[0]])
@@ -214,7 +241,7 @@ func TestNoScriptLeavesHalfAChange(t *testing.T) {
 	for _, s := range allScripts {
 		hit := refused[s]
 		for _, found := range commandsOf.FindAllStringSubmatch(s.text, -1) {
-			undo := s == &chunkCall && found[1] == "HDEL"
+			undo := s == &chunkCall && found[1] == "HDEL" || s == &actCall && (found[1] == "BITPOS" || found[1] == "DEL")
 			require.True(t, hit[found[1]] || undo, "%s is in the script %.60q, and no case comes to it", found[1], s.text)
 		}
 	}
@@ -227,7 +254,7 @@ func (w *world) lasting() snapshot {
 		switch w.name(key) {
 		case "delta", "scratch":
 			delete(s, key)
-		case "granted":
+		case "granted", "excluded":
 			if text, ok := value.(string); ok {
 				s[key] = strings.TrimRight(text, "\x00")
 			}

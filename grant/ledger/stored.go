@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // StoredChunk is one chunk as Redis has it, for whoever reads it by other code than the ledger's: the layout of the bitmaps
@@ -73,9 +71,4 @@ func (l *Reader) StoredChunks(ctx context.Context) (chunks, unlisted []uint64, d
 	chunks = append(found.chunks(), listed...)
 	slices.Sort(chunks)
 	return slices.Compact(chunks), found.unlisted, "", nil
-}
-
-// excluded asks for the bitmap of those who are excluded from a chunk.
-func (l *Reader) excluded(ctx context.Context, pipe redis.Pipeliner, keys *chunkKeys) *redis.StringCmd {
-	return pipe.Get(ctx, keys.granted[:len(keys.granted)-len("granted")]+"excluded")
 }

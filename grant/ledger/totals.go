@@ -17,13 +17,15 @@ const (
 
 // Totals is a summary of the ledger.
 type Totals struct {
-	Granted int64 `json:"granted"` // users
-	Chunks  int   `json:"chunks"`  // with at least one of them
-	Bytes   int64 `json:"bytes"`   // estimated memory of all chunks, from a sample; 0: Redis would not say
-	Missing int64 `json:"missing"` // chunks that the index has lost: their users are not counted. Prove finds them
+	Granted int64 `json:"granted"` // users who have the campaign, or had it
+	// Excluded are users who will not get it.
+	Excluded int64 `json:"excluded"`
+	Chunks   int   `json:"chunks"`  // with at least one of these
+	Bytes    int64 `json:"bytes"`   // estimated memory of all chunks, from a sample; 0: Redis would not say
+	Missing  int64 `json:"missing"` // chunks that the index has lost: their users are not counted. Prove finds them
 }
 
-// Totals counts the granted users. It takes about 10 µs of Redis for each chunk.
+// Totals counts the users whose place is settled. It takes about 10 µs of Redis for each chunk.
 func (l *Reader) Totals(ctx context.Context) (Totals, error) {
 	var t Totals
 	var err error
@@ -36,11 +38,13 @@ func (l *Reader) Totals(ctx context.Context) (Totals, error) {
 	}
 	var filled []uint64
 	for page := range slices.Chunk(chunks, countPage) {
-		counts := make([]*redis.IntCmd, len(page))
+		counts := make([]*redis.IntCmd, 2*len(page))
 		err := l.retry(ctx, "counting granted users", func() error {
 			pipe := l.client.Pipeline()
 			for i, chunk := range page {
-				counts[i] = pipe.BitCount(ctx, l.keys.granted(chunk), nil)
+				keys := l.keys.chunk(chunk, "")
+				counts[2*i] = pipe.BitCount(ctx, keys.excluded, nil) // first: who is in it then is in the other
+				counts[2*i+1] = pipe.BitCount(ctx, keys.granted, nil)
 			}
 			_, err := pipe.Exec(ctx)
 			return named(counts, err)
@@ -48,10 +52,11 @@ func (l *Reader) Totals(ctx context.Context) (Totals, error) {
 		if err != nil {
 			return t, err
 		}
-		for i, count := range counts {
-			if count.Val() > 0 {
-				t.Granted += count.Val()
-				filled = append(filled, page[i])
+		for i, chunk := range page {
+			if excluded, settled := counts[2*i].Val(), counts[2*i+1].Val(); settled > 0 {
+				t.Granted += settled - excluded
+				t.Excluded += excluded
+				filled = append(filled, chunk)
 			}
 		}
 	}

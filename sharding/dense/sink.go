@@ -36,9 +36,9 @@ type Flush struct {
 
 // Sink makes grants durable.
 //
-// Grant returns nil only when every member of every delta is granted, by this call or before it, or excluded. It is idempotent: the
-// same flush may be handed in again after an error. Shards call it concurrently, one call at a time for each shard, and
-// no two shards of a pool share a chunk. It must return soon after the context is cancelled.
+// Grant returns nil only when every member of every delta is granted, by this call or before it, or excluded. It is
+// idempotent: the same flush may be handed in again after an error. Shards call it concurrently, one call at a time for each
+// shard, and no two shards of a pool share a chunk. It must return soon after the context is cancelled.
 type Sink interface {
 	Grant(ctx context.Context, f *Flush) error
 }
