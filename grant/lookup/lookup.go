@@ -1,0 +1,252 @@
+// Package lookup answers support's question about one user: granted or not, when, what they hold and until when, by which
+// run and from which records; and if not, why, and what to do next. It asks the ledger, and the status of a campaign when
+// somebody has nothing in it; the topic itself is read only when a trace was asked for.
+package lookup
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/status"
+	"github.com/granter/granter/grant/userid"
+)
+
+// Coordination is what a lookup asks of what runs agree by.
+type Coordination interface {
+	status.Specs
+	// Runs returns the records of all runs; with a ledger.ErrInconsistent, those that can be read.
+	Runs(ctx context.Context) ([]grant.RunRecord, error)
+}
+
+// Reader is what a lookup asks about users.
+type Reader interface {
+	status.Counts
+	// LookupAll returns the grants of some users, in their order; nil is for whoever has none.
+	LookupAll(ctx context.Context, users []grant.UserID) ([]*ledger.Grant, error)
+}
+
+// Subject is one campaign that may be asked.
+type Subject struct {
+	Campaign     *grant.Campaign // of the file, or as the ledger has it; only its name, when it is broken
+	Coordination Coordination
+	Reader       Reader
+	// Status says how far the campaign is; it may return both what is known and what could not be asked. Nil: not known.
+	Status func(context.Context) (*status.Status, error)
+	Broken error // why the spec cannot be read; nil: it can
+}
+
+// Answer is what is known about one user in one campaign.
+type Answer struct {
+	Campaign string       `json:"campaign"`
+	Title    string       `json:"title,omitempty"`
+	StartsAt *time.Time   `json:"starts_at,omitempty"`
+	User     grant.UserID `json:"user,string"` // JavaScript has no integers above 2^53
+	// Known is false when the ledger could not be asked: then Granted says nothing, and Reasons say why.
+	Known     bool       `json:"known"`
+	Granted   bool       `json:"granted"`
+	GrantedAt *time.Time `json:"granted_at,omitempty"` // in the campaign's zone, by the clock of Redis
+	Source    *Source    `json:"source,omitempty"`     // of the grant
+	// Entitlements are what the user holds, held, or may take. Empty: nothing has been granted.
+	Entitlements []Entitlement `json:"entitlements"`
+	Reasons      []Reason      `json:"reasons"` // why the user has not all that the campaign gives, the weightiest first
+	Trace        *Trace        `json:"trace,omitempty"`
+	// SpecDiffers says that the file that was asked with has another spec than the ledger, by which this is answered.
+	SpecDiffers *status.Differs `json:"spec_differs,omitempty"`
+
+	zone *time.Location // the campaign's
+}
+
+// Source is where a grant came from.
+type Source struct {
+	Run     grant.RunID `json:"run"`
+	Replica string      `json:"replica,omitempty"` // host and process; empty: the run's record is gone
+	Version string      `json:"version,omitempty"` // of the granter that ran
+	Pass    string      `json:"pass,omitempty"`    // "canary 1%"; empty: the run that was for everybody
+	Shard   int         `json:"shard"`
+	Flush   uint64      `json:"flush"`
+	Topic   string      `json:"topic"`
+	TopicID string      `json:"topic_id,omitempty"` // what the offsets count in: IDs of cluster and topic; empty: not known
+	// Offsets are the ranges in one of which the user's record is: a flush journals the users of many records at once.
+	Offsets []Range `json:"offsets"`
+}
+
+// Range is some offsets of one partition, the last one included.
+type Range struct {
+	Partition int   `json:"partition"`
+	First     int64 `json:"first"`
+	Last      int64 `json:"last"`
+}
+
+// Zone is the zone that the campaign has its dates in.
+func (a *Answer) Zone() *time.Location {
+	if a.zone == nil {
+		return time.UTC
+	}
+	return a.zone
+}
+
+// Look answers about some users in one campaign, in their order. It fails when the ledger cannot be asked, or contradicts
+// itself; Unanswered makes answers of that.
+func Look(ctx context.Context, s *Subject, users []grant.UserID) ([]Answer, error) {
+	c, differs, err := s.InForce(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.Reader.LookupAll(ctx, users)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := runsOf(ctx, s.Coordination, found)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]Answer, len(users))
+	missing := false
+	for i, user := range users {
+		answers[i] = newAnswer(c, user)
+		answers[i].SpecDiffers, answers[i].Known = differs, true
+		if g := found[i]; g != nil {
+			answers[i].granted(c, g, runs[g.Run])
+		}
+		missing = missing || found[i] == nil
+	}
+	f := s.facts(ctx, c, missing)
+	for i := range answers {
+		answers[i].Reasons = f.reasons(&answers[i])
+	}
+	return answers, nil
+}
+
+// InForce returns the campaign by the spec that users are granted by, and how the file differs from it.
+func (s *Subject) InForce(ctx context.Context) (*grant.Campaign, *status.Differs, error) {
+	if s.Broken != nil {
+		return nil, nil, s.Broken
+	}
+	return status.InForce(ctx, s.Coordination, s.Reader, s.Campaign)
+}
+
+// facts are asked for: the status only if somebody has nothing.
+func (s *Subject) facts(ctx context.Context, c *grant.Campaign, missing bool) facts {
+	f := facts{campaign: c}
+	if missing && s.Status != nil {
+		f.status, f.err = s.Status(ctx)
+	}
+	return f
+}
+
+func newAnswer(c *grant.Campaign, user grant.UserID) Answer {
+	a := Answer{Campaign: c.Name, Title: c.Title, User: user, Entitlements: []Entitlement{}, Reasons: []Reason{}}
+	if !c.StartsAt.IsZero() {
+		a.StartsAt, a.zone = &c.StartsAt, c.StartsAt.Location()
+	}
+	return a
+}
+
+func (a *Answer) granted(c *grant.Campaign, g *ledger.Grant, run *grant.RunRecord) {
+	h := holding(g, a.Zone())
+	a.Granted, a.GrantedAt = true, &h.GrantedAt
+	a.Source = &Source{Run: g.Run, Shard: g.Shard, Flush: g.Flush, Topic: c.Input.Topic, Offsets: []Range{}}
+	for _, r := range g.Ranges {
+		a.Source.Offsets = append(a.Source.Offsets, Range(r))
+	}
+	slices.SortFunc(a.Source.Offsets, func(x, y Range) int { return cmp.Compare(x.Partition, y.Partition) })
+	if run != nil {
+		a.Source.Replica, a.Source.Version, a.Source.Pass = replica(run), run.Version, run.Pass
+		a.Source.TopicID = run.Topic.String()
+	}
+	a.Entitlements = Entitlements(c, h, time.Now())
+}
+
+// replica names the process of a run.
+func replica(r *grant.RunRecord) string {
+	if r.Host == "" {
+		return ""
+	}
+	return r.Host + ":" + itoa(r.PID)
+}
+
+// runsOf returns what each run has said of itself, if somebody was granted. One record that cannot be read takes no other
+// along.
+func runsOf(ctx context.Context, c Coordination, found []*ledger.Grant) (map[grant.RunID]*grant.RunRecord, error) {
+	if !slices.ContainsFunc(found, func(g *ledger.Grant) bool { return g != nil }) {
+		return nil, nil
+	}
+	list, err := c.Runs(ctx)
+	if err != nil && !errors.Is(err, ledger.ErrInconsistent) {
+		return nil, err
+	}
+	runs := make(map[grant.RunID]*grant.RunRecord, len(list))
+	for i := range list {
+		runs[list[i].Run] = &list[i]
+	}
+	return runs, nil
+}
+
+// Unanswered are the answers about users whom the ledger could not be asked about.
+func Unanswered(c *grant.Campaign, users []grant.UserID, err error) []Answer {
+	answers := make([]Answer, len(users))
+	for i, user := range users {
+		answers[i] = newAnswer(c, user)
+		answers[i].Reasons = []Reason{unanswered(err)}
+	}
+	return answers
+}
+
+// atOnce is how many campaigns are asked at the same time.
+const atOnce = 8
+
+// All answers about some users in all of some campaigns: for each user, in their order, one answer for each campaign, those
+// first that granted something, then those that began last. It never fails: what could not be asked is a reason.
+func All(ctx context.Context, subjects []*Subject, users []grant.UserID) [][]Answer {
+	byCampaign := make([][]Answer, len(subjects))
+	slots := make(chan struct{}, atOnce)
+	var work sync.WaitGroup
+	for i, s := range subjects {
+		slots <- struct{}{}
+		work.Go(func() {
+			defer func() { <-slots }()
+			var err error
+			if byCampaign[i], err = Look(ctx, s, users); err != nil {
+				byCampaign[i] = Unanswered(s.Campaign, users, err)
+			}
+		})
+	}
+	work.Wait()
+	out := make([][]Answer, len(users))
+	for i := range users {
+		for _, answers := range byCampaign {
+			out[i] = append(out[i], answers[i])
+		}
+		slices.SortStableFunc(out[i], order)
+	}
+	return out
+}
+
+func order(a, b Answer) int {
+	rank := func(a *Answer) int {
+		switch {
+		case a.Granted:
+			return 0
+		case !a.Known: // it may have granted something
+			return 1
+		}
+		return 2
+	}
+	begins := func(a *Answer) time.Time {
+		if a.StartsAt == nil {
+			return time.Time{}
+		}
+		return *a.StartsAt
+	}
+	return cmp.Or(cmp.Compare(rank(&a), rank(&b)), begins(&b).Compare(begins(&a)), strings.Compare(a.Campaign, b.Campaign))
+}
+
+// tooLarge reports whether a campaign can have no user of that ID.
+func tooLarge(c *grant.Campaign, user grant.UserID) bool { return user > userid.Limit(c.Input.MaxID) }
