@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-most=29000000 # bytes, not stripped
+most=30000000 # bytes, not stripped; of them 0.5 MB are golang.org/x/text, for pages and answers in Korean and English
 
 forbidden=(
   github.com/twmb/franz-go/pkg/kfake github.com/alicebob/miniredis github.com/yuin/gopher-lua # the demo's servers

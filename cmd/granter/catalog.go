@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
@@ -20,10 +22,12 @@ type subjects struct {
 	redis   redis.UniversalClient
 	kafka   source.Kafka
 	brokers []string
+	askFor  time.Duration // how long a question that fails is asked again; 0: askFor, for people who look at a page
 }
 
 // open opens one campaign. Nothing is asked yet.
 func (s *subjects) open(c *grant.Campaign) (*desk.Subject, error) {
+	askFor := cmp.Or(s.askFor, askFor)
 	led, err := openLedger(s.redis, c, askFor)
 	if err != nil {
 		return nil, err
@@ -54,7 +58,7 @@ func (s *subjects) open(c *grant.Campaign) (*desk.Subject, error) {
 
 // stored returns the campaign that the ledger has by a name.
 func (s *subjects) stored(ctx context.Context, name string) (*grant.Campaign, error) {
-	led, err := openLedger(s.redis, &grant.Campaign{Name: name}, askFor)
+	led, err := openLedger(s.redis, &grant.Campaign{Name: name}, cmp.Or(s.askFor, askFor))
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/granter/granter/grant/desk"
 	"github.com/granter/granter/grant/engine"
 	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/population"
 	"github.com/granter/granter/grant/source"
 	"github.com/granter/granter/grant/text"
@@ -92,9 +93,9 @@ type demonstration struct {
 
 // Demonstrated is what granter demo --json prints.
 type Demonstrated struct {
-	Run    *Summary `json:"run"`
-	Proof  *Proof   `json:"proof"`
-	Lookup Verdict  `json:"lookup"`
+	Run    *Summary      `json:"run"`
+	Proof  *Proof        `json:"proof"`
+	Lookup lookup.Answer `json:"lookup"`
 }
 
 // execute ends without an error when it is interrupted, at any moment: that is how a demo ends.
@@ -171,7 +172,7 @@ func (d *demonstration) perform(ctx context.Context, cmd *cobra.Command) error {
 		run: grant.NewRunID(time.Now()), registry: newRegistry(),
 		log:        slog.New(slog.NewTextHandler(screen, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		embedded:   true,
-		serveUsers: func(mux *http.ServeMux) { mux.Handle("GET /users/{id}", lookups(led.reader, camp)) },
+		serveUsers: func(mux *http.ServeMux) { mux.Handle("GET /users/{id}", lookups(led, camp)) },
 		afterRun:   func(s *Summary, err error) error { return d.show(ctx, led, camp, s, err) },
 	}
 	_, err = j.execute(ctx)
@@ -281,18 +282,18 @@ func (d *demonstration) show(ctx context.Context, led opened, c *grant.Campaign,
 		return err
 	}
 	user := grant.UserID(d.counts.Distinct / 2)
-	g, granted, err := led.reader.Lookup(ctx, user)
+	answer, err := lookUp(ctx, led, c, user)
 	if err != nil {
 		return err
 	}
-	shown := Demonstrated{Run: s, Proof: newProof(&proof), Lookup: newVerdict(c, user, g, granted)}
+	shown := Demonstrated{Run: s, Proof: newProof(&proof), Lookup: answer}
 	if d.json {
 		return printJSON(d.out, shown)
 	}
 	printSummary(d.out, s)
 	printProof(d.out, shown.Proof)
 	fmt.Fprintln(d.out)
-	printVerdict(d.out, c, shown.Lookup)
+	printAnswer(d.out, &shown.Lookup)
 	if d.once || d.listen == "off" {
 		return nil
 	}
@@ -306,23 +307,32 @@ func (d *demonstration) show(ctx context.Context, led opened, c *grant.Campaign,
 	return nil
 }
 
-// lookups answers GET /users/{id} with a Verdict.
-func lookups(reader *ledger.Reader, c *grant.Campaign) http.Handler {
+func lookUp(ctx context.Context, led opened, c *grant.Campaign, user grant.UserID) (lookup.Answer, error) {
+	subject := &lookup.Subject{Campaign: c, Coordination: led.coordination, Reader: led.reader}
+	answers, err := lookup.Look(ctx, subject, []grant.UserID{user})
+	if err != nil {
+		return lookup.Answer{}, err
+	}
+	return answers[0], nil
+}
+
+// lookups answers GET /users/{id}.
+func lookups(led opened, c *grant.Campaign) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, err := userid.Parse(r.PathValue("id"), c.Input.MaxID)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		g, granted, err := reader.Lookup(r.Context(), user)
+		answer, err := lookUp(r.Context(), led, c, user)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		if !granted {
+		if !answer.Granted {
 			w.WriteHeader(http.StatusNotFound)
 		}
-		json.NewEncoder(w).Encode(newVerdict(c, user, g, granted)) //nolint:errcheck // the client went away
+		json.NewEncoder(w).Encode(answer) //nolint:errcheck // the client went away
 	})
 }

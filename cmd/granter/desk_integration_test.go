@@ -20,6 +20,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/campaign"
 	"github.com/granter/granter/grant/desk"
+	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/population"
 	"github.com/granter/granter/grant/status"
 )
@@ -67,7 +68,7 @@ func TestADeskAnswersByTheLedgersSpec(t *testing.T) {
 	other.campaign, err = campaign.Load(other.spec)
 	require.NoError(t, err)
 
-	isGranted := func(entitlements []desk.Entitlement, at *time.Time, differs *status.Differs) {
+	isGranted := func(entitlements []lookup.Entitlement, at *time.Time, differs *status.Differs) {
 		t.Helper()
 		require.True(t, at.Add(90*24*time.Hour).Equal(*entitlements[1].ExpiresAt), "%s", entitlements[1].ExpiresAt)
 		require.Equal(t, granted.Hash, differs.Ledger)
@@ -75,15 +76,15 @@ func TestADeskAnswersByTheLedgersSpec(t *testing.T) {
 		require.Contains(t, differs.Fields, "stored 90d, given 30d")
 	}
 	d := other.desk()
-	var u desk.User
+	var u lookup.Answer
 	require.Equal(t, http.StatusOK, d.ask("/api/v1/campaigns/"+granted.Name+"/users/3", &u))
 	isGranted(u.Entitlements, u.GrantedAt, u.SpecDiffers)
 
 	p := granter(t, other.command("verify", "--json", "3"))
 	require.Zero(t, p.wait(), p.err.String())
-	var verdicts []Verdict
-	require.NoError(t, json.Unmarshal([]byte(p.out.String()), &verdicts))
-	isGranted(verdicts[0].Entitlements, verdicts[0].At, verdicts[0].SpecDiffers)
+	var answers []lookup.Answer
+	require.NoError(t, json.Unmarshal([]byte(p.out.String()), &answers))
+	isGranted(answers[0].Entitlements, answers[0].GrantedAt, answers[0].SpecDiffers)
 	require.Contains(t, p.err.String(), granted.Hash[:12])
 	require.Contains(t, p.err.String(), other.campaign.Hash[:12])
 	require.Equal(t, exitNotGranted, granter(t, other.command("verify", "--json", "3", "11")).wait(), "the exit code is about the user")

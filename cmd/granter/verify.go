@@ -1,40 +1,57 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/desk"
-	"github.com/granter/granter/grant/ledger"
-	"github.com/granter/granter/grant/status"
+	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/text"
 	"github.com/granter/granter/grant/userid"
 )
 
+// verification is one call of granter verify.
+type verification struct {
+	connection
+	trace    string // "", traceGrant or traceTopic
+	traceFor time.Duration
+}
+
+// What --trace reads.
+const (
+	traceGrant = "grant" // the ranges that a grant names; of who has none, the topic
+	traceTopic = "topic" // the whole topic and its dead letters
+)
+
 func newVerify() *cobra.Command {
-	var c connection
+	var v verification
 	cmd := &cobra.Command{
-		Use:   "verify {-f SPEC | --campaign NAME} USER...|-",
-		Short: "Say whether users have been granted the campaign, when, and until when",
-		Long: `Verify answers the question of support for one or more users: granted or not, when, by which run and flush, from which
-records of the topic, and until when each item is valid. Instead of users, - reads them from the standard input, one ID a
-line: ten thousand take about a second.
+		Use:   "verify [-f SPEC | --campaign NAME] USER...|-",
+		Short: "Say whether users have been granted a campaign, when, and until when; or why not",
+		Long: `Verify answers the question of support for one or more users: granted or not, when, by which run and replica, from which
+records of the topic, and how each item stands; and who has nothing, why, and what to do next. Without -f or --campaign it
+answers for every campaign of the ledger. Instead of users, - reads them from the standard input, one ID a line: ten
+thousand take about a second.
 
 A flush journals the users of many records at once, so it is known that the user's record is one of those, not which.
+--trace reads those again and shows the record itself, with its time, key and headers. Of who has not been granted a
+campaign that was named, it searches the whole topic, and the dead letters; --trace=topic does so for everybody, and counts
+how often the ID came again. It reads as fast as a run does, and stops after --trace-for.
 
 ` + exitHelp,
-		Example: `  granter verify -f deploy/campaigns/emoticons.yaml 12345678
-  granter verify --campaign sorry-2022 12345678
+		Example: `  granter verify 12345678
+  granter verify -f deploy/campaigns/emoticons.yaml 12345678
+  granter verify --campaign sorry-2022 --trace 12345678
   granter verify -f deploy/campaigns/emoticons.yaml --json - < users.txt | jq '.[] | select(.granted | not).user'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -43,40 +60,33 @@ A flush journals the users of many records at once, so it is known that the user
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			camp, err := c.subject(cmd.Context())
-			if err != nil {
-				return err
+			if v.trace != "" && v.trace != traceGrant && v.trace != traceTopic {
+				return usageError(fmt.Errorf("--trace %q: want %s or %s", v.trace, traceGrant, traceTopic))
+			}
+			one := v.spec != "" || v.name != ""
+			if one {
+				if _, err := v.subject(cmd.Context()); err != nil {
+					return err
+				}
 			}
 			users, err := userIDs(cmd.Context(), args, cmd.InOrStdin()) // before anybody is asked
 			if err != nil {
 				return err
 			}
-			client, err := c.redisClient()
-			if err != nil {
-				return err
+			if one {
+				return v.one(cmd, users)
 			}
-			defer client.Close()
-			led, err := openLedger(client, camp, c.timeout)
-			if err != nil {
-				return err
-			}
-			camp, differs, err := status.InForce(cmd.Context(), led.coordination, led.reader, camp)
-			if err != nil {
-				return err
-			}
-			if differs != nil {
-				fmt.Fprintf(cmd.ErrOrStderr(), "granter: %s:\n%s\n", differs, differs.Fields)
-			}
-			for _, user := range users {
-				if _, err := userid.Parse(strconv.FormatUint(uint64(user), 10), camp.Input.MaxID); err != nil {
-					return usageError(err)
-				}
-			}
-			return c.verify(cmd, led, camp, differs, users)
+			return v.all(cmd, users)
 		},
 	}
-	c.addFlags(cmd, c.nameFlag, c.jsonFlag, c.redisFlags)
+	v.addFlags(cmd, v.nameFlag, v.jsonFlag, v.kafkaFlags, v.redisFlags, v.traceFlags)
 	return cmd
+}
+
+func (v *verification) traceFlags(f *pflag.FlagSet) {
+	f.StringVar(&v.trace, "trace", "", "show the records themselves: those that a grant names (grant), or all of the topic (topic)")
+	f.Lookup("trace").NoOptDefVal = traceGrant
+	f.DurationVar(&v.traceFor, "trace-for", 2*time.Minute, "how long a trace may read at most")
 }
 
 // userIDs reads users' IDs; a single - stands for the list on the standard input.
@@ -98,122 +108,204 @@ func userIDs(ctx context.Context, args []string, stdin io.Reader) (users []grant
 	return users, nil
 }
 
-// Verdict is the answer for one user.
-type Verdict struct {
-	User         grant.UserID       `json:"user"`
-	Granted      bool               `json:"granted"`
-	At           *time.Time         `json:"granted_at,omitempty"`
-	Run          *grant.RunID       `json:"run,omitempty"`
-	Shard        *int               `json:"shard,omitempty"`
-	Flush        *uint64            `json:"flush,omitempty"`
-	Ranges       []offsetRange      `json:"offsets,omitempty"`  // the user's record is one of those in these; which one is not known
-	TopicID      string             `json:"topic_id,omitempty"` // what the offsets count in: IDs of cluster and topic; empty: not known
-	Entitlements []desk.Entitlement `json:"entitlements,omitempty"`
-	SpecDiffers  *status.Differs    `json:"spec_differs,omitempty"` // of the file, from the ledger's, by which this is answered
-}
-
-type offsetRange struct {
-	Partition int   `json:"partition"`
-	First     int64 `json:"first"`
-	Last      int64 `json:"last"`
-}
-
-func newVerdict(c *grant.Campaign, user grant.UserID, g ledger.Grant, granted bool) Verdict {
-	v := Verdict{User: user, Granted: granted}
-	if !granted {
-		return v
-	}
-	at := g.At.In(c.StartsAt.Location())
-	v.At, v.Run, v.Shard, v.Flush = &at, &g.Run, &g.Shard, &g.Flush
-	for _, r := range g.Ranges {
-		v.Ranges = append(v.Ranges, offsetRange(r))
-	}
-	slices.SortFunc(v.Ranges, func(a, b offsetRange) int { return cmp.Compare(a.Partition, b.Partition) })
-	v.Entitlements = desk.Entitlements(c, &grant.Holding{GrantedAt: at})
-	return v
-}
-
-func (c *connection) verify(cmd *cobra.Command, led opened, camp *grant.Campaign, differs *status.Differs, users []grant.UserID) error {
-	found, err := led.reader.LookupAll(cmd.Context(), users)
+// one answers for one campaign.
+func (v *verification) one(cmd *cobra.Command, users []grant.UserID) error {
+	camp, err := v.subject(cmd.Context())
 	if err != nil {
 		return err
 	}
-	topics, err := topicsOfRuns(cmd.Context(), led.coordination)
+	s, done, err := v.subjects()
 	if err != nil {
 		return err
 	}
-	verdicts := make([]Verdict, len(users))
-	missing := 0
-	for i, user := range users {
-		verdicts[i] = Verdict{User: user}
-		if found[i] != nil {
-			verdicts[i] = newVerdict(camp, user, *found[i], true)
-			verdicts[i].TopicID = topics[found[i].Run]
-		} else {
-			missing++
-		}
-		verdicts[i].SpecDiffers = differs
+	defer done()
+	subject, err := s.open(camp)
+	if err != nil {
+		return err
 	}
-	if c.json {
-		if err := printJSON(cmd.OutOrStdout(), verdicts); err != nil {
-			return err
-		}
+	defer subject.Close() //nolint:errcheck // only idle connections are closed
+	answers, err := lookup.Look(cmd.Context(), subject.Lookup(), users)
+	if err != nil {
+		return err
+	}
+	if differs := answers[0].SpecDiffers; differs != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "granter: %s:\n%s\n", differs, differs.Fields)
+	}
+	if err := v.traceAll(cmd, s, subject, answers); err != nil {
+		return err
+	}
+	if v.json {
+		err = printJSON(cmd.OutOrStdout(), answers)
 	} else {
-		for _, v := range verdicts {
-			printVerdict(cmd.OutOrStdout(), camp, v)
+		for i := range answers {
+			printAnswer(cmd.OutOrStdout(), &answers[i])
 		}
 	}
-	if missing > 0 && missing == len(users) {
-		if _, known, err := led.coordination.Spec(cmd.Context()); err != nil {
+	if err != nil || !slices.ContainsFunc(answers, func(a lookup.Answer) bool { return !a.Granted }) {
+		return err
+	}
+	if !slices.ContainsFunc(answers, func(a lookup.Answer) bool { return a.Granted }) {
+		if _, known, err := subject.Coordination.Spec(cmd.Context()); err != nil {
 			return err
 		} else if !known {
 			fmt.Fprintf(cmd.ErrOrStderr(), "granter: Redis at %v has never seen a campaign %s: nobody has been granted it there. "+
-				"Is its name right in the spec, and is --redis or GRANTER_REDIS?\n", c.redis, camp.Name)
+				"Is its name right in the spec, and is --redis or GRANTER_REDIS?\n", v.redis, camp.Name)
 		}
 	}
-	if missing > 0 {
+	return &exitError{code: exitNotGranted}
+}
+
+// subjects opens what campaigns are asked through. The caller calls done.
+func (v *verification) subjects() (s *subjects, done func(), err error) {
+	k, err := v.kafka()
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := v.redisClient()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &subjects{redis: client, kafka: k, brokers: v.brokers, askFor: v.timeout}, func() { client.Close() }, nil
+}
+
+// all answers for every campaign of the ledger.
+func (v *verification) all(cmd *cobra.Command, users []grant.UserID) error {
+	ctx := cmd.Context()
+	all, client, err := v.catalog(nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	defer all.Close() //nolint:errcheck // only idle connections are closed
+	if err := all.Refresh(ctx); err != nil {
+		return err
+	}
+	names := all.Names()
+	if len(names) == 0 {
+		return usageError(fmt.Errorf("Redis at %s has no campaign: is --redis or GRANTER_REDIS right? "+
+			"A campaign that no run was started for is named by -f", strings.Join(v.redis, ",")))
+	}
+	var opened []*desk.Subject
+	var asked []*lookup.Subject
+	for _, name := range names {
+		subject, err := all.Open(ctx, name)
+		if err != nil {
+			subject = &desk.Subject{Campaign: &grant.Campaign{Name: name}, Broken: err}
+		}
+		opened, asked = append(opened, subject), append(asked, subject.Lookup())
+	}
+	byUser := lookup.All(ctx, asked, users)
+	if err := v.traceEverywhere(cmd, opened, byUser); err != nil {
+		return err
+	}
+	shown := make([]desk.User, len(users))
+	without, unknown := false, false
+	for i, answers := range byUser {
+		shown[i] = desk.User{At: time.Now().UTC(), User: users[i], Answers: answers}
+		without = without || !slices.ContainsFunc(answers, func(a lookup.Answer) bool { return a.Granted })
+		unknown = unknown || slices.ContainsFunc(answers, func(a lookup.Answer) bool { return !a.Known })
+	}
+	if v.json {
+		err = printJSON(cmd.OutOrStdout(), shown)
+	} else {
+		for i := range byUser {
+			for j := range byUser[i] {
+				printAnswer(cmd.OutOrStdout(), &byUser[i][j])
+			}
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case unknown:
+		return errors.New("not every campaign could be asked: the answers above say which, and why")
+	case without:
 		return &exitError{code: exitNotGranted}
 	}
 	return nil
 }
 
-// topicsOfRuns says which topic each run read, as far as runs have said it: a run reads one only.
-func topicsOfRuns(ctx context.Context, c *ledger.Coordination) (map[grant.RunID]string, error) {
-	runs, err := c.Runs(ctx)
-	if errors.Is(err, ledger.ErrInconsistent) { // of one record; the others are good
-		err = nil
+// printAnswer writes the answer about one user and one campaign: the answer first, then what it follows from.
+func printAnswer(w io.Writer, a *lookup.Answer) {
+	switch {
+	case !a.Known:
+		fmt.Fprintf(w, "user %d: NOT KNOWN whether %s was granted\n", a.User, a.Campaign)
+	case !a.Granted:
+		fmt.Fprintf(w, "user %d: NOT granted %s\n", a.User, a.Campaign)
+	default:
+		fmt.Fprintf(w, "user %d: granted %s at %s by run %s (shard %d, flush %d%s)\n", a.User, a.Campaign, text.Moment(*a.GrantedAt),
+			a.Source.Run, a.Source.Shard, a.Source.Flush, of(a.Source))
+		if local := here(*a.GrantedAt); local != "" {
+			fmt.Fprintf(w, "  which is %s\n", local)
+		}
 	}
-	topics := make(map[grant.RunID]string, len(runs))
-	for i := range runs {
-		topics[runs[i].Run] = runs[i].Topic.String()
-	}
-	return topics, err
-}
-
-func printVerdict(w io.Writer, c *grant.Campaign, v Verdict) {
-	if !v.Granted {
-		fmt.Fprintf(w, "user %d: NOT granted %s (granter status says whether the run is over)\n", v.User, c.Name)
-		return
-	}
-	fmt.Fprintf(w, "user %d: granted %s at %s by run %s (shard %d, flush %d)\n", v.User, c.Name, text.Moment(*v.At), *v.Run, *v.Shard, *v.Flush)
 	rows := []string{}
-	for _, e := range v.Entitlements {
-		rows = append(rows, fmt.Sprintf("  %s\t%s\t%s", e.ID, describe(e), standing(&e)))
+	for i := range a.Entitlements {
+		e := &a.Entitlements[i]
+		rows = append(rows, fmt.Sprintf("  %s\t%s\t%s", e.ID, describe(e), standing(e)))
 	}
 	table(w, rows...)
-	for i, r := range v.Ranges {
-		lead := "  from one of the records"
-		if i > 0 {
-			lead = "  or one of those"
+	for i := range a.Reasons {
+		r := &a.Reasons[i]
+		fmt.Fprintf(w, "  why: %s (%s)\n", r.Says.EN, r.Code)
+		if r.Detail != "" {
+			fmt.Fprintf(w, "       %s\n", strings.ReplaceAll(r.Detail, "\n", "\n       "))
 		}
-		fmt.Fprintf(w, "%s at offsets %s–%s of partition %d of %s\n", lead, text.Number(r.First), text.Number(r.Last), r.Partition, c.Input.Topic)
+		printLag(w, r.Lag)
+		fmt.Fprintf(w, "  next: %s\n", r.Next.EN)
 	}
-	if v.TopicID != "" {
-		fmt.Fprintf(w, "  of the topic with ID %s\n", v.TopicID)
+	if a.Source != nil {
+		for i, r := range a.Source.Offsets {
+			lead := "  from one of the records"
+			if i > 0 {
+				lead = "  or one of those"
+			}
+			fmt.Fprintf(w, "%s at offsets %s–%s of partition %d of %s\n", lead, text.Number(r.First), text.Number(r.Last), r.Partition,
+				a.Source.Topic)
+		}
+		if a.Source.TopicID != "" {
+			fmt.Fprintf(w, "  of the topic with ID %s\n", a.Source.TopicID)
+		}
+	}
+	printTrace(w, a.Trace)
+}
+
+// of names the process that granted, and its pass.
+func of(s *lookup.Source) string {
+	out := ""
+	if s.Replica != "" {
+		out += ", replica " + s.Replica
+	}
+	if s.Pass != "" {
+		out += ", " + s.Pass
+	}
+	return out
+}
+
+// here is a time by the reader's clock; empty: it shows the same.
+func here(t time.Time) string {
+	if local := text.Moment(t.Local()); local != text.Moment(t) {
+		return local + " here"
+	}
+	return ""
+}
+
+const mostPartitions = 8 // of a lag that are listed
+
+func printLag(w io.Writer, lag *lookup.Lag) {
+	if lag == nil {
+		return
+	}
+	for i, p := range lag.Partitions {
+		if i == mostPartitions {
+			fmt.Fprintf(w, "       and %d partitions more\n", len(lag.Partitions)-i)
+			return
+		}
+		fmt.Fprintf(w, "       partition %d: %s records from offset %s on\n", p.Partition, text.Number(p.Records), text.Number(p.From))
 	}
 }
 
-func describe(e desk.Entitlement) string {
+func describe(e *lookup.Entitlement) string {
 	if e.Amount == 0 {
 		return string(e.Kind)
 	}
@@ -221,7 +313,7 @@ func describe(e desk.Entitlement) string {
 }
 
 // standing says how an item stands.
-func standing(e *desk.Entitlement) string {
+func standing(e *lookup.Entitlement) string {
 	var s string
 	switch e.State {
 	case grant.StateActive:

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/lookup"
 )
 
 // dated makes a campaign with dates, on a topic with three users.
@@ -84,14 +85,14 @@ func TestOnItsDate(t *testing.T) {
 	}
 	require.Zero(t, p.wait())
 	require.EqualValues(t, 3, p.summary().Granted)
-	var verdicts []Verdict
+	var answers []lookup.Answer
 	verify := granter(t, with("verify", "--json", "1", "2", "3"))
-	require.NoError(t, json.Unmarshal([]byte(verify.out.String()), &verdicts))
+	require.NoError(t, json.Unmarshal([]byte(verify.out.String()), &answers))
 	var s Status
 	require.NoError(t, json.Unmarshal([]byte(granter(t, with("status", "--json")).out.String()), &s))
-	for _, v := range verdicts {
-		require.False(t, v.At.Before(s.StartsAt), "user %d was granted at %s, the campaign starts at %s",
-			v.User, v.At, s.StartsAt)
+	for _, v := range answers {
+		require.False(t, v.GrantedAt.Before(s.StartsAt), "user %d was granted at %s, the campaign starts at %s",
+			v.User, v.GrantedAt, s.StartsAt)
 	}
 }
 

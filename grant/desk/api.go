@@ -43,6 +43,7 @@ func (a *api) routes() []route {
 		{"GET " + ofCampaign + "/events", []Right{RightStatus}, a.events},
 		{"GET " + ofCampaign + "/history", []Right{RightHistory}, a.answer(a.history)},
 		{"GET " + ofCampaign + "/users/{id}", []Right{RightUsers}, a.answer(a.user)},
+		{"GET /api/v1/users/{id}", []Right{RightUsers}, a.answer(a.users)},
 		{orders, toOrder(), a.answer(a.order)},
 	}
 }
@@ -112,7 +113,7 @@ func (a *api) unknown(w http.ResponseWriter, r *http.Request) {
 }
 
 // moved are the first parts of paths that were under /api/v1 before requests named their campaign.
-var moved = map[string]bool{"status": true, "events": true, "history": true, "users": true, "orders": true}
+var moved = map[string]bool{"status": true, "events": true, "history": true, "orders": true}
 
 // unsent is an answer that nobody sees.
 type unsent struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/status"
 )
 
@@ -34,6 +35,13 @@ type Subject struct {
 	// Broken says why the spec in the ledger cannot be read; nil: it can. Then only what needs no spec can be asked and
 	// ordered: a pause must always work.
 	Broken error
+}
+
+// Lookup is the campaign for questions about users.
+func (s *Subject) Lookup() *lookup.Subject {
+	return &lookup.Subject{
+		Campaign: s.Campaign, Coordination: s.Coordination, Reader: s.Reader, Status: s.Status, Broken: s.Broken,
+	}
 }
 
 // brief sums a campaign up. It never fails: what is wrong is in it.

@@ -176,6 +176,20 @@ func (w *world) rotate() {
 	w.allow(strings.Join(lines, "\n"))
 }
 
+// accessLine is the line of a role in the access file.
+func (w *world) accessLine(role Role) string {
+	w.Helper()
+	text, err := os.ReadFile(w.cfg.Access)
+	require.NoError(w, err)
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "a-"+string(role)+" ") {
+			return line
+		}
+	}
+	require.FailNow(w, "no such line")
+	return ""
+}
+
 func (w *world) allow(access string) {
 	w.Helper()
 	require.NoError(w, os.WriteFile(w.cfg.Access, []byte(access), 0o600))

@@ -21,11 +21,13 @@ import (
 // An order for one campaign that reaches the desk of another one changes nothing there.
 func TestWhatIsAboutAnotherCampaignIsRefused(t *testing.T) {
 	w := newWorld(t)
+	about := 0
 	for route := range needed {
 		r := to(route)
 		if !strings.Contains(route, "{campaign}") {
 			continue
 		}
+		about++
 		r.path = strings.Replace(r.path, "sorry-2022", "sorry-2023", 1)
 		require.NotContains(t, w.ask(r).is(http.StatusUnauthorized), "sorry-2022", "strangers learn no names")
 		r.token = w.tokens[RoleOperator]
@@ -36,7 +38,7 @@ func TestWhatIsAboutAnotherCampaignIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, grant.Control{}, control)
 	require.Empty(t, w.trail(), "it is not this campaign's")
-	require.InDelta(t, len(needed)-2, w.metric("refusals_total", "reason", "campaign"), 0)
+	require.InDelta(t, about, w.metric("refusals_total", "reason", "campaign"), 0)
 
 	other, err := NewClient(ClientConfig{URL: w.server.URL(), Campaign: "sorry-2023", CA: w.ca.file,
 		Token: w.tokens[RoleOperator]})

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/status"
 )
 
@@ -207,6 +208,7 @@ func TestTheSchemasHaveEveryWord(t *testing.T) {
 	require.ElementsMatch(t, texts([]grant.Kind{grant.KindEmoticon, grant.KindCredit, grant.KindCash, grant.KindItem}),
 		words("Entitlement", "kind"))
 	require.Equal(t, texts(grant.States()), words("Entitlement", "state"))
+	require.Equal(t, texts(lookup.Codes()), words("Reason", "code"))
 }
 
 func texts[S ~string](words []S) []string {

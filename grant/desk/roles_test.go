@@ -20,6 +20,7 @@ var needed = map[string]Role{
 	"GET /api/v1/campaigns/{campaign}/events":     RoleViewer,
 	"GET /api/v1/campaigns/{campaign}/history":    RoleViewer,
 	"GET /api/v1/campaigns/{campaign}/users/{id}": RoleSupport,
+	"GET /api/v1/users/{id}":                      RoleSupport,
 	"POST /api/v1/campaigns/{campaign}/orders":    RoleOperator,
 }
 

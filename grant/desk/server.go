@@ -18,8 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/grant/ledger"
-	"github.com/granter/granter/grant/status"
+	"github.com/granter/granter/grant/lookup"
 )
 
 // Coordination is what the desk needs of what runs and operators agree by. Calls may overlap, and end when the context does.
@@ -29,13 +28,12 @@ type Coordination interface {
 	// Refuse adds an order that was refused here to the audit trail.
 	Refuse(ctx context.Context, act grant.HistoryEntry) error
 	History(ctx context.Context) ([]grant.HistoryEntry, error)
-	status.Specs
+	lookup.Coordination
 }
 
 // Reader is what the desk asks about users. Calls may overlap, and end when the context does.
 type Reader interface {
-	status.Counts
-	Lookup(ctx context.Context, user grant.UserID) (ledger.Grant, bool, error)
+	lookup.Reader
 }
 
 // Config of a desk. Log, Registerer and the fields for TLS have defaults.

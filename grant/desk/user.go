@@ -1,89 +1,93 @@
 package desk
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/grant/status"
+	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/userid"
 )
 
-// User is the answer to "did this user get it, when, and until when?".
+// User is the answer about one user in all campaigns that whoever asks may look into.
 type User struct {
-	Campaign     string        `json:"campaign"`
-	User         grant.UserID  `json:"user,string"` // JavaScript has no integers above 2^53
-	Granted      bool          `json:"granted"`
-	GrantedAt    *time.Time    `json:"granted_at,omitempty"`
-	Run          *grant.RunID  `json:"run,omitempty"`
-	Entitlements []Entitlement `json:"entitlements"`
-	// SpecDiffers says that the desk's file has another spec than the ledger, by which this is answered.
-	SpecDiffers *status.Differs `json:"spec_differs,omitempty"`
+	At   time.Time    `json:"at"`
+	User grant.UserID `json:"user,string"` // JavaScript has no integers above 2^53
+	// Answers are one for each campaign: those first that granted something, then those that began last.
+	Answers []lookup.Answer `json:"answers"`
 }
 
-// Entitlement is an item that the user holds, held, or may take.
-type Entitlement struct {
-	ID        string      `json:"id"`
-	Kind      grant.Kind  `json:"kind"`
-	Amount    int64       `json:"amount,omitempty"` // in the currency's smallest unit
-	Currency  string      `json:"currency,omitempty"`
-	State     grant.State `json:"state"`
-	Permanent bool        `json:"permanent"`
-	TakenAt   *time.Time  `json:"taken_at,omitempty"`   // of an item that users take
-	TakeUntil *time.Time  `json:"take_until,omitempty"` // from then on it cannot be taken
-	ExpiresAt *time.Time  `json:"expires_at,omitempty"` // from then on it is not held
-	LastDay   string      `json:"last_day,omitempty"`   // the last day on which it is held, where validity is in whole days
-	Expired   bool        `json:"expired"`
-}
-
-func (a *api) user(r *http.Request, _ Principal) (any, error) {
+// user answers about one user in one campaign. Unlike users it fails when the ledger does.
+func (a *api) user(r *http.Request, who Principal) (any, error) {
 	c, err := a.readable(r)
 	if err != nil {
 		return nil, err
 	}
-	camp, differs, err := status.InForce(r.Context(), c.Coordination, c.Reader, c.Campaign)
-	if err != nil {
-		return nil, err
-	}
-	id, err := userid.Parse(r.PathValue("id"), camp.Input.MaxID)
+	id, err := userid.Parse(r.PathValue("id"), grant.MaxUserID)
 	if err != nil {
 		return nil, newProblem(kindMalformed, err.Error())
 	}
-	g, granted, err := c.Reader.Lookup(r.Context(), id)
+	answers, err := lookup.Look(r.Context(), c.Lookup(), []grant.UserID{id})
 	if err != nil {
 		return nil, err
 	}
-	u := User{Campaign: camp.Name, User: id, Granted: granted, Entitlements: []Entitlement{}, SpecDiffers: differs}
-	if !granted {
-		return u, nil
-	}
-	at := g.At.In(camp.StartsAt.Location())
-	u.GrantedAt, u.Run = &at, &g.Run
-	u.Entitlements = Entitlements(camp, &grant.Holding{GrantedAt: at})
-	return u, nil
+	a.looked(r, who, 1)
+	return answers[0], nil
 }
 
-// Entitlements returns what a user holds now, held, or may take.
-func Entitlements(c *grant.Campaign, h *grant.Holding) []Entitlement {
-	out := make([]Entitlement, 0, len(c.Items))
-	for _, e := range c.Entitlements(h, time.Now()) {
-		held := Entitlement{
-			ID: e.ID, Kind: e.Kind, Amount: e.Amount, Currency: e.Currency,
-			State: e.State, Permanent: e.Validity.Permanent(), Expired: e.State == grant.StateExpired,
-			TakenAt: known(e.TakenAt), TakeUntil: known(e.TakeUntil), ExpiresAt: known(e.ExpiresAt),
-		}
-		if !e.LastDay.IsZero() {
-			held.LastDay = e.LastDay.Format(time.DateOnly)
-		}
-		out = append(out, held)
+// users answers about one user in all campaigns.
+func (a *api) users(r *http.Request, who Principal) (any, error) {
+	id, err := userid.Parse(r.PathValue("id"), grant.MaxUserID)
+	if err != nil {
+		return nil, newProblem(kindMalformed, err.Error())
 	}
-	return out
+	answers, err := a.lookUp(r.Context(), who, []grant.UserID{id})
+	if err != nil {
+		return nil, err
+	}
+	a.looked(r, who, 1)
+	return User{At: time.Now().UTC(), User: id, Answers: answers[0]}, nil
 }
 
-// known returns a time, or nil if there is none.
-func known(at time.Time) *time.Time {
-	if at.IsZero() {
-		return nil
+// lookUp answers about some users in all campaigns that somebody may look into, one list for each user. It fails when it is
+// not even known which campaigns there are.
+func (a *api) lookUp(ctx context.Context, who Principal, users []grant.UserID) ([][]lookup.Answer, error) {
+	names, err := a.names(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return &at
+	var subjects []*lookup.Subject
+	for _, name := range names {
+		if !who.in(name) {
+			continue
+		}
+		c, err := a.cfg.Campaigns.Open(ctx, name)
+		if _, gone := errors.AsType[*NoCampaignError](err); gone {
+			continue
+		}
+		if err != nil {
+			subjects = append(subjects, &lookup.Subject{Campaign: &grant.Campaign{Name: name}, Broken: err})
+			continue
+		}
+		subjects = append(subjects, c.Lookup())
+	}
+	return lookup.All(ctx, subjects, users), nil
+}
+
+// names returns all campaigns that there are: also those that began since somebody looked last, since an answer about all
+// must not leave one out.
+func (a *api) names(ctx context.Context) ([]string, error) {
+	if all, ok := a.cfg.Campaigns.(*Catalog); ok {
+		if err := all.Refresh(ctx); err != nil && len(all.Names()) == 0 {
+			return nil, err
+		}
+	}
+	return a.cfg.Campaigns.Names(), nil
+}
+
+// looked notes that somebody has seen the records of some users. Whose is not in the log, where user IDs do not belong.
+func (a *api) looked(r *http.Request, who Principal, users int) {
+	a.cfg.Log.Info("users were looked up", "who", who.Name, "remote", r.RemoteAddr, "route", r.Pattern, "users", users)
 }

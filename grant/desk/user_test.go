@@ -1,7 +1,11 @@
 package desk
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +13,8 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/campaign"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/status"
 )
 
@@ -17,7 +23,7 @@ func TestWhatAUserHas(t *testing.T) {
 	w.grant()
 	answer := w.get(RoleSupport, base+"/users/2")
 	answer.is(http.StatusOK)
-	var u User
+	var u lookup.Answer
 	answer.into(&u)
 	g, ok, err := w.reader.Lookup(t.Context(), 2)
 	require.NoError(t, err)
@@ -25,13 +31,14 @@ func TestWhatAUserHas(t *testing.T) {
 	require.True(t, g.At.Equal(*u.GrantedAt))
 	_, offset := u.GrantedAt.Zone()
 	require.Equal(t, 9*60*60, offset, "in the zone of the campaign")
-	require.Equal(t, aRun, *u.Run)
+	require.Equal(t, aRun, u.Source.Run)
+	require.Equal(t, []lookup.Range{{Partition: 0, First: 1, Last: 1}}, u.Source.Offsets)
 	require.EqualValues(t, 2, u.User)
 	require.True(t, u.Granted)
 	until := g.At.Add(90 * 24 * time.Hour)
 	require.True(t, until.Equal(*u.Entitlements[1].ExpiresAt))
 	u.Entitlements[1].ExpiresAt = nil
-	require.Equal(t, []Entitlement{
+	require.Equal(t, []lookup.Entitlement{
 		{ID: "thank-you", Kind: grant.KindEmoticon, State: grant.StateActive, Permanent: true},
 		{ID: "cheer-up", Kind: grant.KindEmoticon, State: grant.StateActive},
 		{ID: "cash", Kind: grant.KindCredit, Amount: 50_000, Currency: "KRW", State: grant.StateActive, Permanent: true},
@@ -43,7 +50,7 @@ func TestWhatHasExpired(t *testing.T) {
 	campaign.Items[1].Validity = grant.Validity{Length: time.Nanosecond}
 	w := newWorld(t, func(w *world) { w.cfg.Campaign = campaign })
 	w.grant()
-	var u User
+	var u lookup.Answer
 	w.get(RoleSupport, base+"/users/2").into(&u)
 	require.Equal(t, []bool{false, true, false}, []bool{u.Entitlements[0].Expired, u.Entitlements[1].Expired,
 		u.Entitlements[2].Expired})
@@ -63,7 +70,7 @@ func TestAUserIsAnsweredAboutByTheLedgersSpec(t *testing.T) {
 	w.grant()
 	answer := w.get(RoleSupport, base+"/users/2")
 	answer.is(http.StatusOK)
-	var u User
+	var u lookup.Answer
 	answer.into(&u)
 	require.Equal(t, u.GrantedAt.Add(90*24*time.Hour), *u.Entitlements[0].ExpiresAt)
 	require.Equal(t, &status.Differs{
@@ -74,18 +81,81 @@ func TestAUserIsAnsweredAboutByTheLedgersSpec(t *testing.T) {
 	require.Contains(t, w.get(RoleSupport, base+"/users/2").is(http.StatusInternalServerError), "granter:{sorry-2022}:spec")
 }
 
+// Who has nothing is told why, and what to do next.
 func TestAUserWhoHasNothing(t *testing.T) {
 	w := newWorld(t)
 	w.grant()
-	for id, body := range map[string]string{
-		"3":                   `{"campaign":"sorry-2022","user":"3","granted":false,"entitlements":[]}`,
-		"9223372036854775807": `{"campaign":"sorry-2022","user":"9223372036854775807","granted":false,"entitlements":[]}`,
-	} {
+	for _, id := range []string{"3", "9223372036854775807"} {
 		answer := w.get(RoleSupport, base+"/users/"+id)
 		answer.is(http.StatusOK)
-		require.Equal(t, body, string(answer.body))
+		var u lookup.Answer
+		answer.into(&u)
+		require.True(t, u.Known)
+		require.False(t, u.Granted)
+		require.Nil(t, u.GrantedAt)
+		require.Empty(t, u.Entitlements)
+		require.Equal(t, []lookup.Code{lookup.NobodyRuns, lookup.InLag}, codes(u), "records wait, and nobody runs")
+		require.EqualValues(t, 4, u.Reasons[1].Lag.Records)
 	}
 }
+
+func codes(a lookup.Answer) []lookup.Code {
+	out := []lookup.Code{}
+	for _, r := range a.Reasons {
+		out = append(out, r.Code)
+	}
+	return out
+}
+
+// One request for all campaigns: whatever cannot be asked takes no other along, and nobody sees campaigns of others.
+func TestAUserInAllCampaigns(t *testing.T) {
+	two := &fixedCampaigns{}
+	w := newWorld(t, func(w *world) {
+		two.set(w)
+		w.cfg.Campaigns = two
+	})
+	w.grant()
+	answer := w.get(RoleSupport, "/api/v1/users/2")
+	answer.is(http.StatusOK)
+	var u User
+	answer.into(&u)
+	require.EqualValues(t, 2, u.User)
+	require.Len(t, u.Answers, 3)
+	require.Equal(t, "sorry-2022", u.Answers[0].Campaign, "who granted something is first")
+	require.True(t, u.Answers[0].Granted)
+	require.Equal(t, []lookup.Code{lookup.LedgerInconsistent}, codes(u.Answers[1]))
+	require.Equal(t, []lookup.Code{lookup.LedgerUnavailable}, codes(u.Answers[2]))
+	require.False(t, u.Answers[1].Known || u.Answers[2].Known)
+	require.Contains(t, w.get(RoleSupport, "/api/v1/users/02").is(http.StatusBadRequest), "leading_zero")
+
+	w.allow(strings.Replace(w.accessLine(RoleSupport), "sha256:", "campaigns:other-2023 sha256:", 1))
+	require.Eventually(t, func() bool {
+		w.get(RoleSupport, "/api/v1/users/2").into(&u)
+		return len(u.Answers) == 1
+	}, patience, time.Millisecond)
+	require.Equal(t, "other-2023", u.Answers[0].Campaign)
+}
+
+// fixedCampaigns are the world's campaign, one whose spec is broken, and one that cannot be opened.
+type fixedCampaigns struct{ subject *Subject }
+
+func (f *fixedCampaigns) set(w *world) { f.subject = &w.cfg.Subject }
+
+func (f *fixedCampaigns) Names() []string { return []string{"other-2023", "sorry-2022", "worn-2021"} }
+
+func (f *fixedCampaigns) Open(_ context.Context, name string) (*Subject, error) {
+	switch name {
+	case "sorry-2022":
+		return f.subject, nil
+	case "other-2023":
+		return &Subject{
+			Campaign: &grant.Campaign{Name: name}, Broken: fmt.Errorf("%w: its spec", ledger.ErrInconsistent),
+		}, nil
+	}
+	return nil, errors.New("no route to host")
+}
+
+func (f *fixedCampaigns) List(context.Context) ([]status.Brief, error) { return nil, nil }
 
 func TestWhatIsNoUser(t *testing.T) {
 	w := newWorld(t)

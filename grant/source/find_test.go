@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
 )
 
@@ -42,7 +41,7 @@ func TestFindHandsOverWholeRecords(t *testing.T) {
 				require.Equal(t, raw.value, r.Value)
 				require.Len(t, r.Headers, len(raw.headers))
 				for i, h := range raw.headers {
-					require.Equal(t, h, kmsg.Header{Key: r.Headers[i].Key, Value: r.Headers[i].Value})
+					require.Equal(t, Header{h.Key, h.Value}, r.Headers[i])
 				}
 				return nil
 			})
@@ -83,7 +82,8 @@ func TestFindOneUser(t *testing.T) {
 	for i := range 2000 {
 		records = append(records, &kgo.Record{
 			Topic: topicName, Partition: int32(i % 2), Value: fmt.Append(nil, i%500), Key: fmt.Append(nil, "k", i),
-			Timestamp: at.Add(time.Duration(i) * time.Second), Headers: []kgo.RecordHeader{{Key: "trace", Value: []byte{byte(i)}}},
+			Timestamp: at.Add(time.Duration(i) * time.Second),
+			Headers:   []kgo.RecordHeader{{Key: "trace", Value: []byte{byte(i)}}},
 		})
 	}
 	produce(t, cluster.ListenAddrs(), records...)

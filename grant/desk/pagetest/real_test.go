@@ -59,9 +59,11 @@ func (b *book) History(context.Context) ([]grant.HistoryEntry, error) {
 	return slices.Clone(b.acts), nil
 }
 
-func (b *book) Lookup(context.Context, grant.UserID) (ledger.Grant, bool, error) {
-	return ledger.Grant{}, false, nil
+func (b *book) LookupAll(_ context.Context, users []grant.UserID) ([]*ledger.Grant, error) {
+	return make([]*ledger.Grant, len(users)), nil
 }
+
+func (b *book) Runs(context.Context) ([]grant.RunRecord, error) { return nil, nil }
 
 func (b *book) SpecKey() string { return "granter:{a-campaign}:spec" }
 
