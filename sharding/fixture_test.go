@@ -30,9 +30,9 @@ type listed struct {
 }
 
 // setsLike returns what makes the sets of a pool.
-func setsLike(l listed) func(shard, shards int) Set {
+func setsLike(l listed) func(shard int, cfg Config) Set {
 	l.room, l.target = cmp.Or(l.room, 1<<20), cmp.Or(l.target, 1<<20)
-	return func(int, int) Set {
+	return func(int, Config) Set {
 		set := l
 		set.known = map[uint64]bool{}
 		return &set
@@ -45,6 +45,9 @@ func granting(fn func(ids []uint64) error) listed {
 }
 
 func ignore([]uint64) error { return nil }
+
+// Bytes is 8 for each ID it knows.
+func (l *listed) Bytes() int { return 8 * len(l.known) }
 
 func (l *listed) Add(ids []uint64) (taken, fresh int, due bool) {
 	if len(l.known) >= l.room && len(l.pending) == 0 {

@@ -27,10 +27,13 @@ type Config struct {
 	BlockIDs int
 	// QueueBlocks is how many blocks may wait in front of each shard. Default 16: 16 × 32 KiB = 512 KiB a shard.
 	QueueBlocks int
-	// MaxPending bounds the IDs that one shard holds unflushed. Default 8 Mi over all shards: 64 MiB of blocks, and
-	// 1,400 IDs for each of the 6,100 chunks of a dense set when 48 million users are spread over 400 million IDs.
+	// Memory is how many bytes of blocks and sets all shards together may hold before they flush. Default 192 MiB: what
+	// flushes cost is theirs in calls, so the more IDs one gathers, the less each costs.
+	Memory int
+	// MaxPending bounds the IDs that one shard grants by one flush. Default: Memory alone does.
 	MaxPending int
-	// MaxDelay bounds how long an ID waits in a shard while the source has more to give. Default 500 ms.
+	// MaxDelay bounds how long an ID waits in a shard while the source has more to give: then it has waited in the source
+	// for longer. Default 5 s.
 	MaxDelay time.Duration
 	// Linger is how long a shard waits for company once a source has nothing more to give. Default 5 ms.
 	Linger time.Duration
@@ -60,9 +63,10 @@ func (c Config) withDefaults(lanes int) Config {
 	c.Shards = 1 << bits.Len(uint(c.Shards-1))
 	def(&c.BlockIDs, max(min(4096, 4<<20/c.Shards/max(lanes, 1)), 64))
 	def(&c.QueueBlocks, 16)
-	def(&c.MaxPending, max(8<<20/c.Shards, c.BlockIDs))
+	def(&c.Memory, 192<<20)
+	def(&c.MaxPending, math.MaxInt)
 	if c.MaxDelay <= 0 {
-		c.MaxDelay = 500 * time.Millisecond
+		c.MaxDelay = 5 * time.Second
 	}
 	if c.Linger <= 0 {
 		c.Linger = 5 * time.Millisecond
@@ -85,8 +89,8 @@ type Pool struct {
 
 // New makes a pool with one lane for each partition, which starts at the given offset. IDs that differ only in their
 // lowest groupBits bits are one group; group g belongs to shard g modulo the number of shards. newSet makes the set of
-// one shard of so many.
-func New(cfg Config, groupBits uint, newSet func(shard, shards int) Set, starts map[int]int64) *Pool {
+// one shard of a pool, whose config has no defaults left.
+func New(cfg Config, groupBits uint, newSet func(shard int, cfg Config) Set, starts map[int]int64) *Pool {
 	p := &Pool{cfg: cfg.withDefaults(len(starts)), ended: make(chan struct{})}
 	p.blocks.New = func() any { return &block{ids: make([]uint64, 0, p.cfg.BlockIDs)} }
 	for partition, start := range starts {
@@ -102,7 +106,7 @@ func New(cfg Config, groupBits uint, newSet func(shard, shards int) Set, starts 
 		p.lanes = append(p.lanes, l)
 	}
 	for i := range p.cfg.Shards {
-		p.shards = append(p.shards, newShard(i, p.cfg, newSet(i, p.cfg.Shards), p))
+		p.shards = append(p.shards, newShard(i, p.cfg, newSet(i, p.cfg), p))
 	}
 	return p
 }

@@ -91,6 +91,7 @@ func TestEveryIDOfEveryLaneIsGrantedAndAccountedFor(t *testing.T) {
 			BlockIDs:    rapid.IntRange(1, 20).Draw(t, "block"),
 			QueueBlocks: rapid.IntRange(1, 3).Draw(t, "queue"),
 			MaxPending:  rapid.IntRange(1, 100).Draw(t, "pending"),
+			Memory:      rapid.IntRange(1, 1<<16).Draw(t, "memory"),
 		}
 		like := listed{room: rapid.IntRange(1, 40).Draw(t, "room"), target: rapid.IntRange(1, 50).Draw(t, "target")}
 		w := &world{lanes: lanes, start: 1000, granted: map[uint64]bool{}, owner: map[uint64]int{}}
@@ -103,12 +104,12 @@ func TestEveryIDOfEveryLaneIsGrantedAndAccountedFor(t *testing.T) {
 		for i := range lanes {
 			starts[i] = w.start * int64(i)
 		}
-		w.pool = New(cfg, groupBits, func(shard, shards int) Set {
+		w.pool = New(cfg, groupBits, func(shard int, cfg Config) Set {
 			of := like
 			of.grant = func(_ context.Context, from []Range, ids []uint64) (map[uint64]bool, error) {
 				return w.grant(shard, from, ids)
 			}
-			return setsLike(of)(shard, shards)
+			return setsLike(of)(shard, cfg)
 		}, starts)
 		run(t, w.pool, func(ctx context.Context, g *errgroup.Group) {
 			for i, ids := range lanes {
@@ -194,7 +195,7 @@ func TestAnIdleSourceIsFlushedAtOnceAndABusyOneByTheDeadline(t *testing.T) {
 		name string
 		idle bool
 		want time.Duration
-	}{{"idle", true, 5 * time.Millisecond}, {"busy", false, 500 * time.Millisecond}} {
+	}{{"idle", true, 5 * time.Millisecond}, {"busy", false, 5 * time.Second}} {
 		t.Run(c.name, func(t *testing.T) {
 			inPool(t, Config{Shards: 1}, granting(ignore), func(t *testing.T, p *Pool, l *Lane) {
 				for i := range int64(3) { // each has a deadline of its own
@@ -215,12 +216,12 @@ func TestAnIdleSourceIsFlushedAtOnceAndABusyOneByTheDeadline(t *testing.T) {
 // What waits longest decides: what comes after it does not put its flush off.
 func TestADeadlineIsNotPutOff(t *testing.T) {
 	inPool(t, Config{Shards: 1}, granting(ignore), func(t *testing.T, p *Pool, l *Lane) {
-		for i := range int64(5) { // until the moment at which the first one has waited for half a second
+		for i := range int64(5) { // until the moment at which the first one has waited for five seconds
 			require.NoError(t, l.Add(t.Context(), i, uint64(i)))
 			require.NoError(t, l.Mark(t.Context(), i+1, false))
 			synctest.Wait()
 			require.Zero(t, position(t, p).Next)
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(time.Second)
 		}
 		synctest.Wait()
 		require.Equal(t, int64(5), position(t, p).Next)
@@ -262,9 +263,10 @@ func TestMemoryStaysBoundedWhateverIDsArrive(t *testing.T) {
 	})
 	t.Run("blocks", func(t *testing.T) {
 		const blockIDs, blocks = 64, 200
+		const memory = 80 * blockIDs * 8
 		var members []int
 		count := granting(func(ids []uint64) error { members = append(members, len(ids)); return nil })
-		inPool(t, Config{Shards: 1, MaxPending: 1 << 10, BlockIDs: blockIDs}, count, func(t *testing.T, p *Pool, l *Lane) {
+		inPool(t, Config{Shards: 1, Memory: memory, BlockIDs: blockIDs}, count, func(t *testing.T, _ *Pool, l *Lane) {
 			for i := range int64(blocks * blockIDs) { // a block is one new ID and duplicates
 				id := uint64(0)
 				if i%blockIDs == 0 {
@@ -273,9 +275,9 @@ func TestMemoryStaysBoundedWhateverIDsArrive(t *testing.T) {
 				require.NoError(t, l.Add(t.Context(), i, id))
 			}
 			require.NoError(t, l.Mark(t.Context(), blocks*blockIDs, false))
-			require.Equal(t, 64, p.shards[0].maxHeld)
 		})
-		require.Equal(t, []int{64, 64, 64, 8}, members)
+		// A known ID takes 8 bytes, so the set leaves room for a block less at each flush; 64 blocks there always are.
+		require.Equal(t, []int{79, 78, 43}, members)
 	})
 }
 

@@ -20,6 +20,8 @@ type Set interface {
 	// of each element of ids, or nil if none. After an error the set is not used any more. It returns soon after the
 	// context is cancelled.
 	Flush(ctx context.Context, from []Range, ids [][]uint64) ([]Found, error)
+	// Bytes is about how much memory the set holds.
+	Bytes() int
 }
 
 // Found is what a flush found out about some of the IDs that were taken.

@@ -27,12 +27,12 @@ type segment struct {
 func (s segment) whole() bool { return s.to == len(s.ids) }
 
 type shard struct {
-	index   int
-	cfg     Config
-	set     Set
-	pool    *Pool
-	maxHeld int // blocks: twice what MaxPending fills, for most may be half empty
-	in      chan *block
+	index  int
+	cfg    Config
+	set    Set
+	pool   *Pool
+	memory int // bytes of blocks and set that make it flush
+	in     chan *block
 
 	pending  int        // IDs that the next flush grants
 	held     []segment  // what is not flushed yet: it says where an ID came from
@@ -50,8 +50,8 @@ type shard struct {
 func newShard(index int, cfg Config, set Set, p *Pool) *shard {
 	s := &shard{
 		index: index, cfg: cfg, set: set, pool: p,
-		in:      make(chan *block, cfg.QueueBlocks),
-		maxHeld: max(2*cfg.MaxPending/cfg.BlockIDs, 64),
+		in:     make(chan *block, cfg.QueueBlocks),
+		memory: cfg.Memory / cfg.Shards,
 	}
 	for _, l := range p.lanes {
 		s.current = append(s.current, counts{next: l.start})
@@ -109,7 +109,7 @@ func (s *shard) absorb(ctx context.Context, b *block) error {
 	switch {
 	case s.pending == 0: // nothing to write, only counts to publish
 		return s.flush(ctx)
-	case due || s.pending >= s.cfg.MaxPending || len(s.held) >= s.maxHeld:
+	case due || s.pending >= s.cfg.MaxPending || s.full():
 		return s.flush(ctx)
 	case idle:
 		// Waiting eight times as long as the last flush took keeps flushing below an eighth of the time when one
@@ -119,6 +119,14 @@ func (s *shard) absorb(ctx context.Context, b *block) error {
 		s.flushWithin(s.cfg.MaxDelay)
 	}
 	return nil
+}
+
+// minHeld is how many blocks a shard may always gather, however much its set holds.
+const minHeld = 64
+
+// full reports whether a shard holds as much as it may.
+func (s *shard) full() bool {
+	return len(s.held) >= minHeld && len(s.held)*s.cfg.BlockIDs*8+s.set.Bytes() >= s.memory
 }
 
 // count counts what was taken in of a block, some of it new, and holds on to it until it is flushed.

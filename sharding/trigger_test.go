@@ -13,7 +13,7 @@ import (
 func TestSlowFlushesAreFewer(t *testing.T) {
 	for _, c := range []struct{ took, want time.Duration }{
 		{20 * time.Millisecond, 160 * time.Millisecond},
-		{time.Second, 500 * time.Millisecond},
+		{time.Second, 5 * time.Second},
 	} {
 		t.Run(c.took.String(), func(t *testing.T) {
 			var began []time.Time
@@ -54,13 +54,12 @@ func TestPiecesOfABlockCountOnce(t *testing.T) {
 	var members []int
 	count := granting(func(ids []uint64) error { members = append(members, len(ids)); return nil })
 	count.room = 11
-	inPool(t, Config{Shards: 1, MaxPending: 1 << 10, BlockIDs: 100}, count, func(t *testing.T, p *Pool, l *Lane) {
+	inPool(t, Config{Shards: 1, Memory: 1, BlockIDs: 100}, count, func(t *testing.T, _ *Pool, l *Lane) {
 		for i := range int64(999) { // nine IDs, so the set has room for two more at a time
 			require.NoError(t, l.Add(t.Context(), i, uint64(i%9)))
 		}
 		require.NoError(t, l.Add(t.Context(), 999, 9))
 		require.NoError(t, l.Mark(t.Context(), 1000, false))
-		require.Equal(t, 64, p.shards[0].maxHeld)
 	})
 	require.Equal(t, []int{10}, members)
 }

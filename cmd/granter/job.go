@@ -38,6 +38,7 @@ type job struct {
 	log      *slog.Logger
 	screen   *screen
 	run      grant.RunID
+	memory   int // bytes that shards may hold; 0: their default
 	registry *prometheus.Registry
 
 	forced     bool                        // preflight failed, and the run goes on as told
@@ -204,7 +205,7 @@ func (j *job) newRun(p *parts, log *slog.Logger) *engine.Run {
 		}
 	}
 	r.Sharding = dense.Config{
-		Config:   sharding.Config{Shards: j.flags.shards},
+		Config:   sharding.Config{Shards: j.flags.shards, Memory: j.memory},
 		Observer: p.monitor,
 	}
 	host, _ := os.Hostname()

@@ -29,6 +29,7 @@ type runFlags struct {
 	listen             string
 	shards             int
 	fetchMemory        int
+	memory             string
 	session, stall     time.Duration
 	checkpointEvery    time.Duration
 	linger             time.Duration
@@ -98,6 +99,7 @@ is lost then either.
 	f.StringVar(&flags.listen, "listen", "127.0.0.1:9464", `address of /metrics, /healthz and /readyz, or "off"`)
 	f.DurationVar(&flags.linger, "linger", 0, "keep serving metrics for so long after the end, so that the last values are scraped; a loss of grants that is seen meanwhile is exit code 1")
 	f.IntVar(&flags.shards, "shards", 0, "number of shards, rounded up to a power of two (default: eight for each processor, at most 64)")
+	f.StringVar(&flags.memory, "memory", "", memoryHelp)
 	f.IntVar(&flags.fetchMemory, "fetch-memory", 32<<20, "bytes that all fetches may take together")
 	f.DurationVar(&flags.session, "session-timeout", 10*time.Second, "how long the others wait for a granter that does not answer before they take over")
 	f.DurationVar(&flags.stall, "stall-after", time.Minute, "report a partition that makes no progress for so long")
@@ -172,6 +174,9 @@ func (flags *runFlags) job(cmd *cobra.Command) (*job, func(), error) {
 	}
 	if err = flags.operating(cmd.Context(), j); err != nil {
 		return fail(usageError(err))
+	}
+	if j.memory, err = flags.budgetMemory(); err != nil {
+		return fail(err)
 	}
 	if j.redis, err = flags.redisClient(); err != nil {
 		return fail(err)

@@ -12,19 +12,27 @@ import (
 	"github.com/granter/granter/deploy/dev/devtest"
 )
 
-// compared is the row on which two revisions are compared.
-var compared = row{name: "48 M dense, shuffled", users: 48e6, fsync: true}
+// comparedRow is the row on which two revisions are compared.
+func comparedRow(only string) (row, error) {
+	if only == "" {
+		only = "48 M dense"
+	}
+	i := slices.IndexFunc(rows, func(r row) bool { return strings.Contains(r.name, only) })
+	if i < 0 {
+		return row{}, fmt.Errorf("no row has %q in its name", only)
+	}
+	return rows[i], nil
+}
 
 // against compares this tree with another revision of the repository: both run in turns on the same topic and servers, so
 // that the ratio holds on a machine whose speed drifts.
-func (b *bench) against(ctx context.Context, revision string) (string, error) {
+func (b *bench) against(ctx context.Context, revision string, r row) (string, error) {
 	old := *b
 	old.granter = filepath.Join(b.dir, "granter-old")
 	if err := buildRevision(revision, b.dir, old.granter); err != nil {
 		return "", err
 	}
-	r := compared
-	r.users = int64(float64(r.users) * b.scale)
+	r.users, r.spread = int64(float64(r.users)*b.scale), int64(float64(r.spread)*b.scale)
 	spec, err := b.spec(r)
 	if err != nil {
 		return "", err

@@ -28,7 +28,7 @@ func main() {
 	repeats := flag.Int("repeats", 3, "measurements of each kind; the table has the medians")
 	scale := flag.Float64("scale", 1, "multiply every population by this, for a quick look")
 	only := flag.String("only", "", "measure only the rows whose name contains this")
-	revision := flag.String("against", "", "compare this tree with this revision of the repository, and measure nothing else")
+	revision := flag.String("against", "", "compare this tree with this revision of the repository, on the first row that -only leaves or on 48 M dense, and measure nothing else")
 	docs := flag.String("docs", "", "write performance.md's table and plot into this folder")
 	flag.Parse()
 	err := devtest.Standalone(func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }, func(tb devtest.TB) error {
@@ -37,7 +37,11 @@ func main() {
 			return err
 		}
 		if *revision != "" {
-			text, err := b.against(context.Background(), *revision)
+			r, err := comparedRow(*only)
+			if err != nil {
+				return err
+			}
+			text, err := b.against(context.Background(), *revision, r)
 			fmt.Print(text)
 			return err
 		}
@@ -67,6 +71,7 @@ type row struct {
 	codec    string
 	fsync    bool // Redis with AOF everysec
 	again    bool // measure a second run over the finished topic
+	large    bool // minutes, and gigabytes of topic: measured when -only asks for it
 	baseline bool // kafka-go's Reader with pipelines of 1,000 SET NX, instead of granter
 }
 
@@ -83,6 +88,7 @@ var rows = []row{
 	{name: "48 M, lz4 topic", users: 48e6, codec: "lz4", fsync: true},
 	{name: "48 M ascending", users: 48e6, order: "ascending", fsync: true},
 	{name: "48 M spread over 400 M", users: 48e6, spread: 400e6, fsync: true},
+	{name: "480 M dense, shuffled", users: 480e6, fsync: true, large: true},
 }
 
 const partitions = 8
@@ -117,7 +123,7 @@ func (b *bench) all(ctx context.Context, only string) ([]result, error) {
 	var results []result
 	loaded := map[string]bool{}
 	for _, r := range rows {
-		if !strings.Contains(r.name, only) {
+		if !strings.Contains(r.name, only) || r.large && only == "" {
 			continue
 		}
 		r.users, r.spread = int64(float64(r.users)*b.scale), int64(float64(r.spread)*b.scale)

@@ -59,7 +59,7 @@ func (w *world) process(set ...func(*Run)) *process {
 	r.Record = grant.RunRecord{Run: grant.NewRunID(time.Now()), Host: "host", PID: 7}
 	r.Source, r.Ledger = &reader{topic: w.topic, monitor: r.Monitor}, w.store.client(r.Record.Run)
 	r.Sharding = dense.Config{
-		Config:   sharding.Config{Shards: 2, BlockIDs: 16, QueueBlocks: 2, MaxPending: 64},
+		Config:   sharding.Config{Shards: 2, BlockIDs: 16, QueueBlocks: 2, MaxPending: 64, MaxDelay: 500 * time.Millisecond},
 		Observer: r.Monitor,
 	}
 	r.Peek = w.topic.Bounds

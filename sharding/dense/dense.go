@@ -15,8 +15,8 @@ type Config struct {
 	// 4,096 a journal entry is a bitmap of 8 KiB, so this many make it cost one byte for each user instead of two, and
 	// need half the calls. Twice as many would save little more, and keep users waiting longer.
 	TargetPerChunk int
-	// MaxChunks bounds the chunks whose bitmaps one shard holds. Default 8,192 over all shards: 16 KiB each, 128 MiB,
-	// 537 million consecutive IDs.
+	// MaxChunks bounds the chunks whose bitmaps one shard holds, 16 KiB each. Default: two thirds of Memory, 8,192 over all
+	// shards or 537 million consecutive IDs.
 	MaxChunks int
 	// Observer is told of every flush; it may be nil.
 	Observer Observer
@@ -24,7 +24,8 @@ type Config struct {
 
 // New makes a pool that flushes to the sink, with one lane for each partition, which starts at the given offset.
 func New(cfg Config, sink Sink, starts map[int]int64) *sharding.Pool {
-	return sharding.New(cfg.Config, ChunkBits, func(shard, shards int) sharding.Set {
-		return newSet(cfg, sink, shard, shards)
+	return sharding.New(cfg.Config, ChunkBits, func(shard int, pool sharding.Config) sharding.Set {
+		cfg.Config = pool
+		return newSet(cfg, sink, shard)
 	}, starts)
 }

@@ -34,6 +34,8 @@ type chunkBits [Words]struct {
 	pending uint64 // to be granted by the next flush
 }
 
+const chunkBytes = Words * 16
+
 // page is how the states of neighbouring chunks of a shard lie together. They do not move.
 type page [pageChunks]state
 
@@ -57,17 +59,17 @@ type set struct {
 	bitmaps []Bitmap // scratch of a flush
 }
 
-func newSet(cfg Config, sink Sink, shard, shards int) *set {
+func newSet(cfg Config, sink Sink, shard int) *set {
 	s := &set{
 		shard: shard, sink: sink, observer: cfg.Observer, target: cfg.TargetPerChunk, maxChunks: cfg.MaxChunks,
-		stride: bits.Len(uint(shards)) - 1,
+		stride: bits.Len(uint(cfg.Shards)) - 1,
 		hashed: map[uint64]*state{},
 	}
 	if s.target <= 0 {
 		s.target = 8192
 	}
 	if s.maxChunks <= 0 {
-		s.maxChunks = max(8192/shards, 1)
+		s.maxChunks = max(cfg.Memory/3*2/cfg.Shards/chunkBytes, 1)
 	}
 	return s
 }
@@ -104,6 +106,9 @@ func (s *set) Add(ids []uint64) (taken, fresh int, due bool) {
 	s.pending += fresh
 	return taken, fresh, s.pending >= s.target*max(len(s.touched), minTouched)
 }
+
+// Bytes implements sharding.Set.
+func (s *set) Bytes() int { return (len(s.inUse) + len(s.free)) * chunkBytes }
 
 // find returns the state of a chunk, and makes it if need be.
 func (s *set) find(chunk uint64) *state {

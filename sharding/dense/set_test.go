@@ -18,6 +18,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// single is the config of a pool of one shard, without defaults left.
+var single = Config{Config: sharding.Config{Shards: 1, Memory: 192 << 20}}
+
 // sinkFunc is a Sink.
 type sinkFunc func(f *Flush) error
 
@@ -112,7 +115,7 @@ func TestASetGrantsEveryIDAndCountsItOnce(t *testing.T) {
 		for _, id := range rapid.SliceOfN(id, 0, 50).Draw(t, "excluded") {
 			sink.excluded[id] = !want[id]
 		}
-		s := newSet(Config{MaxChunks: rapid.IntRange(1, 20).Draw(t, "chunks")}, sink, shard, shards)
+		s := newSet(Config{Config: sharding.Config{Shards: shards}, MaxChunks: rapid.IntRange(1, 20).Draw(t, "chunks")}, sink, shard)
 		granted, duplicates, withheld := 0, 0, 0
 		wantDuplicates, wantWithheld := 0, 0
 		var held [][]uint64
@@ -172,7 +175,7 @@ func TestBitmapsStayBoundedWhateverIDsArrive(t *testing.T) {
 	for name, largest := range map[string]uint64{"by index": 1 << 40, "by hash": 1<<64 - 1} {
 		t.Run(name, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(3, 4))
-			s := newSet(Config{MaxChunks: maxChunks}, discard{}, 0, 1)
+			s := newSet(Config{Config: single.Config, MaxChunks: maxChunks}, discard{}, 0)
 			ids := make([]uint64, 4096)
 			flushes := 0
 			made := map[*chunkBits]bool{}
@@ -205,7 +208,7 @@ func TestBitmapsStayBoundedWhateverIDsArrive(t *testing.T) {
 // The memory of a chunk that was forgotten serves another one, of which nothing is known.
 func TestAChunkKnowsNothingOfTheOneBeforeIt(t *testing.T) {
 	sink := &memory{chunks: map[uint64]*Bitmap{}}
-	s := newSet(Config{MaxChunks: 1}, sink, 0, 1)
+	s := newSet(Config{Config: single.Config, MaxChunks: 1}, sink, 0)
 	for _, id := range []uint64{Join(1, 7), Join(2, 7), Join(1<<40, 7), Join(1<<41, 7)} {
 		taken, fresh, _ := s.Add([]uint64{id})
 		require.Equal(t, []int{1, 1}, []int{taken, fresh})
@@ -224,7 +227,7 @@ func TestWhatTheSinkKnowsIsNotAskedAgain(t *testing.T) {
 		sink.put(id)
 		all = append(all, id)
 	}
-	s := newSet(Config{}, sink, 0, 1)
+	s := newSet(single, sink, 0)
 	taken, fresh, due := s.Add([]uint64{500})
 	require.Equal(t, []int{1, 1}, []int{taken, fresh})
 	require.False(t, due)
@@ -240,7 +243,7 @@ func TestWhatTheSinkKnowsIsNotAskedAgain(t *testing.T) {
 func TestAFlushIsDueWhenChunksHaveTheirTarget(t *testing.T) {
 	for _, c := range []struct{ chunks, want int }{{1, 16 * 10}, {16, 16 * 10}, {20, 20 * 10}} {
 		t.Run(fmt.Sprintf("%d chunks", c.chunks), func(t *testing.T) {
-			s := newSet(Config{TargetPerChunk: 10}, &memory{chunks: map[uint64]*Bitmap{}}, 0, 1)
+			s := newSet(Config{Config: single.Config, TargetPerChunk: 10}, &memory{chunks: map[uint64]*Bitmap{}}, 0)
 			for i := 1; ; i++ {
 				_, _, due := s.Add([]uint64{Join(uint64(i%c.chunks), uint16(i))})
 				require.Equal(t, i >= c.want, due, i)
@@ -274,7 +277,7 @@ func TestManyChunksAreFlushedInParts(t *testing.T) {
 		parts = append(parts, len(f.Deltas))
 		return nil
 	})
-	s := newSet(Config{Observer: &observed}, sink, 5, 8)
+	s := newSet(Config{Config: sharding.Config{Shards: 8, Memory: 192 << 20}, Observer: &observed}, sink, 5)
 	var ids []uint64
 	for i := range uint64(600) {
 		ids = append(ids, Join(8*i+5, 0), Join(8*i+5, ChunkSize-1))
@@ -295,12 +298,12 @@ func TestEveryPartOfAFlushCounts(t *testing.T) {
 		sink.put(known)
 		var failing uint64 // number of the flush that fails; 0: none
 		failed := errors.New("disk on fire")
-		s := newSet(Config{}, sinkFunc(func(f *Flush) error {
+		s := newSet(single, sinkFunc(func(f *Flush) error {
 			if f.Seq == failing {
 				return failed
 			}
 			return sink.Grant(t.Context(), f)
-		}), 0, 1)
+		}), 0)
 		var ids []uint64
 		for chunk := range uint64(3 * maxDeltas) {
 			ids = append(ids, Join(chunk, 9))
