@@ -19,7 +19,7 @@ type HistoryEntry struct {
 
 // Unchanged reports whether an order was carried out and there was nothing for it to change.
 func (a *HistoryEntry) Unchanged() bool {
-	if a.Refused != "" || a.Before == nil || a.After == nil || a.Action == ActionStartEarly || a.Action == ActionForce || a.Action == ActionNewTopic {
+	if a.Refused != "" || a.Before == nil || a.After == nil || a.Action.Noted() {
 		return false
 	}
 	before, after := *a.Before, *a.After

@@ -3,6 +3,7 @@ package grant
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -10,7 +11,7 @@ import (
 // Action is what somebody did.
 type Action string
 
-// The actions. All but the last four are orders, which change the Control.
+// The actions. Those from ActionStartEarly on are no orders, which change the Control: they are recorded, and that is all.
 const (
 	ActionPause      Action = "pause"
 	ActionResume     Action = "resume"
@@ -22,7 +23,16 @@ const (
 	ActionForce      Action = "force"       // run --force although preflight failed
 	ActionNewTopic   Action = "new-topic"   // run --new-topic began anew at the first record of a topic
 	ActionExpire     Action = "expire"      // an order came to its end; by nobody, see Control.Expired
+	ActionReplay     Action = "replay"      // rejected records were repaired and replayed
 )
+
+// Notes are the actions that are recorded, and change nothing that replicas obey.
+func Notes() []Action {
+	return []Action{ActionStartEarly, ActionForce, ActionNewTopic, ActionExpire, ActionReplay}
+}
+
+// Noted reports whether an action is one of Notes.
+func (a Action) Noted() bool { return slices.Contains(Notes(), a) }
 
 // Order is what an operator wants. Its zero value orders nothing.
 type Order struct {
@@ -55,12 +65,15 @@ func (o *Order) Validate() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	switch o.Action {
-	case ActionPause, ActionResume, ActionAbort, ActionFinish, ActionPostpone, ActionStartEarly, ActionForce, ActionNewTopic:
+	case ActionPause, ActionResume, ActionAbort, ActionFinish, ActionPostpone:
 	case ActionThrottle:
 		if o.Throttle < 0 {
 			wrong("throttle %d: want users per second, or 0 for no limit", o.Throttle)
 		}
 	default:
+		if o.Action.Noted() && o.Action != ActionExpire { // which nobody orders
+			break
+		}
 		wrong("action %q: want pause, resume, throttle, abort, finish or postpone", o.Action)
 	}
 	switch ends := o.Action == ActionPause || o.Action == ActionThrottle; {

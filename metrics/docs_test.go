@@ -64,6 +64,7 @@ var lookWhen = map[string]string{
 	"control_aborted":                        "nobody runs: is that meant?",
 	"campaign_lag_records":                   "asking how much is left, whoever runs",
 	"campaign_live_replicas":                 "judging whether enough are there",
+	"ledger_replayed_records":                "asking what became of rejected records",
 	"desk_requests_total":                    "the page is slow or fails",
 	"desk_refusals_total":                    "somebody tries tokens, or has lost the right one",
 	"desk_listeners":                         "asking who looks on",
@@ -116,7 +117,7 @@ the desk has one ` + "`-f`" + ` and no other campaign. Those that runs serve, to
 func TestTheDocumentIsFresh(t *testing.T) {
 	runs, _ := populated(t)
 	desk := prometheus.NewPedanticRegistry()
-	metrics.NewOverview(desk, labels.Campaign, labels.Version)
+	metrics.NewOverview(desk, labels.Campaign, labels.Version).Set(metrics.Campaign{Replays: map[string]int64{"granted": 1}})
 	d := metrics.NewDesk(desk, labels.Campaign)
 	d.Requests.WithLabelValues("status", "200")
 	d.Refusals.WithLabelValues("no_token")

@@ -11,6 +11,8 @@ import (
 type Overview struct {
 	granted, expected, startsAt, started, lag, replicas, lost, version, throttle, paused, aborted prometheus.Gauge
 
+	replays *prometheus.GaugeVec // by outcome
+
 	mu       sync.Mutex
 	notReady string
 }
@@ -21,6 +23,7 @@ type Campaign struct {
 	Replicas, Lost                                   int // live ones, and those that are gone and did not end
 	StartsAt                                         time.Time
 	Started, Paused, Aborted                         bool
+	Replays                                          map[string]int64 // rejected records that were replayed, by outcome
 }
 
 // NewOverview registers the metrics. Those that runs export, too, have the same names: take the maximum.
@@ -43,6 +46,8 @@ func NewOverview(reg prometheus.Registerer, campaign, version string) *Overview 
 		lag: f.gauge("campaign_lag_records", "Records of the topic behind the checkpoint, of all partitions, up to where "+
 			"operators ordered to finish if they did."),
 		replicas: f.gauge("campaign_live_replicas", "Runs that have said within the last seconds that they are alive."),
+		replays: f.gauges("ledger_replayed_records", "Rejected records that were repaired and replayed, by outcome: granted, or "+
+			"duplicate where the user had been granted before.", "outcome"),
 		notReady: "nothing is known yet",
 	}
 }
@@ -60,6 +65,9 @@ func (o *Overview) Set(c Campaign) {
 	o.throttle.Set(float64(c.Throttle))
 	o.paused.Set(truth(c.Paused))
 	o.aborted.Set(truth(c.Aborted))
+	for outcome, n := range c.Replays {
+		o.replays.WithLabelValues(outcome).Set(float64(n))
+	}
 	o.ready("")
 }
 

@@ -114,6 +114,8 @@ func change(a *grant.HistoryEntry, zone *time.Location) string {
 		return "run although preflight failed"
 	case grant.ActionNewTopic:
 		return "began anew at the first record of the topic"
+	case grant.ActionReplay:
+		return "rejected records were repaired and replayed"
 	}
 	return ""
 }

@@ -144,5 +144,6 @@ from files only, never from flags.
 	root.AddCommand(newDemo(), newCheck(), newLoad(), newRun(), newStatus(), newVerify(), newAudit(), newHistory(), newDesk(), newToken(), newClaims())
 	addMan(root)
 	root.AddCommand(newOrders()...)
+	root.AddCommand(newRejected())
 	return root
 }

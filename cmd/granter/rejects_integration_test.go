@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/segmentio/kafka-go"
@@ -122,4 +123,40 @@ func TestACanarySaysWhereSamplesAre(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal([]byte(granter(t, s.command("status", "--json")).out.String()), &status))
 	require.Len(t, status.Samples, 1)
+}
+
+// Support says what records meant that held no user ID, and their users are granted: once, however often that is done.
+func TestRejectedRecordsAreRepairedAndReplayedOnce(t *testing.T) {
+	s := newScenario(t, 1, devtest.StartRedis(t, durable()...).Addr)
+	s.respec("max_rejected: 100%")
+	s.put("1", " 2", "minji", "3", "0x4", "1 ")
+	require.Zero(t, s.run().wait())
+	command := func(code int, name string, flags ...string) string {
+		t.Helper()
+		p := granter(t, s.command("rejected "+name, flags...))
+		require.Equal(t, code, p.wait(), p.err.String())
+		return p.out.String() + p.err.String()
+	}
+	require.Contains(t, command(exitOK, "list"), "4 rejected records")
+	require.Contains(t, command(exitOK, "show", "0/2"), `value: "minji"`)
+	require.Contains(t, command(exitUsage, "replay", "--command=true"), "say why")
+	trim := []string{"--command=tr -d ' '", "--reason=space"}
+	require.Contains(t, command(exitOK, "replay", append(trim, "--dry-run")...),
+		"1 would be granted, 1 whose users had it before")
+	require.EqualValues(t, 2, s.granted())
+	for range 2 {
+		command(exitOK, "replay", append(trim, "--why=a test", "--json")...)
+	}
+	mapping := filepath.Join(t.TempDir(), "map.csv")
+	require.NoError(t, os.WriteFile(mapping, []byte("minji,70000\n"), 0o600))
+	require.Contains(t, command(exitOK, "replay", "--map="+mapping, "--why=SUP-77"),
+		"4 rejected records: 1 granted, 0 whose users had it before, 2 replayed before, 1 still bad\nstill bad: not_mapped 1")
+	require.EqualValues(t, 4, s.granted())
+
+	status := granter(t, s.command("status", "--prove"))
+	require.Zero(t, status.wait(), status.out.String()+status.err.String())
+	require.Contains(t, status.out.String(), "2 rejected records granted their users, those of 1 had it before")
+	require.Contains(t, granter(t, s.command("verify", "70000")).out.String(), "partition 0")
+	require.Contains(t, granter(t, s.command("history")).out.String(), "SUP-77")
+	require.Zero(t, s.finish().Consumed, "a run has nothing to do with it")
 }

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -168,8 +169,9 @@ func (s *scenario) finish(flags ...string) Summary {
 
 func (s *scenario) command(name string, flags ...string) command {
 	s.Helper()
-	args := []string{name, "-f", s.spec}
-	sub, _, err := newRoot().Find([]string{name})
+	words := strings.Fields(name)
+	args := append(slices.Clone(words), "-f", s.spec)
+	sub, _, err := newRoot().Find(words)
 	require.NoError(s, err)
 	for flag, list := range map[string][]string{"brokers": s.brokers, "redis": s.redis} {
 		if sub.Flags().Lookup(flag) != nil { // verify has no use for Kafka

@@ -129,6 +129,10 @@ func printStatus(w io.Writer, s *Status) {
 	if s.Knows(status.PartKafka, status.PartCheckpoint) {
 		rows = append(rows, fmt.Sprintf("records\t%s in the topic, %s to go", text.Number(s.Records), text.Number(s.Lag)))
 	}
+	if s.Replays != (grant.Replays{}) {
+		rows = append(rows, fmt.Sprintf("replayed\t%s rejected records granted their users, those of %s had it before",
+			text.Number(s.Replays.Granted), text.Number(s.Replays.Duplicate)))
+	}
 	if s.Gone > 0 {
 		rows = append(rows, "GONE\t"+text.Number(s.Gone)+" records that were never granted (retention or record deletion): granter check says what to do")
 	}

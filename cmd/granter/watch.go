@@ -136,6 +136,7 @@ func (w *watcher) count(ctx context.Context, s *desk.Subject, o *metrics.Overvie
 			Granted: st.Granted, Expected: st.Expected, StartsAt: st.StartsAt, Lag: st.ToGo(), Replicas: st.Live(), Lost: lost,
 			Started: started, ControlVersion: st.Control.Version, Throttle: st.Control.Throttle, Paused: st.Control.Paused,
 			Aborted: st.Control.AbortedBy != nil,
+			Replays: map[string]int64{"granted": st.Replays.Granted, "duplicate": st.Replays.Duplicate},
 		})
 	}
 	return st, cmp.Or(missing, err)

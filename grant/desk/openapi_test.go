@@ -193,8 +193,7 @@ func TestTheSchemasHaveEveryWord(t *testing.T) {
 			"it wants to be explained")
 	}
 	require.Equal(t, texts(actions), words("Order", "action"))
-	require.Equal(t, texts(append(slices.Clone(actions), grant.ActionStartEarly, grant.ActionForce, grant.ActionNewTopic,
-		grant.ActionExpire, actionUnknown)), words("Act", "action"))
+	require.Equal(t, texts(append(slices.Concat(actions, grant.Notes()), actionUnknown)), words("Act", "action"))
 	require.Equal(t, texts(status.Parts()), words("Part", "part"))
 	require.Equal(t, texts(grant.Causes()), words("Hold", "cause"))
 	require.Equal(t, texts(grant.RunStates()), words("Replica", "state"))

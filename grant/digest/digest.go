@@ -15,7 +15,8 @@ import (
 
 // Users collects a set of users, chunk by chunk. Its zero value is the empty set. It keeps 40 bytes of each chunk.
 //
-//	leaf   = SHA-256("granter chunk\n", chunk as 8 bytes big-endian, its 8,192 bytes as Redis keeps them: user n is bit 7−n%8 of byte n/8)
+//	leaf   = SHA-256("granter chunk\n", chunk as 8 bytes big-endian, its 8,192 bytes as Redis keeps them: user n is bit
+//	         7−n%8 of byte n/8)
 //	digest = SHA-256("granter users\n", the leaves of all chunks that have a user, ascending by chunk)
 type Users struct{ leaves []leaf }
 

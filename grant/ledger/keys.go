@@ -26,6 +26,9 @@ import (
 //	granter:{C}:control             string  grant.Control as JSON
 //	granter:{C}:history             list    grant.HistoryEntry as JSON, of orders that were carried out; oldest first
 //	granter:{C}:refusals            list    grant.HistoryEntry as JSON, of the last orders that were refused
+//	granter:{C}:replays             hash    letter (topic/partition/offset of a rejected record) → user and run that it was
+//	                                        claimed for: see replays.go
+//	granter:{C}:replays:granted, :duplicate set  letters that were replayed, by what came of it
 //	granter:{C}:budget              hash    at, left, rate: what replicas may grant under a throttle
 //	granter:campaigns               hash    campaign → zone of its dates: an index, see campaigns.go
 //	granter:{<anchor>}:checkpoint:<spec> hash partition → next offset; e<partition> → leader epoch of the record before it;
@@ -51,6 +54,9 @@ type keys struct {
 	history  string
 	refusals string
 	budget   string
+	replays  string
+
+	replayedNew, replayedOld string // letters whose user was granted by it, and had been before
 }
 
 const (
@@ -64,6 +70,7 @@ func newKeys(campaign, hash string, cluster bool) keys {
 	k := keys{campaign: campaign, version: specVersion(hash), chunks: base + "chunks", spec: base + "spec", runs: base + "runs"}
 	k.format, k.leases = base+"format", base+"leases"
 	k.control, k.history, k.refusals, k.budget = base+"control", base+"history", base+"refusals", base+"budget"
+	k.replays, k.replayedNew, k.replayedOld = base+"replays", base+"replays:granted", base+"replays:duplicate"
 	if !cluster {
 		k.anchors = []string{campaign + "/anchor"}
 		return k

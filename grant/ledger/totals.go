@@ -23,6 +23,8 @@ type Totals struct {
 	Chunks   int   `json:"chunks"`  // with at least one of these
 	Bytes    int64 `json:"bytes"`   // estimated memory of all chunks, from a sample; 0: Redis would not say
 	Missing  int64 `json:"missing"` // chunks that the index has lost: their users are not counted. Prove finds them
+
+	Replays grant.Replays `json:"replays"` // rejected records that were repaired
 }
 
 // Totals counts the users whose place is settled. It takes about 10 µs of Redis for each chunk.
@@ -30,6 +32,9 @@ func (l *Reader) Totals(ctx context.Context) (Totals, error) {
 	var t Totals
 	var err error
 	if t.Missing, err = l.missing(ctx); err != nil {
+		return t, err
+	}
+	if t.Replays, err = l.Replays(ctx); err != nil {
 		return t, err
 	}
 	chunks, err := l.Chunks(ctx)

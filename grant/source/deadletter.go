@@ -25,6 +25,7 @@ const (
 	HeaderOffset    = "granter-offset"
 	HeaderCampaign  = "granter-campaign"
 	HeaderRun       = "granter-run"
+	HeaderTopicID   = "granter-topic-id"  // what the offset counts in, as grant.TopicID writes it; missing: not known
 	HeaderTruncated = "granter-truncated" // original length of key and value together; the longer is cut to what the topic takes
 )
 
@@ -39,8 +40,9 @@ type deadLetters struct {
 	client   *kafka.Client
 	campaign string
 	run      grant.RunID
-	topic    string // the source
-	name     string // where they go
+	topic    string               // the source
+	name     string               // where they go
+	id       func() grant.TopicID // of the source, as far as it is known
 }
 
 // deadLetter is a rejected record, with memory of its own. Nil and empty differ.
@@ -145,6 +147,9 @@ func (d *deadLetters) headers(partition int, l *deadLetter) []kafka.Header {
 		{Key: HeaderOffset, Value: strconv.AppendInt(nil, l.offset, 10)},
 		{Key: HeaderCampaign, Value: []byte(d.campaign)},
 		{Key: HeaderRun, Value: []byte(d.run.String())},
+	}
+	if id := d.id(); id != (grant.TopicID{}) {
+		h = append(h, kafka.Header{Key: HeaderTopicID, Value: []byte(id.String())})
 	}
 	if l.whole > 0 {
 		h = append(h, kafka.Header{Key: HeaderTruncated, Value: strconv.AppendInt(nil, int64(l.whole), 10)})

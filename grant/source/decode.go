@@ -74,12 +74,7 @@ func newDecoder(t grant.Input) (decoder, error) {
 }
 
 // holder is the part of a record that should hold the ID.
-func (s *Source) holder(key, value []byte) []byte {
-	if s.cfg.Topic.From == grant.FromKey {
-		return key
-	}
-	return value
-}
+func (s *Source) holder(key, value []byte) []byte { return Holder(s.cfg.Topic, key, value) }
 
 // decimal is userid.Decimal with a record's reason.
 func decimal(data []byte, limit uint64) (uint64, Reason) {

@@ -110,6 +110,14 @@ func (s *Source) Bind(ctx context.Context) (grant.TopicID, error) {
 	return id, nil
 }
 
+// bound returns the topic that the source is bound to; zero: to none yet.
+func (s *Source) bound() grant.TopicID {
+	if id := s.binding.id.Load(); id != nil {
+		return *id
+	}
+	return grant.TopicID{}
+}
+
 // look asks for the topic, and fails if it is not the one that the source is bound to.
 func (s *Source) look(ctx context.Context) (description, error) {
 	d, err := s.directory.describeNow(ctx, s.cfg.Topic.Topic)

@@ -95,7 +95,7 @@ func New(cfg Config) (*Source, error) {
 	s.transport.MetadataTopics = []string{cfg.Topic.Topic, cfg.Topic.DeadLetterTopic()}
 	s.client = cfg.Kafka.Client(s.transport)
 	s.dead = &deadLetters{client: s.client, topic: cfg.Topic.Topic, name: cfg.Topic.DeadLetterTopic(), campaign: cfg.Campaign,
-		run: cfg.Run}
+		run: cfg.Run, id: s.bound}
 	s.breaker = breaker{limit: cfg.Topic.MaxRejected, topic: cfg.Topic.Topic}
 	return s, nil
 }

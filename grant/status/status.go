@@ -94,6 +94,7 @@ type Status struct {
 	Holds          []grant.Hold     `json:"holds"`   // of all live replicas, one for each cause, the weightiest first
 	Rejects        map[string]int64 `json:"rejects"` // by reason, of all runs
 	Samples        []grant.Reject   `json:"samples"` // of rejected records
+	Replays        grant.Replays    `json:"replays"` // of rejected records, those that were repaired and replayed
 	Partitions     []Partition      `json:"partitions"`
 	Runs           []Replica        `json:"runs"` // the youngest last
 	// What all this is put together from. Of a part that was never told there is nothing above: 0, or an empty list.

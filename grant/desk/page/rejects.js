@@ -12,7 +12,9 @@ export function render(status) {
     .map((reason) => ({ reason, n: status.rejects?.[reason] ?? 0, samples: samples.filter((s) => s.reason === reason) }))
     .sort((a, b) => b.n - a.n || a.reason.localeCompare(b.reason));
   const total = list.reduce((sum, r) => sum + r.n, 0);
-  text($("rejects-summary"), total === 0 ? "none" : `${plural(total, "record")} without a valid user ID`);
+  const replayed = (status.replays?.granted ?? 0) + (status.replays?.duplicate ?? 0);
+  const since = replayed === 0 ? "" : `, ${count(replayed)} of them repaired and replayed`;
+  text($("rejects-summary"), total + replayed === 0 ? "none" : `${plural(total, "record")} without a valid user ID${since}`);
   keyed($("rejects"), list, (r) => r.reason, make, update);
 }
 

@@ -69,6 +69,7 @@ export const actions = {
   force: "Started although preflight failed",
   "new-topic": "Began anew at the first record of the topic",
   expire: "Came to its end",
+  replay: "Repaired and replayed rejected records",
 };
 
 // What was tried, for orders that were refused.
@@ -82,6 +83,7 @@ export const attempts = {
   "start-early": "Start early",
   force: "Start although preflight fails",
   "new-topic": "Begin anew at the first record of the topic",
+  replay: "Replay rejected records",
   unknown: "An order",
 };
 
