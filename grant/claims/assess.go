@@ -32,13 +32,21 @@ func ParseFacts(data []byte) (*Facts, error) {
 	if d.More() {
 		return nil, errors.New("more follows after the facts: write one object")
 	}
+	return &f, f.Check()
+}
+
+// Check returns what is wrong with facts under any programme.
+func (f *Facts) Check() error {
 	var errs []error
-	for name, day := range map[string]Date{"opened": f.Opened, "closed": f.Closed} {
-		if _, err := time.Parse(time.DateOnly, string(day)); err != nil && (day != "" || name == "opened") {
-			errs = append(errs, fmt.Errorf("%s: %q is not a day: write it as in 2020-03-01", name, day))
+	for _, day := range []struct {
+		name string
+		Date
+	}{{"opened", f.Opened}, {"closed", f.Closed}} {
+		if _, err := time.Parse(time.DateOnly, string(day.Date)); err != nil && (day.Date != "" || day.name == "opened") {
+			errs = append(errs, fmt.Errorf("%s: %.40q is not a day: write it as in 2020-03-01", day.name, day.Date))
 		}
 	}
-	return &f, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // Step is one line of a computation, for whoever asks why it is this amount.

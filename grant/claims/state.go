@@ -119,7 +119,7 @@ var transitions = []Transition{
 	{Asked, Decline, Declined, byDecider, true},
 	{Asked, Withdraw, Withdrawn, byOwner, false},
 
-	{OnHold, Clear, Checking, byPeople, true},
+	{OnHold, Clear, Checking, byRules, true},
 	{OnHold, Decline, Declined, byOther, true},
 	{OnHold, Withdraw, Withdrawn, byOwner, false},
 
