@@ -1,0 +1,238 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/granter/granter/grant/claims"
+)
+
+// The entries of history that leave a claim where it is.
+const (
+	Note          claims.Action = "note"
+	Identify      claims.Action = "identify"       // the business and the account were asked about
+	AddDocument   claims.Action = "add_document"   // the owner sent it
+	ChangeAccount claims.Action = "change_account" // to another one, which is not verified yet
+	FirstApproval claims.Action = "first_approval" // of two
+	Look          claims.Action = "look"           // at who the owner is
+	Erase         claims.Action = "erase"          // who the owner is, and the documents
+)
+
+var remarks = []claims.Action{Note, Identify, AddDocument, ChangeAccount, FirstApproval, Look, Erase}
+
+// Actor is who does something, and in which duty.
+type Actor struct {
+	Name string      `json:"name"`
+	Duty claims.Duty `json:"duty"`
+}
+
+// Rules is the programme itself, which decides without a person.
+var Rules = Actor{Name: "rules", Duty: claims.Rules}
+
+// Entry is one line of a claim's history. Its hash covers all of it and the hash of the one before.
+type Entry struct {
+	Claim  string        `json:"claim"`
+	Seq    int           `json:"seq"` // from 1
+	At     time.Time     `json:"at"`
+	By     Actor         `json:"by"`
+	From   claims.State  `json:"from"`
+	Action claims.Action `json:"action"`
+	To     claims.State  `json:"to"`
+	Reason string        `json:"reason,omitempty"`
+	Change Change        `json:"change"`
+	Prev   string        `json:"prev,omitempty"`
+	Hash   string        `json:"hash"`
+
+	body string // Change, as it is stored and hashed
+}
+
+// Change is what an entry changes, besides the state. A field that is not there changes nothing.
+type Change struct {
+	Opening    *Opening           `json:"opening,omitempty"`
+	Facts      *claims.Facts      `json:"facts,omitempty"`
+	Person     string             `json:"person,omitempty"` // hash of who the owner is, with salt
+	Identity   *Identity          `json:"identity,omitempty"`
+	Assessment *claims.Assessment `json:"assessment,omitempty"`
+	Proposal   *claims.Proposal   `json:"proposal,omitempty"`
+	Signals    []claims.Signal    `json:"signals,omitempty"` // that block the claim until somebody has judged them
+	Owed       *claims.Won        `json:"owed,omitempty"`
+	Declined   claims.Reason      `json:"declined,omitempty"`
+	Payment    *Payment           `json:"payment,omitempty"`
+	Document   *Document          `json:"document,omitempty"`
+}
+
+// Opening is what a claim begins with.
+type Opening struct {
+	Programme string                `json:"programme"`
+	Rules     string                `json:"rules"` // hash of the programme
+	Unit      claims.BusinessNumber `json:"unit"`
+	Channel   string                `json:"channel"`
+	EnteredBy string                `json:"entered_by"`
+	Window    string                `json:"window"`
+	Digest    string                `json:"digest"` // of all that was handed in: the same again is no second claim
+}
+
+// Identity is what the tax office and the bank say.
+type Identity struct {
+	Business   string      `json:"business"` // active, suspended, closed, unknown, mismatch
+	ClosedOn   claims.Date `json:"closed_on,omitempty"`
+	Account    string      `json:"account"` // verified, mismatch, unknown
+	Complete   bool        `json:"complete"`
+	Unanswered []string    `json:"unanswered,omitempty"` // services that were away: pending, never a reason to decline
+}
+
+// Payment is what an entry says about one payment. The row of payments has the rest.
+type Payment struct {
+	ID     string     `json:"id"`
+	Run    string     `json:"run,omitempty"`
+	Amount claims.Won `json:"amount"`
+	Answer string     `json:"answer,omitempty"` // the bank's, that settled or returned it
+}
+
+// Document is what is known of a document for ever; what is in it can be erased.
+type Document struct {
+	Kind   string `json:"kind"`
+	Type   string `json:"type"` // by content, such as application/pdf
+	Size   int64  `json:"size"`
+	Digest string `json:"digest"` // SHA-256 of the content
+	Scan   string `json:"scan"`   // clean, or not_scanned
+}
+
+// seal computes an entry's body and hash.
+func (e *Entry) seal() error {
+	if e.body == "" {
+		body, err := json.Marshal(e.Change)
+		if err != nil {
+			return fmt.Errorf("claim %s, entry %d: %w", e.Claim, e.Seq, err)
+		}
+		e.body = string(body)
+	}
+	e.Hash = e.sum()
+	return nil
+}
+
+func (e *Entry) sum() string {
+	h := sha256.New()
+	field(h, e.Prev, e.Claim, strconv.Itoa(e.Seq), strconv.FormatInt(e.At.UnixMicro(), 10), e.By.Name, string(e.By.Duty),
+		string(e.From), string(e.Action), string(e.To), e.Reason, e.body)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// field adds texts with their lengths, so that no two lists of texts are the same bytes.
+func field(h hash.Hash, texts ...string) {
+	for _, t := range texts {
+		fmt.Fprintf(h, "%d:", len(t))
+		h.Write([]byte(t))
+	}
+}
+
+// Claim is what a history comes to.
+type Claim struct {
+	ID string `json:"id"`
+	Opening
+	Received   time.Time          `json:"received"`
+	State      claims.State       `json:"state"`
+	Seq        int                `json:"seq"`
+	Head       string             `json:"head"` // hash of its last entry
+	Changed    time.Time          `json:"changed"`
+	Facts      claims.Facts       `json:"facts"`
+	Person     string             `json:"person"`
+	Identity   *Identity          `json:"identity,omitempty"`
+	Assessment *claims.Assessment `json:"assessment,omitempty"`
+	Proposal   *claims.Proposal   `json:"proposal,omitempty"`
+	Signals    []claims.Signal    `json:"signals,omitempty"` // not judged yet
+	Cleared    []claims.Signal    `json:"cleared,omitempty"` // judged to be no reason
+	Owed       claims.Won         `json:"owed"`
+	Decision   int                `json:"decision,omitempty"` // the entry that says what is owed
+	Declined   claims.Reason      `json:"declined,omitempty"`
+	Documents  []Document         `json:"documents,omitempty"`
+	Payments   []Payment          `json:"payments,omitempty"` // in the order in which they were sent
+	Erased     bool               `json:"erased,omitempty"`
+
+	// Who has had a hand in it: nobody decides what he entered, judged or decided before.
+	Hands []Actor `json:"hands,omitempty"`
+	First string  `json:"first_approval,omitempty"` // of two, by whom
+
+	last Actor
+}
+
+// Fold computes a claim from its history.
+func Fold(history []Entry) *Claim {
+	c := &Claim{State: claims.Draft}
+	for i := range history {
+		c.apply(&history[i])
+	}
+	return c
+}
+
+// apply adds an entry.
+func (c *Claim) apply(e *Entry) {
+	ch := &e.Change
+	if ch.Opening != nil {
+		c.ID, c.Opening, c.Received = e.Claim, *ch.Opening, e.At
+	}
+	c.State, c.Seq, c.Head, c.Changed, c.last = e.To, e.Seq, e.Hash, e.At, e.By
+	if ch.Facts != nil {
+		c.Facts = *ch.Facts
+	}
+	if ch.Person != "" {
+		c.Person = ch.Person
+	}
+	if e.Action == ChangeAccount {
+		c.Identity = nil // it is verified again
+	}
+	if ch.Identity != nil {
+		c.Identity = ch.Identity
+	}
+	if ch.Assessment != nil {
+		c.Assessment, c.Proposal = ch.Assessment, ch.Proposal
+	}
+	c.decide(e)
+	if ch.Document != nil {
+		c.Documents = append(c.Documents, *ch.Document)
+	}
+	if e.Action == claims.Send {
+		c.Payments = append(c.Payments, *ch.Payment)
+	}
+	if e.Action == Erase {
+		c.Erased = true
+	}
+	if e.Action != Look {
+		c.hand(e.By)
+	}
+}
+
+// decide notes what an entry decides.
+func (c *Claim) decide(e *Entry) {
+	ch := &e.Change
+	switch e.Action {
+	case claims.Flag:
+		c.Signals = ch.Signals
+	case claims.Clear:
+		c.Cleared, c.Signals = append(c.Cleared, c.Signals...), nil
+	case FirstApproval:
+		c.First = e.By.Name
+	default:
+	}
+	if e.From != e.To && e.Action != claims.Approve {
+		c.First = "" // what was approved may have changed
+	}
+	if ch.Owed != nil {
+		c.Owed, c.Decision = *ch.Owed, e.Seq
+	}
+	if ch.Declined != "" {
+		c.Declined, c.Owed = ch.Declined, 0
+	}
+}
+
+func (c *Claim) hand(by Actor) {
+	if by != Rules && !slices.Contains(c.Hands, by) {
+		c.Hands = append(c.Hands, by)
+	}
+}

@@ -1,0 +1,245 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/granter/granter/grant/claims"
+)
+
+// errBody means that what an entry changes cannot be read.
+var errBody = errors.New("it cannot be read")
+
+const entryColumns = "claim, seq, at, who, duty, from_state, action, to_state, reason, body, prev, hash"
+
+func readEntry(scan func(...any) error, more ...any) (Entry, error) {
+	var e Entry
+	var at int64
+	err := scan(append([]any{&e.Claim, &e.Seq, &at, &e.By.Name, &e.By.Duty, &e.From, &e.Action, &e.To, &e.Reason, &e.body,
+		&e.Prev, &e.Hash}, more...)...)
+	if err != nil {
+		return e, err
+	}
+	e.At = moment(at)
+	if err := json.Unmarshal([]byte(e.body), &e.Change); err != nil {
+		return e, fmt.Errorf("claim %s, entry %d: %w: %w", e.Claim, e.Seq, errBody, err)
+	}
+	return e, nil
+}
+
+// History returns all entries of a claim, the oldest first.
+func (s *Store) History(ctx context.Context, id string) ([]Entry, error) {
+	found, err := s.histories(ctx, []string{id})
+	if err != nil {
+		return nil, err
+	}
+	if len(found[id]) == 0 {
+		return nil, fmt.Errorf("claim %s: %w", id, ErrNotFound)
+	}
+	return found[id], nil
+}
+
+// Get returns claims by their numbers, in that order.
+func (s *Store) Get(ctx context.Context, ids ...string) ([]*Claim, error) {
+	found, err := s.histories(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*Claim, len(ids))
+	for i, id := range ids {
+		if len(found[id]) == 0 {
+			return nil, fmt.Errorf("claim %s: %w", id, ErrNotFound)
+		}
+		out[i] = Fold(found[id])
+	}
+	return out, nil
+}
+
+func (s *Store) histories(ctx context.Context, ids []string) (map[string][]Entry, error) {
+	found := make(map[string][]Entry, len(ids))
+	for len(ids) > 0 {
+		n := min(len(ids), chunk)
+		rows, err := s.db.QueryContext(ctx,
+			"SELECT "+entryColumns+" FROM history WHERE claim IN "+list(1, n)+" ORDER BY claim, seq", texts(ids[:n])...)
+		if err != nil {
+			return nil, err
+		}
+		ids = ids[n:]
+		if err := each(rows, func(scan func(...any) error) error {
+			e, err := readEntry(scan)
+			found[e.Claim] = append(found[e.Claim], e)
+			return err
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func texts(list []string) []any {
+	out := make([]any, len(list))
+	for i, t := range list {
+		out[i] = t
+	}
+	return out
+}
+
+// Filter chooses claims. A zero field chooses all.
+type Filter struct {
+	Programme string
+	States    []claims.State
+	Unit      claims.BusinessNumber
+	Due       time.Time // only those that the rules are to look at by then
+	After     string    // the last number of the page before
+	Limit     int       // 0: 100
+}
+
+// Line is what a list shows of a claim.
+type Line struct {
+	ID       string                `json:"id"`
+	Unit     claims.BusinessNumber `json:"unit"`
+	State    claims.State          `json:"state"`
+	Channel  string                `json:"channel"`
+	Received time.Time             `json:"received"`
+	Changed  time.Time             `json:"changed"`
+	Loss     claims.Won            `json:"sales_loss"`
+	Tier     int                   `json:"tier"`
+	Owed     claims.Won            `json:"owed"`
+}
+
+// List returns claims in the order of their numbers.
+func (s *Store) List(ctx context.Context, f Filter) ([]Line, error) {
+	where, args := []string{"id > $1"}, []any{f.After}
+	add := func(condition string, value any) {
+		args = append(args, value)
+		where = append(where, fmt.Sprintf("%s $%d", condition, len(args)))
+	}
+	if f.Programme != "" {
+		add("programme =", f.Programme)
+	}
+	if f.Unit != "" {
+		add("unit =", string(f.Unit))
+	}
+	if !f.Due.IsZero() {
+		add("due <=", f.Due.UnixMicro())
+	}
+	if len(f.States) > 0 {
+		where = append(where, "state IN "+list(len(args)+1, len(f.States)))
+		for _, state := range f.States {
+			args = append(args, string(state))
+		}
+	}
+	limit := f.Limit
+	if limit <= 0 {
+		limit = 100
+	}
+	args = append(args, limit)
+	rows, err := s.db.QueryContext(ctx, "SELECT id, unit, state, channel, received_at, changed_at, loss, tier, owed FROM claims WHERE "+
+		strings.Join(where, " AND ")+fmt.Sprintf(" ORDER BY id LIMIT $%d", len(args)), args...)
+	if err != nil {
+		return nil, err
+	}
+	lines := []Line{}
+	return lines, each(rows, func(scan func(...any) error) error {
+		var l Line
+		var received, changed int64
+		err := scan(&l.ID, &l.Unit, &l.State, &l.Channel, &received, &changed, &l.Loss, &l.Tier, &l.Owed)
+		l.Received, l.Changed = moment(received), moment(changed)
+		lines = append(lines, l)
+		return err
+	})
+}
+
+// Shared returns, for some claims, the other ones that share a mark with them, by kind. Those that were withdrawn or declined
+// are not among them.
+func (s *Store) Shared(ctx context.Context, ids []string) (map[string]map[claims.SignalKind][]string, error) {
+	out := map[string]map[claims.SignalKind][]string{}
+	for len(ids) > 0 {
+		n := min(len(ids), chunk)
+		rows, err := s.db.QueryContext(ctx, "SELECT DISTINCT mine.claim, mine.kind, other.claim FROM marks AS mine "+
+			"JOIN marks AS other ON other.kind = mine.kind AND other.digest = mine.digest AND other.claim <> mine.claim "+
+			"JOIN claims ON claims.id = other.claim AND claims.state NOT IN ('withdrawn', 'declined') "+
+			"WHERE mine.claim IN "+list(1, n)+" ORDER BY mine.claim, mine.kind, other.claim", texts(ids[:n])...)
+		if err != nil {
+			return nil, err
+		}
+		ids = ids[n:]
+		if err := each(rows, func(scan func(...any) error) error {
+			var id, other string
+			var kind claims.SignalKind
+			err := scan(&id, &kind, &other)
+			if out[id] == nil {
+				out[id] = map[claims.SignalKind][]string{}
+			}
+			out[id][kind] = append(out[id][kind], other)
+			return err
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Peers returns what the assessed claims of an industry report.
+func (s *Store) Peers(ctx context.Context, programme, industry string) (p claims.Peers, err error) {
+	const of = " FROM claims WHERE programme = $1 AND industry = $2 AND tier > 0 AND state <> 'withdrawn'"
+	if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*)"+of, programme, industry).Scan(&p.Count); err != nil || p.Count == 0 {
+		return p, err
+	}
+	err = s.db.QueryRowContext(ctx, "SELECT loss"+of+" ORDER BY loss LIMIT 1 OFFSET $3", programme, industry, (p.Count-1)/2).
+		Scan(&p.Median)
+	return p, err
+}
+
+// Counts are claims and what is owed for them, by state.
+func (s *Store) Counts(ctx context.Context, programme string) (map[claims.State]Count, error) {
+	rows, err := s.db.QueryContext(ctx,
+		"SELECT state, COUNT(*), CAST(SUM(owed) AS BIGINT) FROM claims WHERE programme = $1 GROUP BY state", programme)
+	if err != nil {
+		return nil, err
+	}
+	out := map[claims.State]Count{}
+	return out, each(rows, func(scan func(...any) error) error {
+		var state claims.State
+		var n Count
+		err := scan(&state, &n.Claims, &n.Owed)
+		out[state] = n
+		return err
+	})
+}
+
+// Count is how many claims, and how much is owed for them.
+type Count struct {
+	Claims int        `json:"claims"`
+	Owed   claims.Won `json:"owed"`
+}
+
+// ReadPerson returns who the owner of a claim is, for somebody with a reason, both of which history keeps.
+func (s *Store) ReadPerson(ctx context.Context, id string, by Actor, why string) (*Person, error) {
+	list, err := s.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Commit(ctx, []Step{{Claim: list[0], Action: Look, By: by, Reason: why}}, nil); err != nil {
+		return nil, err
+	}
+	return s.Person(ctx, id)
+}
+
+// Person returns who the owner of a claim is; nil when that was erased.
+func (s *Store) Person(ctx context.Context, id string) (*Person, error) {
+	var text string
+	switch err := s.db.QueryRowContext(ctx, "SELECT person FROM owners WHERE claim = $1", id).Scan(&text); {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	var p Person
+	return &p, json.Unmarshal([]byte(text), &p)
+}

@@ -1,0 +1,241 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/granter/granter/grant/claims"
+)
+
+// Person is what is known of an owner as a person. It is kept apart, and can be erased.
+type Person struct {
+	Business       string `json:"business"` // its name
+	Representative string `json:"representative"`
+	Phone          string `json:"phone"`
+	Email          string `json:"email,omitempty"`
+	Address        string `json:"address,omitempty"`
+	Bank           string `json:"bank"` // three digits
+	Account        string `json:"account"`
+	Holder         string `json:"holder"` // of the account
+}
+
+// Marks are by what other claims of the same person are found.
+func (p *Person) Marks() []Mark {
+	var out []Mark
+	add := func(kind claims.SignalKind, text string) {
+		if text != "" {
+			out = append(out, Mark{kind, digestOf(string(kind), text)})
+		}
+	}
+	add(claims.SameAccount, joined(p.Bank, onlyDigits(p.Account)))
+	add(claims.SamePhone, onlyDigits(p.Phone))
+	add(claims.SameAddress, strings.ToLower(strings.Join(strings.Fields(p.Address), "")))
+	return out
+}
+
+func joined(bank, account string) string {
+	if account == "" {
+		return ""
+	}
+	return bank + ":" + account
+}
+
+func onlyDigits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+func digestOf(parts ...string) string {
+	h := sha256.New()
+	field(h, parts...)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// hash binds a person to history without telling who it is: the salt is erased with the person.
+func (p *Person) hash(salt string) (text, hash string, err error) {
+	data, err := json.Marshal(p)
+	return string(data), digestOf(salt, string(data)), err
+}
+
+// Filing is a claim that is handed in.
+type Filing struct {
+	ID      string // chosen by whoever sends it, so that sending it again is harmless
+	Opening Opening
+	Facts   claims.Facts
+	Person  Person
+	By      Actor
+}
+
+// Outcome is what became of a filing.
+type Outcome string
+
+// The outcomes.
+const (
+	Taken     Outcome = "taken"
+	Again     Outcome = "again"     // it is there already, the same
+	Different Outcome = "different" // its number is there already, with something else in it
+	Twice     Outcome = "twice"     // the business has another claim
+)
+
+// Filed is an outcome, and the claim that it is about.
+type Filed struct {
+	Outcome Outcome
+	Claim   string
+}
+
+// Receive takes filings in, and returns what became of each, in their order. Also, if set, runs in the same transaction, and can
+// refuse all of it. Receiving filings again takes none of them twice.
+func (s *Store) Receive(ctx context.Context, filings []Filing, also func(*sql.Tx) error) ([]Filed, error) {
+	var out []Filed
+	return out, s.begin(ctx, func(c *commit) (err error) {
+		if out, err = c.judge(filings); err != nil {
+			return err
+		}
+		owners := newRows("INSERT INTO owners (claim, salt, person) VALUES", "", 3)
+		for i := range filings {
+			if out[i].Outcome != Taken {
+				continue
+			}
+			salt := rand.Text()
+			text, hash, err := filings[i].Person.hash(salt)
+			if err != nil {
+				return err
+			}
+			if err := c.open(&filings[i], hash); err != nil {
+				return err
+			}
+			owners.add(filings[i].ID, salt, text)
+		}
+		if also != nil {
+			if err := also(c.tx); err != nil {
+				return err
+			}
+		}
+		if err := c.write(); err != nil {
+			return err
+		}
+		c.entries = nil
+		return owners.exec(ctx, c.tx)
+	})
+}
+
+// judge says which filings are new.
+func (c *commit) judge(filings []Filing) ([]Filed, error) {
+	ids, units := map[string]string{}, map[string]string{} // by number its digest, by programme and unit the number
+	for at := 0; at < len(filings); at += chunk {
+		part := filings[at:min(at+chunk, len(filings))]
+		var numbers, businesses []string
+		for i := range part {
+			numbers = append(numbers, part[i].ID)
+			businesses = append(businesses, string(part[i].Opening.Unit))
+		}
+		rows, err := c.tx.QueryContext(c.ctx, "SELECT claims.id, programme, unit, state, body FROM claims "+
+			"JOIN history ON history.claim = claims.id AND history.seq = 1 WHERE id IN "+list(1, len(part))+
+			" OR unit IN "+list(len(part)+1, len(part)), append(texts(numbers), texts(businesses)...)...)
+		if err != nil {
+			return nil, err
+		}
+		if err := each(rows, func(scan func(...any) error) error {
+			var id, programme, unit, state, body string
+			if err := scan(&id, &programme, &unit, &state, &body); err != nil {
+				return err
+			}
+			var change Change
+			if err := json.Unmarshal([]byte(body), &change); err != nil {
+				return err
+			}
+			ids[id] = change.Opening.Digest
+			if state != string(claims.Withdrawn) {
+				units[programme+"/"+unit] = id
+			}
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]Filed, len(filings))
+	for i := range filings {
+		f := &filings[i]
+		unit := f.Opening.Programme + "/" + string(f.Opening.Unit)
+		digest, known := ids[f.ID]
+		other, taken := units[unit]
+		switch {
+		case known && digest == f.Opening.Digest:
+			out[i] = Filed{Again, f.ID}
+		case known:
+			out[i] = Filed{Different, f.ID}
+		case taken:
+			out[i] = Filed{Twice, other}
+		default:
+			out[i] = Filed{Taken, f.ID}
+			ids[f.ID], units[unit] = f.Opening.Digest, f.ID
+		}
+	}
+	return out, nil
+}
+
+// open adds the first entry of a claim.
+func (c *commit) open(f *Filing, person string) error {
+	to, err := claims.Draft.Next(claims.HandIn, f.By.Duty, "")
+	if err != nil {
+		return err
+	}
+	return c.add(&Claim{ID: f.ID}, Entry{
+		Claim: f.ID, Seq: 1, At: c.at, By: f.By, From: claims.Draft, Action: claims.HandIn, To: to,
+		Change: Change{Opening: &f.Opening, Facts: &f.Facts, Person: person},
+	}, time.Time{}, f.Person.Marks())
+}
+
+// ChangePerson says anew who the owner is or where the money goes. The account is verified again.
+func (s *Store) ChangePerson(ctx context.Context, claim *Claim, p Person, by Actor, why string) error {
+	salt := rand.Text()
+	text, hash, err := p.hash(salt)
+	if err != nil {
+		return err
+	}
+	if claim.Erased {
+		return fmt.Errorf("claim %s: %w: its owner was erased", claim.ID, claims.ErrIllegal)
+	}
+	step := Step{Claim: claim, Action: ChangeAccount, By: by, Reason: why, Change: Change{Person: hash}, Marks: p.Marks()}
+	return s.Commit(ctx, []Step{step}, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM marks WHERE claim = $1 AND kind <> $2", claim.ID,
+			string(claims.SameDocument)); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, "UPDATE owners SET salt = $2, person = $3 WHERE claim = $1", claim.ID, salt, text)
+		return err
+	})
+}
+
+// Erase deletes who the owner of a claim is. The claim, what was decided and paid, and its place in the chain stay. It is refused
+// while the claim can still go on. To erase it again is harmless.
+func (s *Store) Erase(ctx context.Context, claim *Claim, by Actor, why string) error {
+	switch {
+	case claim.Erased:
+		return nil
+	case !claim.State.Final():
+		return fmt.Errorf("claim %s: %w: it is in state %s, and whoever is owed or asked something must be known: "+
+			"erase it when it has ended", claim.ID, claims.ErrIllegal, claim.State)
+	case why == "":
+		return fmt.Errorf("claim %s: say why it is erased", claim.ID)
+	}
+	return s.Commit(ctx, []Step{{Claim: claim, Action: Erase, By: by, Reason: why}}, func(tx *sql.Tx) error {
+		for _, table := range []string{"owners", "marks"} {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE claim = $1", claim.ID); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

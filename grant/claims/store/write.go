@@ -1,0 +1,337 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/granter/granter/grant/claims"
+)
+
+// ErrNotFound means that there is no such claim.
+var ErrNotFound = errors.New("there is no such claim")
+
+// ConflictError means that somebody else changed a claim after it was read. Nothing was changed: read it again.
+type ConflictError struct {
+	Claim  string
+	By     Actor
+	Action claims.Action
+	At     time.Time
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("claim %s: %s (%s) was first, with %s at %s: read it again",
+		e.Claim, e.By.Name, e.By.Duty, e.Action, e.At.Format(time.DateTime+" MST"))
+}
+
+// Step is one entry to be added to a claim, as it was read. Committing it changes Claim.
+type Step struct {
+	Claim  *Claim
+	Action claims.Action
+	By     Actor
+	Reason string
+	Change Change
+	Due    time.Time // when the rules look at it again; zero: at once
+	Marks  []Mark
+}
+
+// Mark is what other claims may share.
+type Mark struct {
+	Kind   claims.SignalKind
+	Digest string
+}
+
+// commit is one transaction that adds to history. Whoever has it has the lock: no other writer comes between a look and a write.
+type commit struct {
+	ctx    context.Context //nolint:containedctx // it lives as long as its transaction, which ends with it
+	tx     *sql.Tx
+	store  *Store
+	number int64
+	prev   string
+	at     time.Time
+
+	entries []Entry
+	touched []*Claim
+	before  map[string]int // the entry up to which a claim was read
+	due     map[string]time.Time
+	tries   map[string]int
+	marks   []markOf
+}
+
+type markOf struct {
+	Mark
+	claim string
+}
+
+// begin runs work with the lock, and commits what it added.
+func (s *Store) begin(ctx context.Context, work func(*commit) error) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		c := &commit{
+			ctx: ctx, tx: tx, store: s, at: s.now().UTC().Truncate(time.Microsecond),
+			before: map[string]int{}, due: map[string]time.Time{}, tries: map[string]int{},
+		}
+		lock := "SELECT number, hash FROM head WHERE one = 1"
+		if s.postgres {
+			lock += " FOR UPDATE" // SQLite's writers are alone from their beginning
+		}
+		if err := tx.QueryRowContext(ctx, lock).Scan(&c.number, &c.prev); err != nil {
+			return fmt.Errorf("waiting for other writers: %w", err)
+		}
+		if err := work(c); err != nil {
+			return err
+		}
+		return c.write()
+	})
+}
+
+// Commit adds steps to claims, all of them or none. Steps of one claim follow each other and share one Claim. It fails with a
+// ConflictError when somebody else was first, and with claims.ErrIllegal when a step is not possible. Also, if set, runs in the
+// same transaction.
+func (s *Store) Commit(ctx context.Context, steps []Step, also func(*sql.Tx) error) error {
+	saved := map[*Claim]Claim{}
+	for i := range steps {
+		saved[steps[i].Claim] = *steps[i].Claim
+	}
+	err := s.begin(ctx, func(c *commit) error {
+		if err := c.unchanged(steps); err != nil {
+			return err
+		}
+		for i := range steps {
+			if err := c.step(&steps[i]); err != nil {
+				return err
+			}
+		}
+		if also != nil {
+			return also(c.tx)
+		}
+		return nil
+	})
+	if err != nil {
+		for claim, was := range saved { // as it was read
+			*claim = was
+		}
+	}
+	return err
+}
+
+// unchanged fails when a claim is not as it was read.
+func (c *commit) unchanged(steps []Step) error {
+	read := map[string]int{}
+	var ids []any
+	for i := range steps {
+		claim := steps[i].Claim
+		if _, ok := read[claim.ID]; !ok {
+			read[claim.ID] = claim.Seq
+			ids = append(ids, claim.ID)
+		}
+	}
+	for len(ids) > 0 {
+		n := min(len(ids), chunk)
+		rows, err := c.tx.QueryContext(c.ctx, "SELECT id, seq FROM claims WHERE id IN "+list(1, n), ids[:n]...)
+		if err != nil {
+			return err
+		}
+		ids = ids[n:]
+		now := map[string]int{}
+		if err := each(rows, func(scan func(...any) error) error {
+			var id string
+			var seq int
+			err := scan(&id, &seq)
+			now[id] = seq
+			return err
+		}); err != nil {
+			return err
+		}
+		for id, seq := range now {
+			if seq != read[id] {
+				return c.conflict(id)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *commit) conflict(id string) error {
+	e := &ConflictError{Claim: id}
+	var at int64
+	err := c.tx.QueryRowContext(c.ctx, "SELECT who, duty, action, at FROM history WHERE claim = $1 ORDER BY seq DESC LIMIT 1", id).
+		Scan(&e.By.Name, &e.By.Duty, &e.Action, &at)
+	if err != nil {
+		return err
+	}
+	e.At = moment(at)
+	return e
+}
+
+// step adds an entry, if package claims allows it.
+func (c *commit) step(s *Step) error {
+	to, err := s.next()
+	if err != nil {
+		return fmt.Errorf("claim %s: %w", s.Claim.ID, err)
+	}
+	if err := s.apart(); err != nil {
+		return fmt.Errorf("claim %s: %w", s.Claim.ID, err)
+	}
+	e := Entry{
+		Claim: s.Claim.ID, Seq: s.Claim.Seq + 1, At: c.at, By: s.By, From: s.Claim.State, Action: s.Action, To: to,
+		Reason: s.Reason, Change: s.Change, Prev: s.Claim.Head,
+	}
+	return c.add(s.Claim, e, s.Due, s.Marks)
+}
+
+func (s *Step) next() (claims.State, error) {
+	if slices.Contains(remarks, s.Action) {
+		return s.Claim.State, nil
+	}
+	return s.Claim.State.Next(s.Action, s.By.Duty, s.Reason)
+}
+
+// apart refuses what nobody may do to a claim that he had a hand in: to decide on it. Who prepared an approval as the first of
+// two may not be the second.
+func (s *Step) apart() error {
+	switch s.Action {
+	case claims.Approve, claims.Decline, claims.Uphold, claims.PartlyUphold, claims.Reject, FirstApproval:
+	default:
+		return nil
+	}
+	if s.By.Duty == claims.Rules {
+		return nil
+	}
+	if s.By.Name == s.Claim.EnteredBy {
+		return fmt.Errorf("%w: %s entered it, so somebody else must decide", claims.ErrIllegal, s.By.Name)
+	}
+	for _, h := range s.Claim.Hands {
+		if h.Name == s.By.Name {
+			return fmt.Errorf("%w: %s had a hand in it as %s, so somebody else must decide", claims.ErrIllegal, h.Name, h.Duty)
+		}
+	}
+	return nil
+}
+
+func (c *commit) add(claim *Claim, e Entry, due time.Time, marks []Mark) error {
+	if err := e.seal(); err != nil {
+		return err
+	}
+	if _, seen := c.before[claim.ID]; !seen {
+		c.before[e.Claim] = claim.Seq
+		c.touched = append(c.touched, claim)
+	}
+	claim.apply(&e)
+	c.entries = append(c.entries, e)
+	c.due[e.Claim] = due
+	c.tries[e.Claim] = 0
+	if !due.IsZero() {
+		c.tries[e.Claim] = 1
+	}
+	for _, m := range marks {
+		c.marks = append(c.marks, markOf{m, e.Claim})
+	}
+	return nil
+}
+
+// write sends everything: history first, since a claim's row must agree with it.
+func (c *commit) write() error {
+	if len(c.entries) == 0 {
+		return nil
+	}
+	c.number++
+	history := newRows("INSERT INTO history (claim, seq, commit_number, position, at, who, duty, from_state, action, to_state, reason, "+
+		"body, prev, hash) VALUES", "", 14)
+	for i := range c.entries {
+		e := &c.entries[i]
+		history.add(e.Claim, e.Seq, c.number, i, e.At.UnixMicro(), e.By.Name, string(e.By.Duty), string(e.From), string(e.Action),
+			string(e.To), e.Reason, e.body, e.Prev, e.Hash)
+	}
+	hash := chain(c.number, c.at, c.prev, func(add func(string)) {
+		for i := range c.entries {
+			add(c.entries[i].Hash)
+		}
+	})
+	fresh, changed := c.claims()
+	marks := newRows("INSERT INTO marks (kind, digest, claim) VALUES", "ON CONFLICT DO NOTHING", 3)
+	for _, m := range c.marks {
+		marks.add(string(m.Kind), m.Digest, m.claim)
+	}
+	for _, r := range []*rows{history, fresh, changed, marks} {
+		if err := r.exec(c.ctx, c.tx); err != nil {
+			return err
+		}
+	}
+	if _, err := c.tx.ExecContext(c.ctx, "INSERT INTO commits (number, at, entries, prev, hash) VALUES ($1, $2, $3, $4, $5)",
+		c.number, c.at.UnixMicro(), len(c.entries), c.prev, hash); err != nil {
+		return err
+	}
+	_, err := c.tx.ExecContext(c.ctx, "UPDATE head SET number = $1, hash = $2 WHERE one = 1", c.number, hash)
+	return err
+}
+
+// claims are the rows of what was touched: new ones, and changed ones.
+func (c *commit) claims() (fresh, changed *rows) {
+	fresh = newRows("INSERT INTO claims (id, programme, rules, unit, channel, entered_by, received_at, industry, state, seq, head, "+
+		"tier, loss, owed, changed_at, due, tries) VALUES", "", 17)
+	changed = newRows("UPDATE claims SET state = v.column2, seq = v.column3, head = v.column4, tier = v.column5, loss = v.column6, "+
+		"owed = v.column7, changed_at = v.column8, due = v.column9, tries = (CASE v.column10 WHEN 0 THEN 0 ELSE tries + 1 END), "+
+		"industry = v.column11 FROM (VALUES", ") AS v WHERE claims.id = v.column1 AND claims.seq = v.column12", 12)
+	changed.casts = []string{
+		"TEXT", "TEXT", "INTEGER", "TEXT", "INTEGER", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "INTEGER", "TEXT", "INTEGER",
+	}
+	for _, claim := range c.touched {
+		r := rowOf(claim)
+		due := int64(0)
+		if d := c.due[claim.ID]; !d.IsZero() {
+			due = d.UnixMicro()
+		}
+		if c.before[claim.ID] == 0 {
+			fresh.add(claim.ID, claim.Programme, claim.Rules, string(claim.Unit), claim.Channel, claim.EnteredBy,
+				claim.Received.UnixMicro(), r.industry, r.state, r.seq, r.head, r.tier, r.loss, r.owed, r.changed, due, 0)
+			continue
+		}
+		changed.add(claim.ID, r.state, r.seq, r.head, r.tier, r.loss, r.owed, r.changed, due, c.tries[claim.ID], r.industry,
+			c.before[claim.ID])
+	}
+	return fresh, changed
+}
+
+// row is what the table of claims says of one, for queries. All of it is derived.
+type row struct {
+	state, head, industry string
+	seq, tier             int
+	loss, owed, changed   int64
+}
+
+func rowOf(c *Claim) row {
+	r := row{
+		state: string(c.State), head: c.Head, industry: c.Facts.Industry, seq: c.Seq, owed: int64(c.Owed), changed: c.Changed.UnixMicro(),
+	}
+	if c.Proposal != nil {
+		r.tier, r.loss = c.Proposal.Tier, int64(c.Assessment.SalesLoss)
+	}
+	return r
+}
+
+// chain computes the hash of a commit.
+func chain(number int64, at time.Time, prev string, entries func(add func(string))) string {
+	h := sha256.New()
+	field(h, prev, strconv.FormatInt(number, 10), strconv.FormatInt(at.UnixMicro(), 10))
+	entries(func(hash string) { field(h, hash) })
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func moment(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
+
+// each reads all rows.
+func each(rows *sql.Rows, read func(scan func(...any) error) error) error {
+	defer rows.Close() //nolint:errcheck // rows.Err says what went wrong
+	for rows.Next() {
+		if err := read(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
