@@ -18,13 +18,15 @@ import (
 func newClaims() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "claims",
-		Short: "The rules of damage claims: check a programme, compute what a claim comes to",
+		Short: "Damage claims: rules, intake, history",
 		Long: `A claims programme says in a YAML file what is promised to owners who lost sales: until when they report, how a
-loss is computed, and what is paid for it. These commands apply its rules and store nothing.
+loss is computed, and what is paid for it. check, assess and states apply its rules and store nothing; the others work on a
+database of claims, a file or a PostgreSQL.
 
 ` + exitHelp,
 	}
-	cmd.AddCommand(newClaimsCheck(), newClaimsAssess(), newClaimsStates())
+	cmd.AddCommand(newClaimsCheck(), newClaimsAssess(), newClaimsStates(), newClaimsImport(), newClaimsList(), newClaimsShow(),
+		newClaimsReport(), newClaimsProve(), newClaimsErase())
 	return cmd
 }
 

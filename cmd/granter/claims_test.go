@@ -5,18 +5,18 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/store"
+	"github.com/granter/granter/grant/claims/store/storetest"
 )
 
 func TestClaimsAreAssessedByTheShippedProgramme(t *testing.T) {
-	const shipped = "../../deploy/programmes/outage-2022.yaml"
-	ask := func(args ...string) (code int, stdout, stderr string) {
-		var out, errs bytes.Buffer
-		code = run(append([]string{"claims"}, args...), &out, &errs)
-		return code, out.String(), errs.String()
-	}
+	const shipped = shippedProgramme
 	code, out, errs := ask("check", shipped)
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "Tier 2: from 300,000 won and below 500,000 won: 50,000 won; no document.")
@@ -61,4 +61,122 @@ func TestClaimsAreAssessedByTheShippedProgramme(t *testing.T) {
 	require.Contains(t, out, "approved -> payment_sent")
 	code, _, errs = ask("states", "--dot", "--json")
 	require.Equal(t, exitUsage, code, errs)
+}
+
+const shippedProgramme = "../../deploy/programmes/outage-2022.yaml"
+
+// claimsDatabase returns a database with two claims, "shown" and "erased", which has ended; beside it is a file to import, of the
+// same name and .csv.
+func claimsDatabase(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "claims.db")
+	s, p := storetest.At(t, path)
+	var filings []store.Filing
+	for i, id := range []string{"shown", "erased"} {
+		f := storetest.Filing(p, i, 100_000)
+		f.ID = id
+		filings = append(filings, f)
+	}
+	_, err := s.Receive(t.Context(), filings, nil)
+	require.NoError(t, err)
+	list, err := s.Get(t.Context(), "erased")
+	require.NoError(t, err)
+	owner := store.Actor{Name: "owner", Duty: claims.Owner}
+	require.NoError(t, s.Commit(t.Context(), []store.Step{{Claim: list[0], Action: claims.Withdraw, By: owner}}, nil))
+	require.NoError(t, os.WriteFile(path+".csv", []byte(claimsFile), 0o600))
+	return path
+}
+
+const claimsFile = "business_number,business_name,representative,industry,opened,outage_sales,week_sales," +
+	`phone,bank,account,holder,received
+120-81-47521,가게,김사장,restaurants,2020-03-01,1000000,1250000;1299999,010-1234-5678,004,110-123-456789,김사장,2022-10-20T09:00:00+09:00
+`
+
+// ask runs granter claims.
+func ask(args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(append([]string{"claims"}, args...), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestClaimsOfAFileAreTakenInShownAndProven(t *testing.T) {
+	dir := t.TempDir()
+	database, file := filepath.Join(dir, "claims.db"), filepath.Join(dir, "claims.csv")
+	at := "--database=" + database
+	code, _, errs := ask("list", at)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "there is no database "+database)
+	wrong := strings.Replace(strings.Split(claimsFile, "\n")[1], "120-81-47521", "120-81-47522", 1)
+	require.NoError(t, os.WriteFile(file, []byte(claimsFile+wrong+"\n"), 0o600))
+	code, out, errs := ask("import", file, at, "--programme", shippedProgramme, "--channel", "post")
+	require.Equal(t, exitFailed, code)
+	back := filepath.Join(dir, "claims.result.csv")
+	require.Equal(t, "PARTIAL: of 2 rows 1 were taken in, 0 were there already, 1 are wrong: see "+back+"\n", out, errs)
+	text, err := os.ReadFile(back)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "its check digit does not fit")
+	code, out, errs = ask("import", back, at, "--result", back)
+	require.Equal(t, exitFailed, code, errs)
+	require.Contains(t, out, "0 were taken in, 1 were there already")
+
+	code, out, errs = ask("list", at, "--state", "received", "--business", "1208147521", "--json")
+	require.Zero(t, code, errs)
+	var list struct {
+		Claims []store.Line `json:"claims"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &list))
+	require.Len(t, list.Claims, 1)
+	id := list.Claims[0].ID
+	code, out, errs = ask("show", id, at)
+	require.Zero(t, code, errs)
+	require.Contains(t, out, id+": received, business 120-81-47521")
+	require.NotContains(t, out, "김사장")
+	code, _, errs = ask("show", id, at, "--person")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "say by --why")
+	code, out, errs = ask("show", id, at, "--person", "--why", "the owner called")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "김사장, 010-1234-5678")
+	require.Contains(t, out, "the owner called", "who looked is in the history")
+
+	code, out, errs = ask("prove", at)
+	require.Zero(t, code, errs)
+	_, anchor, _ := strings.Cut(strings.TrimSpace(out), "The chain ends at ")
+	code, _, errs = ask("prove", at, "--anchor", anchor)
+	require.Zero(t, code, errs)
+	code, out, _ = ask("prove", at, "--anchor", strings.Replace(anchor, "2:", "9:", 1))
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, "WRONG commit 9: the chain does not have what it had")
+	code, _, errs = ask("erase", id, at, "--why", "asked")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errs, "erase it when it has ended")
+}
+
+func TestAFileThatCannotBeImportedSaysWhy(t *testing.T) {
+	dir := t.TempDir()
+	at := "--database=" + filepath.Join(dir, "claims.db")
+	file := filepath.Join(dir, "claims.csv")
+	for text, want := range map[string]string{
+		"business_number,phone\n1,2": "column account (계좌번호) is missing",
+		"":                           "it is empty",
+		"\"a":                        "extraneous or missing",
+		"PK\x03\x04":                 "it is no workbook",
+	} {
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		code, _, errs := ask("import", file, at, "--programme", shippedProgramme)
+		require.Equal(t, exitUsage, code, errs)
+		require.Contains(t, errs, want)
+	}
+	code, _, errs := ask("import", file, at, "--result", file+".txt")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "name it by --result")
+	require.NoError(t, os.WriteFile(file, []byte(claimsFile), 0o600))
+	code, _, errs = ask("import", file, at, "--programme", "nothing.yaml")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "nothing.yaml")
+	t.Setenv("GRANTER_DATABASE", "postgres://granter:secret@127.0.0.1/x")
+	code, _, errs = ask("list")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errs, "holds a password")
+	require.NotContains(t, errs, "secret")
 }

@@ -23,6 +23,12 @@ var answers = map[string][]string{
 	"granter claims":                {""},
 	"granter claims assess":         {"../../deploy/programmes/outage-2022.yaml testdata/facts.json", "../../deploy/programmes/outage-2022.yaml testdata/facts.json --json"},
 	"granter claims check":          {"../../deploy/programmes/outage-2022.yaml", "../../deploy/programmes/outage-2022.yaml --json"},
+	"granter claims erase":          {"erased --database CLAIMS --why test", "erased --database CLAIMS --why test --json"},
+	"granter claims import":         {"CLAIMS.csv --database CLAIMS", "CLAIMS.csv --database CLAIMS --json"},
+	"granter claims list":           {"--database CLAIMS", "--database CLAIMS --json"},
+	"granter claims prove":          {"--database CLAIMS", "--database CLAIMS --json"},
+	"granter claims report":         {"--database CLAIMS", "--database CLAIMS --json"},
+	"granter claims show":           {"shown --database CLAIMS", "shown --database CLAIMS --json"},
 	"granter claims states":         {"", "--dot", "--json"},
 	"granter completion":            {""},
 	"granter completion bash":       {""},
@@ -107,12 +113,13 @@ func TestAnAnswerThatCannotBeWrittenIsAFailure(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	require.Zero(t, run([]string{"run", "-f", spec}, new(bytes.Buffer), new(bytes.Buffer)))
+	database := claimsDatabase(t)
 	for _, path := range slices.Sorted(slices.Values(all)) {
 		for _, flags := range answers[path] {
 			line := strings.TrimSpace(path + " " + flags)
 			args := strings.Fields(line)[1:]
 			for i, arg := range args {
-				args[i] = strings.NewReplacer("SPEC", spec, "LATER", later).Replace(arg)
+				args[i] = strings.NewReplacer("SPEC", spec, "LATER", later, "CLAIMS", database).Replace(arg)
 			}
 			t.Run(line, func(t *testing.T) {
 				var stdout, stderr bytes.Buffer

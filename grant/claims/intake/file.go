@@ -1,0 +1,366 @@
+package intake
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/korean"
+
+	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/store"
+)
+
+// MaxFile is the largest file that is imported, in bytes: some 100,000 claims.
+const MaxFile = 64 << 20
+
+// Status is what became of a file as a whole.
+type Status string
+
+// The statuses of files.
+const (
+	Success Status = "SUCCESS"
+	Partial Status = "PARTIAL"
+	Failed  Status = "FAILED"
+)
+
+// Imported is what became of a file.
+type Imported struct {
+	Status Status `json:"status"`
+	Rows   int    `json:"rows"`
+	Taken  int    `json:"taken"`
+	Again  int    `json:"again"` // were there already, the same
+	Wrong  int    `json:"wrong"`
+
+	Sheet [][]string `json:"-"` // the file again, with two columns more: the claim, and what is wrong
+}
+
+// columns reads the cells of a file into a form. The second name is what Korean files call it.
+var columns = []struct {
+	name, korean string
+	read         func(f *Form, cell string) error
+}{
+	{"id", "접수번호", func(f *Form, c string) error { f.ID = c; return nil }},
+	{"business_number", "사업자등록번호", func(f *Form, c string) error { f.BusinessNumber = c; return nil }},
+	{"business_name", "상호", func(f *Form, c string) error { f.BusinessName = c; return nil }},
+	{"representative", "대표자", func(f *Form, c string) error { f.Representative = c; return nil }},
+	{"industry", "업종", func(f *Form, c string) error { f.Industry = c; return nil }},
+	{"opened", "개업일", func(f *Form, c string) error { f.Opened = day(c); return nil }},
+	{"closed", "폐업일", func(f *Form, c string) error { f.Closed = day(c); return nil }},
+	{"outage_sales", "장애기간매출", func(f *Form, c string) (err error) { f.OutageSales, err = won(c); return err }},
+	{"week_sales", "주간매출", func(f *Form, c string) error {
+		for _, word := range strings.FieldsFunc(c, func(r rune) bool { return r == ';' || r == ' ' || r == '/' }) {
+			w, err := won(word)
+			if err != nil {
+				return err
+			}
+			f.WeekSales = append(f.WeekSales, w)
+		}
+		return nil
+	}},
+	{"reported_loss", "신고손실", func(f *Form, c string) error {
+		w, err := won(c)
+		if c != "" {
+			f.ReportedLoss = &w
+		}
+		return err
+	}},
+	{"own_profit_rate", "자체이익률", func(f *Form, c string) error {
+		if c == "" {
+			return nil
+		}
+		r, ok := new(big.Rat).SetString(c)
+		if !ok || len(c) > 20 {
+			return errors.New("write a fraction, such as 0.15 or 3/20")
+		}
+		f.OwnProfitRate = r
+		return nil
+	}},
+	{"alternative_available", "대체서비스", func(f *Form, c string) error {
+		switch strings.ToLower(c) {
+		case "", "no", "false", "0", "아니오":
+		case "yes", "true", "1", "예":
+			f.AlternativeAvailable = true
+		default:
+			return errors.New("write yes or no")
+		}
+		return nil
+	}},
+	{"phone", "전화번호", func(f *Form, c string) error { f.Phone = c; return nil }},
+	{"email", "이메일", func(f *Form, c string) error { f.Email = c; return nil }},
+	{"address", "주소", func(f *Form, c string) error { f.Address = c; return nil }},
+	{"bank", "은행코드", func(f *Form, c string) error { f.Bank = c; return nil }},
+	{"account", "계좌번호", func(f *Form, c string) error { f.Account = c; return nil }},
+	{"holder", "예금주", func(f *Form, c string) error { f.Holder = c; return nil }},
+	{"received", "접수일시", func(f *Form, c string) error {
+		if c == "" {
+			return nil
+		}
+		at, err := time.Parse(time.RFC3339, c)
+		if err != nil {
+			return errors.New("write a time with its zone, such as 2022-10-20T09:00:00+09:00")
+		}
+		f.Received = &at
+		return nil
+	}},
+	{resultColumn, "", func(*Form, string) error { return nil }}, // of a file that came back once
+	{errorColumn, "", func(*Form, string) error { return nil }},
+}
+
+const (
+	resultColumn = "granter_claim"
+	errorColumn  = "granter_error"
+)
+
+// day reads a day, also one that a spreadsheet has made a moment of.
+func day(cell string) claims.Date {
+	day, _, _ := strings.Cut(cell, "T00:00:00")
+	return claims.Date(day)
+}
+
+// won reads an amount as people write it: 1,200,000. Empty is 0.
+func won(cell string) (claims.Won, error) {
+	if cell == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(strings.ReplaceAll(strings.TrimSuffix(cell, "원"), ",", ""), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%.40q is no amount: write whole won, such as 1200000", cell)
+	}
+	return claims.Won(n), nil
+}
+
+// ErrFile means that a file as a whole cannot be read: none of it was taken.
+var ErrFile = errors.New("the file cannot be imported")
+
+// ReadCSV reads a file of comma-separated values: UTF-8, or what Korean spreadsheets write (CP949).
+func ReadCSV(data []byte) ([][]string, error) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if !utf8.Valid(data) {
+		decoded, err := korean.EUCKR.NewDecoder().Bytes(data)
+		if err != nil {
+			return nil, fmt.Errorf("%w: it is neither UTF-8 nor CP949: %w", ErrFile, err)
+		}
+		data = decoded
+	}
+	r := csv.NewReader(bytes.NewReader(data))
+	r.FieldsPerRecord = -1
+	sheet, err := r.ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	return sheet, nil
+}
+
+// WriteCSV writes a sheet, such that no spreadsheet takes a cell for a formula.
+func WriteCSV(w io.Writer, sheet [][]string) error {
+	if _, err := io.WriteString(w, "\ufeff"); err != nil { // by which Excel knows UTF-8
+		return err
+	}
+	out := csv.NewWriter(w)
+	for _, row := range sheet {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = Neutral(cell)
+		}
+		if err := out.Write(cells); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+const formula = "=+-@\t\r"
+
+// Neutral puts an apostrophe before a cell that a spreadsheet would take for a formula.
+func Neutral(cell string) string {
+	if cell != "" && strings.ContainsRune(formula, rune(cell[0])) {
+		return "'" + cell
+	}
+	return cell
+}
+
+// plain undoes Neutral, and what people put around a cell.
+func plain(cell string) string {
+	cell = strings.TrimSpace(cell)
+	if len(cell) > 1 && cell[0] == '\'' && strings.ContainsRune(formula, rune(cell[1])) {
+		return cell[1:]
+	}
+	return cell
+}
+
+// batch is how many claims are stored in one transaction: enough to spread the cost of a commit, few enough that others wait
+// milliseconds.
+const batch = 500
+
+// Import takes the rows of a sheet in, whose first row names the columns. Each row is taken or not by itself; ErrFile: none could
+// be looked at. On another error some may be stored; importing the file again goes on.
+func (d *Desk) Import(ctx context.Context, sheet [][]string, from Channel) (*Imported, error) {
+	if len(sheet) == 0 {
+		return nil, fmt.Errorf("%w: it is empty", ErrFile)
+	}
+	read, err := heading(sheet[0])
+	if err != nil {
+		return nil, err
+	}
+	out := &Imported{Sheet: [][]string{append(without(sheet[0], read), resultColumn, errorColumn)}}
+	for part := range slices.Chunk(sheet[1:], batch) {
+		if err := d.importPart(ctx, part, read, from, out); err != nil {
+			return out, err
+		}
+	}
+	switch {
+	case out.Wrong == 0:
+		out.Status = Success
+	case out.Wrong < out.Rows:
+		out.Status = Partial
+	default:
+		out.Status = Failed
+	}
+	return out, nil
+}
+
+func (d *Desk) importPart(ctx context.Context, part [][]string, read []int, from Channel, out *Imported) error {
+	var filings []store.Filing
+	var at []int // in out.Sheet
+	for _, row := range part {
+		if !slices.ContainsFunc(row, func(c string) bool { return strings.TrimSpace(c) != "" }) {
+			continue // spreadsheets have empty rows at their end
+		}
+		out.Rows++
+		out.Sheet = append(out.Sheet, without(row, read))
+		f, err := formOf(row, read)
+		var filing store.Filing
+		if err == nil {
+			filing, err = d.Read(f, from)
+		}
+		if err != nil {
+			out.end("", err)
+			continue
+		}
+		filings = append(filings, filing)
+		at = append(at, len(out.Sheet)-1)
+	}
+	filed, err := d.Store.Receive(ctx, filings, nil)
+	if err != nil {
+		return err
+	}
+	for i, f := range filed {
+		row := &out.Sheet[at[i]]
+		err := Refusal(f, filings[i].Opening.Unit)
+		claim := f.Claim
+		switch {
+		case err != nil:
+			out.Wrong++
+			claim = ""
+		case f.Outcome == store.Again:
+			out.Again++
+		default:
+			out.Taken++
+		}
+		*row = append(*row, claim, said(err))
+	}
+	return nil
+}
+
+// end ends the last row of a sheet with what is wrong with it.
+func (i *Imported) end(claim string, err error) {
+	i.Wrong++
+	last := &i.Sheet[len(i.Sheet)-1]
+	*last = append(*last, claim, said(err))
+}
+
+func said(err error) string {
+	if err == nil {
+		return ""
+	}
+	return strings.ReplaceAll(err.Error(), "\n", "; ")
+}
+
+// Refusal says why a filing was not taken; nil: it was, now or before.
+func Refusal(f store.Filed, unit claims.BusinessNumber) error {
+	switch f.Outcome {
+	case store.Different:
+		return fmt.Errorf("id: claim %s is there already, with something else in it: give this one a number of its own", f.Claim)
+	case store.Twice:
+		return fmt.Errorf("business_number: %s has claim %s already, and a business claims once", unit, f.Claim)
+	default:
+		return nil
+	}
+}
+
+// heading says which column of the table each cell of a row is.
+func heading(row []string) ([]int, error) {
+	var errs []error
+	out := make([]int, len(row))
+	seen := map[int]bool{}
+	for i, cell := range row {
+		name := strings.ToLower(strings.ReplaceAll(plain(cell), " ", ""))
+		out[i] = -1
+		for c := range columns {
+			if name == columns[c].name || name != "" && name == columns[c].korean {
+				out[i] = c
+			}
+		}
+		switch {
+		case out[i] < 0 && name != "":
+			errs = append(errs, fmt.Errorf("column %d: %.40q is not known", i+1, cell))
+		case out[i] >= 0 && seen[out[i]]:
+			errs = append(errs, fmt.Errorf("column %d: %s is there twice", i+1, columns[out[i]].name))
+		}
+		seen[out[i]] = true
+	}
+	for c, column := range columns {
+		if slices.Contains([]string{"business_number", "account"}, column.name) && !seen[c] {
+			errs = append(errs, fmt.Errorf("column %s (%s) is missing", column.name, column.korean))
+		}
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("%w: its first row names the columns (docs/claims.md lists them):\n%w", ErrFile, errors.Join(errs...))
+	}
+	return out, nil
+}
+
+// without is a row without the columns that an earlier import added, and with as many cells as the heading.
+func without(row []string, read []int) []string {
+	out := make([]string, 0, len(read)+2)
+	for i, c := range read {
+		if c >= 0 && slices.Contains([]string{resultColumn, errorColumn}, columns[c].name) {
+			continue
+		}
+		cell := ""
+		if i < len(row) {
+			cell = plain(row[i])
+		}
+		out = append(out, cell)
+	}
+	return out
+}
+
+func formOf(row []string, read []int) (*Form, error) {
+	f := &Form{}
+	var errs []error
+	if len(row) > len(read) {
+		errs = append(errs, fmt.Errorf("the row has %d cells, its heading %d: put quotes around a cell with a comma", len(row), len(read)))
+	}
+	for i := range min(len(row), len(read)) {
+		if read[i] < 0 {
+			continue
+		}
+		column := columns[read[i]]
+		if err := column.read(f, plain(row[i])); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", column.name, err))
+		}
+	}
+	return f, errors.Join(errs...)
+}

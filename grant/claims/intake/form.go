@@ -1,0 +1,207 @@
+// Package intake takes claims in. Whatever the channel (a file, a topic, a page), a claim is read, checked and stored by this one
+// path, with all that is wrong with it said at once, and taking it in again changes nothing.
+package intake
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/store"
+)
+
+// Form is a claim as a channel hands it over. Its JSON names are the columns of files, too.
+type Form struct {
+	ID                   string       `json:"id,omitempty"` // the channel's own number; files may leave it out
+	BusinessNumber       string       `json:"business_number"`
+	BusinessName         string       `json:"business_name"`
+	Representative       string       `json:"representative"`
+	Industry             string       `json:"industry"`
+	Opened               claims.Date  `json:"opened"`
+	Closed               claims.Date  `json:"closed,omitempty"`
+	OutageSales          claims.Won   `json:"outage_sales"`
+	WeekSales            []claims.Won `json:"week_sales,omitempty"`
+	ReportedLoss         *claims.Won  `json:"reported_loss,omitempty"`
+	OwnProfitRate        *big.Rat     `json:"own_profit_rate,omitempty"`
+	AlternativeAvailable bool         `json:"alternative_available,omitempty"`
+	Phone                string       `json:"phone"`
+	Email                string       `json:"email,omitempty"`
+	Address              string       `json:"address,omitempty"`
+	Bank                 string       `json:"bank"` // three digits
+	Account              string       `json:"account"`
+	Holder               string       `json:"holder"`
+	Received             *time.Time   `json:"received,omitempty"` // when the channel received it; default now
+}
+
+// maxForm is the largest form that is read, in bytes. One of ordinary length has about 500.
+const maxForm = 64 << 10
+
+// ParseForm reads a form as JSON, strictly.
+func ParseForm(data []byte) (*Form, error) {
+	if len(data) > maxForm {
+		return nil, fmt.Errorf("it has %d bytes, %d at most", len(data), maxForm)
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	var f *Form
+	if err := d.Decode(&f); err != nil {
+		return nil, fmt.Errorf("it is no claim as JSON: %w", err)
+	}
+	if f == nil || d.More() {
+		return nil, errors.New("it is no claim as JSON: write one object")
+	}
+	return f, nil
+}
+
+// Channel is where claims come from, and who enters them.
+type Channel struct {
+	Name string // file, topic, page, phone, post …
+	By   store.Actor
+}
+
+// Desk is what takes claims of one programme in.
+type Desk struct {
+	Store     *store.Store
+	Programme *claims.Programme
+	Now       func() time.Time // nil: the clock
+}
+
+func (d *Desk) now() time.Time {
+	if d.Now != nil {
+		return d.Now()
+	}
+	return time.Now()
+}
+
+var (
+	idForm    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	bankForm  = regexp.MustCompile(`^\d{3}$`)
+	accountIs = regexp.MustCompile(`^[0-9][0-9 -]{4,28}[0-9]$`)
+	phoneIs   = regexp.MustCompile(`^\+?[0-9][0-9 ().-]{6,20}$`)
+	emailIs   = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s]+$`)
+	industry  = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+)
+
+// longest is how many characters a field may have, unless its form says less.
+const longest = 200
+
+// Read checks a form and returns what is to be stored. The error joins everything that is wrong, each with its field.
+func (d *Desk) Read(f *Form, from Channel) (store.Filing, error) {
+	var errs []error
+	wrong := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	unit, err := claims.ParseBusinessNumber(f.BusinessNumber)
+	if err != nil {
+		wrong(fmt.Errorf("business_number: %w", err))
+	}
+	for _, t := range f.texts() {
+		wrong(t.check())
+	}
+	facts := claims.Facts{
+		Industry: f.Industry, Opened: f.Opened, Closed: f.Closed, OutageSales: f.OutageSales, WeekSales: f.WeekSales,
+		Reported: f.ReportedLoss, OwnRate: f.OwnProfitRate, Alternative: f.AlternativeAvailable,
+	}
+	wrong(facts.Check())
+	if _, err := d.Programme.Assess(&facts); err != nil {
+		wrong(err)
+	}
+	at := d.now()
+	if f.Received != nil {
+		if f.Received.After(at) {
+			wrong(fmt.Errorf("received: %s is in the future", f.Received.Format(time.RFC3339)))
+		}
+		at = *f.Received
+	}
+	window, why, open := d.Programme.Open(d.Programme.Windows, claims.ReportWindow, at)
+	if !open {
+		wrong(fmt.Errorf("received: claims cannot be handed in at %s: %s", at.In(d.Programme.Zone).Format(time.DateTime), why))
+	}
+	if len(errs) > 0 {
+		return store.Filing{}, errors.Join(errs...)
+	}
+	digest, err := f.digest(unit)
+	if err != nil {
+		return store.Filing{}, err
+	}
+	id := f.ID
+	if id == "" {
+		id = "f-" + digest[:20]
+	}
+	return store.Filing{
+		ID: id, Facts: facts, By: from.By,
+		Opening: store.Opening{
+			Programme: d.Programme.Name, Rules: d.Programme.Hash, Unit: unit, Channel: from.Name, EnteredBy: from.By.Name,
+			Window: window.Name, Digest: digest,
+		},
+		Person: store.Person{
+			Business: f.BusinessName, Representative: f.Representative, Phone: f.Phone, Email: f.Email, Address: f.Address,
+			Bank: f.Bank, Account: f.Account, Holder: f.Holder,
+		},
+	}, nil
+}
+
+// text is one field of text, and how it is checked.
+type text struct {
+	name, value string
+	required    bool
+	form        *regexp.Regexp
+	want        string
+	numbers     bool // it is meant for numbers
+}
+
+func (f *Form) texts() []text {
+	return []text{
+		{name: "id", value: f.ID, form: idForm, want: "1 to 64 letters, digits, dots, underscores and hyphens"},
+		{name: "business_name", value: f.BusinessName, required: true},
+		{name: "representative", value: f.Representative, required: true},
+		{name: "industry", value: f.Industry, required: true, form: industry,
+			want: "small letters, digits and underscores, such as restaurants"},
+		{name: "phone", value: f.Phone, required: true, form: phoneIs, want: "digits, such as 010-1234-5678", numbers: true},
+		{name: "email", value: f.Email, form: emailIs, want: "an address such as owner@example.com"},
+		{name: "address", value: f.Address},
+		{name: "bank", value: f.Bank, required: true, form: bankForm, want: "the bank's code of three digits, such as 004"},
+		{name: "account", value: f.Account, required: true, form: accountIs, want: "6 to 30 digits and hyphens", numbers: true},
+		{name: "holder", value: f.Holder, required: true},
+	}
+}
+
+func (t *text) check() error {
+	switch {
+	case t.value == "" && t.required:
+		return fmt.Errorf("%s: is missing", t.name)
+	case t.value == "":
+		return nil
+	case len([]rune(t.value)) > longest:
+		return fmt.Errorf("%s: it has more than %d characters", t.name, longest)
+	}
+	if err := claims.RefuseResident(t.name, t.value, !t.numbers); err != nil {
+		return err
+	}
+	if strings.ContainsFunc(t.value, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\ufffd' }) {
+		return fmt.Errorf("%s: it has characters that nobody can see or read", t.name)
+	}
+	if t.form != nil && !t.form.MatchString(t.value) {
+		return fmt.Errorf("%s: %.40q is not of its form: write %s", t.name, t.value, t.want)
+	}
+	return nil
+}
+
+// digest tells forms apart, whenever and however often they are handed in.
+func (f *Form) digest(unit claims.BusinessNumber) (string, error) {
+	same := *f
+	same.ID, same.Received, same.BusinessNumber = "", nil, string(unit)
+	data, err := json.Marshal(same)
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:]), err
+}
