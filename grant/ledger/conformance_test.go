@@ -22,10 +22,7 @@ import (
 
 // conformance is what every kind of Redis must do. Each test gets it empty.
 func conformance(t *testing.T, options Options) {
-	for _, test := range []struct {
-		name string
-		run  func(*world)
-	}{
+	for _, test := range append(takesConform, []conforms{
 		{"grants and looks up, whatever the shape of a delta", grantsEveryShape},
 		{"tells those granted before from the others", cutsOverlaps},
 		{"grants several deltas and shards", grantsManyDeltas},
@@ -78,7 +75,7 @@ func conformance(t *testing.T, options Options) {
 		{"hands out a budget", handsOutBudget},
 		{"names a broken budget", namesABrokenBudget},
 		{"reads bitmaps", readsBitmaps},
-	} {
+	}...) {
 		t.Run(test.name, func(t *testing.T) { test.run(newWorld(t, options)) })
 	}
 	conformanceOfActs(t, options)

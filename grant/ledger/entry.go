@@ -214,27 +214,9 @@ func (e *Entry) unmarshalHead(b []byte) (memberSet, error) {
 	if !e.Kind.known() {
 		return memberSet{}, fmt.Errorf("journal entry of kind %d, which this granter does not know: use a newer one", e.Kind)
 	}
-	var stamp [8]byte
-	copy(stamp[2:], b[1:stampBytes])
-	e.At = time.UnixMilli(int64(binary.BigEndian.Uint64(stamp[:]))).UTC()
-	e.Run = grant.RunID(binary.BigEndian.Uint64(rest))
+	e.At, e.Run = entryTime(b), grant.RunID(binary.BigEndian.Uint64(rest))
 	r := fields{rest: rest[runLength:]}
-	e.Shard = int(r.uvarint("shard", math.MaxInt32))
-	e.Flush = r.uvarint("flush", math.MaxUint64)
-	e.Count = int(r.uvarint("members", dense.ChunkSize))
-	n := int(r.uvarint("ranges", maxRanges))
-	e.Ranges = e.Ranges[:0]
-	for range n {
-		partition := int(r.uvarint("partition", math.MaxInt32))
-		first := r.uvarint("first offset", math.MaxInt64)
-		length := r.uvarint("length of a range", math.MaxInt64-first)
-		if r.err != nil {
-			break
-		}
-		e.Ranges = append(e.Ranges, sharding.Range{
-			Partition: partition, First: int64(first), Last: int64(first + length),
-		})
-	}
+	e.origin(&r)
 	e.Act, e.act = nil, nil
 	if e.Kind != EntryGrant {
 		e.act = r.bytes("act", maxActBytes)

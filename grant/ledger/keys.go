@@ -17,6 +17,7 @@ import (
 //	                                        is written with the act's entry, and follows from the journal
 //	granter:{C/<chunk>}:calls       hash    run (8 bytes) → identity of the last call that this run applied; spec → its hash
 //	granter:{C/<chunk>}:delta:<id>  string  members to grant, between a SET and the script call right behind it
+//	granter:{C/<chunk>}:taken:…     who took which item, and when: see take_keys.go
 //	granter:{C/<chunk>}:scratch     string  exists inside the script only
 //	granter:{C}:chunks              set     every chunk that has been touched, and possibly more
 //	granter:{C}:spec                hash    hash, canonical, stored_at and the format, chunks: how many the set has had

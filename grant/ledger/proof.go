@@ -21,6 +21,8 @@ type Proof struct {
 	Entries    int64       `json:"entries"`    // of all journals
 	Acts       int64       `json:"acts"`       // of those, what people did about single users
 	Journaled  int64       `json:"journaled"`  // users granted, by the entries
+	Taken      int64       `json:"taken"`      // bits of takes, of all items; see ProveTakes
+	Takes      int64       `json:"takes"`      // entries of those
 	Digest     string      `json:"digest"`     // of the users granted, by the bitmaps: digest.Users
 	Broken     int         `json:"broken"`     // chunks and other keys with violations
 	Violations []Violation `json:"violations"` // the first 1,000

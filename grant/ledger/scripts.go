@@ -313,7 +313,7 @@ if type(done) == 'table' then
 end
 return 1`
 
-// takeScript hands out users to grant from the budget that all replicas share: it fills at a rate, up to half a second's
+// budgetScript hands out users to grant from the budget that all replicas share: it fills at a rate, up to half a second's
 // worth, so that a replica that was held up can catch up. Where the rate is not that of the call before, the lower one
 // counts: replicas that disagree, as they may after Redis lost an order, must not keep each other from granting anybody.
 //
@@ -321,7 +321,7 @@ return 1`
 //	ARGV  users wanted, users per second
 //
 // The reply is how many may be granted now. The first EXPIRE finds out whether it is allowed.
-const takeScript = `
+const budgetScript = `
 local now = redis.call('TIME')
 local at = now[1] * 1000000 + now[2]
 local rate, want = tonumber(ARGV[2]), tonumber(ARGV[1])
@@ -349,10 +349,11 @@ var (
 	anewCall       = newScript(anewScript)
 	specCall       = newScript(specScript)
 	controlCall    = newScript(controlScript)
-	takeCall       = newScript(takeScript)
+	budgetCall     = newScript(budgetScript)
 )
 
-var allScripts = []*script{&chunkCall, &tipCall, &checkpointCall, &anewCall, &specCall, &controlCall, &takeCall, &actCall}
+var allScripts = []*script{&chunkCall, &tipCall, &checkpointCall, &anewCall, &specCall, &controlCall, &budgetCall,
+	&takeCall, &judgeCall, &quotaCall, &actCall}
 
 // loadScripts makes every master know the scripts. Restarts, fail-overs and SCRIPT FLUSH make them forget.
 func (l *Store) loadScripts(ctx context.Context) error {

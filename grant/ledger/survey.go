@@ -17,7 +17,7 @@ const surveyPage = 5000
 
 // survey is what the masters have of the campaign, whatever its index says.
 type survey struct {
-	granted, journal, calls map[uint64]bool // chunks that have the key
+	granted, journal, calls map[uint64]bool // chunks that have the key; calls: or takes
 
 	unlisted []uint64 // chunks with grants that the index lacks
 	index    error    // why the index cannot be read; nil: it can
@@ -79,7 +79,7 @@ func (s *survey) add(chunk uint64, name string) {
 		s.granted[chunk] = true
 	case "journal":
 		s.journal[chunk] = true
-	case "calls":
+	case "calls", "takes":
 		s.calls[chunk] = true
 	}
 }

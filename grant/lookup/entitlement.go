@@ -25,9 +25,15 @@ type Entitlement struct {
 	Expired   bool        `json:"expired"`
 }
 
-// holding is all that the ledger knows of a user, that decides what the user holds.
-func holding(g *ledger.Grant, zone *time.Location) *grant.Holding {
-	return &grant.Holding{GrantedAt: g.At.In(zone)}
+// grantedAt are the times of grants; zero where there is none.
+func grantedAt(found []*ledger.Grant, zone *time.Location) []time.Time {
+	out := make([]time.Time, len(found))
+	for i, g := range found {
+		if g != nil {
+			out[i] = g.At.In(zone)
+		}
+	}
+	return out
 }
 
 // Entitlements returns what a user holds at a moment, held, or may take.
@@ -38,6 +44,9 @@ func Entitlements(c *grant.Campaign, h *grant.Holding, at time.Time) []Entitleme
 			ID: e.ID, Kind: e.Kind, Amount: e.Amount, Currency: e.Currency,
 			State: e.State, Permanent: e.Validity.Permanent(), Expired: e.State == grant.StateExpired,
 			TakenAt: known(e.TakenAt), TakeUntil: known(e.TakeUntil), ExpiresAt: known(e.ExpiresAt),
+		}
+		if held.TakenAt != nil {
+			held.TakenAt = known(e.TakenAt.In(h.GrantedAt.Location()))
 		}
 		if !e.LastDay.IsZero() {
 			held.LastDay = e.LastDay.Format(time.DateOnly)

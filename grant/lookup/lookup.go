@@ -30,6 +30,8 @@ type Reader interface {
 	status.Counts
 	// LookupAll returns the grants of some users, in their order; nil is for whoever has none.
 	LookupAll(ctx context.Context, users []grant.UserID) ([]*ledger.Grant, error)
+	// Holdings returns what decides what users hold of a campaign, given when each was granted; the zero time: was not.
+	Holdings(ctx context.Context, c *grant.Campaign, users []grant.UserID, grantedAt []time.Time) ([]grant.Holding, error)
 }
 
 // Subject is one campaign that may be asked.
@@ -107,13 +109,17 @@ func Look(ctx context.Context, s *Subject, users []grant.UserID) ([]Answer, erro
 	if err != nil {
 		return nil, err
 	}
+	held, err := s.Reader.Holdings(ctx, c, users, grantedAt(found, c.StartsAt.Location()))
+	if err != nil {
+		return nil, err
+	}
 	answers := make([]Answer, len(users))
 	missing := false
 	for i, user := range users {
 		answers[i] = newAnswer(c, user)
 		answers[i].SpecDiffers, answers[i].Known = differs, true
 		if g := found[i]; g != nil {
-			answers[i].granted(c, g, runs[g.Run])
+			answers[i].granted(c, g, &held[i], runs[g.Run])
 		}
 		missing = missing || found[i] == nil
 	}
@@ -149,8 +155,7 @@ func newAnswer(c *grant.Campaign, user grant.UserID) Answer {
 	return a
 }
 
-func (a *Answer) granted(c *grant.Campaign, g *ledger.Grant, run *grant.RunRecord) {
-	h := holding(g, a.Zone())
+func (a *Answer) granted(c *grant.Campaign, g *ledger.Grant, h *grant.Holding, run *grant.RunRecord) {
 	a.Granted, a.GrantedAt = true, &h.GrantedAt
 	a.Source = &Source{Run: g.Run, Shard: g.Shard, Flush: g.Flush, Topic: c.Input.Topic, Offsets: []Range{}}
 	for _, r := range g.Ranges {

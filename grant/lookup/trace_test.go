@@ -206,6 +206,9 @@ func (nobody) Totals(context.Context) (ledger.Totals, error)   { return ledger.T
 func (nobody) LookupAll(_ context.Context, users []grant.UserID) ([]*ledger.Grant, error) {
 	return make([]*ledger.Grant, len(users)), nil
 }
+func (nobody) Holdings(_ context.Context, _ *grant.Campaign, users []grant.UserID, _ []time.Time) ([]grant.Holding, error) {
+	return make([]grant.Holding, len(users)), nil
+}
 
 // Who has nothing: never in the topic, in front of the checkpoint, behind it, or in the dead letters.
 func TestATraceOfWhoHasNothing(t *testing.T) {

@@ -63,6 +63,12 @@ func (b *book) LookupAll(_ context.Context, users []grant.UserID) ([]*ledger.Gra
 	return make([]*ledger.Grant, len(users)), nil
 }
 
+func (b *book) Holdings(
+	_ context.Context, _ *grant.Campaign, users []grant.UserID, _ []time.Time,
+) ([]grant.Holding, error) {
+	return make([]grant.Holding, len(users)), nil
+}
+
 func (b *book) Runs(context.Context) ([]grant.RunRecord, error) { return nil, nil }
 
 func (b *book) SpecKey() string { return "granter:{a-campaign}:spec" }

@@ -1,0 +1,293 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/sharding/dense"
+)
+
+const (
+	// takeMembers is how many users take an item in one call at most: about 2 ms of Redis.
+	takeMembers = 2048
+	// takePipeline is how many users a pipeline is for, so that others wait no longer behind it: about 8 ms of Redis.
+	takePipeline = 8192
+	// judgedFor is how long a user who was found to be one who may take an item with a quota may do so, by the clocks of two
+	// masters. Whoever sleeps longer in between is judged again.
+	judgedFor = 10 * time.Second
+	maxSlept  = 5
+)
+
+// Takes is how users take what they were offered. It is safe for concurrent use.
+type Takes struct {
+	*Store
+	reader *Reader
+	run    grant.RunID
+	calls  atomic.Uint64
+}
+
+// NewTakes makes the takes of a store, of which a process has one: run says in the entries which.
+func NewTakes(s *Store, run grant.RunID) *Takes {
+	return &Takes{Store: s, reader: NewReader(s), run: run}
+}
+
+// Take is one user's wish to have an item.
+type Take struct {
+	User grant.UserID
+	Item int // its index in the spec
+}
+
+// Taken is what became of it.
+type Taken struct {
+	Outcome grant.Outcome
+	At      time.Time // when the user took the item, by the clock of Redis, to the millisecond; zero: the user has not
+}
+
+// Take has users take items, and returns what became of each, in their order. It is idempotent: whoever has an item is told
+// since when. All is judged by Redis, in the call that writes: whether the user is granted, and not excluded or revoked; the
+// item's take_until; and how many of its first are left. After an error it is unknown what was taken; ask again.
+//
+// ErrSpecChanged means that users were granted by another spec than this store's.
+func (t *Takes) Take(ctx context.Context, wishes []Take) (_ []Taken, err error) {
+	ctx, span := tracer.Start(ctx, "ledger.take")
+	defer span.End()
+	defer func() { recordError(span, err) }()
+	out := make([]Taken, len(wishes))
+	groups, err := t.group(wishes)
+	if err != nil {
+		return nil, err
+	}
+	for len(groups) > 0 {
+		n, users := 0, 0
+		for n < len(groups) && (n == 0 || users+len(groups[n].lows) <= takePipeline) {
+			users += len(groups[n].lows)
+			n++
+		}
+		again, err := t.round(ctx, groups[:n], out)
+		if err != nil {
+			return nil, err
+		}
+		groups = append(again, groups[n:]...)
+	}
+	return out, t.since(ctx, wishes, out)
+}
+
+// takeGroup is the users of one chunk who want one item.
+type takeGroup struct {
+	keys   takeKeys
+	chunk  uint64
+	item   int
+	lows   []uint16         // ascending
+	of     map[uint16][]int // indices of wishes
+	slept  int              // how often it was judged too long ago
+	judged time.Time        // of an item with a quota: until when the users count as judged; zero: they are not
+	tail   []byte           // the entry of the call under way, which is the same when it is sent again
+}
+
+// group puts wishes together that one call can fulfil.
+func (t *Takes) group(wishes []Take) ([]*takeGroup, error) {
+	type place struct {
+		chunk uint64
+		item  int
+	}
+	var order []*takeGroup
+	last := map[place]*takeGroup{}
+	for i, w := range wishes {
+		if w.Item < 0 || w.Item >= len(t.campaign.Items) || !t.campaign.Items[w.Item].Offered() {
+			return nil, fmt.Errorf("item %d of %s is none that users take", w.Item, t.campaign.Name)
+		}
+		chunk, low := dense.Split(uint64(w.User))
+		g := last[place{chunk, w.Item}]
+		if g == nil || len(g.of) >= takeMembers && g.of[low] == nil {
+			g = &takeGroup{keys: t.takeKeys(t.campaign, chunk, w.Item), chunk: chunk, item: w.Item, of: map[uint16][]int{}}
+			last[place{chunk, w.Item}] = g
+			order = append(order, g)
+		}
+		if g.of[low] == nil {
+			g.lows = append(g.lows, low)
+		}
+		g.of[low] = append(g.of[low], i)
+	}
+	for _, g := range order {
+		slices.Sort(g.lows)
+	}
+	return order, nil
+}
+
+// round makes one call for each group, and returns those groups that need another.
+func (t *Takes) round(ctx context.Context, groups []*takeGroup, out []Taken) (again []*takeGroup, err error) {
+	for _, g := range groups {
+		if g.tail == nil {
+			g.tail = t.entry(g)
+		}
+	}
+	calls := make([]*redis.Cmd, len(groups))
+	err = t.retry(ctx, "taking items", func() error {
+		pipe := t.client.Pipeline()
+		for i, g := range groups {
+			calls[i] = t.call(ctx, g)
+			if err := pipe.Process(ctx, calls[i]); err != nil {
+				return err
+			}
+		}
+		_, err := pipe.Exec(ctx)
+		return err
+	})
+	if Kind(err) == KindFenced {
+		return nil, fmt.Errorf("%w (%w)", ErrSpecChanged, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, g := range groups {
+		more, err := g.settle(calls[i].Val(), out)
+		if err != nil {
+			return nil, err
+		}
+		if more {
+			again = append(again, g)
+		}
+	}
+	return again, nil
+}
+
+// ErrSpecChanged means that users were granted by another spec than the one that was asked by.
+var ErrSpecChanged = errors.New("users were granted by another spec")
+
+// entry is the entry of a call, without its first 7 bytes. The number of the call tells it from all others of this process.
+func (t *Takes) entry(g *takeGroup) []byte {
+	var members dense.Bitmap
+	for _, low := range g.lows {
+		members.Set(low)
+	}
+	head := appendHead(nil, t.run, 0, t.calls.Add(1))
+	head[0] = byte(EntryTake)
+	tail, _ := appendTail(nil, head, appendTake([]byte{0}, g.item), &members)
+	return tail
+}
+
+// call is the call that a group needs next.
+func (t *Takes) call(ctx context.Context, g *takeGroup) *redis.Cmd {
+	offsets, place := g.offsets(), t.keys.place(g.chunk)
+	spec, until := t.campaign.Hash, int64(math.MaxInt64)
+	if end := t.campaign.Items[g.item].TakeUntil; !end.IsZero() {
+		until = milliseconds(end)
+	}
+	keys := append([]string{g.keys.taken, g.keys.list}, g.keys.segments(g.lows)...)
+	switch {
+	case g.keys.first == "":
+		return takeCall.command(ctx, append(place, keys...), spec, offsets, until, g.tail)
+	case g.judged.IsZero():
+		return judgeCall.command(ctx, place, spec, offsets)
+	}
+	keys = append([]string{t.keys.spec, g.keys.first}, keys...)
+	return quotaCall.command(ctx, keys, spec, offsets, until, g.tail, t.campaign.Items[g.item].First, g.judged.UnixMilli())
+}
+
+// offsets are the users as scripts want them.
+func (g *takeGroup) offsets() []byte {
+	out := make([]byte, 0, 2*len(g.lows))
+	for _, low := range g.lows {
+		out = append(out, byte(low>>8), byte(low))
+	}
+	return out
+}
+
+// letters are what the scripts say of a user, and what became of the wish. A dot is for those whom nothing stands in the way
+// of.
+var letters = map[byte]grant.Outcome{
+	't': grant.OutcomeAlready, 'n': grant.OutcomeNotGranted, 'x': grant.OutcomeExcluded, 'l': grant.OutcomeLapsed,
+	'q': grant.OutcomeExhausted, 's': grant.OutcomeRevoked,
+}
+
+// settle looks at the reply to a group, and reports whether it needs another call.
+func (g *takeGroup) settle(reply any, out []Taken) (more bool, err error) {
+	switch reply := reply.(type) {
+	case int64:
+		if reply == 0 {
+			g.judged, g.slept = time.Time{}, g.slept+1
+			if g.slept > maxSlept {
+				return false, fmt.Errorf("users of chunk %d are judged too long ago each time: compare the clocks of the masters",
+					g.chunk)
+			}
+			return true, nil
+		}
+		g.took(time.UnixMilli(reply).UTC(), out)
+		return false, nil
+	case string:
+		g.tail = nil
+		return g.reduce(reply, out)
+	case []any: // of the judge: its time, and letters
+		if len(reply) == 2 {
+			at, _ := reply[0].(string)
+			says, _ := reply[1].(string)
+			ms, err := strconv.ParseInt(at, 10, 64)
+			if err != nil {
+				return false, fmt.Errorf("judge script: unexpected reply %v: %w", reply, err)
+			}
+			g.judged = time.UnixMilli(ms).Add(judgedFor)
+			return g.reduce(says, out)
+		}
+	}
+	return false, fmt.Errorf("take script: unexpected reply %v", reply)
+}
+
+// took says that all users of a group have the item.
+func (g *takeGroup) took(at time.Time, out []Taken) {
+	for _, low := range g.lows {
+		for n, wish := range g.of[low] {
+			out[wish] = Taken{grant.OutcomeTaken, at}
+			if n > 0 {
+				out[wish].Outcome = grant.OutcomeAlready
+			}
+		}
+	}
+}
+
+// reduce leaves out those whom something stands in the way of, and reports whether anybody is left.
+func (g *takeGroup) reduce(says string, out []Taken) (more bool, err error) {
+	if len(says) != len(g.lows) {
+		return false, fmt.Errorf("take script: %d letters for %d users", len(says), len(g.lows))
+	}
+	kept := make([]uint16, 0, len(g.lows))
+	for i, low := range g.lows {
+		outcome, stands := letters[says[i]]
+		if !stands {
+			kept = append(kept, low)
+			continue
+		}
+		for _, wish := range g.of[low] {
+			out[wish].Outcome = outcome
+		}
+	}
+	g.lows = kept
+	return len(kept) > 0, nil
+}
+
+// since fills in when those users took an item who had taken it before.
+func (t *Takes) since(ctx context.Context, wishes []Take, out []Taken) error {
+	var asked []Take
+	var at []int
+	for i := range out {
+		if out[i].Outcome == grant.OutcomeAlready && out[i].At.IsZero() {
+			asked, at = append(asked, wishes[i]), append(at, i)
+		}
+	}
+	times, err := t.reader.TakenAt(ctx, t.campaign, asked)
+	if err != nil {
+		return err
+	}
+	for n, i := range at {
+		out[i].At = times[n]
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+//go:build integration
+
+package ledger
+
+import (
+	"math"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// takeCases are the ways through the scripts of takes.
+func takeCases(w *world, l *parts) []scriptCase {
+	c := w.offers(time.Time{})
+	t := NewTakes(l.Store, 7)
+	granted := func(*parts) { w.join().grant(1, delta(1, span(0, 3000, 1))) }
+	settled := func(l *parts) {
+		granted(l)
+		place := l.keys.place(1)
+		require.NoError(w, w.client.SetBit(w.ctx, place[2], 9, 1).Err())
+		require.NoError(w, w.client.HSet(w.ctx, place[3], "9", "{}").Err())
+	}
+	half := func(item int, low uint16) func(*parts) {
+		return func(l *parts) {
+			settled(l)
+			other := *l.Store
+			other.campaign = c
+			_, err := NewTakes(&other, 8).Take(w.ctx, []Take{{user(1, low), item}})
+			require.NoError(w, err)
+		}
+	}
+	call := func(name string, before func(*parts), item int, first int64, lows ...uint16) scriptCase {
+		g := &takeGroup{chunk: 1, item: item, lows: lows, keys: l.takeKeys(c, 1, item)}
+		tail, offsets := t.entry(g), g.offsets()
+		keys := append([]string{g.keys.taken, g.keys.list}, g.keys.segments(lows)...)
+		if g.keys.first != "" {
+			return scriptCase{name: name, script: &quotaCall, before: before,
+				keys: append([]string{l.keys.spec, g.keys.first}, keys...),
+				args: []any{"aa11", offsets, math.MaxInt64, tail, first, math.MaxInt64}}
+		}
+		return scriptCase{name: name, script: &takeCall, before: before,
+			keys: append(l.keys.place(1), keys...), args: []any{"aa11", offsets, math.MaxInt64, tail}}
+	}
+	many := make([]uint16, 100)
+	for i := range many {
+		many[i] = uint16(20 * i)
+	}
+	judge := scriptCase{name: "judge", script: &judgeCall, before: settled, keys: l.keys.place(1),
+		args: []any{"aa11", []byte{0, 5, 0, 9}}}
+	judges := scriptCase{name: "judge many", script: &judgeCall, before: settled, keys: l.keys.place(1),
+		args: []any{"aa11", (&takeGroup{lows: many}).offsets()}}
+	return []scriptCase{
+		call("first take", granted, itemTaken, 0, 5, 6, 2500),
+		call("take", half(itemTaken, 7), itemTaken, 0, 5, 6, 2500),
+		call("take of many", half(itemTaken, 7), itemTaken, 0, many...),
+		call("take, taken before", half(itemTaken, 5), itemTaken, 0, 5),
+		judge, judges,
+		call("first take of some", granted, itemFirst, 10, 5, 6, 2500),
+		call("take of some", half(itemFirst, 7), itemFirst, 10, 5, 6, 2500),
+		call("take of the last", half(itemFirst, 7), itemFirst, 4, 5, 6, 2500),
+		call("take of more than there are", half(itemFirst, 7), itemFirst, 2, 5, 6),
+		call("take of many of some", half(itemFirst, 7), itemFirst, 1000, many...),
+		call("take of some, taken before", half(itemFirst, 5), itemFirst, 10, 5),
+	}
+}
