@@ -24,7 +24,7 @@ const (
 	exitOK         = 0
 	exitFailed     = 1 // something went wrong; the message says what and what to do
 	exitUsage      = 2 // a flag, an argument or the spec is wrong
-	exitNotGranted = 3 // verify: at least one user has not been granted
+	exitNotGranted = 3 // verify, take: at least one user has not been granted, or did not get an item
 	exitStopped    = 4 // stopped before the end; start it again to continue
 	exitPreflight  = 5 // check, run: preflight found a failure
 	exitAborted    = 6 // run: operators have aborted the campaign; it can go on when somebody orders resume
@@ -32,7 +32,7 @@ const (
 	exitNotProven  = 8 // audit: nothing contradicts, and something cannot be seen any more
 )
 
-const exitHelp = `Exit codes: 0 done; 1 failed; 2 wrong flag, argument or spec; 3 verify: a user has not been granted;
+const exitHelp = `Exit codes: 0 done; 1 failed; 2 wrong flag, argument or spec; 3 verify, take: a user has it not;
 4 stopped before the end: start it again to continue; 5 preflight found a failure; 6 run: the campaign is aborted,
 until somebody orders granter resume; 7 audit: it is not true; 8 audit: it cannot be proven.`
 
@@ -141,7 +141,7 @@ from files only, never from flags.
 		}
 		return usageError(fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath()))
 	})
-	root.AddCommand(newDemo(), newCheck(), newLoad(), newRun(), newStatus(), newVerify(), newAudit(), newHistory(), newDesk(), newToken(), newClaims())
+	root.AddCommand(newDemo(), newCheck(), newLoad(), newRun(), newStatus(), newVerify(), newTake(), newAudit(), newHistory(), newDesk(), newToken(), newClaims())
 	addMan(root)
 	root.AddCommand(newOrders()...)
 	root.AddCommand(newRejected())

@@ -26,7 +26,8 @@ func newStatus() *cobra.Command {
 only Redis and Kafka, so it works from anywhere, while a run goes on or none does. When one of them does not answer, it shows
 what the other one knows, names each part that is missing, and ends with exit code 1.
 
---prove also reads the whole journal and holds it against the bitmaps: every user granted exactly once. It prints a digest of
+--prove also reads the whole journal and holds it against the bitmaps: every user granted exactly once, and, of items that users
+take, every take in one entry, of a user who was granted, and as many as a quota counted. It prints a digest of
 the granted users, which is the same for the same users, in whichever ledger and in whatever order they were granted.
 
 ` + exitHelp,
@@ -44,6 +45,13 @@ the granted users, which is the same for the same users, in whichever ledger and
 			}
 			if prove {
 				proof, err := q.reader.Prove(cmd.Context())
+				if err != nil {
+					return errors.Join(err, missing)
+				}
+				camp, _, err := status.InForce(cmd.Context(), q.coordination, q.reader, q.campaign)
+				if err == nil {
+					err = q.reader.ProveTakes(cmd.Context(), camp, &proof)
+				}
 				if err != nil {
 					return errors.Join(err, missing)
 				}
@@ -82,12 +90,15 @@ type Proof struct {
 	Journaled  int64    `json:"journaled"` // sum of the cardinalities of all journal entries
 	Chunks     int64    `json:"chunks"`
 	Entries    int64    `json:"entries"`
+	Taken      int64    `json:"taken,omitempty"` // items that users took: bits, each of which is in one of so many entries
+	Takes      int64    `json:"takes,omitempty"`
 	Digest     string   `json:"digest"` // of the granted users: the same for the same users, in any ledger
 	Violations []string `json:"violations,omitempty"`
 }
 
 func newProof(p *ledger.Proof) *Proof {
-	out := &Proof{Holds: p.Holds(), Granted: p.Granted, Journaled: p.Journaled, Chunks: int64(p.Chunks), Entries: p.Entries, Digest: p.Digest}
+	out := &Proof{Holds: p.Holds(), Granted: p.Granted, Journaled: p.Journaled, Chunks: int64(p.Chunks), Entries: p.Entries,
+		Taken: p.Taken, Takes: p.Takes, Digest: p.Digest}
 	for _, v := range p.Violations {
 		out.Violations = append(out.Violations, v.Where+": "+v.What)
 	}
@@ -210,6 +221,10 @@ func printProof(w io.Writer, p *Proof) {
 	if p.Holds {
 		fmt.Fprintf(w, "PROVEN: %s users granted exactly once: bitmaps and the %s entries of the journal of %s chunks agree\n",
 			text.Number(p.Granted), text.Number(p.Entries), text.Number(p.Chunks))
+		if p.Takes > 0 {
+			fmt.Fprintf(w, "%s items were taken, each once and by a user who is granted: bits, times and %s entries agree\n",
+				text.Number(p.Taken), text.Number(p.Takes))
+		}
 		fmt.Fprintln(w, "digest of the granted users:", p.Digest)
 		return
 	}

@@ -1,0 +1,280 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/status"
+	"github.com/granter/granter/grant/text"
+	"github.com/granter/granter/grant/userid"
+)
+
+// takeRows is how many rows of a file go to the ledger at once: of 48 million users about 90 to a chunk, so that a call is
+// for many.
+const takeRows = 1 << 16
+
+type takeFlags struct {
+	connection
+	items []string
+	file  string // of CSV
+}
+
+func newTake() *cobra.Command {
+	var c takeFlags
+	cmd := &cobra.Command{
+		Use:   "take {-f SPEC | --campaign NAME} {USER... | --csv FILE}",
+		Short: "Have users take what they were offered",
+		Long: `Take has users take items that their campaign offers (validity from: taken): once, and exactly. Whoever has an item
+already is told since when. An item is refused to whom the campaign was not granted, or not any more, after its take_until, and
+when others took the last of its first.
+
+--csv reads rows, USER or USER,ITEM, and - is the standard input; a row without an item is for all items that
+--item names, or else for all that users take. The answer is the same rows as CSV, each with an outcome and the moment of the
+taking. A row that cannot be read is answered as malformed, and the others count. It can be done again at any time.
+
+` + exitHelp,
+		Example: `  granter take -f deploy/campaigns/emoticons.yaml --item cheer-up-90d 12345678
+  granter take --campaign sorry-2022 --csv takes.csv > outcomes.csv`,
+		RunE: c.execute,
+	}
+	c.addFlags(cmd, c.nameFlag, c.redisFlags, c.retryFlag)
+	cmd.Flags().StringArrayVar(&c.items, "item", nil, "ID of the item to take (repeatable; default: all that users take)")
+	cmd.Flags().StringVar(&c.file, "csv", "", "file of the users, - for the standard input")
+	return cmd
+}
+
+func (c *takeFlags) execute(cmd *cobra.Command, args []string) error {
+	if (len(args) == 0) == (c.file == "") {
+		return usageError(errors.New("who takes it? Give one or more user IDs, or --csv FILE"))
+	}
+	camp, err := c.subject(cmd.Context())
+	if err != nil {
+		return err
+	}
+	client, err := c.redisClient()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	led, err := openLedger(client, camp, c.retryFor)
+	if err != nil {
+		return err
+	}
+	camp, differs, err := status.InForce(cmd.Context(), led.coordination, led.reader, camp)
+	if err != nil {
+		return err
+	}
+	if differs != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "granter: %s:\n%s\n", differs, differs.Fields)
+	}
+	store, err := ledger.Open(client, camp, ledger.Config{RetryFor: c.retryFor})
+	if err != nil {
+		return err
+	}
+	t := taker{campaign: camp, takes: ledger.NewTakes(store, grant.NewRunID(time.Now())), counts: map[grant.Outcome]int64{}}
+	if t.items, err = itemsOf(camp, c.items); err != nil {
+		return usageError(err)
+	}
+	rows, closeFile, err := c.rows(args, cmd.InOrStdin())
+	if err != nil {
+		return usageError(err)
+	}
+	defer closeFile()
+	if err := t.takeAll(cmd.Context(), rows, cmd.OutOrStdout()); err != nil {
+		return err
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "granter: "+t.sum())
+	if t.refused() {
+		return &exitError{code: exitNotGranted}
+	}
+	return nil
+}
+
+// rows returns the users and items that are meant.
+func (c *takeFlags) rows(args []string, stdin io.Reader) (rows func() ([]string, error), closeFile func(), err error) {
+	if c.file == "" {
+		return func() ([]string, error) {
+			if len(args) == 0 {
+				return nil, io.EOF
+			}
+			row := args[:1]
+			args = args[1:]
+			return row, nil
+		}, func() {}, nil
+	}
+	in, closeFile := stdin, func() {}
+	if c.file != "-" {
+		file, err := os.Open(c.file)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--csv: %w", err)
+		}
+		in, closeFile = file, func() { file.Close() }
+	}
+	r := csv.NewReader(in)
+	r.FieldsPerRecord = -1
+	first := true
+	return func() ([]string, error) {
+		row, err := r.Read()
+		if first && len(row) > 0 {
+			row[0] = strings.TrimPrefix(row[0], "\ufeff") // of some spreadsheets
+			if first = false; strings.EqualFold(row[0], "user") {
+				return r.Read()
+			}
+		}
+		return row, err
+	}, closeFile, nil
+}
+
+// itemsOf returns the indices of items by their IDs; of all that users take, if there are no IDs.
+func itemsOf(c *grant.Campaign, ids []string) (out []int, err error) {
+	if !c.Offers() {
+		return nil, fmt.Errorf("%s has no item that users take: its users have them with the grant", c.Name)
+	}
+	for i := range c.Items {
+		if item := &c.Items[i]; item.Offered() && (len(ids) == 0 || slices.Contains(ids, item.ID)) {
+			out = append(out, i)
+		}
+	}
+	for _, id := range ids {
+		if !slices.ContainsFunc(out, func(i int) bool { return c.Items[i].ID == id }) {
+			return nil, fmt.Errorf("%s has no item %s that users take", c.Name, id)
+		}
+	}
+	return out, nil
+}
+
+// outcomeMalformed is what became of a row that is none.
+const outcomeMalformed grant.Outcome = "malformed"
+
+// taker has the users of rows take items.
+type taker struct {
+	campaign *grant.Campaign
+	takes    *ledger.Takes
+	items    []int
+	counts   map[grant.Outcome]int64
+}
+
+// row is a row of the answer.
+type row struct {
+	cells  []string    // user and item as they were given
+	wish   ledger.Take // unless reason says that there is none
+	reason string
+}
+
+func (t *taker) takeAll(ctx context.Context, next func() ([]string, error), w io.Writer) error {
+	buffered := bufio.NewWriter(w)
+	out := csv.NewWriter(buffered)
+	if err := out.Write([]string{"user", "item", "outcome", "taken_at"}); err != nil {
+		return err
+	}
+	var rows []row
+	for done := false; !done; {
+		cells, err := next()
+		bad, malformed := errors.AsType[*csv.ParseError](err)
+		switch {
+		case errors.Is(err, io.EOF):
+			done = true
+		case malformed:
+			rows = append(rows, row{cells: []string{"", ""}, reason: fmt.Sprintf("line %d: %v", bad.Line, bad.Err)})
+		case err != nil:
+			return err
+		default:
+			rows = t.add(rows, cells)
+		}
+		if len(rows) < takeRows && !done {
+			continue
+		}
+		if err := t.take(ctx, rows, out); err != nil {
+			return err
+		}
+		rows = rows[:0]
+	}
+	out.Flush()
+	return errors.Join(out.Error(), buffered.Flush())
+}
+
+// add reads a row, which is for one item or for all.
+func (t *taker) add(rows []row, cells []string) []row {
+	malformed := func(item, why string) []row {
+		return append(rows, row{cells: []string{cells[0], item}, reason: why})
+	}
+	user, err := userid.Parse(strings.TrimSpace(cells[0]), t.campaign.Input.MaxID)
+	if err != nil {
+		return malformed("", err.Error())
+	}
+	if len(cells) > 1 && strings.TrimSpace(cells[1]) != "" {
+		id := strings.TrimSpace(cells[1])
+		items, err := itemsOf(t.campaign, []string{id})
+		if err != nil {
+			return malformed(id, err.Error())
+		}
+		return append(rows, row{cells: []string{cells[0], id}, wish: ledger.Take{User: user, Item: items[0]}})
+	}
+	for _, item := range t.items {
+		rows = append(rows, row{cells: []string{cells[0], t.campaign.Items[item].ID}, wish: ledger.Take{User: user, Item: item}})
+	}
+	return rows
+}
+
+// take has the users of some rows take their items, and writes the answers.
+func (t *taker) take(ctx context.Context, rows []row, out *csv.Writer) error {
+	var wishes []ledger.Take
+	for i := range rows {
+		if rows[i].reason == "" {
+			wishes = append(wishes, rows[i].wish)
+		}
+	}
+	taken, err := t.takes.Take(ctx, wishes)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		outcome, last := outcomeMalformed, rows[i].reason
+		if rows[i].reason == "" {
+			outcome, last = taken[0].Outcome, ""
+			if at := taken[0].At; !at.IsZero() {
+				last = at.In(t.campaign.StartsAt.Location()).Format("2006-01-02T15:04:05.000Z07:00")
+			}
+			taken = taken[1:]
+		}
+		t.counts[outcome]++
+		if err := out.Write([]string{rows[i].cells[0], rows[i].cells[1], string(outcome), last}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sum says what became of all.
+func (t *taker) sum() string {
+	var parts []string
+	for _, outcome := range append(grant.Outcomes(), outcomeMalformed) {
+		if n := t.counts[outcome]; n > 0 {
+			parts = append(parts, string(outcome)+" "+text.Number(n))
+		}
+	}
+	return cmp.Or(strings.Join(parts, ", "), "nobody")
+}
+
+// refused reports whether somebody did not get what was asked for.
+func (t *taker) refused() bool {
+	for outcome, n := range t.counts {
+		if n > 0 && !outcome.Has() {
+			return true
+		}
+	}
+	return false
+}
