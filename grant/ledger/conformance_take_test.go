@@ -121,12 +121,16 @@ func outcomes(taken []Taken) (out []grant.Outcome) {
 
 func refusesTakes(w *world) {
 	p, t := w.offering()
-	place := p.keys.place(1)
-	require.NoError(w, w.client.SetBit(w.ctx, place[2], 5, 1).Err())
-	require.NoError(w, w.client.HSet(w.ctx, place[3], "6", `{"acts":["x"],"revoked":{}}`).Err())
+	a := w.actorOf(p.campaign)
+	a.done(a.act(grant.ActExclude), users(1, 4000)...)
+	a.done(a.act(grant.ActRevoke), users(1, 6)...)
+	a.done(a.act(grant.ActRecall), users(1, 7)...)
+	a.done(a.act(grant.ActNote), users(1, 2000)...) // stands in nobody's way
 	for _, item := range []int{itemTaken, itemFirst} {
 		for _, alone := range []bool{true, false} {
-			wishes := []Take{{user(1, 5), item}, {user(1, 6), item}, {user(1, 3000), item}, {user(99, 1), item}}
+			wishes := []Take{
+				{user(1, 4000), item}, {user(1, 6), item}, {user(1, 7), item}, {user(1, 3000), item}, {user(99, 1), item},
+			}
 			if !alone { // so many that the script looks at whole bitmaps
 				for low := range uint16(100) {
 					wishes = append(wishes, Take{user(1, 2000+low), itemTaken}, Take{user(1, 5000+low), item})
@@ -135,28 +139,29 @@ func refusesTakes(w *world) {
 			got, err := t.Take(w.ctx, wishes)
 			require.NoError(w, err)
 			require.Equal(w, []grant.Outcome{
-				grant.OutcomeExcluded, grant.OutcomeRevoked, grant.OutcomeNotGranted, grant.OutcomeNotGranted,
-			}, outcomes(got[:4]))
-			for i, g := range got[4:] {
-				require.Equal(w, i%2 == 0, g.Outcome.Has(), "%v", wishes[4+i])
+				grant.OutcomeExcluded, grant.OutcomeRevoked, grant.OutcomeRecalled, grant.OutcomeNotGranted,
+				grant.OutcomeNotGranted,
+			}, outcomes(got[:5]))
+			for i, g := range got[5:] {
+				require.Equal(w, i%2 == 0, g.Outcome.Has(), "%v", wishes[5+i])
 			}
 		}
 	}
 	require.EqualValues(w, 100, w.whole(p))
 
 	early := NewTakes(p.Store, 8)
-	_, err := early.Take(w.ctx, []Take{{user(1, 7), itemTimed}})
+	_, err := early.Take(w.ctx, []Take{{user(1, 9), itemTimed}})
 	require.NoError(w, err)
 	late := w.play(w.offers(time.Now().Add(-time.Minute)), time.Second)
 	got, err := NewTakes(late.Store, 9).Take(w.ctx,
-		[]Take{{user(1, 7), itemTimed}, {user(1, 8), itemTimed}, {user(1, 8), itemTaken}})
+		[]Take{{user(1, 9), itemTimed}, {user(1, 8), itemTimed}, {user(1, 8), itemTaken}})
 	require.NoError(w, err)
 	require.Equal(w, []grant.Outcome{grant.OutcomeAlready, grant.OutcomeLapsed, grant.OutcomeTaken}, outcomes(got))
 
 	other := w.offers(time.Time{})
 	other.Hash = "bb22"
 	for _, item := range []int{itemTaken, itemFirst} {
-		_, err = NewTakes(w.play(other, time.Second).Store, 9).Take(w.ctx, []Take{{user(1, 9), item}})
+		_, err = NewTakes(w.play(other, time.Second).Store, 9).Take(w.ctx, []Take{{user(1, 10), item}})
 		require.ErrorIs(w, err, ErrSpecChanged)
 	}
 }
@@ -252,7 +257,8 @@ func judgesAgain(w *world) {
 	require.Len(w, again, 1)
 	require.WithinDuration(w, time.Now().Add(judgedFor), again[0].judged, time.Minute)
 	again[0].judged = again[0].judged.Add(-time.Hour)
-	require.NoError(w, w.client.SetBit(w.ctx, p.keys.place(1)[2], 5, 1).Err()) // excluded meanwhile
+	a := w.actorOf(p.campaign)
+	a.done(a.act(grant.ActRevoke), users(1, 5)...) // meanwhile
 	again, err = t.round(w.ctx, again, out)
 	require.NoError(w, err)
 	require.Len(w, again, 1)
@@ -260,7 +266,7 @@ func judgesAgain(w *world) {
 	again, err = t.round(w.ctx, again, out)
 	require.NoError(w, err)
 	require.Empty(w, again)
-	require.Equal(w, grant.OutcomeExcluded, out[0].Outcome)
+	require.Equal(w, grant.OutcomeRevoked, out[0].Outcome)
 	require.Zero(w, w.whole(p))
 }
 

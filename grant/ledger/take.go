@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -83,14 +84,16 @@ func (t *Takes) Take(ctx context.Context, wishes []Take) (_ []Taken, err error) 
 
 // takeGroup is the users of one chunk who want one item.
 type takeGroup struct {
-	keys   takeKeys
-	chunk  uint64
-	item   int
-	lows   []uint16         // ascending
-	of     map[uint16][]int // indices of wishes
-	slept  int              // how often it was judged too long ago
-	judged time.Time        // of an item with a quota: until when the users count as judged; zero: they are not
-	tail   []byte           // the entry of the call under way, which is the same when it is sent again
+	keys     takeKeys
+	chunk    uint64
+	item     int
+	lows     []uint16          // ascending
+	of       map[uint16][]int  // indices of wishes
+	states   map[uint16]string // of users whom acts do not stand in the way of
+	unjudged []uint16          // users about whom it is not known whether they do
+	slept    int               // how often it was judged too long ago
+	judged   time.Time         // of an item with a quota: until when the users count as judged; zero: they are not
+	tail     []byte            // the entry of the call under way, which is the same when it is sent again
 }
 
 // group puts wishes together that one call can fulfil.
@@ -153,6 +156,12 @@ func (t *Takes) round(ctx context.Context, groups []*takeGroup, out []Taken) (ag
 		if err != nil {
 			return nil, err
 		}
+		if len(g.unjudged) > 0 {
+			if err := t.judgeStates(ctx, g, out); err != nil {
+				return nil, err
+			}
+			more = len(g.lows) > 0
+		}
 		if more {
 			again = append(again, g)
 		}
@@ -177,7 +186,12 @@ func (t *Takes) entry(g *takeGroup) []byte {
 
 // call is the call that a group needs next.
 func (t *Takes) call(ctx context.Context, g *takeGroup) *redis.Cmd {
-	offsets, place := g.offsets(), t.keys.place(g.chunk)
+	offsets, place, states := g.offsets(), t.keys.place(g.chunk), []any(nil)
+	for _, low := range g.lows {
+		if len(g.states) > 0 {
+			states = append(states, g.states[low])
+		}
+	}
 	spec, until := t.campaign.Hash, int64(math.MaxInt64)
 	if end := t.campaign.Items[g.item].TakeUntil; !end.IsZero() {
 		until = milliseconds(end)
@@ -185,9 +199,9 @@ func (t *Takes) call(ctx context.Context, g *takeGroup) *redis.Cmd {
 	keys := append([]string{g.keys.taken, g.keys.list}, g.keys.segments(g.lows)...)
 	switch {
 	case g.keys.first == "":
-		return takeCall.command(ctx, append(place, keys...), spec, offsets, until, g.tail)
+		return takeCall.command(ctx, append(place, keys...), append([]any{spec, offsets, until, g.tail}, states...)...)
 	case g.judged.IsZero():
-		return judgeCall.command(ctx, place, spec, offsets)
+		return judgeCall.command(ctx, place, append([]any{spec, offsets}, states...)...)
 	}
 	keys = append([]string{t.keys.spec, g.keys.first}, keys...)
 	return quotaCall.command(ctx, keys, spec, offsets, until, g.tail, t.campaign.Items[g.item].First, g.judged.UnixMilli())
@@ -203,10 +217,10 @@ func (g *takeGroup) offsets() []byte {
 }
 
 // letters are what the scripts say of a user, and what became of the wish. A dot is for those whom nothing stands in the way
-// of.
+// of, an s for those whom acts made something of that was not judged.
 var letters = map[byte]grant.Outcome{
 	't': grant.OutcomeAlready, 'n': grant.OutcomeNotGranted, 'x': grant.OutcomeExcluded, 'l': grant.OutcomeLapsed,
-	'q': grant.OutcomeExhausted, 's': grant.OutcomeRevoked,
+	'q': grant.OutcomeExhausted,
 }
 
 // settle looks at the reply to a group, and reports whether it needs another call.
@@ -261,6 +275,9 @@ func (g *takeGroup) reduce(says string, out []Taken) (more bool, err error) {
 	kept := make([]uint16, 0, len(g.lows))
 	for i, low := range g.lows {
 		outcome, stands := letters[says[i]]
+		if says[i] == 's' {
+			g.unjudged = append(g.unjudged, low)
+		}
 		if !stands {
 			kept = append(kept, low)
 			continue
@@ -271,6 +288,47 @@ func (g *takeGroup) reduce(says string, out []Taken) (more bool, err error) {
 	}
 	g.lows = kept
 	return len(kept) > 0, nil
+}
+
+// judgeStates looks at what acts made of users, and leaves out those who may not take the item. For the others the next call
+// says what it saw: the script refuses when that has changed. A revocation that is to come is held against the clock of this
+// process.
+func (t *Takes) judgeStates(ctx context.Context, g *takeGroup, out []Taken) error {
+	key, fields := t.keys.place(g.chunk)[3], make([]string, len(g.unjudged))
+	for i, low := range g.unjudged {
+		fields[i] = strconv.Itoa(int(low))
+	}
+	var texts []any
+	err := t.retry(ctx, "reading what acts made of users", func() (err error) {
+		texts, err = t.client.HMGet(ctx, key, fields...).Result()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if g.states == nil {
+		g.states = map[uint16]string{}
+	}
+	for i, low := range g.unjudged {
+		text, _ := texts[i].(string)
+		var state grant.UserState
+		if text != "" {
+			if err := json.Unmarshal([]byte(text), &state); err != nil {
+				return fmt.Errorf("%w: %s[%d]: %w", ErrInconsistent, key, low, err)
+			}
+		}
+		outcome := state.Stands(t.campaign.Items[g.item].ID, time.Now())
+		if outcome == "" {
+			g.states[low] = text
+			continue
+		}
+		g.lows = slices.DeleteFunc(g.lows, func(other uint16) bool { return other == low })
+		for _, wish := range g.of[low] {
+			out[wish].Outcome = outcome
+		}
+	}
+	g.unjudged, g.judged = nil, time.Time{}
+	return nil
 }
 
 // since fills in when those users took an item who had taken it before.
