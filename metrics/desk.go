@@ -10,6 +10,10 @@ type Desk struct {
 	Refusals  *prometheus.CounterVec // by reason
 	Listeners prometheus.Gauge
 	Broken    *prometheus.GaugeVec // by file
+
+	Checks       *prometheus.CounterVec // by basis
+	CheckSeconds prometheus.Histogram
+	Listed       *prometheus.CounterVec // by basis
 }
 
 // NewDesk registers the metrics.
@@ -26,5 +30,11 @@ func NewDesk(reg prometheus.Registerer, campaign string) *Desk {
 		Broken: f.gauges("desk_file_broken",
 			"1 while the access file (access), the certificate or the authority of client certificates (client_ca) cannot be "+
 				"read.", "file"),
+		Checks: f.counters("desk_checks_total",
+			"Checks of single users that were answered, by what the answer rests on: ledger, or what was declared for when "+
+				"it is away.", "basis"),
+		CheckSeconds: f.histogram("desk_check_duration_seconds", "Time of the server for a check of a single user.",
+			prometheus.ExponentialBuckets(0.0001, 2, 14)),
+		Listed: f.counters("desk_listed_users_total", "Users that were checked in lists, by what the answer rests on.", "basis"),
 	}
 }

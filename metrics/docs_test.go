@@ -69,6 +69,9 @@ var lookWhen = map[string]string{
 	"desk_refusals_total":                    "somebody tries tokens, or has lost the right one",
 	"desk_listeners":                         "asking who looks on",
 	"desk_file_broken":                       "it is 1: soon nobody gets in; the desk's log says what is wrong",
+	"desk_checks_total":                      "services were answered without the ledger: any basis but ledger",
+	"desk_check_duration_seconds":            "services say that checks are slow: is it the desk and Redis, or the way?",
+	"desk_listed_users_total":                "judging how many users services ask about at once",
 	"checkpoint_age_seconds":                 "it exceeds a few seconds while running: the ledger does not answer",
 	"checkpoint_duration_seconds":            "the age of the checkpoint grows: one slow master delays all",
 	"checkpoints_total":                      "it stands still while running",
@@ -122,6 +125,8 @@ func TestTheDocumentIsFresh(t *testing.T) {
 	d.Requests.WithLabelValues("status", "200")
 	d.Refusals.WithLabelValues("no_token")
 	d.Broken.WithLabelValues("access")
+	d.Checks.WithLabelValues("ledger")
+	d.Listed.WithLabelValues("ledger")
 
 	documented := map[string]bool{}
 	text := preface + tableOf(t, runs, documented) + deskPreface + tableOf(t, desk, documented)

@@ -32,7 +32,7 @@ func (s *subjects) open(c *grant.Campaign) (*desk.Subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	subject := &desk.Subject{Campaign: c, Coordination: led.coordination, Reader: led.reader}
+	subject := &desk.Subject{Campaign: c, Coordination: led.coordination, Reader: led.reader, Checks: led.reader}
 	if len(c.Canonical) == 0 { // only its name is known
 		return subject, nil
 	}

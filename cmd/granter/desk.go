@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/granter/granter/grant/desk"
+	"github.com/granter/granter/grant/entitle"
 )
 
 // deskFlags say where operations page and API are served, and to whom.
@@ -21,6 +22,8 @@ type deskFlags struct {
 	cert, key, clientCA string
 	insecure            bool
 	grace               time.Duration
+	checkTimeout        time.Duration
+	checkFallback       string
 }
 
 func (d *deskFlags) addFlags(f *pflag.FlagSet) {
@@ -31,13 +34,21 @@ func (d *deskFlags) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&d.cert, "desk-cert", "", "PEM file of the desk's certificate")
 	f.StringVar(&d.key, "desk-key", "", "PEM file of its key")
 	f.StringVar(&d.clientCA, "desk-client-ca", "", "PEM file of the authority whose client certificates count (mTLS)")
+	f.DurationVar(&d.checkTimeout, "check-timeout", 500*time.Millisecond, "how long Redis may take to answer a check of another service")
+	f.StringVar(&d.checkFallback, "check-fallback", string(entitle.FallbackUnknown),
+		"what checks say while Redis does not answer: unknown (an error), deny, allow, or last-known")
 	f.BoolVar(&d.insecure, "desk-insecure", false, "speak HTTP where others can listen, because a proxy in front speaks TLS")
 }
 
 // start serves a desk: of one campaign, or of many.
 func (d *deskFlags) start(one desk.Subject, all desk.Campaigns, label string, reg prometheus.Registerer, log *slog.Logger) (*desk.Server, error) {
+	fallback, err := entitle.ParseFallback(d.checkFallback)
+	if err != nil {
+		return nil, usageError(fmt.Errorf("--check-fallback %w", err))
+	}
 	server, err := desk.Start(desk.Config{
 		Addr: d.desk, Access: d.access, AccessGrace: d.grace, Cert: d.cert, Key: d.key, ClientCA: d.clientCA, Insecure: d.insecure,
+		CheckTimeout: d.checkTimeout, CheckFallback: fallback,
 		Subject: one, Campaigns: all, Label: label, Log: log, Registerer: reg,
 	})
 	if err != nil {

@@ -68,8 +68,8 @@ goes to the standard output, so that it can be appended to the file; the token g
 nowhere and shown this once: give it to its owner. --json prints both to the standard output, for programs.
 
 A desk that runs reads the file again by itself. ROLE is viewer (everything but users), support (look up users, too), operator
-(give orders, too), or any set of rights with commas between: status, history, users, and one right for each order: pause,
-resume, throttle, abort, finish, postpone. Roles may be in a set, such as viewer,pause,resume. --campaigns limits the line to
+(give orders, too), service (check what users hold, as other services do, and nothing else), or any set of rights with commas
+between: status, history, users, check, and one right for each order: pause, resume, throttle, abort, finish, postpone. Roles may be in a set, such as viewer,pause,resume. --campaigns limits the line to
 some campaigns.
 
 ` + exitHelp,

@@ -152,7 +152,7 @@ func TestATokenIsLetInByItsLine(t *testing.T) {
 	_, _, err = NewToken("two words", RoleViewer)
 	require.Error(t, err)
 	_, _, err = NewToken("minji", "admin")
-	require.ErrorContains(t, err, "want viewer, support or operator")
+	require.ErrorContains(t, err, "want viewer, support, operator or service")
 }
 
 // Lines written for granter before rights were a set mean the same.
@@ -160,8 +160,9 @@ func TestARoleIsASetOfRights(t *testing.T) {
 	orders := []Right{"pause", "resume", "throttle", "abort", "finish", "postpone"}
 	for text, want := range map[Role][]Right{
 		"viewer":                 {RightStatus, RightHistory},
-		"support":                {RightStatus, RightHistory, RightUsers},
-		"operator":               append([]Right{RightStatus, RightHistory, RightUsers}, orders...),
+		"support":                {RightStatus, RightHistory, RightUsers, RightCheck},
+		"service":                {RightCheck},
+		"operator":               append([]Right{RightStatus, RightHistory, RightUsers, RightCheck}, orders...),
 		"viewer,pause,resume":    {RightStatus, RightHistory, "pause", "resume"},
 		"users":                  {RightUsers},
 		"resume,pause,pause":     {"pause", "resume"},
@@ -233,8 +234,8 @@ func FuzzParseAccess(f *testing.F) {
 			}
 			lines = append(lines, who.Name+" "+string(who.Role)+" "+scope+credential)
 		}
-		for _, h := range a.tokens {
-			write(h.who, fmt.Sprintf("sha256:%x", h.sum))
+		for sum, who := range a.tokens {
+			write(who, fmt.Sprintf("sha256:%x", sum))
 		}
 		for name, who := range a.certificates {
 			require.NotEmpty(t, name)

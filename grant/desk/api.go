@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/entitle"
 	"github.com/granter/granter/grant/status"
 	"github.com/granter/granter/metrics"
 )
@@ -20,6 +21,8 @@ type api struct {
 	cfg     Config
 	gate    *gate
 	hubs    *hubs
+	checks  *entitle.Checker
+	lists   chan struct{} // has an element for each list that is being answered
 	metrics *metrics.Desk
 	mux     *http.ServeMux
 }
@@ -45,6 +48,11 @@ func (a *api) routes() []route {
 		{"GET " + ofCampaign + "/users/{id}", []Right{RightUsers}, a.answer(a.user)},
 		{"GET /api/v1/users/{id}", []Right{RightUsers}, a.answer(a.users)},
 		{orders, toOrder(), a.answer(a.order)},
+		{"GET " + pathCheck, []Right{RightCheck}, func(w http.ResponseWriter, r *http.Request, who Principal) {
+			a.check(w, r, who, r.PathValue("user"), r.PathValue("item"))
+		}},
+		{"GET " + pathHoldings, []Right{RightCheck}, a.holdings},
+		{"POST " + pathList, []Right{RightCheck}, a.checkList},
 	}
 }
 
@@ -56,6 +64,8 @@ func newAPI(cfg Config, files *files) *api {
 	for name := range files.troubles() {
 		m.Broken.WithLabelValues(name)
 	}
+	a.checks = entitle.New(entitle.Config{Campaigns: a.checkable, Timeout: cfg.CheckTimeout, Fallback: cfg.CheckFallback})
+	a.lists = make(chan struct{}, listsAtOnce)
 	a.hubs = newHubs(a.statusOf, cfg.pace.events, m.Listeners)
 	for _, r := range a.routes() {
 		handler := func(w http.ResponseWriter, req *http.Request) {
@@ -81,6 +91,9 @@ func (a *api) counted(route string, h http.Handler) http.Handler {
 
 // ServeHTTP adds what every answer has.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if a.fastCheck(w, r) {
+		return
+	}
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/entitle"
 	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/status"
 )
@@ -13,6 +14,8 @@ import (
 type Campaigns interface {
 	// Names returns the names of all that are known, sorted. It asks nobody.
 	Names() []string
+	// Refresh looks which there are now. An error leaves those that were known.
+	Refresh(ctx context.Context) error
 	// Open returns a campaign by its name, as it is now. It fails with a NoCampaignError.
 	Open(ctx context.Context, name string) (*Subject, error)
 	// List sums all of them up, those first that somebody should look at.
@@ -24,6 +27,7 @@ type Subject struct {
 	Campaign     *grant.Campaign // only its name, when it is broken
 	Coordination Coordination
 	Reader       Reader
+	Checks       entitle.Ledger                                // of users, by other services; nil: there are none
 	Status       func(context.Context) (*status.Status, error) // may return both: what is known, and what could not be asked
 	Brief        func(context.Context) (status.Brief, error)   // nil: Status is asked
 	Bounds       func(context.Context) (grant.Bounds, error)   // of the topic: an order to finish has where it ends now
@@ -73,6 +77,8 @@ func (e *NoCampaignError) Error() string { return e.Detail }
 type only struct{ subject *Subject }
 
 func (o only) Names() []string { return []string{o.subject.Campaign.Name} }
+
+func (o only) Refresh(context.Context) error { return nil }
 
 func (o only) Open(_ context.Context, name string) (*Subject, error) {
 	if mine := o.subject.Campaign.Name; name != mine {

@@ -52,7 +52,7 @@ func (m *many) serve(files ...*grant.Campaign) func(*world) {
 				_, coordination, reader := m.ledgerOf(w.T, c)
 				g := status.NewGatherer(c, coordination, counting{reader, &m.totals}, topic{})
 				return &Subject{
-					Campaign: c, Coordination: coordination, Reader: reader,
+					Campaign: c, Coordination: coordination, Reader: reader, Checks: reader,
 					Status: g.Gather, Brief: g.Brief, Bounds: topic{}.Bounds,
 				}, nil
 			},

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -137,7 +138,7 @@ const aRun grant.RunID = 7
 func (w *world) serve(campaign *grant.Campaign) {
 	w.Helper()
 	w.openLedger(campaign)
-	w.cfg.Coordination, w.cfg.Reader = w.coordination, w.reader
+	w.cfg.Coordination, w.cfg.Reader, w.cfg.Checks = w.coordination, w.reader, w.reader
 }
 
 // openLedger makes the world write to the ledger of a campaign.
@@ -167,7 +168,7 @@ func plain(w *world) {
 func (w *world) rotate() {
 	w.Helper()
 	lines := append([]string{"# who may do what", ""}, w.clients...)
-	for _, role := range roles {
+	for _, role := range append(slices.Clone(roles), RoleService) {
 		token, line, err := NewToken("a-"+string(role), role)
 		require.NoError(w, err)
 		w.tokens[role] = token

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +22,9 @@ const (
 	// A page asks for a status and a history now and then; a script of support staff looks up users one by one.
 	requestsPerSecond, requestsAtOnce = 20, 100
 
+	// A service that checks as fast as one desk can answer.
+	checksPerSecond, checksAtOnce = 50_000, 50_000
+
 	recordFor       = 2 * time.Second // how long recording a refusal may hold up its answer
 	recordingAtOnce = 16
 )
@@ -33,6 +36,7 @@ type gate struct {
 	failures *limits // by address or, when it is known who it is, by name
 	requests *limits // by name, of all but orders
 	orders   *limits // by name, of all but pauses
+	checks   *limits // by name, of checks of one user
 
 	listeners, underWay *share
 
@@ -54,9 +58,10 @@ func newGate(
 	return &gate{
 		files: files, record: record, refused: refused, log: log,
 		failures: newLimits(failuresPerSecond, failuresAtOnce), requests: newLimits(requestsPerSecond, requestsAtOnce),
-		orders: newLimits(ordersPerSecond, ordersAtOnce), listeners: newShare(maxListenersEach, maxListenersOthers, maxListeners),
-		underWay: newShare(maxUnderWayEach, maxUnderWayOthers, maxUnderWayOthers*2),
-		flood:    rate.Sometimes{Interval: time.Second}, recording: make(chan struct{}, recordingAtOnce),
+		orders: newLimits(ordersPerSecond, ordersAtOnce), checks: newLimits(checksPerSecond, checksAtOnce),
+		listeners: newShare(maxListenersEach, maxListenersOthers, maxListeners),
+		underWay:  newShare(maxUnderWayEach, maxUnderWayOthers, maxUnderWayOthers*2),
+		flood:     rate.Sometimes{Interval: time.Second}, recording: make(chan struct{}, recordingAtOnce),
 	}
 }
 
@@ -87,13 +92,37 @@ func (g *gate) admit(r *http.Request, needs []Right) (Principal, *refusal) {
 	if name := r.PathValue("campaign"); name != "" && !who.in(name) {
 		return who, g.failure(who.Name, refuse(kindScope, "your line of the access file is for other campaigns: "+who.only))
 	}
-	if r.Pattern != orders && !g.requests.allow(who.Name) { // who has asked too much must still be able to order
+	if limit := g.limitOf(r.Pattern); limit != nil && !limit.allow(who.Name) {
 		return who, tooMany()
 	}
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if r.Method == http.MethodPost && kind != "application/json" {
-		// A form of another site can send anything but this.
-		return who, refuse(kindType, "want Content-Type: application/json")
+	if want, ok := rightType(r); r.Method == http.MethodPost && !ok {
+		return who, refuse(kindType, "want Content-Type: "+strings.Join(want, " or "))
+	}
+	return who, nil
+}
+
+// limitOf returns the limit of a route; nil: it has one of its own.
+func (g *gate) limitOf(pattern string) *limits {
+	switch pattern {
+	case orders: // who has asked too much must still be able to order
+		return nil
+	case "GET " + pathCheck, "GET " + pathHoldings:
+		return g.checks
+	default:
+		return g.requests
+	}
+}
+
+// admitCheck is admit for a check of one user: a GET that is about no campaign in particular.
+func (g *gate) admitCheck(r *http.Request) (Principal, *refusal) {
+	who, unknown := g.identify(r)
+	switch {
+	case unknown != "":
+		return who, g.failure(addressOf(r), refuse(unknown, howToShow[unknown]))
+	case !who.Role.may(RightCheck):
+		return who, g.failure(who.Name, refuse(kindRight, who.Role.lacks([]Right{RightCheck})))
+	case !g.checks.allow(who.Name):
+		return who, tooMany()
 	}
 	return who, nil
 }

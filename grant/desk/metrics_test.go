@@ -22,7 +22,8 @@ func TestTheMetricsFollowTheConventions(t *testing.T) {
 	for _, f := range families {
 		series += len(f.GetMetric())
 	}
-	require.Equal(t, len(refusals)+1+3, series, "every reason, the listeners and three files, from the start")
+	require.Equal(t, len(refusals)+1+3+1, series,
+		"every reason, the listeners, three files and how long checks take, from the start")
 
 	for range 3 {
 		w.get(RoleViewer, "/api/v1/me")

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/entitle"
 	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/status"
 )
@@ -92,7 +93,7 @@ func TestTheSchemasHaveEveryField(t *testing.T) {
 	seen := map[string]bool{}
 	for name, of := range map[string]any{
 		"Status": status.Status{}, "Act": grant.HistoryEntry{}, "Problem": Problem{}, "Me": me{},
-		"Ordered": ordered{}, "User": User{}, "Order": order{}, "Brief": status.Brief{},
+		"Ordered": ordered{}, "Check": Check{}, "Holdings": Holdings{}, "User": User{}, "Order": order{}, "Brief": status.Brief{},
 	} {
 		compare(t, name, doc.Components.Schemas[name].Value, reflect.TypeOf(of), false, seen)
 		seen[name] = true
@@ -180,6 +181,8 @@ func TestTheSchemasHaveEveryWord(t *testing.T) {
 		rights = append(rights, word.(string))
 	}
 	require.Equal(t, texts(Rights()), rights)
+	require.Equal(t, texts(entitle.States()), enum(doc, "ItemState"))
+	require.Equal(t, texts(entitle.Bases()), enum(doc, "Basis"))
 	kinds := slices.Sorted(maps.Keys(statuses))
 	for i := range kinds {
 		kinds[i] = problemType + kinds[i]
@@ -208,6 +211,14 @@ func TestTheSchemasHaveEveryWord(t *testing.T) {
 		words("Entitlement", "kind"))
 	require.Equal(t, texts(grant.States()), words("Entitlement", "state"))
 	require.Equal(t, texts(lookup.Codes()), words("Reason", "code"))
+}
+
+// enum are the words of a schema that is one of them.
+func enum(doc *openapi3.T, schema string) (list []string) {
+	for _, word := range doc.Components.Schemas[schema].Value.Enum {
+		list = append(list, word.(string))
+	}
+	return list
 }
 
 func texts[S ~string](words []S) []string {

@@ -37,6 +37,7 @@ const (
 	kindRefused      kind = "refused"
 	kindOtherTopic   kind = "other_topic"
 	kindNotFound     kind = "not_found"
+	kindItem         kind = "unknown_item"
 	kindMethod       kind = "method_not_allowed"
 	kindInconsistent kind = "inconsistent"
 	kindInternal     kind = "internal"
@@ -60,7 +61,7 @@ var statuses = map[kind]int{
 	kindMalformed: http.StatusBadRequest, kindTooLarge: http.StatusRequestEntityTooLarge,
 	kindInvalid: http.StatusUnprocessableEntity,
 	kindRefused: http.StatusConflict, kindOtherTopic: http.StatusConflict,
-	kindNotFound: http.StatusNotFound, kindMethod: http.StatusMethodNotAllowed,
+	kindNotFound: http.StatusNotFound, kindItem: http.StatusNotFound, kindMethod: http.StatusMethodNotAllowed,
 	kindInconsistent: http.StatusInternalServerError, kindInternal: http.StatusInternalServerError,
 	kindUnavailable: http.StatusServiceUnavailable,
 }

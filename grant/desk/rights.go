@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Right is one thing that a principal may do. Each order is a right of its own, by the order's name.
@@ -14,6 +15,7 @@ const (
 	RightStatus  Right = "status"  // see how far a campaign is, and what holds it
 	RightHistory Right = "history" // see who ordered what
 	RightUsers   Right = "users"   // look up one user
+	RightCheck   Right = "check"   // ask whether users hold items, as other services do
 )
 
 // toOrder are the rights to give orders.
@@ -26,7 +28,9 @@ func toOrder() []Right {
 }
 
 // Rights are all rights.
-func Rights() []Right { return append([]Right{RightStatus, RightHistory, RightUsers}, toOrder()...) }
+func Rights() []Right {
+	return append([]Right{RightStatus, RightHistory, RightUsers, RightCheck}, toOrder()...)
+}
 
 // Role is what a principal may do, as the access file has it: the name of a role, a right, or some of either with commas
 // between, such as "viewer,pause,resume".
@@ -37,9 +41,10 @@ const (
 	RoleViewer   Role = "viewer"   // see how far campaigns are, and who ordered what
 	RoleSupport  Role = "support"  // look up users, too
 	RoleOperator Role = "operator" // everything
+	RoleService  Role = "service"  // check, and nothing else
 )
 
-var roles = []Role{RoleViewer, RoleSupport, RoleOperator}
+var roles = []Role{RoleViewer, RoleSupport, RoleOperator} // each has the rights of those before it
 
 // named are the rights of the roles that have names.
 func (r Role) named() []Right {
@@ -47,7 +52,9 @@ func (r Role) named() []Right {
 	case RoleViewer:
 		return []Right{RightStatus, RightHistory}
 	case RoleSupport:
-		return []Right{RightStatus, RightHistory, RightUsers}
+		return []Right{RightStatus, RightHistory, RightUsers, RightCheck}
+	case RoleService:
+		return []Right{RightCheck}
 	case RoleOperator:
 		return Rights()
 	}
@@ -58,8 +65,9 @@ func (r Role) named() []Right {
 func ParseRole(s string) (Role, error) {
 	for part := range strings.SplitSeq(s, ",") {
 		if Role(part).named() == nil && !slices.Contains(Rights(), Right(part)) {
-			return "", fmt.Errorf("role %q: want viewer, support or operator, or some of the rights %s, with commas between", s,
-				words(Rights()))
+			return "", fmt.Errorf("role %q: want viewer, support, operator or service, or some of the rights %s, with commas "+
+				"between",
+				s, words(Rights()))
 		}
 	}
 	return Role(s), nil
@@ -77,9 +85,16 @@ func (r Role) rights() []Right {
 	return slices.DeleteFunc(Rights(), func(right Right) bool { return !has[right] })
 }
 
+// held are the rights of roles that were asked about, of which there are as many as access files have: checks ask all the time.
+var held sync.Map
+
 // may reports whether a role has one of some rights.
 func (r Role) may(some ...Right) bool {
-	return slices.ContainsFunc(r.rights(), func(right Right) bool { return slices.Contains(some, right) })
+	has, ok := held.Load(r)
+	if !ok {
+		has, _ = held.LoadOrStore(r, r.rights())
+	}
+	return slices.ContainsFunc(has.([]Right), func(right Right) bool { return slices.Contains(some, right) })
 }
 
 // lacks says which rights would help somebody who has none of them.

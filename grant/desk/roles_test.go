@@ -22,13 +22,20 @@ var needed = map[string]Role{
 	"GET /api/v1/campaigns/{campaign}/users/{id}": RoleSupport,
 	"GET /api/v1/users/{id}":                      RoleSupport,
 	"POST /api/v1/campaigns/{campaign}/orders":    RoleOperator,
+	"GET /api/v1/entitlements/{user}":             RoleSupport,
+	"GET /api/v1/entitlements/{user}/{item}":      RoleSupport,
+	"POST /api/v1/checks/{item}":                  RoleSupport,
 }
 
 // to is a good request to a route.
 func to(route string) request {
 	method, path, _ := strings.Cut(route, " ")
-	r := request{method: method, path: strings.NewReplacer("{campaign}", "sorry-2022", "{id}", "2").Replace(path)}
-	if method == http.MethodPost {
+	names := strings.NewReplacer("{campaign}", "sorry-2022", "{id}", "2", "{user}", "2", "{item}", "cheer-up")
+	r := request{method: method, path: names.Replace(path)}
+	switch {
+	case route == "POST "+pathList:
+		r.body, r.header = "2\n", map[string]string{"Content-Type": kindLines}
+	case method == http.MethodPost:
 		r.body = `{"action":"pause","why":"a test"}`
 	}
 	return r
@@ -65,11 +72,24 @@ func TestEveryRouteTakesItsRole(t *testing.T) {
 			}
 		})
 	}
+	t.Run("service", func(t *testing.T) {
+		w := newWorld(t)
+		w.grant()
+		for route := range needed {
+			r := to(route)
+			r.token = w.tokens[RoleService]
+			want := http.StatusForbidden
+			if strings.Contains(route, "/me") || strings.Contains(route, "/checks/") || strings.Contains(route, entitlements) {
+				want = http.StatusOK
+			}
+			require.Equal(t, want, w.code(r), route)
+		}
+	})
 	for name, show := range map[string]func(*world, *request){
 		"no token":      func(*world, *request) {},
 		"a wrong token": func(_ *world, r *request) { r.token = "granter_none" },
 		"another scheme": func(w *world, r *request) {
-			r.header = map[string]string{"Authorization": "Basic " + w.tokens[RoleOperator]}
+			r.header = map[string]string{"Authorization": "Basic " + w.tokens[RoleOperator], "Content-Type": "application/json"}
 		},
 		"an unknown certificate": func(w *world, r *request) {
 			c := w.ca.client("nobody")
@@ -78,6 +98,7 @@ func TestEveryRouteTakesItsRole(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
+			w.server.api.gate.failures = newLimits(0, len(needed)) // the limit is for another test
 			for route := range needed {
 				r := to(route)
 				show(w, &r)
@@ -99,8 +120,8 @@ func TestMeIsWhoTheTokenIsFor(t *testing.T) {
 	w := newWorld(t)
 	answer := w.get(RoleSupport, "/api/v1/me")
 	answer.is(http.StatusOK)
-	require.JSONEq(t, `{"name":"a-support","role":"support","rights":["status","history","users"],"campaigns":["sorry-2022"]}`,
-		string(answer.body))
+	require.JSONEq(t, `{"name":"a-support","role":"support","rights":["status","history","users","check"],
+		"campaigns":["sorry-2022"]}`, string(answer.body))
 }
 
 func TestACertificateIsAsGoodAsAToken(t *testing.T) {

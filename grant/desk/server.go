@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/entitle"
 	"github.com/granter/granter/grant/lookup"
 )
 
@@ -53,6 +54,9 @@ type Config struct {
 	Subject             // the one campaign that is served,
 	Campaigns Campaigns // or many; nil: the one
 	Label     string    // of metrics: the campaign, if they are of one
+
+	CheckTimeout  time.Duration    // for Redis to answer a check; 0: entitle's default
+	CheckFallback entitle.Fallback // what checks say when it does not; "": that they do not know
 
 	Log        *slog.Logger          // nil: the default one
 	Registerer prometheus.Registerer // nil: there are no metrics
@@ -136,6 +140,9 @@ func Start(cfg Config) (*Server, error) {
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background())
 	s.wg.Go(func() { files.watch(ctx, a.metrics.Broken) })
+	s.wg.Go(func() {
+		a.checks.Run(ctx, func(err error) { cfg.Log.Warn("what checks fall back on is not as of now", "error", err) })
+	})
 	cfg.Log.Info("serving the desk", "page", s.url+"/", "access", cfg.Access, "client_certificates", cfg.ClientCA != "")
 	return s, nil
 }

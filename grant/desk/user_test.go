@@ -143,6 +143,8 @@ func (f *fixedCampaigns) set(w *world) { f.subject = &w.cfg.Subject }
 
 func (f *fixedCampaigns) Names() []string { return []string{"other-2023", "sorry-2022", "worn-2021"} }
 
+func (*fixedCampaigns) Refresh(context.Context) error { return nil }
+
 func (f *fixedCampaigns) Open(_ context.Context, name string) (*Subject, error) {
 	switch name {
 	case "sorry-2022":
