@@ -18,8 +18,9 @@ import (
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "reader" {
-		if err := reader(os.Args[2:]); err != nil {
+	children := map[string]func([]string) error{"reader": reader, "ask": ask, "lists": askLists, "bare": bare}
+	if len(os.Args) > 1 && children[os.Args[1]] != nil {
+		if err := children[os.Args[1]](os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
 		}
@@ -29,6 +30,7 @@ func main() {
 	scale := flag.Float64("scale", 1, "multiply every population by this, for a quick look")
 	only := flag.String("only", "", "measure only the rows whose name contains this")
 	revision := flag.String("against", "", "compare this tree with this revision of the repository, on the first row that -only leaves or on 48 M dense, and measure nothing else")
+	onlyChecks := flag.Bool("checks", false, "measure checks only")
 	docs := flag.String("docs", "", "write performance.md's table and plot into this folder")
 	flag.Parse()
 	err := devtest.Standalone(func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }, func(tb devtest.TB) error {
@@ -45,16 +47,33 @@ func main() {
 			fmt.Print(text)
 			return err
 		}
-		results, err := b.all(context.Background(), *only)
+		ctx := context.Background()
+		if !*onlyChecks {
+			results, err := b.all(ctx, *only)
+			if err != nil {
+				return err
+			}
+			text := b.report(results)
+			fmt.Print(text)
+			if *docs != "" {
+				if err := b.publish(*docs, text, results); err != nil {
+					return err
+				}
+			}
+		}
+		if *only != "" {
+			return nil
+		}
+		rows, err := b.checks(ctx)
 		if err != nil {
 			return err
 		}
-		text := b.report(results)
+		text := b.reportChecks(rows)
 		fmt.Print(text)
 		if *docs == "" {
 			return nil
 		}
-		return b.publish(*docs, text, results)
+		return replaceTable(filepath.Join(*docs, "performance.md"), "checks", text)
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

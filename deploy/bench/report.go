@@ -33,27 +33,31 @@ func (b *bench) report(results []result) string {
 	return s.String()
 }
 
-const (
-	beginMark = "<!-- begin: written by make bench -->\n"
-	endMark   = "<!-- end: written by make bench -->\n"
-)
-
 // publish replaces the table in performance.md and draws the plot beside it.
 func (b *bench) publish(dir, text string, results []result) error {
-	path := filepath.Join(dir, "performance.md")
+	if err := replaceTable(filepath.Join(dir, "performance.md"), "", text); err != nil {
+		return err
+	}
+	return draw(filepath.Join(dir, "performance.svg"), results)
+}
+
+// replaceTable puts a text between the marks of a table; the first one has no name.
+func replaceTable(path, name, text string) error {
+	what := "written by make bench"
+	if name != "" {
+		what = name + ", " + what
+	}
+	begin, end := "<!-- begin: "+what+" -->\n", "<!-- end: "+what+" -->\n"
 	old, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	head, rest, ok := strings.Cut(string(old), beginMark)
-	_, tail, ok2 := strings.Cut(rest, endMark)
+	head, rest, ok := strings.Cut(string(old), begin)
+	_, tail, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		return fmt.Errorf("%s has no place for the table: want the lines %q and %q", path, beginMark, endMark)
+		return fmt.Errorf("%s has no place for the table: want the lines %q and %q", path, begin, end)
 	}
-	if err := os.WriteFile(path, []byte(head+beginMark+text+endMark+tail), 0o644); err != nil {
-		return err
-	}
-	return draw(filepath.Join(dir, "performance.svg"), results)
+	return os.WriteFile(path, []byte(head+begin+text+end+tail), 0o644)
 }
 
 // draw plots seconds against users for the dense populations, with what fetching alone takes.

@@ -1,0 +1,331 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/granter/granter/deploy/dev/devtest"
+	"github.com/granter/granter/grant/desk"
+)
+
+// checked is a row of the table of checks.
+type checked struct {
+	name string
+	asked
+	ratio float64 // to the bare handler, or to redis-benchmark, measured right before it; 0: none
+	of    string
+}
+
+// checks measures how fast other services can ask whether users hold an item: by a desk, by the bare handler, and by
+// redis-benchmark, in turns, on the same Redis.
+func (b *bench) checks(ctx context.Context) (rows []checked, err error) {
+	r := row{name: "48 M dense, shuffled", users: 48e6, fsync: true}
+	r.users = int64(float64(r.users) * b.scale)
+	spec, err := b.spec(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.load(ctx, r, spec); err != nil {
+		return nil, err
+	}
+	return rows, devtest.Standalone(nil, func(tb devtest.TB) error {
+		server := devtest.StartRedis(tb, devtest.RedisSet("save", ""), devtest.RedisSet("appendonly", "yes"),
+			devtest.RedisSet("appendfsync", "everysec"))
+		if _, err := b.run(ctx, r, spec, server); err != nil {
+			return err
+		}
+		c := &checkBench{bench: b, ctx: ctx, row: r, spec: spec, redis: server}
+		defer c.stop()
+		rows, err = c.measure()
+		return err
+	})
+}
+
+// checkBench is the servers that are compared.
+type checkBench struct {
+	*bench
+
+	ctx   context.Context //nolint:containedctx // of one measurement
+	row   row
+	spec  string
+	redis *devtest.Redis
+
+	token            string
+	desk, bare, pool string // host:port; pool is the bare handler whose requests share pipelines
+	ends             []func()
+}
+
+func (c *checkBench) stop() {
+	for _, end := range slices.Backward(c.ends) {
+		end()
+	}
+}
+
+func (c *checkBench) measure() ([]checked, error) {
+	if err := c.start(); err != nil {
+		return nil, err
+	}
+	var rows []checked
+	for range c.repeats {
+		once, err := c.round()
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, once...)
+	}
+	rows = medians(rows)
+	during, err := c.duringRuns()
+	return append(rows, during...), err
+}
+
+const (
+	saturated = "64 connections, as fast as they are answered"
+	paced     = "5,000 checks/s, each due at its time"
+)
+
+// round measures each way once.
+func (c *checkBench) round() ([]checked, error) {
+	single, err := c.redisBenchmark("1")
+	pipelined, err2 := c.redisBenchmark("64")
+	bare, err3 := c.load(c.bare)
+	shared, err4 := c.load(c.pool)
+	ours, err5 := c.load(c.desk)
+	calm, err6 := c.load(c.desk, "-conns", "16", "-rate", "5000")
+	lists, err7 := c.lists()
+	return []checked{
+		{name: "redis-benchmark, GETBIT, 64 connections", asked: single},
+		{name: "redis-benchmark, GETBIT, pipelines of 64", asked: pipelined},
+		{name: "bare handler, one GETBIT a request; " + saturated, asked: bare},
+		{name: "bare handler, requests share pipelines; " + saturated, asked: shared, of: "bare",
+			ratio: shared.PerSecond / bare.PerSecond},
+		{name: "granter desk; " + saturated, asked: ours, ratio: ours.PerSecond / bare.PerSecond, of: "bare"},
+		{name: "granter desk; " + paced, asked: calm},
+		{name: "granter desk, lists of 1,048,576 random users, binary", asked: lists, of: "redis-benchmark, pipelines",
+			ratio: lists.PerSecond / pipelined.PerSecond},
+	}, errors.Join(err, err2, err3, err4, err5, err6, err7)
+}
+
+// duringRuns measures checks while granter grants everybody, run after run, and how long the runs take with and without.
+func (c *checkBench) duringRuns() ([]checked, error) {
+	var rows []checked
+	var with, without []float64
+	for range c.repeats {
+		alone, err := c.fresh(c.ctx, c.row, c.spec)
+		if err != nil {
+			return nil, err
+		}
+		without = append(without, alone.seconds)
+	}
+	for range c.repeats {
+		// Another campaign on the same Redis: what is checked stays granted.
+		other, err := c.other(len(with))
+		if err != nil {
+			return nil, err
+		}
+		done := make(chan error, 1)
+		var res asked
+		stop := make(chan struct{})
+		go func() {
+			var err error
+			res, err = c.load(c.desk, "-conns", "16", "-rate", "1000", "-for", "1500ms")
+			done <- err
+			close(stop)
+		}()
+		took, err := c.bench.run(c.ctx, c.row, other, c.redis)
+		if err := errors.Join(err, <-done); err != nil {
+			return nil, err
+		}
+		<-stop
+		with = append(with, took.seconds)
+		rows = append(rows, checked{name: "granter desk, 1,000 checks/s, each due at its time, while granter run grants all users",
+			asked: res})
+	}
+	slices.Sort(with)
+	slices.Sort(without)
+	rows = medians(rows)
+	rows[0].ratio, rows[0].of = with[len(with)/2]/without[len(without)/2], "the run's time without checks"
+	return rows, nil
+}
+
+// other writes the spec of one more campaign out of the same topic.
+func (c *checkBench) other(n int) (string, error) {
+	text, err := os.ReadFile(c.spec)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(c.dir, fmt.Sprintf("other-%d.yaml", n))
+	text = bytes.Replace(text, []byte("campaign: bench"), fmt.Appendf(nil, "campaign: other-%d", n), 1)
+	return path, os.WriteFile(path, text, 0o600)
+}
+
+// load loads a server with single checks.
+func (c *checkBench) load(addr string, more ...string) (asked, error) {
+	args := append([]string{"ask", "-addr", addr, "-token", c.token, "-users", fmt.Sprint(c.row.users)}, more...)
+	return c.asks(args...)
+}
+
+func (c *checkBench) lists() (asked, error) {
+	return c.asks("lists", "-addr", c.desk, "-token", c.token, "-users", fmt.Sprint(c.row.users))
+}
+
+// asks runs a child process that asks.
+func (c *checkBench) asks(args ...string) (out asked, err error) {
+	text, err := exec.CommandContext(c.ctx, c.self, args...).Output()
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
+		return out, fmt.Errorf("%s: %w: %s", args[0], err, failed.Stderr)
+	}
+	if err != nil {
+		return out, err
+	}
+	err = json.Unmarshal(text, &out)
+	return out, err
+}
+
+// redisBenchmark asks for a bit again and again: its random numbers have leading zeros, which Redis takes for no offset.
+func (c *checkBench) redisBenchmark(pipeline string) (out asked, err error) {
+	host, port, _ := strings.Cut(c.redis.Addr, ":")
+	n := "200000"
+	if pipeline != "1" {
+		n = "3000000"
+	}
+	text, err := exec.CommandContext(c.ctx, "redis-benchmark", "-h", host, "-p", port, "-c", "64", "-n", n,
+		"-P", pipeline, "--csv", "GETBIT", "granter:{bench/7}:granted", "4242").Output()
+	if err != nil {
+		return out, err
+	}
+	lines, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
+	if err != nil || len(lines) < 2 || len(lines[1]) < 7 {
+		return out, fmt.Errorf("redis-benchmark: %w: %s", err, text)
+	}
+	number := func(i int) float64 {
+		v, numErr := strconv.ParseFloat(lines[1][i], 64)
+		err = errors.Join(err, numErr)
+		return v
+	}
+	return asked{number(1), number(4), number(6)}, err
+}
+
+// start starts a desk and two bare handlers.
+func (c *checkBench) start() error {
+	token, line, err := desk.NewToken("bench", desk.RoleService)
+	if err != nil {
+		return err
+	}
+	c.token = token
+	access := filepath.Join(c.dir, "access")
+	if err := os.WriteFile(access, []byte(line+"\n"), 0o600); err != nil {
+		return err
+	}
+	says := func(line string) string {
+		var entry struct {
+			Page string `json:"page"`
+		}
+		_ = json.Unmarshal([]byte(line), &entry) // other lines are not for here
+		return strings.TrimSuffix(strings.TrimPrefix(entry.Page, "http://"), "/")
+	}
+	same := func(line string) string { return line }
+	c.desk, err = c.serve(says, c.granter, "desk", "--desk", "127.0.0.1:0", "--desk-access", access,
+		"--listen", "off", "--log-format", "json", "--redis", c.redis.Addr, "--brokers", c.kafka.Brokers[0])
+	if err == nil {
+		c.bare, err = c.serve(same, c.self, "bare", "-redis", c.redis.Addr)
+	}
+	if err == nil {
+		c.pool, err = c.serve(same, c.self, "bare", "-redis", c.redis.Addr, "-share")
+	}
+	return err
+}
+
+// serve starts a server, and returns where it is, which a line of its output says.
+func (c *checkBench) serve(where func(line string) string, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(c.ctx, name, args...)
+	out, in, err := os.Pipe()
+	if err != nil {
+		return "", err
+	}
+	cmd.Stdout, cmd.Stderr = in, in
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	in.Close()
+	c.ends = append(c.ends, func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // that it was killed is known
+		out.Close()
+	})
+	found := make(chan string, 1)
+	go func() {
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if addr := where(lines.Text()); addr != "" {
+				select {
+				case found <- addr:
+				default:
+				}
+			}
+		}
+	}()
+	select {
+	case addr := <-found:
+		return addr, nil
+	case <-time.After(time.Minute):
+		return "", fmt.Errorf("%s does not say where it serves", name)
+	}
+}
+
+// medians makes one row of those of the same name, each of whose figures is the median.
+func medians(all []checked) []checked {
+	var rows []checked
+	for _, one := range all {
+		if slices.ContainsFunc(rows, func(r checked) bool { return r.name == one.name }) {
+			continue
+		}
+		var same []checked
+		for _, other := range all {
+			if other.name == one.name {
+				same = append(same, other)
+			}
+		}
+		median := func(of func(checked) float64) float64 {
+			v := make([]float64, len(same))
+			for i := range same {
+				v[i] = of(same[i])
+			}
+			slices.Sort(v)
+			return v[len(v)/2]
+		}
+		rows = append(rows, checked{
+			name: one.name, of: one.of, ratio: median(func(r checked) float64 { return r.ratio }),
+			asked: asked{
+				median(func(r checked) float64 { return r.PerSecond }), median(func(r checked) float64 { return r.P50 }),
+				median(func(r checked) float64 { return r.P99 }),
+			},
+		})
+	}
+	return rows
+}
+
+// reportChecks is the table, in Markdown.
+func (b *bench) reportChecks(rows []checked) string {
+	var s strings.Builder
+	s.WriteString("| asked by | users/s | p50, ms | p99, ms | ratio |\n|---|---|---|---|---|\n")
+	for _, r := range rows {
+		ratio := ""
+		if r.ratio > 0 {
+			ratio = fmt.Sprintf("%.2f × %s", r.ratio, r.of)
+		}
+		fmt.Fprintf(&s, "| %s | %.0f | %.2f | %.2f | %s |\n", r.name, r.PerSecond, r.P50, r.P99, ratio)
+	}
+	return s.String()
+}
