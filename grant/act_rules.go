@@ -167,3 +167,24 @@ func (s *UserState) End(item string) (time.Time, bool) {
 func (s *UserState) RevokedAt(at time.Time) bool {
 	return s.MovedTo != nil || s.Revoked != nil && !at.Before(s.Revoked.Since)
 }
+
+// untaken is what acts make of an offer that the user has not taken.
+func (s *UserState) untaken(e *Entitlement, at time.Time) {
+	switch {
+	case e.State != StateOffered:
+	case s.RevokedAt(at):
+		e.State = StateRevoked
+	case s.RecalledAt(e.ID, at):
+		e.State = StateRecalled
+	}
+}
+
+// RecalledAt reports whether the offer of an item was recalled before a moment.
+func (s *UserState) RecalledAt(item string, at time.Time) bool {
+	for _, key := range []string{item, ""} {
+		if r, ok := s.Recalled[key]; ok && !at.Before(r.At) {
+			return true
+		}
+	}
+	return false
+}

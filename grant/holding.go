@@ -7,6 +7,7 @@ type Holding struct {
 	GrantedAt time.Time
 	TakenAt   []time.Time // by item, in the spec's order: when the user took it; zero: not yet. nil: nothing was taken
 	FullAt    []time.Time // by item: when the last of its First was taken; zero: there are some left. nil: of all items
+	Acts      UserState   // what people did about the user
 }
 
 // State says how a user and an item stand at a moment.
@@ -19,11 +20,13 @@ const (
 	StateExpired   State = "expired"   // the user had it, and its validity is over
 	StateLapsed    State = "lapsed"    // the user did not take it before its take_until
 	StateExhausted State = "exhausted" // others took the last of it before the user did
+	StateRevoked   State = "revoked"   // the user had it, or might have taken it, and lost it by an act
+	StateRecalled  State = "recalled"  // it was offered, and is offered no more
 )
 
 // States are all states of an item.
 func States() []State {
-	return []State{StateActive, StateOffered, StateExpired, StateLapsed, StateExhausted}
+	return []State{StateActive, StateOffered, StateExpired, StateLapsed, StateExhausted, StateRevoked, StateRecalled}
 }
 
 // Entitlement is how one user and one item stand at a moment.
@@ -58,6 +61,7 @@ func (c *Campaign) entitlement(i int, h *Holding, at time.Time) Entitlement {
 		begins = nth(h.TakenAt, i)
 		if begins.IsZero() || begins.After(at) {
 			e.State = item.untaken(nth(h.FullAt, i), at)
+			h.Acts.untaken(&e, at)
 			return e
 		}
 		e.TakenAt = begins
@@ -66,8 +70,15 @@ func (c *Campaign) entitlement(i int, h *Holding, at time.Time) Entitlement {
 	if item.Validity.EndOfDay {
 		e.LastDay = e.ExpiresAt.Add(-time.Second)
 	}
+	if end, ok := h.Acts.End(item.ID); ok {
+		e.ExpiresAt, e.LastDay = end, time.Time{}
+	}
 	e.State = StateActive
-	if !e.ExpiresAt.IsZero() && !at.Before(e.ExpiresAt) {
+	expired := !e.ExpiresAt.IsZero() && !at.Before(e.ExpiresAt)
+	switch {
+	case h.Acts.RevokedAt(at) && (!expired || h.Acts.RevokedAt(e.ExpiresAt)): // what came first
+		e.State = StateRevoked
+	case expired:
 		e.State = StateExpired
 	}
 	return e

@@ -144,7 +144,9 @@ func TestAnOfferIsTakenOrLapsesOrIsExhausted(t *testing.T) {
 	require.Equal(t, []State{StateActive, StateExpired, StateActive}, states(h, taken.Add(time.Hour)))
 	require.Equal(t, []State{StateActive, StateExpired, StateActive}, states(h, until.AddDate(9, 0, 0)), "who took it keeps it")
 	require.Equal(t, taken, c.Entitlements(&h, until)[0].TakenAt)
-	require.ElementsMatch(t, States(), []State{StateActive, StateOffered, StateExpired, StateLapsed, StateExhausted})
+	require.ElementsMatch(t, States(), []State{
+		StateActive, StateOffered, StateExpired, StateLapsed, StateExhausted, StateRevoked, StateRecalled,
+	})
 }
 
 func moment(t *testing.T, s string) time.Time {
@@ -152,4 +154,52 @@ func moment(t *testing.T, s string) time.Time {
 	at, err := time.Parse(time.RFC3339, s)
 	require.NoError(t, err)
 	return at
+}
+
+// Acts take away, give back and change the end of what a user holds; what was over before stays over.
+func TestActsChangeWhatAUserHolds(t *testing.T) {
+	granted := moment(t, "2023-01-05T09:00:00+09:00")
+	hour := func(n int) time.Time { return granted.Add(time.Duration(n) * time.Hour) }
+	c := &Campaign{StartsAt: granted, Items: []Item{
+		{ID: "hours", Validity: Validity{Length: 10 * time.Hour}},
+		{ID: "forever"},
+		{ID: "offer", Validity: Validity{Taken: true}, TakeUntil: hour(10)},
+	}}
+	const (
+		on, offered, expired   = StateActive, StateOffered, StateExpired
+		lapsed, gone, recalled = StateLapsed, StateRevoked, StateRecalled
+	)
+	revoke := Act{ID: "1", Kind: ActRevoke, Effective: hour(5)}
+	longer := Act{ID: "1", Kind: ActExtend, Item: "hours", Until: hour(20)}
+	late := Act{ID: "1", Kind: ActRevoke, Effective: hour(11)}
+	for _, test := range []struct {
+		name string
+		acts []Act
+		at   int // hours after the grant
+		want []State
+	}{
+		{"before the revocation", []Act{revoke}, 4, []State{on, on, offered}},
+		{"from the revocation on", []Act{revoke}, 5, []State{gone, gone, gone}},
+		{"it was revoked before it would have ended", []Act{revoke}, 11, []State{gone, gone, lapsed}},
+		{"it had ended before it was revoked", []Act{late}, 12, []State{expired, gone, lapsed}},
+		{"reinstated", []Act{revoke, {ID: "2", Kind: ActReinstate}}, 6, []State{on, on, offered}},
+		{"the first end stays", []Act{revoke, {ID: "2", Kind: ActReinstate}}, 10, []State{expired, on, lapsed}},
+		{"extended", []Act{longer}, 19, []State{on, on, lapsed}},
+		{"to its new end", []Act{longer}, 20, []State{expired, on, lapsed}},
+		{"all shortened", []Act{{ID: "1", Kind: ActExtend, Until: hour(2)}}, 2, []State{expired, expired, offered}},
+		{"moved away", []Act{{ID: "1", Kind: ActMove, To: new(UserID)}}, 1, []State{gone, gone, gone}},
+		{"recalled", []Act{{ID: "1", Kind: ActRecall, At: hour(1), Item: "offer"}}, 1, []State{on, on, recalled}},
+	} {
+		h := Holding{GrantedAt: granted}
+		for i := range test.acts {
+			_, next, err := h.Acts.After(PlaceGranted, &test.acts[i])
+			require.NoError(t, err, test.name)
+			h.Acts = next
+		}
+		var got []State
+		for _, e := range c.Entitlements(&h, hour(test.at)) {
+			got = append(got, e.State)
+		}
+		require.Equal(t, test.want, got, test.name)
+	}
 }

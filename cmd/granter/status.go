@@ -86,8 +86,10 @@ type Status struct {
 // Proof is the outcome of --prove.
 type Proof struct {
 	Holds      bool     `json:"holds"`
-	Granted    int64    `json:"granted"`   // population of all bitmaps
-	Journaled  int64    `json:"journaled"` // sum of the cardinalities of all journal entries
+	Granted    int64    `json:"granted"`   // users, by the bitmaps
+	Excluded   int64    `json:"excluded"`  // users, by the bitmaps
+	Journaled  int64    `json:"journaled"` // users granted, by the entries of all journals
+	Acts       int64    `json:"acts"`      // entries of what people did about single users
 	Chunks     int64    `json:"chunks"`
 	Entries    int64    `json:"entries"`
 	Taken      int64    `json:"taken,omitempty"` // items that users took: bits, each of which is in one of so many entries
@@ -97,8 +99,10 @@ type Proof struct {
 }
 
 func newProof(p *ledger.Proof) *Proof {
-	out := &Proof{Holds: p.Holds(), Granted: p.Granted, Journaled: p.Journaled, Chunks: int64(p.Chunks), Entries: p.Entries,
-		Taken: p.Taken, Takes: p.Takes, Digest: p.Digest}
+	out := &Proof{
+		Holds: p.Holds(), Granted: p.Granted, Excluded: p.Excluded, Journaled: p.Journaled, Acts: p.Acts, Chunks: int64(p.Chunks),
+		Entries: p.Entries, Taken: p.Taken, Takes: p.Takes, Digest: p.Digest,
+	}
 	for _, v := range p.Violations {
 		out.Violations = append(out.Violations, v.Where+": "+v.What)
 	}
@@ -136,6 +140,9 @@ func printStatus(w io.Writer, s *Status) {
 	}
 	if s.Knows(status.PartLedger) {
 		rows = append(rows, "granted\t"+text.Number(s.Granted)+" users"+expected)
+		if s.Excluded > 0 {
+			rows = append(rows, "excluded\t"+text.Number(s.Excluded)+" users: runs withhold them")
+		}
 	}
 	if s.Knows(status.PartKafka, status.PartCheckpoint) {
 		rows = append(rows, fmt.Sprintf("records\t%s in the topic, %s to go", text.Number(s.Records), text.Number(s.Lag)))
@@ -224,6 +231,10 @@ func printProof(w io.Writer, p *Proof) {
 		if p.Takes > 0 {
 			fmt.Fprintf(w, "%s items were taken, each once and by a user who is granted: bits, times and %s entries agree\n",
 				text.Number(p.Taken), text.Number(p.Takes))
+		}
+		if p.Excluded > 0 || p.Acts > 0 {
+			fmt.Fprintf(w, "%s users excluded, and not granted; what %s acts made of users is what the journal says\n",
+				text.Number(p.Excluded), text.Number(p.Acts))
 		}
 		fmt.Fprintln(w, "digest of the granted users:", p.Digest)
 		return

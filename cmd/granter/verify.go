@@ -232,6 +232,8 @@ func printAnswer(w io.Writer, a *lookup.Answer) {
 		fmt.Fprintf(w, "user %d: NOT KNOWN whether %s was granted\n", a.User, a.Campaign)
 	case !a.Granted:
 		fmt.Fprintf(w, "user %d: NOT granted %s\n", a.User, a.Campaign)
+	case a.Source == nil:
+		fmt.Fprintf(w, "user %d: granted %s at %s by hand\n", a.User, a.Campaign, text.Moment(*a.GrantedAt))
 	default:
 		fmt.Fprintf(w, "user %d: granted %s at %s by run %s (shard %d, flush %d%s)\n", a.User, a.Campaign, text.Moment(*a.GrantedAt),
 			a.Source.Run, a.Source.Shard, a.Source.Flush, of(a.Source))
@@ -254,6 +256,7 @@ func printAnswer(w io.Writer, a *lookup.Answer) {
 		printLag(w, r.Lag)
 		fmt.Fprintf(w, "  next: %s\n", r.Next.EN)
 	}
+	printActs(w, a)
 	if a.Source != nil {
 		for i, r := range a.Source.Offsets {
 			lead := "  from one of the records"
@@ -268,6 +271,22 @@ func printAnswer(w io.Writer, a *lookup.Answer) {
 		}
 	}
 	printTrace(w, a.Trace)
+}
+
+// printActs says who granted by hand, and what colleagues noted.
+func printActs(w io.Writer, a *lookup.Answer) {
+	if a.Granted && a.By != nil {
+		fmt.Fprintf(w, "  %s: %s by %s: %s\n", text.Moment(a.By.At.In(a.Zone())), a.By.Kind, oneLine(a.By.Who), oneLine(a.By.Reason))
+	}
+	if a.State == nil {
+		return
+	}
+	if from := a.State.MovedFrom; from != nil {
+		fmt.Fprintf(w, "  moved here from user %d\n", *from)
+	}
+	for _, n := range a.State.Notes {
+		fmt.Fprintf(w, "  note, %s: %s: %s\n", text.Moment(n.At.In(a.Zone())), oneLine(n.Who), oneLine(n.Reason))
+	}
 }
 
 // of names the process that granted, and its pass.

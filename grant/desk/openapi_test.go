@@ -130,6 +130,7 @@ func compare(t *testing.T, at string, schema *openapi3.Schema, of reflect.Type, 
 		compare(t, at+"[]", schema.Items.Value, of.Elem(), false, seen)
 	case of.Kind() == reflect.Map:
 		require.True(t, schema.Type.Is("object"), at)
+		mark(seen, schema.AdditionalProperties.Schema)
 		compare(t, at+"{}", schema.AdditionalProperties.Schema.Value, of.Elem(), false, seen)
 	case of.Kind() == reflect.Struct:
 		compareFields(t, at, schema, of, seen)
@@ -211,6 +212,7 @@ func TestTheSchemasHaveEveryWord(t *testing.T) {
 		words("Entitlement", "kind"))
 	require.Equal(t, texts(grant.States()), words("Entitlement", "state"))
 	require.Equal(t, texts(lookup.Codes()), words("Reason", "code"))
+	require.Equal(t, texts(grant.ActKinds()), words("UserAct", "kind"))
 }
 
 // enum are the words of a schema that is one of them.

@@ -118,6 +118,27 @@ func (l *Reader) Users(ctx context.Context, users []grant.UserID) (_ []User, err
 	return found, work.Wait()
 }
 
+// Held returns what the ledger knows about some users, in their order, and what decides what they hold of a campaign: the
+// zero value is for whoever is not granted.
+func (l *Reader) Held(ctx context.Context, c *grant.Campaign, users []grant.UserID) ([]User, []grant.Holding, error) {
+	found, err := l.Users(ctx, users)
+	if err != nil {
+		return nil, nil, err
+	}
+	granted := make([]time.Time, len(users))
+	for i := range found {
+		granted[i] = found[i].GrantedAt()
+	}
+	held, err := l.Holdings(ctx, c, users, granted)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range found {
+		held[i].Acts = found[i].State
+	}
+	return found, held, nil
+}
+
 // lookUp fills in what is known of some users of a chunk, and returns who is settled and in no entry.
 func (l *Reader) lookUp(ctx context.Context, chunk uint64, asked []*User) (left []*User, err error) {
 	entries, err := l.places(ctx, chunk, asked)

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/grant/ledger"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -23,17 +22,6 @@ type Entitlement struct {
 	ExpiresAt *time.Time  `json:"expires_at,omitempty"` // from then on it is not held
 	LastDay   string      `json:"last_day,omitempty"`   // the last day on which it is held, where validity is in whole days
 	Expired   bool        `json:"expired"`
-}
-
-// grantedAt are the times of grants; zero where there is none.
-func grantedAt(found []*ledger.Grant, zone *time.Location) []time.Time {
-	out := make([]time.Time, len(found))
-	for i, g := range found {
-		if g != nil {
-			out[i] = g.At.In(zone)
-		}
-	}
-	return out
 }
 
 // Entitlements returns what a user holds at a moment, held, or may take.

@@ -28,10 +28,8 @@ type Coordination interface {
 // Reader is what a lookup asks about users.
 type Reader interface {
 	status.Counts
-	// LookupAll returns the grants of some users, in their order; nil is for whoever has none.
-	LookupAll(ctx context.Context, users []grant.UserID) ([]*ledger.Grant, error)
-	// Holdings returns what decides what users hold of a campaign, given when each was granted; the zero time: was not.
-	Holdings(ctx context.Context, c *grant.Campaign, users []grant.UserID, grantedAt []time.Time) ([]grant.Holding, error)
+	// Held returns what the ledger knows about some users, in their order, and what decides what they hold of a campaign.
+	Held(ctx context.Context, c *grant.Campaign, users []grant.UserID) ([]ledger.User, []grant.Holding, error)
 }
 
 // Subject is one campaign that may be asked.
@@ -54,7 +52,10 @@ type Answer struct {
 	Known     bool       `json:"known"`
 	Granted   bool       `json:"granted"`
 	GrantedAt *time.Time `json:"granted_at,omitempty"` // in the campaign's zone, by the clock of Redis
-	Source    *Source    `json:"source,omitempty"`     // of the grant
+	Source    *Source    `json:"source,omitempty"`     // of the grant, if a run made it
+	// By is the act that granted the user by hand, or excluded the user; State is what acts made of the user since.
+	By    *grant.Act       `json:"by,omitempty"`
+	State *grant.UserState `json:"acts,omitempty"`
 	// Entitlements are what the user holds, held, or may take. Empty: nothing has been granted.
 	Entitlements []Entitlement `json:"entitlements"`
 	Reasons      []Reason      `json:"reasons"` // why the user has not all that the campaign gives, the weightiest first
@@ -101,15 +102,11 @@ func Look(ctx context.Context, s *Subject, users []grant.UserID) ([]Answer, erro
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.Reader.LookupAll(ctx, users)
+	found, held, err := s.Reader.Held(ctx, c, users)
 	if err != nil {
 		return nil, err
 	}
 	runs, err := runsOf(ctx, s.Coordination, found)
-	if err != nil {
-		return nil, err
-	}
-	held, err := s.Reader.Holdings(ctx, c, users, grantedAt(found, c.StartsAt.Location()))
 	if err != nil {
 		return nil, err
 	}
@@ -118,10 +115,11 @@ func Look(ctx context.Context, s *Subject, users []grant.UserID) ([]Answer, erro
 	for i, user := range users {
 		answers[i] = newAnswer(c, user)
 		answers[i].SpecDiffers, answers[i].Known = differs, true
-		if g := found[i]; g != nil {
-			answers[i].granted(c, g, &held[i], runs[g.Run])
+		answers[i].acts(&found[i])
+		if found[i].Place == grant.PlaceGranted {
+			answers[i].granted(c, found[i].Settled, &held[i], runs[found[i].Settled.Run])
 		}
-		missing = missing || found[i] == nil
+		missing = missing || found[i].Place == grant.PlaceNone
 	}
 	f := s.facts(ctx, c, missing)
 	for i := range answers {
@@ -156,7 +154,12 @@ func newAnswer(c *grant.Campaign, user grant.UserID) Answer {
 }
 
 func (a *Answer) granted(c *grant.Campaign, g *ledger.Grant, h *grant.Holding, run *grant.RunRecord) {
+	h.GrantedAt = h.GrantedAt.In(a.Zone())
 	a.Granted, a.GrantedAt = true, &h.GrantedAt
+	a.Entitlements = Entitlements(c, h, time.Now())
+	if g.Kind != ledger.EntryGrant {
+		return
+	}
 	a.Source = &Source{Run: g.Run, Shard: g.Shard, Flush: g.Flush, Topic: c.Input.Topic, Offsets: []Range{}}
 	for _, r := range g.Ranges {
 		a.Source.Offsets = append(a.Source.Offsets, Range(r))
@@ -166,7 +169,6 @@ func (a *Answer) granted(c *grant.Campaign, g *ledger.Grant, h *grant.Holding, r
 		a.Source.Replica, a.Source.Version, a.Source.Pass = replica(run), run.Version, run.Pass
 		a.Source.TopicID = run.Topic.String()
 	}
-	a.Entitlements = Entitlements(c, h, time.Now())
 }
 
 // replica names the process of a run.
@@ -179,8 +181,8 @@ func replica(r *grant.RunRecord) string {
 
 // runsOf returns what each run has said of itself, if somebody was granted. One record that cannot be read takes no other
 // along.
-func runsOf(ctx context.Context, c Coordination, found []*ledger.Grant) (map[grant.RunID]*grant.RunRecord, error) {
-	if !slices.ContainsFunc(found, func(g *ledger.Grant) bool { return g != nil }) {
+func runsOf(ctx context.Context, c Coordination, found []ledger.User) (map[grant.RunID]*grant.RunRecord, error) {
+	if !slices.ContainsFunc(found, func(u ledger.User) bool { return u.Settled != nil && u.Settled.Kind == ledger.EntryGrant }) {
 		return nil, nil
 	}
 	list, err := c.Runs(ctx)

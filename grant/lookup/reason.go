@@ -25,6 +25,14 @@ const (
 	NotTakenYet    Code = "not_taken_yet"   // the user may take it, and has not
 	NotTakenInTime Code = "not_taken"       // it can no longer be taken
 	QuotaExhausted Code = "quota_exhausted" // others took the last of it
+	Recalled       Code = "recalled"        // an act ended the offer
+)
+
+// The codes that are about what somebody did about the user.
+const (
+	Excluded Code = "excluded" // the user does not get the campaign
+	Revoked  Code = "revoked"  // the user had it
+	Moved    Code = "moved"    // another account has it in this one's place
 )
 
 // The codes that are about the campaign.
@@ -55,6 +63,7 @@ const (
 func Codes() []Code {
 	return []Code{
 		OutsidePopulation, Rejected, NeverInTopic, NotFound, Unexplained, NotTakenYet, NotTakenInTime, QuotaExhausted,
+		Recalled, Excluded, Revoked, Moved,
 		NotStarted, Postponed, Preflight, Aborted, Ended, Finished, Paused, Held, Throttled, NobodyRuns, OnlyCanary, InLag,
 		TopicReplaced,
 		LedgerUnavailable, LedgerInconsistent, StatusUnknown,
@@ -104,11 +113,16 @@ func (f *facts) reasons(a *Answer) []Reason {
 // ofUser are the reasons that are about this user alone. What somebody decided about one user, or what the user did or did
 // not do, has its place here. Only means that nothing else matters beside them.
 func (f *facts) ofUser(a *Answer) (own []Reason, only bool) {
+	if r := ofActs(a); r != nil {
+		return []Reason{*r}, true
+	}
 	if a.Granted {
 		own = []Reason{}
 		for i := range a.Entitlements {
 			if r := ofItem(&a.Entitlements[i]); r != nil {
 				own = append(own, *r)
+			} else if e := &a.Entitlements[i]; e.State == grant.StateRecalled {
+				own = append(own, recalled(a, e))
 			}
 		}
 		return own, true
@@ -131,7 +145,7 @@ func ofItem(e *Entitlement) *Reason {
 		return notTaken(e)
 	case grant.StateExhausted:
 		return exhausted(e)
-	case grant.StateActive, grant.StateExpired:
+	case grant.StateActive, grant.StateExpired, grant.StateRevoked, grant.StateRecalled: // of acts: see ofActs
 	}
 	return nil
 }

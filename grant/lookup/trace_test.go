@@ -203,11 +203,12 @@ func (nobody) Spec(context.Context) (ledger.StoredSpec, bool, error) {
 }
 func (nobody) Runs(context.Context) ([]grant.RunRecord, error) { return nil, nil }
 func (nobody) Totals(context.Context) (ledger.Totals, error)   { return ledger.Totals{}, nil }
-func (nobody) LookupAll(_ context.Context, users []grant.UserID) ([]*ledger.Grant, error) {
-	return make([]*ledger.Grant, len(users)), nil
-}
-func (nobody) Holdings(_ context.Context, _ *grant.Campaign, users []grant.UserID, _ []time.Time) ([]grant.Holding, error) {
-	return make([]grant.Holding, len(users)), nil
+func (nobody) Held(_ context.Context, _ *grant.Campaign, users []grant.UserID) ([]ledger.User, []grant.Holding, error) {
+	found := make([]ledger.User, len(users))
+	for i, user := range users {
+		found[i] = ledger.User{User: user, Place: grant.PlaceNone}
+	}
+	return found, make([]grant.Holding, len(users)), nil
 }
 
 // Who has nothing: never in the topic, in front of the checkpoint, behind it, or in the dead letters.

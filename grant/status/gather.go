@@ -254,7 +254,8 @@ func newStatus(file *grant.Campaign, a *answers) *Status {
 	control, now := a.control.value.control, a.control.value.now
 	s := &Status{
 		At: time.Now(), Campaign: c.Name, Title: c.Title, Spec: c.Hash, SpecDiffers: a.spec.value.differs, Topic: c.Input.Topic,
-		StartsAt: c.StartsAt, Expected: c.Population, Granted: a.totals.value.Granted, Replays: a.totals.value.Replays,
+		StartsAt: c.StartsAt, Expected: c.Population, Granted: a.totals.value.Granted, Excluded: a.totals.value.Excluded,
+		Replays:     a.totals.value.Replays,
 		LedgerBytes: a.totals.value.Bytes, Control: control,
 		Orders: control.Standing(c.StartsAt.Location()),
 		Holds:  []grant.Hold{}, Rejects: map[string]int64{}, Samples: []grant.Reject{},

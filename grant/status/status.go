@@ -75,7 +75,8 @@ type Status struct {
 	CheckpointID string `json:"checkpoint_topic_id"` // empty: there is no checkpoint, or it does not tell
 	TopicChanged string `json:"topic_changed,omitempty"`
 
-	Granted      int64      `json:"granted"`
+	Granted      int64      `json:"granted"`              // users who have the campaign, or had it
+	Excluded     int64      `json:"excluded,omitempty"`   // users who will not get it
 	Expected     int64      `json:"expected,omitempty"`   // the spec's population
 	Percentage   float64    `json:"percentage"`           // of expected or, without it, of the records
 	Records      int64      `json:"records"`              // in the topic

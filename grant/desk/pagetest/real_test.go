@@ -59,14 +59,12 @@ func (b *book) History(context.Context) ([]grant.HistoryEntry, error) {
 	return slices.Clone(b.acts), nil
 }
 
-func (b *book) LookupAll(_ context.Context, users []grant.UserID) ([]*ledger.Grant, error) {
-	return make([]*ledger.Grant, len(users)), nil
-}
-
-func (b *book) Holdings(
-	_ context.Context, _ *grant.Campaign, users []grant.UserID, _ []time.Time,
-) ([]grant.Holding, error) {
-	return make([]grant.Holding, len(users)), nil
+func (b *book) Held(_ context.Context, _ *grant.Campaign, users []grant.UserID) ([]ledger.User, []grant.Holding, error) {
+	found := make([]ledger.User, len(users))
+	for i, user := range users {
+		found[i] = ledger.User{User: user, Place: grant.PlaceNone}
+	}
+	return found, make([]grant.Holding, len(users)), nil
 }
 
 func (b *book) Runs(context.Context) ([]grant.RunRecord, error) { return nil, nil }
