@@ -72,5 +72,6 @@ func RefuseResident(field, text string, strict bool) error {
 	if !HoldsResidentNumber(text, strict) {
 		return nil
 	}
-	return fmt.Errorf("%s: it holds what looks like a resident registration number, which must not be written here: remove it", field)
+	return fmt.Errorf("%s: it holds what looks like a resident registration number, "+
+		"which must not be written here: remove it", field)
 }

@@ -22,9 +22,10 @@ const (
 	SamePhone    SignalKind = "same_phone"
 	SameAddress  SignalKind = "same_address"
 	SameDocument SignalKind = "same_document"
-	JustBelow    SignalKind = "just_below"   // a loss just below the end of a tier
-	OpenedLater  SignalKind = "opened_later" // the business opened during or after the outage
-	AbovePeers   SignalKind = "above_peers"  // much more than others of the industry
+	JustBelow    SignalKind = "just_below"    // a loss just below the end of a tier
+	OpenedLater  SignalKind = "opened_later"  // the business opened during or after the outage
+	AbovePeers   SignalKind = "above_peers"   // much more than others of the industry
+	NotConfirmed SignalKind = "not_confirmed" // the tax office or the bank does not say what the owner says
 )
 
 // Shared are the signals that compare claims with each other, in the order in which they are shown.

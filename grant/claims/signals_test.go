@@ -21,8 +21,9 @@ func TestSignalsOfOneClaim(t *testing.T) {
 	}
 	const old = Date("2020-01-01")
 	for loss, want := range map[Won]bool{
-		296_999: false, 297_000: true, 299_999: true, 300_000: false, 494_999: false, 495_000: true, 499_999: true, 500_000: false,
-		0: false, -1: false, 9_999_999: false,
+		296_999: false, 297_000: true, 299_999: true, 300_000: false, 494_999: false, 495_000: true, 499_999: true,
+		500_000: false,
+		0:       false, -1: false, 9_999_999: false,
 	} {
 		require.Equal(t, want, len(kinds(loss, old, nil, Peers{})) == 1, loss)
 	}

@@ -326,7 +326,8 @@ func heading(row []string) ([]int, error) {
 		}
 	}
 	if len(errs) > 0 {
-		return nil, fmt.Errorf("%w: its first row names the columns (docs/claims.md lists them):\n%w", ErrFile, errors.Join(errs...))
+		return nil, fmt.Errorf("%w: its first row names the columns (docs/claims.md lists them):\n%w", ErrFile,
+			errors.Join(errs...))
 	}
 	return out, nil
 }
@@ -351,7 +352,8 @@ func formOf(row []string, read []int) (*Form, error) {
 	f := &Form{}
 	var errs []error
 	if len(row) > len(read) {
-		errs = append(errs, fmt.Errorf("the row has %d cells, its heading %d: put quotes around a cell with a comma", len(row), len(read)))
+		errs = append(errs, fmt.Errorf("the row has %d cells, its heading %d: put quotes around a cell with a comma",
+			len(row), len(read)))
 	}
 	for i := range min(len(row), len(read)) {
 		if read[i] < 0 {

@@ -24,7 +24,8 @@ func desk(t testing.TB) *Desk {
 	return &Desk{Store: s, Programme: p}
 }
 
-const heads = "business_number,business_name,representative,industry,opened,outage_sales,week_sales,phone,bank,account,holder,received"
+const heads = "business_number,business_name,representative,industry,opened,outage_sales,week_sales," +
+	"phone,bank,account,holder,received"
 
 func line(i int, loss int64) string {
 	return fmt.Sprintf("%s,가게 %d,김사장,retail,2020-01-01,1000000,%d;5,010-1234-%04d,004,110-123-%06d,김사장,2022-10-20T09:00:00+09:00",
@@ -160,8 +161,10 @@ func TestNoCellThatComesBackIsAFormula(t *testing.T) {
 func good() *Form {
 	at := time.Date(2022, 10, 20, 0, 0, 0, 0, time.UTC)
 	return &Form{
-		ID: "app-1", BusinessNumber: "120-81-47521", BusinessName: "가게", Representative: "김사장", Industry: "retail", Opened: "2020-01-01",
-		OutageSales: 10, WeekSales: []claims.Won{20}, Phone: "010-1234-5678", Bank: "004", Account: "110-123-456789", Holder: "김사장",
+		ID: "app-1", BusinessNumber: "120-81-47521", BusinessName: "가게", Representative: "김사장", Industry: "retail",
+		Opened:      "2020-01-01",
+		OutageSales: 10, WeekSales: []claims.Won{20}, Phone: "010-1234-5678", Bank: "004", Account: "110-123-456789",
+		Holder:   "김사장",
 		Received: &at,
 	}
 }
@@ -171,7 +174,8 @@ func TestEverythingThatIsWrongIsSaidAtOnce(t *testing.T) {
 	_, err := d.Read(&Form{ID: "a/b", Opened: "yesterday", Phone: "x", Email: "no", WeekSales: []claims.Won{-1}}, staff)
 	for _, want := range []string{
 		"id: \"a/b\" is not of its form", "business_number: ", "business_name: is missing", "representative: is missing",
-		"industry: is missing", "opened: \"yesterday\" is not a day", "phone: ", "email: ", "bank: is missing", "account: is missing",
+		"industry: is missing", "opened: \"yesterday\" is not a day", "phone: ", "email: ", "bank: is missing",
+		"account: is missing",
 		"holder: is missing", "week_sales[0]: -1 won is negative", "received: claims cannot be handed in at ",
 	} {
 		require.ErrorContains(t, err, want)

@@ -132,7 +132,8 @@ func oneClaimOfAUnit(t *testing.T, s *Store) {
 	require.Equal(t, []Filed{{Taken, first.ID}, {Twice, first.ID}}, out)
 	list, err := s.Get(t.Context(), first.ID)
 	require.NoError(t, err)
-	require.NoError(t, s.Commit(t.Context(), []Step{{Claim: list[0], Action: claims.Withdraw, By: Actor{"kim", claims.Owner}}}, nil))
+	require.NoError(t, s.Commit(t.Context(), []Step{{Claim: list[0], Action: claims.Withdraw, By: Actor{"kim",
+		claims.Owner}}}, nil))
 	out, err = s.Receive(t.Context(), []Filing{second}, nil)
 	require.NoError(t, err)
 	require.Equal(t, Taken, out[0].Outcome, "who withdrew may claim again")
@@ -173,7 +174,8 @@ func legalSteps(t *testing.T, s *Store) {
 	before := *c
 	err := s.Commit(t.Context(), []Step{{Claim: c, Action: claims.Send, By: Actor{"choi", claims.Payer}}}, nil)
 	require.ErrorIs(t, err, claims.ErrIllegal)
-	require.ErrorContains(t, err, "c-000000: not possible: send_payment of a claim in state received: possible are check, withdraw")
+	require.ErrorContains(t, err, "c-000000: not possible: send_payment of a claim in state received: possible are check, "+
+		"withdraw")
 	require.Equal(t, before, *c)
 	owed := claims.Won(30_000)
 	require.NoError(t, s.Commit(t.Context(), []Step{
@@ -214,7 +216,8 @@ func handsAndDecisions(t *testing.T, s *Store) {
 	}, nil))
 	owed := claims.Won(7)
 	approve := func(by Actor) error {
-		return s.Commit(t.Context(), []Step{{Claim: c, Action: claims.Approve, By: by, Reason: "shown", Change: Change{Owed: &owed}}}, nil)
+		return s.Commit(t.Context(), []Step{{Claim: c, Action: claims.Approve, By: by, Reason: "shown",
+			Change: Change{Owed: &owed}}}, nil)
 	}
 	require.ErrorContains(t, approve(Actor{"intake", claims.Approver}), "intake entered it, so somebody else must decide")
 	require.ErrorContains(t, approve(Actor{"lee", claims.Approver}), "lee had a hand in it as reviewer")
@@ -237,7 +240,8 @@ func wholeOrNothing(t *testing.T, s *Store) {
 func appendOnly(t *testing.T, s *Store) {
 	receive(t, s, 1)
 	for _, statement := range []string{
-		"UPDATE history SET reason = 'x'", "DELETE FROM history", "UPDATE commits SET at = 1", "DELETE FROM commits", "DELETE FROM claims",
+		"UPDATE history SET reason = 'x'", "DELETE FROM history", "UPDATE commits SET at = 1", "DELETE FROM commits",
+		"DELETE FROM claims",
 	} {
 		_, err := s.db.Exec(statement)
 		require.Error(t, err, statement)
@@ -250,7 +254,8 @@ func constraints(t *testing.T, s *Store) {
 	c := receive(t, s, 1)[0]
 	require.NoError(t, s.Commit(t.Context(), []Step{{Claim: c, Action: claims.Check, By: Rules}}, nil))
 	insert := func(seq int, from, action, to, prev string) error {
-		_, err := s.db.Exec(fmt.Sprintf("INSERT INTO history SELECT claim, %d, commit_number, 9, at, who, duty, '%s', '%s', '%s', '', "+
+		_, err := s.db.Exec(fmt.Sprintf("INSERT INTO history SELECT claim, %d, commit_number, 9, at, who, duty, '%s', '%s', "+
+			"'%s', '', "+
 			"'{}', '%s', 'x' FROM history WHERE seq = 1", seq, from, action, to, prev))
 		return err
 	}
@@ -266,7 +271,8 @@ func constraints(t *testing.T, s *Store) {
 		"UPDATE programmes SET hash = 'x'",
 		"DELETE FROM programmes",
 		"INSERT INTO commits VALUES (9, 1, 1, 'p', 'h')",
-		"INSERT INTO claims SELECT 'other', programme, rules, unit, channel, entered_by, received_at, industry, state, seq, head, tier, " +
+		"INSERT INTO claims SELECT 'other', programme, rules, unit, channel, entered_by, received_at, industry, state, seq, " +
+			"head, tier, " +
 			"loss, owed, changed_at, due, tries FROM claims",
 	} {
 		_, err := s.db.Exec(statement)
@@ -322,14 +328,18 @@ func tampering(t *testing.T, s *Store) {
 			"UPDATE history SET reason = '' WHERE claim = 'c-000001' AND seq = 2", "c-000001 2 the entry was changed"},
 		{"UPDATE history SET body = 'x' || body WHERE claim = 'c-000001' AND seq = 2",
 			"UPDATE history SET body = SUBSTR(body, 2) WHERE claim = 'c-000001' AND seq = 2", "c-000001 2 the entry was changed"},
-		{"UPDATE claims SET owed = 50000 WHERE id = 'c-000002'", "UPDATE claims SET owed = 0 WHERE id = 'c-000002'", "c-000002 2 the table says"},
+		{"UPDATE claims SET owed = 50000 WHERE id = 'c-000002'", "UPDATE claims SET owed = 0 WHERE id = 'c-000002'",
+			"c-000002 2 the table says"},
 		{"UPDATE claims SET state = 'approved' WHERE id = 'c-000002'",
 			"UPDATE claims SET state = 'checking' WHERE id = 'c-000002'", "c-000002 2 the table says"},
 		{"UPDATE claims SET unit = '1208147521' WHERE id = 'c-000000'",
-			"UPDATE claims SET unit = (SELECT '" + string(list[0].Unit) + "') WHERE id = 'c-000000'", "c-000000 2 the table says"},
+			"UPDATE claims SET unit = (SELECT '" + string(list[0].Unit) + "') WHERE id = 'c-000000'",
+			"c-000000 2 the table says"},
 		{"UPDATE owners SET person = REPLACE(person, '004', '088') WHERE claim = 'c-000000'",
-			"UPDATE owners SET person = REPLACE(person, '088', '004') WHERE claim = 'c-000000'", "c-000000 0 its owner, or the account"},
-		{"UPDATE commits SET at = at + 1 WHERE number = 2", "UPDATE commits SET at = at - 1 WHERE number = 2", " 0 its hash is not that"},
+			"UPDATE owners SET person = REPLACE(person, '088', '004') WHERE claim = 'c-000000'",
+			"c-000000 0 its owner, or the account"},
+		{"UPDATE commits SET at = at + 1 WHERE number = 2", "UPDATE commits SET at = at - 1 WHERE number = 2",
+			" 0 its hash is not that"},
 		{"UPDATE head SET number = 9", fmt.Sprintf("UPDATE head SET number = %d", good.Commits), " 0 the chain ends here"},
 	} {
 		unguarded(t, s, test.statement)
@@ -337,7 +347,8 @@ func tampering(t *testing.T, s *Store) {
 		require.NoError(t, err, test.statement)
 		require.NotEmpty(t, p.Wrong, test.statement)
 		f := p.Wrong[0]
-		require.True(t, strings.HasPrefix(fmt.Sprint(f.Claim, " ", f.Seq, " ", f.What), test.want), "%s: %+v", test.statement, p.Wrong)
+		require.True(t, strings.HasPrefix(fmt.Sprint(f.Claim, " ", f.Seq, " ", f.What), test.want), "%s: %+v", test.statement,
+			p.Wrong)
 		unguarded(t, s, test.back)
 		require.Equal(t, good, sound(t, s))
 	}
@@ -402,7 +413,8 @@ func sharing(t *testing.T, s *Store) {
 	}, shared)
 	list, err := s.Get(t.Context(), "c-000001")
 	require.NoError(t, err)
-	require.NoError(t, s.Commit(t.Context(), []Step{{Claim: list[0], Action: claims.Withdraw, By: Actor{"kim", claims.Owner}}}, nil))
+	require.NoError(t, s.Commit(t.Context(), []Step{{Claim: list[0], Action: claims.Withdraw, By: Actor{"kim",
+		claims.Owner}}}, nil))
 	shared, err = s.Shared(t.Context(), []string{"c-000000"})
 	require.NoError(t, err)
 	require.NotContains(t, shared["c-000000"], claims.SameAccount, "the cause is gone")
@@ -416,11 +428,13 @@ func listing(t *testing.T, s *Store) {
 		copied := a
 		require.NoError(t, s.Commit(t.Context(), []Step{
 			{Claim: c, Action: claims.Check, By: Rules},
-			{Claim: c, Action: claims.Review, By: Rules, Due: s.now().Add(time.Hour), Change: Change{
+			{Claim: c, Action: claims.Review, By: Rules, Change: Change{
 				Assessment: &copied, Proposal: &claims.Proposal{Tier: 3},
 			}},
 		}, nil))
 	}
+	later := s.now().Add(time.Hour)
+	require.NoError(t, s.Postpone(t.Context(), map[string]time.Time{list[0].ID: later, list[1].ID: later, list[2].ID: later}))
 	lines, err := s.List(t.Context(), Filter{States: []claims.State{claims.InReview}, Programme: "outage-2022"})
 	require.NoError(t, err)
 	require.Len(t, lines, 3)

@@ -62,6 +62,7 @@ type Change struct {
 	Proposal   *claims.Proposal   `json:"proposal,omitempty"`
 	Signals    []claims.Signal    `json:"signals,omitempty"` // that block the claim until somebody has judged them
 	Owed       *claims.Won        `json:"owed,omitempty"`
+	Approval   *claims.Won        `json:"approval,omitempty"` // of the first of two, for this amount
 	Declined   claims.Reason      `json:"declined,omitempty"`
 	Payment    *Payment           `json:"payment,omitempty"`
 	Document   *Document          `json:"document,omitempty"`
@@ -156,8 +157,8 @@ type Claim struct {
 	Erased     bool               `json:"erased,omitempty"`
 
 	// Who has had a hand in it: nobody decides what he entered, judged or decided before.
-	Hands []Actor `json:"hands,omitempty"`
-	First string  `json:"first_approval,omitempty"` // of two, by whom
+	Hands []Actor     `json:"hands,omitempty"`
+	First *claims.Won `json:"first_approval,omitempty"` // of two, for this amount
 
 	last Actor
 }
@@ -217,11 +218,11 @@ func (c *Claim) decide(e *Entry) {
 	case claims.Clear:
 		c.Cleared, c.Signals = append(c.Cleared, c.Signals...), nil
 	case FirstApproval:
-		c.First = e.By.Name
+		c.First = ch.Approval
 	default:
 	}
 	if e.From != e.To && e.Action != claims.Approve {
-		c.First = "" // what was approved may have changed
+		c.First = nil // what was approved may have changed
 	}
 	if ch.Owed != nil {
 		c.Owed, c.Decision = *ch.Owed, e.Seq

@@ -22,7 +22,8 @@ func (s *Store) Adopt(ctx context.Context, source []byte) (*claims.Programme, er
 		var hash string
 		var has bool
 		err := tx.QueryRowContext(ctx,
-			"SELECT hash, EXISTS (SELECT 1 FROM claims WHERE programme = name) FROM programmes WHERE name = $1", p.Name).Scan(&hash, &has)
+			"SELECT hash, EXISTS (SELECT 1 FROM claims WHERE programme = name) FROM programmes WHERE name = $1",
+			p.Name).Scan(&hash, &has)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			_, err = tx.ExecContext(ctx,
@@ -33,7 +34,8 @@ func (s *Store) Adopt(ctx context.Context, source []byte) (*claims.Programme, er
 			return err
 		case has:
 			return fmt.Errorf("programme %s has claims already, received under other rules (%.12s, this file is %.12s): "+
-				"what was promised stays; a window can be extended, and another programme needs another name", p.Name, hash, p.Hash)
+				"what was promised stays; a window can be extended, and another programme needs another name", p.Name, hash,
+				p.Hash)
 		default:
 			_, err = tx.ExecContext(ctx, "UPDATE programmes SET hash = $2, source = $3, budget = $4 WHERE name = $1",
 				p.Name, p.Hash, string(source), int64(p.Budget))
@@ -47,7 +49,8 @@ var parsed sync.Map
 
 // Programme returns a programme that was adopted. An empty name is the only one there is.
 func (s *Store) Programme(ctx context.Context, name string) (*claims.Programme, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT name, hash, source FROM programmes WHERE $1 = '' OR name = $1 ORDER BY name", name)
+	rows, err := s.db.QueryContext(ctx, "SELECT name, hash, source FROM programmes WHERE $1 = '' OR name = $1 ORDER BY name",
+		name)
 	if err != nil {
 		return nil, err
 	}

@@ -80,7 +80,8 @@ func (s *Store) snapshot() sql.IsolationLevel {
 
 // proveChain follows the commits and the entries that each has.
 func proveChain(ctx context.Context, tx *sql.Tx, p *Proof) error {
-	entries, err := tx.QueryContext(ctx, "SELECT c.number, c.at, c.entries, c.prev, c.hash, COALESCE(h.hash, '') FROM commits AS c "+
+	entries, err := tx.QueryContext(ctx, "SELECT c.number, c.at, c.entries, c.prev, c.hash, COALESCE(h.hash, '') FROM commits "+
+		"AS c "+
 		"LEFT JOIN history AS h ON h.commit_number = c.number ORDER BY c.number, h.position")
 	if err != nil {
 		return err
@@ -148,8 +149,10 @@ func proveClaims(ctx context.Context, tx *sql.Tx, p *Proof) error {
 	for _, t := range steps() {
 		legal[string(t.From)+" "+string(t.Action)+" "+string(t.To)] = true
 	}
-	list, err := tx.QueryContext(ctx, "SELECT h.claim, h.seq, h.at, h.who, h.duty, h.from_state, h.action, h.to_state, h.reason, h.body, "+
-		"h.prev, h.hash, c.programme, c.rules, c.unit, c.received_at, c.industry, c.state, c.seq, c.head, c.tier, c.loss, c.owed, "+
+	list, err := tx.QueryContext(ctx, "SELECT h.claim, h.seq, h.at, h.who, h.duty, h.from_state, h.action, h.to_state, "+
+		"h.reason, h.body, "+
+		"h.prev, h.hash, c.programme, c.rules, c.unit, c.received_at, c.industry, c.state, c.seq, c.head, c.tier, c.loss, "+
+		"c.owed, "+
 		"c.changed_at FROM history AS h JOIN claims AS c ON c.id = h.claim ORDER BY h.claim, h.seq")
 	if err != nil {
 		return err
@@ -158,7 +161,8 @@ func proveClaims(ctx context.Context, tx *sql.Tx, p *Proof) error {
 	var stored tableRow
 	err = each(list, func(scan func(...any) error) error {
 		var r tableRow
-		e, err := readEntry(scan, &r.programme, &r.rules, &r.unit, &r.received, &r.industry, &r.state, &r.seq, &r.head, &r.tier, &r.loss,
+		e, err := readEntry(scan, &r.programme, &r.rules, &r.unit, &r.received, &r.industry, &r.state, &r.seq, &r.head,
+			&r.tier, &r.loss,
 			&r.owed, &r.changed)
 		if err != nil && !errors.Is(err, errBody) { // its hash says that it was changed
 			return err
@@ -175,7 +179,8 @@ func proveClaims(ctx context.Context, tx *sql.Tx, p *Proof) error {
 		case e.Seq != claim.Seq+1 || e.Prev != claim.Head:
 			p.wrong(Finding{Claim: e.Claim, Seq: e.Seq, What: "the entry does not follow the one before it"})
 		case e.From != claim.State || !legal[string(e.From)+" "+string(e.Action)+" "+string(e.To)]:
-			p.wrong(Finding{Claim: e.Claim, Seq: e.Seq, What: fmt.Sprintf("%s from %s to %s is no legal step", e.Action, e.From, e.To)})
+			p.wrong(Finding{Claim: e.Claim, Seq: e.Seq, What: fmt.Sprintf("%s from %s to %s is no legal step", e.Action,
+				e.From, e.To)})
 		}
 		claim.apply(&e)
 		claim.ID = e.Claim // also when its first entry is gone
@@ -185,7 +190,8 @@ func proveClaims(ctx context.Context, tx *sql.Tx, p *Proof) error {
 	if err != nil {
 		return err
 	}
-	orphans, err := tx.QueryContext(ctx, "SELECT id FROM claims WHERE NOT EXISTS (SELECT 1 FROM history WHERE claim = id) ORDER BY id")
+	orphans, err := tx.QueryContext(ctx, "SELECT id FROM claims WHERE NOT EXISTS (SELECT 1 FROM history WHERE claim = id) "+
+		"ORDER BY id")
 	if err != nil {
 		return err
 	}
@@ -221,7 +227,8 @@ func (p *Proof) compare(c *Claim, stored *tableRow) {
 // proveOwners compares who owners are with what history binds them to.
 func proveOwners(ctx context.Context, tx *sql.Tx, p *Proof) error {
 	list, err := tx.QueryContext(ctx, "SELECT h.claim, h.action, h.body, COALESCE(o.salt, ''), COALESCE(o.person, '') "+
-		"FROM history AS h LEFT JOIN owners AS o ON o.claim = h.claim WHERE h.seq = 1 OR h.action IN ($1, $2) ORDER BY h.claim, h.seq",
+		"FROM history AS h LEFT JOIN owners AS o ON o.claim = h.claim WHERE h.seq = 1 OR h.action IN ($1, $2) ORDER BY "+
+		"h.claim, h.seq",
 		string(ChangeAccount), string(Erase))
 	if err != nil {
 		return err

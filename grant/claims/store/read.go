@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -110,6 +109,7 @@ type Line struct {
 	Loss     claims.Won            `json:"sales_loss"`
 	Tier     int                   `json:"tier"`
 	Owed     claims.Won            `json:"owed"`
+	Tries    int                   `json:"-"` // how often it was put off
 }
 
 // List returns claims in the order of their numbers.
@@ -139,7 +139,8 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Line, error) {
 		limit = 100
 	}
 	args = append(args, limit)
-	rows, err := s.db.QueryContext(ctx, "SELECT id, unit, state, channel, received_at, changed_at, loss, tier, owed FROM claims WHERE "+
+	rows, err := s.db.QueryContext(ctx, "SELECT id, unit, state, channel, received_at, changed_at, loss, tier, owed, tries "+
+		"FROM claims WHERE "+
 		strings.Join(where, " AND ")+fmt.Sprintf(" ORDER BY id LIMIT $%d", len(args)), args...)
 	if err != nil {
 		return nil, err
@@ -148,7 +149,7 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Line, error) {
 	return lines, each(rows, func(scan func(...any) error) error {
 		var l Line
 		var received, changed int64
-		err := scan(&l.ID, &l.Unit, &l.State, &l.Channel, &received, &changed, &l.Loss, &l.Tier, &l.Owed)
+		err := scan(&l.ID, &l.Unit, &l.State, &l.Channel, &received, &changed, &l.Loss, &l.Tier, &l.Owed, &l.Tries)
 		l.Received, l.Changed = moment(received), moment(changed)
 		lines = append(lines, l)
 		return err
@@ -231,15 +232,32 @@ func (s *Store) ReadPerson(ctx context.Context, id string, by Actor, why string)
 	return s.Person(ctx, id)
 }
 
+// People returns who the owners of claims are, by their numbers. Those that were erased are not in it.
+func (s *Store) People(ctx context.Context, ids []string) (map[string]*Person, error) {
+	out := make(map[string]*Person, len(ids))
+	for len(ids) > 0 {
+		n := min(len(ids), chunk)
+		rows, err := s.db.QueryContext(ctx, "SELECT claim, person FROM owners WHERE claim IN "+list(1, n), texts(ids[:n])...)
+		if err != nil {
+			return nil, err
+		}
+		ids = ids[n:]
+		if err := each(rows, func(scan func(...any) error) error {
+			var id, text string
+			if err := scan(&id, &text); err != nil {
+				return err
+			}
+			out[id] = &Person{}
+			return json.Unmarshal([]byte(text), out[id])
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // Person returns who the owner of a claim is; nil when that was erased.
 func (s *Store) Person(ctx context.Context, id string) (*Person, error) {
-	var text string
-	switch err := s.db.QueryRowContext(ctx, "SELECT person FROM owners WHERE claim = $1", id).Scan(&text); {
-	case errors.Is(err, sql.ErrNoRows):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	var p Person
-	return &p, json.Unmarshal([]byte(text), &p)
+	found, err := s.People(ctx, []string{id})
+	return found[id], err
 }

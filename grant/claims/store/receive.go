@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/granter/granter/grant/claims"
 )
@@ -194,7 +193,7 @@ func (c *commit) open(f *Filing, person string) error {
 	return c.add(&Claim{ID: f.ID}, Entry{
 		Claim: f.ID, Seq: 1, At: c.at, By: f.By, From: claims.Draft, Action: claims.HandIn, To: to,
 		Change: Change{Opening: &f.Opening, Facts: &f.Facts, Person: person},
-	}, time.Time{}, f.Person.Marks())
+	}, f.Person.Marks())
 }
 
 // ChangePerson says anew who the owner is or where the money goes. The account is verified again.

@@ -30,7 +30,8 @@ type Store struct {
 // busyFor is how long a writer waits for the others, in milliseconds: they are done within a few of them.
 const busyFor = "30000"
 
-// Open opens a database, and creates its tables or brings them up to date. Where is a file, or a URL postgres://user@host/database;
+// Open opens a database, and creates its tables or brings them up to date. Where is a file, or a URL
+// postgres://user@host/database;
 // a password, if one is needed, is given apart.
 func Open(ctx context.Context, where, password string) (*Store, error) {
 	s := &Store{now: time.Now, postgres: strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://")}
@@ -118,12 +119,14 @@ func (s *Store) alone(ctx context.Context) (release func(), err error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return func() {
-		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(lock)) // else it ends with the connection
+		// Without it the lock ends with the connection.
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(lock))
 		_ = conn.Close()
 	}, nil
 }
 
-// transitions writes the legal steps into the table that history refers to. What an older program knew stays where history has it.
+// transitions writes the legal steps into the table that history refers to. What an older program knew stays where history
+// has it.
 func (s *Store) transitions(ctx context.Context) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		rows := newRows("INSERT INTO transitions (from_state, action, to_state) VALUES", "ON CONFLICT DO NOTHING", 3)

@@ -28,7 +28,8 @@ func filing(p *claims.Programme, i int) Filing {
 	return Filing{
 		ID: fmt.Sprintf("c-%06d", i),
 		Opening: Opening{
-			Programme: p.Name, Rules: p.Hash, Unit: claims.BusinessNumber(unit), Channel: "file", EnteredBy: "intake", Window: "reports",
+			Programme: p.Name, Rules: p.Hash, Unit: claims.BusinessNumber(unit), Channel: "file", EnteredBy: "intake",
+			Window: "reports",
 			Digest: fmt.Sprint(i),
 		},
 		Facts: claims.Facts{Industry: "retail", Opened: "2020-01-01", OutageSales: 1, WeekSales: []claims.Won{2}},

@@ -37,7 +37,6 @@ type Step struct {
 	By     Actor
 	Reason string
 	Change Change
-	Due    time.Time // when the rules look at it again; zero: at once
 	Marks  []Mark
 }
 
@@ -59,8 +58,6 @@ type commit struct {
 	entries []Entry
 	touched []*Claim
 	before  map[string]int // the entry up to which a claim was read
-	due     map[string]time.Time
-	tries   map[string]int
 	marks   []markOf
 }
 
@@ -74,7 +71,7 @@ func (s *Store) begin(ctx context.Context, work func(*commit) error) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		c := &commit{
 			ctx: ctx, tx: tx, store: s, at: s.now().UTC().Truncate(time.Microsecond),
-			before: map[string]int{}, due: map[string]time.Time{}, tries: map[string]int{},
+			before: map[string]int{},
 		}
 		lock := "SELECT number, hash FROM head WHERE one = 1"
 		if s.postgres {
@@ -120,6 +117,19 @@ func (s *Store) Commit(ctx context.Context, steps []Step, also func(*sql.Tx) err
 	return err
 }
 
+// Postpone says when the rules look at claims next, and counts that they were put off. It is no part of history.
+func (s *Store) Postpone(ctx context.Context, due map[string]time.Time) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		for id, at := range due {
+			if _, err := tx.ExecContext(ctx, "UPDATE claims SET due = $2, tries = tries + 1 WHERE id = $1", id,
+				at.UnixMicro()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // unchanged fails when a claim is not as it was read.
 func (c *commit) unchanged(steps []Step) error {
 	read := map[string]int{}
@@ -160,7 +170,8 @@ func (c *commit) unchanged(steps []Step) error {
 func (c *commit) conflict(id string) error {
 	e := &ConflictError{Claim: id}
 	var at int64
-	err := c.tx.QueryRowContext(c.ctx, "SELECT who, duty, action, at FROM history WHERE claim = $1 ORDER BY seq DESC LIMIT 1", id).
+	err := c.tx.QueryRowContext(c.ctx, "SELECT who, duty, action, at FROM history WHERE claim = $1 ORDER BY seq DESC LIMIT 1",
+		id).
 		Scan(&e.By.Name, &e.By.Duty, &e.Action, &at)
 	if err != nil {
 		return err
@@ -182,7 +193,7 @@ func (c *commit) step(s *Step) error {
 		Claim: s.Claim.ID, Seq: s.Claim.Seq + 1, At: c.at, By: s.By, From: s.Claim.State, Action: s.Action, To: to,
 		Reason: s.Reason, Change: s.Change, Prev: s.Claim.Head,
 	}
-	return c.add(s.Claim, e, s.Due, s.Marks)
+	return c.add(s.Claim, e, s.Marks)
 }
 
 func (s *Step) next() (claims.State, error) {
@@ -214,7 +225,7 @@ func (s *Step) apart() error {
 	return nil
 }
 
-func (c *commit) add(claim *Claim, e Entry, due time.Time, marks []Mark) error {
+func (c *commit) add(claim *Claim, e Entry, marks []Mark) error {
 	if err := e.seal(); err != nil {
 		return err
 	}
@@ -224,11 +235,6 @@ func (c *commit) add(claim *Claim, e Entry, due time.Time, marks []Mark) error {
 	}
 	claim.apply(&e)
 	c.entries = append(c.entries, e)
-	c.due[e.Claim] = due
-	c.tries[e.Claim] = 0
-	if !due.IsZero() {
-		c.tries[e.Claim] = 1
-	}
 	for _, m := range marks {
 		c.marks = append(c.marks, markOf{m, e.Claim})
 	}
@@ -241,7 +247,8 @@ func (c *commit) write() error {
 		return nil
 	}
 	c.number++
-	history := newRows("INSERT INTO history (claim, seq, commit_number, position, at, who, duty, from_state, action, to_state, reason, "+
+	history := newRows("INSERT INTO history (claim, seq, commit_number, position, at, who, duty, from_state, action, "+
+		"to_state, reason, "+
 		"body, prev, hash) VALUES", "", 14)
 	for i := range c.entries {
 		e := &c.entries[i]
@@ -273,27 +280,24 @@ func (c *commit) write() error {
 
 // claims are the rows of what was touched: new ones, and changed ones.
 func (c *commit) claims() (fresh, changed *rows) {
-	fresh = newRows("INSERT INTO claims (id, programme, rules, unit, channel, entered_by, received_at, industry, state, seq, head, "+
-		"tier, loss, owed, changed_at, due, tries) VALUES", "", 17)
-	changed = newRows("UPDATE claims SET state = v.column2, seq = v.column3, head = v.column4, tier = v.column5, loss = v.column6, "+
-		"owed = v.column7, changed_at = v.column8, due = v.column9, tries = (CASE v.column10 WHEN 0 THEN 0 ELSE tries + 1 END), "+
-		"industry = v.column11 FROM (VALUES", ") AS v WHERE claims.id = v.column1 AND claims.seq = v.column12", 12)
+	fresh = newRows("INSERT INTO claims (id, programme, rules, unit, channel, entered_by, received_at, industry, state, seq, "+
+		"head, "+
+		"tier, loss, owed, changed_at) VALUES", "", 15)
+	changed = newRows("UPDATE claims SET state = v.column2, seq = v.column3, head = v.column4, tier = v.column5, loss = "+
+		"v.column6, "+
+		"owed = v.column7, changed_at = v.column8, industry = v.column9, due = 0, tries = 0 FROM (VALUES",
+		") AS v WHERE claims.id = v.column1 AND claims.seq = v.column10", 10)
 	changed.casts = []string{
-		"TEXT", "TEXT", "INTEGER", "TEXT", "INTEGER", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "INTEGER", "TEXT", "INTEGER",
+		"TEXT", "TEXT", "INTEGER", "TEXT", "INTEGER", "BIGINT", "BIGINT", "BIGINT", "TEXT", "INTEGER",
 	}
 	for _, claim := range c.touched {
 		r := rowOf(claim)
-		due := int64(0)
-		if d := c.due[claim.ID]; !d.IsZero() {
-			due = d.UnixMicro()
-		}
 		if c.before[claim.ID] == 0 {
 			fresh.add(claim.ID, claim.Programme, claim.Rules, string(claim.Unit), claim.Channel, claim.EnteredBy,
-				claim.Received.UnixMicro(), r.industry, r.state, r.seq, r.head, r.tier, r.loss, r.owed, r.changed, due, 0)
+				claim.Received.UnixMicro(), r.industry, r.state, r.seq, r.head, r.tier, r.loss, r.owed, r.changed)
 			continue
 		}
-		changed.add(claim.ID, r.state, r.seq, r.head, r.tier, r.loss, r.owed, r.changed, due, c.tries[claim.ID], r.industry,
-			c.before[claim.ID])
+		changed.add(claim.ID, r.state, r.seq, r.head, r.tier, r.loss, r.owed, r.changed, r.industry, c.before[claim.ID])
 	}
 	return fresh, changed
 }
@@ -307,7 +311,8 @@ type row struct {
 
 func rowOf(c *Claim) row {
 	r := row{
-		state: string(c.State), head: c.Head, industry: c.Facts.Industry, seq: c.Seq, owed: int64(c.Owed), changed: c.Changed.UnixMicro(),
+		state: string(c.State), head: c.Head, industry: c.Facts.Industry, seq: c.Seq, owed: int64(c.Owed),
+		changed: c.Changed.UnixMicro(),
 	}
 	if c.Proposal != nil {
 		r.tier, r.loss = c.Proposal.Tier, int64(c.Assessment.SalesLoss)

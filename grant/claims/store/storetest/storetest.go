@@ -66,7 +66,8 @@ func Filing(p *claims.Programme, i int, loss claims.Won) store.Filing {
 			Programme: p.Name, Rules: p.Hash, Unit: Number(i), Channel: "file", EnteredBy: "intake", Window: "reports",
 			Digest: fmt.Sprint(i, loss),
 		},
-		Facts: claims.Facts{Industry: "retail", Opened: "2020-01-01", OutageSales: 1_000_000, WeekSales: []claims.Won{1_000_000 + loss}},
+		Facts: claims.Facts{Industry: "retail", Opened: "2020-01-01", OutageSales: 1_000_000,
+			WeekSales: []claims.Won{1_000_000 + loss}},
 		Person: store.Person{
 			Business: fmt.Sprint("가게 ", i), Representative: "김사장", Phone: fmt.Sprintf("010-1234-%04d", i), Bank: "004",
 			Account: fmt.Sprintf("123-%07d", i), Holder: "김사장",
