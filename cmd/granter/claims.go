@@ -26,7 +26,7 @@ database of claims, a file or a PostgreSQL.
 ` + exitHelp,
 	}
 	cmd.AddCommand(newClaimsCheck(), newClaimsAssess(), newClaimsStates(), newClaimsImport(), newClaimsList(), newClaimsShow(),
-		newClaimsReport(), newClaimsProve(), newClaimsErase())
+		newClaimsReport(), newClaimsProve(), newClaimsErase(), newClaimsProcess(), newClaimsDecide())
 	return cmd
 }
 

@@ -37,7 +37,8 @@ func (c *claimsFlags) open(ctx context.Context, create bool) (*store.Store, erro
 	}
 	if !create && !strings.Contains(c.database, "://") {
 		if _, err := os.Stat(c.database); errors.Is(err, os.ErrNotExist) {
-			return nil, usageError(fmt.Errorf("there is no database %s: name it by --database, or import claims first", c.database))
+			return nil, usageError(fmt.Errorf("there is no database %s: name it by --database, or import claims first",
+				c.database))
 		}
 	}
 	s, err := store.Open(ctx, c.database, secret)
@@ -55,7 +56,8 @@ type actorFlags struct {
 func (a *actorFlags) addFlags(cmd *cobra.Command, duty claims.Duty) {
 	f := cmd.Flags()
 	f.StringVar(&a.who, "who", "", whoHelp)
-	f.StringVar(&a.duty, "as", string(duty), "in which duty: owner, intake, reviewer, approver or payer (docs/claims.md says who does what)")
+	f.StringVar(&a.duty, "as", string(duty), "in which duty: owner, intake, reviewer, approver or payer (docs/claims.md says "+
+		"who does what)")
 	f.StringVar(&a.why, "why", "", "the reason, which history keeps: without names and numbers of people")
 }
 
@@ -97,8 +99,8 @@ func newClaimsProve() *cobra.Command {
 		Long: `Prove computes everything again: the hash of each entry and the chain of all, each claim's state and amounts from
 its history, that each step was a legal one, and that owners are who history says. It names what was tampered with.
 
-Whoever can change the database could write the whole chain anew, or cut its end off. So keep the end that prove prints elsewhere, and
-give it later by --anchor: the chain must still have it.
+Whoever can change the database could write the whole chain anew, or cut its end off. So keep the end that prove prints
+elsewhere, and give it later by --anchor: the chain must still have it.
 
 ` + exitHelp,
 		Args: cobra.NoArgs,
@@ -165,9 +167,9 @@ func newClaimsErase() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "erase CLAIM --why TEXT",
 		Short: "Erase who the owner of a claim is, when the claim has ended",
-		Long: `Erase deletes name, phone, addresses and account of the owner, and the key of the claim's documents. The business number,
-what was reported, decided and paid, and the claim's place in the chain stay, and "granter claims prove" still proves them. It cannot be
-undone.
+		Long: `Erase deletes name, phone, addresses and account of the owner, and the key of the claim's documents. The
+business number, what was reported, decided and paid, and the claim's place in the chain stay, and "granter claims prove"
+still proves them. It cannot be undone.
 
 ` + exitHelp,
 		Args: cobra.ExactArgs(1),

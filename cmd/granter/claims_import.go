@@ -29,11 +29,11 @@ func newClaimsImport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE --programme PROGRAMME",
 		Short: "Take in the claims of a CSV or XLSX file",
-		Long: `FILE is a CSV file (UTF-8, or CP949 as Korean spreadsheets write it) or a workbook (.xlsx) whose first row names the columns, in English
-or Korean; docs/claims.md lists them. Each row is taken in, or refused, by itself. The file comes back, by default as FILE with
-.result before its ending, with two columns more: the claim that the row became, and what is wrong with it. Mended there, it can be
-imported again: rows that were taken are there already, and are not taken twice. The result as a whole is SUCCESS, PARTIAL or
-FAILED.
+		Long: `FILE is a CSV file (UTF-8, or CP949 as Korean spreadsheets write it) or a workbook (.xlsx) whose first row names
+the columns, in English or Korean; docs/claims.md lists them. Each row is taken in, or refused, by itself. The file comes
+back, by default as FILE with .result before its ending, with two columns more: the claim that the row became, and what is
+wrong with it. Mended there, it can be imported again: rows that were taken are there already, and are not taken twice. The
+result as a whole is SUCCESS, PARTIAL or FAILED.
 
 ` + exitHelp,
 		Args: cobra.ExactArgs(1),

@@ -86,8 +86,8 @@ func newClaimsShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show CLAIM",
 		Short: "Show one claim: what it comes to and why, and its history",
-		Long: `Show prints a claim with its computation and its history, without personal data. With --person it says who the owner is,
-too: that needs a reason (--why), and history keeps who looked and why.
+		Long: `Show prints a claim with its computation and its history, without personal data. With --person it says who the
+owner is, too: that needs a reason (--why), and history keeps who looked and why.
 
 ` + exitHelp,
 		Args: cobra.ExactArgs(1),
@@ -135,7 +135,8 @@ func printClaim(w io.Writer, s *shownClaim) {
 	fmt.Fprintf(w, "%s: %s, business %s, received %s by %s (%s)\n", c.ID, c.State, c.Unit, c.Received.Format(time.DateTime),
 		c.EnteredBy, c.Channel)
 	if p := s.Person; p != nil {
-		fmt.Fprintf(w, "%s, %s, %s %s, %s; account %s %s of %s\n", p.Business, p.Representative, p.Phone, p.Email, p.Address, p.Bank,
+		fmt.Fprintf(w, "%s, %s, %s %s, %s; account %s %s of %s\n", p.Business, p.Representative, p.Phone, p.Email, p.Address,
+			p.Bank,
 			p.Account, p.Holder)
 	}
 	if c.Erased {
@@ -162,7 +163,8 @@ func printClaim(w io.Writer, s *shownClaim) {
 	rows := []string{"entry\tat\tby\taction\tstate\treason"}
 	for i := range s.History {
 		e := &s.History[i]
-		rows = append(rows, fmt.Sprintf("%d\t%s\t%s (%s)\t%s\t%s\t%s", e.Seq, e.At.Format(time.DateTime), e.By.Name, e.By.Duty, e.Action, e.To,
+		rows = append(rows, fmt.Sprintf("%d\t%s\t%s (%s)\t%s\t%s\t%s", e.Seq, e.At.Format(time.DateTime), e.By.Name,
+			e.By.Duty, e.Action, e.To,
 			e.Reason))
 	}
 	table(w, rows...)
@@ -195,7 +197,8 @@ func newClaimsReport() *cobra.Command {
 				rows := []string{"state\tclaims\towed"}
 				for _, state := range claims.States() {
 					if n := counts[state]; n.Claims > 0 {
-						rows = append(rows, fmt.Sprintf("%s\t%s\t%s", state, text.Number(int64(n.Claims)), text.Number(int64(n.Owed))))
+						rows = append(rows, fmt.Sprintf("%s\t%s\t%s", state, text.Number(int64(n.Claims)),
+							text.Number(int64(n.Owed))))
 					}
 				}
 				table(cmd.OutOrStdout(), rows...)

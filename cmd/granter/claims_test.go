@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/identity/identitytest"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/store/storetest"
 )
@@ -179,4 +181,47 @@ func TestAFileThatCannotBeImportedSaysWhy(t *testing.T) {
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, errs, "holds a password")
 	require.NotContains(t, errs, "secret")
+}
+
+func TestATierClaimGoesFromAFileToItsDecision(t *testing.T) {
+	database := claimsDatabase(t)
+	at := "--database=" + database
+	services := &identitytest.Services{}
+	server := httptest.NewServer(services)
+	defer server.Close()
+	t.Setenv("GRANTER_BUSINESS_KEY", "key")
+	code, _, errs := ask("process", at)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "nobody is paid before")
+	services.Away(true)
+	code, out, errs := ask("process", at, "--business-service", server.URL, "--account-service", server.URL)
+	require.Zero(t, code)
+	require.Contains(t, out, "1 wait for a service that is away")
+	require.Contains(t, errs, "the tax office: the service does not answer")
+	code, _, errs = ask("decide", "shown", "approve", "--as", "reviewer", "--why", "x", at)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errs, "say it by --amount")
+
+	services.Away(false)
+	require.NoError(t, os.WriteFile(database+".csv", []byte(claimsFile), 0o600))
+	code, _, errs = ask("import", database+".csv", at)
+	require.Zero(t, code, errs)
+	code, out, errs = ask("process", at, "--business-service", server.URL, "--account-service", server.URL)
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "approved: 1")
+	code, out, errs = ask("list", at, "--state", "approved", "--json")
+	require.Zero(t, code, errs)
+	var list struct {
+		Claims []store.Line `json:"claims"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &list))
+	code, out, errs = ask("decide", list.Claims[0].ID, "flag", "--as", "reviewer", "--why", "a tip", at)
+	require.Zero(t, code, errs)
+	require.Contains(t, out, ": on_hold")
+	code, _, errs = ask("decide", list.Claims[0].ID, "send_payment", "--as", "payer", at)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errs, "send_payment is not decided")
+	code, _, errs = ask("decide", list.Claims[0].ID, "clear", "--as", "reviewer", "--why", "900101-1234567", at)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "--why: it holds what looks like a resident registration number")
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant/claims/identity/identitytest"
 )
 
 // answers has, for every command, what it is called with to say something on the standard output.
@@ -23,6 +26,8 @@ var answers = map[string][]string{
 	"granter claims":                {""},
 	"granter claims assess":         {"../../deploy/programmes/outage-2022.yaml testdata/facts.json", "../../deploy/programmes/outage-2022.yaml testdata/facts.json --json"},
 	"granter claims check":          {"../../deploy/programmes/outage-2022.yaml", "../../deploy/programmes/outage-2022.yaml --json"},
+	"granter claims decide":         {"shown note --database CLAIMS --as reviewer --why test", "shown note --database CLAIMS --as reviewer --why test --json"},
+	"granter claims process":        {"--database CLAIMS --business-service SERVICES --account-service SERVICES", "--database CLAIMS --business-service SERVICES --account-service SERVICES --json"},
 	"granter claims erase":          {"erased --database CLAIMS --why test", "erased --database CLAIMS --why test --json"},
 	"granter claims import":         {"CLAIMS.csv --database CLAIMS", "CLAIMS.csv --database CLAIMS --json"},
 	"granter claims list":           {"--database CLAIMS", "--database CLAIMS --json"},
@@ -114,12 +119,15 @@ func TestAnAnswerThatCannotBeWrittenIsAFailure(t *testing.T) {
 	}
 	require.Zero(t, run([]string{"run", "-f", spec}, new(bytes.Buffer), new(bytes.Buffer)))
 	database := claimsDatabase(t)
+	services := httptest.NewServer(&identitytest.Services{})
+	t.Cleanup(services.Close)
+	t.Setenv("GRANTER_BUSINESS_KEY", "key")
 	for _, path := range slices.Sorted(slices.Values(all)) {
 		for _, flags := range answers[path] {
 			line := strings.TrimSpace(path + " " + flags)
 			args := strings.Fields(line)[1:]
 			for i, arg := range args {
-				args[i] = strings.NewReplacer("SPEC", spec, "LATER", later, "CLAIMS", database).Replace(arg)
+				args[i] = strings.NewReplacer("SPEC", spec, "LATER", later, "CLAIMS", database, "SERVICES", services.URL).Replace(arg)
 			}
 			t.Run(line, func(t *testing.T) {
 				var stdout, stderr bytes.Buffer

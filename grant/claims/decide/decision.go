@@ -1,0 +1,77 @@
+package decide
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/store"
+)
+
+// Decision is what a person does with a claim.
+type Decision struct {
+	Action claims.Action
+	By     store.Actor
+	Why    string
+	Amount *claims.Won   // of an approval or an objection that is upheld; nil: what the rules propose
+	Reason claims.Reason // of a declined claim
+}
+
+// reserved are the actions that are not decided: money moves by payments, and claims are handed in by intake.
+var reserved = []claims.Action{claims.HandIn, claims.Send, claims.Settle, claims.Return}
+
+// Step turns a decision into what is committed. An amount that needs two people is first approved by one, then, for the same
+// amount, by another.
+func (d *Decision) Step(p *claims.Programme, c *store.Claim) (store.Step, error) {
+	s := store.Step{Claim: c, Action: d.Action, By: d.By, Reason: d.Why}
+	switch d.Action {
+	case claims.Approve, claims.Uphold, claims.PartlyUphold:
+		amount, err := d.amount(p, c)
+		if err != nil {
+			return s, err
+		}
+		if p.NeedsSecond(amount) && c.First == nil {
+			if _, err := c.State.Next(d.Action, d.By.Duty, d.Why); err != nil {
+				return s, err
+			}
+			s.Action, s.Change.Approval = store.FirstApproval, &amount
+			return s, nil
+		}
+		if c.First != nil && p.NeedsSecond(amount) && *c.First != amount {
+			return s, fmt.Errorf("%w: the first of two approved %d won, and this is %d: agree on one, or ask again",
+				claims.ErrIllegal, *c.First, amount)
+		}
+		s.Change.Owed = &amount
+	case claims.Decline:
+		if d.Reason == "" {
+			d.Reason = claims.ReasonOther
+		}
+		s.Change.Declined = d.Reason
+	default:
+		if slices.Contains(reserved, d.Action) {
+			return s, fmt.Errorf("%w: %s is not decided: granter claims import and pay do it", claims.ErrIllegal, d.Action)
+		}
+	}
+	if d.Amount != nil && s.Change.Owed == nil {
+		return s, errors.New("an amount is part of an approval only")
+	}
+	return s, nil
+}
+
+func (d *Decision) amount(p *claims.Programme, c *store.Claim) (claims.Won, error) {
+	switch {
+	case d.Amount != nil && *d.Amount <= 0:
+		return 0, fmt.Errorf("%d won is nothing to approve: decline it", *d.Amount)
+	case d.Amount != nil && p.Cap > 0 && *d.Amount > p.Cap:
+		return 0, fmt.Errorf("%d won is more than the %d that one claim is paid at most", *d.Amount, p.Cap)
+	case d.Amount != nil && d.Action == claims.Approve && c.Proposal != nil && !c.Proposal.Review && *d.Amount != c.Proposal.Pay:
+		return 0, fmt.Errorf("the rules pay %d won for this loss, and no other amount", c.Proposal.Pay)
+	case d.Amount != nil:
+		return *d.Amount, nil
+	case c.Proposal == nil || c.Proposal.Review || c.Proposal.Pay == 0:
+		return 0, errors.New("the rules propose no amount: say it by --amount")
+	default:
+		return c.Proposal.Pay, nil
+	}
+}
