@@ -20,7 +20,8 @@ func newClaimsList() *cobra.Command {
 	var flags claimsFlags
 	var filter store.Filter
 	var states []string
-	var number string
+	var number, after string
+	var limit int
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List claims",
@@ -41,6 +42,7 @@ func newClaimsList() *cobra.Command {
 				}
 				filter.Unit = unit
 			}
+			filter.After, filter.Limit = after, limit
 			return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
 				lines, err := s.List(ctx, filter)
 				if err != nil {
@@ -60,8 +62,8 @@ func newClaimsList() *cobra.Command {
 	f := cmd.Flags()
 	f.StringSliceVar(&states, "state", nil, "only claims in these states, such as in_review,on_hold")
 	f.StringVar(&number, "business", "", "only those of this business number")
-	f.StringVar(&filter.After, "after", "", "go on after this claim, the last one of the page before")
-	f.IntVar(&filter.Limit, "limit", 100, "how many to list")
+	f.StringVar(&after, "after", "", "go on after this claim, the last one of the page before")
+	f.IntVar(&limit, "limit", 100, "how many to list")
 	return cmd
 }
 

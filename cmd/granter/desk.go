@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/granter/granter/grant/accesslog"
 	"github.com/granter/granter/grant/desk"
 	"github.com/granter/granter/grant/entitle"
 )
@@ -41,7 +43,9 @@ func (d *deskFlags) addFlags(f *pflag.FlagSet) {
 }
 
 // start serves a desk: of one campaign, or of many.
-func (d *deskFlags) start(one desk.Subject, all desk.Campaigns, label string, reg prometheus.Registerer, log *slog.Logger) (*desk.Server, error) {
+func (d *deskFlags) start(
+	one desk.Subject, all desk.Campaigns, client redis.UniversalClient, label string, reg prometheus.Registerer, log *slog.Logger,
+) (*desk.Server, error) {
 	fallback, err := entitle.ParseFallback(d.checkFallback)
 	if err != nil {
 		return nil, usageError(fmt.Errorf("--check-fallback %w", err))
@@ -49,7 +53,7 @@ func (d *deskFlags) start(one desk.Subject, all desk.Campaigns, label string, re
 	server, err := desk.Start(desk.Config{
 		Addr: d.desk, Access: d.access, AccessGrace: d.grace, Cert: d.cert, Key: d.key, ClientCA: d.clientCA, Insecure: d.insecure,
 		CheckTimeout: d.checkTimeout, CheckFallback: fallback,
-		Subject: one, Campaigns: all, Label: label, Log: log, Registerer: reg,
+		Subject: one, Campaigns: all, Reads: accesslog.New(client), Label: label, Log: log, Registerer: reg,
 	})
 	if err != nil {
 		return nil, usageError(fmt.Errorf("the desk cannot be opened: %w", err))
@@ -70,7 +74,7 @@ func (j *job) openDesk(log *slog.Logger) (closeDesk func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	server, err := j.flags.deskFlags.start(*subject, nil, j.campaign.Name, j.registry, log)
+	server, err := j.flags.deskFlags.start(*subject, nil, j.redis, j.campaign.Name, j.registry, log)
 	if err != nil {
 		return nil, errors.Join(err, subject.Close())
 	}
@@ -119,7 +123,7 @@ Without TLS it listens on a loopback address only.
 				return err
 			}
 			defer stopTracing()
-			return serveDesk(cmd.Context(), all, &d, listen, log)
+			return serveDesk(cmd.Context(), all, client, &d, listen, log)
 		},
 	}
 	c.addServers(cmd, c.kafkaFlags, c.redisFlags)
@@ -131,7 +135,7 @@ Without TLS it listens on a loopback address only.
 	return cmd
 }
 
-func serveDesk(ctx context.Context, all *desk.Catalog, d *deskFlags, listen string, log *slog.Logger) error {
+func serveDesk(ctx context.Context, all *desk.Catalog, client redis.UniversalClient, d *deskFlags, listen string, log *slog.Logger) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	registry := newRegistry()
@@ -141,7 +145,7 @@ func serveDesk(ctx context.Context, all *desk.Catalog, d *deskFlags, listen stri
 	if names := all.Names(); len(names) == 1 && all.Given(names[0]) {
 		label = names[0]
 	}
-	server, err := d.start(desk.Subject{}, all, label, registry, log)
+	server, err := d.start(desk.Subject{}, all, client, label, registry, log)
 	if err != nil {
 		return errors.Join(err, all.Close())
 	}

@@ -160,7 +160,7 @@ func (a *api) answer(fn func(*http.Request, Principal) (any, error)) func(http.R
 		if err != nil {
 			problem := problemOf(err)
 			if problem.Status >= http.StatusInternalServerError {
-				a.cfg.Log.Error("a request failed", "who", who.Name, "method", r.Method, "path", r.URL.Path, "error", err)
+				a.cfg.Log.Error("a request failed", "who", who.Name, "method", r.Method, "path", unnamed(r.URL.Path), "error", err)
 			}
 			problem.write(w)
 			return

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -156,7 +157,7 @@ func (g *gate) failure(name string, f *refusal) *refusal {
 func (g *gate) refuse(w http.ResponseWriter, r *http.Request, who Principal, f *refusal) {
 	g.refused.WithLabelValues(string(f.kind)).Inc()
 	say := func() {
-		g.log.Warn("refused", "who", who.Name, "remote", r.RemoteAddr, "method", r.Method, "path", cut(r.URL.Path, 200),
+		g.log.Warn("refused", "who", who.Name, "remote", r.RemoteAddr, "method", r.Method, "path", cut(unnamed(r.URL.Path), 200),
 			"status", f.Status, "reason", string(f.kind))
 	}
 	if f.kind == kindRate || f.kind == kindBusy || f.kind == kindListeners || f.kind == kindFull {
@@ -172,6 +173,12 @@ func (g *gate) refuse(w http.ResponseWriter, r *http.Request, who Principal, f *
 	}
 	f.write(w)
 }
+
+// named are the parts of a path behind which somebody's ID stands.
+var named = regexp.MustCompile(`/(users|entitlements)/[^/]+`)
+
+// unnamed is a path without the IDs of users, for logs, where they do not belong.
+func unnamed(path string) string { return named.ReplaceAllString(path, "/$1/…") }
 
 // remember adds a refused order to the audit trail. Redis that does not answer must not hold up much more than this
 // request: then the log has it alone.

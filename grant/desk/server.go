@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/accesslog"
 	"github.com/granter/granter/grant/entitle"
 	"github.com/granter/granter/grant/lookup"
 )
@@ -54,6 +55,11 @@ type Config struct {
 	Subject             // the one campaign that is served,
 	Campaigns Campaigns // or many; nil: the one
 	Label     string    // of metrics: the campaign, if they are of one
+
+	// Reads is told who is about to read whose record, and may keep that from happening; nil: nobody is.
+	Reads interface {
+		Record(ctx context.Context, a accesslog.Access) error
+	}
 
 	CheckTimeout  time.Duration    // for Redis to answer a check; 0: entitle's default
 	CheckFallback entitle.Fallback // what checks say when it does not; "": that they do not know

@@ -3,10 +3,13 @@ package desk
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/accesslog"
 	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/userid"
 )
@@ -33,8 +36,7 @@ func (a *api) user(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.looked(r, who, 1)
-	return answers[0], nil
+	return answers[0], a.reads(r, who, id)
 }
 
 // users answers about one user in all campaigns.
@@ -47,8 +49,7 @@ func (a *api) users(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.looked(r, who, 1)
-	return User{At: time.Now().UTC(), User: id, Answers: answers[0]}, nil
+	return User{At: time.Now().UTC(), User: id, Answers: answers[0]}, a.reads(r, who, id)
 }
 
 // lookUp answers about some users in all campaigns that somebody may look into, one list for each user. It fails when it is
@@ -87,7 +88,20 @@ func (a *api) names(ctx context.Context) ([]string, error) {
 	return a.cfg.Campaigns.Names(), nil
 }
 
-// looked notes that somebody has seen the records of some users. Whose is not in the log, where user IDs do not belong.
-func (a *api) looked(r *http.Request, who Principal, users int) {
-	a.cfg.Log.Info("users were looked up", "who", who.Name, "remote", r.RemoteAddr, "route", r.Pattern, "users", users)
+// reads records that somebody is about to see the records of some users. It comes before the answer: what cannot be recorded is
+// not shown. The log of the process does not say whose, since that is where user IDs do not belong.
+func (a *api) reads(r *http.Request, who Principal, users ...grant.UserID) error {
+	a.cfg.Log.Info("users were looked up", "who", who.Name, "remote", r.RemoteAddr, "route", r.Pattern, "users", len(users))
+	why := strings.TrimSpace(r.URL.Query().Get("why"))
+	switch {
+	case why != "" && grant.ValidateWhy(why) != nil:
+		return newProblem(kindMalformed, "why: "+grant.ValidateWhy(why).Error())
+	case a.cfg.Reads == nil:
+		return nil
+	}
+	from, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		from = r.RemoteAddr
+	}
+	return a.cfg.Reads.Record(r.Context(), accesslog.Access{Who: who.Name, From: from, Why: why, What: accesslog.WhatLookup, Users: users})
 }
