@@ -32,7 +32,9 @@ func (s *subjects) open(c *grant.Campaign) (*desk.Subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	subject := &desk.Subject{Campaign: c, Coordination: led.coordination, Reader: led.reader, Checks: led.reader}
+	subject := &desk.Subject{
+		Campaign: c, Coordination: led.coordination, Reader: led.reader, Checks: led.reader, Takes: led.takes,
+	}
 	if len(c.Canonical) == 0 { // only its name is known
 		return subject, nil
 	}

@@ -253,7 +253,7 @@ func (j *job) assemble() (*parts, error) {
 	src, err := source.New(j.sourceConfig(monitor))
 	return &parts{
 		metrics: m, monitor: monitor, source: src, grants: ledger.NewGrants(store, j.run),
-		opened: opened{ledger.NewCoordination(store), ledger.NewReader(store)},
+		opened: opened{ledger.NewCoordination(store), ledger.NewReader(store), nil},
 	}, err
 }
 

@@ -26,6 +26,7 @@ type query struct {
 type opened struct {
 	coordination *ledger.Coordination
 	reader       *ledger.Reader
+	takes        *ledger.Takes
 }
 
 func openLedger(client redis.UniversalClient, c *grant.Campaign, retryFor time.Duration) (opened, error) {
@@ -33,7 +34,9 @@ func openLedger(client redis.UniversalClient, c *grant.Campaign, retryFor time.D
 	if err != nil {
 		return opened{}, err
 	}
-	return opened{ledger.NewCoordination(store), ledger.NewReader(store)}, nil
+	return opened{
+		ledger.NewCoordination(store), ledger.NewReader(store), ledger.NewTakes(store, grant.NewRunID(time.Now())),
+	}, nil
 }
 
 // query opens what the flags say. Failures that may pass are retried for a time. Nothing is asked yet; close must be called.

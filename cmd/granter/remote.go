@@ -69,7 +69,8 @@ nowhere and shown this once: give it to its owner. --json prints both to the sta
 
 A desk that runs reads the file again by itself. ROLE is viewer (everything but users), support (look up users, too), operator
 (give orders, too), service (check what users hold, as other services do, and nothing else), or any set of rights with commas
-between: status, history, users, check, and one right for each order: pause, resume, throttle, abort, finish, postpone. Roles may be in a set, such as viewer,pause,resume. --campaigns limits the line to
+between: status, history, users, check, take (have users take items, as the service does that offers them), and one right for
+each order: pause, resume, throttle, abort, finish, postpone. Roles may be in a set, such as service,take. --campaigns limits the line to
 some campaigns.
 
 ` + exitHelp,

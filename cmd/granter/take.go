@@ -11,7 +11,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -80,11 +79,7 @@ func (c *takeFlags) execute(cmd *cobra.Command, args []string) error {
 	if differs != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "granter: %s:\n%s\n", differs, differs.Fields)
 	}
-	store, err := ledger.Open(client, camp, ledger.Config{RetryFor: c.retryFor})
-	if err != nil {
-		return err
-	}
-	t := taker{campaign: camp, takes: ledger.NewTakes(store, grant.NewRunID(time.Now())), counts: map[grant.Outcome]int64{}}
+	t := taker{campaign: camp, takes: led.takes, counts: map[grant.Outcome]int64{}}
 	if t.items, err = itemsOf(camp, c.items); err != nil {
 		return usageError(err)
 	}
@@ -237,7 +232,7 @@ func (t *taker) take(ctx context.Context, rows []row, out *csv.Writer) error {
 			wishes = append(wishes, rows[i].wish)
 		}
 	}
-	taken, err := t.takes.Take(ctx, wishes)
+	taken, err := t.takes.Take(ctx, t.campaign, wishes)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ type api struct {
 	hubs    *hubs
 	checks  *entitle.Checker
 	lists   chan struct{} // has an element for each list that is being answered
+	takings *takings
 	metrics *metrics.Desk
 	mux     *http.ServeMux
 }
@@ -53,6 +54,8 @@ func (a *api) routes() []route {
 		}},
 		{"GET " + pathHoldings, []Right{RightCheck}, a.holdings},
 		{"POST " + pathList, []Right{RightCheck}, a.checkList},
+		{takeOne, []Right{RightTake}, a.respond(a.takeOne)},
+		{takeMany, []Right{RightTake}, a.answer(a.takeMany)},
 	}
 }
 
@@ -66,6 +69,7 @@ func newAPI(cfg Config, files *files) *api {
 	}
 	a.checks = entitle.New(entitle.Config{Campaigns: a.checkable, Timeout: cfg.CheckTimeout, Fallback: cfg.CheckFallback})
 	a.lists = make(chan struct{}, listsAtOnce)
+	a.takings = &takings{timeout: cfg.pace.request, byName: map[string]*taking{}}
 	a.hubs = newHubs(a.statusOf, cfg.pace.events, m.Listeners)
 	for _, r := range a.routes() {
 		handler := func(w http.ResponseWriter, req *http.Request) {
@@ -138,8 +142,9 @@ func (u *unsent) Header() http.Header         { return u.header }
 func (u *unsent) WriteHeader(status int)      { u.status = status }
 func (u *unsent) Write(b []byte) (int, error) { return len(b), nil }
 
-// answer makes a handler of a function that returns what to send as JSON.
+// answer makes a handler of a function that returns what to send as JSON. Each principal has its share of what is under way.
 func (a *api) answer(fn func(*http.Request, Principal) (any, error)) func(http.ResponseWriter, *http.Request, Principal) {
+	respond := a.respond(fn)
 	return func(w http.ResponseWriter, r *http.Request, who Principal) {
 		if r.Pattern != orders { // an order waits for nothing that others do
 			if ok, _ := a.gate.underWay.take(who); !ok {
@@ -148,10 +153,19 @@ func (a *api) answer(fn func(*http.Request, Principal) (any, error)) func(http.R
 			}
 			defer a.gate.underWay.giveBack(who)
 		}
+		respond(w, r, who)
+	}
+}
+
+// respond is answer for what bounds itself how much of it is under way.
+func (a *api) respond(fn func(*http.Request, Principal) (any, error)) func(http.ResponseWriter, *http.Request, Principal) {
+	return func(w http.ResponseWriter, r *http.Request, who Principal) {
 		ctx, cancel := context.WithTimeout(r.Context(), a.cfg.pace.request)
 		defer cancel()
 		r = r.WithContext(ctx)
-		r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
+		if r.Pattern != takeMany { // which bounds its body itself
+			r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
+		}
 		v, err := fn(r, who)
 		if f := refused(err); f != nil {
 			a.gate.refuse(w, r, who, f)

@@ -8,6 +8,7 @@ import (
 	"github.com/granter/granter/grant/entitle"
 	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/status"
+	"github.com/granter/granter/grant/take"
 )
 
 // Campaigns are what a desk serves. Calls may overlap, and end when the context does.
@@ -28,6 +29,7 @@ type Subject struct {
 	Coordination Coordination
 	Reader       Reader
 	Checks       entitle.Ledger                                // of users, by other services; nil: there are none
+	Takes        take.Ledger                                   // of users; nil: they take nothing here
 	Status       func(context.Context) (*status.Status, error) // may return both: what is known, and what could not be asked
 	Brief        func(context.Context) (status.Brief, error)   // nil: Status is asked
 	Bounds       func(context.Context) (grant.Bounds, error)   // of the topic: an order to finish has where it ends now

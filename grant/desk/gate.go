@@ -26,6 +26,9 @@ const (
 	// A service that checks as fast as one desk can answer.
 	checksPerSecond, checksAtOnce = 50_000, 50_000
 
+	// A service that lets users take items as fast as one desk can answer.
+	takesPerSecond, takesAtOnce = 50_000, 50_000
+
 	recordFor       = 2 * time.Second // how long recording a refusal may hold up its answer
 	recordingAtOnce = 16
 )
@@ -38,6 +41,7 @@ type gate struct {
 	requests *limits // by name, of all but orders
 	orders   *limits // by name, of all but pauses
 	checks   *limits // by name, of checks of one user
+	takes    *limits // by name, of one user each
 
 	listeners, underWay *share
 
@@ -60,6 +64,7 @@ func newGate(
 		files: files, record: record, refused: refused, log: log,
 		failures: newLimits(failuresPerSecond, failuresAtOnce), requests: newLimits(requestsPerSecond, requestsAtOnce),
 		orders: newLimits(ordersPerSecond, ordersAtOnce), checks: newLimits(checksPerSecond, checksAtOnce),
+		takes:     newLimits(takesPerSecond, takesAtOnce),
 		listeners: newShare(maxListenersEach, maxListenersOthers, maxListeners),
 		underWay:  newShare(maxUnderWayEach, maxUnderWayOthers, maxUnderWayOthers*2),
 		flood:     rate.Sometimes{Interval: time.Second}, recording: make(chan struct{}, recordingAtOnce),
@@ -109,6 +114,8 @@ func (g *gate) limitOf(pattern string) *limits {
 		return nil
 	case "GET " + pathCheck, "GET " + pathHoldings:
 		return g.checks
+	case takeOne:
+		return g.takes
 	default:
 		return g.requests
 	}

@@ -92,7 +92,7 @@ func TestTheSchemasHaveEveryField(t *testing.T) {
 	doc, _ := described(t)
 	seen := map[string]bool{}
 	for name, of := range map[string]any{
-		"Status": status.Status{}, "Act": grant.HistoryEntry{}, "Problem": Problem{}, "Me": me{},
+		"Status": status.Status{}, "Act": grant.HistoryEntry{}, "Problem": Problem{}, "Take": Take{}, "Me": me{},
 		"Ordered": ordered{}, "Check": Check{}, "Holdings": Holdings{}, "User": User{}, "Order": order{}, "Brief": status.Brief{},
 	} {
 		compare(t, name, doc.Components.Schemas[name].Value, reflect.TypeOf(of), false, seen)
@@ -211,6 +211,11 @@ func TestTheSchemasHaveEveryWord(t *testing.T) {
 	require.ElementsMatch(t, texts([]grant.Kind{grant.KindEmoticon, grant.KindCredit, grant.KindCash, grant.KindItem}),
 		words("Entitlement", "kind"))
 	require.Equal(t, texts(grant.States()), words("Entitlement", "state"))
+	var outcomes []string
+	for _, word := range doc.Components.Schemas["Outcome"].Value.Enum {
+		outcomes = append(outcomes, word.(string))
+	}
+	require.Equal(t, texts(grant.Outcomes()), outcomes)
 	require.Equal(t, texts(lookup.Codes()), words("Reason", "code"))
 	require.Equal(t, texts(grant.ActKinds()), words("UserAct", "kind"))
 }

@@ -35,6 +35,7 @@ const (
 	kindTooLarge     kind = "too_large"
 	kindInvalid      kind = "invalid_order"
 	kindRefused      kind = "refused"
+	kindNotTaken     kind = "not_taken"
 	kindOtherTopic   kind = "other_topic"
 	kindNotFound     kind = "not_found"
 	kindItem         kind = "unknown_item"
@@ -59,8 +60,9 @@ var statuses = map[kind]int{
 	kindRate: http.StatusTooManyRequests, kindBusy: http.StatusTooManyRequests, kindListeners: http.StatusTooManyRequests,
 	kindFull: http.StatusServiceUnavailable, kindCampaign: http.StatusNotFound,
 	kindMalformed: http.StatusBadRequest, kindTooLarge: http.StatusRequestEntityTooLarge,
-	kindInvalid: http.StatusUnprocessableEntity,
-	kindRefused: http.StatusConflict, kindOtherTopic: http.StatusConflict,
+	kindInvalid:  http.StatusUnprocessableEntity,
+	kindNotTaken: http.StatusConflict,
+	kindRefused:  http.StatusConflict, kindOtherTopic: http.StatusConflict,
 	kindNotFound: http.StatusNotFound, kindItem: http.StatusNotFound, kindMethod: http.StatusMethodNotAllowed,
 	kindInconsistent: http.StatusInternalServerError, kindInternal: http.StatusInternalServerError,
 	kindUnavailable: http.StatusServiceUnavailable,
@@ -75,6 +77,8 @@ type Problem struct { //nolint:errname // that is its name in the RFC
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"` // for people: what is wrong, and what to do
+
+	Outcome grant.Outcome `json:"outcome,omitempty"` // of a take that was refused
 }
 
 func newProblem(k kind, detail string) *Problem {

@@ -16,6 +16,7 @@ const (
 	RightHistory Right = "history" // see who ordered what
 	RightUsers   Right = "users"   // look up one user
 	RightCheck   Right = "check"   // ask whether users hold items, as other services do
+	RightTake    Right = "take"    // have users take items, as the service does that offers them
 )
 
 // toOrder are the rights to give orders.
@@ -29,7 +30,7 @@ func toOrder() []Right {
 
 // Rights are all rights.
 func Rights() []Right {
-	return append([]Right{RightStatus, RightHistory, RightUsers, RightCheck}, toOrder()...)
+	return append([]Right{RightStatus, RightHistory, RightUsers, RightCheck, RightTake}, toOrder()...)
 }
 
 // Role is what a principal may do, as the access file has it: the name of a role, a right, or some of either with commas

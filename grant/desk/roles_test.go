@@ -25,6 +25,8 @@ var needed = map[string]Role{
 	"GET /api/v1/entitlements/{user}":             RoleSupport,
 	"GET /api/v1/entitlements/{user}/{item}":      RoleSupport,
 	"POST /api/v1/checks/{item}":                  RoleSupport,
+	takeOne:                                       RoleOperator,
+	takeMany:                                      RoleOperator,
 }
 
 // to is a good request to a route.
@@ -37,6 +39,12 @@ func to(route string) request {
 		r.body, r.header = "2\n", map[string]string{"Content-Type": kindLines}
 	case method == http.MethodPost:
 		r.body = `{"action":"pause","why":"a test"}`
+	}
+	switch route {
+	case takeOne:
+		r.body = `{"item":"offer"}`
+	case takeMany:
+		r.body = `{"takes":[{"user":"2","item":"offer"}]}`
 	}
 	return r
 }
@@ -59,7 +67,7 @@ func TestEveryRouteTakesItsRole(t *testing.T) {
 
 	for _, role := range roles {
 		t.Run(string(role), func(t *testing.T) {
-			w := newWorld(t)
+			w := newWorld(t, offering)
 			w.grant()
 			for route, needs := range needed {
 				r := to(route)

@@ -79,7 +79,7 @@ func takesOnce(w *world) {
 	}
 	wishes = append(wishes, Take{user(2, 7), itemTaken}, Take{user(2, 7), itemTimed}, Take{user(2, 7), itemTaken})
 	rand.Shuffle(len(wishes)-3, func(i, j int) { wishes[i], wishes[j] = wishes[j], wishes[i] })
-	got, err := t.Take(w.ctx, wishes)
+	got, err := t.Take(w.ctx, p.campaign, wishes)
 	require.NoError(w, err)
 	for i, g := range got[:len(got)-1] {
 		require.Equal(w, grant.OutcomeTaken, g.Outcome, "%v", wishes[i])
@@ -88,12 +88,12 @@ func takesOnce(w *world) {
 	require.Equal(w, Taken{grant.OutcomeAlready, got[len(got)-3].At}, got[len(got)-1], "the same twice in one batch")
 	require.EqualValues(w, 2502, w.whole(p))
 
-	again, err := t.Take(w.ctx, wishes)
+	again, err := t.Take(w.ctx, p.campaign, wishes)
 	require.NoError(w, err)
 	for i, g := range again {
 		require.Equal(w, Taken{grant.OutcomeAlready, got[i].At}, g, "%v", wishes[i])
 	}
-	mixed, err := t.Take(w.ctx, []Take{{user(1, 5), itemTaken}, {user(1, 2999), itemTaken}, {user(1, 5), itemTimed}})
+	mixed, err := t.Take(w.ctx, p.campaign, []Take{{user(1, 5), itemTaken}, {user(1, 2999), itemTaken}, {user(1, 5), itemTimed}})
 	require.NoError(w, err)
 	require.Equal(w, []grant.Outcome{grant.OutcomeAlready, grant.OutcomeTaken, grant.OutcomeTaken}, outcomes(mixed))
 	require.EqualValues(w, 2504, w.whole(p))
@@ -108,7 +108,7 @@ func takesOnce(w *world) {
 	require.NoError(w, err)
 	require.Equal(w, []ItemTaken{{"taken", 2502, 0}, {"timed", 2, 0}, {"first", 0, someFirst}}, counts)
 
-	_, err = t.Take(w.ctx, []Take{{user(1, 5), itemGiven}})
+	_, err = t.Take(w.ctx, p.campaign, []Take{{user(1, 5), itemGiven}})
 	require.ErrorContains(w, err, "item 0 of sorry-2022 is none that users take")
 }
 
@@ -136,7 +136,7 @@ func refusesTakes(w *world) {
 					wishes = append(wishes, Take{user(1, 2000+low), itemTaken}, Take{user(1, 5000+low), item})
 				}
 			}
-			got, err := t.Take(w.ctx, wishes)
+			got, err := t.Take(w.ctx, p.campaign, wishes)
 			require.NoError(w, err)
 			require.Equal(w, []grant.Outcome{
 				grant.OutcomeExcluded, grant.OutcomeRevoked, grant.OutcomeRecalled, grant.OutcomeNotGranted,
@@ -150,10 +150,10 @@ func refusesTakes(w *world) {
 	require.EqualValues(w, 100, w.whole(p))
 
 	early := NewTakes(p.Store, 8)
-	_, err := early.Take(w.ctx, []Take{{user(1, 9), itemTimed}})
+	_, err := early.Take(w.ctx, p.campaign, []Take{{user(1, 9), itemTimed}})
 	require.NoError(w, err)
 	late := w.play(w.offers(time.Now().Add(-time.Minute)), time.Second)
-	got, err := NewTakes(late.Store, 9).Take(w.ctx,
+	got, err := NewTakes(late.Store, 9).Take(w.ctx, late.campaign,
 		[]Take{{user(1, 9), itemTimed}, {user(1, 8), itemTimed}, {user(1, 8), itemTaken}})
 	require.NoError(w, err)
 	require.Equal(w, []grant.Outcome{grant.OutcomeAlready, grant.OutcomeLapsed, grant.OutcomeTaken}, outcomes(got))
@@ -161,7 +161,7 @@ func refusesTakes(w *world) {
 	other := w.offers(time.Time{})
 	other.Hash = "bb22"
 	for _, item := range []int{itemTaken, itemFirst} {
-		_, err = NewTakes(w.play(other, time.Second).Store, 9).Take(w.ctx, []Take{{user(1, 10), item}})
+		_, err = NewTakes(w.play(other, time.Second).Store, 9).Take(w.ctx, other, []Take{{user(1, 10), item}})
 		require.ErrorIs(w, err, ErrSpecChanged)
 	}
 }
@@ -184,7 +184,7 @@ func knowsALostTake(w *world) {
 				}
 				p.fault.mu.Unlock()
 			}
-			got, err := t.Take(w.ctx, wishes)
+			got, err := t.Take(w.ctx, p.campaign, wishes)
 			require.NoError(w, err)
 			require.Equal(w, []grant.Outcome{grant.OutcomeTaken, grant.OutcomeTaken}, outcomes(got), "%d, %v", item, share)
 			p.fault.never()
@@ -209,7 +209,7 @@ func takesTheFirst(w *world) {
 				for range 1 + r.IntN(4) {
 					wishes = append(wishes, Take{user(1+r.Uint64N(2), uint16(r.IntN(60))), itemFirst})
 				}
-				got, err := takes.Take(w.ctx, wishes)
+				got, err := takes.Take(w.ctx, p.campaign, wishes)
 				if err != nil {
 					w.Errorf("taking: %v", err)
 					return
@@ -250,7 +250,7 @@ func judgesAgain(w *world) {
 	p, t := w.offering()
 	wishes := []Take{{user(1, 5), itemFirst}}
 	out := make([]Taken, 1)
-	groups, err := t.group(wishes)
+	groups, err := t.group(p.campaign, wishes)
 	require.NoError(w, err)
 	again, err := t.round(w.ctx, groups, out)
 	require.NoError(w, err)
@@ -273,7 +273,7 @@ func judgesAgain(w *world) {
 func findsWrongTakes(w *world) {
 	p, t := w.offering()
 	for item := itemTaken; item <= itemFirst; item++ {
-		_, err := t.Take(w.ctx, []Take{{user(1, 5), item}, {user(1, 6), item}, {user(2, 5), item}})
+		_, err := t.Take(w.ctx, p.campaign, []Take{{user(1, 5), item}, {user(1, 6), item}, {user(2, 5), item}})
 		require.NoError(w, err)
 	}
 	whole := w.snapshot()

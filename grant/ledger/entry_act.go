@@ -37,6 +37,7 @@ func (k EntryKind) known() bool {
 	switch k {
 	case EntryGrant, EntryHand, EntryExclude, EntryRevoke, EntryReinstate, EntryExtend, EntryMove, EntryRecall, EntryNote:
 		return true
+	case EntryTake: // in a list of its own
 	}
 	return false
 }

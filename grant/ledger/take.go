@@ -53,17 +53,17 @@ type Taken struct {
 	At      time.Time // when the user took the item, by the clock of Redis, to the millisecond; zero: the user has not
 }
 
-// Take has users take items, and returns what became of each, in their order. It is idempotent: whoever has an item is told
-// since when. All is judged by Redis, in the call that writes: whether the user is granted, and not excluded or revoked; the
+// Take has users take items of a campaign, and returns what became of each, in their order. It is idempotent: whoever has an
+// item is told since when. All is judged by Redis, in the call that writes: whether the user is granted, and not excluded or revoked; the
 // item's take_until; and how many of its first are left. After an error it is unknown what was taken; ask again.
 //
-// ErrSpecChanged means that users were granted by another spec than this store's.
-func (t *Takes) Take(ctx context.Context, wishes []Take) (_ []Taken, err error) {
+// The campaign is that by which users are granted: ErrSpecChanged means that it is not.
+func (t *Takes) Take(ctx context.Context, c *grant.Campaign, wishes []Take) (_ []Taken, err error) {
 	ctx, span := tracer.Start(ctx, "ledger.take")
 	defer span.End()
 	defer func() { recordError(span, err) }()
 	out := make([]Taken, len(wishes))
-	groups, err := t.group(wishes)
+	groups, err := t.group(c, wishes)
 	if err != nil {
 		return nil, err
 	}
@@ -79,11 +79,12 @@ func (t *Takes) Take(ctx context.Context, wishes []Take) (_ []Taken, err error) 
 		}
 		groups = append(again, groups[n:]...)
 	}
-	return out, t.since(ctx, wishes, out)
+	return out, t.since(ctx, c, wishes, out)
 }
 
 // takeGroup is the users of one chunk who want one item.
 type takeGroup struct {
+	campaign *grant.Campaign
 	keys     takeKeys
 	chunk    uint64
 	item     int
@@ -97,7 +98,7 @@ type takeGroup struct {
 }
 
 // group puts wishes together that one call can fulfil.
-func (t *Takes) group(wishes []Take) ([]*takeGroup, error) {
+func (t *Takes) group(c *grant.Campaign, wishes []Take) ([]*takeGroup, error) {
 	type place struct {
 		chunk uint64
 		item  int
@@ -105,13 +106,13 @@ func (t *Takes) group(wishes []Take) ([]*takeGroup, error) {
 	var order []*takeGroup
 	last := map[place]*takeGroup{}
 	for i, w := range wishes {
-		if w.Item < 0 || w.Item >= len(t.campaign.Items) || !t.campaign.Items[w.Item].Offered() {
-			return nil, fmt.Errorf("item %d of %s is none that users take", w.Item, t.campaign.Name)
+		if w.Item < 0 || w.Item >= len(c.Items) || !c.Items[w.Item].Offered() {
+			return nil, fmt.Errorf("item %d of %s is none that users take", w.Item, c.Name)
 		}
 		chunk, low := dense.Split(uint64(w.User))
 		g := last[place{chunk, w.Item}]
 		if g == nil || len(g.of) >= takeMembers && g.of[low] == nil {
-			g = &takeGroup{keys: t.takeKeys(t.campaign, chunk, w.Item), chunk: chunk, item: w.Item, of: map[uint16][]int{}}
+			g = &takeGroup{campaign: c, keys: t.takeKeys(c, chunk, w.Item), chunk: chunk, item: w.Item, of: map[uint16][]int{}}
 			last[place{chunk, w.Item}] = g
 			order = append(order, g)
 		}
@@ -192,8 +193,8 @@ func (t *Takes) call(ctx context.Context, g *takeGroup) *redis.Cmd {
 			states = append(states, g.states[low])
 		}
 	}
-	spec, until := t.campaign.Hash, int64(math.MaxInt64)
-	if end := t.campaign.Items[g.item].TakeUntil; !end.IsZero() {
+	spec, until := g.campaign.Hash, int64(math.MaxInt64)
+	if end := g.campaign.Items[g.item].TakeUntil; !end.IsZero() {
 		until = milliseconds(end)
 	}
 	keys := append([]string{g.keys.taken, g.keys.list}, g.keys.segments(g.lows)...)
@@ -204,7 +205,7 @@ func (t *Takes) call(ctx context.Context, g *takeGroup) *redis.Cmd {
 		return judgeCall.command(ctx, place, append([]any{spec, offsets}, states...)...)
 	}
 	keys = append([]string{t.keys.spec, g.keys.first}, keys...)
-	return quotaCall.command(ctx, keys, spec, offsets, until, g.tail, t.campaign.Items[g.item].First, g.judged.UnixMilli())
+	return quotaCall.command(ctx, keys, spec, offsets, until, g.tail, g.campaign.Items[g.item].First, g.judged.UnixMilli())
 }
 
 // offsets are the users as scripts want them.
@@ -317,7 +318,7 @@ func (t *Takes) judgeStates(ctx context.Context, g *takeGroup, out []Taken) erro
 				return fmt.Errorf("%w: %s[%d]: %w", ErrInconsistent, key, low, err)
 			}
 		}
-		outcome := state.Stands(t.campaign.Items[g.item].ID, time.Now())
+		outcome := state.Stands(g.campaign.Items[g.item].ID, time.Now())
 		if outcome == "" {
 			g.states[low] = text
 			continue
@@ -332,7 +333,7 @@ func (t *Takes) judgeStates(ctx context.Context, g *takeGroup, out []Taken) erro
 }
 
 // since fills in when those users took an item who had taken it before.
-func (t *Takes) since(ctx context.Context, wishes []Take, out []Taken) error {
+func (t *Takes) since(ctx context.Context, c *grant.Campaign, wishes []Take, out []Taken) error {
 	var asked []Take
 	var at []int
 	for i := range out {
@@ -340,7 +341,7 @@ func (t *Takes) since(ctx context.Context, wishes []Take, out []Taken) error {
 			asked, at = append(asked, wishes[i]), append(at, i)
 		}
 	}
-	times, err := t.reader.TakenAt(ctx, t.campaign, asked)
+	times, err := t.reader.TakenAt(ctx, c, asked)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant"
 )
 
 // takeCases are the ways through the scripts of takes.
@@ -16,16 +18,14 @@ func takeCases(w *world, l *parts) []scriptCase {
 	granted := func(*parts) { w.join().grant(1, delta(1, span(0, 3000, 1))) }
 	settled := func(l *parts) {
 		granted(l)
-		place := l.keys.place(1)
-		require.NoError(w, w.client.SetBit(w.ctx, place[2], 9, 1).Err())
-		require.NoError(w, w.client.HSet(w.ctx, place[3], "9", "{}").Err())
+		a := w.actor()
+		a.done(a.act(grant.ActExclude), users(1, 4000)...)
+		a.done(a.act(grant.ActNote), users(1, 9)...)
 	}
 	half := func(item int, low uint16) func(*parts) {
 		return func(l *parts) {
 			settled(l)
-			other := *l.Store
-			other.campaign = c
-			_, err := NewTakes(&other, 8).Take(w.ctx, []Take{{user(1, low), item}})
+			_, err := NewTakes(l.Store, 8).Take(w.ctx, c, []Take{{user(1, low), item}})
 			require.NoError(w, err)
 		}
 	}

@@ -1,0 +1,97 @@
+package desk
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant"
+)
+
+// offering makes the campaign one that has two offers.
+func offering(w *world) {
+	c := aCampaign()
+	c.Items = append(c.Items, grant.Item{ID: "offer", Kind: grant.KindEmoticon, Validity: grant.Validity{Taken: true}},
+		grant.Item{ID: "first", Kind: grant.KindItem, Validity: grant.Validity{Taken: true}, First: 1})
+	w.cfg.Campaign = c
+}
+
+func (w *world) take(user, item string) answer {
+	w.Helper()
+	return w.ask(request{method: http.MethodPost, path: base + "/users/" + user + "/takes", token: w.tokens[RoleOperator],
+		body: `{"item":"` + item + `"}`})
+}
+
+func TestAUserTakesWhatIsOffered(t *testing.T) {
+	w := newWorld(t, offering)
+	require.Contains(t, w.take("2", "offer").is(http.StatusConflict), "has not been granted to this user, or not yet")
+	w.grantTo(1, 2)
+	var first, again takenOne
+	a := w.take("2", "offer")
+	a.is(http.StatusOK)
+	a.into(&first)
+	require.Equal(t, grant.OutcomeTaken, first.Outcome)
+	require.Equal(t, "sorry-2022", first.Campaign)
+	a = w.take("2", "offer")
+	a.is(http.StatusOK)
+	a.into(&again)
+	require.Equal(t, grant.OutcomeAlready, again.Outcome)
+	require.Equal(t, first.TakenAt, again.TakenAt)
+	_, offset := again.TakenAt.Zone()
+	require.Equal(t, 9*60*60, offset, "in the zone of the campaign")
+
+	w.take("2", "first").is(http.StatusOK)
+	late := w.take("1", "first")
+	require.Equal(t, "first: quota exhausted: the first 1 have it", late.is(http.StatusConflict))
+	var p Problem
+	late.into(&p)
+	require.Equal(t, grant.OutcomeExhausted, p.Outcome)
+	require.Contains(t, w.take("1", "cheer-up").is(http.StatusNotFound), "no item cheer-up that users take")
+	require.Contains(t, w.take("x", "offer").is(http.StatusBadRequest), "malformed")
+
+	many := w.ask(request{method: http.MethodPost, path: base + "/takes", token: w.tokens[RoleOperator],
+		body: `{"takes":[{"user":"2","item":"offer"},{"user":"1","item":"offer"},{"user":"3","item":"offer"}]}`})
+	many.is(http.StatusOK)
+	var all takenMany
+	many.into(&all)
+	require.Equal(t, []grant.Outcome{grant.OutcomeAlready, grant.OutcomeTaken, grant.OutcomeNotGranted},
+		[]grant.Outcome{all.Takes[0].Outcome, all.Takes[1].Outcome, all.Takes[2].Outcome})
+	for body, says := range map[string]string{
+		`{"takes":[]}`: "0 takes: want 1 to 10000",
+		`{"takes":[{"user":"2","item":"offer"},{"user":"x","item":"offer"}]}`: "takes[1]: ",
+		`{"takes":[{"user":"2","what":"offer"}]}`:                             "unknown field",
+		`{"takes":[{"user":"2","item":"offer"}]} x`:                           "something comes after",
+	} {
+		require.Contains(t, w.ask(request{method: http.MethodPost, path: base + "/takes", token: w.tokens[RoleOperator],
+			body: body}).is(http.StatusBadRequest), says)
+	}
+	large := `{"takes":[{"user":"2","item":"` + strings.Repeat("x", maxTakesBody) + `"}]}`
+	w.ask(request{method: http.MethodPost, path: base + "/takes", token: w.tokens[RoleOperator], body: large}).
+		is(http.StatusRequestEntityTooLarge)
+}
+
+// Many who ask at once are not limited as people are, and each gets the answer that is meant for them.
+func TestManyTakeAtOnce(t *testing.T) {
+	w := newWorld(t, offering)
+	w.grantTo(1, 2)
+	token := w.tokens[RoleOperator]
+	var work sync.WaitGroup
+	for worker := range 8 {
+		work.Go(func() {
+			for i := range 40 {
+				user := strconv.Itoa((worker + i) % 4)
+				a := w.ask(request{method: http.MethodPost, path: base + "/users/" + user + "/takes", token: token,
+					body: `{"item":"offer"}`})
+				granted := user == "1" || user == "2"
+				if granted != (a.status == http.StatusOK) || !granted && a.status != http.StatusConflict {
+					t.Errorf("user %s: %d", user, a.status)
+				}
+			}
+		})
+	}
+	work.Wait()
+}
