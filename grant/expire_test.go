@@ -20,8 +20,10 @@ func TestOrdersForATime(t *testing.T) {
 	}
 	end := noon.Add(2 * time.Hour)
 	paused := give(Control{}, ActionPause, 0, 2*time.Hour, noon)
-	require.Equal(t, Control{Version: 1, Paused: true, PausedBy: &Given{At: noon, Until: end, Who: "minji@ops", Why: "OPS-1"}}, paused)
-	require.Equal(t, "paused by minji@ops at 2022-11-05T12:00:00Z until 2022-11-05T14:00:00Z: OPS-1", paused.Standing(time.UTC)[0].Says)
+	by := &Given{At: noon, Until: end, Who: "minji@ops", Why: "OPS-1"}
+	require.Equal(t, Control{Version: 1, Paused: true, PausedBy: by}, paused)
+	require.Equal(t, "paused by minji@ops at 2022-11-05T12:00:00Z until 2022-11-05T14:00:00Z: OPS-1",
+		paused.Standing(time.UTC)[0].Says)
 	require.Equal(t, paused, paused.InForce(end.Add(-1)))
 	require.Equal(t, Control{Version: 2}, paused.InForce(end))
 	require.Equal(t, &HistoryEntry{
@@ -33,7 +35,8 @@ func TestOrdersForATime(t *testing.T) {
 	later := noon.Add(time.Hour)
 	longer := give(paused, ActionPause, 0, 3*time.Hour, later)
 	require.Equal(t, later.Add(3*time.Hour), longer.PausedBy.Until, "the later order replaces")
-	require.Equal(t, noon.Add(90*time.Minute), give(paused, ActionPause, 0, 30*time.Minute, later).PausedBy.Until, "also by an earlier end")
+	require.Equal(t, noon.Add(90*time.Minute), give(paused, ActionPause, 0, 30*time.Minute, later).PausedBy.Until,
+		"also by an earlier end")
 	require.Zero(t, give(paused, ActionPause, 0, 0, later).PausedBy.Until, "or by none")
 	forGood := give(Control{}, ActionPause, 0, 0, noon)
 	require.Equal(t, later.Add(time.Second), give(forGood, ActionPause, 0, time.Second, later).PausedBy.Until)
@@ -41,7 +44,8 @@ func TestOrdersForATime(t *testing.T) {
 
 	limited := give(Control{Throttle: 5000, ThrottledBy: &Given{At: noon}}, ActionThrottle, 100, time.Hour, noon)
 	require.Equal(t, Control{Version: 2}, limited.InForce(noon.Add(time.Hour)), "what it replaced does not come back")
-	require.Zero(t, give(limited, ActionThrottle, 100, 0, noon).ThrottledBy.Until, "the same limit without an end is another order")
+	require.Zero(t, give(limited, ActionThrottle, 100, 0, noon).ThrottledBy.Until,
+		"the same limit without an end is another order")
 
 	both := give(paused, ActionThrottle, 100, 90*time.Minute, noon)
 	first := both.Expired(end)

@@ -65,6 +65,10 @@ var lookWhen = map[string]string{
 	"campaign_lag_records":                   "asking how much is left, whoever runs",
 	"campaign_live_replicas":                 "judging whether enough are there",
 	"ledger_replayed_records":                "asking what became of rejected records",
+	"publish_events_total":                   "asking how fast events go out",
+	"publish_behind_entries":                 "subscribers say that they miss something: are they behind?",
+	"publish_failing":                        "it is 1: the log and /readyz say what the subscriber answers",
+	"publish_rewinds_total":                  "ever: Redis lost writes that were published; those events are void",
 	"desk_requests_total":                    "the page is slow or fails",
 	"desk_refusals_total":                    "somebody tries tokens, or has lost the right one",
 	"desk_listeners":                         "asking who looks on",
@@ -117,6 +121,15 @@ the desk has one ` + "`-f`" + ` and no other campaign. Those that runs serve, to
 |---|---|---|---|---|
 `
 
+const publishPreface = `
+## Events
+
+` + "`granter publish`" + ` serves these, for each subscriber. Where several publish to the same one leads: take the maximum.
+
+| name | type | labels | what it is | look at it when |
+|---|---|---|---|---|
+`
+
 func TestTheDocumentIsFresh(t *testing.T) {
 	runs, _ := populated(t)
 	desk := prometheus.NewPedanticRegistry()
@@ -128,8 +141,12 @@ func TestTheDocumentIsFresh(t *testing.T) {
 	d.Checks.WithLabelValues("ledger")
 	d.Listed.WithLabelValues("ledger")
 
+	events := prometheus.NewPedanticRegistry()
+	metrics.NewPublish(events, labels.Campaign, labels.Version, "topic:grants:json")
+
 	documented := map[string]bool{}
-	text := preface + tableOf(t, runs, documented) + deskPreface + tableOf(t, desk, documented)
+	text := preface + tableOf(t, runs, documented) + deskPreface + tableOf(t, desk, documented) +
+		publishPreface + tableOf(t, events, documented)
 	require.Len(t, lookWhen, len(documented), "lookWhen speaks of metrics that are not there")
 	if *update {
 		require.NoError(t, os.WriteFile(document, []byte(text), 0o644))

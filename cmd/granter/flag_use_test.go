@@ -216,10 +216,10 @@ func specFileOf(t *testing.T) string {
 
 // Which servers a command takes is which servers it asks.
 func TestCommandsTakeTheServersThatTheyAsk(t *testing.T) {
-	kafka := map[string]bool{"run": true, "check": true, "load": true, "status": true, "desk": true, "finish": true, "audit": true}
+	kafka := map[string]bool{"run": true, "check": true, "load": true, "status": true, "desk": true, "finish": true, "audit": true, "publish": true}
 	redis := map[string]bool{
 		"run": true, "check": true, "status": true, "desk": true, "verify": true, "history": true, "pause": true, "resume": true,
-		"throttle": true, "abort": true, "finish": true, "postpone": true, "audit": true,
+		"throttle": true, "abort": true, "finish": true, "postpone": true, "audit": true, "publish": true,
 	}
 	for _, cmd := range newRoot().Commands() {
 		for _, name := range flagNames(cmd) {
@@ -231,7 +231,7 @@ func TestCommandsTakeTheServersThatTheyAsk(t *testing.T) {
 			case name == "group":
 				require.Contains(t, []string{"run", "check", "audit"}, cmd.Name())
 			case name == "retry-for":
-				require.Contains(t, []string{"run", "audit"}, cmd.Name())
+				require.Contains(t, []string{"run", "audit", "publish"}, cmd.Name())
 			}
 		}
 	}

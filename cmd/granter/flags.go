@@ -39,6 +39,7 @@ var idle = []struct {
 			"session-timeout", "resume",
 		}, "a dry run writes nothing, is slowed by nothing, serves nothing and begins at once",
 	},
+	{"once", []string{"listen"}, "what ends by itself serves nothing"},
 }
 
 // refuseIdle refuses flags on the command line that would change nothing. What the environment says is for many commands.

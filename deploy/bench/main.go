@@ -88,10 +88,11 @@ type row struct {
 	spread   int64
 	order    string
 	codec    string
-	fsync    bool // Redis with AOF everysec
-	again    bool // measure a second run over the finished topic
-	large    bool // minutes, and gigabytes of topic: measured when -only asks for it
-	baseline bool // kafka-go's Reader with pipelines of 1,000 SET NX, instead of granter
+	fsync    bool   // Redis with AOF everysec
+	again    bool   // measure a second run over the finished topic
+	large    bool   // minutes, and gigabytes of topic: measured when -only asks for it
+	publish  string // measure granter publish in this form, after a run
+	baseline bool   // kafka-go's Reader with pipelines of 1,000 SET NX, instead of granter
 }
 
 var rows = []row{
@@ -99,6 +100,8 @@ var rows = []row{
 	{name: "2 M dense, shuffled", users: 2e6, fsync: true},
 	{name: "4 M dense, shuffled", users: 4e6, fsync: true},
 	{name: "kafka-go Reader, SET NX × 1,000", users: 4e6, fsync: true, baseline: true},
+	{name: "4 M granted, events as JSON", users: 4e6, fsync: true, publish: "json"},
+	{name: "4 M granted, events compact", users: 4e6, fsync: true, publish: "compact"},
 	{name: "8 M dense, shuffled", users: 8e6, fsync: true},
 	{name: "16 M dense, shuffled", users: 16e6, fsync: true},
 	{name: "48 M dense, shuffled", users: 48e6, fsync: true},

@@ -72,10 +72,12 @@ func (b *bench) once(ctx context.Context, r row, spec string) (res result, err e
 		server := devtest.StartRedis(tb, options...)
 		client := redis.NewClient(&redis.Options{Addr: server.Addr})
 		defer client.Close()
-		if r.again {
+		if r.again || r.publish != "" {
 			if _, err := b.run(ctx, r, spec, server); err != nil {
 				return err
 			}
+		}
+		if r.again {
 			// A new consumer group and no checkpoint: every record is read again, and every user is in the ledger.
 			if err := forgetCheckpoints(ctx, client); err != nil {
 				return err
@@ -94,9 +96,14 @@ func (b *bench) once(ctx context.Context, r row, spec string) (res result, err e
 			return err
 		}
 		redisBefore, brokerBefore := cpuOf(server.PID()), cpuOf(b.kafka.PID(0))
-		if r.baseline {
+		switch {
+		case r.baseline:
 			res, err = b.child(ctx, b.self, "reader", "-how", "set-nx", "-brokers", b.kafka.Brokers[0], "-topic", r.topic(), "-redis", server.Addr)
-		} else {
+		case r.publish != "":
+			res, err = b.check(r)(b.child(ctx, b.granter, "publish", "-f", spec, "--json", "--once", "--form", r.publish, "--topic",
+				fmt.Sprintf("events-%d", rand.Uint64()), "--partitions", fmt.Sprint(partitions), "--replicas", "1",
+				"--brokers", b.kafka.Brokers[0], "--redis", server.Addr))
+		default:
 			res, err = b.run(ctx, r, spec, server)
 		}
 		if err != nil {
@@ -117,6 +124,7 @@ type outcome struct {
 	Duplicate int64   `json:"duplicate"`
 	Rejected  int64   `json:"rejected"`
 	Withheld  int64   `json:"withheld"`
+	Events    int64   `json:"events"` // of granter publish
 	Seconds   float64 `json:"seconds"`
 }
 
@@ -155,7 +163,7 @@ func (b *bench) child(ctx context.Context, name string, args ...string) (result,
 		return result{}, errors.New("this system does not say what a process used")
 	}
 	res := result{seconds: o.Seconds, rss: usage.Maxrss << 10}
-	res.users = o.Granted + o.Duplicate
+	res.users = o.Granted + o.Duplicate + o.Events
 	res.cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 	return res, nil
 }

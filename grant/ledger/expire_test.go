@@ -9,8 +9,8 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-// An order that was given for a time is over by Redis's clock for whoever looks; the trail has its end before anybody recorded it,
-// and once however many record it.
+// An order that was given for a time is over by Redis's clock for whoever looks; the trail has its end before anybody recorded
+// it, and once however many record it.
 func endsOrders(w *world) {
 	l, other := w.withOrders(tomorrow(), &fault{}), w.withOrders(tomorrow(), &fault{})
 	o := order(grant.ActionPause)
@@ -52,7 +52,7 @@ func endsOrders(w *world) {
 	require.Equal(w, trail[3].After, trail[4].Before)
 }
 
-// now is the time of Redis.
+// now is the clock of Redis, to the millisecond.
 func (w *world) now() time.Time {
 	now, err := w.client.Time(w.ctx).Result()
 	require.NoError(w, err)

@@ -350,10 +350,12 @@ var (
 	specCall       = newScript(specScript)
 	controlCall    = newScript(controlScript)
 	budgetCall     = newScript(budgetScript)
+	leadCall       = newScript(leadScript)
+	advanceCall    = newScript(advanceScript)
 )
 
 var allScripts = []*script{&chunkCall, &tipCall, &checkpointCall, &anewCall, &specCall, &controlCall, &budgetCall,
-	&takeCall, &judgeCall, &quotaCall, &actCall}
+	&takeCall, &judgeCall, &quotaCall, &actCall, &leadCall, &advanceCall}
 
 // loadScripts makes every master know the scripts. Restarts, fail-overs and SCRIPT FLUSH make them forget.
 func (l *Store) loadScripts(ctx context.Context) error {

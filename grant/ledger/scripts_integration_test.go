@@ -46,6 +46,12 @@ func scriptCases(w *world, l *parts) []scriptCase {
 		return c
 	}
 	none := func(*parts) {}
+	publication := []string{l.keys.publisher("s"), l.keys.published("s")}
+	leads := func(*parts) { require.NoError(w, w.client.Set(w.ctx, publication[0], "a", time.Hour).Err()) }
+	published := func(l *parts) {
+		leads(l)
+		require.NoError(w, w.client.HSet(w.ctx, publication[1], "1", "x").Err())
+	}
 	other := func(*parts) {
 		p := w.join()
 		p.grant(1, delta(1, span(0, 50, 1)), delta(1<<20, bitmap(1)))
@@ -134,6 +140,11 @@ func scriptCases(w *world, l *parts) []scriptCase {
 		{"first order", &controlCall, none, orders, nil, []any{"", `{"version":1}`, `{"action":"pause"}`}},
 		{"order", &controlCall, control, orders, nil, []any{`{"version":1}`, `{"version":2}`, `{"action":"resume"}`}},
 		{"order without effect", &controlCall, control, orders, nil, []any{`{"version":1}`, "", `{"action":"resume"}`}},
+		{"first lead", &leadCall, none, publication[:1], nil, []any{"a", 60_000}},
+		{"lead", &leadCall, leads, publication[:1], nil, []any{"a", 60_000}},
+		{"end of a lead", &leadCall, leads, publication[:1], nil, []any{"a", 0}},
+		{"first cursors", &advanceCall, leads, publication, nil, []any{"a", 60_000, "1", "", "x", "2", "", "y"}},
+		{"cursors", &advanceCall, published, publication, nil, []any{"a", 60_000, "1", "x", "z"}},
 		{"from a new budget", &budgetCall, none, []string{l.keys.budget}, nil, []any{5, 100}},
 		{"from a budget", &budgetCall, budget, []string{l.keys.budget}, nil, []any{5, 100}},
 	}...)

@@ -72,7 +72,7 @@ func (s *sending) send(ctx, attempts context.Context, partition int, b *batch) (
 		switch {
 		case err == nil:
 			return struct{}{}, nil
-		case attempts.Err() != nil || !retriable(err):
+		case attempts.Err() != nil || !Retriable(err):
 			return struct{}{}, backoff.Permanent(err)
 		}
 		if abandoned || ambiguous(err) {
@@ -115,9 +115,9 @@ func retryDelays() backoff.BackOff {
 	return b
 }
 
-// retriable says whether an attempt that failed so may succeed later. Everything that is not a broker's verdict is a
+// Retriable says whether an attempt that failed so may succeed later. Everything that is not a broker's verdict is a
 // connection's trouble, and is.
-func retriable(err error) bool {
+func Retriable(err error) bool {
 	var verdict kafka.Error
 	if !errors.As(err, &verdict) {
 		return true

@@ -1,0 +1,224 @@
+package ledger
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"math/bits"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/sharding/dense"
+)
+
+// The journals are an outbox: what became of users is in them, in order, from the moment on at which it was so. Whoever publishes
+// it to the world keeps for each subscriber a cursor in each chunk, in a hash of the campaign, and leads by a lease.
+//
+//	granter:{C}:published:<subscriber>  hash    chunk → cursor, a text that is the publisher's; other fields are its own, too
+//	granter:{C}:publisher:<subscriber>  string  who leads, until it expires
+func (k *keys) published(subscriber string) string {
+	return "granter:{" + k.campaign + "}:published:" + subscriber
+}
+
+func (k *keys) publisher(subscriber string) string {
+	return "granter:{" + k.campaign + "}:publisher:" + subscriber
+}
+
+// leadScript makes somebody lead, or go on leading, unless another one does.
+//
+//	KEYS  publisher
+//	ARGV  who, milliseconds; 0: somebody leads no longer
+//
+// The reply is 1, or 0 when another one leads.
+const leadScript = `
+local leads = redis.call('GET', KEYS[1])
+if leads and leads ~= ARGV[1] then
+  return 0
+end
+if ARGV[2] == '0' then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+end
+return 1`
+
+// advanceScript moves cursors on, all or none, if who asks leads still, and nobody has moved one meanwhile. It prolongs the lead:
+// PEXPIRE comes first, and is harmless alone.
+//
+//	KEYS  publisher published
+//	ARGV  who, milliseconds of the lead, (field, expected or empty, new)…
+//
+// The reply is 1; 0 when who asks does not lead; −1 when a cursor is not the expected one.
+const advanceScript = `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+local fields = {}
+for i = 3, #ARGV, 3 do
+  if (redis.call('HGET', KEYS[2], ARGV[i]) or '') ~= ARGV[i + 1] then
+    return -1
+  end
+  fields[#fields + 1] = ARGV[i]
+  fields[#fields + 1] = ARGV[i + 2]
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if #fields > 0 then
+  redis.call('HSET', KEYS[2], unpack(fields))
+end
+return 1`
+
+// MaxMoves is how many cursors Advance moves at most.
+const MaxMoves = 1000
+
+// Move is what becomes of one cursor.
+type Move struct {
+	Field    string // the chunk in decimal, or another name
+	From, To string // From is empty where there was none
+}
+
+// Lead makes somebody lead the publishing to a subscriber for a time, or go on leading. It reports whether nobody else does.
+func (l *Coordination) Lead(ctx context.Context, subscriber, who string, lead time.Duration) (bool, error) {
+	reply, err := l.call(ctx, &leadCall, []string{l.keys.publisher(subscriber)}, who, lead.Milliseconds())
+	return reply == 1, err
+}
+
+// Cede ends the lead of somebody.
+func (l *Coordination) Cede(ctx context.Context, subscriber, who string) error {
+	_, err := l.Lead(ctx, subscriber, who, 0)
+	return err
+}
+
+// Cursors returns all cursors of a subscriber by field.
+func (l *Coordination) Cursors(ctx context.Context, subscriber string) (map[string]string, error) {
+	var all map[string]string
+	err := l.retry(ctx, "reading the cursors of "+subscriber, func() (err error) {
+		all, err = l.client.HGetAll(ctx, l.keys.published(subscriber)).Result()
+		return err
+	})
+	return all, err
+}
+
+// Advance moves cursors, all or none. It reports whether who asks leads still; where it does not, or a cursor is not what it
+// was expected to be, nothing is moved. It makes one attempt: a failed one may have been carried out.
+func (l *Coordination) Advance(ctx context.Context, subscriber, who string, lead time.Duration, moves []Move) (bool, error) {
+	args := make([]any, 0, 2+3*len(moves))
+	args = append(args, who, lead.Milliseconds())
+	for _, m := range moves {
+		args = append(args, m.Field, m.From, m.To)
+	}
+	reply, err := l.call(ctx, &advanceCall, []string{l.keys.publisher(subscriber), l.keys.published(subscriber)}, args...)
+	return reply == 1, err
+}
+
+// Lengths returns how many entries the journals of some chunks have.
+func (l *Reader) Lengths(ctx context.Context, chunks []uint64) ([]int64, error) {
+	out := make([]int64, len(chunks))
+	err := l.retry(ctx, "asking how long journals are", func() error {
+		for begin := 0; begin < len(chunks); begin += surveyPage {
+			part := chunks[begin:min(begin+surveyPage, len(chunks))]
+			pipe := l.client.Pipeline()
+			replies := make([]*redis.IntCmd, len(part))
+			for i, chunk := range part {
+				replies[i] = pipe.LLen(ctx, l.keys.journal(chunk))
+			}
+			if _, err := pipe.Exec(ctx); err != nil {
+				return named(replies, err)
+			}
+			for i, reply := range replies {
+				out[begin+i] = reply.Val()
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Range is a part of a chunk's journal: entries From up to, and not including, To.
+type Range struct {
+	Chunk    uint64
+	From, To int64
+}
+
+// Texts returns parts of journals as they are stored, for Entry.UnmarshalBinary. A part is shorter where the journal is.
+func (l *Reader) Texts(ctx context.Context, parts []Range) ([][]string, error) {
+	out := make([][]string, len(parts))
+	err := l.retry(ctx, "reading journals", func() error {
+		pipe := l.client.Pipeline()
+		replies := make([]*redis.StringSliceCmd, len(parts))
+		for i, p := range parts {
+			replies[i] = pipe.LRange(ctx, l.keys.journal(p.Chunk), p.From, p.To-1)
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return named(replies, err)
+		}
+		for i, reply := range replies {
+			out[i] = reply.Val()
+		}
+		return nil
+	})
+	return out, err
+}
+
+// JournalKey is where a chunk's journal is, for messages.
+func (l *Reader) JournalKey(chunk uint64) string { return l.keys.journal(chunk) }
+
+// Now returns the time by Redis's clock.
+func (l *Coordination) Now(ctx context.Context) (time.Time, error) {
+	node, err := l.home(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return node.Time(ctx).Result()
+}
+
+// Users returns the members of an entry of a chunk, ascending.
+func (e *Entry) Users(chunk uint64) iter.Seq[grant.UserID] {
+	return func(yield func(grant.UserID) bool) {
+		for i := range dense.Words {
+			for w := e.Members.Word(i); w != 0; {
+				lead := bits.LeadingZeros64(w)
+				w &^= 1 << (63 - lead)
+				if !yield(grant.UserID(dense.Join(chunk, uint16(i*64+lead)))) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// FirstUser is the first ID of a chunk: the members of its entries, as Roaring has them, count from it.
+func FirstUser(chunk uint64) grant.UserID { return grant.UserID(dense.Join(chunk, 0)) }
+
+// RoaringPart returns the members of a stored entry in the portable format of Roaring bitmaps, without reading them.
+func RoaringPart(text []byte) ([]byte, error) {
+	var e Entry
+	members, err := e.unmarshalHead(text)
+	if err != nil {
+		return nil, err
+	}
+	head := containerOffset
+	if members.kind == memberRuns {
+		head = runsHeader
+	}
+	return text[len(text)-len(members.body)-head:], nil
+}
+
+// runsHeader is what comes before a container of runs: cookie, flags, key and count.
+const runsHeader = 4 + 1 + 2 + 2
+
+// ChunkField names the cursor of a chunk.
+func ChunkField(chunk uint64) string { return strconv.FormatUint(chunk, 10) }
+
+// Stamp returns the time of a stored entry without reading the rest.
+func Stamp(text []byte) (time.Time, error) {
+	if len(text) < stampBytes {
+		return time.Time{}, fmt.Errorf("journal entry of %d bytes: %w", len(text), errShort)
+	}
+	var stamp [8]byte
+	copy(stamp[2:], text[1:stampBytes])
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(stamp[:]))).UTC(), nil
+}

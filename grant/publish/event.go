@@ -1,0 +1,223 @@
+package publish
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+)
+
+// Type is what an event says. It is the type attribute of CloudEvents, without the prefix.
+type Type string
+
+// TypePrefix is before each type in an event.
+const TypePrefix = "granter."
+
+// The types of events.
+const (
+	TypeGranted    Type = "granted"    // by a run, or by hand
+	TypeExcluded   Type = "excluded"   // will not get the campaign
+	TypeRevoked    Type = "revoked"    // has lost it, from data.effective on
+	TypeReinstated Type = "reinstated" // has it again, or is excluded no more and gets it
+	TypeExtended   Type = "extended"   // an item or all of them end at another time
+	TypeMoved      Type = "moved"      // another account has it in the user's place
+	TypeRecalled   Type = "recalled"   // what was offered and not taken is offered no more
+)
+
+// typeNone is of entries that are for colleagues, and for nobody outside.
+const typeNone Type = ""
+
+// Types are all types of events.
+func Types() []Type {
+	return []Type{TypeGranted, TypeExcluded, TypeRevoked, TypeReinstated, TypeExtended, TypeMoved, TypeRecalled}
+}
+
+// typeOf is what an entry says. A kind that is not known stops the publisher: to pass over it would lose what it says.
+func typeOf(e *ledger.Entry) (Type, error) {
+	switch e.Kind {
+	case ledger.EntryGrant, ledger.EntryHand:
+		return TypeGranted, nil
+	case ledger.EntryExclude:
+		return TypeExcluded, nil
+	case ledger.EntryRevoke:
+		return TypeRevoked, nil
+	case ledger.EntryReinstate:
+		return TypeReinstated, nil
+	case ledger.EntryExtend:
+		return TypeExtended, nil
+	case ledger.EntryMove:
+		return TypeMoved, nil
+	case ledger.EntryRecall:
+		return TypeRecalled, nil
+	case ledger.EntryNote:
+		return typeNone, nil
+	default:
+		return "", fmt.Errorf("journal entry of kind %d, which this granter cannot publish: use a newer one", e.Kind)
+	}
+}
+
+// item is what a granted user has been given, by the entry and the spec alone: both never change.
+type item struct {
+	ID        string      `json:"id"`
+	Kind      grant.Kind  `json:"kind"`
+	State     grant.State `json:"state"` // at the moment of the entry: active, or offered
+	ExpiresAt *time.Time  `json:"expires_at,omitempty"`
+	TakeUntil *time.Time  `json:"take_until,omitempty"`
+	Amount    int64       `json:"amount,omitempty"`
+	Currency  string      `json:"currency,omitempty"`
+}
+
+func itemsOf(c *grant.Campaign, e *ledger.Entry) []item {
+	at, ends := e.At, map[string]time.Time(nil)
+	if e.Act != nil {
+		if ends = e.Act.Ends; !e.Act.GrantedAt.IsZero() {
+			at = e.Act.GrantedAt // it was moved here
+		}
+	}
+	held := c.Entitlements(&grant.Holding{GrantedAt: at}, e.At)
+	out := make([]item, 0, len(held))
+	for i := range held {
+		e := &held[i]
+		it := item{ID: e.ID, Kind: e.Kind, State: e.State, Amount: e.Amount, Currency: e.Currency}
+		end, changed := ends[e.ID]
+		if !changed {
+			end, changed = ends[""]
+		}
+		if changed && e.State != grant.StateOffered {
+			e.ExpiresAt = end
+		}
+		if !e.ExpiresAt.IsZero() {
+			it.ExpiresAt = &e.ExpiresAt
+		}
+		if e.Offered() && !e.TakeUntil.IsZero() {
+			it.TakeUntil = &e.TakeUntil
+		}
+		out = append(out, it)
+	}
+	return out
+}
+
+// source is the CloudEvents attribute of that name.
+func source(campaign string) string { return "/granter/campaigns/" + campaign }
+
+// entryID identifies an entry of a journal, by its place and by what is in it: where a ledger lost its last writes, another entry
+// comes to have the place, and its events must not be taken for the old ones.
+func entryID(campaign string, p *piece) string {
+	return campaign + "/" + strconv.FormatUint(p.chunk, 10) + "/" + strconv.FormatInt(p.index, 10) + "-" + p.head.String()
+}
+
+// writer makes the events of the entries of one campaign.
+type writer struct {
+	campaign *grant.Campaign
+	only     []Type // nil: all
+}
+
+func (w *writer) wants(t Type) bool {
+	return t != typeNone && (w.only == nil || slices.Contains(w.only, t))
+}
+
+// template is the JSON of the events of one entry: they differ in their user alone.
+type template struct{ id, user, data []byte }
+
+// template makes it. What is behind the user is the same for all.
+func (w *writer) template(p *piece, t Type) (*template, error) {
+	common := func(v any) []byte { b, _ := json.Marshal(v); return b } //nolint:errchkjson // texts
+	attributes := fmt.Sprintf(`{"specversion":"1.0","type":%s,"source":%s,"time":%s,"datacontenttype":"application/json","id":`,
+		common(TypePrefix+string(t)), common(source(w.campaign.Name)), common(p.entry.At))
+	data, err := json.Marshal(w.data(p))
+	if err != nil {
+		return nil, err
+	}
+	id := common(entryID(w.campaign.Name, p) + "/")
+	return &template{
+		id:   append([]byte(attributes), id[:len(id)-1]...),
+		user: []byte(`","subject":"`),
+		data: append([]byte(`","data":{"user":"`), append([]byte(`",`), data[1:]...)...),
+	}, nil
+}
+
+const userAt = len(`","data":{"user":"`)
+
+// append appends the event of one user.
+func (t *template) append(dst []byte, user grant.UserID) []byte {
+	dst = append(dst, t.id...)
+	dst = strconv.AppendUint(dst, uint64(user), 10)
+	dst = append(dst, t.user...)
+	dst = strconv.AppendUint(dst, uint64(user), 10)
+	dst = append(dst, t.data[:userAt]...)
+	dst = strconv.AppendUint(dst, uint64(user), 10)
+	dst = append(dst, t.data[userAt:]...)
+	return append(dst, '}')
+}
+
+// payload is what the data of an event says, beside the user.
+type payload struct {
+	Campaign string      `json:"campaign"`
+	Items    []item      `json:"items,omitempty"`
+	Run      grant.RunID `json:"run,omitzero"`
+
+	// Of what somebody did. Who and why stays inside: it is in the audit trail.
+	Act        string               `json:"act,omitempty"` // its ID
+	Revocation grant.RevocationKind `json:"revocation,omitempty"`
+	Effective  *time.Time           `json:"effective,omitempty"`
+	Item       string               `json:"item,omitempty"` // of several kinds: empty is all
+	Until      *time.Time           `json:"until,omitempty"`
+	To         *grant.UserID        `json:"to,omitempty,string"`
+	From       *grant.UserID        `json:"from,omitempty,string"`
+}
+
+func (w *writer) data(p *piece) payload {
+	out := payload{Campaign: w.campaign.Name, Run: p.entry.Run}
+	if t, err := typeOf(p.entry); err == nil && t == TypeGranted {
+		out.Items = itemsOf(w.campaign, p.entry)
+	}
+	a := p.entry.Act
+	if a == nil {
+		return out
+	}
+	out.Act, out.Revocation, out.Item, out.To, out.From = a.ID, a.Revocation, a.Item, a.To, a.From
+	if p.entry.Kind == ledger.EntryRevoke {
+		since := a.Since().UTC()
+		out.Effective = &since
+	}
+	if !a.Until.IsZero() {
+		until := a.Until.UTC()
+		out.Until = &until
+	}
+	return out
+}
+
+// batchHead is the first part of a compact event: what its entry says of all its members.
+type batchHead struct {
+	Campaign string       `json:"campaign"`
+	Chunk    uint64       `json:"chunk"`
+	Index    int64        `json:"index"`
+	Type     string       `json:"type"`
+	At       time.Time    `json:"at"`
+	First    grant.UserID `json:"first_user,string"` // the members count from it
+	Count    int          `json:"count"`
+	payload
+}
+
+// compact is the form of an entry as a whole: a JSON object, a line feed, and the members as a portable Roaring bitmap of what
+// is to be added to first_user.
+func (w *writer) compact(p *piece, t Type) ([]byte, error) {
+	h := batchHead{
+		Campaign: w.campaign.Name, Chunk: p.chunk, Index: p.index, Type: TypePrefix + string(t), At: p.entry.At,
+		First: ledger.FirstUser(p.chunk), Count: p.entry.Count,
+	}
+	h.payload = w.data(p)
+	text, err := json.Marshal(h)
+	if err != nil {
+		return nil, err
+	}
+	members, err := ledger.RoaringPart([]byte(p.text))
+	if err != nil {
+		return nil, err
+	}
+	return append(append(text, '\n'), members...), nil
+}
