@@ -39,6 +39,13 @@ func TestTheCampaignsToDeployLoad(t *testing.T) {
 	require.NoError(t, err)
 	assert.EqualValues(t, 48_000_000, rollout.Population)
 	assert.Equal(t, "2023-01-05T09:00:00+09:00", rollout.StartsAt.Format(time.RFC3339))
+	taken := rollout.StartsAt.Add(time.Hour)
+	offered := rollout.Entitlements(&grant.Holding{GrantedAt: rollout.StartsAt, TakenAt: []time.Time{taken, taken}}, taken)
+	assert.Equal(t, grant.StateActive, offered[0].State)
+	assert.True(t, offered[0].ExpiresAt.IsZero())
+	assert.Equal(t, "2023-04-04T23:59:59+09:00", offered[1].LastDay.Format(time.RFC3339))
+	assert.Equal(t, grant.StateOffered, offered[2].State)
+	assert.Equal(t, "2023-01-21T00:00:00+09:00", offered[2].TakeUntil.Format(time.RFC3339))
 
 	emoticons, err := Load("../../deploy/campaigns/emoticons.yaml")
 	require.NoError(t, err)
