@@ -27,6 +27,8 @@ type asked struct {
 	PerSecond float64 `json:"per_second"`
 	P50       float64 `json:"p50_ms"`
 	P99       float64 `json:"p99_ms"`
+	Total     float64 `json:"total"` // users
+	CPU       float64 `json:"-"`     // of the server, µs a user
 }
 
 // ask loads a server with checks of random users over connections that are kept alive. It speaks HTTP/1.1 itself, so that it takes
@@ -94,7 +96,9 @@ func ask(args []string) error {
 	ms := func(share float64) float64 {
 		return float64(every[int(share*float64(len(every)-1))]) / float64(time.Millisecond)
 	}
-	return json.NewEncoder(os.Stdout).Encode(asked{float64(len(every)) / length.Seconds(), ms(0.5), ms(0.99)})
+	return json.NewEncoder(os.Stdout).Encode(asked{
+		PerSecond: float64(len(every)) / length.Seconds(), P50: ms(0.5), P99: ms(0.99), Total: float64(len(every)),
+	})
 }
 
 // readAnswer reads a good answer that says how long it is.
@@ -162,7 +166,8 @@ func askLists(args []string) error {
 	slices.Sort(took)
 	seconds := time.Since(began).Seconds()
 	return json.NewEncoder(os.Stdout).Encode(asked{
-		float64(*size**lists) / seconds, took[len(took)/2].Seconds() * 1000, took[len(took)-1].Seconds() * 1000,
+		PerSecond: float64(*size**lists) / seconds, Total: float64(*size * *lists),
+		P50: took[len(took)/2].Seconds() * 1000, P99: took[len(took)-1].Seconds() * 1000,
 	})
 }
 

@@ -31,7 +31,10 @@ type checked struct {
 // checks measures how fast other services can ask whether users hold an item: by a desk, by the bare handler, and by
 // redis-benchmark, in turns, on the same Redis.
 func (b *bench) checks(ctx context.Context) (rows []checked, err error) {
-	r := row{name: "48 M dense, shuffled", users: 48e6, fsync: true}
+	r, err := comparedRow("")
+	if err != nil {
+		return nil, err
+	}
 	r.users = int64(float64(r.users) * b.scale)
 	spec, err := b.spec(r)
 	if err != nil {
@@ -63,8 +66,14 @@ type checkBench struct {
 	redis *devtest.Redis
 
 	token            string
-	desk, bare, pool string // host:port; pool is the bare handler whose requests share pipelines
+	desk, bare, pool server // pool is the bare handler whose requests share pipelines
 	ends             []func()
+}
+
+// server is a process that answers checks.
+type server struct {
+	addr string
+	pid  int
 }
 
 func (c *checkBench) stop() {
@@ -171,17 +180,18 @@ func (c *checkBench) other(n int) (string, error) {
 }
 
 // load loads a server with single checks.
-func (c *checkBench) load(addr string, more ...string) (asked, error) {
-	args := append([]string{"ask", "-addr", addr, "-token", c.token, "-users", fmt.Sprint(c.row.users)}, more...)
-	return c.asks(args...)
+func (c *checkBench) load(of server, more ...string) (asked, error) {
+	args := append([]string{"ask", "-addr", of.addr, "-token", c.token, "-users", fmt.Sprint(c.row.users)}, more...)
+	return c.asks(of, args...)
 }
 
 func (c *checkBench) lists() (asked, error) {
-	return c.asks("lists", "-addr", c.desk, "-token", c.token, "-users", fmt.Sprint(c.row.users))
+	return c.asks(c.desk, "lists", "-addr", c.desk.addr, "-token", c.token, "-users", fmt.Sprint(c.row.users))
 }
 
-// asks runs a child process that asks.
-func (c *checkBench) asks(args ...string) (out asked, err error) {
+// asks runs a child process that asks a server.
+func (c *checkBench) asks(of server, args ...string) (out asked, err error) {
+	before := cpuOf(of.pid)
 	text, err := exec.CommandContext(c.ctx, c.self, args...).Output()
 	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 		return out, fmt.Errorf("%s: %w: %s", args[0], err, failed.Stderr)
@@ -190,6 +200,7 @@ func (c *checkBench) asks(args ...string) (out asked, err error) {
 		return out, err
 	}
 	err = json.Unmarshal(text, &out)
+	out.CPU = (cpuOf(of.pid) - before) / out.Total * 1e6
 	return out, err
 }
 
@@ -214,7 +225,7 @@ func (c *checkBench) redisBenchmark(pipeline string) (out asked, err error) {
 		err = errors.Join(err, numErr)
 		return v
 	}
-	return asked{number(1), number(4), number(6)}, err
+	return asked{PerSecond: number(1), P50: number(4), P99: number(6)}, err
 }
 
 // start starts a desk and two bare handlers.
@@ -248,15 +259,15 @@ func (c *checkBench) start() error {
 }
 
 // serve starts a server, and returns where it is, which a line of its output says.
-func (c *checkBench) serve(where func(line string) string, name string, args ...string) (string, error) {
+func (c *checkBench) serve(where func(line string) string, name string, args ...string) (server, error) {
 	cmd := exec.CommandContext(c.ctx, name, args...)
 	out, in, err := os.Pipe()
 	if err != nil {
-		return "", err
+		return server{}, err
 	}
 	cmd.Stdout, cmd.Stderr = in, in
 	if err := cmd.Start(); err != nil {
-		return "", err
+		return server{}, err
 	}
 	in.Close()
 	c.ends = append(c.ends, func() {
@@ -278,9 +289,9 @@ func (c *checkBench) serve(where func(line string) string, name string, args ...
 	}()
 	select {
 	case addr := <-found:
-		return addr, nil
+		return server{addr, cmd.Process.Pid}, nil
 	case <-time.After(time.Minute):
-		return "", fmt.Errorf("%s does not say where it serves", name)
+		return server{}, fmt.Errorf("%s does not say where it serves", name)
 	}
 }
 
@@ -308,8 +319,8 @@ func medians(all []checked) []checked {
 		rows = append(rows, checked{
 			name: one.name, of: one.of, ratio: median(func(r checked) float64 { return r.ratio }),
 			asked: asked{
-				median(func(r checked) float64 { return r.PerSecond }), median(func(r checked) float64 { return r.P50 }),
-				median(func(r checked) float64 { return r.P99 }),
+				PerSecond: median(func(r checked) float64 { return r.PerSecond }), P50: median(func(r checked) float64 { return r.P50 }),
+				P99: median(func(r checked) float64 { return r.P99 }), CPU: median(func(r checked) float64 { return r.CPU }),
 			},
 		})
 	}
@@ -319,13 +330,16 @@ func medians(all []checked) []checked {
 // reportChecks is the table, in Markdown.
 func (b *bench) reportChecks(rows []checked) string {
 	var s strings.Builder
-	s.WriteString("| asked by | users/s | p50, ms | p99, ms | ratio |\n|---|---|---|---|---|\n")
+	s.WriteString("| asked by | users/s | p50, ms | p99, ms | server CPU, µs a user | ratio |\n|---|---|---|---|---|---|\n")
 	for _, r := range rows {
-		ratio := ""
+		ratio, cpu := "", ""
+		if r.CPU > 0 {
+			cpu = fmt.Sprintf("%.2f", r.CPU)
+		}
 		if r.ratio > 0 {
 			ratio = fmt.Sprintf("%.2f × %s", r.ratio, r.of)
 		}
-		fmt.Fprintf(&s, "| %s | %.0f | %.2f | %.2f | %s |\n", r.name, r.PerSecond, r.P50, r.P99, ratio)
+		fmt.Fprintf(&s, "| %s | %.0f | %.2f | %.2f | %s | %s |\n", r.name, r.PerSecond, r.P50, r.P99, cpu, ratio)
 	}
 	return s.String()
 }

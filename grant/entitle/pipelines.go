@@ -11,7 +11,7 @@ import (
 const (
 	// A pipeline of 256 users holds up others in Redis for 0.2 ms; one more is under way while the next gathers.
 	pipelineUsers = 256
-	pipelines     = 3
+	pipelines     = 2
 )
 
 // look is one user whom somebody waits for: in some campaigns, each of which is one glance.
