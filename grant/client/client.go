@@ -188,6 +188,7 @@ func (c *Client) CheckAll(ctx context.Context, item string, users []grant.UserID
 // states have their code as index.
 var states = []grant.State{
 	"none", grant.StateActive, "unknown", grant.StateExpired, grant.StateOffered, grant.StateLapsed, grant.StateExhausted,
+	grant.StateRevoked, grant.StateRecalled,
 }
 
 func id(user grant.UserID) string { return strconv.FormatUint(uint64(user), 10) }

@@ -158,13 +158,12 @@ func (c *Checker) see(questions []question, user grant.UserID) error {
 	if err := c.rests(); err != nil {
 		return err
 	}
-	chunk, _ := ledger.Place(user)
 	for i := range questions {
-		questions[i].prepare(chunk)
+		questions[i].prepare(user)
 	}
 	err := c.shared.see(questions[0].Ledger.Glances, func(g *ledger.Glances) {
 		for i := range questions {
-			questions[i].add(g, user)
+			questions[i].add(g)
 		}
 	})
 	if err != nil && questions[0].glance.Err() != nil { // else it is of somebody else in the pipeline
@@ -237,7 +236,7 @@ func (c *Checker) Holdings(ctx context.Context, q Query) (Holdings, error) {
 		return out, err
 	}
 	for i := range questions {
-		held, err := questions[i].held(ctx)
+		held, err := questions[i].all(ctx)
 		if err != nil {
 			out.Held = nil
 			err = c.heldInstead(&out, questions, q.User, c.away(err))
@@ -248,19 +247,23 @@ func (c *Checker) Holdings(ctx context.Context, q Query) (Holdings, error) {
 	return out, nil
 }
 
-// held returns how all items of the question's campaign stand.
-func (q *question) held(ctx context.Context) ([]Held, error) {
+// all returns how all items of the question's campaign stand.
+func (q *question) all(ctx context.Context) (held []Held, err error) {
 	g := &q.glance
-	err := g.Err()
-	if err != nil || !g.Settled() {
+	if err = g.Err(); err != nil || !g.Granted() {
 		return nil, err
 	}
-	settled, err := q.moment(ctx, g.Chunk, g.Low)
+	if g.State() != "" || q.Offers() {
+		held, err = q.held(ctx, q.user, q.when)
+	} else {
+		var granted time.Time
+		granted, err = q.moment(ctx, g.Chunk, g.Low)
+		held = q.judge(&grant.Holding{GrantedAt: granted}, q.when)
+	}
 	if err != nil {
 		return nil, err
 	}
-	held, err := q.judge(settled, g.State(), q.when)
-	return slices.DeleteFunc(held, func(h Held) bool { return h.State == StateNone }), err
+	return slices.DeleteFunc(held, func(h Held) bool { return h.State == StateNone }), nil
 }
 
 // subjects returns the campaigns as they were a second ago at most or, if the ledger does not answer, as they were then.

@@ -169,7 +169,7 @@ func (c *Checker) Remember(ctx context.Context) error {
 			return err
 		}
 		for part := range slices.Chunk(chunks, rememberChunks) {
-			images, err := s.Ledger.Images(ctx, part)
+			images, err := s.Ledger.Images(ctx, part, ledger.Ask{})
 			if err != nil {
 				return err
 			}
@@ -209,7 +209,7 @@ func (m *memory) note(s *subject, chunks []uint64) {
 }
 
 // recall says how an item stood for a user when the ledger was last seen, when that was, and whether that is known. Of a user
-// with acts it is not: those are not remembered.
+// with acts it is not, nor of an item that users take: those are not remembered.
 func (m *memory) recall(q *question, user grant.UserID) (grant.State, time.Time, bool) {
 	chunk, low := ledger.Place(user)
 	m.mu.Lock()
@@ -219,13 +219,15 @@ func (m *memory) recall(q *question, user grant.UserID) (grant.State, time.Time,
 	switch {
 	case !there:
 		return StateNone, whole, complete
-	case s.Settled == nil || !s.Settled.Has(low):
+	case s.Granted == nil || !s.Granted.Has(low):
 		return StateNone, s.at, true
-	case s.Acts != nil && s.Acts.Has(low):
+	case s.Acts != nil && s.Acts.Has(low), q.Items[q.item].Offered():
 		return StateUnknown, s.at, false
 	}
-	state, decided, err := q.between(q.item, s.Span, "", q.when)
-	return state, s.at, err == nil && decided
+	one := *q
+	one.bounds = s.Span
+	state, decided := one.within(time.Time{})
+	return state, s.at, decided
 }
 
 func isAway(err error) bool {

@@ -2,7 +2,6 @@ package entitle
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/granter/granter/grant"
@@ -19,7 +18,7 @@ const (
 func States() []grant.State {
 	return []grant.State{
 		StateNone, grant.StateActive, StateUnknown, grant.StateExpired, grant.StateOffered, grant.StateLapsed,
-		grant.StateExhausted,
+		grant.StateExhausted, grant.StateRevoked, grant.StateRecalled,
 	}
 }
 
@@ -40,38 +39,55 @@ type Held struct {
 	LastDay  time.Time // the last second at which it is held, where that is the end of a day; else zero
 }
 
-// judge says how all items stand for a user who was settled at a moment, and of whom acts made what they did. It is the only
-// place where a check asks the vocabulary's rule.
-func (s *subject) judge(settled time.Time, acts string, w when) ([]Held, error) {
-	if acts != "" {
-		return nil, fmt.Errorf("%w: campaign %s: acts on users, which this granter does not know", ledger.ErrInconsistent, s.Name)
-	}
-	if w.now && settled.After(w.at) {
-		w.at = settled
+// judge says how all items stand for a user who is granted. It is the only place where a check asks the vocabulary's rule.
+func (s *subject) judge(h *grant.Holding, w when) []Held {
+	if w.now { // what the ledger has happened, by Redis's clock
+		w.at = later(w.at, h.GrantedAt)
+		for _, at := range h.TakenAt {
+			w.at = later(w.at, at)
+		}
+		if r := h.Acts.Revoked; r != nil {
+			w.at = later(w.at, r.At)
+		}
+		for _, r := range h.Acts.Recalled {
+			w.at = later(w.at, r.At)
+		}
 	}
 	out := make([]Held, len(s.Items))
 	for i := range out {
 		out[i] = Held{Campaign: s.Campaign.Campaign, Item: &s.Items[i], State: StateNone}
 	}
-	for i, e := range s.Entitlements(&grant.Holding{GrantedAt: settled}, w.at) {
+	for i, e := range s.Entitlements(h, w.at) {
 		out[i].State, out[i].Granted, out[i].Taken = e.State, e.GrantedAt, e.TakenAt
 		out[i].Expires, out[i].LastDay = e.ExpiresAt, e.LastDay
 	}
-	return out, nil
+	return out
 }
 
-// between says how one item stands for a user who was settled between two moments, and whether they decide it. States follow each
-// other as the moment of the grant goes on, so that what holds for both holds in between.
-func (s *subject) between(item int, bounds ledger.Span, acts string, w when) (grant.State, bool, error) {
-	first, err := s.judge(bounds.First, acts, w)
-	if err != nil {
-		return "", false, err
+// between says how one item stands for a user without acts who was granted and, if it is an offer, took it between two moments,
+// and whether they decide it. States follow each other as these moments go on, so that what holds for both holds in between.
+func (s *subject) between(item int, first, last grant.Holding, w when) (grant.State, bool) {
+	state := s.judge(&first, w)[item].State
+	return state, state == s.judge(&last, w)[item].State
+}
+
+// holding is that of a user without acts, who took one item or, if that moment is zero, none.
+func (s *subject) holding(item int, granted, taken time.Time) grant.Holding {
+	h := grant.Holding{GrantedAt: granted}
+	if !taken.IsZero() {
+		h.TakenAt = make([]time.Time, len(s.Items))
+		h.TakenAt[item] = taken
 	}
-	last, err := s.judge(bounds.Last, acts, w)
-	if err != nil {
-		return "", false, err
+	return h
+}
+
+// held asks the ledger for all that decides what a user holds: acts, takes, quotas.
+func (s *subject) held(ctx context.Context, user grant.UserID, w when) ([]Held, error) {
+	found, holdings, err := s.Ledger.Held(ctx, s.Campaign.Campaign, []grant.UserID{user})
+	if err != nil || found[0].Place != grant.PlaceGranted {
+		return nil, err
 	}
-	return first[item].State, first[item].State == last[item].State, nil
+	return s.judge(&holdings[0], w), nil
 }
 
 // question is what a check asks about one item of a campaign.
@@ -81,56 +97,69 @@ type question struct {
 	item   int
 	whole  bool // all items, with the moments: the journal is read anyway
 	when   when
-	bounds ledger.Span // within them the user was settled, unless the glance counts entries
-	counts bool        // the glance does
+	user   grant.UserID
+	bounds ledger.Span // within them the user was granted, unless the glance counts entries
+	ask    ledger.Ask
 	glance ledger.Glance
 }
 
 // prepare decides what to look at: whoever any moment up to now decides the same for needs no count.
-func (q *question) prepare(chunk uint64) {
-	q.bounds = ledger.Span{First: q.when.at, Last: q.when.at}
-	switch {
-	case q.whole:
-	case !q.when.now:
-		q.counts = true
-	case q.timed[q.item]:
-		known, ok := q.known(chunk)
-		q.counts = !ok
-		if ok {
-			q.bounds = ledger.Span{First: known.First, Last: later(known.First, q.when.at)}
-			_, decided, err := q.between(q.item, q.bounds, "", q.when)
-			q.counts = err != nil || !decided
-		}
+func (q *question) prepare(user grant.UserID) {
+	q.user, q.bounds, q.ask = user, ledger.Span{First: q.when.at, Last: q.when.at}, ledger.Ask{}
+	if q.whole {
+		return
+	}
+	item := &q.Items[q.item]
+	q.ask = ledger.Ask{Take: item.Offered(), Item: q.item, Quota: item.First > 0, Entries: !q.when.now}
+	if !q.when.now || !q.timed[q.item] {
+		return
+	}
+	chunk, _ := ledger.Place(user)
+	known, ok := q.known(chunk)
+	if q.ask.Entries = !ok; ok {
+		q.bounds = ledger.Span{First: known.First, Last: later(known.First, q.when.at)}
+		_, decided := q.within(time.Time{})
+		q.ask.Entries = !decided
 	}
 }
 
-// add looks at the user.
-func (q *question) add(g *ledger.Glances, user grant.UserID) {
-	q.glance = q.Ledger.Glance(g, user, q.counts)
+// within says how the item stands for a user who was granted within the bounds and took it at a moment, and whether that decides.
+func (q *question) within(taken time.Time) (grant.State, bool) {
+	return q.between(q.item, q.holding(q.item, q.bounds.First, taken), q.holding(q.item, q.bounds.Last, taken), q.when)
 }
+
+// add looks at the user.
+func (q *question) add(g *ledger.Glances) { q.glance = q.Ledger.Glance(g, q.user, q.ask) }
 
 // decide says how the item stands for the user who was looked at.
 func (q *question) decide(ctx context.Context) (state grant.State, err error) {
 	g := &q.glance
-	if err := g.Err(); err != nil || !g.Settled() {
+	if err := g.Err(); err != nil || !g.Granted() {
 		return StateNone, err
 	}
-	if q.counts {
+	taken := g.Taken()
+	if g.State() != "" || q.ask.Quota && taken.IsZero() { // the last may have been taken by others
+		return q.decideHeld(q.held(ctx, q.user, q.when))
+	}
+	if q.ask.Entries {
 		if q.bounds, err = q.subject.bounds(ctx, g.Chunk, g.Entries()); err != nil {
 			return "", err
 		}
 	}
-	state, decided, err := q.between(q.item, q.bounds, g.State(), q.when)
-	if err != nil || decided {
-		return state, err
+	if state, decided := q.within(taken); decided {
+		return state, nil
 	}
-	settled, err := q.moment(ctx, g.Chunk, g.Low)
+	granted, err := q.moment(ctx, g.Chunk, g.Low)
 	if err != nil {
 		return "", err
 	}
-	held, err := q.judge(settled, g.State(), q.when)
-	if err != nil {
-		return "", err
+	h := q.holding(q.item, granted, taken)
+	return q.decideHeld(q.judge(&h, q.when), nil)
+}
+
+func (q *question) decideHeld(held []Held, err error) (grant.State, error) {
+	if err != nil || held == nil {
+		return StateNone, err
 	}
 	return held[q.item].State, nil
 }

@@ -3,6 +3,7 @@ package entitle_test
 import (
 	"context"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -32,6 +33,8 @@ type world struct {
 	campaigns []entitle.Campaign
 	readers   map[string]*ledger.Reader
 	grants    map[string]*ledger.Grants
+	stores    []*ledger.Store
+	takes     *ledger.Takes
 	seq       uint64
 }
 
@@ -46,6 +49,7 @@ func newWorld(t *testing.T, campaigns ...*grant.Campaign) *world {
 	for _, c := range campaigns {
 		store, err := ledger.Open(w.client, c, ledger.Config{RetryFor: 200 * time.Millisecond})
 		require.NoError(t, err)
+		w.stores = append(w.stores, store)
 		w.readers[c.Name], w.grants[c.Name] = ledger.NewReader(store), ledger.NewGrants(store, 7)
 		_, err = w.grants[c.Name].Begin(t.Context(), grant.TopicID{})
 		require.NoError(t, err)
@@ -80,6 +84,29 @@ func (w *world) grant(campaign string, at time.Time, users ...grant.UserID) {
 		f.Deltas = append(f.Deltas, dense.Delta{Chunk: chunk, Members: members, Count: members.Count()})
 	}
 	require.NoError(w, w.grants[campaign].Grant(w.Context(), f))
+}
+
+// act does something about a user of the first campaign, by Redis's clock.
+func (w *world) act(at time.Time, act grant.Act, user grant.UserID) {
+	w.Helper()
+	w.redis.SetTime(at)
+	w.seq++
+	act.ID, act.Who, act.Via, act.Reason = strconv.FormatUint(w.seq, 10), "minji", "cli", "a test"
+	results, err := ledger.NewActs(w.stores[0], 9).Do(w.Context(), []ledger.UserAct{{User: user, Act: act}}, false)
+	require.NoError(w, err)
+	require.NoError(w, results[0].Err)
+}
+
+// take takes an item of the first campaign, by its place in the spec.
+func (w *world) take(at time.Time, item int, user grant.UserID) {
+	w.Helper()
+	w.redis.SetTime(at)
+	if w.takes == nil {
+		w.takes = ledger.NewTakes(w.stores[0], 9)
+	}
+	out, err := w.takes.Take(w.Context(), w.campaigns[0].Campaign, []ledger.Take{{User: user, Item: item}})
+	require.NoError(w, err)
+	require.True(w, out[0].At.Equal(at), "%+v", out)
 }
 
 // checker asks the world. Changes are to its configuration.
@@ -135,9 +162,9 @@ func (c *counted) Extend(ctx context.Context, chunk uint64, t *ledger.Times) err
 	return c.Ledger.Extend(ctx, chunk, t)
 }
 
-func (c *counted) Images(ctx context.Context, chunks []uint64) ([]ledger.Image, error) {
+func (c *counted) Images(ctx context.Context, chunks []uint64, ask ledger.Ask) ([]ledger.Image, error) {
 	c.images.Add(int64(len(chunks)))
-	return c.Ledger.Images(ctx, chunks)
+	return c.Ledger.Images(ctx, chunks, ask)
 }
 
 // count puts a counter before the ledger of the only campaign.

@@ -32,8 +32,10 @@ type image struct {
 	ledger.Image
 
 	read    time.Time
-	state   grant.State // of whoever is settled and has no act, if
+	state   grant.State // of whoever is granted, did not take the item, and has no act, if
 	decided bool
+	taken   grant.State // the same of whoever took it
+	sure    bool
 }
 
 // Many begins to answer about an item; the query's user counts for nothing. Errors are those of Check.
@@ -101,11 +103,19 @@ func (m *Many) campaign(ctx context.Context, i int, users []grant.UserID, states
 		switch {
 		case im == nil:
 			single = append(single, n)
-		case im.Settled == nil || !im.Settled.Has(low):
-		case !im.decided || im.Acts != nil && im.Acts.Has(low):
+		case im.Granted == nil || !im.Granted.Has(low):
+		case im.Acts != nil && im.Acts.Has(low):
 			single = append(single, n)
-		default:
+		case im.Taken != nil && im.Taken.Has(low):
+			if im.sure {
+				merge(&states[n], im.taken)
+			} else {
+				single = append(single, n)
+			}
+		case im.decided:
 			merge(&states[n], im.state)
+		default:
+			single = append(single, n)
 		}
 	}
 	for len(single) > 0 {
@@ -126,9 +136,8 @@ func (m *Many) glance(ctx context.Context, q *question, users []grant.UserID, pa
 	g := q.Ledger.Glances(within)
 	for k, n := range part {
 		asked[k] = *q
-		chunk, _ := ledger.Place(users[n])
-		asked[k].prepare(chunk)
-		asked[k].add(g, users[n])
+		asked[k].prepare(users[n])
+		asked[k].add(g)
 	}
 	if err := g.Send(); err != nil {
 		return err
@@ -186,7 +195,9 @@ func (m *Many) readChunks(ctx context.Context, i int, chunks []uint64) error {
 	within, cancel := context.WithTimeout(ctx, m.checker.cfg.Timeout)
 	defer cancel()
 	read := time.Now()
-	images, err := q.Ledger.Images(within, chunks)
+	one := *q
+	one.prepare(0)
+	images, err := q.Ledger.Images(within, chunks, one.ask)
 	if err != nil {
 		return err
 	}
@@ -195,19 +206,36 @@ func (m *Many) readChunks(ctx context.Context, i int, chunks []uint64) error {
 	}
 	for k, chunk := range chunks {
 		im := &image{Image: images[k], read: read}
-		if im.Settled != nil {
-			one := *q
-			one.prepare(chunk)
-			if one.counts {
-				if one.bounds, err = one.subject.bounds(within, chunk, im.Entries); err != nil {
-					return err
-				}
-			}
-			if im.state, im.decided, err = one.between(one.item, one.bounds, "", one.when); err != nil {
+		if im.Granted != nil {
+			if err := im.decide(within, *q, chunk); err != nil {
 				return err
 			}
 		}
 		m.images[i][chunk] = im
+	}
+	return nil
+}
+
+// decide says how the item stands for all users of a chunk, as far as that is the same for all who took it, and for all who did
+// not.
+func (im *image) decide(ctx context.Context, q question, chunk uint64) (err error) {
+	q.prepare(ledger.At(chunk, 0))
+	if q.ask.Entries || q.ask.Take && im.Taken != nil {
+		if q.bounds, err = q.subject.bounds(ctx, chunk, im.Entries); err != nil {
+			return err
+		}
+	}
+	if im.state, im.decided = q.within(time.Time{}); q.ask.Quota {
+		im.decided = false // the last may have been taken by others
+	}
+	if im.Taken != nil {
+		last := later(q.bounds.First, q.when.at)
+		if until := q.Items[q.item].TakeUntil; !until.IsZero() && until.Before(last) {
+			last = later(q.bounds.First, until)
+		}
+		first := q.holding(q.item, q.bounds.First, q.bounds.First)
+		im.taken, im.sure = q.between(q.item, first, q.holding(q.item, q.bounds.Last, last), q.when)
+		im.sure = im.sure && q.when.now // else some may have taken it since
 	}
 	return nil
 }

@@ -14,10 +14,11 @@ import (
 // the context does. The ledgers of a Checker are all in one Redis, since they share pipelines.
 type Ledger interface {
 	Glances(ctx context.Context) *ledger.Glances
-	Glance(g *ledger.Glances, user grant.UserID, entries bool) ledger.Glance
+	Glance(g *ledger.Glances, user grant.UserID, ask ledger.Ask) ledger.Glance
 	Spans(ctx context.Context, chunks ...uint64) ([]ledger.Span, error)
 	Extend(ctx context.Context, chunk uint64, t *ledger.Times) error
-	Images(ctx context.Context, chunks []uint64) ([]ledger.Image, error)
+	Images(ctx context.Context, chunks []uint64, ask ledger.Ask) ([]ledger.Image, error)
+	Held(ctx context.Context, c *grant.Campaign, users []grant.UserID) ([]ledger.User, []grant.Holding, error)
 	Chunks(ctx context.Context) ([]uint64, error)
 }
 

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -40,22 +41,41 @@ func (g *Glances) Send() error {
 // Place returns the chunk of a user, and where in it the user is.
 func Place(user grant.UserID) (chunk uint64, low uint16) { return dense.Split(uint64(user)) }
 
+// At is the inverse of Place.
+func At(chunk uint64, low uint16) grant.UserID { return grant.UserID(dense.Join(chunk, low)) }
+
 // Glance is what is seen of one user.
 type Glance struct {
 	Chunk   uint64
 	Low     uint16 // the user's place in the chunk
 	settled *redis.IntCmd
+	except  *redis.IntCmd
 	state   *redis.StringCmd
-	entries *redis.IntCmd // nil: was not asked
+	taken   *redis.StringCmd // nil: was not asked
+	entries *redis.IntCmd    // nil: was not asked
 }
 
-// Glance adds one user; entries says whether to count the entries of the chunk's journal, too.
-func (l *Reader) Glance(g *Glances, user grant.UserID, entries bool) Glance {
+// Ask is what else to look at, besides whether the user is granted, and acts.
+type Ask struct {
+	Entries bool // how many entries the chunk's journal has
+	Take    bool // when the user took an item,
+	Item    int  // by its place in the spec,
+	Quota   bool // of which only the first may
+}
+
+// Glance adds one user.
+func (l *Reader) Glance(g *Glances, user grant.UserID, ask Ask) Glance {
 	chunk, low := dense.Split(uint64(user))
 	out := Glance{Chunk: chunk, Low: low}
 	out.settled = g.pipe.GetBit(g.ctx, l.keys.of(chunk, "granted"), int64(low))
 	out.state = g.pipe.HGet(g.ctx, l.keys.of(chunk, "state"), strconv.Itoa(int(low)))
-	if entries { // behind the bit: they are those that the user can be in, and more
+	out.except = g.pipe.GetBit(g.ctx, l.keys.of(chunk, "excluded"), int64(low))
+	if ask.Take {
+		k := l.keys.take(chunk, ask.Item, ask.Quota)
+		key, at := k.segment(low)
+		out.taken = g.pipe.GetRange(g.ctx, key, at, at+stampedBytes-1)
+	}
+	if ask.Entries { // behind the bit: they are those that the user can be in, and more
 		out.entries = g.pipe.LLen(g.ctx, l.keys.of(chunk, "journal"))
 	}
 	return out
@@ -63,7 +83,10 @@ func (l *Reader) Glance(g *Glances, user grant.UserID, entries bool) Glance {
 
 // Err is what kept the user from being looked at.
 func (g *Glance) Err() error {
-	err := g.settled.Err()
+	err := cmp.Or(g.settled.Err(), g.except.Err())
+	if err == nil && g.taken != nil {
+		err = g.taken.Err()
+	}
 	if stateErr := g.state.Err(); err == nil && !errors.Is(stateErr, redis.Nil) {
 		err = stateErr
 	}
@@ -73,8 +96,16 @@ func (g *Glance) Err() error {
 	return err
 }
 
-// Settled reports whether the user's place in the campaign is settled.
-func (g *Glance) Settled() bool { return g.settled.Val() == 1 }
+// Granted reports whether the user has or had the campaign: the place is settled, and not by an exclusion.
+func (g *Glance) Granted() bool { return g.settled.Val() == 1 && g.except.Val() == 0 }
+
+// Taken is when the user took the item that was asked about; zero: has not, or was not asked.
+func (g *Glance) Taken() time.Time {
+	if g.taken == nil {
+		return time.Time{}
+	}
+	return takenTime(g.taken.Val())
+}
 
 // State is what acts made of the user, as it is stored; empty: there was no act.
 func (g *Glance) State() string { return g.state.Val() }
@@ -180,8 +211,10 @@ func (l *Reader) Extend(ctx context.Context, chunk uint64, t *Times) error {
 			if err := e.UnmarshalBinary(text); err != nil {
 				return fmt.Errorf("%w: %s[%d]: %w", ErrInconsistent, key, t.entries+int64(i), err)
 			}
-			lows = e.Members.Lows(lows[:0])
-			t.add(&e, lows)
+			if e.Kind.Settles() {
+				lows = e.Members.Lows(lows[:0])
+				t.add(&e, lows)
+			}
 		}
 		if t.entries += int64(len(page)); int64(len(page)) < size {
 			return nil
@@ -205,18 +238,26 @@ func (t *Times) add(e *Entry, lows []uint16) {
 
 // Image is all of a chunk that a check of many users needs, as of one moment.
 type Image struct {
-	Settled *dense.Bitmap // nil: nobody
+	Granted *dense.Bitmap // who has or had the campaign; nil: nobody
+	Taken   *dense.Bitmap // who took the item that was asked about; nil: nobody
 	Acts    *dense.Bitmap // users whom acts made something of; nil: nobody
 	Entries int64         // of the journal, or more than then
 }
 
-// Images reads those of some chunks, in one pipeline: 8 KiB each, and 10 bytes for each user with an act. It is not retried.
-func (l *Reader) Images(ctx context.Context, chunks []uint64) ([]Image, error) {
+// Images reads those of some chunks, in one pipeline; of takes, it looks at those of what is asked. Each is one to three times
+// 8 KiB, and 10 bytes for each user with an act. It is not retried.
+func (l *Reader) Images(ctx context.Context, chunks []uint64, ask Ask) ([]Image, error) {
 	pipe := l.client.Pipeline()
-	settled := make([]*redis.StringCmd, len(chunks))
+	settled, except := make([]*redis.StringCmd, len(chunks)), make([]*redis.StringCmd, len(chunks))
+	taken := make([]*redis.StringCmd, len(chunks))
 	acts, entries := make([]*redis.StringSliceCmd, len(chunks)), make([]*redis.IntCmd, len(chunks))
 	for i, chunk := range chunks {
 		settled[i] = pipe.Get(ctx, l.keys.of(chunk, "granted"))
+		except[i] = pipe.Get(ctx, l.keys.of(chunk, "excluded"))
+		if ask.Take {
+			k := l.keys.take(chunk, ask.Item, ask.Quota)
+			taken[i] = pipe.Get(ctx, k.taken)
+		}
 		acts[i] = pipe.HKeys(ctx, l.keys.of(chunk, "state"))
 		entries[i] = pipe.LLen(ctx, l.keys.of(chunk, "journal"))
 	}
@@ -226,8 +267,15 @@ func (l *Reader) Images(ctx context.Context, chunks []uint64) ([]Image, error) {
 	out := make([]Image, len(chunks))
 	for i := range out {
 		if text := settled[i].Val(); text != "" {
-			out[i].Settled = new(dense.Bitmap)
-			copy(out[i].Settled[:], text)
+			out[i].Granted = new(dense.Bitmap)
+			copy(out[i].Granted[:], text)
+			for at, b := range []byte(except[i].Val()) {
+				out[i].Granted[at] &^= b
+			}
+		}
+		if taken[i] != nil && taken[i].Val() != "" {
+			out[i].Taken = new(dense.Bitmap)
+			copy(out[i].Taken[:], taken[i].Val())
 		}
 		for _, field := range acts[i].Val() {
 			low, err := strconv.ParseUint(field, 10, dense.ChunkBits)
