@@ -42,6 +42,8 @@ func conformance(t *testing.T, open func(t *testing.T, where string) *Store) {
 		{"lists and counts", listing},
 		{"rules stay under claims", rulesStay},
 		{"an account is changed and verified again", changeAccount},
+		{"money moves as the bank says, once", paying},
+		{"what comes back is paid again, a few times", payingAgain},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t, "")) })
 	}

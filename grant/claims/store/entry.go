@@ -90,10 +90,13 @@ type Identity struct {
 
 // Payment is what an entry says about one payment. The row of payments has the rest.
 type Payment struct {
-	ID     string     `json:"id"`
-	Run    string     `json:"run,omitempty"`
-	Amount claims.Won `json:"amount"`
-	Answer string     `json:"answer,omitempty"` // the bank's, that settled or returned it
+	ID       string     `json:"id"`
+	Run      string     `json:"run,omitempty"`
+	Decision int        `json:"decision"` // the entry that says what is owed
+	Attempt  int        `json:"attempt"`
+	Gross    claims.Won `json:"gross"`
+	Amount   claims.Won `json:"amount"`           // net of tax: what the owner gets
+	Answer   string     `json:"answer,omitempty"` // the bank's, that settled or returned it
 }
 
 // Document is what is known of a document for ever; what is in it can be erased.
@@ -154,6 +157,8 @@ type Claim struct {
 	Declined   claims.Reason      `json:"declined,omitempty"`
 	Documents  []Document         `json:"documents,omitempty"`
 	Payments   []Payment          `json:"payments,omitempty"` // in the order in which they were sent
+	Settled    claims.Won         `json:"settled,omitempty"`  // of what is owed, before tax
+	Moved      bool               `json:"moved,omitempty"`    // to another account, since the last payment
 	Erased     bool               `json:"erased,omitempty"`
 
 	// Who has had a hand in it: nobody decides what he entered, judged or decided before.
@@ -185,7 +190,7 @@ func (c *Claim) apply(e *Entry) {
 	if ch.Person != "" {
 		c.Person = ch.Person
 	}
-	if e.Action == ChangeAccount {
+	if e.Action == ChangeAccount || e.Action == claims.Return {
 		c.Identity = nil // it is verified again
 	}
 	if ch.Identity != nil {
@@ -198,9 +203,7 @@ func (c *Claim) apply(e *Entry) {
 	if ch.Document != nil {
 		c.Documents = append(c.Documents, *ch.Document)
 	}
-	if e.Action == claims.Send {
-		c.Payments = append(c.Payments, *ch.Payment)
-	}
+	c.pay(e)
 	if e.Action == Erase {
 		c.Erased = true
 	}
@@ -229,6 +232,21 @@ func (c *Claim) decide(e *Entry) {
 	}
 	if ch.Declined != "" {
 		c.Declined, c.Owed = ch.Declined, 0
+	}
+}
+
+// pay notes what an entry says of money.
+func (c *Claim) pay(e *Entry) {
+	switch {
+	case e.Action == ChangeAccount:
+		c.Moved = true
+	case e.Change.Payment == nil:
+	case e.Action == claims.Send:
+		c.Payments, c.Moved = append(c.Payments, *e.Change.Payment), false
+	case e.Action == claims.Settle:
+		c.Settled += e.Change.Payment.Gross
+	case e.Action == claims.Return && e.From == claims.Paid:
+		c.Settled -= e.Change.Payment.Gross
 	}
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,10 +61,19 @@ func (s *Store) Get(ctx context.Context, ids ...string) ([]*Claim, error) {
 }
 
 func (s *Store) histories(ctx context.Context, ids []string) (map[string][]Entry, error) {
+	return s.historiesOf(ctx, s.db, ids)
+}
+
+// querier is a database, or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func (*Store) historiesOf(ctx context.Context, q querier, ids []string) (map[string][]Entry, error) {
 	found := make(map[string][]Entry, len(ids))
 	for len(ids) > 0 {
 		n := min(len(ids), chunk)
-		rows, err := s.db.QueryContext(ctx,
+		rows, err := q.QueryContext(ctx,
 			"SELECT "+entryColumns+" FROM history WHERE claim IN "+list(1, n)+" ORDER BY claim, seq", texts(ids[:n])...)
 		if err != nil {
 			return nil, err

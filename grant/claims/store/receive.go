@@ -206,6 +206,10 @@ func (s *Store) ChangePerson(ctx context.Context, claim *Claim, p Person, by Act
 	if claim.Erased {
 		return fmt.Errorf("claim %s: %w: its owner was erased", claim.ID, claims.ErrIllegal)
 	}
+	if claim.State == claims.PaymentSent {
+		return fmt.Errorf("claim %s: %w: the bank has an order for the account as it is: wait for its answer", claim.ID,
+			claims.ErrIllegal)
+	}
 	step := Step{Claim: claim, Action: ChangeAccount, By: by, Reason: why, Change: Change{Person: hash}, Marks: p.Marks()}
 	return s.Commit(ctx, []Step{step}, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM marks WHERE claim = $1 AND kind <> $2", claim.ID,

@@ -69,6 +69,8 @@ func (s *Store) Close() error { return s.db.Close() }
 var (
 	//go:embed schema/tables.sql
 	tables string
+	//go:embed schema/payments.sql
+	payments string
 	//go:embed schema/triggers_sqlite.sql
 	triggersSQLite string
 	//go:embed schema/triggers_postgres.sql
@@ -82,7 +84,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	if s.postgres {
 		dialect, triggers = goose.DialectPostgres, triggersPostgres
 	}
-	steps := []string{tables + triggers}
+	steps := []string{tables + triggers, payments}
 	migrations := make([]*goose.Migration, len(steps))
 	for i, text := range steps {
 		migrations[i] = goose.NewGoMigration(int64(i+1), &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
