@@ -26,7 +26,8 @@ database of claims, a file or a PostgreSQL.
 ` + exitHelp,
 	}
 	cmd.AddCommand(newClaimsCheck(), newClaimsAssess(), newClaimsStates(), newClaimsImport(), newClaimsList(), newClaimsShow(),
-		newClaimsReport(), newClaimsProve(), newClaimsErase(), newClaimsProcess(), newClaimsDecide())
+		newClaimsReport(), newClaimsProve(), newClaimsErase(), newClaimsProcess(), newClaimsDecide(),
+		newClaimsPay(), newClaimsReconcile())
 	return cmd
 }
 

@@ -91,7 +91,7 @@ func claimsDatabase(t *testing.T) string {
 
 const claimsFile = "business_number,business_name,representative,industry,opened,outage_sales,week_sales," +
 	`phone,bank,account,holder,received
-120-81-47521,가게,김사장,restaurants,2020-03-01,1000000,1250000;1299999,010-1234-5678,004,110-123-456789,김사장,2022-10-20T09:00:00+09:00
+120-81-47521,가게,김사장,restaurants,2020-03-01,1000000,1250000;1200000,010-1234-5678,004,110-123-456789,김사장,2022-10-20T09:00:00+09:00
 `
 
 // ask runs granter claims.
@@ -190,6 +190,7 @@ func TestATierClaimGoesFromAFileToItsDecision(t *testing.T) {
 	server := httptest.NewServer(services)
 	defer server.Close()
 	t.Setenv("GRANTER_BUSINESS_KEY", "key")
+	t.Setenv("GRANTER_ACCOUNT_TOKEN", "token")
 	code, _, errs := ask("process", at)
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errs, "nobody is paid before")
@@ -224,4 +225,62 @@ func TestATierClaimGoesFromAFileToItsDecision(t *testing.T) {
 	code, _, errs = ask("decide", list.Claims[0].ID, "clear", "--as", "reviewer", "--why", "900101-1234567", at)
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errs, "--why: it holds what looks like a resident registration number")
+}
+
+func TestWhatIsOwedIsPaidWhenTheBankSaysSo(t *testing.T) {
+	database := claimsDatabase(t)
+	at := "--database=" + database
+	server := httptest.NewServer(&identitytest.Services{})
+	defer server.Close()
+	t.Setenv("GRANTER_BUSINESS_KEY", "key")
+	t.Setenv("GRANTER_ACCOUNT_TOKEN", "token")
+	orders := filepath.Join(t.TempDir(), "orders.csv")
+	code, out, errs := ask("pay", at, "--out", orders)
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "nothing is owed")
+	require.NoFileExists(t, orders)
+
+	code, _, errs = ask("process", at, "--business-service", server.URL, "--account-service", server.URL)
+	require.Zero(t, code, errs)
+	code, out, errs = ask("pay", at, "--out", orders)
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "1 orders of 30,000 won together in "+orders)
+	text, err := os.ReadFile(orders)
+	require.NoError(t, err)
+	require.Contains(t, string(text), ",004,123-0000000,김사장,30000,shown\n")
+	_, payment, _ := strings.Cut(string(text), "memo\n")
+	payment, _, _ = strings.Cut(payment, ",")
+	code, _, errs = ask("pay", at, "--out", orders)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "is not written over")
+	code, out, errs = ask("reconcile", at, "--within", "0s")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "ask the bank about "+payment)
+	code, out, _ = ask("pay", at, "--out", orders+".again.csv", "--again")
+	require.Zero(t, code)
+	require.Contains(t, out, "1 orders")
+
+	statement := filepath.Join(t.TempDir(), "statement.csv")
+	say := func(lines string) {
+		require.NoError(t, os.WriteFile(statement, []byte("reference,payment,status,amount,reason\n"+lines), 0o600))
+	}
+	say("r-1," + payment + ",settled,50000,\nr-2,p-nobody,settled,1,\n")
+	code, out, _ = ask("reconcile", statement, at)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, "2 doubtful")
+	require.Contains(t, out, "50000 won settled, 0 of 30000 had been before: more than was ordered")
+	require.Contains(t, out, "for a payment that was never ordered")
+	say("r-3," + payment + ",settled,30000,\n")
+	code, out, _ = ask("reconcile", statement, at, "--json")
+	require.Equal(t, exitFailed, code, "the other doubt is still there")
+	require.Contains(t, out, `"settled": 30000`)
+	code, out, errs = ask("show", "shown", at)
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "shown: paid")
+	code, _, errs = ask("prove", at)
+	require.Zero(t, code, errs)
+	say("nothing")
+	code, _, errs = ask("reconcile", statement, at)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "wrong number of fields")
 }

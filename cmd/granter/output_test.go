@@ -27,6 +27,8 @@ var answers = map[string][]string{
 	"granter claims assess":         {"../../deploy/programmes/outage-2022.yaml testdata/facts.json", "../../deploy/programmes/outage-2022.yaml testdata/facts.json --json"},
 	"granter claims check":          {"../../deploy/programmes/outage-2022.yaml", "../../deploy/programmes/outage-2022.yaml --json"},
 	"granter claims decide":         {"shown note --database CLAIMS --as reviewer --why test", "shown note --database CLAIMS --as reviewer --why test --json"},
+	"granter claims pay":            {"--database CLAIMS --out CLAIMS.orders.csv", "--database CLAIMS --out CLAIMS.orders.csv --json"},
+	"granter claims reconcile":      {"--database CLAIMS", "--database CLAIMS --json"},
 	"granter claims process":        {"--database CLAIMS --business-service SERVICES --account-service SERVICES", "--database CLAIMS --business-service SERVICES --account-service SERVICES --json"},
 	"granter claims erase":          {"erased --database CLAIMS --why test", "erased --database CLAIMS --why test --json"},
 	"granter claims import":         {"CLAIMS.csv --database CLAIMS", "CLAIMS.csv --database CLAIMS --json"},
@@ -123,6 +125,7 @@ func TestAnAnswerThatCannotBeWrittenIsAFailure(t *testing.T) {
 	services := httptest.NewServer(&identitytest.Services{})
 	t.Cleanup(services.Close)
 	t.Setenv("GRANTER_BUSINESS_KEY", "key")
+	t.Setenv("GRANTER_ACCOUNT_TOKEN", "token")
 	for _, path := range slices.Sorted(slices.Values(all)) {
 		for _, flags := range answers[path] {
 			line := strings.TrimSpace(path + " " + flags)
