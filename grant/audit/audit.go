@@ -57,6 +57,13 @@ type Config struct {
 	Complete  bool                        // records that wait keep it from being proven
 	IDs       IDs                         // gets every user that something is found about; may be nil
 	Previous  *Report                     // the one before; may be nil
+	Tree      *Tree                       // what the report commits to; nil: to nothing
+}
+
+// Tree is how a report commits to the ledger, chunk by chunk.
+type Tree struct {
+	Users bool           // also to each user, for receipts
+	Salt  [saltSize]byte // secret, where users are in it; zero: whoever has the ledger can make the root again
 }
 
 const defaultMemory = 256 << 20
@@ -77,6 +84,7 @@ type audit struct {
 	users      digest
 	settled    digest
 	damaged    []damaged
+	salted     *salted
 	foreign    map[grant.RunID]bool // runs that read another topic
 
 	mu         sync.Mutex
@@ -96,6 +104,9 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	}
 	for run, pass := range cfg.Canaries {
 		a.canaries[uint64(run)] = pass
+	}
+	if cfg.Tree != nil {
+		a.salted = newSalted(cfg.Tree.Salt)
 	}
 	began := time.Now()
 	a.report = newReport(cfg.Campaign, began)
@@ -179,6 +190,9 @@ func (a *audit) readLedger(ctx context.Context, c *cells, chunks []uint64) error
 	for range readers() {
 		g.Go(func() error {
 			r := &reading{audit: a}
+			if a.Tree != nil {
+				r.census = new(census)
+			}
 			for chunk, more := next(); more; chunk, more = next() {
 				h, err := r.chunk(ctx, chunk)
 				if err != nil {

@@ -20,6 +20,7 @@ type held struct {
 	settled *page // by bitmap or journal: what the journal has and the bitmap has not is found already
 	byRun   *page // of them, those whom a run granted; often the same page
 	found   []func(*findings)
+	leaf    *chunkLeaf // nil: no tree is asked for
 	totals
 }
 
@@ -46,6 +47,7 @@ type reading struct {
 	out     page // who is excluded
 	acted   page // about whom there are acts
 	entries int64
+	census  *census           // nil: no tree is asked for
 	found   []func(*findings) // of the chunk; kept apart until it was read without a failure
 }
 
@@ -82,20 +84,33 @@ func (r *reading) chunk(ctx context.Context, chunk uint64) (*held, error) {
 	r.users(EntryOnly, chunk, r.union.without(&bitmap), "users are in the journal, and the bitmap does not have them")
 	r.users(Excluded, chunk, excluded.without(&r.out), "users are excluded by the bitmap, and by no entry of the journal")
 	r.users(Excluded, chunk, r.out.without(&excluded), "users are excluded by the journal, and not by the bitmap")
-	return r.hold(&bitmap), nil
+	h := r.hold(&bitmap)
+	if r.census != nil {
+		h.leaf = r.census.leaf(r.salted, chunk, &bitmap, r.Tree.Users)
+	}
+	return h, nil
 }
 
 // begin forgets the chunk before.
 func (r *reading) begin() {
 	r.union, r.byRun, r.byHand, r.out, r.acted = page{}, page{}, page{}, page{}, page{}
 	r.entries, r.found = 0, nil
+	if r.census != nil {
+		r.census.begin()
+	}
 }
 
 func (r *reading) entry(chunk uint64, at int64, text []byte) {
 	r.entries++
 	if err := r.e.read(text); err != nil {
 		r.damage(chunk, fmt.Sprintf("entry %d of the journal cannot be read: %v", at, err))
+		if r.census != nil {
+			r.census.add(nil, text)
+		}
 		return
+	}
+	if r.census != nil {
+		r.census.add(&r.e, text)
 	}
 	m := &r.e.spread
 	if !r.e.kind.settles() {

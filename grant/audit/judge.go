@@ -26,6 +26,9 @@ func (a *audit) judge(ctx context.Context, c *cells) error {
 			tell(a.findings)
 		}
 		a.report.Ledger.add(h)
+		if h.leaf != nil && (h.leaf.entries > 0 || *h.settled != nothing) {
+			a.report.leaves = append(a.report.leaves, h.leaf)
+		}
 		topic := &cell.below
 		if more := cell.beyond.Load(); more != nil {
 			topic = new(page)

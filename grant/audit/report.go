@@ -2,6 +2,7 @@ package audit
 
 import (
 	"cmp"
+	"encoding/base64"
 	"maps"
 	"slices"
 	"time"
@@ -39,6 +40,24 @@ type Report struct {
 	Expected  int64         `json:"expected,omitempty"` // users by the spec's population; 0: it does not say
 	Findings  []Finding     `json:"findings"`
 	FirstRuns []grant.RunID `json:"runs,omitempty"` // that granted, oldest first: with them a ledger is known again
+	Tree      *TreeReport   `json:"tree,omitempty"`
+	Previous  *Link         `json:"previous,omitempty"` // the report before this one
+
+	leaves []*chunkLeaf
+}
+
+// TreeReport is what the report commits to: see census.go.
+type TreeReport struct {
+	Size  int    `json:"size"`  // chunks
+	Root  string `json:"root"`  // in base64
+	Users bool   `json:"users"` // whether it commits to each user, too
+	Head  string `json:"head"`  // the root, signed by itself, for receipts
+}
+
+// Link names the report before.
+type Link struct {
+	SHA256 string    `json:"sha256"` // of the signed report, as it is in its file
+	At     time.Time `json:"at"`
 }
 
 // TopicReport is what the topic holds.
@@ -118,6 +137,14 @@ func (a *audit) finish(took time.Duration) {
 		if a.Runs[i].Tally.Granted > 0 && len(r.FirstRuns) < maxRuns {
 			r.FirstRuns = append(r.FirstRuns, a.Runs[i].Run)
 		}
+	}
+	if a.Tree != nil {
+		leaves := make([]sum, len(r.leaves))
+		for i, l := range r.leaves {
+			leaves[i] = l.hash(a.Tree.Users)
+		}
+		root := treeRoot(leaves)
+		r.Tree = &TreeReport{Size: len(leaves), Root: base64.StdEncoding.EncodeToString(root[:]), Users: a.Tree.Users}
 	}
 	a.sinceThen()
 	if a.Complete && !r.Over {

@@ -95,7 +95,8 @@ type vocabulary struct {
 	lang, proven, refuted, notProven, waits                                    string
 	at, by, spec, topic, records, users, waiting, granted, grantedBy, excluded string
 	journal, entries, malformed, letters, digestTopic, digestLedger, expected  string
-	partition, first, checkpoint, end                                          string
+	partition, first, checkpoint, end, heading, findings, partitions, seal     string
+	signed, unsigned, printed, before                                          string
 }
 
 func words(lang string) *vocabulary {
@@ -118,6 +119,9 @@ var english = vocabulary{
 	letters:     "%s below the checkpoint, %s dead letters in %s",
 	digestTopic: "digest of the topic", digestLedger: "digest of the ledger", expected: "expected by the spec",
 	partition: "partition", first: "first", checkpoint: "checkpoint", end: "end",
+	heading: "Audit report", findings: "Findings", partitions: "Partitions", seal: "Signature",
+	signed: "Signed by key", printed: "SHA-256 of the signed report", before: "SHA-256 of the report before",
+	unsigned: "This report is not signed.",
 }
 
 var korean = vocabulary{
@@ -131,4 +135,7 @@ var korean = vocabulary{
 	journal: "저널", entries: "항목 %s개, 청크 %s개", malformed: "잘못된 레코드", letters: "체크포인트 이전 %s건, 데드레터 %s건(%s)",
 	digestTopic: "토픽 다이제스트", digestLedger: "원장 다이제스트", expected: "명세의 예상 인원",
 	partition: "파티션", first: "처음", checkpoint: "체크포인트", end: "끝",
+	heading: "감사 보고서", findings: "발견 사항", partitions: "파티션", seal: "서명",
+	signed: "서명 키", printed: "서명된 보고서의 SHA-256", before: "이전 보고서의 SHA-256",
+	unsigned: "이 보고서는 서명되지 않았습니다.",
 }

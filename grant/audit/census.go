@@ -1,0 +1,193 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash"
+	"slices"
+)
+
+// A report commits to every user who was granted, so that one of them can be shown it without a word about the others:
+//
+//	user    SHA-256(0, blind 16, user 8, at 8, run 8, flush 8, kind 1, acts 1): a leaf of RFC 6962, integers big-endian
+//	        blind = AES-256(salt; "granter\0", user 8)
+//	group   a tree over the users of a chunk whose blind begins with the same byte, ascending by their hashes
+//	users   a tree over the roots of the 256 groups of a chunk
+//	leaf    "granter chunk 1\n", number of the chunk 8, of its users 4, content 32, root of users 32
+//	        content = HMAC-SHA-256(salt; bitmap 8,192, SHA-256 of all entries, each behind its length in 8 bytes)
+//	root    a tree over all chunks, ascending
+//
+// Without the salt nothing of a hash can be guessed, so a path tells of others only how many they are in the group and the chunk.
+// Groups are chosen, and their members ordered, by what the salt makes of IDs: neither tells who is whose neighbour.
+const (
+	groups      = 256
+	saltSize    = 32
+	blindSize   = aes.BlockSize
+	chunkPrefix = "granter chunk 1\n"
+	userSize    = blindSize + 8 + 8 + 8 + 8 + 1 + 1
+)
+
+// salted makes blinds of one salt.
+type salted struct {
+	salt  [saltSize]byte
+	block cipher.Block
+}
+
+func newSalted(salt [saltSize]byte) *salted {
+	block, err := aes.NewCipher(salt[:])
+	if err != nil {
+		panic(err) // of its length only
+	}
+	return &salted{salt, block}
+}
+
+func (s *salted) blind(user uint64) (out [blindSize]byte) {
+	copy(out[:], "granter\x00")
+	binary.BigEndian.PutUint64(out[8:], user)
+	s.block.Encrypt(out[:], out[:])
+	return out
+}
+
+// statement is what a report says of one user.
+type statement struct {
+	user, at, run, flush uint64
+	kind                 kind
+	acted                bool
+}
+
+// data is the content of the user's leaf.
+func (s *statement) data(dst []byte, blind [blindSize]byte) []byte {
+	dst = append(dst, blind[:]...)
+	for _, v := range [...]uint64{s.user, s.at, s.run, s.flush} {
+		dst = binary.BigEndian.AppendUint64(dst, v)
+	}
+	acted := byte(0)
+	if s.acted {
+		acted = 1
+	}
+	return append(dst, byte(s.kind), acted)
+}
+
+// census is who of a chunk was granted, by which entry. It is made entry by entry.
+type census struct {
+	entries []statement // of each entry that grants, without its users
+	owner   [1 << chunkBits]uint32
+	has     page
+	acted   page
+	content hash.Hash
+	read    uint64
+}
+
+func (c *census) begin() {
+	c.entries, c.has, c.acted, c.read = c.entries[:0], page{}, page{}, 0
+	c.content = sha256.New()
+}
+
+// add adds an entry as it was read, and as it is stored.
+func (c *census) add(e *entry, text []byte) {
+	c.read++
+	var length [8]byte
+	binary.BigEndian.PutUint64(length[:], uint64(len(text)))
+	c.content.Write(length[:])
+	c.content.Write(text)
+	switch {
+	case e == nil:
+	case e.kind == kindGrant || e.kind == kindHand:
+		c.entries = append(c.entries, statement{at: uint64(e.at), run: e.run, flush: e.flush, kind: e.kind})
+		number := uint32(len(c.entries) - 1)
+		e.spread.each(func(low uint16) { c.owner[low] = number })
+		e.spread.into(&c.has)
+	case !e.kind.settles():
+		e.spread.into(&c.acted)
+	}
+}
+
+func (c *census) statement(chunk uint64, low uint16) statement {
+	s := c.entries[c.owner[low]]
+	s.user, s.acted = chunk<<chunkBits|uint64(low), c.acted.has(low)
+	return s
+}
+
+// chunkLeaf is what is kept of a chunk for receipts.
+type chunkLeaf struct {
+	chunk   uint64
+	entries uint64 // of the journal, that it is made of
+	users   uint32
+	content sum
+	groups  [groups]sum // roots
+}
+
+// leaf commits to the users of the chunk.
+func (c *census) leaf(s *salted, chunk uint64, bitmap *page, withUsers bool) *chunkLeaf {
+	out := &chunkLeaf{chunk: chunk, entries: c.read, users: uint32(c.has.count())}
+	mac := hmac.New(sha256.New, s.salt[:])
+	mac.Write(bitmap.bytes())
+	mac.Write(c.content.Sum(nil))
+	mac.Sum(out.content[:0])
+	if !withUsers {
+		return out
+	}
+	var members [groups][]sum
+	for i := range members {
+		members[i] = make([]sum, 0, out.users/groups+out.users/groups/4+8)
+	}
+	buf := make([]byte, 1, 1+userSize)
+	c.has.each(func(low uint16) {
+		said := c.statement(chunk, low)
+		blind := s.blind(said.user)
+		members[blind[0]] = append(members[blind[0]], sha256.Sum256(said.data(buf[:1], blind)))
+	})
+	for i := range members {
+		sortSums(members[i])
+		out.groups[i] = treeRoot(members[i])
+	}
+	return out
+}
+
+// group returns the leaf hashes of one group, in their order.
+func (c *census) group(s *salted, chunk uint64, number byte) []sum {
+	var out []sum
+	buf := make([]byte, 1, 1+userSize)
+	c.has.each(func(low uint16) {
+		if blind := s.blind(chunk<<chunkBits | uint64(low)); blind[0] == number {
+			said := c.statement(chunk, low)
+			out = append(out, sha256.Sum256(said.data(buf[:1], blind)))
+		}
+	})
+	sortSums(out)
+	return out
+}
+
+func sortSums(list []sum) {
+	slices.SortFunc(list, func(a, b sum) int { return bytes.Compare(a[:], b[:]) })
+}
+
+// groupLeaves are the leaf hashes of the tree over groups.
+func (l *chunkLeaf) groupLeaves() []sum {
+	out := make([]sum, groups)
+	for i := range l.groups {
+		out[i] = leafHash(l.groups[i][:])
+	}
+	return out
+}
+
+// data is the content of the chunk's leaf. usersRoot is zero where the report does not commit to single users.
+func chunkData(chunk uint64, users uint32, content, usersRoot sum) []byte {
+	out := append(make([]byte, 0, 128), chunkPrefix...)
+	out = binary.BigEndian.AppendUint64(out, chunk)
+	out = binary.BigEndian.AppendUint32(out, users)
+	out = append(out, content[:]...)
+	return append(out, usersRoot[:]...)
+}
+
+func (l *chunkLeaf) hash(withUsers bool) sum {
+	var root sum
+	if withUsers {
+		root = treeRoot(l.groupLeaves())
+	}
+	return leafHash(chunkData(l.chunk, l.users, l.content, root))
+}

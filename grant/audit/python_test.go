@@ -1,0 +1,52 @@
+package audit
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/granter/granter/grant"
+)
+
+// Another language, with nothing but its standard library, comes to the same.
+func TestPythonVerifiesAReceipt(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	require.NoError(t, err, "deploy/dev/install.sh needs python3, too")
+	w := granted(t)
+	private, public, err := Keygen("audit.test")
+	require.NoError(t, err)
+	s, err := note.NewSigner(private)
+	require.NoError(t, err)
+	r, err := w.receipts(s).Of(t.Context(), w.reader, w.campaign, grant.UserID(5<<16|30))
+	require.NoError(t, err)
+	dir := t.TempDir()
+	key, file := filepath.Join(dir, "key.pub"), filepath.Join(dir, "receipt.json")
+	require.NoError(t, os.WriteFile(key, []byte(public+"\n"), 0o600))
+	check := func(r *Receipt) (string, error) {
+		text, err := json.Marshal(r)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(file, text, 0o600))
+		out, err := exec.CommandContext(t.Context(), python, filepath.Join("..", "..", "docs", "verify_receipt.py"), key, file).CombinedOutput()
+		return string(out), err
+	}
+	out, err := check(r)
+	require.NoError(t, err, out)
+	require.Contains(t, out, "VERIFIED: user 327710")
+	for name, edit := range map[string]func(*Receipt){
+		"another user":  func(r *Receipt) { r.User = "327711" },
+		"a later time":  func(r *Receipt) { r.At = r.At.Add(1e6) },
+		"the signature": func(r *Receipt) { r.Head = r.Head[:len(r.Head)-9] + "AAAA" + r.Head[len(r.Head)-5:] },
+		"the spec":      func(r *Receipt) { r.Spec += " " },
+	} {
+		edited := *r
+		edit(&edited)
+		out, err := check(&edited)
+		require.Error(t, err, "%s: %s", name, out)
+		require.Contains(t, out, "ValueError", name)
+	}
+}

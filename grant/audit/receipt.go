@@ -1,0 +1,182 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/transparency-dev/merkle/proof"
+	"github.com/transparency-dev/merkle/rfc6962"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/campaign"
+)
+
+// Receipt shows that one user was granted, and leads from that to the signed root of a report. It can be checked without any
+// server: by granter receipt verify, and by docs/verify_receipt.py. Nothing in it is about another user but how many they are.
+type Receipt struct {
+	Format   int       `json:"format"` // 1
+	Campaign string    `json:"campaign"`
+	User     string    `json:"user"`
+	At       time.Time `json:"granted_at"`
+	Run      string    `json:"run"`
+	Flush    string    `json:"flush"`
+	ByHand   bool      `json:"by_hand"`
+	Acts     bool      `json:"acts"` // something was done about the user after the grant: a revocation, an extension, a note
+	Spec     string    `json:"spec"` // what the campaign grants: the canonical spec, whose hash the root is signed with
+	Items    []Item    `json:"items"`
+	Blind    string    `json:"blind"`
+	Group    Step      `json:"group"`  // from the user to the root of the group
+	Chunk    ChunkStep `json:"chunk"`  // from there to that of the chunk's users
+	Report   Step      `json:"report"` // from the chunk to the root of the report
+	Head     string    `json:"head"`   // which is signed
+}
+
+// Item is one thing that the user was granted.
+type Item struct {
+	ID    string `json:"id"`
+	Until string `json:"until"` // a time, "permanent", or what decides: "from when it is taken"
+}
+
+// Step is a path in one tree.
+type Step struct {
+	Index int      `json:"index"`
+	Size  int      `json:"size"`
+	Path  []string `json:"path"`
+}
+
+// ChunkStep is the step of a chunk, with what its leaf says besides.
+type ChunkStep struct {
+	Step
+
+	Chunk   string `json:"chunk"`
+	Users   uint32 `json:"users"`
+	Content string `json:"content"`
+}
+
+func newReceipt(c *grant.Campaign, head string, s statement, blind [blindSize]byte) *Receipt {
+	at := time.UnixMilli(int64(s.at)).UTC()
+	return &Receipt{
+		Format: 1, Campaign: c.Name, User: strconv.FormatUint(s.user, 10), At: at, Run: grant.RunID(s.run).String(),
+		Flush: strconv.FormatUint(s.flush, 10), ByHand: s.kind == kindHand, Acts: s.acted, Spec: string(c.Canonical),
+		Items: itemsOf(c, at), Blind: hex.EncodeToString(blind[:]), Head: head,
+	}
+}
+
+// itemsOf says what somebody who was granted at a moment has by the spec alone.
+func itemsOf(c *grant.Campaign, at time.Time) []Item {
+	out := make([]Item, 0, len(c.Items))
+	for _, e := range c.Entitlements(&grant.Holding{GrantedAt: at}, at) {
+		i := Item{ID: e.ID, Until: "permanent"}
+		switch {
+		case e.Offered():
+			i.Until = "from when it is taken"
+		case !e.ExpiresAt.IsZero():
+			i.Until = e.ExpiresAt.UTC().Format(time.RFC3339)
+		}
+		out = append(out, i)
+	}
+	return out
+}
+
+// Errors of a receipt.
+var (
+	ErrReceipt = errors.New("the receipt does not lead to the signed root: it was edited, or is of another user")
+	ErrSpec    = errors.New("the spec in the receipt is not the one that the root was signed with")
+)
+
+// Verify checks the receipt against a public key, offline.
+func (r *Receipt) Verify(v note.Verifier) error {
+	if r.Format != 1 {
+		return fmt.Errorf("the receipt has format %d, and this granter knows 1: use a newer one", r.Format)
+	}
+	head, err := note.Open([]byte(r.Head), note.VerifierList(v))
+	if err != nil {
+		return fmt.Errorf("%w (%w)", ErrSignature, err)
+	}
+	lines := strings.Split(head.Text, "\n")
+	if len(lines) < 5 || lines[0] != origin+r.Campaign {
+		return fmt.Errorf("%w: the root is of another campaign", ErrReceipt)
+	}
+	root, err := base64.StdEncoding.DecodeString(lines[2])
+	if err != nil || lines[1] != strconv.Itoa(r.Report.Size) {
+		return fmt.Errorf("%w: the root is of %s chunks", ErrReceipt, lines[1])
+	}
+	if hash := sha256.Sum256([]byte(r.Spec)); lines[4] != "spec "+hex.EncodeToString(hash[:]) {
+		return ErrSpec
+	}
+	if err := r.climb(root); err != nil {
+		return fmt.Errorf("%w: %w", ErrReceipt, err)
+	}
+	c, err := campaign.Parse("the receipt", []byte(r.Spec))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrSpec, err)
+	}
+	if want := itemsOf(c, r.At); fmt.Sprint(want) != fmt.Sprint(r.Items) || c.Name != r.Campaign {
+		return fmt.Errorf("%w: by the spec and the time of the grant the items are %v", ErrReceipt, want)
+	}
+	return nil
+}
+
+// climb goes from the user to the root.
+func (r *Receipt) climb(root []byte) error {
+	said, err := r.statement()
+	blind, err2 := hex.DecodeString(r.Blind)
+	content, err3 := hex.DecodeString(r.Chunk.Content)
+	if err := errors.Join(err, err2, err3); err != nil {
+		return err
+	}
+	if len(blind) != blindSize || len(content) != len(sum{}) || int(blind[0]) != r.Chunk.Index || r.Chunk.Size != groups {
+		return errors.New("the blind is not that of the group")
+	}
+	if chunk := strconv.FormatUint(said.user>>chunkBits, 10); chunk != r.Chunk.Chunk {
+		return fmt.Errorf("the user belongs into chunk %s", chunk)
+	}
+	group, err := r.Group.root(said.data(nil, [blindSize]byte(blind)))
+	if err != nil {
+		return err
+	}
+	users, err := r.Chunk.root(group)
+	if err != nil {
+		return err
+	}
+	got, err := r.Report.root(chunkData(said.user>>chunkBits, r.Chunk.Users, sum(content), sum(users)))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(got, root) {
+		return errors.New("its root is another one")
+	}
+	return nil
+}
+
+func (r *Receipt) statement() (s statement, err error) {
+	user, err := strconv.ParseUint(r.User, 10, 64)
+	run, err2 := grant.ParseRunID(r.Run)
+	flush, err3 := strconv.ParseUint(r.Flush, 10, 64)
+	s = statement{user: user, at: uint64(r.At.UnixMilli()), run: uint64(run), flush: flush, kind: kindGrant, acted: r.Acts}
+	if r.ByHand {
+		s.kind = kindHand
+	}
+	return s, errors.Join(err, err2, err3)
+}
+
+// root computes the root that a leaf and its path lead to, by a library that shares no code with what made them.
+func (s *Step) root(leaf []byte) ([]byte, error) {
+	path := make([][]byte, len(s.Path))
+	for i, text := range s.Path {
+		var err error
+		if path[i], err = hex.DecodeString(text); err != nil {
+			return nil, err
+		}
+	}
+	hasher := rfc6962.DefaultHasher
+	return proof.RootFromInclusionProof(hasher, uint64(s.Index), uint64(s.Size), hasher.HashLeaf(leaf), path)
+}
