@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +27,9 @@ type auditFlags struct {
 	memory   int64
 	complete bool
 	korean   bool
+	files    reportFiles
+	follow   bool
+	every    time.Duration
 }
 
 func newAudit() *cobra.Command {
@@ -41,9 +45,15 @@ it speaks of the offsets that it names.
 
 It believes nobody who granted: what it counts with is code of its own.
 
+With --key and --report it leaves a signed report, and a page to print beside it (.html); a report names the one before, which is
+the last one in the directory of --report, or that of --previous, so that history cannot be rewritten quietly. --receipts leaves
+beside it what granter receipt makes receipts of users from: a secret, as the ledger is.
+
 ` + exitHelp,
 		Example: `  granter audit -f deploy/campaigns/emoticons.yaml
-  granter audit --campaign sorry-2022 --ids concerned.csv --complete`,
+  granter audit keygen audit.key
+  granter audit --campaign sorry-2022 --complete --key audit.key --report reports/ --receipts
+  granter audit verify --public audit.key.pub reports/*.report`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.execute(cmd) },
 	}
@@ -54,6 +64,14 @@ It believes nobody who granted: what it counts with is code of its own.
 		"bytes for users' bits; where they do not suffice, the topic is read more than once")
 	f.BoolVar(&flags.complete, "complete", false, "it is not proven while records wait to be granted")
 	f.BoolVar(&flags.korean, "korean", false, "write for people in Korean")
+	f.StringVar(&flags.files.key, "key", "", "file of the private key that signs the report: granter audit keygen makes one")
+	f.StringVar(&flags.files.report, "report", "", "file for the signed report, or a directory that has one for each audit")
+	f.StringVar(&flags.files.previous, "previous", "", "signed report before this one; in a directory it is the last one there")
+	f.BoolVar(&flags.files.receipts, "receipts", false,
+		"commit to each user, and leave what receipts are made from beside the report")
+	f.BoolVar(&flags.follow, "follow", false, "audit again and again, until a signal")
+	f.DurationVar(&flags.every, "every", time.Hour, "with --follow: from the beginning of one audit to the next")
+	cmd.AddCommand(newAuditKeygen(), newAuditVerify())
 	return cmd
 }
 
@@ -65,19 +83,59 @@ func (f *auditFlags) lang() string {
 }
 
 func (f *auditFlags) execute(cmd *cobra.Command) error {
+	if err := f.files.validate(); err != nil {
+		return usageError(err)
+	}
+	if f.every <= 0 {
+		return usageError(errors.New("--every: want a duration above 0, such as 1h"))
+	}
 	q, err := f.query(cmd.Context(), f.retryFor)
 	if err != nil {
 		return err
 	}
 	defer q.close()
-	r, err := f.audit(cmd.Context(), cmd.ErrOrStderr(), q)
+	if !f.follow {
+		return f.once(cmd.Context(), cmd, q)
+	}
+	ctx, stop := untilSignal(cmd.Context())
+	defer stop()
+	tick := time.NewTicker(f.every)
+	defer tick.Stop()
+	for {
+		err := f.once(ctx, cmd, q) // of the last audit, when a signal comes
+		if ctx.Err() != nil {
+			return nil
+		}
+		if _, judged := errors.AsType[*exitError](err); err != nil && !judged {
+			fmt.Fprintln(cmd.ErrOrStderr(), "granter: this audit failed:", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// once makes one audit, and leaves and prints its report.
+func (f *auditFlags) once(ctx context.Context, cmd *cobra.Command, q *query) error {
+	before, err := f.files.before(q.campaign.Name)
+	if err != nil {
+		return err
+	}
+	r, err := f.audit(ctx, cmd.ErrOrStderr(), q, before)
 	if err != nil {
 		return explain(err, f.brokers)
+	}
+	said, err := f.files.write(r, before, f.lang())
+	if err != nil {
+		return err
 	}
 	if f.json {
 		err = printJSON(cmd.OutOrStdout(), r)
 	} else {
 		r.Print(cmd.OutOrStdout(), f.lang())
+		fmt.Fprint(cmd.OutOrStdout(), said)
 	}
 	return errors.Join(err, judged(r))
 }
@@ -95,7 +153,7 @@ func judged(r *audit.Report) error {
 }
 
 // audit makes one audit.
-func (f *auditFlags) audit(ctx context.Context, stderr io.Writer, q *query) (r *audit.Report, err error) {
+func (f *auditFlags) audit(ctx context.Context, stderr io.Writer, q *query, before *signedReport) (r *audit.Report, err error) {
 	camp, differs, err := status.InForce(ctx, q.coordination, q.reader, q.campaign)
 	if err != nil {
 		return nil, err
@@ -106,6 +164,10 @@ func (f *auditFlags) audit(ctx context.Context, stderr io.Writer, q *query) (r *
 	cfg, err := f.config(ctx, q, camp)
 	if err != nil {
 		return nil, err
+	}
+	cfg.Tree = f.files.tree()
+	if before != nil {
+		cfg.Previous = before.report
 	}
 	if f.ids != "" {
 		file, err := newIDFile(f.ids)

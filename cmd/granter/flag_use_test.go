@@ -219,7 +219,7 @@ func TestCommandsTakeTheServersThatTheyAsk(t *testing.T) {
 	kafka := map[string]bool{"run": true, "check": true, "load": true, "status": true, "desk": true, "finish": true, "audit": true, "publish": true}
 	redis := map[string]bool{
 		"run": true, "check": true, "status": true, "desk": true, "verify": true, "history": true, "pause": true, "resume": true,
-		"throttle": true, "abort": true, "finish": true, "postpone": true, "audit": true, "publish": true,
+		"throttle": true, "abort": true, "finish": true, "postpone": true, "audit": true, "receipt": true, "publish": true,
 	}
 	for _, cmd := range newRoot().Commands() {
 		for _, name := range flagNames(cmd) {

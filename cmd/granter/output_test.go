@@ -57,6 +57,10 @@ var answers = map[string][]string{
 	"granter throttle":              {"100k -f SPEC --why test", "100k -f SPEC --why test --json"},
 	"granter token":                 {"alice operator", "alice operator --json"},
 	"granter audit":                 {"-f SPEC", "-f SPEC --json", "-f SPEC --korean --complete"},
+	"granter audit keygen":          {"--help"}, // these four: TestAReportAndAReceiptAreVerifiedByOthers
+	"granter audit verify":          {"--help"},
+	"granter receipt":               {"--help"},
+	"granter receipt verify":        {"--help"},
 	"granter verify":                {"-f SPEC 1", "-f SPEC 1 --json", "-f SPEC 7", "-f SPEC 7 --json"},
 }
 

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant/audit"
+)
+
+// What an auditor does: a key, a signed report, and one user's receipt, each verified by what others can verify it with.
+func TestAReportAndAReceiptAreVerifiedByOthers(t *testing.T) {
+	with := dated(t, "starts_at: 2023-01-05T00:00:00+09:00")
+	dir := t.TempDir()
+	key, reports := filepath.Join(dir, "audit.key"), filepath.Join(dir, "reports")+"/"
+	does := func(want int, args ...string) string {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, want, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
+		return stdout.String() + stderr.String()
+	}
+	for _, setting := range with("run").env {
+		name, value, _ := strings.Cut(setting, "=")
+		t.Setenv(name, value)
+	}
+	asks := func(want int, args ...string) string { t.Helper(); return does(want, with(args...).args...) }
+	does(exitOK, "audit", "keygen", key, "--name", "auditor")
+	require.Contains(t, does(exitUsage, "audit", "keygen", key), "is there already")
+	asks(exitNotProven, "audit", "--complete")
+	asks(exitOK, "run")
+	for range 2 {
+		out := asks(exitOK, "audit", "--complete", "--key", key, "--report", reports, "--receipts")
+		require.Contains(t, out, "PROVEN: all 3 users")
+		require.Contains(t, out, "signed by auditor")
+	}
+	files, err := filepath.Glob(reports + "dated-*.report")
+	require.NoError(t, err)
+	require.Len(t, files, 2)
+	verify := append([]string{"audit", "verify", "--public", key + ".pub"}, files...)
+	require.Contains(t, does(exitOK, verify...), "VERIFIED: 2 reports, signed by auditor")
+	require.Contains(t, does(exitFailed, append(verify, files[0])...), "does not continue the report before it")
+	var verified []Verified
+	require.NoError(t, json.Unmarshal([]byte(does(exitOK, append(verify, "--json")...)), &verified))
+	require.Equal(t, audit.Proven, verified[1].Verdict)
+	require.Equal(t, verified[0].SHA256, verified[1].Report.Previous.SHA256)
+	page, err := os.ReadFile(files[1] + ".html")
+	require.NoError(t, err)
+	require.Contains(t, string(page), verified[1].SHA256)
+
+	receipt := filepath.Join(dir, "receipt.json")
+	require.Contains(t, asks(exitOK, "receipt", "2", "--report", files[1], "--out", receipt), "user 2: granted dated at")
+	require.Contains(t, does(exitOK, "receipt", "verify", "--public", key+".pub", receipt), "VERIFIED")
+	require.Contains(t, asks(exitNotGranted, "receipt", "7", "--report", files[1]), "not granted when the report was made")
+	text, err := os.ReadFile(receipt)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(receipt, bytes.Replace(text, []byte(`"user": "2"`), []byte(`"user": "3"`), 1), 0o600))
+	require.Contains(t, does(exitFailed, "receipt", "verify", "--public", key+".pub", receipt), "does not lead to the signed root")
+
+	report, err := os.ReadFile(files[1])
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(files[1], bytes.Replace(report, []byte(`"granted": 3`), []byte(`"granted": 4`), 1), 0o600))
+	require.Contains(t, does(exitFailed, verify...), "it was edited")
+	info, err := os.Stat(files[0] + receiptsSuffix)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "it is as secret as the ledger")
+}
+
+func TestFilesOfAnAuditThatChangeNothingAreRefused(t *testing.T) {
+	for says, args := range map[string][]string{
+		"name the key by --key":           {"--report", "r"},
+		"say where to leave it":           {"--key", "k"},
+		"change nothing without --report": {"--receipts"},
+		"no such file":                    {"--key", filepath.Join(t.TempDir(), "none"), "--report", "r"},
+		"want a duration above 0":         {"--follow", "--every", "0s"},
+	} {
+		var stdout, stderr bytes.Buffer
+		args := append([]string{"audit", "-f", specFileOf(t)}, args...)
+		require.Equal(t, exitUsage, run(args, &stdout, &stderr), "%s", &stderr)
+		require.Contains(t, stderr.String(), says)
+	}
+}
