@@ -17,6 +17,7 @@ var needs = []struct {
 	{[]string{"redis-sentinel-user"}, []string{"redis-sentinel"}},
 	{[]string{"desk-access", "desk-cert", "desk-key", "desk-client-ca", "desk-insecure", "desk-access-grace"}, []string{"desk"}},
 	{[]string{"desk-ca", "desk-client-cert", "desk-client-key"}, []string{"desk-url"}},
+	{[]string{"form", "compression", "partitions", "replicas", "only"}, []string{"topic"}},
 	{[]string{"why"}, []string{"now", "throttle", "force", "resume", "new-topic"}},
 }
 
@@ -39,7 +40,8 @@ var idle = []struct {
 			"session-timeout", "resume",
 		}, "a dry run writes nothing, is slowed by nothing, serves nothing and begins at once",
 	},
-	{"once", []string{"listen"}, "what ends by itself serves nothing"},
+	{"once", []string{"listen", "resend"}, "what ends by itself serves nothing"},
+	{"resend", []string{"listen", "from"}, "it sends a part of the past, and ends"},
 }
 
 // refuseIdle refuses flags on the command line that would change nothing. What the environment says is for many commands.

@@ -59,7 +59,7 @@ func (t *topic) limits() limits {
 	return l
 }
 
-func (t *topic) close() { t.release() }
+func (t *topic) Close() { t.release() }
 
 // NewTopic makes the target of a topic, which must exist. The client's timeout bounds an attempt; release is called at the end.
 func NewTopic(client *kafka.Client, to Topic, release func()) Target {

@@ -65,7 +65,7 @@ func (b *inbox) deliver(_ context.Context, w *writer, pieces []piece) error {
 
 func (b *inbox) limits() limits       { return b.size }
 func (b *inbox) transient(error) bool { return true }
-func (b *inbox) close()               {}
+func (b *inbox) Close()               {}
 
 // holds requires that every granted user is there, and once after repetitions are dropped.
 func (b *inbox) holds(w *world) {

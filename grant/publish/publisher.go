@@ -39,7 +39,8 @@ type Target interface {
 	limits() limits
 	// transient reports whether it is worth to try again after an error of deliver.
 	transient(err error) bool
-	close()
+	// Close lets go of connections.
+	Close()
 }
 
 type limits struct {
@@ -421,6 +422,3 @@ func (p *Publisher) advance(ctx context.Context, next map[uint64]cursor) error {
 	}
 	return nil
 }
-
-// Close lets go of the target.
-func (p *Publisher) Close() { p.target.close() }

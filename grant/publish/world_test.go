@@ -116,15 +116,18 @@ func (w *world) once(to Target, changes ...func(*Config)) {
 	require.NoError(w, w.publisher(to, changes...).Once(context.Background()))
 }
 
-// count returns the value of a metric of the subscriber.
+// count returns the value of a metric of all subscribers.
 func (w *world) count(name string) float64 {
 	w.Helper()
 	families, err := w.registry.Gather()
 	require.NoError(w, err)
 	for _, f := range families {
 		if f.GetName() == "granter_publish_"+name {
-			m := f.GetMetric()[0]
-			return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			sum := 0.0
+			for _, m := range f.GetMetric() {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+			return sum
 		}
 	}
 	w.Fatalf("no metric %s", name)

@@ -1,0 +1,206 @@
+package publish
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant"
+)
+
+var aSecret = []byte(strings.Repeat("k", minSecret))
+
+// hook is somebody's server.
+type hook struct {
+	*httptest.Server
+	mu       sync.Mutex
+	requests []*http.Request
+	events   map[string]int // ID → how often
+	order    []event
+	answer   func(n int) int // the status of a request, by its number
+}
+
+func newHook(t *testing.T) *hook {
+	t.Helper()
+	h := &hook{events: map[string]int{}, answer: func(int) int { return 204 }}
+	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.requests = append(h.requests, r)
+		if code := h.answer(len(h.requests)); code != 204 {
+			w.WriteHeader(code)
+			return
+		}
+		at, err := strconv.ParseInt(r.Header.Get(headerTimestamp), 10, 64)
+		if err != nil || r.Header.Get(headerSignature) != sign(aSecret, r.Header.Get(headerID), at, body) {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		var some []event
+		if body[0] != '[' {
+			body = append(append([]byte{'['}, body...), ']')
+		}
+		if json.Unmarshal(body, &some) != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		for _, e := range some {
+			h.events[e.ID]++
+			h.order = append(h.order, e)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(h.Close)
+	return h
+}
+
+func (h *hook) has() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.events)
+}
+
+func (h *hook) target(t *testing.T, batch int) Target {
+	t.Helper()
+	to := NewWebhook(Webhook{URL: h.URL, Secret: aSecret, Batch: batch, Timeout: 10 * time.Second, Calls: 2})
+	t.Cleanup(to.Close)
+	return to
+}
+
+// The signature is that of the example of Standard Webhooks.
+func TestTheSignatureIsTheStandardOne(t *testing.T) {
+	key, err := ParseSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+	require.NoError(t, err)
+	require.Equal(t, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+		sign(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, []byte(`{"test": 2432232314}`)))
+	for _, bad := range []string{
+		"", "whsec_", "whsec_short", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_" + base64.StdEncoding.EncodeToString([]byte("x")),
+	} {
+		_, err := ParseSecret(bad)
+		require.ErrorContains(t, err, "makes one", bad)
+	}
+}
+
+func TestWebhooksGetEachEvent(t *testing.T) {
+	for _, batch := range []int{1, 7} {
+		h, w := newHook(t), newWorld(t, miniredis.RunT(t).Addr())
+		w.grant(span(100, 30)...)
+		w.grant(span(1<<16, 5)...)
+		h.answer = func(n int) int {
+			if code, ok := map[int]int{2: 500, 3: 429, 5: 503}[n]; ok {
+				return code
+			}
+			return 204
+		}
+		w.once(h.target(t, batch))
+		w.holds(h.order)
+		for _, r := range h.requests {
+			require.Equal(t, r.Header.Get(headerID), r.Header.Get("Idempotency-Key"))
+		}
+	}
+}
+
+// One that is dead is said to be, keeps its place, and holds up no other.
+func TestADeadSubscriberHoldsUpNobody(t *testing.T) {
+	dead, alive, w := newHook(t), newHook(t), newWorld(t, miniredis.RunT(t).Addr())
+	w.grant(span(100, 30)...)
+	dead.answer = func(int) int { return 410 }
+	ctx, stop := context.WithCancel(t.Context())
+	var work sync.WaitGroup
+	first := w.publisher(dead.target(t, 10))
+	second := w.publisher(alive.target(t, 10), func(c *Config) { c.Name = "other" })
+	work.Go(func() { first.Follow(ctx) })  //nolint:errcheck // it ends with the context
+	work.Go(func() { second.Follow(ctx) }) //nolint:errcheck // it ends with the context
+	require.Eventually(t, func() bool { return alive.has() == 30 && first.Health().State == StateFailing },
+		time.Minute, time.Millisecond)
+	require.Contains(t, first.Health().Error, "it answers 410 Gone")
+	require.Positive(t, w.count("failing"))
+	dead.mu.Lock()
+	dead.answer = func(int) int { return 204 }
+	dead.mu.Unlock()
+	require.Eventually(t, func() bool { return dead.has() == 30 && first.Health().State == StateCurrent },
+		time.Minute, time.Millisecond)
+	stop()
+	work.Wait()
+	w.holds(dead.order)
+}
+
+// A failure that does not pass ends --once, and the next one begins where it was.
+func TestARefusalKeepsThePlace(t *testing.T) {
+	h, w := newHook(t), newWorld(t, miniredis.RunT(t).Addr())
+	w.grant(span(100, 30)...)
+	h.answer = func(n int) int {
+		if n > 2 {
+			return 401
+		}
+		return 204
+	}
+	err := w.publisher(h.target(t, 10)).Once(t.Context())
+	require.ErrorContains(t, err, "it answers 401 Unauthorized")
+	require.Equal(t, 20, h.has())
+	h.answer = func(int) int { return 204 }
+	w.once(h.target(t, 10))
+	require.Len(t, h.order, 30, "in the middle of an entry")
+	w.holds(h.order)
+}
+
+func TestATimeIsSentAgain(t *testing.T) {
+	mini := miniredis.RunT(t)
+	h, w := newHook(t), newWorld(t, mini.Addr())
+	at := time.Now().Truncate(time.Second).UTC()
+	for i := range 4 {
+		mini.SetTime(at.Add(time.Duration(i) * time.Minute))
+		w.grant(span(grant.UserID(100*i), 3)...)
+	}
+	mini.SetTime(time.Time{})
+	to := h.target(t, 2)
+	w.once(to)
+	require.NoError(t, w.publisher(to).Resend(t.Context(), at.Add(time.Minute), at.Add(3*time.Minute)))
+	twice := 0
+	for _, n := range h.events {
+		twice += n - 1
+	}
+	require.Equal(t, 6, twice, "with the same IDs")
+	w.once(to)
+	require.Len(t, h.order, 18, "no cursor has moved")
+}
+
+func TestFilesOfSubscribers(t *testing.T) {
+	folder := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "s"), []byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"), 0o600))
+	load := func(text string) ([]Subscriber, error) {
+		file := filepath.Join(folder, "w.yaml")
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		return LoadSubscribers(file)
+	}
+	all, err := load("webhooks:\n  - {name: billing, url: 'https://b.example/x', secret_file: s, only: [granted], batch: 100}\n" +
+		"  - {name: here, url: 'http://127.0.0.1:1/x', secret_file: s, timeout_seconds: 3, calls: 9}\n")
+	require.NoError(t, err)
+	require.Equal(t, []Type{TypeGranted}, all[0].Only)
+	require.Equal(t, []int{100, 1, 4, 9}, []int{all[0].Batch, all[1].Batch, all[0].Calls, all[1].Calls})
+	require.Equal(t, 3*time.Second, all[1].Timeout)
+	_, err = load("webhooks:\n  - {name: A, url: 'http://b.example', secret_file: none, only: [all], batch: 0, more: 1}\n" +
+		"  - {name: b, url: 'https://b', secret_file: s}\n  - {name: b, url: 'https://u:p@b', secret_file: s}\n")
+	for _, says := range []string{
+		"w.yaml:2: webhooks[0].name:", "want https://", "no such file", "is no type of event", "out of range", "more",
+		"also the name of another one",
+	} {
+		require.ErrorContains(t, err, says)
+	}
+	_, err = load("webhooks: billing\n")
+	require.ErrorContains(t, err, "must be a list")
+}
