@@ -16,6 +16,7 @@ import (
 	"github.com/granter/granter/grant/accesslog"
 	"github.com/granter/granter/grant/desk"
 	"github.com/granter/granter/grant/entitle"
+	"github.com/granter/granter/grant/ledger"
 )
 
 // deskFlags say where operations page and API are served, and to whom.
@@ -53,7 +54,7 @@ func (d *deskFlags) start(
 	server, err := desk.Start(desk.Config{
 		Addr: d.desk, Access: d.access, AccessGrace: d.grace, Cert: d.cert, Key: d.key, ClientCA: d.clientCA, Insecure: d.insecure,
 		CheckTimeout: d.checkTimeout, CheckFallback: fallback,
-		Subject: one, Campaigns: all, Reads: accesslog.New(client), Label: label, Log: log, Registerer: reg,
+		Subject: one, Campaigns: all, Reads: accesslog.New(client), Answers: ledger.NewAnswers(client), Label: label, Log: log, Registerer: reg,
 	})
 	if err != nil {
 		return nil, usageError(fmt.Errorf("the desk cannot be opened: %w", err))

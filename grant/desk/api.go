@@ -72,13 +72,17 @@ func newAPI(cfg Config, files *files) *api {
 	a.takings = &takings{timeout: cfg.pace.request, byName: map[string]*taking{}}
 	a.hubs = newHubs(a.statusOf, cfg.pace.events, m.Listeners)
 	for _, r := range a.routes() {
+		serve := r.serve
+		if r.pattern == orders { // other POSTs change nothing when they come again
+			serve = a.once(serve)
+		}
 		handler := func(w http.ResponseWriter, req *http.Request) {
 			who, refusal := a.gate.admit(req, r.needs)
 			if refusal != nil {
 				a.gate.refuse(w, req, who, refusal)
 				return
 			}
-			r.serve(w, req, who)
+			serve(w, req, who)
 		}
 		_, path, _ := strings.Cut(r.pattern, " ")
 		a.mux.Handle(r.pattern, a.counted(path, http.HandlerFunc(handler)))

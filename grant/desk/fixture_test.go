@@ -20,6 +20,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
@@ -43,6 +44,7 @@ type world struct {
 	server       *Server
 	tokens       map[Role]string
 	clients      []string // lines of those with a certificate
+	connection   redis.UniversalClient
 	gathered     atomic.Int64
 }
 
@@ -148,6 +150,7 @@ func (w *world) openLedger(campaign *grant.Campaign) {
 	client, err := ledger.Connect(ledger.Options{Addrs: []string{w.redis.Addr()}})
 	require.NoError(w, err)
 	w.Cleanup(func() { require.NoError(w, client.Close()) })
+	w.connection = client
 	store, err := ledger.Open(client, campaign, ledger.Config{RetryFor: 200 * time.Millisecond})
 	require.NoError(w, err)
 	w.grants, w.coordination, w.reader = ledger.NewGrants(store, aRun), ledger.NewCoordination(store), ledger.NewReader(store)

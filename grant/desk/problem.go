@@ -39,6 +39,8 @@ const (
 	kindOtherTopic   kind = "other_topic"
 	kindNotFound     kind = "not_found"
 	kindItem         kind = "unknown_item"
+	kindKeyReused    kind = "key_reused"
+	kindUnderWay     kind = "under_way"
 	kindMethod       kind = "method_not_allowed"
 	kindInconsistent kind = "inconsistent"
 	kindInternal     kind = "internal"
@@ -63,6 +65,7 @@ var statuses = map[kind]int{
 	kindInvalid:  http.StatusUnprocessableEntity,
 	kindNotTaken: http.StatusConflict,
 	kindRefused:  http.StatusConflict, kindOtherTopic: http.StatusConflict,
+	kindKeyReused: http.StatusUnprocessableEntity, kindUnderWay: http.StatusConflict,
 	kindNotFound: http.StatusNotFound, kindItem: http.StatusNotFound, kindMethod: http.StatusMethodNotAllowed,
 	kindInconsistent: http.StatusInternalServerError, kindInternal: http.StatusInternalServerError,
 	kindUnavailable: http.StatusServiceUnavailable,

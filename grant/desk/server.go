@@ -56,6 +56,8 @@ type Config struct {
 	Campaigns Campaigns // or many; nil: the one
 	Label     string    // of metrics: the campaign, if they are of one
 
+	Answers Answers // of requests with an Idempotency-Key; nil: that header counts for nothing
+
 	// Reads is told who is about to read whose record, and may keep that from happening; nil: nobody is.
 	Reads interface {
 		Record(ctx context.Context, a accesslog.Access) error

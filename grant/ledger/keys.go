@@ -33,6 +33,7 @@ import (
 //	granter:{C}:budget              hash    at, left, rate: what replicas may grant under a throttle
 //	granter:{C}:published:<name>    hash    chunk → how much of its journal a subscriber has, see publication.go
 //	granter:{C}:publisher:<name>    string  who publishes to that subscriber, for as long as it says so
+//	granter:answers:<digest>        string  what was answered to a request with an Idempotency-Key; gone after a day
 //	granter:campaigns               hash    campaign → zone of its dates: an index, see campaigns.go
 //	granter:{<anchor>}:checkpoint:<spec> hash partition → next offset; e<partition> → leader epoch of the record before it;
 //	                                        topic → the grant.TopicID that the offsets count in (none, if granter 0c10d32 or
