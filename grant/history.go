@@ -15,6 +15,18 @@ type HistoryEntry struct {
 	Before  *Control  `json:"before,omitempty"`
 	After   *Control  `json:"after,omitempty"`
 	Refused string    `json:"refused,omitempty"` // why nothing was done; empty: it was done
+	Acted   *Acted    `json:"acted,omitempty"`   // of ActionAct: what was done about users
+}
+
+// Acted sums up what one command or request did about single users. Who they are is in the journal alone.
+type Acted struct {
+	Request   string  `json:"request"` // the ID of the acts
+	Kind      ActKind `json:"kind"`
+	Users     int     `json:"users"`
+	Done      int     `json:"done"`
+	Unchanged int     `json:"unchanged"`
+	Refused   int     `json:"refused"`
+	Untried   int     `json:"untried"` // an error ended it before
 }
 
 // Unchanged reports whether an order was carried out and there was nothing for it to change.

@@ -24,11 +24,12 @@ const (
 	ActionNewTopic   Action = "new-topic"   // run --new-topic began anew at the first record of a topic
 	ActionExpire     Action = "expire"      // an order came to its end; by nobody, see Control.Expired
 	ActionReplay     Action = "replay"      // rejected records were repaired and replayed
+	ActionAct        Action = "act"         // something was done about single users: see HistoryEntry.Acted
 )
 
 // Notes are the actions that are recorded, and change nothing that replicas obey.
 func Notes() []Action {
-	return []Action{ActionStartEarly, ActionForce, ActionNewTopic, ActionExpire, ActionReplay}
+	return []Action{ActionStartEarly, ActionForce, ActionNewTopic, ActionExpire, ActionReplay, ActionAct}
 }
 
 // Noted reports whether an action is one of Notes.
@@ -71,7 +72,7 @@ func (o *Order) Validate() error {
 			wrong("throttle %d: want users per second, or 0 for no limit", o.Throttle)
 		}
 	default:
-		if o.Action.Noted() && o.Action != ActionExpire { // which nobody orders
+		if o.Action.Noted() && o.Action != ActionExpire && o.Action != ActionAct { // which nobody orders
 			break
 		}
 		wrong("action %q: want pause, resume, throttle, abort, finish or postpone", o.Action)

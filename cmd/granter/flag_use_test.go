@@ -216,10 +216,11 @@ func specFileOf(t *testing.T) string {
 
 // Which servers a command takes is which servers it asks.
 func TestCommandsTakeTheServersThatTheyAsk(t *testing.T) {
-	kafka := map[string]bool{"run": true, "check": true, "load": true, "status": true, "desk": true, "finish": true, "audit": true, "publish": true}
+	kafka := map[string]bool{"run": true, "check": true, "load": true, "status": true, "desk": true, "finish": true, "audit": true, "publish": true, "exclude": true}
 	redis := map[string]bool{
 		"run": true, "check": true, "status": true, "desk": true, "verify": true, "history": true, "pause": true, "resume": true,
 		"throttle": true, "abort": true, "finish": true, "postpone": true, "audit": true, "receipt": true, "publish": true,
+		"grant-user": true, "exclude": true, "revoke": true, "reinstate": true, "extend": true, "recall": true, "move": true, "note": true,
 	}
 	for _, cmd := range newRoot().Commands() {
 		for _, name := range flagNames(cmd) {

@@ -81,6 +81,9 @@ func change(a *grant.HistoryEntry, zone *time.Location) string {
 	if a.Refused != "" {
 		return "REFUSED: " + a.Refused
 	}
+	if a.Acted != nil {
+		return acted(a.Acted)
+	}
 	if a.Before == nil || a.After == nil {
 		return ""
 	}
@@ -116,8 +119,23 @@ func change(a *grant.HistoryEntry, zone *time.Location) string {
 		return "began anew at the first record of the topic"
 	case grant.ActionReplay:
 		return "rejected records were repaired and replayed"
+	case grant.ActionAct:
 	}
 	return ""
+}
+
+// acted sums up what was done about users.
+func acted(a *grant.Acted) string {
+	parts := []string{fmt.Sprintf("%s: %s of %s users", a.Kind, text.Number(int64(a.Done)), text.Number(int64(a.Users)))}
+	for _, part := range []struct {
+		n    int
+		what string
+	}{{a.Unchanged, "unchanged"}, {a.Refused, "refused"}, {a.Untried, "not tried"}} {
+		if part.n > 0 {
+			parts = append(parts, text.Number(int64(part.n))+" "+part.what)
+		}
+	}
+	return strings.Join(parts, ", ") + " (request " + a.Request + ")"
 }
 
 // until says when an order ends by itself.

@@ -144,6 +144,7 @@ from files only, never from flags.
 	root.AddCommand(newDemo(), newCheck(), newLoad(), newRun(), newStatus(), newVerify(), newTake(), newAudit(), newReceipt(), newHistory(), newAccess(), newDesk(), newPublish(), newToken(), newClaims())
 	addMan(root)
 	root.AddCommand(newOrders()...)
+	root.AddCommand(newActs()...)
 	root.AddCommand(newRejected())
 	return root
 }

@@ -44,6 +44,14 @@ var answers = map[string][]string{
 	"granter completion zsh":        {""},
 	"granter demo":                  {"--help"}, // another build has it: see TestDemoSaysThatItsOutputIsLost
 	"granter desk":                  {"--help"}, // it serves
+	"granter exclude":               {"-f SPEC --reason test 9", "-f SPEC --reason test 9 --json"},
+	"granter extend":                {"-f SPEC --reason test --until 2100-01-01T00:00:00Z 1", "-f SPEC --reason test --until 2100-01-01T00:00:00Z 1 --json"},
+	"granter grant-user":            {"-f SPEC --reason test 8", "-f SPEC --reason test 8 --json"},
+	"granter move":                  {"-f SPEC --reason test 8 10", "-f SPEC --reason test 8 10 --json"},
+	"granter note":                  {"-f SPEC --reason test 1", "-f SPEC --reason test 1 --json"},
+	"granter reinstate":             {"-f SPEC --reason test 1", "-f SPEC --reason test 1 --json"},
+	"granter revoke":                {"-f SPEC --reason test --kind fraud 10", "-f SPEC --reason test --kind fraud 10 --json"},
+	"granter recall":                {"--help"}, // the campaign of this test offers nothing
 	"granter finish":                {"-f SPEC --why test", "-f SPEC --why test --json"},
 	"granter help":                  {"", "run"},
 	"granter history":               {"-f SPEC", "-f SPEC --json"},

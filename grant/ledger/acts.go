@@ -61,9 +61,17 @@ type ActResult struct {
 // to do the same again, for an act with the same ID is done to a user once. With dry, nothing is written.
 func (l *Acts) Do(ctx context.Context, acts []UserAct, dry bool) ([]ActResult, error) {
 	results := make([]ActResult, len(acts))
-	now, err := l.now(ctx)
+	control, now, err := l.control(ctx)
 	if err != nil {
 		return results, err
+	}
+	hands := slices.ContainsFunc(acts, func(a UserAct) bool { return anew(&a.Act) })
+	if hands && control.AbortedBy != nil {
+		return results, fmt.Errorf("%w: the campaign is aborted, and nobody is granted anything until granter resume",
+			grant.ErrRefused)
+	}
+	if control.StartsAt != nil {
+		l.grants.NotBefore(*control.StartsAt)
 	}
 	if !dry {
 		if err := l.begin(ctx); err != nil {
@@ -96,13 +104,13 @@ func (l *Acts) Do(ctx context.Context, acts []UserAct, dry bool) ([]ActResult, e
 	return results, work.Wait()
 }
 
-// now is the time by the clock that everybody goes by.
-func (l *Acts) now(ctx context.Context) (now time.Time, err error) {
-	err = l.retry(ctx, "reading the time", func() error {
-		_, now, err = l.grants.coordination.Control(ctx)
+// control is what operators ordered, and the time by the clock that everybody goes by.
+func (l *Acts) control(ctx context.Context) (control grant.Control, now time.Time, err error) {
+	err = l.retry(ctx, "reading the operators' orders", func() error {
+		control, _, now, err = l.grants.coordination.control(ctx)
 		return err
 	})
-	return now.UTC().Truncate(time.Millisecond), err
+	return control, now.UTC().Truncate(time.Millisecond), err
 }
 
 // begin stores the spec, as the first run does, and takes the lease that lets chunks be changed.
@@ -117,6 +125,9 @@ func (l *Acts) begin(ctx context.Context) error {
 func (l *Acts) end(ctx context.Context) {
 	_ = l.grants.releaseLease(context.WithoutCancel(ctx))
 }
+
+// anew reports whether an act grants somebody something that nobody had: that is bound to the campaign's time.
+func anew(a *grant.Act) bool { return a.Kind == grant.ActHand && a.From == nil }
 
 // apart splits acts about a chunk into lists that name nobody twice and are of a size for one call, in their order.
 func apart(acts []UserAct, indices []int) [][]int {
@@ -146,6 +157,7 @@ type actCalled struct {
 	before, after grant.Place
 	act           []byte
 	kind          EntryKind
+	anew          bool
 	users         []actedOn
 }
 
@@ -244,7 +256,7 @@ func add(calls *[]actCalled, index int, u *User, act *grant.Act, place grant.Pla
 			return nil
 		}
 	}
-	*calls = append(*calls, actCalled{u.Place, place, text, entryKinds[act.Kind], []actedOn{user}})
+	*calls = append(*calls, actCalled{u.Place, place, text, entryKinds[act.Kind], anew(act), []actedOn{user}})
 	return nil
 }
 
@@ -268,7 +280,7 @@ func (c *chunkActs) call(ctx context.Context, a *actCalled) (done bool, err erro
 	what := fmt.Sprintf("doing acts about users of chunk %d", c.chunk)
 	err = c.grants.deliver(ctx, what, func() error {
 		fence := c.grants.fence()
-		if a.kind != EntryHand {
+		if !a.anew {
 			fence.notBefore, fence.ends = 0, 0
 		} else if c.AfterEnd {
 			fence.ends = 0

@@ -12,6 +12,28 @@ import (
 	"github.com/granter/granter/grant"
 )
 
+// Record adds an entry about what was done about users to the audit trail; its time is that of Redis.
+func (l *Coordination) Record(ctx context.Context, entry grant.HistoryEntry) error {
+	var inDoubt []grant.HistoryEntry // of attempts that failed: they may be there all the same
+	return l.retry(ctx, "adding to the audit trail", func() error {
+		done, err := l.findEntry(ctx, inDoubt)
+		if done != nil || err != nil {
+			return err
+		}
+		_, _, now, err := l.control(ctx)
+		if err != nil {
+			return err
+		}
+		entry.At = now.UTC()
+		text, err := json.Marshal(&entry)
+		if err != nil {
+			return err
+		}
+		inDoubt = append(inDoubt, entry)
+		return l.client.RPush(ctx, l.keys.history, text).Err()
+	})
+}
+
 // History returns the audit trail, oldest first: every order that was carried out, and the last ones that were refused. Where
 // an order has come to its end and nobody was there to record it, the entry is the one that will be recorded.
 func (l *Coordination) History(ctx context.Context) ([]grant.HistoryEntry, error) {

@@ -30,6 +30,7 @@ import (
 //	granter:{C}:replays             hash    letter (topic/partition/offset of a rejected record) → user and run that it was
 //	                                        claimed for: see replays.go
 //	granter:{C}:replays:granted, :duplicate set  letters that were replayed, by what came of it
+//	granter:{C}:moves               hash    user → AccountMove as JSON, of moves to another account that are not at their end
 //	granter:{C}:budget              hash    at, left, rate: what replicas may grant under a throttle
 //	granter:{C}:published:<name>    hash    chunk → how much of its journal a subscriber has, see publication.go
 //	granter:{C}:publisher:<name>    string  who publishes to that subscriber, for as long as it says so
@@ -58,6 +59,7 @@ type keys struct {
 	history  string
 	refusals string
 	budget   string
+	moves    string
 	replays  string
 
 	replayedNew, replayedOld string // letters whose user was granted by it, and had been before
@@ -73,6 +75,7 @@ func newKeys(campaign, hash string, cluster bool) keys {
 	base := "granter:{" + campaign + "}:"
 	k := keys{campaign: campaign, version: specVersion(hash), chunks: base + "chunks", spec: base + "spec", runs: base + "runs"}
 	k.format, k.leases = base+"format", base+"leases"
+	k.moves = base + "moves"
 	k.control, k.history, k.refusals, k.budget = base+"control", base+"history", base+"refusals", base+"budget"
 	k.replays, k.replayedNew, k.replayedOld = base+"replays", base+"replays:granted", base+"replays:duplicate"
 	if !cluster {

@@ -122,6 +122,14 @@ func (l *Reader) proveRest(ctx context.Context, p *Proof) error {
 	if err = p.found(l.keys.history, err); err != nil {
 		return err
 	}
+	moves, err := l.Moves(ctx)
+	if err = p.found(l.keys.moves, err); err != nil {
+		return err
+	}
+	for _, m := range moves {
+		p.violated(l.keys.moves, fmt.Sprintf("the move of user %d to %d stopped half way: granter move --resume continues it",
+			m.User, *m.Act.To))
+	}
 	checkpoint, err := l.Checkpoints(ctx, l.campaign)
 	if err = p.found("checkpoint", err); err != nil {
 		return err

@@ -70,6 +70,7 @@ export const actions = {
   "new-topic": "Began anew at the first record of the topic",
   expire: "Came to its end",
   replay: "Repaired and replayed rejected records",
+  act: "Did something about single users",
 };
 
 // What was tried, for orders that were refused.
