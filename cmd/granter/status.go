@@ -140,6 +140,9 @@ func printStatus(w io.Writer, s *Status) {
 	}
 	if s.Knows(status.PartLedger) {
 		rows = append(rows, "granted\t"+text.Number(s.Granted)+" users"+expected)
+		for _, t := range s.Taken {
+			rows = append(rows, "taken\t"+takenOf(t, s.Granted))
+		}
 		if s.Excluded > 0 {
 			rows = append(rows, "excluded\t"+text.Number(s.Excluded)+" users: runs withhold them")
 		}
@@ -243,4 +246,17 @@ func printProof(w io.Writer, p *Proof) {
 	for _, v := range p.Violations {
 		fmt.Fprintln(w, "  "+v)
 	}
+}
+
+// takenOf says how many users took an item, of those who can.
+func takenOf(t ledger.ItemTaken, granted int64) string {
+	out := fmt.Sprintf("%s: %s users", t.Item, text.Number(t.Taken))
+	of, who := granted, "granted"
+	if t.First > 0 {
+		of, who = t.First, "the first"
+	}
+	if of > 0 {
+		out += fmt.Sprintf(", %.2f%% of %s %s", 100*float64(t.Taken)/float64(of), who, text.Number(of))
+	}
+	return out
 }

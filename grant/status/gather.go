@@ -122,6 +122,7 @@ type answers struct {
 	control    answer[ordered]
 	runs       answer[[]grant.RunRecord]
 	totals     answer[ledger.Totals]
+	taken      answer[[]ledger.ItemTaken] // it is of the part that has the totals
 	checkpoint answer[grant.Checkpoint]
 	topic      answer[topic]
 }
@@ -186,6 +187,7 @@ func (g *Gatherer) Gather(ctx context.Context) (*Status, error) {
 	g.last.control.keep(a.control)
 	g.last.runs.keep(a.runs)
 	g.last.totals.keep(a.totals)
+	g.last.taken.keep(a.taken)
 	g.last.checkpoint.keep(a.checkpoint)
 	g.last.topic.keep(a.topic)
 	g.mu.Unlock()
@@ -204,6 +206,9 @@ func (g *Gatherer) ask(ctx context.Context, a *answers) {
 			}
 		}
 		a.checkpoint.ask(g.reader.Checkpoints(ctx, c))
+		if c.Offers() {
+			a.taken.ask(g.reader.Taken(ctx, c))
+		}
 	})
 	wg.Go(func() {
 		control, now, err := g.coordination.Control(ctx)
@@ -224,6 +229,9 @@ func (g *Gatherer) ask(ctx context.Context, a *answers) {
 		}
 	})
 	wg.Wait()
+	if a.totals.err == nil {
+		a.totals.err = a.taken.err
+	}
 	if a.totals.err == nil && a.damage(a.spec.value.campaign) != "" {
 		a.totals.ask(g.reader.Totals(ctx)) // they may have been counted before the others spoke
 	}
@@ -254,7 +262,7 @@ func newStatus(file *grant.Campaign, a *answers) *Status {
 	control, now := a.control.value.control, a.control.value.now
 	s := &Status{
 		At: time.Now(), Campaign: c.Name, Title: c.Title, Spec: c.Hash, SpecDiffers: a.spec.value.differs, Topic: c.Input.Topic,
-		StartsAt: c.StartsAt, Expected: c.Population, Granted: a.totals.value.Granted, Excluded: a.totals.value.Excluded,
+		StartsAt: c.StartsAt, Expected: c.Population, Granted: a.totals.value.Granted, Taken: a.taken.value, Excluded: a.totals.value.Excluded,
 		Replays:     a.totals.value.Replays,
 		LedgerBytes: a.totals.value.Bytes, Control: control,
 		Orders: control.Standing(c.StartsAt.Location()),

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
 )
 
 // Coordination is what a status asks of what runs and operators agree by.
@@ -19,6 +20,8 @@ type Coordination interface {
 
 // Reader is what a status asks about the users who are granted.
 type Reader interface {
+	// Taken counts who took what of a campaign's items that users take.
+	Taken(ctx context.Context, c *grant.Campaign) ([]ledger.ItemTaken, error)
 	Counts
 	// Checkpoints returns how far the topic is granted under a spec.
 	Checkpoints(ctx context.Context, spec *grant.Campaign) (grant.Checkpoint, error)
@@ -75,19 +78,20 @@ type Status struct {
 	CheckpointID string `json:"checkpoint_topic_id"` // empty: there is no checkpoint, or it does not tell
 	TopicChanged string `json:"topic_changed,omitempty"`
 
-	Granted      int64      `json:"granted"`              // users who have the campaign, or had it
-	Excluded     int64      `json:"excluded,omitempty"`   // users who will not get it
-	Expected     int64      `json:"expected,omitempty"`   // the spec's population
-	Percentage   float64    `json:"percentage"`           // of expected or, without it, of the records
-	Records      int64      `json:"records"`              // in the topic
-	Lag          int64      `json:"lag"`                  // records behind the checkpoint
-	Gone         int64      `json:"gone,omitempty"`       // records that were removed before they were granted: a run stops there
-	FinishLag    *int64     `json:"finish_lag,omitempty"` // of them, up to where it was ordered to finish
-	Rate         float64    `json:"rate"`                 // records per second, of all live replicas
-	SecondsLeft  *float64   `json:"seconds_left,omitempty"`
-	EstimatedEnd *time.Time `json:"estimated_end,omitempty"`
-	LedgerBytes  int64      `json:"ledger_bytes"`     // estimated; 0: not known
-	Damage       string     `json:"damage,omitempty"` // how the ledger contradicts itself; empty: it does not at first sight
+	Taken        []ledger.ItemTaken `json:"taken,omitempty"`      // by item, of those that users take
+	Granted      int64              `json:"granted"`              // users who have the campaign, or had it
+	Excluded     int64              `json:"excluded,omitempty"`   // users who will not get it
+	Expected     int64              `json:"expected,omitempty"`   // the spec's population
+	Percentage   float64            `json:"percentage"`           // of expected or, without it, of the records
+	Records      int64              `json:"records"`              // in the topic
+	Lag          int64              `json:"lag"`                  // records behind the checkpoint
+	Gone         int64              `json:"gone,omitempty"`       // records that were removed before they were granted: a run stops there
+	FinishLag    *int64             `json:"finish_lag,omitempty"` // of them, up to where it was ordered to finish
+	Rate         float64            `json:"rate"`                 // records per second, of all live replicas
+	SecondsLeft  *float64           `json:"seconds_left,omitempty"`
+	EstimatedEnd *time.Time         `json:"estimated_end,omitempty"`
+	LedgerBytes  int64              `json:"ledger_bytes"`     // estimated; 0: not known
+	Damage       string             `json:"damage,omitempty"` // how the ledger contradicts itself; empty: it does not at first sight
 
 	LastCheckpoint *time.Time       `json:"last_checkpoint,omitempty"`
 	Control        grant.Control    `json:"control"`

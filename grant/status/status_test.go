@@ -3,6 +3,7 @@ package status
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -46,6 +47,9 @@ func newWorld() *world {
 	}
 }
 
+func (w *world) Taken(context.Context, *grant.Campaign) ([]ledger.ItemTaken, error) {
+	return []ledger.ItemTaken{{Item: "first", Taken: 2, First: 3}}, w.errs["taken"]
+}
 func (w *world) Totals(context.Context) (ledger.Totals, error) { return w.totals, w.errs["totals"] }
 
 func (w *world) Spec(context.Context) (ledger.StoredSpec, bool, error) {
@@ -474,4 +478,20 @@ func TestACheckpointOfAnotherTopicCountsForNothing(t *testing.T) {
 	require.Equal(t, PhaseIdle, s.Phase)
 	require.EqualValues(t, 150, s.Lag)
 	require.Contains(t, s.TopicChanged, "partition 1 has lost records")
+}
+
+// How many took what is in the status where there is something to take, and is of the ledger's part.
+func TestTakesAreCountedWhereSomethingIsOffered(t *testing.T) {
+	w := newWorld()
+	gather := func() (*Status, error) { return NewGatherer(&w.campaign, w, w, w).Gather(t.Context()) }
+	s, err := gather()
+	require.NoError(t, err)
+	require.Empty(t, s.Taken)
+	w.campaign.Items = []grant.Item{{ID: "first", Validity: grant.Validity{Taken: true}, First: 3}}
+	s, err = gather()
+	require.NoError(t, err)
+	require.Equal(t, []ledger.ItemTaken{{Item: "first", Taken: 2, First: 3}}, s.Taken)
+	w.errs["taken"] = errors.New("away")
+	_, err = gather()
+	require.ErrorContains(t, err, "away")
 }

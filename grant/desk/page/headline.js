@@ -84,7 +84,9 @@ function renderProgress() {
   const { granted, expected, percentage } = status;
   if (!knows(status, "ledger")) return renderNoProgress();
   text($("granted"), f.count(granted));
-  text($("of-expected"), expected ? `of ${f.count(expected)} users granted` : "users granted");
+  const taken = (status.taken ?? []).map((t) =>
+    `; ${t.item} taken by ${f.count(t.taken)}${t.first ? ` of the first ${f.count(t.first)}` : ""}`).join("");
+  text($("of-expected"), (expected ? `of ${f.count(expected)} users granted` : "users granted") + taken);
   text($("percentage"), f.percentage(percentage));
   text($("of-records"), expected ? "" : "of the records");
   set($("progress"), "value", Math.min(100, percentage).toFixed(2));
