@@ -132,16 +132,15 @@ func (w *Worker) batch(ctx context.Context, lines []store.Line, out *Passed) err
 
 // commit commits all steps or, when somebody else was at one of the claims, claim by claim.
 func (w *Worker) commit(ctx context.Context, steps []store.Step, out *Passed) error {
-	var conflict *store.ConflictError
 	err := w.Store.Commit(ctx, steps, nil)
-	if errors.As(err, &conflict) {
+	if conflicts(err) {
 		err = nil
 		for len(steps) > 0 && err == nil {
 			n := 1
 			for n < len(steps) && steps[n].Claim == steps[0].Claim {
 				n++
 			}
-			if err = w.Store.Commit(ctx, steps[:n], nil); errors.As(err, &conflict) {
+			if err = w.Store.Commit(ctx, steps[:n], nil); conflicts(err) {
 				out.Conflict++
 				err = nil
 			} else {
@@ -155,6 +154,11 @@ func (w *Worker) commit(ctx context.Context, steps []store.Step, out *Passed) er
 		out.count(steps)
 	}
 	return err
+}
+
+func conflicts(err error) bool {
+	_, ok := errors.AsType[*store.ConflictError](err)
+	return ok
 }
 
 func (p *Passed) count(steps []store.Step) {

@@ -95,7 +95,7 @@ func (s *service) once(ctx context.Context, path string, body []byte, answer any
 		}
 		return err
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, mostRead))
 	if err != nil {
 		return err

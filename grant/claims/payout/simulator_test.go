@@ -1,7 +1,6 @@
 package payout
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -258,7 +257,7 @@ func TestTwoRunsAtOnceAndABudgetThatEnds(t *testing.T) {
 		var conflict *store.ConflictError
 		switch {
 		case r.err != nil:
-			require.True(t, errors.As(r.err, &conflict), r.err)
+			require.ErrorAs(t, r.err, &conflict)
 		case r.run != nil:
 			require.Equal(t, 4, r.run.Payments)
 			runs++

@@ -268,7 +268,10 @@ func (s *Store) Books(ctx context.Context, programme string, within time.Duratio
 	}); err != nil {
 		return nil, err
 	}
-	return b, b.compare(ctx, tx)
+	if err := b.compare(ctx, tx); err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 // compare holds the sums against each other: the budget's, the payments', the claims' and the runs'.

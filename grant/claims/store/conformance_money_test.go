@@ -121,7 +121,8 @@ func payingAgain(t *testing.T, s *Store) {
 		require.NoError(t, s.Commit(t.Context(), []Step{{Claim: c, Action: Identify, By: Rules,
 			Change: Change{Identity: &Identity{Complete: true}}}}, nil))
 	}
-	require.NoError(t, s.ChangePerson(t.Context(), c, Person{Bank: "088", Account: "9"}, Actor{"kim", claims.Owner}, "another bank"))
+	other := Person{Bank: "088", Account: "9"}
+	require.NoError(t, s.ChangePerson(t.Context(), c, other, Actor{"kim", claims.Owner}, "another bank"))
 	require.NoError(t, s.Commit(t.Context(), []Step{{Claim: c, Action: Identify, By: Rules,
 		Change: Change{Identity: &Identity{Complete: true}}}}, nil))
 	run, err := s.Declare(t.Context(), p, 10, payer)
