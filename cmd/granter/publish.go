@@ -36,8 +36,8 @@ type publishFlags struct {
 }
 
 const publishHelp = `Publish reads the journals of a campaign's ledger as an outbox, and sends what became of users to a
-Kafka topic as CloudEvents 1.0: with --form json a record for each user, with --form compact a record for each entry of a journal, which has
-thousands of users. It follows the ledger until it is stopped; with --once it sends what is there and ends. docs/events.md says
+Kafka topic as CloudEvents 1.0: with --form json a record for each user, with --form compact a record for each entry of a
+journal, which has thousands of users. It follows the ledger until it is stopped; with --once it sends what is there and ends. docs/events.md says
 what is in an event.
 
 With --webhooks the events go to the webhooks of a file, too, in signed requests; each has a place of its own, and one that
