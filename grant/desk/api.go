@@ -87,6 +87,10 @@ func newAPI(cfg Config, files *files) *api {
 		_, path, _ := strings.Cut(r.pattern, " ")
 		a.mux.Handle(r.pattern, a.counted(path, http.HandlerFunc(handler)))
 	}
+	for _, r := range a.searchRoutes() {
+		_, path, _ := strings.Cut(r.pattern, " ")
+		a.mux.Handle(r.pattern, a.counted(path, a.serveSearch(r)))
+	}
 	for _, asset := range assets() {
 		a.mux.Handle("GET "+asset.path, a.counted(asset.route, asset))
 	}

@@ -162,6 +162,12 @@ func (g *gate) failure(name string, f *refusal) *refusal {
 
 // refuse answers, counts and logs a refusal. That of an order goes to the audit trail, too.
 func (g *gate) refuse(w http.ResponseWriter, r *http.Request, who Principal, f *refusal) {
+	g.note(w, r, who, f)
+	f.write(w)
+}
+
+// note is refuse without the answer.
+func (g *gate) note(w http.ResponseWriter, r *http.Request, who Principal, f *refusal) {
 	g.refused.WithLabelValues(string(f.kind)).Inc()
 	say := func() {
 		g.log.Warn("refused", "who", who.Name, "remote", r.RemoteAddr, "method", r.Method, "path", cut(unnamed(r.URL.Path), 200),
@@ -178,7 +184,6 @@ func (g *gate) refuse(w http.ResponseWriter, r *http.Request, who Principal, f *
 	if f.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="granter"`)
 	}
-	f.write(w)
 }
 
 // named are the parts of a path behind which somebody's ID stands.

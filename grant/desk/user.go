@@ -80,12 +80,12 @@ func (a *api) lookUp(ctx context.Context, who Principal, users []grant.UserID) (
 // names returns all campaigns that there are: also those that began since somebody looked last, since an answer about all
 // must not leave one out.
 func (a *api) names(ctx context.Context) ([]string, error) {
-	if all, ok := a.cfg.Campaigns.(*Catalog); ok {
-		if err := all.Refresh(ctx); err != nil && len(all.Names()) == 0 {
-			return nil, err
-		}
+	err := a.cfg.Campaigns.Refresh(ctx)
+	names := a.cfg.Campaigns.Names()
+	if len(names) == 0 {
+		return nil, err
 	}
-	return a.cfg.Campaigns.Names(), nil
+	return names, nil
 }
 
 // reads records that somebody is about to see the records of some users. It comes before the answer: what cannot be recorded is

@@ -102,7 +102,7 @@ func Understand(text string) Pasted {
 				take(part, finer[1:])
 			}
 		case why != "":
-			out.Refused = append(out.Refused, Refused{cut(raw), why, maybe})
+			out.Refused = append(out.Refused, Refused{cut(strings.Trim(raw, " ,.")), why, maybe})
 		case seen[u.User]:
 			out.Repeated++
 		case len(out.Users) == MaxPasted:

@@ -78,6 +78,9 @@ type Reason struct {
 	Next   Text   `json:"next"`             // one next step, for who was asked
 	Detail string `json:"detail,omitempty"` // what an operator or a system said, in its words. It is not for customers
 	Lag    *Lag   `json:"lag,omitempty"`    // InLag
+	// When is the moment that the reason is about: of the start, of the end, until when something can be taken, or about when
+	// the lag is gone.
+	When *time.Time `json:"when,omitempty"`
 }
 
 // Lag is where the record of a user may still be: in one of those that are not settled yet.

@@ -138,7 +138,7 @@ func (t *Tracer) trace(ctx context.Context, answers []Answer) error {
 			continue
 		}
 		if a.Granted {
-			a.Trace.Problem = otherTopic(a, id)
+			a.Trace.Problem = untraceable(a, id)
 		}
 		whole.wanted[a.User] = append(whole.wanted[a.User], a.Trace)
 	}
@@ -163,7 +163,7 @@ func (t *Tracer) trace(ctx context.Context, answers []Answer) error {
 
 // traceGrant reads the ranges that a grant names.
 func (t *Tracer) traceGrant(ctx context.Context, a *Answer, id grant.TopicID, bounds grant.Bounds) error {
-	if a.Trace.Problem = otherTopic(a, id); a.Trace.Problem != "" {
+	if a.Trace.Problem = untraceable(a, id); a.Trace.Problem != "" {
 		return nil
 	}
 	ranges, gone := stillThere(a.Source.Offsets, bounds)
@@ -182,8 +182,11 @@ func (t *Tracer) traceGrant(ctx context.Context, a *Answer, id grant.TopicID, bo
 	return nil
 }
 
-// otherTopic says why the offsets of a grant mean nothing in the topic that there is now; empty: they do.
-func otherTopic(a *Answer, now grant.TopicID) string {
+// untraceable says why a grant leads to no record of the topic that there is now; empty: it does.
+func untraceable(a *Answer, now grant.TopicID) string {
+	if a.Source == nil {
+		return "the user was granted by hand: that names no record"
+	}
 	then, err := grant.ParseTopicID(a.Source.TopicID)
 	if err != nil || now.Continues(then) {
 		return ""

@@ -68,7 +68,7 @@ func unexplained(partition int, offset int64) Reason {
 
 func notTakenYet(e *Entitlement) *Reason {
 	r := &Reason{
-		Code: NotTakenYet, Item: e.ID,
+		Code: NotTakenYet, Item: e.ID, When: e.TakeUntil,
 		Says: say("The item %s is there for this user to take, and the user has not taken it.",
 			"%s 항목은 사용자가 직접 받아야 하며 아직 받지 않았습니다.", e.ID),
 		Next: say("Tell the customer where to take it.", "고객에게 받는 방법을 안내하세요."),
@@ -82,7 +82,7 @@ func notTakenYet(e *Entitlement) *Reason {
 
 func notTaken(e *Entitlement) *Reason {
 	return &Reason{
-		Code: NotTakenInTime, Item: e.ID,
+		Code: NotTakenInTime, Item: e.ID, When: e.TakeUntil,
 		Says: say("The item %s was there to take before %s, and this user did not take it.",
 			"%s 항목은 %s 전까지 받을 수 있었으나 사용자가 받지 않았습니다.", e.ID, *e.TakeUntil),
 		Next: say("It cannot be taken any more: exceptions are for the operators to decide.",
@@ -101,7 +101,7 @@ func exhausted(e *Entitlement) *Reason {
 
 func notStarted(st *status.Status) *Reason {
 	return &Reason{
-		Code: NotStarted,
+		Code: NotStarted, When: &st.StartsAt,
 		Says: say("The campaign has not started: it starts on %s.", "캠페인이 아직 시작되지 않았습니다. 시작: %s.", st.StartsAt),
 		Next: say("Tell the customer when it starts.", "고객에게 시작 시각을 안내하세요."),
 	}
@@ -109,7 +109,7 @@ func notStarted(st *status.Status) *Reason {
 
 func postponed(st *status.Status) *Reason {
 	return &Reason{
-		Code: Postponed,
+		Code: Postponed, When: &st.StartsAt,
 		Says: say("The start was postponed from %s to %s.", "시작이 %s에서 %s로 연기되었습니다.", *st.PostponedFrom, st.StartsAt),
 		Next: say("Tell the customer the new date.", "고객에게 변경된 시각을 안내하세요."),
 	}
@@ -139,7 +139,7 @@ func aborted(st *status.Status) *Reason {
 
 func ended(st *status.Status) *Reason {
 	return &Reason{
-		Code: Ended,
+		Code: Ended, When: st.EndsAt,
 		Says: say("The campaign ended on %s, and this user was not granted before.",
 			"캠페인이 %s에 종료되었고 그 전까지 이 사용자에게 지급되지 않았습니다.", *st.EndsAt),
 		Next: say("Nobody is granted any more: if the customer should have been, hand it to the operators.",
@@ -232,7 +232,7 @@ func inLag(st *status.Status) Reason {
 	}
 	if end := st.EstimatedEnd; end != nil {
 		at := end.In(st.StartsAt.Location())
-		lag.DoneAbout = &at
+		lag.DoneAbout, r.When = &at, &at
 		r.Next = say("Look again after %s, when it should be done at the present rate.",
 			"현재 속도라면 %s쯤 끝납니다. 그 뒤에 다시 조회하세요.", at)
 	}

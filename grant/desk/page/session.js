@@ -1,6 +1,6 @@
 // Signing in, which every page of the desk begins with.
 
-import { getJSON, Problem, token } from "./api.js";
+import { getJSON, Problem, token, visit } from "./api.js";
 import { $, set, show, text } from "./dom.js";
 
 let opened = null; // what a page does when somebody has signed in
@@ -10,9 +10,20 @@ $("sign-in-form").addEventListener("submit", (event) => {
   event.preventDefault();
   signIn($("token").value.trim());
 });
-$("sign-out").addEventListener("click", () => {
+$("sign-out").addEventListener("click", async () => {
+  const auth = token.get();
   token.forget();
+  if (auth) await visit(auth, "sign-out");
   location.reload(); // so that nothing of the campaign stays in the page
+});
+
+// The page on which users are looked up is rendered by the desk, and needs a cookie instead of a header: signing in there with
+// the token of this tab sets it. A client certificate needs none.
+$("lookup").addEventListener("click", async (event) => {
+  if (!token.get()) return;
+  event.preventDefault();
+  await visit(token.get());
+  location.href = event.target.href;
 });
 
 // enter shows the desk if the token, or the client certificate of the browser, opens it.
@@ -22,6 +33,7 @@ async function enter(auth) {
   text($("user-name"), me.name);
   text($("user-role"), me.role);
   show($("sign-out"), Boolean(auth));
+  show($("lookup"), me.rights.includes("users"));
   show($("sign-in"), false);
   show($("desk"), true);
   inside = true;

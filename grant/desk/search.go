@@ -1,0 +1,222 @@
+package desk
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/desk/searchpage"
+	"github.com/granter/granter/grant/lookup"
+	"github.com/granter/granter/grant/userid"
+)
+
+// The page on which support looks up users is rendered here, and works without a script. A browser sends no token with a
+// link or a form, so the page has a cookie with it: only under its own path, where nothing can be ordered, out of the reach
+// of scripts, and not sent along by other sites' forms. The API does not look at it.
+const (
+	searchPath  = "/users"
+	signInPath  = searchPath + "/sign-in"
+	signOutPath = searchPath + "/sign-out"
+
+	tokenCookie = "granter_token"
+	langCookie  = "granter_lang"
+	zoneCookie  = "granter_tz"
+
+	formType  = "application/x-www-form-urlencoded"
+	maxForm   = 64 << 10             // bytes: 500 IDs of 19 digits, and as much around them
+	keepLooks = 365 * 24 * time.Hour // how long a browser keeps language and zone
+)
+
+// searchPolicy is policy with forms that go to this desk.
+var searchPolicy = strings.Replace(policy, "form-action 'none'", "form-action 'self'", 1)
+
+// searchRoutes are those of the page.
+func (a *api) searchRoutes() []route {
+	return []route{
+		{"GET " + searchPath, []Right{RightUsers}, a.searchForm},
+		{"POST " + searchPath, []Right{RightUsers}, a.search},
+		{"GET " + searchPath + "/{id}", []Right{RightUsers}, a.searchOne},
+		{"POST " + signInPath, nil, a.signIn},
+		{"POST " + signOutPath, nil, a.signOut},
+	}
+}
+
+// ofPage reports whether a request is one of the page's, by the pattern of its route.
+func ofPage(pattern string) bool {
+	_, path, _ := strings.Cut(pattern, " ")
+	return path == searchPath || strings.HasPrefix(path, searchPath+"/")
+}
+
+// serveSearch serves a route of the page. Those who have shown no token or certificate are asked for one, and come back to
+// where they wanted to go.
+func (a *api) serveSearch(t route) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", searchPolicy)
+		h.Set("Referrer-Policy", "same-origin") // with none, browsers say of no form where it comes from
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		token := r.PostFormValue(searchpage.FieldToken) // it reads the form
+		if r.Pattern != "POST "+signInPath {
+			if c, err := r.Cookie(tokenCookie); err == nil {
+				token = c.Value
+			}
+		}
+		if r.Header.Get("Authorization") == "" && token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		who, refusal := a.gate.admit(r, t.needs)
+		if refusal == nil {
+			if ok, _ := a.gate.underWay.take(who); ok {
+				defer a.gate.underWay.giveBack(who)
+				ctx, cancel := context.WithTimeout(r.Context(), a.cfg.pace.request)
+				defer cancel()
+				t.serve(w, r.WithContext(ctx), who)
+				return
+			}
+			refusal = refuse(kindBusy, "too many requests at once: wait for those that are under way")
+		}
+		a.refuseSearch(w, r, who, refusal)
+	}
+}
+
+// refuseSearch says no on a page, and to whom it does not know with a form to sign in.
+func (a *api) refuseSearch(w http.ResponseWriter, r *http.Request, who Principal, f *refusal) {
+	a.gate.note(w, r, who, f)
+	v := a.view(w, r, who)
+	if f.Status == http.StatusUnauthorized || who.Name == anonymous.Name {
+		if f.kind != kindNoToken { // who just came has done nothing wrong
+			v.Problem = searchpage.Unknown(v.Lang, f.Detail)
+		}
+		next := cmp.Or(r.PostFormValue(searchpage.FieldNext), strings.TrimPrefix(r.URL.Path, "/"))
+		a.html(w, f.Status, func(out io.Writer) error { return searchpage.SignIn(out, v, backTo(next)) })
+		return
+	}
+	v.Problem = f.Detail
+	a.html(w, f.Status, func(out io.Writer) error { return searchpage.Search(out, v) })
+}
+
+// backTo is where somebody goes on who has signed in, from where the desk begins: nowhere but on this page.
+func backTo(path string) string {
+	if id, one := strings.CutPrefix(path, "users/"); one {
+		if _, err := userid.Parse(id, grant.MaxUserID); err == nil {
+			return path
+		}
+	}
+	return "users"
+}
+
+// signIn is reached by those whose token is right.
+func (a *api) signIn(w http.ResponseWriter, r *http.Request, _ Principal) {
+	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	cookie(w, r, &http.Cookie{Name: tokenCookie, Value: token, HttpOnly: true})
+	goOn(w, backTo(r.PostFormValue(searchpage.FieldNext)))
+}
+
+func (a *api) signOut(w http.ResponseWriter, r *http.Request, _ Principal) {
+	cookie(w, r, &http.Cookie{Name: tokenCookie, MaxAge: -1, HttpOnly: true})
+	goOn(w, backTo(""))
+}
+
+// goOn sends the browser from signing in or out to another path of the page.
+func goOn(w http.ResponseWriter, path string) {
+	w.Header().Set("Location", "../"+path)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// cookie sets a cookie. It is for the path that the request came by, as the browser sees it: a proxy may have put the desk
+// under a path of its own. It is secure where the browser came by TLS, to this desk or to a proxy in front of it.
+func cookie(w http.ResponseWriter, r *http.Request, c *http.Cookie) {
+	c.SameSite = http.SameSiteLaxMode
+	c.Secure = r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
+	http.SetCookie(w, c)
+}
+
+// view is the page before anything is asked: in the reader's language and zone.
+func (a *api) view(w http.ResponseWriter, r *http.Request, who Principal) *searchpage.View {
+	v := &searchpage.View{Now: time.Now()}
+	if r.URL.Path != searchPath {
+		v.Root = "../"
+	}
+	if who.Name != anonymous.Name {
+		v.Name = who.Name
+	}
+	_, err := r.Cookie(tokenCookie)
+	v.Cookie = err == nil
+	v.Lang = lookup.LangFor(a.preference(w, r, searchpage.FieldLang, langCookie), r.Header.Get("Accept-Language"))
+	if zone, err := time.LoadLocation(a.preference(w, r, searchpage.FieldZone, zoneCookie)); err == nil && zone != time.UTC {
+		v.Zone = zone
+	}
+	return v
+}
+
+// preference is what somebody chose in the form, or chose before.
+func (a *api) preference(w http.ResponseWriter, r *http.Request, field, name string) string {
+	if chosen, there := r.Form[field]; there && len(chosen[0]) < 64 {
+		cookie(w, r, &http.Cookie{Name: name, Value: chosen[0], MaxAge: int(keepLooks.Seconds())})
+		return chosen[0]
+	}
+	if c, err := r.Cookie(name); err == nil {
+		return c.Value
+	}
+	return ""
+}
+
+func (a *api) searchForm(w http.ResponseWriter, r *http.Request, who Principal) {
+	v := a.view(w, r, who)
+	a.html(w, http.StatusOK, func(out io.Writer) error { return searchpage.Search(out, v) })
+}
+
+// search answers about whom somebody pasted. It is a POST, so that IDs are in no address, history or log of a proxy.
+func (a *api) search(w http.ResponseWriter, r *http.Request, who Principal) {
+	a.found(w, r, who, r.PostFormValue(searchpage.FieldQuery))
+}
+
+// searchOne is the page of one user, which can be linked to. Here IDs are as strict as in the API.
+func (a *api) searchOne(w http.ResponseWriter, r *http.Request, who Principal) {
+	if _, err := userid.Parse(r.PathValue("id"), grant.MaxUserID); err != nil {
+		v := a.view(w, r, who)
+		v.Problem = err.Error()
+		a.html(w, http.StatusBadRequest, func(out io.Writer) error { return searchpage.Search(out, v) })
+		return
+	}
+	a.found(w, r, who, r.PathValue("id"))
+}
+
+func (a *api) found(w http.ResponseWriter, r *http.Request, who Principal, query string) {
+	v := a.view(w, r, who)
+	v.Query, v.Asked, v.Pasted = query, strings.TrimSpace(query) != "", lookup.Understand(query)
+	status := http.StatusOK
+	if len(v.Pasted.Users) > 0 {
+		users := make([]grant.UserID, len(v.Pasted.Users))
+		for i, u := range v.Pasted.Users {
+			users[i] = u.User
+		}
+		answers, err := a.lookUp(r.Context(), who, users)
+		if err == nil {
+			err = a.reads(r, who, users...) // what cannot be recorded is not shown
+		}
+		if v.Answers = answers; err != nil {
+			problem := problemOf(err)
+			a.cfg.Log.Error("a lookup failed", "who", who.Name, "error", err)
+			v.Problem, v.Answers, status = searchpage.Failed(v.Lang, problem.Detail), nil, problem.Status
+		}
+	}
+	a.html(w, status, func(out io.Writer) error { return searchpage.Search(out, v) })
+}
+
+// html answers with a page.
+func (a *api) html(w http.ResponseWriter, status int, render func(io.Writer) error) {
+	var page bytes.Buffer
+	if err := render(&page); err != nil {
+		newProblem(kindInternal, err.Error()).write(w)
+		return
+	}
+	w.Header().Set("Content-Type", types[".html"])
+	w.WriteHeader(status)
+	_, _ = w.Write(page.Bytes()) // the client may have gone
+}
