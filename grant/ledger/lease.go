@@ -128,6 +128,9 @@ func (l *Grants) EnsureSpec(ctx context.Context, c *grant.Campaign) error {
 	switch reply.what {
 	case "ok":
 	case "format":
+		if _, _, err := l.coordination.Spec(ctx); err != nil { // it may be an import that is not complete
+			return err
+		}
 		return &FormatError{l.keys.format, reply.hash, string(reply.canonical)}
 	case "granted":
 		return l.conflict(c, reply.hash, reply.canonical)

@@ -85,9 +85,11 @@ func (s *survey) add(chunk uint64, name string) {
 }
 
 // pattern matches the keys of all chunks.
-func (k *keys) pattern() string {
-	escaped := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(k.campaign)
-	return "granter:{" + escaped + "/*}:*"
+func (k *keys) pattern() string { return "granter:{" + escapePattern(k.campaign) + "/*}:*" }
+
+// escapePattern makes a name stand for itself in a pattern of SCAN.
+func escapePattern(name string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(name)
 }
 
 // parse returns the chunk that a key is of, and its name; an empty name: it is of none.
