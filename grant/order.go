@@ -25,11 +25,18 @@ const (
 	ActionExpire     Action = "expire"      // an order came to its end; by nobody, see Control.Expired
 	ActionReplay     Action = "replay"      // rejected records were repaired and replayed
 	ActionAct        Action = "act"         // something was done about single users: see HistoryEntry.Acted
+	ActionExport     Action = "export"      // the ledger was copied to a file
+	ActionImport     Action = "import"      // the ledger was made of such a file
+	ActionRebuild    Action = "rebuild"     // the ledger was made again of the topic
+	ActionReconcile  Action = "reconcile"   // users whom an audit missed were granted by hand
 )
 
 // Notes are the actions that are recorded, and change nothing that replicas obey.
 func Notes() []Action {
-	return []Action{ActionStartEarly, ActionForce, ActionNewTopic, ActionExpire, ActionReplay, ActionAct}
+	return []Action{
+		ActionStartEarly, ActionForce, ActionNewTopic, ActionExpire, ActionReplay, ActionAct, ActionExport, ActionImport,
+		ActionRebuild, ActionReconcile,
+	}
 }
 
 // Noted reports whether an action is one of Notes.

@@ -117,6 +117,14 @@ func change(a *grant.HistoryEntry, zone *time.Location) string {
 		return "run although preflight failed"
 	case grant.ActionNewTopic:
 		return "began anew at the first record of the topic"
+	case grant.ActionExport:
+		return "the ledger was copied to a file"
+	case grant.ActionImport:
+		return "the ledger was made of a file"
+	case grant.ActionReconcile:
+		return "users whom an audit missed were granted"
+	case grant.ActionRebuild:
+		return "the ledger is made again of the topic"
 	case grant.ActionReplay:
 		return "rejected records were repaired and replayed"
 	case grant.ActionAct:

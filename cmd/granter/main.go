@@ -145,6 +145,6 @@ from files only, never from flags.
 	addMan(root)
 	root.AddCommand(newOrders()...)
 	root.AddCommand(newActs()...)
-	root.AddCommand(newRejected())
+	root.AddCommand(newKeeping()...)
 	return root
 }

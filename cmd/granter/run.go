@@ -25,6 +25,7 @@ type runFlags struct {
 	now, follow, force bool
 	resume, standBy    bool
 	newTopic           bool
+	rebuild            bool // of granter rebuild: neither ends_at nor what the run's flags need reasons for
 	allowVolatile      bool
 	listen             string
 	shards             int
@@ -159,6 +160,9 @@ func (flags *runFlags) job(cmd *cobra.Command) (*job, func(), error) {
 	var err error
 	if j.campaign, err = flags.campaign(); err != nil {
 		return fail(err)
+	}
+	if flags.rebuild {
+		j.campaign.EndsAt = time.Time{} // who was granted then is to be known again
 	}
 	if j.kafka, err = flags.kafka(); err != nil {
 		return fail(err)

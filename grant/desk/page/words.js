@@ -71,6 +71,10 @@ export const actions = {
   expire: "Came to its end",
   replay: "Repaired and replayed rejected records",
   act: "Did something about single users",
+  export: "Copied the ledger to a file",
+  import: "Made the ledger of a file",
+  rebuild: "Made the ledger again of the topic",
+  reconcile: "Granted users whom an audit missed",
 };
 
 // What was tried, for orders that were refused.
@@ -85,6 +89,10 @@ export const attempts = {
   force: "Start although preflight fails",
   "new-topic": "Begin anew at the first record of the topic",
   replay: "Replay rejected records",
+  export: "Copy the ledger to a file",
+  import: "Make the ledger of a file",
+  rebuild: "Make the ledger again of the topic",
+  reconcile: "Grant users whom an audit missed",
   unknown: "An order",
 };
 
