@@ -277,13 +277,20 @@ what is left can still be verified.
 			defer done()
 			host, _ := os.Hostname()
 			n, err := log.Purge(cmd.Context(), at, name, host, why)
-			if err == nil {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s entries before %s are removed\n", text.Number(n), text.Moment(at))
+			if err != nil {
+				return err
 			}
-			return err
+			if flags.json {
+				return printJSON(cmd.OutOrStdout(), struct {
+					Before  time.Time `json:"before"`
+					Removed int64     `json:"removed"`
+				}{at, n})
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s entries before %s are removed\n", text.Number(n), text.Moment(at))
+			return nil
 		},
 	}
-	flags.addServers(cmd, flags.redisFlags)
+	flags.addServers(cmd, flags.jsonFlag, flags.redisFlags)
 	f := cmd.Flags()
 	f.StringVar(&before, "before", "", "remove what is older than this moment, RFC 3339")
 	f.StringVar(&who, "who", "", whoHelp)

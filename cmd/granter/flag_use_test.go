@@ -214,30 +214,6 @@ func specFileOf(t *testing.T) string {
 	return name
 }
 
-// Which servers a command takes is which servers it asks.
-func TestCommandsTakeTheServersThatTheyAsk(t *testing.T) {
-	kafka := map[string]bool{"run": true, "check": true, "load": true, "status": true, "desk": true, "finish": true, "audit": true, "publish": true, "exclude": true}
-	redis := map[string]bool{
-		"run": true, "check": true, "status": true, "desk": true, "verify": true, "history": true, "pause": true, "resume": true,
-		"throttle": true, "abort": true, "finish": true, "postpone": true, "audit": true, "receipt": true, "publish": true,
-		"grant-user": true, "exclude": true, "revoke": true, "reinstate": true, "extend": true, "recall": true, "move": true, "note": true,
-	}
-	for _, cmd := range newRoot().Commands() {
-		for _, name := range flagNames(cmd) {
-			switch {
-			case name == "brokers", strings.HasPrefix(name, "kafka-"):
-				require.True(t, kafka[cmd.Name()], "granter %s --%s", cmd.Name(), name)
-			case strings.HasPrefix(name, "redis"):
-				require.True(t, redis[cmd.Name()], "granter %s --%s", cmd.Name(), name)
-			case name == "group":
-				require.Contains(t, []string{"run", "check", "audit"}, cmd.Name())
-			case name == "retry-for":
-				require.Contains(t, []string{"run", "audit", "publish"}, cmd.Name())
-			}
-		}
-	}
-}
-
 // What changes nothing is refused, before anybody is asked anything.
 func TestFlagsThatChangeNothingAreRefused(t *testing.T) {
 	for args, says := range map[string]string{
