@@ -22,8 +22,8 @@ func newAccess() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "access",
 		Short: "Who has read whose record: report, verify, purge",
-		Long: `A desk records every read of a person's record before it answers: who, when, from where, whose, and why where a reason was
-given. The entries are in Redis, each chained to the one before by a SHA-256.
+		Long: `A desk records every read of a person's record before it answers: who, when, from where, whose, and why
+where a reason was given. The entries are in Redis, each chained to the one before by a SHA-256.
 
 ` + exitHelp,
 	}
@@ -50,8 +50,8 @@ func newAccessReport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report",
 		Short: "Say who has read records, how many and whose",
-		Long: `Report sums up the access log: of each who read records how many reads, of how many persons, the most at once, and how many
-without a reason. --entries lists the reads themselves, as CSV, or as JSON with --json.
+		Long: `Report sums up the access log: of each who read records how many reads, of how many persons, the most at
+once, and how many without a reason. --entries lists the reads themselves, as CSV, or as JSON with --json.
 
 ` + exitHelp,
 		Example: `  granter access report --from 2023-01-01T00:00:00+09:00 --to 2023-02-01T00:00:00+09:00
@@ -190,8 +190,9 @@ func newAccessVerify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Say whether the access log is as it was written",
-		Long: `Verify reads the whole access log, and names entries that were changed, left out or put between. It prints the end of the
-log: kept elsewhere and given by --known later, it shows that the log was not made anew by somebody who can write to Redis.
+		Long: `Verify reads the whole access log, and names entries that were changed, left out or put between. It prints
+the end of the log: kept elsewhere and given by --known later, it shows that the log was not made anew by
+somebody who can write to Redis.
 
 ` + exitHelp,
 		Args: cobra.NoArgs,
@@ -238,7 +239,13 @@ func printVerdict(w io.Writer, v *accesslog.Verdict) {
 	case v.Head.N == 0:
 		fmt.Fprintln(w, "the access log is empty")
 	default:
-		fmt.Fprintf(w, "the access log is as it was written: entries %d to %d, %s of them\n", v.From, v.Head.N, text.Number(v.Entries))
+		fmt.Fprintf(
+			w,
+			"the access log is as it was written: entries %d to %d, %s of them\n",
+			v.From,
+			v.Head.N,
+			text.Number(v.Entries),
+		)
 		fmt.Fprintf(w, "keep its end elsewhere: %s\n", v.End)
 	}
 }
@@ -249,8 +256,8 @@ func newAccessPurge() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "purge --before TIME --why TEXT",
 		Short: "Remove old entries of the access log",
-		Long: `Purge removes the entries before a moment, when the time for which they must be kept is over. The removal is an entry itself, and
-what is left can still be verified.
+		Long: `Purge removes the entries before a moment, when the time for which they must be kept is over. The removal is
+an entry itself, and what is left can still be verified.
 
 ` + exitHelp,
 		Example: `  granter access purge --before 2023-01-01T00:00:00+09:00 --why "kept for two years"`,

@@ -59,7 +59,11 @@ func TestAReportAndAReceiptAreVerifiedByOthers(t *testing.T) {
 	text, err := os.ReadFile(receipt)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(receipt, bytes.Replace(text, []byte(`"user": "2"`), []byte(`"user": "3"`), 1), 0o600))
-	require.Contains(t, does(exitFailed, "receipt", "verify", "--public", key+".pub", receipt), "does not lead to the signed root")
+	require.Contains(
+		t,
+		does(exitFailed, "receipt", "verify", "--public", key+".pub", receipt),
+		"does not lead to the signed root",
+	)
 
 	report, err := os.ReadFile(files[1])
 	require.NoError(t, err)

@@ -130,7 +130,13 @@ func (f *reportFiles) write(r *audit.Report, before *signedReport, lang string) 
 	if err != nil {
 		return "", fmt.Errorf("the report: %w", err)
 	}
-	return fmt.Sprintf("\nsigned by %s: %s, and %s.html to print\nSHA-256 %s\n", f.verifier.Name(), name, name, audit.Name(signed)), nil
+	return fmt.Sprintf(
+		"\nsigned by %s: %s, and %s.html to print\nSHA-256 %s\n",
+		f.verifier.Name(),
+		name,
+		name,
+		audit.Name(signed),
+	), nil
 }
 
 // create writes a file that was not there before: a report is never written over.

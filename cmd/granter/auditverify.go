@@ -18,8 +18,9 @@ func newAuditKeygen() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keygen FILE",
 		Short: "Make the keys that sign reports and verify them",
-		Long: `Keygen makes a pair of Ed25519 keys: FILE has the private one, which signs reports and belongs to whoever audits, and
-FILE.pub the public one, which verifies them and belongs to everybody. Neither file must be there before.
+		Long: `Keygen makes a pair of Ed25519 keys: FILE has the private one, which signs reports and belongs to whoever
+audits, and FILE.pub the public one, which verifies them and belongs to everybody. Neither file must be
+there before.
 
 ` + exitHelp,
 		Args: cobra.ExactArgs(1),
@@ -38,7 +39,10 @@ FILE.pub the public one, which verifies them and belongs to everybody. Neither f
 				return usageError(err)
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]string{"private": args[0], "public": args[0] + ".pub", "verifier": public})
+				return printJSON(
+					cmd.OutOrStdout(),
+					map[string]string{"private": args[0], "public": args[0] + ".pub", "verifier": public},
+				)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s signs reports: keep it secret\n%s.pub verifies them: give it to everybody\n%s\n",
 				args[0], args[0], public)
@@ -65,8 +69,8 @@ func newAuditVerify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify --public FILE.pub REPORT...",
 		Short: "Verify signed reports, offline",
-		Long: `Verify checks the signature of each report, and that each one names the one before it: one that was edited, exchanged or
-left out is named. It asks no server. The exit code is that of the last report's verdict.
+		Long: `Verify checks the signature of each report, and that each one names the one before it: one that was edited,
+exchanged or left out is named. It asks no server. The exit code is that of the last report's verdict.
 
 ` + exitHelp,
 		Example: `  granter audit verify --public audit.key.pub reports/sorry-2022-*.report`,

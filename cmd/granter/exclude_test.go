@@ -37,7 +37,11 @@ func TestUsersOfATopicAreExcluded(t *testing.T) {
 		require.Equal(t, want, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
 		return stdout.String()
 	}
-	require.Contains(t, says(exitFailed, "exclude", "-f", spec, "--topic", "excluded", "--reason", "r"), "PARTIAL: 2 of 3 users done")
+	require.Contains(
+		t,
+		says(exitFailed, "exclude", "-f", spec, "--topic", "excluded", "--reason", "r"),
+		"PARTIAL: 2 of 3 users done",
+	)
 	says(exitOK, "run", "-f", spec)
 	status := says(exitOK, "status", "-f", spec, "--prove")
 	require.Contains(t, status, "2 users: runs withhold them")

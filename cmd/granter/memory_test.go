@@ -37,7 +37,9 @@ func TestARunTakesItsShareOfTheMemory(t *testing.T) {
 			require.Equal(t, c.want, got)
 		})
 	}
-	for flag, want := range map[string]string{"much": "want a size such as 512MiB", "127MiB": "at least 128MiB", "-1": "want a size"} {
+	for flag, want := range map[string]string{
+		"much": "want a size such as 512MiB", "127MiB": "at least 128MiB", "-1": "want a size",
+	} {
 		_, err := memoryBudget(flag, math.MaxInt64, none, none)
 		require.ErrorContains(t, err, want, flag)
 	}

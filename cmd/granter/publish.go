@@ -35,10 +35,10 @@ type publishFlags struct {
 	listen, logFormat        string
 }
 
-const publishHelp = `Publish reads the journals of a campaign's ledger as an outbox, and sends what became of users to a
-Kafka topic as CloudEvents 1.0: with --form json a record for each user, with --form compact a record for each entry of a
-journal, which has thousands of users. It follows the ledger until it is stopped; with --once it sends what is there and ends. docs/events.md says
-what is in an event.
+const publishHelp = `Publish reads the journals of a campaign's ledger as an outbox, and sends what became of users to a Kafka
+topic as CloudEvents 1.0: with --form json a record for each user, with --form compact a record for each
+entry of a journal, which has thousands of users. It follows the ledger until it is stopped; with --once it
+sends what is there and ends. docs/events.md says what is in an event.
 
 With --webhooks the events go to the webhooks of a file, too, in signed requests; each has a place of its own, and one that
 fails is tried again, and holds up no other. --resend sends what came to be in a time once more, where somebody lost it.
@@ -315,8 +315,16 @@ func (flags *publishFlags) print(w io.Writer, campaign string, all []*publish.Pu
 		out.Events += h.Events
 		out.Subscribers = append(out.Subscribers, h)
 		if !flags.json {
-			fmt.Fprintf(w, "published %s events of %s to %s in %.2f s, %s events/s: %s\n", text.Number(h.Events), campaign, h.Subscriber,
-				took.Seconds(), text.Number(int64(float64(h.Events)/took.Seconds())), h.State)
+			fmt.Fprintf(
+				w,
+				"published %s events of %s to %s in %.2f s, %s events/s: %s\n",
+				text.Number(h.Events),
+				campaign,
+				h.Subscriber,
+				took.Seconds(),
+				text.Number(int64(float64(h.Events)/took.Seconds())),
+				h.State,
+			)
 		}
 	}
 	if flags.json {

@@ -21,14 +21,15 @@ func newReceipt() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "receipt USER {-f SPEC | --campaign NAME} --report REPORT",
 		Short: "Make a receipt of one user, which anybody can check offline",
-		Long: `Receipt says that a user was granted, when, and what, and leads from that to the signed root of a report that granter audit
---receipts made. It is checked without any server by granter receipt verify, or by docs/verify_receipt.py. Nothing in it is about
-another user but how many there are in the same chunk of 65,536 IDs.
+		Long: `Receipt says that a user was granted, when, and what, and leads from that to the signed root of a report
+that granter audit --receipts made. It is checked without any server by granter receipt verify, or by
+docs/verify_receipt.py. Nothing in it is about another user but how many there are in the same chunk of
+65,536 IDs.
 
 It needs the file of receipts, which is beside the report, and the ledger.
 
 ` + exitHelp,
-		Example: `  granter receipt 12345678 --campaign sorry-2022 --report reports/sorry-2022-20230106T000000.000Z.report --out receipt.json
+		Example: `  granter receipt 12345678 --campaign sorry-2022 --report reports/sorry-2022.report --out receipt.json
   granter receipt verify --public audit.key.pub receipt.json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -89,8 +90,8 @@ func newReceiptVerify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify --public FILE.pub RECEIPT",
 		Short: "Check a receipt, offline",
-		Long: `Verify checks that a receipt leads to the root that is signed in it, that the signature is of the key, and that its items
-are those of the spec that was signed. It asks no server.
+		Long: `Verify checks that a receipt leads to the root that is signed in it, that the signature is of the key, and
+that its items are those of the spec that was signed. It asks no server.
 
 ` + exitHelp,
 		Args: cobra.ExactArgs(1),

@@ -31,9 +31,10 @@ func newReconcile() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reconcile {-f SPEC | --campaign NAME} --why TEXT FILE|-",
 		Short: "Repair what an audit found: grant the users who are missing",
-		Long: `Reconcile grants the campaign to users whose record is in the topic and who are not granted, by hand: the journal has
-the reason, and who did it. FILE is that of granter audit --ids, the report of granter audit --json (if it names all who are
-missing), or a list of user IDs, one a line. Anything else that the audit found is named, and left alone.
+		Long: `Reconcile grants the campaign to users whose record is in the topic and who are not granted, by hand: the
+journal has the reason, and who did it. FILE is that of granter audit --ids, the report of granter audit
+--json (if it names all who are missing), or a list of user IDs, one a line. Anything else that the audit
+found is named, and left alone.
 
 It may be done again: the same file is the same act, which is done to a user once. --dry-run says what it would do, and
 writes nothing.

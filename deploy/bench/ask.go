@@ -31,7 +31,8 @@ type asked struct {
 	CPU       float64 `json:"-"`     // of the server, µs a user
 }
 
-// ask loads a server with checks of random users over connections that are kept alive. It speaks HTTP/1.1 itself, so that it takes
+// ask loads a server with checks of random users over connections that are kept alive. It speaks HTTP/1.1 itself, so that it
+// takes
 // as little of the machine as a load generator can.
 func ask(args []string) error {
 	f := flag.NewFlagSet("ask", flag.ContinueOnError)

@@ -158,8 +158,11 @@ func (c *checkBench) duringRuns() ([]checked, error) {
 		}
 		<-stop
 		with = append(with, took.seconds)
-		rows = append(rows, checked{name: "granter desk, 1,000 checks/s, each due at its time, while granter run grants all users",
-			asked: res})
+		rows = append(
+			rows,
+			checked{name: "granter desk, 1,000 checks/s, each due at its time, while granter run grants all users",
+				asked: res},
+		)
 	}
 	slices.Sort(with)
 	slices.Sort(without)
@@ -319,8 +322,12 @@ func medians(all []checked) []checked {
 		rows = append(rows, checked{
 			name: one.name, of: one.of, ratio: median(func(r checked) float64 { return r.ratio }),
 			asked: asked{
-				PerSecond: median(func(r checked) float64 { return r.PerSecond }), P50: median(func(r checked) float64 { return r.P50 }),
-				P99: median(func(r checked) float64 { return r.P99 }), CPU: median(func(r checked) float64 { return r.CPU }),
+				PerSecond: median(
+					func(r checked) float64 { return r.PerSecond },
+				),
+				P50: median(func(r checked) float64 { return r.P50 }),
+				P99: median(func(r checked) float64 { return r.P99 }),
+				CPU: median(func(r checked) float64 { return r.CPU }),
 			},
 		})
 	}

@@ -53,7 +53,11 @@ func TestEveryReadOfARecordIsAnEntry(t *testing.T) {
 	all := read(t, l, accesslog.Query{})
 	require.Len(t, all, 3)
 	user := grant.UserID(7)
-	require.Equal(t, accesslog.Entry{N: 1, At: at, Who: "kim", From: "10.0.0.7", What: "lookup", Why: "ticket 5", User: &user}, all[0])
+	require.Equal(
+		t,
+		accesslog.Entry{N: 1, At: at, Who: "kim", From: "10.0.0.7", What: "lookup", Why: "ticket 5", User: &user},
+		all[0],
+	)
 	require.Equal(t, 2, all[2].Many)
 	require.Len(t, read(t, l, accesslog.Query{Who: "kim"}), 1)
 	require.Len(t, read(t, l, accesslog.Query{User: "7"}), 2)
@@ -117,7 +121,8 @@ func TestWhatWasDoneToTheLogIsNamed(t *testing.T) {
 				require.NoError(t, c.Del(t.Context(), log).Err())
 				for i, x := range all {
 					if i == 2 {
-						require.NoError(t, c.XAdd(t.Context(), &redis.XAddArgs{Stream: log, Values: map[string]any{"says": "who?"}}).Err())
+						strange := &redis.XAddArgs{Stream: log, Values: map[string]any{"says": "who?"}}
+						require.NoError(t, c.XAdd(t.Context(), strange).Err())
 					}
 					require.NoError(t, c.XAdd(t.Context(), &redis.XAddArgs{Stream: log, Values: x.Values}).Err())
 				}

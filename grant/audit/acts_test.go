@@ -10,7 +10,8 @@ import (
 	"github.com/granter/granter/grant/ledger"
 )
 
-// Whom people granted by hand needs no record, whom they excluded is not missing, and who was revoked has a receipt that says that
+// Whom people granted by hand needs no record, whom they excluded is not missing, and who was revoked has a receipt that says
+// that
 // something was done.
 func TestWhatPeopleDidAboutUsersIsCountedApart(t *testing.T) {
 	w := granted(t)

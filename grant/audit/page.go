@@ -11,10 +11,12 @@ import (
 )
 
 // pageStyle is for paper: one column, black on white, nothing that has to be loaded.
-const pageStyle = `body{font:10.5pt/1.45 system-ui,"Noto Sans KR",sans-serif;max-width:17cm;margin:1.5cm auto;padding:0 1em;color:#111;background:#fff}
+const pageStyle = `body{font:10.5pt/1.45 system-ui,"Noto Sans KR",sans-serif;
+max-width:17cm;margin:1.5cm auto;padding:0 1em;color:#111;background:#fff}
 h1{font-size:16pt;margin:0}h2{font-size:12pt;margin:1.4em 0 .4em}
 .verdict{border:2pt solid #111;padding:.6em .9em;margin:1em 0;font-weight:600}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.15em .8em .15em 0;border-bottom:.5pt solid #bbb}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;
+padding:.15em .8em .15em 0;border-bottom:.5pt solid #bbb}
 td.n,th.n{text-align:right}code,.hash{font-family:ui-monospace,monospace;font-size:8.5pt;overflow-wrap:anywhere}
 section{break-inside:avoid}@page{size:A4;margin:1.5cm}@media print{body{margin:0;max-width:none}}`
 
@@ -60,7 +62,10 @@ func (r *Report) partitionTable(t *vocabulary) g.Node {
 func findingNode(f Finding) g.Node {
 	return h.Section(
 		h.P(h.Strong(g.Text(string(f.Kind))), g.Text(" "+f.Where+": "+f.What+fmt.Sprintf(" (%s)", text.Number(f.Count)))),
-		g.If(len(f.Users) > 0, h.P(h.Class("hash"), g.Map(f.Users, func(u string) g.Node { return g.Text(u + " ") }), g.Text(f.more()))),
+		g.If(
+			len(f.Users) > 0,
+			h.P(h.Class("hash"), g.Map(f.Users, func(u string) g.Node { return g.Text(u + " ") }), g.Text(f.more())),
+		),
 		h.P(g.Text(f.Do)),
 	)
 }

@@ -31,7 +31,8 @@ func TestPythonVerifiesAReceipt(t *testing.T) {
 		text, err := json.Marshal(r)
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(file, text, 0o600))
-		out, err := exec.CommandContext(t.Context(), python, filepath.Join("..", "..", "docs", "verify_receipt.py"), key, file).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), python, filepath.Join("..", "..", "docs", "verify_receipt.py"), key, file).
+			CombinedOutput()
 		return string(out), err
 	}
 	out, err := check(r)

@@ -22,7 +22,8 @@ import (
 
 // Keygen makes a pair of keys under a name: the private one, which is a secret, and the public one.
 func Keygen(name string) (private, public string, err error) {
-	if name == "" || strings.ContainsAny(name, "+ \t\n") || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }) {
+	if name == "" || strings.ContainsAny(name, "+ \t\n") ||
+		strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return "", "", fmt.Errorf("key name %q: want ASCII without blanks or +, such as audit.example.com", name)
 	}
 	return note.GenerateKey(rand.Reader, name)
@@ -159,7 +160,13 @@ func Chain(signed [][]byte, v note.Verifier) ([]*Report, error) {
 			return nil, fmt.Errorf("report %d: %w", i+1, err)
 		case before == nil:
 		case r.Campaign != before.Campaign:
-			return nil, fmt.Errorf("report %d: %w: it is of %s, and the one before of %s", i+1, ErrChain, r.Campaign, before.Campaign)
+			return nil, fmt.Errorf(
+				"report %d: %w: it is of %s, and the one before of %s",
+				i+1,
+				ErrChain,
+				r.Campaign,
+				before.Campaign,
+			)
 		case r.Previous == nil || r.Previous.SHA256 != name:
 			return nil, fmt.Errorf("report %d, of %s: %w, of %s: one between them is missing, or one was exchanged", i+1,
 				r.At.Format(time.RFC3339), ErrChain, before.At.Format(time.RFC3339))

@@ -6,7 +6,8 @@ import (
 )
 
 // Trees are hashed as RFC 6962 says: SHA-256(0, data) for a leaf, SHA-256(1, left, right) above, and the left part of a tree of n
-// leaves is the largest power of two below n. They are verified by another implementation, in tests and by whoever reads a receipt.
+// leaves is the largest power of two below n. They are verified by another implementation, in tests and by whoever reads a
+// receipt.
 type sum [sha256.Size]byte
 
 func leafHash(data []byte) sum {

@@ -182,7 +182,17 @@ func (a *api) respond(fn func(*http.Request, Principal) (any, error)) func(http.
 		if err != nil {
 			problem := problemOf(err)
 			if problem.Status >= http.StatusInternalServerError {
-				a.cfg.Log.Error("a request failed", "who", who.Name, "method", r.Method, "path", unnamed(r.URL.Path), "error", err)
+				a.cfg.Log.Error(
+					"a request failed",
+					"who",
+					who.Name,
+					"method",
+					r.Method,
+					"path",
+					unnamed(r.URL.Path),
+					"error",
+					err,
+				)
 			}
 			problem.write(w)
 			return

@@ -103,5 +103,8 @@ func (a *api) reads(r *http.Request, who Principal, users ...grant.UserID) error
 	if err != nil {
 		from = r.RemoteAddr
 	}
-	return a.cfg.Reads.Record(r.Context(), accesslog.Access{Who: who.Name, From: from, Why: why, What: accesslog.WhatLookup, Users: users})
+	return a.cfg.Reads.Record(
+		r.Context(),
+		accesslog.Access{Who: who.Name, From: from, Why: why, What: accesslog.WhatLookup, Users: users},
+	)
 }

@@ -54,7 +54,8 @@ type Taken struct {
 }
 
 // Take has users take items of a campaign, and returns what became of each, in their order. It is idempotent: whoever has an
-// item is told since when. All is judged by Redis, in the call that writes: whether the user is granted, and not excluded or revoked; the
+// item is told since when. All is judged by Redis, in the call that writes: whether the user is granted, and not excluded or
+// revoked; the
 // item's take_until; and how many of its first are left. After an error it is unknown what was taken; ask again.
 //
 // The campaign is that by which users are granted: ErrSpecChanged means that it is not.

@@ -55,9 +55,17 @@ func (p *Publisher) resend(ctx context.Context, part ledger.Range, from, to time
 			size = e.Count
 		}
 		for first := 0; first < e.Count; first += size {
-			pieces, events := p.wanted([]piece{{
-				chunk: part.Chunk, index: index, head: headOf(text), text: text, entry: e, first: first, count: min(size, e.Count-first),
-			}})
+			pieces, events := p.wanted([]piece{
+				{
+					chunk: part.Chunk,
+					index: index,
+					head:  headOf(text),
+					text:  text,
+					entry: e,
+					first: first,
+					count: min(size, e.Count-first),
+				},
+			})
 			if len(pieces) == 0 {
 				continue
 			}

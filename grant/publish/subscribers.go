@@ -79,14 +79,25 @@ func readSubscriber(d *strict.Decoder, m *strict.Mapping, folder string, others 
 	at := m.Get("name")
 	s := Subscriber{Name: d.Match(at, ruleName, nameForm, "1 to 63 small letters, digits and hyphens")}
 	if slices.ContainsFunc(others, func(o Subscriber) bool { return o.Name == s.Name && s.Name != "" }) {
-		d.Reportf(ruleUnique, at.Line, at.Path, "%s is also the name of another one: how far each is, is kept under its name", s.Name)
+		d.Reportf(
+			ruleUnique,
+			at.Line,
+			at.Path,
+			"%s is also the name of another one: how far each is, is kept under its name",
+			s.Name,
+		)
 	}
 	if text, ok := d.Text(m.Get("url")); ok {
 		u, err := url.Parse(text)
 		local := err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback())
 		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !local) {
-			d.Reportf(ruleURL, m.Get("url").Line, m.Get("url").Path, "%s: want https://…, without a user; http only for this machine",
-				strict.Quote(text))
+			d.Reportf(
+				ruleURL,
+				m.Get("url").Line,
+				m.Get("url").Path,
+				"%s: want https://…, without a user; http only for this machine",
+				strict.Quote(text),
+			)
 		}
 		s.URL = text
 	}

@@ -88,7 +88,8 @@ func TestTheSignatureIsTheStandardOne(t *testing.T) {
 	require.Equal(t, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
 		sign(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, []byte(`{"test": 2432232314}`)))
 	for _, bad := range []string{
-		"", "whsec_", "whsec_short", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_" + base64.StdEncoding.EncodeToString([]byte("x")),
+		"", "whsec_", "whsec_short", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+		"whsec_" + base64.StdEncoding.EncodeToString([]byte("x")),
 	} {
 		_, err := ParseSecret(bad)
 		require.ErrorContains(t, err, "makes one", bad)

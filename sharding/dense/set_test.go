@@ -115,7 +115,11 @@ func TestASetGrantsEveryIDAndCountsItOnce(t *testing.T) {
 		for _, id := range rapid.SliceOfN(id, 0, 50).Draw(t, "excluded") {
 			sink.excluded[id] = !want[id]
 		}
-		s := newSet(Config{Config: sharding.Config{Shards: shards}, MaxChunks: rapid.IntRange(1, 20).Draw(t, "chunks")}, sink, shard)
+		s := newSet(
+			Config{Config: sharding.Config{Shards: shards}, MaxChunks: rapid.IntRange(1, 20).Draw(t, "chunks")},
+			sink,
+			shard,
+		)
 		granted, duplicates, withheld := 0, 0, 0
 		wantDuplicates, wantWithheld := 0, 0
 		var held [][]uint64
