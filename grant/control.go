@@ -204,7 +204,7 @@ func (c *Control) Apply(o *Order, campaign *Campaign, now time.Time) (Control, e
 		case !next.Start(campaign).After(now): // a slip of the pen must not start it at once
 			return refuse("%s has passed: postpone to a moment that is to come", next.Start(campaign).Format(time.RFC3339))
 		}
-	case ActionStartEarly, ActionForce, ActionNewTopic, ActionExpire, ActionReplay, ActionExport, ActionImport,
+	case ActionStartEarly, ActionForce, ActionNewTopic, ActionExpire, ActionReplay, ActionAct, ActionExport, ActionImport,
 		ActionRebuild, ActionReconcile: // Notes
 		next.Version = c.Version // recorded, but nothing for replicas to obey
 	}

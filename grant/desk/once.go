@@ -91,7 +91,7 @@ func (n *note) again(w http.ResponseWriter, found []byte) {
 		w.Header().Set("Content-Type", before.Type)
 		w.Header().Set(replayHeader, "true")
 		w.WriteHeader(before.Status)
-		_, _ = w.Write(before.Body) //nolint:gosec // JSON of an earlier answer; and the client may have gone
+		_, _ = w.Write(before.Body) // JSON of an earlier answer; and the client may have gone
 	}
 }
 

@@ -113,12 +113,12 @@ func backTo(path string) string {
 // signIn is reached by those whose token is right.
 func (a *api) signIn(w http.ResponseWriter, r *http.Request, _ Principal) {
 	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	cookie(w, r, &http.Cookie{Name: tokenCookie, Value: token, HttpOnly: true})
+	cookie(w, r, &http.Cookie{Name: tokenCookie, Value: token, HttpOnly: true}) //nolint:gosec // cookie adds what is missing
 	goOn(w, backTo(r.PostFormValue(searchpage.FieldNext)))
 }
 
 func (a *api) signOut(w http.ResponseWriter, r *http.Request, _ Principal) {
-	cookie(w, r, &http.Cookie{Name: tokenCookie, MaxAge: -1, HttpOnly: true})
+	cookie(w, r, &http.Cookie{Name: tokenCookie, MaxAge: -1, HttpOnly: true}) //nolint:gosec // cookie adds what is missing
 	goOn(w, backTo(""))
 }
 
@@ -133,7 +133,7 @@ func goOn(w http.ResponseWriter, path string) {
 func cookie(w http.ResponseWriter, r *http.Request, c *http.Cookie) {
 	c.SameSite = http.SameSiteLaxMode
 	c.Secure = r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
-	http.SetCookie(w, c)
+	http.SetCookie(w, c) //nolint:gosec // a preference is read by no script, and TLS may be a proxy's
 }
 
 // view is the page before anything is asked: in the reader's language and zone.
@@ -157,7 +157,8 @@ func (a *api) view(w http.ResponseWriter, r *http.Request, who Principal) *searc
 // preference is what somebody chose in the form, or chose before.
 func (a *api) preference(w http.ResponseWriter, r *http.Request, field, name string) string {
 	if chosen, there := r.Form[field]; there && len(chosen[0]) < 64 {
-		cookie(w, r, &http.Cookie{Name: name, Value: chosen[0], MaxAge: int(keepLooks.Seconds())})
+		kept := &http.Cookie{Name: name, Value: chosen[0], MaxAge: int(keepLooks.Seconds())} //nolint:gosec // see cookie
+		cookie(w, r, kept)
 		return chosen[0]
 	}
 	if c, err := r.Cookie(name); err == nil {

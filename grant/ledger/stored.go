@@ -62,7 +62,7 @@ func (l *Reader) StoredChunks(ctx context.Context) (chunks, unlisted []uint64, d
 		return nil, nil, "", err
 	}
 	if found.index != nil {
-		return found.chunks(), nil, found.index.Error(), nil
+		return found.chunks(), nil, found.index.Error(), nil //nolint:nilerr // it is the answer: the index is damaged
 	}
 	listed, err := l.Chunks(ctx)
 	if err != nil {

@@ -160,7 +160,7 @@ func (h *webhook) post(ctx context.Context, id, kind string, body []byte) error 
 		return fmt.Errorf("webhook: %w", err)
 	}
 	defer answer.Body.Close()
-	says, _ := io.ReadAll(io.LimitReader(answer.Body, 200)) //nolint:errcheck // it is for people
+	says, _ := io.ReadAll(io.LimitReader(answer.Body, 200))
 	if answer.StatusCode/100 != 2 {
 		return &statusError{answer.StatusCode, strconv.QuoteToASCII(string(says))}
 	}

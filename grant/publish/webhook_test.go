@@ -124,8 +124,8 @@ func TestADeadSubscriberHoldsUpNobody(t *testing.T) {
 	var work sync.WaitGroup
 	first := w.publisher(dead.target(t, 10))
 	second := w.publisher(alive.target(t, 10), func(c *Config) { c.Name = "other" })
-	work.Go(func() { first.Follow(ctx) })  //nolint:errcheck // it ends with the context
-	work.Go(func() { second.Follow(ctx) }) //nolint:errcheck // it ends with the context
+	work.Go(func() { first.Follow(ctx) })
+	work.Go(func() { second.Follow(ctx) })
 	require.Eventually(t, func() bool { return alive.has() == 30 && first.Health().State == StateFailing },
 		time.Minute, time.Millisecond)
 	require.Contains(t, first.Health().Error, "it answers 410 Gone")

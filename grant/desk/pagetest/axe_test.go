@@ -4,7 +4,6 @@ package pagetest
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,5 +43,5 @@ func (p *page) clean(script, name string) {
 	eval[bool](p, script+"\n;true")
 	found := eval[[]string](p, `axe.run(document, {resultTypes: ["violations"]}).then((r) =>
 		r.violations.map((v) => v.id + ": " + v.help + ": " + v.nodes.map((n) => n.html).join(" ")))`)
-	require.Empty(p.t, found, fmt.Sprintf("axe on %s", name))
+	require.Empty(p.t, found, "axe on %s", name)
 }

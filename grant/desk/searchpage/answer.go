@@ -249,13 +249,13 @@ func folded(class, title string, inside ...g.Node) g.Node {
 // reply is what to write to the customer, in each language, to be copied.
 func (v *View) reply(a numberedAnswer) g.Node {
 	t := v.words()
-	var out g.Group
 	langs := []lookup.Lang{v.Lang}
 	for _, l := range lookup.Langs() {
 		if l != v.Lang {
 			langs = append(langs, l)
 		}
 	}
+	out := make(g.Group, 0, len(langs))
 	for _, l := range langs {
 		id := a.id + "-reply-" + string(l)
 		text := a.Reply(l)

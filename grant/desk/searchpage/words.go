@@ -25,7 +25,7 @@ type words struct {
 
 var languageNames = map[lookup.Lang]string{lookup.English: "English", lookup.Korean: "한국어"}
 
-var english = words{
+var english = words{ //nolint:gosec // these are no credentials
 	lang: lookup.English, title: "Look up users", ask: "User IDs", lookUp: "Look up", skip: "Skip to the search",
 	askHelp: "Paste one ID or a list of up to 500, one on each line or with commas between. Spaces, thousands separators, " +
 		"leading zeros and full-width digits do not matter.",
@@ -44,7 +44,7 @@ var english = words{
 	record: "The record is one of", topicID: "Topic ID", trace: "To see the record",
 }
 
-var korean = words{
+var korean = words{ //nolint:gosec // these are no credentials
 	lang: lookup.Korean, title: "사용자 조회", ask: "사용자 ID", lookUp: "조회", skip: "검색으로 건너뛰기",
 	askHelp: "ID 하나 또는 최대 500개의 목록을 한 줄에 하나씩, 또는 쉼표로 구분해 붙여 넣으세요. 공백, 천 단위 구분, 앞자리 0, 전각 숫자는 " +
 		"그대로 두어도 됩니다.",
