@@ -130,10 +130,10 @@ func goOn(w http.ResponseWriter, path string) {
 
 // cookie sets a cookie. It is for the path that the request came by, as the browser sees it: a proxy may have put the desk
 // under a path of its own. It is secure where the browser came by TLS, to this desk or to a proxy in front of it.
-func cookie(w http.ResponseWriter, r *http.Request, c *http.Cookie) {
+func cookie(w http.ResponseWriter, r *http.Request, c *http.Cookie) { //nolint:gosec // it adds what is missing
 	c.SameSite = http.SameSiteLaxMode
 	c.Secure = r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
-	http.SetCookie(w, c) //nolint:gosec // a preference is read by no script, and TLS may be a proxy's
+	http.SetCookie(w, c)
 }
 
 // view is the page before anything is asked: in the reader's language and zone.

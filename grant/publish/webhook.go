@@ -28,9 +28,9 @@ type Webhook struct {
 
 // The names of the headers of Standard Webhooks.
 const (
-	headerID        = "webhook-id"
-	headerTimestamp = "webhook-timestamp"
-	headerSignature = "webhook-signature"
+	headerID        = "Webhook-Id"
+	headerTimestamp = "Webhook-Timestamp"
+	headerSignature = "Webhook-Signature"
 	secretPrefix    = "whsec_"
 	minSecret       = 24 // bytes
 )
