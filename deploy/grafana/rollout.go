@@ -148,6 +148,11 @@ var rollout = Dashboard{
 				query{`sum by (reason) (rate(granter_desk_refusals_total{<replicas>}[$__rate_interval]))`, "{{reason}}"}).stacked(),
 			graph("Who looks on", "Clients that follow the status live.", plain,
 				query{`sum(granter_desk_listeners{<replicas>})`, "clients"}).from0(),
+			graph("Checks of other services", "Users, by what the answer rests on.", perSecond,
+				query{`sum by (basis) (rate(granter_desk_checks_total{<replicas>}[$__rate_interval]))`, "{{basis}}"},
+				query{`sum by (basis) (rate(granter_desk_listed_users_total{<replicas>}[$__rate_interval]))`, "{{basis}}, in lists"}).stacked(),
+			graph("How long a check takes", "Time of the desk.", seconds,
+				quantile("0.5", "granter_desk_check_duration_seconds"), quantile("0.99", "granter_desk_check_duration_seconds")),
 		}},
 	},
 }

@@ -119,6 +119,11 @@ func Open(signed []byte, v note.Verifier) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrSignature, err)
 	}
+	for _, sig := range n.Sigs { // the last character has bits that say nothing: only one form of a report has its name
+		if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil {
+			return nil, fmt.Errorf("%w (%w)", ErrSignature, err)
+		}
+	}
 	var r Report
 	if err := json.Unmarshal([]byte(n.Text), &r); err != nil {
 		return nil, fmt.Errorf("the report is signed, and is none that this granter reads: %w", err)

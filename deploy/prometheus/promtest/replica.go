@@ -29,6 +29,8 @@ func NewDesk(campaign string) (*prometheus.Registry, *metrics.Overview) {
 	desk.Broken.WithLabelValues("access")
 	desk.Requests.WithLabelValues("status", "200")
 	desk.Refusals.WithLabelValues("no_token")
+	desk.Checks.WithLabelValues("ledger")
+	desk.Listed.WithLabelValues("ledger")
 	return reg, metrics.NewOverview(reg, campaign, "v1.2.3")
 }
 
