@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant"
@@ -125,13 +126,10 @@ func (f *actFlags) execute(cmd *cobra.Command, kind grant.ActKind, args []string
 	if err != nil {
 		return err
 	}
-	store, err := ledger.Open(q.redis, granted, ledger.Config{RetryFor: f.timeout})
+	d, err := newDoer(q.redis, granted, f.afterEnd, f.timeout)
 	if err != nil {
 		return err
 	}
-	writer := ledger.NewActs(store, grant.NewRunID(time.Now()))
-	writer.AfterEnd = f.afterEnd
-	d := &acts.Doer{Campaign: granted, Ledger: writer, Reader: ledger.NewReader(store), Trail: ledger.NewCoordination(store)}
 	if f.resume {
 		n, err := d.Resume(cmd.Context())
 		fmt.Fprintf(cmd.OutOrStdout(), "%s: %d moves came to their end\n", granted.Name, n)
@@ -149,6 +147,19 @@ func (f *actFlags) execute(cmd *cobra.Command, kind grant.ActKind, args []string
 	}
 	r, err := d.Run(cmd.Context(), &acts.Command{Act: act, Rows: file.Rows, Dry: f.dryRun})
 	return errors.Join(err, f.tell(cmd, file, r))
+}
+
+// newDoer makes what carries out acts about users of a campaign.
+func newDoer(client redis.UniversalClient, granted *grant.Campaign, afterEnd bool, retryFor time.Duration) (*acts.Doer, error) {
+	store, err := ledger.Open(client, granted, ledger.Config{RetryFor: retryFor})
+	if err != nil {
+		return nil, err
+	}
+	writer := ledger.NewActs(store, grant.NewRunID(time.Now()))
+	writer.AfterEnd = afterEnd
+	return &acts.Doer{
+		Campaign: granted, Ledger: writer, Reader: ledger.NewReader(store), Trail: ledger.NewCoordination(store),
+	}, nil
 }
 
 // act is what the flags say.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/acts"
 	"github.com/granter/granter/grant/campaign"
 	"github.com/granter/granter/grant/desk"
 	"github.com/granter/granter/grant/ledger"
@@ -34,6 +35,9 @@ func (s *subjects) open(c *grant.Campaign) (*desk.Subject, error) {
 	}
 	subject := &desk.Subject{
 		Campaign: c, Coordination: led.coordination, Reader: led.reader, Checks: led.reader, Takes: led.takes,
+	}
+	subject.Acts = func(granted *grant.Campaign, afterEnd bool) (*acts.Doer, error) {
+		return newDoer(s.redis, granted, afterEnd, askFor)
 	}
 	if len(c.Canonical) == 0 { // only its name is known
 		return subject, nil

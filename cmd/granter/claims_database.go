@@ -167,8 +167,9 @@ func newClaimsErase() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "erase CLAIM --why TEXT",
 		Short: "Erase who the owner of a claim is, when the claim has ended",
-		Long: `Erase deletes name, phone, addresses and account of the owner. The business number, what was reported, decided and paid,
-and the claim's place in the chain stay, and "granter claims prove" still proves them. It cannot be undone.
+		Long: `Erase deletes name, phone, addresses and account of the owner. The business number, what was reported,
+decided and paid, and the claim's place in the chain stay, and "granter claims prove" still proves them. It cannot be
+undone.
 
 ` + exitHelp,
 		Args: cobra.ExactArgs(1),

@@ -29,7 +29,7 @@ var ofOthers = slices.Concat(
 	[]string{"cluster", "latency", "pattern", "scan"}, // redis-cli
 	[]string{"profile", "rm", "scale", "volumes"},     // docker compose
 	[]string{"for", "from-file"},                      // kubectl
-	[]string{"data-binary"},                           // curl
+	[]string{"data", "data-binary"},                   // curl
 )
 
 // toldToUsers are the folders whose Go code speaks to users of granter, not to its developers.

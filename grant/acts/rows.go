@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/text"
 	"github.com/granter/granter/grant/userid"
 )
 
@@ -99,7 +100,7 @@ func (f *File) Write(w io.Writer, results []Result) error {
 	line := func(fields []string, more ...string) error {
 		out := make([]string, 0, len(fields)+len(more))
 		for _, field := range append(slices.Clone(fields), more...) {
-			out = append(out, harmless(field))
+			out = append(out, text.Cell(field))
 		}
 		return c.Write(out)
 	}
@@ -115,11 +116,4 @@ func (f *File) Write(w io.Writer, results []Result) error {
 	}
 	c.Flush()
 	return c.Error()
-}
-
-func harmless(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
 }

@@ -56,6 +56,7 @@ func (a *api) routes() []route {
 		{"POST " + pathList, []Right{RightCheck}, a.checkList},
 		{takeOne, []Right{RightTake}, a.respond(a.takeOne)},
 		{takeMany, []Right{RightTake}, a.answer(a.takeMany)},
+		{act, []Right{RightNote, RightAct}, a.answer(a.act)},
 	}
 }
 
@@ -73,7 +74,7 @@ func newAPI(cfg Config, files *files) *api {
 	a.hubs = newHubs(a.statusOf, cfg.pace.events, m.Listeners)
 	for _, r := range a.routes() {
 		serve := r.serve
-		if r.pattern == orders { // other POSTs change nothing when they come again
+		if r.pattern == orders || r.pattern == act { // other POSTs change nothing when they come again
 			serve = a.once(serve)
 		}
 		handler := func(w http.ResponseWriter, req *http.Request) {
@@ -182,17 +183,8 @@ func (a *api) respond(fn func(*http.Request, Principal) (any, error)) func(http.
 		if err != nil {
 			problem := problemOf(err)
 			if problem.Status >= http.StatusInternalServerError {
-				a.cfg.Log.Error(
-					"a request failed",
-					"who",
-					who.Name,
-					"method",
-					r.Method,
-					"path",
-					unnamed(r.URL.Path),
-					"error",
-					err,
-				)
+				a.cfg.Log.Error("a request failed", "who", who.Name, "method", r.Method, "path", unnamed(r.URL.Path),
+					"error", err)
 			}
 			problem.write(w)
 			return

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/acts"
 	"github.com/granter/granter/grant/entitle"
 	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/status"
@@ -28,12 +29,14 @@ type Subject struct {
 	Campaign     *grant.Campaign // only its name, when it is broken
 	Coordination Coordination
 	Reader       Reader
-	Checks       entitle.Ledger                                // of users, by other services; nil: there are none
-	Takes        take.Ledger                                   // of users; nil: they take nothing here
-	Status       func(context.Context) (*status.Status, error) // may return both: what is known, and what could not be asked
-	Brief        func(context.Context) (status.Brief, error)   // nil: Status is asked
-	Bounds       func(context.Context) (grant.Bounds, error)   // of the topic: an order to finish has where it ends now
-	Identify     func(context.Context) (grant.TopicID, error)  // what those offsets count in; nil: not known
+	Checks       entitle.Ledger // of users, by other services; nil: there are none
+	Takes        take.Ledger    // of users; nil: they take nothing here
+	// Acts carries out acts about users, of the campaign as users are granted by; nil: nobody does.
+	Acts     func(granted *grant.Campaign, afterEnd bool) (*acts.Doer, error)
+	Status   func(context.Context) (*status.Status, error) // may return both: what is known, and what could not be asked
+	Brief    func(context.Context) (status.Brief, error)   // nil: Status is asked
+	Bounds   func(context.Context) (grant.Bounds, error)   // of the topic: an order to finish has where it ends now
+	Identify func(context.Context) (grant.TopicID, error)  // what those offsets count in; nil: not known
 	// Replicas says how many were lost, and whether a run has written a checkpoint; nil: nobody watches.
 	Replicas func(context.Context) (lost int, started bool, err error)
 	Close    func() error // nil: there is nothing to close

@@ -27,6 +27,7 @@ var needed = map[string]Role{
 	"POST /api/v1/checks/{item}":                  RoleSupport,
 	takeOne:                                       RoleOperator,
 	takeMany:                                      RoleOperator,
+	act:                                           RoleSupport, // for a note
 }
 
 // to is a good request to a route.
@@ -43,6 +44,8 @@ func to(route string) request {
 	switch route {
 	case takeOne:
 		r.body = `{"item":"offer"}`
+	case act:
+		r.body = `{"act":"note","users":["2"],"reason":"a test"}`
 	case takeMany:
 		r.body = `{"takes":[{"user":"2","item":"offer"}]}`
 	}
@@ -67,7 +70,7 @@ func TestEveryRouteTakesItsRole(t *testing.T) {
 
 	for _, role := range roles {
 		t.Run(string(role), func(t *testing.T) {
-			w := newWorld(t, offering)
+			w := newWorld(t, offering, acting)
 			w.grant()
 			for route, needs := range needed {
 				r := to(route)
@@ -128,7 +131,7 @@ func TestMeIsWhoTheTokenIsFor(t *testing.T) {
 	w := newWorld(t)
 	answer := w.get(RoleSupport, "/api/v1/me")
 	answer.is(http.StatusOK)
-	require.JSONEq(t, `{"name":"a-support","role":"support","rights":["status","history","users","check"],
+	require.JSONEq(t, `{"name":"a-support","role":"support","rights":["status","history","users","check","note"],
 		"campaigns":["sorry-2022"]}`, string(answer.body))
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/store"
+	"github.com/granter/granter/grant/text"
 )
 
 // MaxFile is the largest file that is imported, in bytes: some 100,000 claims.
@@ -170,7 +171,7 @@ func WriteCSV(w io.Writer, sheet [][]string) error {
 	for _, row := range sheet {
 		cells := make([]string, len(row))
 		for i, cell := range row {
-			cells[i] = Neutral(cell)
+			cells[i] = text.Cell(cell)
 		}
 		if err := out.Write(cells); err != nil {
 			return err
@@ -180,21 +181,11 @@ func WriteCSV(w io.Writer, sheet [][]string) error {
 	return out.Error()
 }
 
-const formula = "=+-@\t\r"
-
-// Neutral puts an apostrophe before a cell that a spreadsheet would take for a formula.
-func Neutral(cell string) string {
-	if cell != "" && strings.ContainsRune(formula, rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
-}
-
-// plain undoes Neutral, and what people put around a cell.
+// plain undoes text.Cell, and what people put around a cell.
 func plain(cell string) string {
 	cell = strings.TrimSpace(cell)
-	if len(cell) > 1 && cell[0] == '\'' && strings.ContainsRune(formula, rune(cell[1])) {
-		return cell[1:]
+	if inner, ok := strings.CutPrefix(cell, "'"); ok && text.Cell(inner) == cell {
+		return inner
 	}
 	return cell
 }

@@ -151,8 +151,8 @@ func (d *Desk) Read(f *Form, from Channel) (store.Filing, error) {
 	}, nil
 }
 
-// text is one field of text, and how it is checked.
-type text struct {
+// prose is one field of text, and how it is checked.
+type prose struct {
 	name, value string
 	required    bool
 	form        *regexp.Regexp
@@ -160,8 +160,8 @@ type text struct {
 	numbers     bool // it is meant for numbers
 }
 
-func (f *Form) texts() []text {
-	return []text{
+func (f *Form) texts() []prose {
+	return []prose{
 		{name: "id", value: f.ID, form: idForm, want: "1 to 64 letters, digits, dots, underscores and hyphens"},
 		{name: "business_name", value: f.BusinessName, required: true},
 		{name: "representative", value: f.Representative, required: true},
@@ -176,7 +176,7 @@ func (f *Form) texts() []text {
 	}
 }
 
-func (t *text) check() error {
+func (t *prose) check() error {
 	switch {
 	case t.value == "" && t.required:
 		return fmt.Errorf("%s: is missing", t.name)

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/thedatashed/xlsxreader"
+
+	"github.com/granter/granter/grant/text"
 )
 
 // A workbook is an archive, which may hold a thousand times of what it weighs.
@@ -117,7 +119,7 @@ func WriteXLSX(w io.Writer, sheet [][]string) error {
 		fmt.Fprintf(&b, `<row r="%d">`, i+1)
 		for c, cell := range row {
 			fmt.Fprintf(&b, `<c r="%s%d" t="inlineStr"><is><t xml:space="preserve">`, letters(c), i+1)
-			if err := xml.EscapeText(&b, []byte(Neutral(cell))); err != nil {
+			if err := xml.EscapeText(&b, []byte(text.Cell(cell))); err != nil {
 				return err
 			}
 			b.WriteString(`</t></is></c>`)

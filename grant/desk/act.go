@@ -1,0 +1,116 @@
+package desk
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/acts"
+	"github.com/granter/granter/grant/status"
+	"github.com/granter/granter/grant/userid"
+)
+
+// act is the route of acts: what somebody does about single users.
+const act = "POST " + ofCampaign + "/acts"
+
+// maxActed is how many users one request may be about. A longer list is a file for the command line, which gives it back.
+const maxActed = 100
+
+// actRequest is the body of a request to do something about users.
+type actRequest struct {
+	Act        grant.ActKind        `json:"act"`
+	Users      []string             `json:"users"`
+	To         string               `json:"to,omitempty"` // of a move, which is about one user
+	Reason     string               `json:"reason"`
+	Revocation grant.RevocationKind `json:"revocation,omitempty"`
+	Effective  time.Time            `json:"effective,omitzero"`
+	Item       string               `json:"item,omitempty"`
+	Until      time.Time            `json:"until,omitzero"`
+	AfterEnd   bool                 `json:"after_end,omitempty"`
+	DryRun     bool                 `json:"dry_run,omitempty"`
+}
+
+// act does something about users. What became of each is in the answer, which is 200 also where some were refused.
+func (a *api) act(r *http.Request, who Principal) (any, error) {
+	var body actRequest
+	if err := readBody(r, maxOrder, &body); err != nil {
+		return nil, err
+	}
+	if n := len(body.Users); n == 0 || n > maxActed {
+		return nil, newProblem(
+			kindMalformed,
+			fmt.Sprintf("%d users: want 1 to %d; a longer list is for the command line", n, maxActed),
+		)
+	}
+	if right := rightFor(body.Act); !who.Role.may(right) {
+		return nil, a.gate.failure(who.Name, refuse(kindRight, who.Role.lacks([]Right{right})))
+	}
+	c, err := a.readable(r)
+	if err != nil {
+		return nil, err
+	}
+	if c.Acts == nil {
+		return nil, newProblem(kindUnavailable, "acts about users are not carried out here")
+	}
+	granted, _, err := status.InForce(r.Context(), c.Coordination, c.Reader, c.Campaign)
+	if err != nil {
+		return nil, err
+	}
+	command, err := body.command(granted, who)
+	if err != nil {
+		return nil, err
+	}
+	doer, err := c.Acts(granted, body.AfterEnd)
+	if err != nil {
+		return nil, err
+	}
+	// It is carried out and recorded whether or not somebody still waits for the answer.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), a.cfg.pace.request)
+	defer cancel()
+	return doer.Run(ctx, command)
+}
+
+// rightFor is what an act needs: notes are for everybody who looks users up.
+func rightFor(kind grant.ActKind) Right {
+	if kind == grant.ActNote {
+		return RightNote
+	}
+	return RightAct
+}
+
+// command is what a request asks for, by a principal.
+func (b *actRequest) command(c *grant.Campaign, who Principal) (*acts.Command, error) {
+	act := grant.Act{
+		ID: grant.NewRunID(time.Now()).String(), Kind: b.Act, Who: who.Name, Via: via, Role: string(who.Role), Reason: b.Reason,
+		Revocation: b.Revocation, Effective: b.Effective, Item: b.Item, Until: b.Until,
+	}
+	rows := make([]acts.Row, len(b.Users))
+	for i, text := range b.Users {
+		user, err := userid.Parse(text, c.Input.MaxID)
+		if err != nil {
+			return nil, newProblem(kindMalformed, fmt.Sprintf("users[%d]: %v; nothing was done", i, err))
+		}
+		rows[i].User = user
+	}
+	switch {
+	case b.Act == grant.ActMove && (len(rows) != 1 || b.To == ""):
+		return nil, newProblem(kindInvalid, "a move is from one user to another: want one of users, and to; nothing was done")
+	case b.Act != grant.ActMove && b.To != "":
+		return nil, newProblem(kindInvalid, "to is for a move; nothing was done")
+	case b.To != "":
+		to, err := userid.Parse(b.To, c.Input.MaxID)
+		if err != nil {
+			return nil, newProblem(kindMalformed, fmt.Sprintf("to: %v; nothing was done", err))
+		}
+		act.To, rows[0].To = &to, &to
+	}
+	if b.AfterEnd && b.Act != grant.ActHand {
+		return nil, newProblem(kindInvalid, "after_end is for hand; nothing was done")
+	}
+	if err := act.Validate(); err != nil {
+		return nil, newProblem(kindInvalid, err.Error()+"; nothing was done")
+	}
+	return &acts.Command{Act: act, Rows: rows, Dry: b.DryRun}, nil
+}

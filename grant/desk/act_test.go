@@ -1,0 +1,109 @@
+package desk
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/acts"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/lookup"
+)
+
+// acting lets the desk of a world act about users.
+func acting(w *world) {
+	w.cfg.Answers = ledger.NewAnswers(w.connection)
+	w.cfg.Acts = func(granted *grant.Campaign, afterEnd bool) (*acts.Doer, error) {
+		store, err := ledger.Open(w.connection, granted, ledger.Config{RetryFor: time.Second})
+		if err != nil {
+			return nil, err
+		}
+		writer := ledger.NewActs(store, aRun+1)
+		writer.AfterEnd = afterEnd
+		return &acts.Doer{
+			Campaign: granted, Ledger: writer, Reader: ledger.NewReader(store), Trail: ledger.NewCoordination(store),
+		}, nil
+	}
+}
+
+func (w *world) act(role Role, body string) answer {
+	w.Helper()
+	return w.ask(request{method: http.MethodPost, path: base + "/acts", token: w.tokens[role], body: body})
+}
+
+func TestUsersAreActedUpon(t *testing.T) {
+	w := newWorld(t, acting)
+	w.grantTo(1, 2)
+	var r acts.Report
+	revoked := w.act(RoleOperator, `{"act":"revoke","users":["2","7"],"reason":"티켓 5","revocation":"request"}`)
+	revoked.is(http.StatusOK)
+	revoked.into(&r)
+	require.Equal(t, acts.Partial, r.Overall)
+	require.Equal(t, []acts.Status{acts.Done, acts.Refused}, []acts.Status{r.Results[0].Status, r.Results[1].Status})
+	require.Contains(t, r.Results[1].Why, "exclude keeps a grant from coming")
+
+	var u lookup.Answer
+	w.get(RoleSupport, base+"/users/2").into(&u)
+	require.Equal(t, grant.StateRevoked, u.Entitlements[0].State)
+	require.Equal(t, "a-operator", u.State.Revoked.Who)
+	require.Equal(t, "티켓 5", u.State.Revoked.Reason)
+	trail := w.trail()
+	require.Equal(t, grant.ActionAct, trail[len(trail)-1].Action)
+	require.Equal(t, "a-operator", trail[len(trail)-1].Who)
+
+	w.act(RoleOperator, `{"act":"revoke","users":["1"],"reason":"x","revocation":"request","dry_run":true}`).is(http.StatusOK)
+	w.get(RoleSupport, base+"/users/1").into(&u)
+	require.Equal(t, grant.StateActive, u.Entitlements[0].State)
+}
+
+// A request that comes again with its key is answered again; it is not another one.
+func TestAnActIsDoneOnce(t *testing.T) {
+	w := newWorld(t, acting)
+	w.grantTo(1, 2)
+	note := request{
+		method: http.MethodPost, path: base + "/acts", token: w.tokens[RoleSupport],
+		body: `{"act":"note","users":["2"],"reason":"called twice"}`, header: map[string]string{onceHeader: "one"},
+	}
+	first, second := w.ask(note), w.ask(note)
+	first.is(http.StatusOK)
+	require.Equal(t, string(first.body), string(second.body))
+	var u lookup.Answer
+	w.get(RoleSupport, base+"/users/2").into(&u)
+	require.Len(t, u.State.Notes, 1)
+}
+
+func TestWhatIsNoAct(t *testing.T) {
+	w := newWorld(t, acting)
+	w.grantTo(1, 2)
+	many := `"` + strings.Repeat(`1","`, maxActed) + `1"`
+	for _, c := range []struct {
+		role   Role
+		body   string
+		status int
+		says   string
+	}{
+		{RoleViewer, `{"act":"note","users":["2"],"reason":"x"}`, http.StatusForbidden, "note, act"},
+		{RoleSupport, `{"act":"revoke","users":["2"],"reason":"x","revocation":"fraud"}`, http.StatusForbidden, "act"},
+		{RoleOperator, `{"act":"revoke","users":["2"],"reason":"x"}`, http.StatusUnprocessableEntity,
+			"want mistake, fraud or request"},
+		{RoleOperator, `{"act":"explode","users":["2"],"reason":"x"}`, http.StatusUnprocessableEntity, "explode"},
+		{RoleOperator, `{"act":"note","users":["2"]}`, http.StatusUnprocessableEntity, "say why"},
+		{RoleOperator, `{"act":"note","users":[],"reason":"x"}`, http.StatusBadRequest, "0 users"},
+		{RoleOperator, `{"act":"note","users":[` + many + `],"reason":"x"}`, http.StatusBadRequest, "101 users: want 1 to 100"},
+		{RoleOperator, `{"act":"note","users":["2","٣"],"reason":"x"}`, http.StatusBadRequest, "users[1]"},
+		{RoleOperator, `{"act":"move","users":["2"],"reason":"x"}`, http.StatusUnprocessableEntity, "and to"},
+		{RoleOperator, `{"act":"note","users":["2"],"to":"3","reason":"x"}`, http.StatusUnprocessableEntity, "to is for a move"},
+		{RoleOperator, `{"act":"note","users":["2"],"after_end":true,"reason":"x"}`, http.StatusUnprocessableEntity,
+			"after_end is for hand"},
+		{RoleOperator, `{"act":"extend","users":["2"],"item":"none","until":"2030-01-01T00:00:00Z","reason":"x"}`,
+			http.StatusConflict, "has no such item"},
+	} {
+		require.Contains(t, w.act(c.role, c.body).is(c.status), c.says, c.body)
+	}
+	require.Len(t, w.trail(), 1, "what came so far that the campaign refused it")
+	require.NotEmpty(t, w.trail()[0].Refused)
+}
