@@ -15,6 +15,7 @@ type block struct {
 	mark        int64 // if marked: everything of the lane below this offset has been sent
 	marked      bool
 	idle        bool // the lane has nothing more to give at the moment
+	limited     bool // the lane has waited at the gate
 }
 
 // Lane is one partition's way into the pool. One goroutine uses it.
@@ -33,6 +34,8 @@ type Lane struct {
 
 	quota int         // IDs that may still be added before the gate is asked
 	held  atomic.Bool // it waits at the gate
+
+	limited bool // it has waited there since the last mark
 
 	rejected, withheld atomic.Int64
 	pendingRejected    int64
@@ -57,6 +60,7 @@ func (l *Lane) Admitted() bool {
 func (l *Lane) Await(ctx context.Context) error {
 	l.held.Store(true)
 	defer l.held.Store(false)
+	l.limited = true
 	for !l.Admitted() {
 		if err := l.pool.cfg.Gate.Wait(ctx); err != nil {
 			return err
@@ -107,6 +111,7 @@ func (l *Lane) Mark(ctx context.Context, next int64, idle bool) error {
 			return ctx.Err()
 		}
 	}
+	l.limited = false
 	if l.quota > 0 && l.pool.cfg.Gate != nil {
 		l.pool.cfg.Gate.Return(l.quota) // a lane that has nothing to do must not keep what it was admitted hours ago
 		l.quota = 0
@@ -134,7 +139,7 @@ func (l *Lane) count(next int64) error {
 // send hands over the open block of a shard, unless it is stopped before the shard takes it.
 func (l *Lane) send(s int, stopped <-chan struct{}) bool {
 	b := l.open[s]
-	b.sent = l.sent[s] + int64(len(b.ids))
+	b.sent, b.limited = l.sent[s]+int64(len(b.ids)), l.limited
 	sent := b.sent // the shard owns b from now on
 	select {
 	case l.pool.shards[s].in <- b:

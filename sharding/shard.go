@@ -102,7 +102,7 @@ func (s *shard) absorb(ctx context.Context, b *block) error {
 	if b.marked {
 		s.current[b.lane].next = b.mark
 	}
-	idle := b.idle
+	idle, limited := b.idle, b.limited
 	if len(b.ids) == 0 {
 		s.pool.blocks.Put(b) // no flush gives it back
 	}
@@ -115,11 +115,17 @@ func (s *shard) absorb(ctx context.Context, b *block) error {
 		// Waiting eight times as long as the last flush took keeps flushing below an eighth of the time when one
 		// partition is idle and the others are busy.
 		s.flushWithin(min(max(s.cfg.Linger, 8*s.took), s.cfg.MaxDelay))
+	case limited:
+		s.flushWithin(min(limitedDelay, s.cfg.MaxDelay))
 	default:
 		s.flushWithin(s.cfg.MaxDelay)
 	}
 	return nil
 }
+
+// limitedDelay is how long an ID waits in a shard while a limit slows lanes down: so that what is granted is as even as the
+// limit, and not some millions every few seconds.
+const limitedDelay = 500 * time.Millisecond
 
 // minHeld is how many blocks a shard may always gather, however much its set holds.
 const minHeld = 64

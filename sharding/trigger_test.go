@@ -1,6 +1,7 @@
 package sharding
 
 import (
+	"context"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -86,4 +87,40 @@ func TestBlocksComeBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// turnstile is a gate that is open, but makes everybody wait first.
+type turnstile struct{ open atomic.Bool }
+
+func (g *turnstile) Admit(most int) int {
+	if g.open.Swap(false) {
+		return most
+	}
+	return 0
+}
+func (g *turnstile) Return(int) {}
+func (g *turnstile) Wait(context.Context) error {
+	g.open.Store(true)
+	return nil
+}
+
+// Under a limit, what is granted is even: shards do not gather for seconds.
+func TestALimitIsEven(t *testing.T) {
+	inPool(t, Config{Shards: 1, Gate: new(turnstile)}, granting(ignore), func(t *testing.T, p *Pool, l *Lane) {
+		require.NoError(t, l.Await(t.Context()))
+		require.NoError(t, l.Add(t.Context(), 0, 0))
+		require.NoError(t, l.Mark(t.Context(), 1, false))
+		time.Sleep(limitedDelay - time.Nanosecond)
+		synctest.Wait()
+		require.Zero(t, position(t, p).Next)
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		require.Equal(t, int64(1), position(t, p).Next)
+
+		require.NoError(t, l.Add(t.Context(), 1, 1)) // it did not wait for this one
+		require.NoError(t, l.Mark(t.Context(), 2, false))
+		time.Sleep(limitedDelay)
+		synctest.Wait()
+		require.Equal(t, int64(1), position(t, p).Next)
+	})
 }

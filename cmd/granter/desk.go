@@ -47,7 +47,7 @@ func (d *deskFlags) addFlags(f *pflag.FlagSet) {
 func (d *deskFlags) start(
 	one desk.Subject, all desk.Campaigns, client redis.UniversalClient, label string, reg prometheus.Registerer, log *slog.Logger,
 ) (*desk.Server, error) {
-	fallback, err := entitle.ParseFallback(d.checkFallback)
+	fallback, err := entitle.ParseFallback(cmp.Or(d.checkFallback, string(entitle.FallbackUnknown)))
 	if err != nil {
 		return nil, usageError(fmt.Errorf("--check-fallback %w", err))
 	}

@@ -63,8 +63,8 @@ func TestPauseForAWhile(t *testing.T) {
 	require.JSONEq(t, `{"action":"pause","for":"2h","why":"Redis is moved"}`, d.ordered()[0])
 	d.obey(200*time.Millisecond, 1, 2)
 	p.press("Enter")
-	p.shows("ordered", "Paused by jiyoon at ")
-	p.shows("ordered", " until ")
+	p.shows("holds", "paused by jiyoon at ")
+	p.shows("holds", " until ")
 	p.matches("history", `not paused → paused until `)
 }
 
