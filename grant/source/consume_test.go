@@ -342,7 +342,7 @@ func TestTheEndOfWhatCanBeReadIsTheLastStableOffset(t *testing.T) {
 	require.EqualValues(t, 7, f.end(), "a broker without transactions")
 }
 
-func TestScanReadsWhatConsumeReads(t *testing.T) {
+func TestReadReadsWhatConsumeReads(t *testing.T) {
 	asked := 0
 	good := serveLog(t, sampleLog()...)
 	b := startScripted(t, func(c net.Conn, correlation int32, req *kmsg.FetchRequest) error {
@@ -353,13 +353,15 @@ func TestScanReadsWhatConsumeReads(t *testing.T) {
 	})
 	s := newSource(t, []string{b.addr})
 	var got []rec
-	require.NoError(t, s.Scan(t.Context(), 0, 13, 77, func(offset int64, key, value []byte) error {
+	next, err := s.Read(t.Context(), 0, 13, 77, func(offset int64, key, value []byte) error {
 		got = append(got, rec{offset: offset, key: bytes.Clone(key), value: bytes.Clone(value)})
 		return nil
-	}))
+	})
+	require.NoError(t, err)
+	require.EqualValues(t, 77, next)
 	require.Equal(t, between(sampleLog(), 13, 77), got)
 	stop := errors.New("enough")
-	err := s.Scan(t.Context(), 0, 13, 77, func(offset int64, _, _ []byte) error {
+	_, err = s.Read(t.Context(), 0, 13, 77, func(offset int64, _, _ []byte) error {
 		if offset == 40 {
 			return stop
 		}

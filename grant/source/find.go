@@ -36,7 +36,7 @@ func (s *Source) Decode(key, value []byte) (grant.UserID, Reason) {
 }
 
 // Find hands those records of a partition from one offset up to, not including, another to found that match says yes to. It
-// reads as Scan does, what a committed transaction or none wrote, tries nothing again, and grants nothing. Key and value
+// reads as Read does, what a committed transaction or none wrote, tries nothing again, and grants nothing. Key and value
 // that match sees are valid during the call only. read is told how many records were looked at, now and then.
 func (s *Source) Find(ctx context.Context, number int, from, until int64, match func(key, value []byte) bool,
 	found func(Record) error, read func(records int64),
@@ -47,24 +47,11 @@ func (s *Source) Find(ctx context.Context, number int, from, until int64, match 
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		f, err := p.fetch(ctx)
-		if err == nil && f.code != 0 {
-			err = f.code
-		}
-		before := p.next
-		if err == nil {
-			p.next, err = f.visible(p.next, until, func(b *batch, next int64, hidden bool) (int64, error) {
-				if hidden {
-					return next, nil
-				}
-				looked, err := b.find(&p.inflated, number, next, until, match, found)
-				read(looked)
-				return next, err
-			})
-		}
-		if err == nil {
-			err = p.makeRoom(before, f)
-		}
+		_, err := p.once(ctx, func(b *batch, next int64) error {
+			looked, err := b.find(&p.inflated, number, next, until, match, found)
+			read(looked)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("partition %d at offset %d: %w", number, p.next, err)
 		}

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,8 +17,10 @@ func Decoder(topic grant.Input) (func(key, value []byte) (id uint64, reason Reas
 	return newDecoder(topic)
 }
 
-// Read is Scan for whoever has to come to the end: what may pass is tried again from where it was, until Config.RetryFor has
-// gone by without a record. It returns the offset that it came to, which is before until when an open transaction holds the
+// Read hands the records of a partition from one offset up to, not including, another to visit: those that a committed
+// transaction, or none, wrote. Key and value are valid during the call only. It reads in the same way as Consume but belongs to
+// no group, and grants nothing. What may pass is tried again from where it was, until Config.RetryFor has gone by without a
+// record. It returns the offset that it came to, which is before until when an open transaction holds the
 // records from there on back. A *grant.GapError says that retention removed records before they were read.
 func (s *Source) Read(ctx context.Context, number int, from, until int64,
 	visit func(offset int64, key, value []byte) error,
@@ -59,32 +62,51 @@ func (e visitError) Unwrap() error { return e.error }
 
 // read fetches once and hands over what came. held says that an open transaction holds the next record back.
 func (p *partition) read(ctx context.Context, visit func(offset int64, key, value []byte) error) (held bool, err error) {
-	f, err := p.fetch(ctx)
-	if err == nil && f.code != 0 {
-		err = f.code
-	}
+	before := p.next
+	f, err := p.once(ctx, func(b *batch, next int64) error { return b.visit(&p.inflated, next, p.until, visit) })
 	if errors.Is(err, kafka.OffsetOutOfRange) {
 		return false, p.gone(ctx, err)
 	}
+	return err == nil && p.next == before && f.end() <= p.next && f.highest > p.next, err
+}
+
+// once fetches once, and hands each batch that is visible to each.
+func (p *partition) once(ctx context.Context, each func(b *batch, next int64) error) (f fetched, err error) {
+	f, err = p.fetch(ctx)
+	if err == nil && f.code != 0 {
+		err = f.code
+	}
 	if err != nil {
-		return false, err
+		return f, err
 	}
 	before := p.next
 	p.next, err = f.visible(p.next, p.until, func(b *batch, next int64, hidden bool) (int64, error) {
 		if hidden {
 			return next, nil
 		}
-		return next, b.visit(&p.inflated, next, p.until, func(offset int64, key, value []byte) error {
-			if err := visit(offset, key, value); err != nil {
-				return visitError{err}
-			}
-			return nil
-		})
+		return next, each(b, next)
 	})
 	if err == nil {
 		err = p.makeRoom(before, f)
 	}
-	return p.next == before && f.end() <= p.next && f.highest > p.next, err
+	return f, err
+}
+
+// visit hands the records of a batch from one offset up to another to fn.
+func (b *batch) visit(inflated *bytes.Buffer, from, until int64, fn func(offset int64, key, value []byte) error) error {
+	list, err := b.open(inflated)
+	if err != nil {
+		return err
+	}
+	var rec record
+	for list.next(&rec) {
+		if offset := b.base + rec.delta; offset >= from && offset < until {
+			if err := fn(offset, rec.key, rec.value); err != nil {
+				return visitError{err}
+			}
+		}
+	}
+	return list.err
 }
 
 // gone says whether the partition begins behind the position by now.
