@@ -119,7 +119,7 @@ func (m *Many) campaign(ctx context.Context, i int, users []grant.UserID, states
 		}
 	}
 	for len(single) > 0 {
-		part := single[:min(len(single), pipelineUsers)]
+		part := single[:min(len(single), pipelines.Items)]
 		single = single[len(part):]
 		if err := m.glance(ctx, q, users, part, states); err != nil {
 			return err

@@ -61,7 +61,7 @@ func TestWhoComesAtTheSameTimeSharesACall(t *testing.T) {
 		work.Wait()
 		require.Equal(t, []int{1, 1, 256, 44}, led.calls)
 		require.Equal(t, 2*time.Second, time.Since(began))
-		require.Zero(t, s.flying)
+		require.Zero(t, s.wishes.Calls())
 	})
 }
 
@@ -89,7 +89,7 @@ func TestTooManyAreTurnedAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Sharer{Ledger: &slow{}, Timeout: time.Minute}
 		var work sync.WaitGroup
-		for range calls + maxWaiting {
+		for range limits.Calls + limits.Waiting {
 			work.Go(func() { _, _ = s.Take(ledger.Take{}) })
 		}
 		synctest.Wait()
