@@ -110,11 +110,11 @@ func instant(flag, s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	at, err := time.Parse(time.RFC3339, s)
+	at, err := parseTime(flag, s)
 	if err != nil {
-		return at, usageError(fmt.Errorf("%s: want RFC 3339, such as 2023-01-05T02:00:00+09:00: %w", flag, err))
+		err = usageError(err)
 	}
-	return at, nil
+	return at, err
 }
 
 // accessReader is what somebody read.

@@ -171,12 +171,12 @@ func (f *actFlags) act(kind grant.ActKind) (a grant.Act, err error) {
 	for _, t := range []struct {
 		flag, text string
 		to         *time.Time
-	}{{"effective", f.effective, &a.Effective}, {"until", f.until, &a.Until}} {
+	}{{"--effective", f.effective, &a.Effective}, {"--until", f.until, &a.Until}} {
 		if t.text == "" {
 			continue
 		}
-		if *t.to, err = time.Parse(time.RFC3339, t.text); err != nil {
-			return a, usageError(fmt.Errorf("--%s: want RFC 3339, such as 2023-01-05T03:00:00+09:00: %w", t.flag, err))
+		if *t.to, err = parseTime(t.flag, t.text); err != nil {
+			return a, usageError(err)
 		}
 	}
 	if !f.resume {

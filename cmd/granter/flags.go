@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -77,4 +78,13 @@ func refuseIdle(f *pflag.FlagSet) error {
 		return usageError(err)
 	}
 	return nil
+}
+
+// parseTime reads a moment, as a flag has it.
+func parseTime(flag, s string) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return at, fmt.Errorf("%s: want RFC 3339, such as 2023-01-05T03:00:00+09:00: %w", flag, err)
+	}
+	return at, nil
 }

@@ -55,9 +55,9 @@ func newOrders() []*cobra.Command {
 			if until == "never mind" {
 				return nil
 			}
-			at, err := time.Parse(time.RFC3339, until)
+			at, err := parseTime("--until", until)
 			if err != nil {
-				return fmt.Errorf("--until: want RFC 3339, such as 2023-01-05T03:00:00+09:00: %w", err)
+				return err
 			}
 			o.StartsAt = &at
 			return nil

@@ -222,8 +222,8 @@ func (flags *runFlags) operating(ctx context.Context, j *job) (err error) {
 		return fmt.Errorf("--pause-at: %w", err)
 	}
 	if flags.finishBy != "" {
-		if flags.planned, err = time.Parse(time.RFC3339, flags.finishBy); err != nil {
-			return fmt.Errorf("--finish-by: want RFC 3339, such as 2023-01-05T02:00:00+09:00: %w", err)
+		if flags.planned, err = parseTime("--finish-by", flags.finishBy); err != nil {
+			return err
 		}
 	}
 	if flags.query != "" {
