@@ -76,6 +76,18 @@ running() {
   printf '%s\n' "$pid"
 }
 
+# await_start NAME PID FILES PORT: waits until the server that was launched as PID answers, as the caller's function answers says,
+# and FILES.pid names it. Loading a large data set takes a while; a process that ended will never answer.
+await_start() {
+  until answers "$4" && running "$3.pid" >/dev/null; do
+    if ! kill -0 "$2" 2>/dev/null; then
+      tail -n 5 "$3.log" >&2
+      die "$1 did not start (log: $3.log)"
+    fi
+    sleep 0.02
+  done
+}
+
 # end_process FILE SIGNAL SECONDS: signals that process and waits for its end; SIGKILL when it takes too long.
 end_process() {
   local pid

@@ -73,14 +73,7 @@ start() {
   port=$(cat "$dir/port")
   if ! running "$dir/postgres.pid" >/dev/null; then
     detached "$dir/postgres.log" "$here/postgres.sh" run "$dir"
-    local launched=$!
-    until answers "$port" && running "$dir/postgres.pid" >/dev/null; do
-      if ! kill -0 "$launched" 2>/dev/null; then
-        tail -n 5 "$dir/postgres.log" >&2
-        die "PostgreSQL did not start (log: $dir/postgres.log)"
-      fi
-      sleep 0.02
-    done
+    await_start PostgreSQL $! "$dir/postgres" "$port"
   fi
   url
 }

@@ -84,15 +84,7 @@ start() {
     need redis-server
     : >"$dir/redis.log"
     detached "$dir/redis.log" "$here/redis.sh" run "$dir"
-    local launched=$!
-    # Loading a large data set takes a while; a process that ended will never answer.
-    until answers "$port" && running "$dir/redis.pid" >/dev/null; do
-      if ! kill -0 "$launched" 2>/dev/null; then
-        tail -n 5 "$dir/redis.log" >&2
-        die "redis-server did not start (log: $dir/redis.log)"
-      fi
-      sleep 0.02
-    done
+    await_start redis-server $! "$dir/redis" "$port"
   fi
   printf '127.0.0.1:%s\n' "$port"
 }
