@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -110,7 +109,7 @@ type search struct {
 	*Tracer
 	mu      sync.Mutex
 	wanted  map[grant.UserID][]*Trace
-	done    atomic.Int64
+	done    int64
 	all     int64
 	problem string // what ended it early
 }
@@ -232,16 +231,19 @@ func (s *search) eachRange(ctx context.Context, ranges []Range, topic Topic, mat
 	err := work.Wait()
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		s.problem = fmt.Sprintf("not all was searched: %d of %d records, and then the time was up (--trace-for)",
-			s.done.Load(), s.all)
+			s.done, s.all)
 		return nil
 	}
 	return err
 }
 
+// tell counts records as searched. The partitions are searched at once, but tell of it one after the other, and never backwards.
 func (s *search) tell(records int64) {
-	done := s.done.Add(records)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done += records
 	if s.Progress != nil {
-		s.Progress(done, s.all)
+		s.Progress(s.done, s.all)
 	}
 }
 
@@ -333,7 +335,7 @@ func (s *search) finish(whole bool) {
 			slices.SortFunc(t.Letters, func(a, b Letter) int {
 				return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 			})
-			t.Searched, t.Whole = s.done.Load(), whole && s.problem == ""
+			t.Searched, t.Whole = s.done, whole && s.problem == ""
 			if s.problem != "" {
 				t.Problem = strings.TrimPrefix(t.Problem+"; "+s.problem, "; ")
 			}
