@@ -55,8 +55,12 @@ const (
 	latest  = time.Hour
 )
 
-// looks are the states in which the rules may have something to do.
-var looks = []claims.State{claims.Received, claims.Checking, claims.OnHold, claims.PaymentReturned}
+var (
+	// looks are the states in which the rules may have something to do.
+	looks = []claims.State{claims.Received, claims.Checking, claims.OnHold, claims.PaymentReturned}
+	// owed are those in which they have, when the money is to go to another account.
+	owed = []claims.State{claims.Approved, claims.Upheld, claims.PartlyUpheld}
+)
 
 func (w *Worker) now() time.Time {
 	if w.Now != nil {
@@ -69,14 +73,23 @@ func (w *Worker) now() time.Time {
 func (w *Worker) Pass(ctx context.Context) (*Passed, error) {
 	out := &Passed{States: map[claims.State]int{}}
 	w.peers = map[string]claims.Peers{}
-	filter := store.Filter{Programme: w.Programme.Name, States: looks, Due: w.now(), Limit: batch}
+	for _, filter := range []store.Filter{{States: looks}, {States: owed, Delayed: true}} {
+		filter.Programme, filter.Due, filter.Limit = w.Programme.Name, w.now(), batch
+		if err := w.each(ctx, filter, out); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+func (w *Worker) each(ctx context.Context, filter store.Filter, out *Passed) error {
 	for {
 		lines, err := w.Store.List(ctx, filter)
 		if err != nil || len(lines) == 0 {
-			return out, err
+			return err
 		}
 		if err := w.batch(ctx, lines, out); err != nil {
-			return out, err
+			return err
 		}
 		filter.After = lines[len(lines)-1].ID
 	}
@@ -180,7 +193,7 @@ func (w *Worker) identify(
 	var asked []*store.Claim
 	for _, c := range list {
 		p := people[c.ID]
-		if c.Identity != nil && c.Identity.Complete || p == nil || c.State == claims.OnHold {
+		if c.Identity != nil && c.Identity.Complete || p == nil || c.State == claims.OnHold && (c.Identity != nil || !c.Moved) {
 			continue
 		}
 		answers[c.ID] = &store.Identity{}
@@ -240,8 +253,15 @@ func (w *Worker) steps(
 		add(Identified(answer))
 		id = answer
 	}
-	if c.State == claims.PaymentReturned || id == nil || !id.Complete && c.State != claims.OnHold {
-		return steps, nil // it waits: for a payer, or for a service
+	if id == nil || !id.Complete && c.State != claims.OnHold {
+		return steps, nil // it waits for a service
+	}
+	if c.State == claims.PaymentReturned || slices.Contains(owed, c.State) {
+		// It waits for a payer, who pays nothing while the account is not confirmed.
+		if s := c.Unconfirmed(id); s != nil && c.State == claims.Approved {
+			add(claims.Flag, s.What, store.Change{Signals: []claims.Signal{*s}})
+		}
+		return steps, nil
 	}
 	facts := c.Facts
 	var change store.Change
@@ -259,7 +279,7 @@ func (w *Worker) steps(
 	}
 	if c.State == claims.OnHold {
 		if len(c.Signals) == 0 || len(signals) > 0 {
-			return nil, nil // a person put it on hold, or the cause is still there
+			return steps, nil // a person put it on hold, or the cause is still there
 		}
 		add(claims.Clear, "what it was held for is gone", store.Change{})
 	}
@@ -301,19 +321,8 @@ func (w *Worker) signals(
 		w.peers[f.Industry] = peers
 	}
 	out := w.Programme.Signals(f, a, shared, peers, c.Cleared)
-	wrong := claims.Signal{Kind: claims.NotConfirmed}
-	switch {
-	case id.Business == identity.Mismatch:
-		wrong.What = "the tax office does not know the business by this number, opening day and representative"
-	case id.Account == identity.WrongHolder:
-		wrong.What = "the account belongs to somebody else than the owner says"
-	case id.Account == identity.NoSuchNumber:
-		wrong.What = "there is no such account"
-	default:
-		return out, nil
-	}
-	if !slices.ContainsFunc(c.Cleared, func(s claims.Signal) bool { return s.Kind == wrong.Kind && s.What == wrong.What }) {
-		out = append(out, wrong)
+	if s := c.Unconfirmed(id); s != nil {
+		out = append(out, *s)
 	}
 	return out, nil
 }

@@ -31,6 +31,7 @@ func newWorld(t *testing.T) *world {
 	server := httptest.NewServer(services)
 	t.Cleanup(server.Close)
 	w := &world{services: services, at: time.Now(), t: t}
+	s.SetClock(func() time.Time { return w.at })
 	w.Worker = &Worker{
 		Store: s, Programme: p, Registry: identity.NewRegistry(server.URL, "key"), Bank: identity.NewBank(server.URL, "token"),
 		Now: func() time.Time { return w.at },
@@ -256,4 +257,63 @@ func TestWhatIsNoDecision(t *testing.T) {
 		_, err := test.d.Step(w.Programme, c)
 		require.ErrorContains(t, err, test.want)
 	}
+}
+
+// move gives a claim another account, and lets the day pass that it waits.
+func (w *world) move(id, account string) {
+	w.t.Helper()
+	c := w.claim(id)
+	p, err := w.Store.Person(w.t.Context(), id)
+	require.NoError(w.t, err)
+	p.Account = account
+	require.NoError(w.t, w.Store.ChangePerson(w.t.Context(), c, *p, store.Actor{Name: "owner", Duty: claims.Owner}, "moved"))
+	require.Zero(w.t, w.pass().Looked, "it is held for a day")
+	w.at = w.at.Add(store.AccountHold + time.Minute)
+}
+
+func TestANewAccountIsHeldVerifiedAndThenPaid(t *testing.T) {
+	w := newWorld(t)
+	id := w.file(nil, 1, 100_000)
+	w.pass()
+	require.Equal(t, claims.Approved, w.claim(id).State)
+	payer := store.Actor{Name: "choi", Duty: claims.Payer}
+	pay := func() int {
+		run, err := w.Store.Declare(t.Context(), w.Programme, 10, payer)
+		require.NoError(t, err)
+		if run == nil {
+			return 0
+		}
+		return run.Payments
+	}
+	w.services.Hold("004", "999", "이사장")
+	w.move(id, "999")
+	require.Zero(t, pay(), "nobody knows yet whose account it is")
+	require.Equal(t, map[claims.State]int{claims.OnHold: 1}, w.pass().States, "it is somebody else's")
+	w.services.Hold("004", "888", "김사장")
+	w.move(id, "888")
+	require.Equal(t, map[claims.State]int{claims.Approved: 1}, w.pass().States, "the cause is gone")
+	w.move(id, "888")
+	require.Equal(t, 1, w.pass().Looked)
+	require.Equal(t, claims.Approved, w.claim(id).State)
+	require.Equal(t, 1, pay())
+}
+
+func TestWhatCameBackIsNotPaidToSomebodyElse(t *testing.T) {
+	w := newWorld(t)
+	id := w.file(nil, 1, 100_000)
+	w.pass()
+	payer := store.Actor{Name: "choi", Duty: claims.Payer}
+	_, err := w.Store.Declare(t.Context(), w.Programme, 10, payer)
+	require.NoError(t, err)
+	orders, err := w.Store.HandOver(t.Context(), w.Programme.Name)
+	require.NoError(t, err)
+	_, err = w.Store.Answers(t.Context(), []store.Answer{{ID: "r-1", Payment: orders[0].ID, Status: store.BankReturned,
+		Amount: orders[0].Net, Why: "closed account"}})
+	require.NoError(t, err)
+	w.services.Hold("004", "999", "이사장")
+	w.move(id, "999")
+	w.pass()
+	run, err := w.Store.Declare(t.Context(), w.Programme, 10, payer)
+	require.NoError(t, err)
+	require.Nil(t, run, "the bank says that it is somebody else's account")
 }

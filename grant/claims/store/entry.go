@@ -159,6 +159,7 @@ type Claim struct {
 	Payments   []Payment          `json:"payments,omitempty"` // in the order in which they were sent
 	Settled    claims.Won         `json:"settled,omitempty"`  // of what is owed, before tax
 	Moved      bool               `json:"moved,omitempty"`    // to another account, since the last payment
+	MovedAt    *time.Time         `json:"moved_at,omitempty"` // when it was moved last: AccountHold keeps money back from then on
 	Erased     bool               `json:"erased,omitempty"`
 
 	// Who has had a hand in it: nobody decides what he entered, judged or decided before.
@@ -192,6 +193,11 @@ func (c *Claim) apply(e *Entry) {
 	}
 	if e.Action == ChangeAccount || e.Action == claims.Return {
 		c.Identity = nil // it is verified again
+	}
+	if e.Action == ChangeAccount {
+		at := e.At
+		c.MovedAt = &at
+		c.Cleared = slices.DeleteFunc(slices.Clone(c.Cleared), func(s claims.Signal) bool { return s.Kind == claims.NotConfirmed })
 	}
 	if ch.Identity != nil {
 		c.Identity = ch.Identity

@@ -133,7 +133,7 @@ func reserve(ctx context.Context, tx *sql.Tx, p *claims.Programme, run *Run) err
 // next is the payment that a claim is owed now; nil: none.
 func (c *Claim) next(p *claims.Programme) *Payment {
 	gross := c.Owed - c.Settled
-	if gross <= 0 || c.Erased || c.Identity == nil || !c.Identity.Complete {
+	if gross <= 0 || c.Erased || c.Identity == nil || !c.Identity.Complete || c.Unconfirmed(c.Identity) != nil {
 		return nil
 	}
 	pay := &Payment{Decision: c.Decision, Attempt: 1, Gross: gross}

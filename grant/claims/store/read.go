@@ -104,6 +104,7 @@ type Filter struct {
 	States    []claims.State
 	Unit      claims.BusinessNumber
 	Due       time.Time // only those that the rules are to look at by then
+	Delayed   bool      // and of them only those that had been put off until a moment
 	After     string    // the last number of the page before
 	Limit     int       // 0: 100
 }
@@ -137,6 +138,9 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Line, error) {
 	}
 	if !f.Due.IsZero() {
 		add("due <=", f.Due.UnixMicro())
+	}
+	if f.Delayed {
+		where = append(where, "due > 0")
 	}
 	if len(f.States) > 0 {
 		where = append(where, "state IN "+list(len(args)+1, len(f.States)))

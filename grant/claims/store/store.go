@@ -63,6 +63,9 @@ func Open(ctx context.Context, where, password string) (*Store, error) {
 	return s, nil
 }
 
+// SetClock makes a store tell the time by another clock, for tests and demonstrations; before anybody uses it.
+func (s *Store) SetClock(now func() time.Time) { s.now = now }
+
 // Close closes the database.
 func (s *Store) Close() error { return s.db.Close() }
 

@@ -285,10 +285,10 @@ func (c *commit) claims() (fresh, changed *rows) {
 		"tier, loss, owed, changed_at) VALUES", "", 15)
 	changed = newRows("UPDATE claims SET state = v.column2, seq = v.column3, head = v.column4, tier = v.column5, loss = "+
 		"v.column6, "+
-		"owed = v.column7, changed_at = v.column8, industry = v.column9, due = 0, tries = 0 FROM (VALUES",
-		") AS v WHERE claims.id = v.column1 AND claims.seq = v.column10", 10)
+		"owed = v.column7, changed_at = v.column8, industry = v.column9, due = v.column11, tries = 0 FROM (VALUES",
+		") AS v WHERE claims.id = v.column1 AND claims.seq = v.column10", 11)
 	changed.casts = []string{
-		"TEXT", "TEXT", "INTEGER", "TEXT", "INTEGER", "BIGINT", "BIGINT", "BIGINT", "TEXT", "INTEGER",
+		"TEXT", "TEXT", "INTEGER", "TEXT", "INTEGER", "BIGINT", "BIGINT", "BIGINT", "TEXT", "INTEGER", "BIGINT",
 	}
 	for _, claim := range c.touched {
 		r := rowOf(claim)
@@ -297,7 +297,8 @@ func (c *commit) claims() (fresh, changed *rows) {
 				claim.Received.UnixMicro(), r.industry, r.state, r.seq, r.head, r.tier, r.loss, r.owed, r.changed)
 			continue
 		}
-		changed.add(claim.ID, r.state, r.seq, r.head, r.tier, r.loss, r.owed, r.changed, r.industry, c.before[claim.ID])
+		changed.add(claim.ID, r.state, r.seq, r.head, r.tier, r.loss, r.owed, r.changed, r.industry, c.before[claim.ID],
+			claim.due())
 	}
 	return fresh, changed
 }
