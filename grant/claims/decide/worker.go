@@ -291,8 +291,8 @@ func (w *Worker) steps(
 	case len(signals) > 0:
 		change.Signals = signals
 		add(claims.Flag, words(signals), change)
-	case len(missing(c, &proposal)) > 0:
-		add(claims.MissDocument, "needed: "+strings.Join(missing(c, &proposal), ", "), change)
+	case len(c.Missing(&proposal)) > 0:
+		add(claims.MissDocument, "needed: "+strings.Join(c.Missing(&proposal), ", "), change)
 	case proposal.Review || proposal.Second:
 		add(claims.Review, "", change)
 	default:
@@ -333,17 +333,6 @@ func words(signals []claims.Signal) string {
 		list[i] = signals[i].What
 	}
 	return strings.Join(list, "; ")
-}
-
-// missing are the documents that a tier needs and a claim has not.
-func missing(c *store.Claim, p *claims.Proposal) []string {
-	var out []string
-	for _, kind := range p.Documents {
-		if !slices.ContainsFunc(c.Documents, func(d store.Document) bool { return d.Kind == kind }) {
-			out = append(out, kind)
-		}
-	}
-	return out
 }
 
 // alert stops claims that were approved before another one came that shares something with them.

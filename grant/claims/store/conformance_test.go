@@ -44,6 +44,10 @@ func conformance(t *testing.T, open func(t *testing.T, where string) *Store) {
 		{"an account is changed and verified again", changeAccount},
 		{"money moves as the bank says, once", paying},
 		{"what comes back is paid again, a few times", payingAgain},
+		{"drafts are kept for a month", drafts},
+		{"owners enter by number and code", ownersEnter},
+		{"what owners write is kept apart", lettersAreKeptApart},
+		{"the last document that was missing moves a claim on", documentsComplete},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t, "")) })
 	}

@@ -66,6 +66,7 @@ type Change struct {
 	Declined   claims.Reason      `json:"declined,omitempty"`
 	Payment    *Payment           `json:"payment,omitempty"`
 	Document   *Document          `json:"document,omitempty"`
+	Letter     string             `json:"letter,omitempty"` // hash of what the owner wrote, with salt
 }
 
 // Opening is what a claim begins with.

@@ -55,7 +55,7 @@ func (s *Store) Prove(ctx context.Context, anchor *Anchor) (*Proof, error) {
 	}
 	defer tx.Rollback() //nolint:errcheck // it only reads
 	p := &Proof{Wrong: []Finding{}}
-	for _, part := range []func(context.Context, *sql.Tx, *Proof) error{proveChain, proveClaims, proveOwners} {
+	for _, part := range []func(context.Context, *sql.Tx, *Proof) error{proveChain, proveClaims, proveOwners, proveLetters} {
 		if err := part(ctx, tx, p); err != nil {
 			return nil, err
 		}

@@ -234,7 +234,7 @@ func (s *Store) Erase(ctx context.Context, claim *Claim, by Actor, why string) e
 		return fmt.Errorf("claim %s: say why it is erased", claim.ID)
 	}
 	return s.Commit(ctx, []Step{{Claim: claim, Action: Erase, By: by, Reason: why}}, func(tx *sql.Tx) error {
-		for _, table := range []string{"owners", "marks"} {
+		for _, table := range []string{"owners", "marks", "letters", "codes", "sessions", "documents", "keys"} {
 			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE claim = $1", claim.ID); err != nil {
 				return err
 			}

@@ -1,0 +1,141 @@
+package store
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant/claims"
+)
+
+func drafts(t *testing.T, s *Store) {
+	p, now := shipped(t, s), time.Now()
+	s.now = func() time.Time { return now }
+	id, err := s.NewDraft(t.Context(), p.Name)
+	require.NoError(t, err)
+	require.NoError(t, s.SaveDraft(t.Context(), id, map[string]string{"a": "1", "b": "2"}))
+	require.NoError(t, s.SaveDraft(t.Context(), id, map[string]string{"b": "3"}))
+	answers, err := s.Draft(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"a": "1", "b": "3"}, answers)
+	require.ErrorIs(t, s.SaveDraft(t.Context(), "other", nil), ErrNotFound)
+	_, err = s.NewCode(t.Context(), id, false)
+	require.NoError(t, err)
+	now = now.Add(draftFor + time.Minute)
+	require.NoError(t, s.Sweep(t.Context()))
+	_, err = s.Draft(t.Context(), id)
+	require.ErrorIs(t, err, ErrNotFound, "nobody went on with it")
+	_, err = s.NewCode(t.Context(), id, false)
+	require.ErrorIs(t, err, ErrNotFound)
+}
+
+func ownersEnter(t *testing.T, s *Store) {
+	c := receive(t, s, 2)
+	now := time.Now()
+	s.now = func() time.Time { return now }
+	id := c[0].ID
+	_, _, err := s.Enter(t.Context(), id, "")
+	require.ErrorIs(t, err, ErrNotFound, "it has no code")
+	code, err := s.NewCode(t.Context(), id, false)
+	require.NoError(t, err)
+	mistaken := " " + strings.NewReplacer("0", "o", "1", "L", "-", " ").Replace(strings.ToLower(code))
+	for _, written := range []string{code, mistaken} {
+		number, token, err := s.Enter(t.Context(), id, written)
+		require.NoError(t, err)
+		require.Equal(t, id, number)
+		whose, err := s.Session(t.Context(), token)
+		require.NoError(t, err)
+		require.Equal(t, id, whose)
+	}
+	_, err = s.NewCode(t.Context(), c[1].ID, false)
+	require.NoError(t, err)
+	for number, written := range map[string]string{c[1].ID: code, id: code[:18] + "x", "nobody": code, "": ""} {
+		_, _, err = s.Enter(t.Context(), number, written)
+		require.ErrorIs(t, err, ErrNotFound, number)
+	}
+	_, token, err := s.Enter(t.Context(), id, code)
+	require.NoError(t, err)
+	now = now.Add(sessionFor)
+	_, err = s.Session(t.Context(), token)
+	require.ErrorIs(t, err, ErrNotFound, "it is over")
+	_, token, err = s.Enter(t.Context(), id, code)
+	require.NoError(t, err)
+	_, err = s.NewCode(t.Context(), id, true)
+	require.NoError(t, err)
+	_, err = s.Session(t.Context(), token)
+	require.ErrorIs(t, err, ErrNotFound, "whoever came in by the code before is out")
+	_, _, err = s.Enter(t.Context(), id, code)
+	require.ErrorIs(t, err, ErrNotFound, "the code before opens nothing")
+	_, err = s.Session(t.Context(), "")
+	require.ErrorIs(t, err, ErrNotFound)
+}
+
+func lettersAreKeptApart(t *testing.T, s *Store) {
+	c := receive(t, s, 1)[0]
+	require.NoError(t, s.Write(t.Context(), Step{Claim: c, Action: claims.Withdraw, By: Owner}, "제가 잘못 적었습니다"))
+	letters, err := s.Letters(t.Context(), c.ID)
+	require.NoError(t, err)
+	require.Equal(t, map[int]string{2: "제가 잘못 적었습니다"}, letters)
+	sound(t, s)
+	_, err = s.db.ExecContext(t.Context(), "UPDATE letters SET text = 'other'")
+	require.NoError(t, err)
+	p, err := s.Prove(t.Context(), nil)
+	require.NoError(t, err)
+	require.Equal(t, []Finding{{Claim: c.ID, Seq: 2, What: "what the owner wrote is not what history has the hash of"}}, p.Wrong)
+	require.NoError(t, s.Erase(t.Context(), c, approver, "asked"))
+	letters, err = s.Letters(t.Context(), c.ID)
+	require.NoError(t, err)
+	require.Empty(t, letters)
+	sound(t, s)
+}
+
+func documentsComplete(t *testing.T, s *Store) {
+	c := receive(t, s, 1)[0]
+	kinds := []string{"a", "b"}
+	require.NoError(t, s.Commit(t.Context(), []Step{
+		{Claim: c, Action: claims.Check, By: Rules},
+		{Claim: c, Action: claims.MissDocument, By: Rules, Reason: "x", Change: Change{
+			Assessment: &claims.Assessment{}, Proposal: &claims.Proposal{Tier: 3, Review: true, Documents: kinds}}},
+	}, nil))
+	_, err := s.Key(t.Context(), c.ID, "")
+	require.ErrorIs(t, err, ErrNotFound)
+	for _, fresh := range []string{"first", "second"} {
+		key, err := s.Key(t.Context(), c.ID, fresh)
+		require.NoError(t, err)
+		require.Equal(t, "first", key)
+	}
+	document := func(kind, digest string, quarantined bool) Kept {
+		return Kept{Document: Document{Kind: kind, Digest: digest, Type: "image/png", Size: 10, Scan: "clean"}, Claim: c.ID,
+			Blob: digest, Quarantined: quarantined}
+	}
+	add := func(k Kept) error { return s.AddDocument(t.Context(), c, k, 3, 100, Owner) }
+	require.NoError(t, add(document("a", "1", false)))
+	require.Equal(t, claims.DocumentsMissing, c.State)
+	require.NoError(t, add(document("b", "2", true)))
+	require.Equal(t, claims.DocumentsMissing, c.State, "nobody has looked at it")
+	waiting, err := s.Quarantined(t.Context(), 10)
+	require.NoError(t, err)
+	require.Len(t, waiting, 1)
+	require.NoError(t, s.Release(t.Context(), c, waiting[0], Rules))
+	require.Equal(t, claims.Checking, c.State, "it was the last one that was missing")
+	require.ErrorContains(t, s.Release(t.Context(), c, waiting[0], Rules), "by somebody else")
+	require.ErrorIs(t, add(Kept{Document: Document{Digest: "3", Size: 91}, Blob: "3"}), ErrFull)
+	require.NoError(t, add(document("b", "4", true)))
+	require.ErrorIs(t, add(document("b", "5", false)), ErrFull)
+	waiting, err = s.Quarantined(t.Context(), 10)
+	require.NoError(t, err)
+	require.NoError(t, s.Reject(t.Context(), c, waiting[0], Rules, "malware"))
+	blobs, err := s.Blobs(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, map[string]bool{"1": true, "2": true}, blobs)
+	require.NoError(t, s.Commit(t.Context(), []Step{{Claim: c, Action: claims.Withdraw, By: Owner}}, nil))
+	require.NoError(t, s.Erase(t.Context(), c, approver, "asked"))
+	_, err = s.Key(t.Context(), c.ID, "another")
+	require.ErrorIs(t, err, ErrNotFound, "an erased claim gets no key")
+	list, err := s.Documents(t.Context(), c.ID)
+	require.NoError(t, err)
+	require.Empty(t, list)
+	sound(t, s)
+}

@@ -1,0 +1,167 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/granter/granter/grant/claims"
+)
+
+// Kept is a document that is kept, and where.
+type Kept struct {
+	Document
+	Claim       string    `json:"claim"`
+	Blob        string    `json:"-"`
+	Quarantined bool      `json:"quarantined,omitempty"` // the scanner was away: nobody gets it before it was looked at
+	At          time.Time `json:"at"`
+}
+
+// ErrFull means that a claim has as many documents as it may have.
+var ErrFull = errors.New("the claim has as many documents as it may have")
+
+// Key returns the secret that a claim's documents are encrypted with. Fresh is kept if there is none yet; an empty fresh makes
+// none. ErrNotFound: there is none, or it was erased.
+func (s *Store) Key(ctx context.Context, claim, fresh string) (secret string, err error) {
+	return secret, s.inTx(ctx, func(tx *sql.Tx) error {
+		if fresh != "" {
+			if _, err := tx.ExecContext(ctx, "INSERT INTO keys (claim, secret) SELECT $1, $2 WHERE EXISTS "+
+				"(SELECT 1 FROM owners WHERE claim = $1) ON CONFLICT DO NOTHING", claim, fresh); err != nil {
+				return err
+			}
+		}
+		err := tx.QueryRowContext(ctx, "SELECT secret FROM keys WHERE claim = $1", claim).Scan(&secret)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("the key of claim %s: %w", claim, ErrNotFound)
+		}
+		return err
+	})
+}
+
+// AddDocument adds a document that was put somewhere, unless the claim has most of them already, or more than so many bytes. That it
+// is there becomes history when it is not quarantined.
+func (s *Store) AddDocument(ctx context.Context, claim *Claim, k Kept, most int, bytes int64, by Actor) error {
+	insert := func(tx *sql.Tx) error {
+		// Whoever adds another one at the same time waits here.
+		if _, err := tx.ExecContext(ctx, "UPDATE keys SET secret = secret WHERE claim = $1", claim.ID); err != nil {
+			return err
+		}
+		var count int
+		var size int64
+		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM documents WHERE claim = $1",
+			claim.ID).Scan(&count, &size); err != nil {
+			return err
+		}
+		if count >= most || size+k.Size > bytes {
+			return fmt.Errorf("claim %s: %w: %d of %d, %d bytes of %d", claim.ID, ErrFull, count, most, size, bytes)
+		}
+		state := "kept"
+		if k.Quarantined {
+			state = "quarantined"
+		}
+		_, err := tx.ExecContext(ctx, "INSERT INTO documents (claim, digest, kind, type, size, blob, state, at) VALUES ($1, $2, $3, "+
+			"$4, $5, $6, $7, $8)", claim.ID, k.Digest, k.Kind, k.Type, k.Size, k.Blob, state, s.now().UnixMicro())
+		return err
+	}
+	if k.Quarantined {
+		return s.inTx(ctx, insert)
+	}
+	return s.Commit(ctx, documentSteps(claim, &k.Document, by), insert)
+}
+
+// documentSteps are the entries that a document makes: it is there and, when it was the last one that was missing, the claim goes on.
+func documentSteps(c *Claim, d *Document, by Actor) []Step {
+	steps := []Step{{Claim: c, Action: AddDocument, By: by, Change: Change{Document: d},
+		Marks: []Mark{{claims.SameDocument, digestOf(string(claims.SameDocument), d.Digest)}}}}
+	if c.State == claims.DocumentsMissing && c.Proposal != nil {
+		with := *c
+		with.Documents = append(with.Documents[:len(with.Documents):len(with.Documents)], *d)
+		if len(with.Missing(c.Proposal)) == 0 {
+			steps = append(steps, Step{Claim: c, Action: claims.Complete, By: Owner})
+		}
+	}
+	return steps
+}
+
+// Missing are the documents that a proposal asks for and a claim has not.
+func (c *Claim) Missing(p *claims.Proposal) []string {
+	var out []string
+	for _, kind := range p.Documents {
+		found := false
+		for i := range c.Documents {
+			found = found || c.Documents[i].Kind == kind
+		}
+		if !found {
+			out = append(out, kind)
+		}
+	}
+	return out
+}
+
+// Documents returns those of a claim, the oldest first.
+func (s *Store) Documents(ctx context.Context, claim string) ([]Kept, error) {
+	return s.documents(ctx, "WHERE claim = $1 ORDER BY at, digest", claim)
+}
+
+// Quarantined returns documents that nobody has looked at for malware, the oldest first.
+func (s *Store) Quarantined(ctx context.Context, most int) ([]Kept, error) {
+	return s.documents(ctx, "WHERE state = 'quarantined' ORDER BY at, digest LIMIT $1", most)
+}
+
+func (s *Store) documents(ctx context.Context, which string, args ...any) ([]Kept, error) {
+	rows, err := s.db.QueryContext(ctx, "SELECT claim, digest, kind, type, size, blob, state, at FROM documents "+which, args...)
+	if err != nil {
+		return nil, err
+	}
+	out := []Kept{}
+	return out, each(rows, func(scan func(...any) error) error {
+		var k Kept
+		var state string
+		var at int64
+		err := scan(&k.Claim, &k.Digest, &k.Kind, &k.Type, &k.Size, &k.Blob, &state, &at)
+		k.Quarantined, k.At = state == "quarantined", moment(at)
+		out = append(out, k)
+		return err
+	})
+}
+
+// Release ends the quarantine of a document that was found clean: from now on it counts.
+func (s *Store) Release(ctx context.Context, claim *Claim, k Kept, by Actor) error {
+	return s.Commit(ctx, documentSteps(claim, &k.Document, by), func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, "UPDATE documents SET state = 'kept' WHERE claim = $1 AND digest = $2 AND state = 'quarantined'",
+			claim.ID, k.Digest)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, fmt.Errorf("document %.12s of claim %s was released by somebody else meanwhile", k.Digest, claim.ID))
+		}
+		return nil
+	})
+}
+
+// Reject removes a quarantined document that was found to hold malware. History says so, without what was in it.
+func (s *Store) Reject(ctx context.Context, claim *Claim, k Kept, by Actor, why string) error {
+	return s.Commit(ctx, []Step{{Claim: claim, Action: Note, By: by, Reason: why}}, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "DELETE FROM documents WHERE claim = $1 AND digest = $2 AND state = 'quarantined'",
+			claim.ID, k.Digest)
+		return err
+	})
+}
+
+// Blobs are the places of all documents that are kept.
+func (s *Store) Blobs(ctx context.Context) (map[string]bool, error) {
+	rows, err := s.db.QueryContext(ctx, "SELECT blob FROM documents")
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	return out, each(rows, func(scan func(...any) error) error {
+		var name string
+		err := scan(&name)
+		out[name] = true
+		return err
+	})
+}
