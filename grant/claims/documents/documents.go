@@ -1,0 +1,331 @@
+// Package documents keeps what owners send as evidence. What is no document of the few kinds that are taken is refused with a reason,
+// and nothing of it stays; what is taken is looked at for malware and kept encrypted, with a key for each claim, so that without the
+// key nobody reads it again. Nothing that was sent is ever executed or shown as a page.
+package documents
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/store"
+)
+
+// Blobs keeps bytes by name. A name is the hex SHA-256 of what is kept under it; so putting it again changes nothing.
+type Blobs interface {
+	// Put returns when the bytes survive a power failure; after an error nothing is there.
+	Put(name string, data []byte) error
+	Get(name string) ([]byte, error)
+	// Delete of what is not there is no error.
+	Delete(name string) error
+	// Old are names that were put before a moment.
+	Old(before time.Time) ([]string, error)
+}
+
+// Scanner looks for malware. Its name for what it found is empty when it found nothing; an error means that it could not look.
+type Scanner interface {
+	Scan(ctx context.Context, data []byte) (found string, err error)
+}
+
+// The limits of what a claim may have.
+const (
+	MaxFile  = 10 << 20 // bytes: a photograph of a phone has 2 to 6 MiB
+	MaxFiles = 20
+	MaxAll   = 60 << 20
+)
+
+// How a document stands towards malware.
+const (
+	Clean       = "clean"
+	NotScanned  = "not_scanned" // no scanner is configured
+	Quarantined = "quarantined" // the scanner is away
+)
+
+// atOnce bounds the memory of those that are looked at, of a few times their size: 4 × 4 × 10 MiB.
+const atOnce = 4
+
+// Keeper takes documents in and gives them out. It is safe for concurrent use.
+type Keeper struct {
+	Store   *store.Store
+	Blobs   Blobs
+	Scanner Scanner // nil: none is configured
+
+	turns chan struct{}
+}
+
+// NewKeeper returns a keeper; a nil scanner looks at nothing.
+func NewKeeper(s *store.Store, b Blobs, scanner Scanner) *Keeper {
+	return &Keeper{Store: s, Blobs: b, Scanner: scanner, turns: make(chan struct{}, atOnce)}
+}
+
+// Accepts reports whether documents can be added to a claim in a state.
+func Accepts(s claims.State) bool {
+	switch s {
+	case claims.Received, claims.Checking, claims.DocumentsMissing, claims.Asked, claims.OnHold, claims.InReview, claims.Objected:
+		return true
+	default:
+		return false
+	}
+}
+
+// Sent is a document as somebody sends it.
+type Sent struct {
+	Kind string // which of the programme's documents it is
+	Name string // of the file: looked at, and not kept
+	Body io.Reader
+	By   store.Actor
+}
+
+// Add takes a document in. It fails with a Refused that says what is wrong with it; then nothing is kept. A document that is there
+// already is there once. Claim is read anew when somebody else changed it meanwhile.
+func (k *Keeper) Add(ctx context.Context, claim *store.Claim, s Sent) (*store.Kept, error) {
+	select {
+	case k.turns <- struct{}{}:
+		defer func() { <-k.turns }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if !Accepts(claim.State) {
+		return nil, &Refused{Code: Late, What: fmt.Sprintf("a claim in state %s takes no documents", claim.State)}
+	}
+	data, err := io.ReadAll(io.LimitReader(s.Body, MaxFile+1))
+	if err != nil {
+		return nil, &Refused{Code: CutOff, What: "it did not come whole", Err: err}
+	}
+	kind, err := Inspect(s.Name, data)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(data)
+	doc := store.Document{Kind: s.Kind, Type: kind, Size: int64(len(data)), Digest: hex.EncodeToString(sum[:]), Scan: NotScanned}
+	if before, err := k.find(ctx, claim.ID, doc.Digest); err != nil || before != nil {
+		return before, err
+	}
+	if k.Scanner != nil {
+		switch found, err := k.Scanner.Scan(ctx, data); {
+		case found != "":
+			return nil, &Refused{Code: Malware, What: "it holds malware: " + found}
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			doc.Scan = Quarantined
+		default:
+			doc.Scan = Clean
+		}
+	}
+	return k.keep(ctx, claim, &doc, data, s.By)
+}
+
+func (k *Keeper) find(ctx context.Context, claim, digest string) (*store.Kept, error) {
+	list, err := k.Store.Documents(ctx, claim)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		if list[i].Digest == digest {
+			return &list[i], nil
+		}
+	}
+	return nil, nil
+}
+
+// keep encrypts a document, puts it in its place, and then says that it is there.
+func (k *Keeper) keep(ctx context.Context, claim *store.Claim, doc *store.Document, data []byte, by store.Actor) (*store.Kept, error) {
+	sealed, err := k.seal(ctx, claim.ID, data)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(sealed)
+	kept := store.Kept{Document: *doc, Claim: claim.ID, Blob: hex.EncodeToString(sum[:]), Quarantined: doc.Scan == Quarantined}
+	if err := k.Blobs.Put(kept.Blob, sealed); err != nil {
+		return nil, fmt.Errorf("keeping a document of claim %s: %w", claim.ID, err)
+	}
+	err = k.again(ctx, claim, func() error {
+		if !Accepts(claim.State) {
+			return &Refused{Code: Late, What: fmt.Sprintf("a claim in state %s takes no documents", claim.State)}
+		}
+		return k.Store.AddDocument(ctx, claim, kept, MaxFiles, MaxAll, by)
+	})
+	if errors.Is(err, store.ErrFull) {
+		err = &Refused{Code: Full, What: err.Error()}
+	}
+	if err != nil {
+		if other, findErr := k.find(ctx, claim.ID, doc.Digest); findErr == nil && other != nil && other.Blob != kept.Blob {
+			return other, k.Blobs.Delete(kept.Blob) // it was sent twice at the same time
+		}
+		return nil, errors.Join(err, k.Blobs.Delete(kept.Blob))
+	}
+	return &kept, nil
+}
+
+// again does something to a claim and, when somebody else was first, to the claim as it is then.
+func (k *Keeper) again(ctx context.Context, claim *store.Claim, do func() error) error {
+	for range 5 {
+		err := do()
+		if _, conflict := errors.AsType[*store.ConflictError](err); !conflict {
+			return err
+		}
+		now, err := k.Store.Get(ctx, claim.ID)
+		if err != nil {
+			return err
+		}
+		*claim = *now[0]
+	}
+	return do()
+}
+
+func (k *Keeper) seal(ctx context.Context, claim string, data []byte) ([]byte, error) {
+	fresh, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, err
+	}
+	secret, err := k.Store.Key(ctx, claim, fresh.String())
+	if err != nil {
+		return nil, err
+	}
+	identity, err := age.ParseX25519Identity(secret)
+	if err != nil {
+		return nil, fmt.Errorf("the key of claim %s cannot be read", claim) // without the key
+	}
+	var out bytes.Buffer
+	w, err := age.Encrypt(&out, identity.Recipient())
+	if err != nil {
+		return nil, err
+	}
+	_, err = w.Write(data)
+	if err := errors.Join(err, w.Close()); err != nil { // which writes the end
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// Open returns a document of a claim, by its digest. store.ErrNotFound: the claim has none of it, or it was erased. A document in
+// quarantine is given to nobody.
+func (k *Keeper) Open(ctx context.Context, claim, digest string) (*store.Kept, []byte, error) {
+	doc, err := k.find(ctx, claim, digest)
+	if err != nil {
+		return nil, nil, err
+	}
+	if doc == nil {
+		return nil, nil, fmt.Errorf("document %.12s of claim %s: %w", digest, claim, store.ErrNotFound)
+	}
+	if doc.Quarantined {
+		return nil, nil, &Refused{Code: InQuarantine, What: "nobody has looked at it for malware yet"}
+	}
+	data, err := k.open(ctx, doc)
+	return doc, data, err
+}
+
+func (k *Keeper) open(ctx context.Context, doc *store.Kept) ([]byte, error) {
+	secret, err := k.Store.Key(ctx, doc.Claim, "")
+	if err != nil {
+		return nil, err
+	}
+	identity, err := age.ParseX25519Identity(secret)
+	if err != nil {
+		return nil, fmt.Errorf("the key of claim %s cannot be read", doc.Claim)
+	}
+	sealed, err := k.Blobs.Get(doc.Blob)
+	if err != nil {
+		return nil, err
+	}
+	r, err := age.Decrypt(bytes.NewReader(sealed), identity)
+	if err != nil {
+		return nil, fmt.Errorf("document %.12s of claim %s: %w", doc.Digest, doc.Claim, err)
+	}
+	data, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("document %.12s of claim %s: %w", doc.Digest, doc.Claim, err)
+	}
+	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != doc.Digest {
+		return nil, fmt.Errorf("document %.12s of claim %s is not what was sent", doc.Digest, doc.Claim)
+	}
+	return data, nil
+}
+
+// Scanned is what a pass over the quarantine did.
+type Scanned struct {
+	Clean   int    `json:"clean"`
+	Malware int    `json:"malware"`
+	Waiting int    `json:"waiting"` // the scanner is still away
+	Away    string `json:"away,omitempty"`
+}
+
+// Rescan looks at what is in quarantine. What is clean counts from now on; what is not is removed, and history says so.
+func (k *Keeper) Rescan(ctx context.Context) (*Scanned, error) {
+	out := &Scanned{}
+	list, err := k.Store.Quarantined(ctx, 1000)
+	if err != nil {
+		return out, err
+	}
+	for i := range list {
+		if k.Scanner == nil || out.Away != "" {
+			out.Waiting++
+			continue
+		}
+		if err := k.rescan(ctx, &list[i], out); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+func (k *Keeper) rescan(ctx context.Context, doc *store.Kept, out *Scanned) error {
+	data, err := k.open(ctx, doc)
+	if err != nil {
+		return err
+	}
+	found, err := k.Scanner.Scan(ctx, data)
+	if err != nil {
+		out.Away = err.Error()
+		out.Waiting++
+		return ctx.Err()
+	}
+	list, err := k.Store.Get(ctx, doc.Claim)
+	if err != nil {
+		return err
+	}
+	claim := list[0]
+	if found == "" {
+		doc.Scan = Clean
+		out.Clean++
+		return k.again(ctx, claim, func() error { return k.Store.Release(ctx, claim, *doc, store.Rules) })
+	}
+	out.Malware++
+	why := fmt.Sprintf("document %.12s was removed: it holds malware (%s)", doc.Digest, found)
+	if err := k.again(ctx, claim, func() error { return k.Store.Reject(ctx, claim, *doc, store.Rules, why) }); err != nil {
+		return err
+	}
+	return k.Blobs.Delete(doc.Blob)
+}
+
+// Sweep deletes what no claim has any more: of those that were erased, and of processes that died while they took a document in.
+func (k *Keeper) Sweep(ctx context.Context, now time.Time) (deleted int, err error) {
+	// A document is put before the database knows of it.
+	names, err := k.Blobs.Old(now.Add(-time.Hour))
+	if err != nil {
+		return 0, err
+	}
+	known, err := k.Store.Blobs(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		if known[name] {
+			continue
+		}
+		if err := k.Blobs.Delete(name); err != nil {
+			return deleted, err
+		}
+		deleted++
+	}
+	return deleted, nil
+}
