@@ -54,6 +54,32 @@ type Step struct {
 	Name   string `json:"name"`
 	How    string `json:"how"`    // with the numbers in it
 	Result string `json:"result"` // exact: won, or a fraction of won
+
+	// The same for whoever puts it into words of another language. They are no part of what is stored: assessing again gives them.
+	Kind  StepKind   `json:"-"`
+	Terms []*big.Rat `json:"-"` // what it was computed from, in the order in which it is said
+	Value *big.Rat   `json:"-"`
+}
+
+// StepKind is what a step does.
+type StepKind string
+
+// The kinds of steps.
+const (
+	StepHighestWeek StepKind = "highest_week" // of so many
+	StepMeanWeek    StepKind = "mean_week"    // of so many
+	StepReported    StepKind = "reported"
+	StepLoss        StepKind = "loss"     // usual week − week of the outage
+	StepProfit      StepKind = "profit"   // loss × rate, of the table
+	StepOwnProfit   StepKind = "own_rate" // loss × rate, the owner's own
+	StepShare       StepKind = "share"
+	StepAlternative StepKind = "alternative"
+	StepRounded     StepKind = "rounded"
+)
+
+// StepKinds are all of them.
+var StepKinds = []StepKind{
+	StepHighestWeek, StepMeanWeek, StepReported, StepLoss, StepProfit, StepOwnProfit, StepShare, StepAlternative, StepRounded,
 }
 
 // Assessment is what the facts of a claim come to.
@@ -77,17 +103,17 @@ func (p *Programme) Assess(f *Facts) (Assessment, error) {
 	loss := p.salesLoss(f, &a)
 	a.SalesLoss = a.round("sales loss in won", loss, p.Assessment.Rounding)
 
-	rate, from := p.Assessment.DefaultRate, "the rate of all other industries"
+	kind, rate, from := StepProfit, p.Assessment.DefaultRate, "the rate of all other industries"
 	if r, ok := p.Assessment.ProfitRates[f.Industry]; ok {
 		rate, from = r, "the rate of "+f.Industry
 	}
 	if f.OwnRate != nil {
-		rate, from = f.OwnRate, "the owner's own rate"
+		kind, rate, from = StepOwnProfit, f.OwnRate, "the owner's own rate"
 	}
-	value := a.times("operating profit", loss, rate, from)
-	value = a.times("share of the service", value, p.Assessment.ServiceShare, "the company's share")
+	value := a.times(kind, "operating profit", loss, rate, from)
+	value = a.times(StepShare, "share of the service", value, p.Assessment.ServiceShare, "the company's share")
 	if f.Alternative {
-		value = a.times("alternative service", value, p.Assessment.Alternative, "one was available")
+		value = a.times(StepAlternative, "alternative service", value, p.Assessment.Alternative, "one was available")
 	}
 	a.Assessed = a.round("assessed loss in won", value, p.Assessment.Rounding)
 	return a, nil
@@ -135,7 +161,7 @@ func (p *Programme) check(f *Facts) error {
 func (p *Programme) salesLoss(f *Facts, a *Assessment) *big.Rat {
 	if p.Loss.Weeks == ReportedLoss {
 		loss := rat(*f.Reported)
-		a.add("sales loss", "as reported", loss)
+		a.add(StepReported, "sales loss", "as reported", loss)
 		return loss
 	}
 	usual := new(big.Rat)
@@ -145,30 +171,30 @@ func (p *Programme) salesLoss(f *Facts, a *Assessment) *big.Rat {
 			usual.Add(usual, rat(w))
 		}
 		usual.Quo(usual, big.NewRat(int64(len(f.WeekSales)), 1))
-		a.add("usual week", fmt.Sprintf("mean of %d weeks", len(f.WeekSales)), usual)
+		a.add(StepMeanWeek, "usual week", fmt.Sprintf("mean of %d weeks", len(f.WeekSales)), usual, big.NewRat(int64(len(f.WeekSales)), 1))
 	default:
 		for _, w := range f.WeekSales {
 			if r := rat(w); r.Cmp(usual) > 0 {
 				usual = r
 			}
 		}
-		a.add("usual week", fmt.Sprintf("highest of %d weeks", len(f.WeekSales)), usual)
+		a.add(StepHighestWeek, "usual week", fmt.Sprintf("highest of %d weeks", len(f.WeekSales)), usual, big.NewRat(int64(len(f.WeekSales)), 1))
 	}
 	loss := new(big.Rat).Sub(usual, rat(f.OutageSales))
-	a.add("sales loss", fmt.Sprintf("%s − %d", usual.RatString(), f.OutageSales), loss)
+	a.add(StepLoss, "sales loss", fmt.Sprintf("%s − %d", usual.RatString(), f.OutageSales), loss, usual, rat(f.OutageSales))
 	return loss
 }
 
 func rat(w Won) *big.Rat { return big.NewRat(int64(w), 1) }
 
-func (a *Assessment) add(name, how string, result *big.Rat) {
-	a.Steps = append(a.Steps, Step{Name: name, How: how, Result: result.RatString()})
+func (a *Assessment) add(kind StepKind, name, how string, result *big.Rat, terms ...*big.Rat) {
+	a.Steps = append(a.Steps, Step{Name: name, How: how, Result: result.RatString(), Kind: kind, Terms: terms, Value: result})
 }
 
 // times multiplies by a share, and says so.
-func (a *Assessment) times(name string, value, share *big.Rat, why string) *big.Rat {
+func (a *Assessment) times(kind StepKind, name string, value, share *big.Rat, why string) *big.Rat {
 	out := new(big.Rat).Mul(value, share)
-	a.add(name, fmt.Sprintf("%s × %s (%s)", value.RatString(), share.RatString(), why), out)
+	a.add(kind, name, fmt.Sprintf("%s × %s (%s)", value.RatString(), share.RatString(), why), out, value, share)
 	return out
 }
 
@@ -180,6 +206,6 @@ func (a *Assessment) round(name string, value *big.Rat, how Rounding) Won {
 	if how == RoundUp && rest.Sign() != 0 || how == RoundHalfUp && twice.Cmp(value.Denom()) >= 0 {
 		whole.Add(whole, big.NewInt(int64(value.Sign())))
 	}
-	a.Steps = append(a.Steps, Step{Name: name, How: value.RatString() + ", rounded " + string(how), Result: whole.String()})
+	a.add(StepRounded, name, value.RatString()+", rounded "+string(how), new(big.Rat).SetInt(whole), value)
 	return Won(whole.Int64())
 }

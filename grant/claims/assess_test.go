@@ -1,6 +1,7 @@
 package claims
 
 import (
+	"encoding/json"
 	"math/big"
 	"testing"
 
@@ -19,14 +20,23 @@ func TestEveryStepOfAnAssessmentIsSaid(t *testing.T) {
 	require.Equal(t, Won(333_333), a.SalesLoss)
 	require.Equal(t, Won(17_499), a.Assessed) // 333,333 × 0.15 × 0.7 × 0.5 = 17,499.98
 	require.Equal(t, []Step{
-		{"usual week", "highest of 2 weeks", "1333333"},
-		{"sales loss", "1333333 − 1000000", "333333"},
-		{"sales loss in won", "333333, rounded down", "333333"},
-		{"operating profit", "333333 × 3/20 (the rate of restaurants)", "999999/20"},
-		{"share of the service", "999999/20 × 7/10 (the company's share)", "6999993/200"},
-		{"alternative service", "6999993/200 × 1/2 (one was available)", "6999993/400"},
-		{"assessed loss in won", "6999993/400, rounded down", "17499"},
-	}, a.Steps)
+		{Name: "usual week", How: "highest of 2 weeks", Result: "1333333"},
+		{Name: "sales loss", How: "1333333 − 1000000", Result: "333333"},
+		{Name: "sales loss in won", How: "333333, rounded down", Result: "333333"},
+		{Name: "operating profit", How: "333333 × 3/20 (the rate of restaurants)", Result: "999999/20"},
+		{Name: "share of the service", How: "999999/20 × 7/10 (the company's share)", Result: "6999993/200"},
+		{Name: "alternative service", How: "6999993/200 × 1/2 (one was available)", Result: "6999993/400"},
+		{Name: "assessed loss in won", How: "6999993/400, rounded down", Result: "17499"},
+	}, stored(t, a.Steps))
+}
+
+// stored are steps as they come back from where they are kept.
+func stored(t *testing.T, steps []Step) (out []Step) {
+	t.Helper()
+	data, err := json.Marshal(steps)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &out))
+	return out
 }
 
 func TestHowWeeksBecomeOneFigure(t *testing.T) {

@@ -1,0 +1,99 @@
+// Package tell has the words in which owners are told about their claims, in Korean and English: on the page, and in notices. What is
+// computed or decided is told from the claim and the programme, never from a text that somebody translated by hand.
+package tell
+
+import (
+	"math/big"
+	"strings"
+	"time"
+
+	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/text"
+)
+
+// Lang is a language that owners read.
+type Lang string
+
+// The languages; the first is that of whoever says none.
+const (
+	Korean  Lang = "ko"
+	English Lang = "en"
+)
+
+// Langs are all languages.
+var Langs = []Lang{Korean, English}
+
+// Parse returns a language by its code; what is none is Korean.
+func Parse(s string) Lang {
+	if Lang(s) == English {
+		return English
+	}
+	return Korean
+}
+
+// Text is the same in both languages.
+type Text struct{ KO, EN string }
+
+// In returns the text in a language.
+func (t Text) In(l Lang) string {
+	if l == English {
+		return t.EN
+	}
+	return t.KO
+}
+
+// Fill returns a text with its placeholders, such as {until}, filled in.
+func (t Text) Fill(l Lang, pairs ...string) string {
+	return strings.NewReplacer(pairs...).Replace(t.In(l))
+}
+
+// Won is an amount.
+func (l Lang) Won(w claims.Won) string {
+	return Text{"{n}원", "{n} won"}.Fill(l, "{n}", text.Number(int64(w)))
+}
+
+// Moment is a time to the minute, in the zone of a programme.
+func (l Lang) Moment(t time.Time, zone *time.Location) string {
+	t = t.In(zone)
+	if l == English {
+		return t.Format("2 January 2006, 15:04")
+	}
+	return t.Format("2006년 1월 2일 15:04")
+}
+
+// Until is the last minute before a window closes.
+func (l Lang) Until(closes time.Time, zone *time.Location) string {
+	return l.Moment(closes.Add(-time.Second), zone)
+}
+
+// Day is a day.
+func (l Lang) Day(d claims.Date) string {
+	t, err := time.Parse(time.DateOnly, string(d))
+	switch {
+	case err != nil:
+		return string(d)
+	case l == English:
+		return t.Format("2 January 2006")
+	default:
+		return t.Format("2006년 1월 2일")
+	}
+}
+
+// amount is an exact amount; what is not whole is said to a hundredth, and that it goes on.
+func (l Lang) amount(r *big.Rat) string {
+	if r.IsInt() && r.Num().IsInt64() {
+		return l.Won(claims.Won(r.Num().Int64()))
+	}
+	whole, rest, _ := strings.Cut(r.FloatString(2), ".")
+	n, ok := new(big.Int).SetString(whole, 10)
+	if ok && n.IsInt64() {
+		whole = text.Number(n.Int64())
+	}
+	return Text{"{n}원", "{n} won"}.Fill(l, "{n}", whole+"."+rest)
+}
+
+// share is a fraction as a percentage.
+func share(r *big.Rat) string {
+	s := new(big.Rat).Mul(r, big.NewRat(100, 1)).FloatString(4)
+	return strings.TrimRight(strings.TrimRight(s, "0"), ".") + "%"
+}
