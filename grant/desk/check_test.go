@@ -15,6 +15,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/client"
 	"github.com/granter/granter/grant/entitle"
+	"github.com/granter/granter/grant/ratelimit"
 )
 
 // check asks whether a user holds an item, as a service.
@@ -192,7 +193,7 @@ func TestChecksHaveALimitOfTheirOwn(t *testing.T) {
 	for range requestsAtOnce + 50 {
 		w.check("2/thank-you")
 	}
-	w.server.api.gate.checks = newLimits(0, 2)
+	w.server.api.gate.checks = ratelimit.New(0, 2)
 	w.check("2/thank-you")
 	w.check("2/thank-you")
 	w.get(RoleService, entitlements+"2/thank-you").is(http.StatusTooManyRequests)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ratelimit"
 )
 
 const (
@@ -37,11 +38,11 @@ const (
 type gate struct {
 	files    *files
 	origin   http.CrossOriginProtection
-	failures *limits // by address or, when it is known who it is, by name
-	requests *limits // by name, of all but orders
-	orders   *limits // by name, of all but pauses
-	checks   *limits // by name, of checks of one user
-	takes    *limits // by name, of one user each
+	failures *ratelimit.Limits // by address or, when it is known who it is, by name
+	requests *ratelimit.Limits // by name, of all but orders
+	orders   *ratelimit.Limits // by name, of all but pauses
+	checks   *ratelimit.Limits // by name, of checks of one user
+	takes    *ratelimit.Limits // by name, of one user each
 
 	listeners, underWay *share
 
@@ -62,9 +63,9 @@ func newGate(
 	}
 	return &gate{
 		files: files, record: record, refused: refused, log: log,
-		failures: newLimits(failuresPerSecond, failuresAtOnce), requests: newLimits(requestsPerSecond, requestsAtOnce),
-		orders: newLimits(ordersPerSecond, ordersAtOnce), checks: newLimits(checksPerSecond, checksAtOnce),
-		takes:     newLimits(takesPerSecond, takesAtOnce),
+		failures: ratelimit.New(failuresPerSecond, failuresAtOnce), requests: ratelimit.New(requestsPerSecond, requestsAtOnce),
+		orders: ratelimit.New(ordersPerSecond, ordersAtOnce), checks: ratelimit.New(checksPerSecond, checksAtOnce),
+		takes:     ratelimit.New(takesPerSecond, takesAtOnce),
 		listeners: newShare(maxListenersEach, maxListenersOthers, maxListeners),
 		underWay:  newShare(maxUnderWayEach, maxUnderWayOthers, maxUnderWayOthers*2),
 		flood:     rate.Sometimes{Interval: time.Second}, recording: make(chan struct{}, recordingAtOnce),
@@ -86,7 +87,7 @@ func refuse(k kind, detail string) *refusal { return &refusal{newProblem(k, deta
 func (g *gate) admit(r *http.Request, needs []Right) (Principal, *refusal) {
 	who, unknown := g.identify(r)
 	if unknown != "" {
-		return who, g.failure(addressOf(r), refuse(unknown, howToShow[unknown]))
+		return who, g.failure(ratelimit.AddressOf(r), refuse(unknown, howToShow[unknown]))
 	}
 	if err := g.origin.Check(r); err != nil {
 		return who, g.failure(who.Name, refuse(kindOrigin, err.Error()))
@@ -98,7 +99,7 @@ func (g *gate) admit(r *http.Request, needs []Right) (Principal, *refusal) {
 	if name := r.PathValue("campaign"); name != "" && !who.in(name) {
 		return who, g.failure(who.Name, refuse(kindScope, "your line of the access file is for other campaigns: "+who.only))
 	}
-	if limit := g.limitOf(r.Pattern); limit != nil && !limit.allow(who.Name) {
+	if limit := g.limitOf(r.Pattern); limit != nil && !limit.Allow(who.Name) {
 		return who, tooMany()
 	}
 	if want, ok := rightType(r); r.Method == http.MethodPost && !ok {
@@ -108,7 +109,7 @@ func (g *gate) admit(r *http.Request, needs []Right) (Principal, *refusal) {
 }
 
 // limitOf returns the limit of a route; nil: it has one of its own.
-func (g *gate) limitOf(pattern string) *limits {
+func (g *gate) limitOf(pattern string) *ratelimit.Limits {
 	switch pattern {
 	case orders: // who has asked too much must still be able to order
 		return nil
@@ -126,10 +127,10 @@ func (g *gate) admitCheck(r *http.Request) (Principal, *refusal) {
 	who, unknown := g.identify(r)
 	switch {
 	case unknown != "":
-		return who, g.failure(addressOf(r), refuse(unknown, howToShow[unknown]))
+		return who, g.failure(ratelimit.AddressOf(r), refuse(unknown, howToShow[unknown]))
 	case !who.Role.may(RightCheck):
 		return who, g.failure(who.Name, refuse(kindRight, who.Role.lacks([]Right{RightCheck})))
-	case !g.checks.allow(who.Name):
+	case !g.checks.Allow(who.Name):
 		return who, tooMany()
 	}
 	return who, nil
@@ -154,7 +155,7 @@ var howToShow = map[kind]string{ //nolint:gosec // these are no credentials
 func tooMany() *refusal { return refuse(kindRate, "too many requests: wait a second") }
 
 func (g *gate) failure(name string, f *refusal) *refusal {
-	if !g.failures.allow(name) {
+	if !g.failures.Allow(name) {
 		return tooMany()
 	}
 	return f

@@ -124,7 +124,7 @@ func (a *api) order(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Action != grant.ActionPause && !a.gate.orders.allow(who.Name) { // nothing keeps anybody from a pause
+	if o.Action != grant.ActionPause && !a.gate.orders.Allow(who.Name) { // nothing keeps anybody from a pause
 		return nil, refuse(kindRate, "too many orders: wait a second; pause is always taken")
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), a.cfg.pace.request)

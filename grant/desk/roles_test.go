@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ratelimit"
 )
 
 // needed is the first role with a name that each route takes. A route that is not in it fails the test.
@@ -109,7 +110,7 @@ func TestEveryRouteTakesItsRole(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.server.api.gate.failures = newLimits(0, len(needed)) // the limit is for another test
+			w.server.api.gate.failures = ratelimit.New(0, len(needed)) // the limit is for another test
 			for route := range needed {
 				r := to(route)
 				show(w, &r)

@@ -1,4 +1,5 @@
-package desk
+// Package ratelimit limits how often somebody may do something, by name or by address. Its memory is bounded, however many there are.
+package ratelimit
 
 import (
 	"maps"
@@ -12,8 +13,8 @@ import (
 // maxLimiters bounds the memory of limits: 4,096 × about 200 B = 0.8 MB.
 const maxLimiters = 4096
 
-// limits are rate limits, one for each name.
-type limits struct {
+// Limits are rate limits, one for each name. They are safe for concurrent use.
+type Limits struct {
 	rate  rate.Limit // per second
 	burst int
 
@@ -21,12 +22,13 @@ type limits struct {
 	byName map[string]*rate.Limiter
 }
 
-func newLimits(perSecond rate.Limit, burst int) *limits {
-	return &limits{rate: perSecond, burst: burst, byName: map[string]*rate.Limiter{}}
+// New returns limits of so many per second, and so many at once.
+func New(perSecond rate.Limit, burst int) *Limits {
+	return &Limits{rate: perSecond, burst: burst, byName: map[string]*rate.Limiter{}}
 }
 
-// allow takes one from what the name may have.
-func (l *limits) allow(name string) bool {
+// Allow takes one from what the name may have.
+func (l *Limits) Allow(name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	limiter, ok := l.byName[name]
@@ -42,7 +44,7 @@ func (l *limits) allow(name string) bool {
 
 // forget makes room: first of limiters that are full again, and so are like new ones. When too few are, some of the
 // others have to go, or many addresses would fill the memory; the half that stays makes this rare.
-func (l *limits) forget() {
+func (l *Limits) forget() {
 	maps.DeleteFunc(l.byName, func(_ string, limiter *rate.Limiter) bool { return limiter.Tokens() >= float64(l.burst) })
 	for name := range l.byName {
 		if len(l.byName) <= maxLimiters/2 {
@@ -52,8 +54,8 @@ func (l *limits) forget() {
 	}
 }
 
-// addressOf is the client's address, without the port. Of IPv6 it is the network: one client has all addresses in it.
-func addressOf(r *http.Request) string {
+// AddressOf is the client's address, without the port. Of IPv6 it is the network: one client has all addresses in it.
+func AddressOf(r *http.Request) string {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr

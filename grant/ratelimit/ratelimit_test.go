@@ -1,4 +1,4 @@
-package desk
+package ratelimit
 
 import (
 	"net/http"
@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func (l *limits) allowed(name string) (n int) {
-	for l.allow(name) {
+func (l *Limits) allowed(name string) (n int) {
+	for l.Allow(name) {
 		n++
 	}
 	return n
@@ -19,26 +19,26 @@ func (l *limits) allowed(name string) (n int) {
 
 func TestEachNameHasItsOwnLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimits(failuresPerSecond, failuresAtOnce)
-		require.Equal(t, failuresAtOnce, l.allowed("a"))
-		require.Equal(t, failuresAtOnce, l.allowed("b"))
+		l := New(1, 10)
+		require.Equal(t, 10, l.allowed("a"))
+		require.Equal(t, 10, l.allowed("b"))
 		time.Sleep(3 * time.Second)
-		require.Equal(t, 3*failuresPerSecond, l.allowed("a"))
+		require.Equal(t, 3, l.allowed("a"))
 	})
 }
 
 func TestManyNamesDoNotFillTheMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimits(1, 2)
+		l := New(1, 2)
 		for i := range maxLimiters {
-			l.allow(strconv.Itoa(i))
+			l.Allow(strconv.Itoa(i))
 		}
 		require.Len(t, l.byName, maxLimiters)
 		time.Sleep(time.Minute)
 		require.Equal(t, 2, l.allowed("busy"))
 		require.Len(t, l.byName, 1, "all others may ask as much as new ones")
 		for i := range 2 * maxLimiters {
-			l.allow(strconv.Itoa(i))
+			l.Allow(strconv.Itoa(i))
 			require.LessOrEqual(t, len(l.byName), maxLimiters)
 		}
 	})
@@ -53,6 +53,6 @@ func TestAClientIsItsAddressOrNetwork(t *testing.T) {
 		"[fe80::1%eth0]:5000":         "fe80::/64",
 		"@":                           "@",
 	} {
-		require.Equal(t, want, addressOf(&http.Request{RemoteAddr: remote}), remote)
+		require.Equal(t, want, AddressOf(&http.Request{RemoteAddr: remote}), remote)
 	}
 }
