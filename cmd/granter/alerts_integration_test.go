@@ -44,6 +44,7 @@ type night struct {
 // Real granters on real servers are watched by a real Prometheus with the shipped rules, quicker. Every alert that a night
 // does not name must stay silent in it from its beginning to its end.
 func TestAlertsInRealNights(t *testing.T) {
+	t.Parallel()
 	nights := map[string]func(*night){
 		"normal":       (*night).isNormal,
 		"killed":       (*night).losesItsLastReplica,

@@ -46,6 +46,7 @@ func (p *process) awaitOutput(what string) (found []string) {
 
 // Where nobody watches, the demo ends by itself, and needs none of its ports.
 func TestDemoEndsByItselfWhereNobodyWatches(t *testing.T) {
+	t.Parallel()
 	for _, address := range []string{"127.0.0.1:9464", "127.0.0.1:9465"} {
 		if l, err := net.Listen("tcp", address); err == nil { // or else somebody else has it
 			t.Cleanup(func() { l.Close() })
@@ -112,6 +113,7 @@ func TestDemoCanBeWatched(t *testing.T) {
 
 // Ctrl-C ends it with exit code 0 at any moment.
 func TestDemoEndsWhenInterrupted(t *testing.T) {
+	t.Parallel()
 	for _, moment := range []string{"publishing", "published", "Ctrl-C ends it", "PROVEN"} {
 		p := demo(t, "--once=false", "--users=200000", "--throttle=50000", "--watch=2s", "--desk="+freeAddress(t), "--listen="+freeAddress(t))
 		p.awaitOutput(moment)

@@ -99,6 +99,7 @@ func TestADeskAnswersByTheLedgersSpec(t *testing.T) {
 
 // With Kafka away there was no status, in command line and desk, and nobody saw whether a pause was obeyed.
 func TestWhatIsKnownStaysWhenKafkaIsAway(t *testing.T) {
+	t.Parallel()
 	k := devtest.StartKafka(t, devtest.KafkaOptions{})
 	s := newScenarioOn(t, k, 1, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(population.Plan{Topic: s.campaign.Input, Users: 10})
@@ -172,6 +173,7 @@ func (d *served) ready() (code int, why string) {
 
 // The last line of the access file, deleted, left the desk open to its owner, and so did an empty, broken or missing file.
 func TestWhoIsTakenOutOfTheAccessFileIsOut(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, 1, devtest.StartRedis(t, durable()...).Addr)
 	d := s.desk("--desk-access-grace=1s")
 	answers := func(code int) func() bool {

@@ -17,6 +17,7 @@ import (
 
 // While users keep arriving, a granter that follows them is killed again and again.
 func TestKilledWhileUsersArrive(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
 	published := s.trickle(s.users(0, 900_000), population.Options{Rate: 60_000, BatchRecords: 500})
 	normal := s.throttle(30_000) // fewer than arrive
@@ -29,6 +30,7 @@ func TestKilledWhileUsersArrive(t *testing.T) {
 
 // Before each kill there is a backlog, some of it from before, some new, and some of that naming earlier users.
 func TestKilledWithABacklog(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 500_000))
 	refusing, normal := s.slow(50*time.Millisecond), s.throttle(100_000)

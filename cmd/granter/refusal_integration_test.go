@@ -19,6 +19,7 @@ import (
 // Redis refuses every write from some moment on. Granter says why, and goes on when the cause is gone; or it gives up,
 // says what to do, and the next run goes on.
 func TestRedisRefusesWrites(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, kind, advice string
 		options            []devtest.RedisOption
@@ -163,6 +164,7 @@ func (s *scenario) status(flags ...string) Status {
 
 // Passwords work on real servers, and are in nothing that granter writes or stores.
 func TestSecretsStaySecret(t *testing.T) {
+	t.Parallel()
 	const redisPassword = "redis-hunter2"
 	k := devtest.StartKafka(t, devtest.KafkaOptions{SASL: true})
 	r := devtest.StartRedis(t, append(durable(), devtest.RedisSet("requirepass", redisPassword))...)

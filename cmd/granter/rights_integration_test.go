@@ -72,6 +72,7 @@ func (s *scenario) forbid(r right) {
 
 // The rights of the runbook are enough for a run, and preflight notices each one that is lacking.
 func TestDocumentedKafkaRights(t *testing.T) {
+	t.Parallel()
 	k := devtest.StartKafka(t, devtest.KafkaOptions{SASL: true})
 	s := newScenarioOn(t, k, 2, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 10_000))
@@ -114,6 +115,7 @@ func TestDocumentedKafkaRights(t *testing.T) {
 
 // Create alone does not say whether the dead-letter topic may be seen and written.
 func TestRightsOfADeadLetterTopicThatDoesNotExist(t *testing.T) {
+	t.Parallel()
 	k := devtest.StartKafka(t, devtest.KafkaOptions{SASL: true})
 	s := newScenarioOn(t, k, 1, devtest.StartRedis(t, durable()...).Addr)
 	s.put("1", "oops", "3", "4")
