@@ -155,7 +155,7 @@ func (a *audit) index(unlisted []uint64, damage string) {
 func (a *audit) pass(ctx context.Context, c *cells, chunks []uint64) error {
 	g, reading := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.readLedger(reading, c, chunks) })
-	g.Go(func() error { return a.readTopic(reading, a.first, a.below, c.addBelow, below) })
+	g.Go(func() error { return a.readTopic(reading, a.first, a.below, c, below) })
 	if err := g.Wait(); err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (a *audit) pass(ctx context.Context, c *cells, chunks []uint64) error {
 		from[partition] = max(a.below[partition], a.first[partition])
 	}
 	a.ends(bounds)
-	return a.readTopic(ctx, from, bounds.Ends, c.addBeyond, beyond)
+	return a.readTopic(ctx, from, bounds.Ends, c, beyond)
 }
 
 // readers is how many chunks are asked for at the same time.
@@ -216,13 +216,17 @@ const (
 	beyond part = true
 )
 
-// readTopic hands the users of some offsets to add.
-func (a *audit) readTopic(ctx context.Context, from, until grant.Offsets, add func(id uint64), part part) error {
+// readTopic marks the users of some offsets.
+func (a *audit) readTopic(ctx context.Context, from, until grant.Offsets, c *cells, part part) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(maxPartitions)
+	readers := min(len(until), maxPartitions)
 	for _, partition := range slices.Sorted(maps.Keys(until)) {
 		if from[partition] < until[partition] {
-			g.Go(func() error { return a.readPartition(ctx, partition, from[partition], until[partition], add, part) })
+			g.Go(func() error {
+				next, end := from[partition], until[partition]
+				return a.readPartition(ctx, partition, next, end, c.marker(part, readers, end-next))
+			})
 		}
 	}
 	return g.Wait()
@@ -231,10 +235,11 @@ func (a *audit) readTopic(ctx context.Context, from, until grant.Offsets, add fu
 // maxPartitions bounds how many partitions are read at the same time: each has memory for a fetch.
 const maxPartitions = 64
 
-func (a *audit) readPartition(ctx context.Context, partition int, next, until int64, add func(id uint64), part part) error {
+func (a *audit) readPartition(ctx context.Context, partition int, next, until int64, m *marker) error {
 	var seen Partition
 	defer func() { a.count(partition, &seen) }()
-	malformed := a.malformed(partition, part)
+	defer m.flush()
+	malformed := a.malformed(partition, m.part)
 	for next < until {
 		var err error
 		next, err = a.Topic.Read(ctx, partition, next, until, func(offset int64, key, value []byte) error {
@@ -245,7 +250,7 @@ func (a *audit) readPartition(ctx context.Context, partition int, next, until in
 				malformed(offset)
 				return nil
 			}
-			add(id)
+			m.add(id)
 			return nil
 		})
 		gap, gone := errors.AsType[*grant.GapError](err)

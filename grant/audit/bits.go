@@ -33,20 +33,14 @@ func (p *page) set(low uint16) {
 	p[word] |= mask
 }
 
-// mark sets a bit while others do the same.
-func (p *page) mark(low uint16) {
-	word, mask := place(low)
-	if w := &p[word]; atomic.LoadUint64(w)&mask == 0 { // most records of a second look are there already: no locked write
-		atomic.OrUint64(w, mask)
-	}
-}
-
 func (p *page) count() (n int64) {
 	for _, w := range p {
 		n += int64(bits.OnesCount64(w))
 	}
 	return n
 }
+
+func (p *page) empty() bool { return *p == page{} }
 
 func (p *page) or(o *page) {
 	for i, w := range o {
@@ -117,7 +111,8 @@ type cells struct {
 	limit  atomic.Uint64
 	budget int // pages at most
 
-	near []atomic.Pointer[cell]
+	near  []atomic.Pointer[cell]
+	locks locks
 
 	mu    sync.Mutex
 	far   sync.Map // chunk → *cell
@@ -202,34 +197,6 @@ func (c *cell) size() int {
 		n += c.ledger.size()
 	}
 	return n
-}
-
-// addBelow notes the user of a record below the checkpoint.
-func (c *cells) addBelow(id uint64) {
-	if found := c.need(id >> chunkBits); found != nil {
-		found.below.mark(uint16(id))
-	}
-}
-
-// addBeyond notes the user of a record that is not granted yet, or was by a run that went on meanwhile.
-func (c *cells) addBeyond(id uint64) {
-	found := c.need(id >> chunkBits)
-	if found == nil {
-		return
-	}
-	p := found.beyond.Load()
-	if p == nil {
-		c.mu.Lock()
-		if p = found.beyond.Load(); p == nil {
-			p = new(page)
-			if c.makeRoom(1); id>>chunkBits < c.limit.Load() {
-				c.pages++
-				found.beyond.Store(p)
-			}
-		}
-		c.mu.Unlock()
-	}
-	p.mark(uint16(id))
 }
 
 // hold notes what the ledger has of a chunk, and reports whether it is one of this pass.

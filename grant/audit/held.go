@@ -20,12 +20,13 @@ type held struct {
 	settled *page // by bitmap or journal: what the journal has and the bitmap has not is found already
 	byRun   *page // of them, those whom a run granted; often the same page
 	found   []func(*findings)
+	pages   int        // that found keeps
 	leaf    *chunkLeaf // nil: no tree is asked for
 	totals
 }
 
 func (h *held) size() int {
-	n := 1
+	n := 1 + h.pages
 	if h.byRun != h.settled {
 		n++
 	}
@@ -49,9 +50,14 @@ type reading struct {
 	entries int64
 	census  *census           // nil: no tree is asked for
 	found   []func(*findings) // of the chunk; kept apart until it was read without a failure
+	pages   int               // of users, that found keeps
 }
 
 func (r *reading) users(kind Kind, chunk uint64, who *page, what string) {
+	if who.empty() { // a page of each chunk would be kept for nothing
+		return
+	}
+	r.pages++
 	r.found = append(r.found, func(f *findings) { f.users(kind, chunk, who, what) })
 }
 
@@ -94,7 +100,7 @@ func (r *reading) chunk(ctx context.Context, chunk uint64) (*held, error) {
 // begin forgets the chunk before.
 func (r *reading) begin() {
 	r.union, r.byRun, r.byHand, r.out, r.acted = page{}, page{}, page{}, page{}, page{}
-	r.entries, r.found = 0, nil
+	r.entries, r.found, r.pages = 0, nil, 0
 	if r.census != nil {
 		r.census.begin()
 	}
@@ -117,11 +123,17 @@ func (r *reading) entry(chunk uint64, at int64, text []byte) {
 		m.into(&r.acted)
 		return
 	}
-	if twice := m.among(&r.union); twice != nil {
+	if twice := m.join(&r.union); twice != nil {
 		r.users(Twice, chunk, twice, fmt.Sprintf("users are in two entries of the journal, the later one of run %016x", r.e.run))
 	}
-	m.into(&r.union)
-	m.into(map[kind]*page{kindGrant: &r.byRun, kindHand: &r.byHand, kindExclude: &r.out}[r.e.kind])
+	switch r.e.kind {
+	case kindGrant:
+		m.into(&r.byRun)
+	case kindHand:
+		m.into(&r.byHand)
+	default:
+		m.into(&r.out)
+	}
 	if canary := r.canaries[r.e.run]; canary != nil {
 		outside := new(page)
 		m.each(func(low uint16) {
@@ -135,7 +147,7 @@ func (r *reading) entry(chunk uint64, at int64, text []byte) {
 
 // hold returns what is kept of the chunk until the topic is read.
 func (r *reading) hold(bitmap *page) *held {
-	h := &held{settled: new(page), found: r.found, totals: totals{
+	h := &held{settled: new(page), found: r.found, pages: r.pages, totals: totals{
 		entries: r.entries, byRun: r.byRun.count(), byHand: r.byHand.count(), excluded: r.out.count(), acted: r.acted.count(),
 	}}
 	*h.settled = *bitmap

@@ -153,6 +153,26 @@ func (m *members) into(p *page) {
 	}
 }
 
+// join adds the members to a page, and returns those that it had already; nil: none.
+func (m *members) join(p *page) (had *page) {
+	if !m.array {
+		had = m.among(p)
+		p.or(&m.page)
+		return had
+	}
+	for _, low := range m.lows {
+		word, mask := place(low)
+		if p[word]&mask != 0 {
+			if had == nil {
+				had = new(page)
+			}
+			had[word] |= mask
+		}
+		p[word] |= mask
+	}
+	return had
+}
+
 // among returns the members that a page has; nil: none.
 func (m *members) among(p *page) (out *page) {
 	if !m.array {

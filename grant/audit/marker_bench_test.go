@@ -1,0 +1,24 @@
+package audit
+
+import "testing"
+
+// Users of a dense, shuffled campaign, as a reader of a partition hands them over. It allocates nothing for each.
+func BenchmarkMark(b *testing.B) {
+	for name, users := range map[string]uint64{"48M": 48e6, "480M": 480e6} {
+		b.Run(name, func(b *testing.B) {
+			c := newCells(0, 1<<20)
+			m := c.marker(below, 8, int64(users))
+			for chunk := range users >> chunkBits {
+				c.need(chunk)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			id := uint64(1)
+			for range b.N {
+				id = (id*6364136223846793005 + 1442695040888963407)
+				m.add((id >> 20) % users)
+			}
+			m.flush()
+		})
+	}
+}
