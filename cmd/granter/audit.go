@@ -123,11 +123,12 @@ func (f *auditFlags) once(ctx context.Context, cmd *cobra.Command, q *query) err
 	if err != nil {
 		return err
 	}
-	r, err := f.audit(ctx, cmd.ErrOrStderr(), q, before)
+	defer f.files.discard()
+	r, spec, err := f.audit(ctx, cmd.ErrOrStderr(), q, before)
 	if err != nil {
 		return explain(err, f.brokers)
 	}
-	said, err := f.files.write(r, before, f.lang())
+	said, err := f.files.write(r, before, spec, f.lang())
 	if err != nil {
 		return err
 	}
@@ -152,37 +153,41 @@ func judged(r *audit.Report) error {
 	return nil
 }
 
-// audit makes one audit.
-func (f *auditFlags) audit(ctx context.Context, stderr io.Writer, q *query, before *signedReport) (r *audit.Report, err error) {
+// audit makes one audit, by the spec that it returns.
+func (f *auditFlags) audit(
+	ctx context.Context, stderr io.Writer, q *query, before *signedReport,
+) (r *audit.Report, camp *grant.Campaign, err error) {
 	camp, differs, err := status.InForce(ctx, q.coordination, q.reader, q.campaign)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if differs != nil {
 		fmt.Fprintf(stderr, "granter: %s:\n%s\n", differs, differs.Fields)
 	}
 	cfg, err := f.config(ctx, q, camp)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	cfg.Tree = f.files.tree()
+	if cfg.Tree, err = f.files.tree(); err != nil {
+		return nil, nil, err
+	}
 	if before != nil {
 		cfg.Previous = before.report
 	}
 	if f.ids != "" {
 		file, err := newIDFile(f.ids)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		cfg.IDs = file
 		defer func() { err = errors.Join(err, file.close()) }()
 	}
 	if r, err = audit.Run(ctx, cfg); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r.By, err = whoami("")
 	r.Version, r.Reader = version, "granter"
-	return r, err
+	return r, camp, err
 }
 
 func (f *auditFlags) config(ctx context.Context, q *query, camp *grant.Campaign) (cfg audit.Config, err error) {

@@ -7,11 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/audit"
 )
 
@@ -23,6 +23,8 @@ type reportFiles struct {
 	signer   note.Signer
 	verifier note.Verifier
 	made     *audit.Tree
+	part     *os.File // of the receipts, until they have their name
+	left     string   // the receipts that the audit before left; a newer report replaces them
 }
 
 // signedReport is a report as it is in its file.
@@ -31,10 +33,8 @@ type signedReport struct {
 	report *audit.Report
 }
 
-const (
-	reportSuffix   = ".report"
-	receiptsSuffix = ".receipts"
-)
+// receiptsSuffix is behind the name of a report.
+const receiptsSuffix = ".receipts"
 
 func (f *reportFiles) validate() error {
 	switch {
@@ -56,19 +56,22 @@ func (f *reportFiles) validate() error {
 
 // directory reports whether each audit gets a file of its own.
 func (f *reportFiles) directory() bool {
-	info, err := os.Stat(f.report)
-	return strings.HasSuffix(f.report, string(filepath.Separator)) || err == nil && info.IsDir()
+	return strings.HasSuffix(f.report, string(filepath.Separator)) || isDirectory(f.report)
+}
+
+func isDirectory(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
 }
 
 // before returns the report before the one that is to be made; nil: there is none.
 func (f *reportFiles) before(campaign string) (*signedReport, error) {
 	name := f.previous
 	if f.report != "" && f.directory() {
-		all, err := filepath.Glob(filepath.Join(f.report, campaign+"-*"+reportSuffix))
-		if err != nil || len(all) == 0 {
+		var err error
+		if name, err = audit.Newest(f.report, campaign, audit.ReportSuffix); err != nil {
 			return nil, err
 		}
-		name = slices.Max(all) // names have the time
 	}
 	if name == "" {
 		return nil, nil
@@ -87,20 +90,41 @@ func (f *reportFiles) before(campaign string) (*signedReport, error) {
 	return &signedReport{text, r}, nil
 }
 
-// tree is what the report is to commit to.
-func (f *reportFiles) tree() *audit.Tree {
+// tree is what the report is to commit to. Whoever got one calls discard.
+func (f *reportFiles) tree() (_ *audit.Tree, err error) {
 	if f.report == "" {
-		return nil
+		return nil, nil
 	}
 	f.made = &audit.Tree{Users: f.receipts}
-	if f.receipts {
-		rand.Read(f.made.Salt[:]) // it never returns an error (Go 1.24)
+	if !f.receipts {
+		return f.made, nil
 	}
-	return f.made
+	rand.Read(f.made.Salt[:]) // it never returns an error (Go 1.24)
+	dir := filepath.Dir(f.report)
+	if f.directory() {
+		dir = f.report
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return nil, err
+		}
+	}
+	if f.part, err = os.CreateTemp(dir, ".receipts-*.part"); err != nil { // for its owner only
+		return nil, usageError(err)
+	}
+	f.made.Receipts, err = audit.NewReceiptsWriter(f.part, f.made.Salt)
+	return f.made, err
+}
+
+// discard removes what was not finished.
+func (f *reportFiles) discard() {
+	if f.part != nil {
+		f.part.Close()
+		os.Remove(f.part.Name()) //nolint:errcheck // nobody wants it
+		f.part = nil
+	}
 }
 
 // write signs a report and leaves its files. It returns what to tell people.
-func (f *reportFiles) write(r *audit.Report, before *signedReport, lang string) (said string, err error) {
+func (f *reportFiles) write(r *audit.Report, before *signedReport, spec *grant.Campaign, lang string) (said string, err error) {
 	if f.report == "" {
 		return "", nil
 	}
@@ -116,7 +140,7 @@ func (f *reportFiles) write(r *audit.Report, before *signedReport, lang string) 
 		if err := os.MkdirAll(f.report, 0o750); err != nil {
 			return "", err
 		}
-		name = filepath.Join(f.report, r.Campaign+"-"+r.At.Format("20060102T150405.000Z")+reportSuffix)
+		name = filepath.Join(f.report, audit.FileName(r.Campaign, r.At))
 	}
 	err = create(name, 0o644, func(file *os.File) error { _, err := file.Write(signed); return err })
 	if err == nil {
@@ -125,18 +149,28 @@ func (f *reportFiles) write(r *audit.Report, before *signedReport, lang string) 
 		})
 	}
 	if err == nil && f.receipts {
-		err = create(name+receiptsSuffix, 0o600, func(file *os.File) error { return r.WriteReceipts(file, f.made) })
+		err = f.finishReceipts(r, spec, name+receiptsSuffix)
 	}
 	if err != nil {
 		return "", fmt.Errorf("the report: %w", err)
 	}
-	return fmt.Sprintf(
-		"\nsigned by %s: %s, and %s.html to print\nSHA-256 %s\n",
-		f.verifier.Name(),
-		name,
-		name,
-		audit.Name(signed),
-	), nil
+	return fmt.Sprintf("\nsigned by %s: %s, and %s.html to print\nSHA-256 %s\n",
+		f.verifier.Name(), name, name, audit.Name(signed)), nil
+}
+
+// finishReceipts gives the file of receipts its name. Of all that one process leaves with --follow the last one stays: receipts
+// that were made by others are good without them.
+func (f *reportFiles) finishReceipts(r *audit.Report, spec *grant.Campaign, name string) error {
+	err := errors.Join(f.made.Receipts.Finish(r, spec), f.part.Sync())
+	if err == nil {
+		err = os.Link(f.part.Name(), name) // which never replaces another file, as renaming would
+	}
+	f.discard()
+	if err == nil && f.left != "" {
+		err = os.Remove(f.left)
+	}
+	f.left = name
+	return err
 }
 
 // create writes a file that was not there before: a report is never written over.

@@ -6,82 +6,106 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/audit"
-	"github.com/granter/granter/grant/status"
 	"github.com/granter/granter/grant/text"
 	"github.com/granter/granter/grant/userid"
 )
 
 func newReceipt() *cobra.Command {
-	var c connection
-	var report, out string
+	var report, campaign, out string
+	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "receipt USER {-f SPEC | --campaign NAME} --report REPORT",
+		Use:   "receipt USER --report REPORT|DIR",
 		Short: "Make a receipt of one user, which anybody can check offline",
 		Long: `Receipt says that a user was granted, when, and what, and leads from that to the signed root of a report
 that granter audit --receipts made. It is checked without any server by granter receipt verify, or by
 docs/verify_receipt.py. Nothing in it is about another user but how many there are in the same chunk of
 65,536 IDs.
 
-It needs the file of receipts, which is beside the report, and the ledger.
+It is made from the file of receipts beside the report, and asks no server. Of a directory of reports the
+newest one counts; where it has those of several campaigns, --campaign says which is meant.
+A desk makes the same receipts: granter desk --reports DIR.
 
 ` + exitHelp,
-		Example: `  granter receipt 12345678 --campaign sorry-2022 --report reports/sorry-2022.report --out receipt.json
+		Example: `  granter receipt 12345678 --report reports/ --out receipt.json
   granter receipt verify --public audit.key.pub receipt.json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if report == "" {
-				return usageError(errors.New("by which report? Name it by --report: granter audit --report --receipts makes one"))
-			}
-			q, err := c.queryLedger(cmd.Context(), c.timeout)
-			if err != nil {
-				return err
-			}
-			defer q.close()
-			file, err := os.Open(report + receiptsSuffix) //nolint:gosec // the operator names the file
+			user, err := userid.Parse(args[0], grant.MaxUserID)
 			if err != nil {
 				return usageError(err)
 			}
-			defer file.Close()
-			all, err := audit.ReadReceipts(file)
-			if err != nil {
-				return fmt.Errorf("%s: %w", file.Name(), err)
-			}
-			camp, _, err := status.InForce(cmd.Context(), q.coordination, q.reader, q.campaign)
-			if err != nil {
-				return err
-			}
-			user, err := userid.Parse(args[0], camp.Input.MaxID)
+			file, err := receiptsOf(report, campaign)
 			if err != nil {
 				return usageError(err)
 			}
-			r, err := all.Of(cmd.Context(), q.reader, camp, user)
+			all, err := audit.OpenReceipts(file)
+			if err != nil {
+				return err
+			}
+			defer all.Close() //nolint:errcheck // it is only read
+			if campaign != "" && all.Campaign != campaign {
+				return usageError(fmt.Errorf("%s: it is of campaign %s", file, all.Campaign))
+			}
+			r, err := all.Of(user)
 			switch {
 			case errors.Is(err, audit.ErrNotInReport):
 				return &exitError{exitNotGranted, err}
 			case err != nil:
-				return err
+				return fmt.Errorf("%s: %w", file, err)
 			}
 			if out != "" {
 				if err := create(out, 0o600, func(f *os.File) error { return printJSON(f, r) }); err != nil {
 					return usageError(err)
 				}
 			}
-			if c.json {
+			if asJSON {
 				return printJSON(cmd.OutOrStdout(), r)
 			}
 			printReceipt(cmd.OutOrStdout(), r)
 			return nil
 		},
 	}
-	c.addFlags(cmd, c.nameFlag, c.jsonFlag, c.redisFlags)
-	cmd.Flags().StringVar(&report, "report", "", "signed report, with its file of receipts beside it")
-	cmd.Flags().StringVar(&out, "out", "", "file for the receipt")
+	f := cmd.Flags()
+	f.StringVar(&report, "report", "", "signed report with its file of receipts beside it, or a directory of them")
+	f.StringVar(&campaign, "campaign", "", "name of the campaign, where a directory has reports of several")
+	f.StringVar(&out, "out", "", "file for the receipt")
+	f.BoolVar(&asJSON, "json", false, "print one JSON object for programs")
 	cmd.AddCommand(newReceiptVerify())
 	return cmd
+}
+
+// receiptsOf returns the file of receipts that a report, or the newest one of a directory, has beside it.
+func receiptsOf(report, campaign string) (string, error) {
+	if report == "" {
+		return "", errors.New("by which report? Name it by --report: granter audit --report DIR --receipts makes one")
+	}
+	if !isDirectory(report) {
+		return report + receiptsSuffix, nil
+	}
+	names, err := audit.Campaigns(report)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case campaign != "":
+		names = []string{campaign}
+	case len(names) > 1:
+		return "", fmt.Errorf("%s has receipts of several campaigns: say which by --campaign: %s",
+			report, strings.Join(names, ", "))
+	case len(names) == 0:
+		names = []string{""}
+	}
+	file, err := audit.Newest(report, names[0], audit.ReceiptsSuffix)
+	if err == nil && file == "" {
+		err = fmt.Errorf("%s: %w", report, audit.ErrNoReceipts)
+	}
+	return file, err
 }
 
 func newReceiptVerify() *cobra.Command {
@@ -108,14 +132,19 @@ that its items are those of the spec that was signed. It asks no server.
 			if err := json.Unmarshal(content, &r); err != nil {
 				return fmt.Errorf("%s: no receipt: %w", args[0], err)
 			}
-			if err := r.Verify(v); err != nil {
+			about, err := r.Verify(v)
+			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]any{"verified": true, "key": v.Name(), "receipt": &r})
+				return printJSON(cmd.OutOrStdout(), map[string]any{
+					"verified": true, "key": v.Name(), "report": about, "receipt": &r,
+				})
 			}
 			printReceipt(cmd.OutOrStdout(), &r)
-			fmt.Fprintf(cmd.OutOrStdout(), "VERIFIED: it leads to the root that %s signed\n", v.Name())
+			fmt.Fprintf(cmd.OutOrStdout(),
+				"VERIFIED: it leads to the root that %s signed in the report of %s, whose verdict is %s\n",
+				v.Name(), about.At, about.Verdict)
 			return nil
 		},
 	}

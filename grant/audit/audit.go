@@ -64,6 +64,8 @@ type Config struct {
 type Tree struct {
 	Users bool           // also to each user, for receipts
 	Salt  [saltSize]byte // secret, where users are in it; zero: whoever has the ledger can make the root again
+	// Receipts gets what receipts of the users are made from; nil: nobody asks for them.
+	Receipts *ReceiptsWriter
 }
 
 const defaultMemory = 256 << 20
@@ -200,6 +202,9 @@ func (a *audit) readLedger(ctx context.Context, c *cells, chunks []uint64) error
 				}
 				if !c.hold(chunk, h) {
 					return nil // the next pass reads it again
+				}
+				if err := h.leaf.keep(a.Tree); err != nil {
+					return err
 				}
 			}
 			return nil

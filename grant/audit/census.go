@@ -112,65 +112,72 @@ func (c *census) statement(chunk uint64, low uint16) statement {
 	return s
 }
 
-// chunkLeaf is what is kept of a chunk for receipts.
+// chunkLeaf is what is kept of a chunk for the tree.
 type chunkLeaf struct {
-	chunk   uint64
-	entries uint64 // of the journal, that it is made of
-	users   uint32
-	content sum
-	groups  [groups]sum // roots
+	chunk     uint64
+	entries   uint64 // of the journal
+	users     uint32
+	content   sum
+	usersRoot sum
+	block     []byte // for receipts, until it is written; nil: nobody asks for it
+	at        uint64 // where it was written
+	size      uint32
 }
 
-// leaf commits to the users of the chunk.
-func (c *census) leaf(s *salted, chunk uint64, bitmap *page, withUsers bool) *chunkLeaf {
+// leaf commits to the users of the chunk. It also makes what receipts of them are made from, if somebody wants that.
+func (c *census) leaf(s *salted, chunk uint64, bitmap *page, t *Tree) *chunkLeaf {
 	out := &chunkLeaf{chunk: chunk, entries: c.read, users: uint32(c.has.count())}
 	mac := hmac.New(sha256.New, s.salt[:])
 	mac.Write(bitmap.bytes())
 	mac.Write(c.content.Sum(nil))
 	mac.Sum(out.content[:0])
-	if !withUsers {
+	if !t.Users {
 		return out
 	}
-	var members [groups][]sum
+	var members [groups][]member
 	for i := range members {
-		members[i] = make([]sum, 0, out.users/groups+out.users/groups/4+8)
+		members[i] = make([]member, 0, out.users/groups+out.users/groups/4+8)
 	}
 	buf := make([]byte, 1, 1+userSize)
 	c.has.each(func(low uint16) {
 		said := c.statement(chunk, low)
 		blind := s.blind(said.user)
-		members[blind[0]] = append(members[blind[0]], sha256.Sum256(said.data(buf[:1], blind)))
+		m := member{sha256.Sum256(said.data(buf[:1], blind)), low, c.owner[low], said.acted}
+		members[blind[0]] = append(members[blind[0]], m)
 	})
+	var roots [groups]sum
 	for i := range members {
-		sortSums(members[i])
-		out.groups[i] = treeRoot(members[i])
+		slices.SortFunc(members[i], func(a, b member) int { return bytes.Compare(a.hash[:], b.hash[:]) })
+		roots[i] = groupRoot(members[i])
+	}
+	out.usersRoot = treeRoot(overGroups(&roots))
+	if t.Receipts != nil {
+		out.block = encodeBlock(&roots, c.entries, &members)
 	}
 	return out
 }
 
-// group returns the leaf hashes of one group, in their order.
-func (c *census) group(s *salted, chunk uint64, number byte) []sum {
-	var out []sum
-	buf := make([]byte, 1, 1+userSize)
-	c.has.each(func(low uint16) {
-		if blind := s.blind(chunk<<chunkBits | uint64(low)); blind[0] == number {
-			said := c.statement(chunk, low)
-			out = append(out, sha256.Sum256(said.data(buf[:1], blind)))
-		}
-	})
-	sortSums(out)
-	return out
+// member is one user of a group.
+type member struct {
+	hash  sum // of the leaf
+	low   uint16
+	entry uint32 // of the chunk's entries that grant
+	acted bool
 }
 
-func sortSums(list []sum) {
-	slices.SortFunc(list, func(a, b sum) int { return bytes.Compare(a[:], b[:]) })
+func groupRoot(members []member) sum {
+	hashes := make([]sum, len(members))
+	for i := range members {
+		hashes[i] = members[i].hash
+	}
+	return treeRoot(hashes)
 }
 
-// groupLeaves are the leaf hashes of the tree over groups.
-func (l *chunkLeaf) groupLeaves() []sum {
+// overGroups are the leaf hashes of the tree over groups.
+func overGroups(roots *[groups]sum) []sum {
 	out := make([]sum, groups)
-	for i := range l.groups {
-		out[i] = leafHash(l.groups[i][:])
+	for i := range roots {
+		out[i] = leafHash(roots[i][:])
 	}
 	return out
 }
@@ -184,10 +191,6 @@ func chunkData(chunk uint64, users uint32, content, usersRoot sum) []byte {
 	return append(out, usersRoot[:]...)
 }
 
-func (l *chunkLeaf) hash(withUsers bool) sum {
-	var root sum
-	if withUsers {
-		root = treeRoot(l.groupLeaves())
-	}
-	return leafHash(chunkData(l.chunk, l.users, l.content, root))
+func (l *chunkLeaf) hash() sum {
+	return leafHash(chunkData(l.chunk, l.users, l.content, l.usersRoot))
 }

@@ -92,7 +92,7 @@ func (r *reading) chunk(ctx context.Context, chunk uint64) (*held, error) {
 	r.users(Excluded, chunk, r.out.without(&excluded), "users are excluded by the journal, and not by the bitmap")
 	h := r.hold(&bitmap)
 	if r.census != nil {
-		h.leaf = r.census.leaf(r.salted, chunk, &bitmap, r.Tree.Users)
+		h.leaf = r.census.leaf(r.salted, chunk, &bitmap, r.Tree)
 	}
 	return h, nil
 }

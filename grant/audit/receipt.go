@@ -92,37 +92,68 @@ var (
 	ErrSpec    = errors.New("the spec in the receipt is not the one that the root was signed with")
 )
 
+// About is what the signed root says of the report that a receipt is of.
+type About struct {
+	At      string  `json:"at"`
+	Verdict Verdict `json:"verdict"`
+}
+
+// headSays is what the text of a head says.
+type headSays struct {
+	campaign, size, at, spec, verdict string
+	root                              []byte
+}
+
+// readHead reads what Report.head writes, without the signature.
+func readHead(text string) (h headSays, err error) {
+	lines := strings.Split(text, "\n")
+	if len(lines) < 6 {
+		return h, errors.New("the head of a tree has six lines")
+	}
+	h.size = lines[1]
+	h.root, err = base64.StdEncoding.DecodeString(lines[2])
+	for i, line := range map[int]struct {
+		prefix string
+		into   *string
+	}{0: {origin, &h.campaign}, 3: {"at ", &h.at}, 4: {"spec ", &h.spec}, 5: {"verdict ", &h.verdict}} {
+		value, is := strings.CutPrefix(lines[i], line.prefix)
+		if *line.into = value; !is {
+			err = fmt.Errorf("line %d of the head of a tree: want %q in front", i+1, line.prefix)
+		}
+	}
+	return h, err
+}
+
 // Verify checks the receipt against a public key, offline.
-func (r *Receipt) Verify(v note.Verifier) error {
+func (r *Receipt) Verify(v note.Verifier) (about About, err error) {
 	if r.Format != 1 {
-		return fmt.Errorf("the receipt has format %d, and this granter knows 1: use a newer one", r.Format)
+		return about, fmt.Errorf("the receipt has format %d, and this granter knows 1: use a newer one", r.Format)
 	}
 	head, err := note.Open([]byte(r.Head), note.VerifierList(v))
 	if err != nil {
-		return fmt.Errorf("%w (%w)", ErrSignature, err)
+		return about, fmt.Errorf("%w (%w)", ErrSignature, err)
 	}
-	lines := strings.Split(head.Text, "\n")
-	if len(lines) < 5 || lines[0] != origin+r.Campaign {
-		return fmt.Errorf("%w: the root is of another campaign", ErrReceipt)
+	said, err := readHead(head.Text)
+	switch hash := sha256.Sum256([]byte(r.Spec)); {
+	case err != nil || said.campaign != r.Campaign:
+		return about, fmt.Errorf("%w: the root is of another campaign", ErrReceipt)
+	case said.size != strconv.Itoa(r.Report.Size):
+		return about, fmt.Errorf("%w: the root is of %s chunks", ErrReceipt, said.size)
+	case said.spec != hex.EncodeToString(hash[:]):
+		return about, ErrSpec
 	}
-	root, err := base64.StdEncoding.DecodeString(lines[2])
-	if err != nil || lines[1] != strconv.Itoa(r.Report.Size) {
-		return fmt.Errorf("%w: the root is of %s chunks", ErrReceipt, lines[1])
+	if err := r.climb(said.root); err != nil {
+		return about, fmt.Errorf("%w: %w", ErrReceipt, err)
 	}
-	if hash := sha256.Sum256([]byte(r.Spec)); lines[4] != "spec "+hex.EncodeToString(hash[:]) {
-		return ErrSpec
-	}
-	if err := r.climb(root); err != nil {
-		return fmt.Errorf("%w: %w", ErrReceipt, err)
-	}
+	about.At, about.Verdict = said.at, Verdict(said.verdict)
 	c, err := campaign.Parse("the receipt", []byte(r.Spec))
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrSpec, err)
+		return about, fmt.Errorf("%w: %w", ErrSpec, err)
 	}
 	if want := itemsOf(c, r.At); fmt.Sprint(want) != fmt.Sprint(r.Items) || c.Name != r.Campaign {
-		return fmt.Errorf("%w: by the spec and the time of the grant the items are %v", ErrReceipt, want)
+		return about, fmt.Errorf("%w: by the spec and the time of the grant the items are %v", ErrReceipt, want)
 	}
-	return nil
+	return about, nil
 }
 
 // climb goes from the user to the root.

@@ -1,193 +1,210 @@
 package audit
 
 import (
-	"bufio"
 	"bytes"
-	"context"
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
+	"strings"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/campaign"
 )
 
-// Receipts is what makes receipts of the users of one report, together with the ledger. It is as secret as the ledger: with its
-// salt, and a receipt, one could find out by trying who else is in a group.
-//
-//	"granter receipts 1\n"
-//	salt 32 | campaign, head: each its length 4, then as many bytes | number of chunks 4
-//	for each chunk: chunk 8 | entries 8 | users 4 | content 32 | the roots of its 256 groups, 32 each
-//
-// Integers are big-endian.
+// Receipts makes receipts of the users of one report. It is safe for concurrent use.
 type Receipts struct {
 	Campaign string
 	Head     string // the signed root
-	salted   *salted
-	chunks   []*chunkLeaf
-	leaves   []sum
+
+	file   io.ReaderAt
+	closer io.Closer
+	spec   *grant.Campaign
+	salted *salted
+	root   []byte
+	chunks []chunkLeaf
+	leaves []sum
 }
 
-const receiptsMagic = "granter receipts 1\n"
-
-// WriteReceipts writes the file of receipts of a report that was signed and commits to users.
-func (r *Report) WriteReceipts(w io.Writer, t *Tree) error {
-	if r.Tree == nil || !r.Tree.Users || r.Tree.Head == "" {
-		return errors.New("the report commits to no users, or is not signed")
-	}
-	out := bufio.NewWriter(w)
-	be := binary.BigEndian
-	out.WriteString(receiptsMagic) //nolint:errcheck // Flush tells
-	out.Write(t.Salt[:])           //nolint:errcheck // the same
-	for _, text := range []string{r.Campaign, r.Tree.Head} {
-		out.Write(be.AppendUint32(nil, uint32(len(text)))) //nolint:errcheck // the same
-		out.WriteString(text)                              //nolint:errcheck // the same
-	}
-	out.Write(be.AppendUint32(nil, uint32(len(r.leaves)))) //nolint:errcheck // the same
-	for _, l := range r.leaves {
-		b := be.AppendUint64(nil, l.chunk)
-		b = be.AppendUint64(b, l.entries)
-		b = be.AppendUint32(b, l.users)
-		b = append(b, l.content[:]...)
-		out.Write(b) //nolint:errcheck // the same
-		for i := range l.groups {
-			out.Write(l.groups[i][:]) //nolint:errcheck // the same
-		}
-	}
-	return out.Flush()
-}
-
-// ReadReceipts reads what WriteReceipts wrote.
-func ReadReceipts(r io.Reader) (*Receipts, error) {
-	all, err := io.ReadAll(r)
+// OpenReceipts opens the file of receipts of a report. The caller closes it.
+func OpenReceipts(name string) (*Receipts, error) {
+	file, err := os.Open(name) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, err
 	}
-	rest, ok := bytes.CutPrefix(all, []byte(receiptsMagic))
-	if !ok {
-		return nil, errors.New("no file of receipts: granter audit --receipts writes one")
+	info, err := file.Stat()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
 	}
-	f := fields{rest: rest}
-	out := &Receipts{}
-	var salt [saltSize]byte
-	copy(salt[:], f.take(saltSize))
-	out.salted = newSalted(salt)
-	out.Campaign, out.Head = string(f.take(int(f.number(4)))), string(f.take(int(f.number(4))))
-	for range f.number(4) {
-		l := &chunkLeaf{chunk: f.number(8), entries: f.number(8), users: uint32(f.number(4))}
-		copy(l.content[:], f.take(len(l.content)))
-		for i := range l.groups {
-			copy(l.groups[i][:], f.take(len(l.groups[i])))
-		}
-		if f.short {
-			break
-		}
-		out.chunks = append(out.chunks, l)
-		out.leaves = append(out.leaves, l.hash(true))
+	r, err := readReceipts(file, info.Size())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), file.Close())
 	}
-	if f.short || len(f.rest) > 0 {
-		return nil, errors.New("the file of receipts is cut off or damaged: make another one by granter audit --receipts")
-	}
-	return out, nil
+	r.closer = file
+	return r, nil
 }
 
-type fields struct {
-	rest  []byte
-	short bool
-}
+// Close closes the file.
+func (r *Receipts) Close() error { return r.closer.Close() }
 
-func (f *fields) take(n int) []byte {
-	if n < 0 || n > len(f.rest) {
-		f.short = true
-		return nil
+func readReceipts(file io.ReaderAt, size int64) (*Receipts, error) {
+	const head, foot = len(receiptsMagic) + saltSize, 8 + len(indexMagic)
+	begin, end := make([]byte, head), make([]byte, foot)
+	if size < int64(head+foot) {
+		return nil, errReceiptsDamaged
 	}
-	out := f.rest[:n]
-	f.rest = f.rest[n:]
-	return out
-}
-
-func (f *fields) number(size int) (n uint64) {
-	for _, b := range f.take(size) {
-		n = n<<8 | uint64(b)
+	_, err := file.ReadAt(begin, 0)
+	_, err2 := file.ReadAt(end, size-int64(foot))
+	if err := errors.Join(err, err2); err != nil {
+		return nil, err
 	}
-	return n
+	at := binary.BigEndian.Uint64(end)
+	switch {
+	case !strings.HasPrefix(string(begin), receiptsMagic):
+		return nil, errors.New("no file of receipts that this granter reads: granter audit --receipts writes one")
+	case string(end[8:]) != indexMagic || at > uint64(size)-uint64(foot) || at < uint64(head):
+		return nil, errReceiptsDamaged
+	}
+	index := make([]byte, size-int64(foot)-int64(at))
+	if _, err := file.ReadAt(index, int64(at)); err != nil {
+		return nil, err
+	}
+	r := &Receipts{file: file, salted: newSalted([saltSize]byte(begin[len(receiptsMagic):]))}
+	spec, err := r.parseIndex(index)
+	if err != nil {
+		return nil, err
+	}
+	if r.spec, err = campaign.Parse("the file of receipts", spec); err != nil {
+		return nil, fmt.Errorf("%w: %w", errReceiptsDamaged, err)
+	}
+	said, err := readHead(r.Head)
+	if root := treeRoot(r.leaves); err != nil || !bytes.Equal(said.root, root[:]) || said.spec != r.spec.Hash ||
+		said.campaign != r.Campaign {
+		return nil, errReceiptsDamaged
+	}
+	r.root = said.root
+	return r, nil
 }
 
 // ErrNotInReport means that a user was not granted when the report was made.
 var ErrNotInReport = errors.New("the user was not granted when the report was made")
 
-// Of makes the receipt of a user. The ledger may have more users by now, and more entries: those that the report is about are the
-// first ones of each journal.
-func (r *Receipts) Of(ctx context.Context, l Ledger, c *grant.Campaign, user grant.UserID) (*Receipt, error) {
+// Of makes the receipt of a user.
+func (r *Receipts) Of(user grant.UserID) (*Receipt, error) {
 	chunk, low := uint64(user)>>chunkBits, uint16(user)
-	at, found := slices.BinarySearchFunc(r.chunks, chunk, func(l *chunkLeaf, chunk uint64) int {
-		switch {
-		case l.chunk < chunk:
-			return -1
-		case l.chunk > chunk:
-			return 1
-		}
-		return 0
+	at, found := slices.BinarySearchFunc(r.chunks, chunk, func(l chunkLeaf, chunk uint64) int {
+		return cmp.Compare(l.chunk, chunk)
 	})
 	if !found {
 		return nil, ErrNotInReport
 	}
-	leaf := r.chunks[at]
-	who, err := r.census(ctx, l, leaf)
-	if err != nil {
-		return nil, err
+	leaf := &r.chunks[at]
+	blind := r.salted.blind(uint64(user))
+	b := block{r: r, leaf: leaf}
+	members, roots := b.group(blind[0]), b.roots
+	if b.err != nil {
+		return nil, b.err
 	}
-	changed := fmt.Errorf("chunk %d of the ledger is not what it was when the report was made: entries were changed", chunk)
-	if uint32(who.has.count()) != leaf.users {
-		return nil, changed
+	hashes := make([]sum, len(members))
+	var mine *statement
+	index := -1
+	for i := range members {
+		m := &members[i]
+		blindOf := r.salted.blind(chunk<<chunkBits | uint64(m.low))
+		said := b.statement(m)
+		hashes[i] = leafHash(said.data(nil, blindOf))
+		if m.low == low {
+			index, mine = i, &said
+		}
 	}
-	if !who.has.has(low) {
+	switch {
+	case b.err != nil:
+		return nil, b.err
+	case mine == nil:
 		return nil, ErrNotInReport
 	}
-	blind := r.salted.blind(uint64(user))
-	members := who.group(r.salted, chunk, blind[0])
-	if treeRoot(members) != leaf.groups[blind[0]] {
-		return nil, changed
-	}
-	said := who.statement(chunk, low)
-	index := slices.Index(members, leafHash(said.data(nil, blind)))
-	out := newReceipt(c, r.Head, said, blind)
-	out.Group = Step{Index: index, Size: len(members), Path: texts(treePath(members, index))}
+	out := newReceipt(r.spec, r.Head, *mine, blind)
+	out.Group = Step{Index: index, Size: len(members), Path: texts(treePath(hashes, index))}
 	out.Chunk = ChunkStep{
-		Step:  Step{Index: int(blind[0]), Size: groups, Path: texts(treePath(leaf.groupLeaves(), int(blind[0])))},
+		Step:  Step{Index: int(blind[0]), Size: groups, Path: texts(treePath(overGroups(&roots), int(blind[0])))},
 		Chunk: fmt.Sprint(chunk), Users: leaf.users, Content: hex.EncodeToString(leaf.content[:]),
 	}
 	out.Report = Step{Index: at, Size: len(r.leaves), Path: texts(treePath(r.leaves, at))}
+	if err := out.climb(r.root); err != nil { // no receipt is handed out that nobody could verify
+		return nil, fmt.Errorf("%w: %w", errReceiptsDamaged, err)
+	}
 	return out, nil
 }
 
-// census reads as many entries of a chunk as the report was made of.
-func (r *Receipts) census(ctx context.Context, l Ledger, leaf *chunkLeaf) (*census, error) {
-	c := new(census)
-	c.begin()
-	var broken error
-	_, err := l.Stored(ctx, leaf.chunk, func(at int64, text string) {
-		if at == 0 {
-			c.begin()
-			broken = nil
-		}
-		var e entry
-		if uint64(at) >= leaf.entries || broken != nil {
-			return
-		}
-		if broken = e.read([]byte(text)); broken == nil {
-			c.add(&e, []byte(text))
-		}
-	})
-	if err == nil && broken != nil {
-		err = fmt.Errorf("chunk %d: an entry of the journal cannot be read: %w", leaf.chunk, broken)
+// block reads from the block of one chunk. After its first error it reads nothing.
+type block struct {
+	r       *Receipts
+	leaf    *chunkLeaf
+	roots   [groups]sum
+	entries map[uint32]statement
+	count   int // of entries
+	err     error
+}
+
+func (b *block) read(at, size int) []byte {
+	out := make([]byte, size)
+	if b.err != nil {
+		return out
 	}
-	if err == nil && c.read < leaf.entries {
-		err = fmt.Errorf("chunk %d: the journal has fewer entries than when the report was made: Redis was put back", leaf.chunk)
+	if at < 0 || size < 0 || at+size > int(b.leaf.size) {
+		b.err = errReceiptsDamaged
+		return out
 	}
-	return c, err
+	_, b.err = b.r.file.ReadAt(out, int64(b.leaf.at)+int64(at))
+	return out
+}
+
+// group reads the members of a group, and the roots of all.
+func (b *block) group(number byte) []member {
+	be := binary.BigEndian
+	head := b.read(0, rootsSize+countsSize+4)
+	for i := range b.roots {
+		copy(b.roots[i][:], head[i*len(sum{}):])
+	}
+	counts := head[rootsSize:]
+	b.count = int(be.Uint32(counts[countsSize:]))
+	b.entries = map[uint32]statement{}
+	from, until := 0, int(be.Uint32(counts[4*int(number):]))
+	if number > 0 {
+		from = int(be.Uint32(counts[4*(int(number)-1):]))
+	}
+	if until < from || until > 1<<chunkBits || b.count > int(b.leaf.size)/entrySize {
+		b.err = cmp.Or(b.err, errReceiptsDamaged)
+		return nil
+	}
+	wide := width(b.count)
+	rows := b.read(len(head)+b.count*entrySize+from*(2+wide), (until-from)*(2+wide))
+	out := make([]member, 0, until-from)
+	for ; len(rows) > 0; rows = rows[2+wide:] {
+		v := uint32(0)
+		for _, c := range rows[2 : 2+wide] {
+			v = v<<8 | uint32(c)
+		}
+		out = append(out, member{low: be.Uint16(rows), entry: v >> 1, acted: v&1 == 1})
+	}
+	return out
+}
+
+// statement is what the report says of a member.
+func (b *block) statement(m *member) statement {
+	s, known := b.entries[m.entry]
+	if !known {
+		row := b.read(rootsSize+countsSize+4+int(m.entry)*entrySize, entrySize)
+		be := binary.BigEndian
+		s = statement{at: be.Uint64(row), run: be.Uint64(row[8:]), flush: be.Uint64(row[16:]), kind: kind(row[24])}
+		b.entries[m.entry] = s
+	}
+	s.user, s.acted = b.leaf.chunk<<chunkBits|uint64(m.low), m.acted
+	return s
 }
 
 func texts(list []sum) []string {

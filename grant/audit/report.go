@@ -139,12 +139,7 @@ func (a *audit) finish(took time.Duration) {
 		}
 	}
 	if a.Tree != nil {
-		leaves := make([]sum, len(r.leaves))
-		for i, l := range r.leaves {
-			leaves[i] = l.hash(a.Tree.Users)
-		}
-		root := treeRoot(leaves)
-		r.Tree = &TreeReport{Size: len(leaves), Root: base64.StdEncoding.EncodeToString(root[:]), Users: a.Tree.Users}
+		r.Tree = treeReport(r.leaves, a.Tree.Users)
 	}
 	a.sinceThen()
 	if a.Complete && !r.Over {
@@ -163,6 +158,15 @@ func (a *audit) finish(took time.Duration) {
 }
 
 const maxRuns = 20
+
+func treeReport(chunks []*chunkLeaf, users bool) *TreeReport {
+	leaves := make([]sum, len(chunks))
+	for i, l := range chunks {
+		leaves[i] = l.hash()
+	}
+	root := treeRoot(leaves)
+	return &TreeReport{Size: len(leaves), Root: base64.StdEncoding.EncodeToString(root[:]), Users: users}
+}
 
 // sinceThen compares with the report before: a ledger never has fewer users than before, and never another spec.
 func (a *audit) sinceThen() {

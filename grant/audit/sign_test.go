@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/transparency-dev/merkle/proof"
@@ -130,34 +131,41 @@ func TestPathsLeadToTheRootThatALibraryComputes(t *testing.T) {
 	})
 }
 
-// receipts are those of a signed report.
-func (w *world) receipts(s note.Signer) *Receipts {
+// receipts are those of a signed report, and the file that they are made from.
+func (w *world) receipts(s note.Signer) (*Receipts, []byte) {
 	w.Helper()
-	r, _ := w.signed(s)
 	var file bytes.Buffer
-	require.NoError(w, r.WriteReceipts(&file, aTree))
-	out, err := ReadReceipts(bytes.NewReader(file.Bytes()))
+	tree := *aTree
+	var err error
+	tree.Receipts, err = NewReceiptsWriter(&file, tree.Salt)
 	require.NoError(w, err)
-	_, err = ReadReceipts(bytes.NewReader(file.Bytes()[:file.Len()-1]))
-	require.ErrorContains(w, err, "cut off")
-	return out
+	r := w.audit(func(c *Config) { c.Tree = &tree })
+	_, err = r.Sign(s)
+	require.NoError(w, err)
+	require.NoError(w, tree.Receipts.Finish(r, w.campaign))
+	out, err := readReceipts(bytes.NewReader(file.Bytes()), int64(file.Len()))
+	require.NoError(w, err)
+	return out, file.Bytes()
 }
 
 func TestAReceiptLeadsToTheSignedRoot(t *testing.T) {
 	w := granted(t)
 	s, v := keys(t)
-	all := w.receipts(s)
+	all, _ := w.receipts(s)
 	w.publish(0, "900")
 	w.grant(0, perChunk+2, perChunk+2, 900) // later than the report
 	for _, user := range []grant.UserID{0, 1, 39, 1<<16 | 4, 5<<16 | 117} {
-		r, err := all.Of(t.Context(), w.reader, w.campaign, user)
+		r, err := all.Of(user)
 		require.NoError(t, err)
-		require.NoError(t, r.Verify(v))
+		about, err := r.Verify(v)
+		require.NoError(t, err)
+		require.Equal(t, Proven, about.Verdict)
 		text, err := json.Marshal(r)
 		require.NoError(t, err)
 		var read Receipt
 		require.NoError(t, json.Unmarshal(text, &read))
-		require.NoError(t, read.Verify(v))
+		_, err = read.Verify(v)
+		require.NoError(t, err)
 		require.Equal(t, []Item{{"thank-you-permanent", "permanent"}}, read.Items)
 		g, _, err := w.reader.Lookup(t.Context(), user)
 		require.NoError(t, err)
@@ -165,7 +173,7 @@ func TestAReceiptLeadsToTheSignedRoot(t *testing.T) {
 		require.Equal(t, g.Run.String(), r.Run)
 	}
 	for _, user := range []grant.UserID{900, 41, 3 << 16, 99 << 16} {
-		_, err := all.Of(t.Context(), w.reader, w.campaign, user)
+		_, err := all.Of(user)
 		require.ErrorIs(t, err, ErrNotInReport, user)
 	}
 }
@@ -173,10 +181,10 @@ func TestAReceiptLeadsToTheSignedRoot(t *testing.T) {
 func TestAReceiptThatWasEditedOrIsOfAnotherUserIsRefused(t *testing.T) {
 	w := granted(t)
 	s, v := keys(t)
-	all := w.receipts(s)
-	mine, err := all.Of(t.Context(), w.reader, w.campaign, 7)
+	all, _ := w.receipts(s)
+	mine, err := all.Of(7)
 	require.NoError(t, err)
-	other, err := all.Of(t.Context(), w.reader, w.campaign, 8)
+	other, err := all.Of(8)
 	require.NoError(t, err)
 	for name, edit := range map[string]func(*Receipt){
 		"another user":  func(r *Receipt) { r.User = "8" },
@@ -195,20 +203,23 @@ func TestAReceiptThatWasEditedOrIsOfAnotherUserIsRefused(t *testing.T) {
 	} {
 		r := *mine
 		edit(&r)
-		require.Error(t, r.Verify(v), name)
+		_, err := r.Verify(v)
+		require.Error(t, err, name)
 	}
 	swapped := *mine
 	swapped.User, swapped.Blind = other.User, other.Blind
-	require.ErrorIs(t, swapped.Verify(v), ErrReceipt)
-	require.NoError(t, mine.Verify(v))
+	_, err = swapped.Verify(v)
+	require.ErrorIs(t, err, ErrReceipt)
+	_, err = mine.Verify(v)
+	require.NoError(t, err)
 }
 
 // A receipt has no ID but its user's: neither of those in the group, nor the order in which they come.
 func TestAReceiptNamesNobodyElse(t *testing.T) {
 	w := granted(t)
 	s, _ := keys(t)
-	all := w.receipts(s)
-	r, err := all.Of(t.Context(), w.reader, w.campaign, 1<<16|30)
+	all, _ := w.receipts(s)
+	r, err := all.Of(1<<16 | 30)
 	require.NoError(t, err)
 	text, err := json.Marshal(r)
 	require.NoError(t, err)
@@ -220,16 +231,77 @@ func TestAReceiptNamesNobodyElse(t *testing.T) {
 	require.EqualValues(t, perChunk, r.Chunk.Users, "how many they are is told")
 }
 
-func TestALedgerThatWasChangedMakesNoReceipt(t *testing.T) {
+// A receipt is of its report: it is made without the ledger, however that goes on, after a trickle as after a bulk.
+func TestReceiptsNeedNoLedger(t *testing.T) {
 	w := granted(t)
-	s, _ := keys(t)
-	all := w.receipts(s)
-	require.NoError(t, w.client.LTrim(t.Context(), w.key(0, "journal"), 0, 0).Err())
-	_, err := all.Of(t.Context(), w.reader, w.campaign, 1)
-	require.ErrorContains(t, err, "fewer entries")
-	entry, err := w.client.LIndex(t.Context(), w.key(0, "journal"), 0).Result()
+	s, v := keys(t)
+	for i := range uint64(300) { // a trickle: more entries than a byte can tell apart
+		w.grant(0, 3, 3, 7<<16|i)
+	}
+	w.does(7<<16|200, grant.Act{Kind: grant.ActNote})
+	all, _ := w.receipts(s)
+	was, _, err := w.reader.Lookup(t.Context(), 7<<16|299)
 	require.NoError(t, err)
-	require.NoError(t, w.client.RPush(t.Context(), w.key(0, "journal"), entry).Err())
-	_, err = all.Of(t.Context(), w.reader, w.campaign, 1)
-	require.ErrorContains(t, err, "not what it was")
+	w.redis.FlushAll()
+	for _, user := range []grant.UserID{7<<16 | 299, 7<<16 | 200, 3} {
+		r, err := all.Of(user)
+		require.NoError(t, err)
+		_, err = r.Verify(v)
+		require.NoError(t, err)
+		require.Equal(t, user == 7<<16|200, r.Acts)
+		if user == was.User {
+			require.True(t, was.At.Equal(r.At))
+		}
+	}
+}
+
+// Whatever happened to the file, nobody is given a receipt that cannot be verified.
+func TestADamagedFileMakesNoReceipt(t *testing.T) {
+	w := granted(t)
+	s, v := keys(t)
+	_, file := w.receipts(s)
+	for n := 0; n < len(file); n += 97 {
+		_, err := readReceipts(bytes.NewReader(file[:n]), int64(n))
+		require.Error(t, err, n)
+	}
+	refused := 0
+	for i := 0; i < len(file); i += 31 {
+		damaged := bytes.Clone(file)
+		damaged[i] ^= 0x40
+		all, err := readReceipts(bytes.NewReader(damaged), int64(len(damaged)))
+		if err != nil {
+			refused++
+			continue
+		}
+		r, err := all.Of(7)
+		if err != nil {
+			refused++
+			continue
+		}
+		if _, err = r.Verify(v); err != nil { // the text of the head is compared with the tree; its signature by who verifies
+			require.ErrorIs(t, err, ErrSignature, "byte %d", i)
+		}
+	}
+	require.Positive(t, refused)
+}
+
+// A directory has reports of several campaigns, whose names may begin alike.
+func TestTheNewestFileOfACampaignIsFound(t *testing.T) {
+	dir := t.TempDir()
+	at := time.Date(2023, 1, 5, 0, 0, 0, 0, time.UTC)
+	for campaign, at := range map[string]time.Time{"sorry": at, "sorry-2022": at.Add(time.Hour), "sorry-2022-20230105": at} {
+		for _, at := range []time.Time{at, at.Add(time.Minute)} {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, FileName(campaign, at)+".receipts"), nil, 0o600))
+		}
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "x.report.receipts"), nil, 0o600))
+	names, err := Campaigns(dir)
+	require.NoError(t, err)
+	require.Equal(t, []string{"sorry", "sorry-2022", "sorry-2022-20230105"}, names)
+	newest, err := Newest(dir, "sorry", ReceiptsSuffix)
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(dir, "sorry-20230105T000100.000Z.report.receipts"), newest)
+	none, err := Newest(filepath.Join(dir, "none"), "sorry", ReceiptsSuffix)
+	require.NoError(t, err)
+	require.Empty(t, none)
 }
