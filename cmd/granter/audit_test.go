@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant/audit"
+	"github.com/granter/granter/grant/desk"
 )
 
 // What an auditor does: a key, a signed report, and one user's receipt, each verified by what others can verify it with.
@@ -53,9 +57,9 @@ func TestAReportAndAReceiptAreVerifiedByOthers(t *testing.T) {
 	require.Contains(t, string(page), verified[1].SHA256)
 
 	receipt := filepath.Join(dir, "receipt.json")
-	require.Contains(t, asks(exitOK, "receipt", "2", "--report", files[1], "--out", receipt), "user 2: granted dated at")
+	require.Contains(t, does(exitOK, "receipt", "2", "--report", files[1], "--out", receipt), "user 2: granted dated at")
 	require.Contains(t, does(exitOK, "receipt", "verify", "--public", key+".pub", receipt), "VERIFIED")
-	require.Contains(t, asks(exitNotGranted, "receipt", "7", "--report", files[1]), "not granted when the report was made")
+	require.Contains(t, does(exitNotGranted, "receipt", "7", "--report", reports), "not granted when the report was made")
 	text, err := os.ReadFile(receipt)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(receipt, bytes.Replace(text, []byte(`"user": "2"`), []byte(`"user": "3"`), 1), 0o600))
@@ -72,6 +76,56 @@ func TestAReportAndAReceiptAreVerifiedByOthers(t *testing.T) {
 	info, err := os.Stat(files[0] + receiptsSuffix)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "it is as secret as the ledger")
+}
+
+// A receipt that support fetched from a desk convinces somebody who has Python and the public key, and nothing of granter.
+func TestPythonVerifiesAReceiptOfADesk(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	require.NoError(t, err, "deploy/dev/install.sh needs python3, too")
+	with := dated(t, "starts_at: 2023-01-05T00:00:00+09:00")
+	dir := t.TempDir()
+	key, reports, access := filepath.Join(dir, "audit.key"), filepath.Join(dir, "reports"), filepath.Join(dir, "access")
+	require.Zero(t, granter(t, command{args: []string{"audit", "keygen", key}}).wait())
+	require.Zero(t, granter(t, with("run")).wait())
+	token, line, err := desk.NewToken("minji", desk.RoleSupport)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(access, []byte(line+"\n"), 0o600))
+	d := start(t, with("desk", "--desk=127.0.0.1:0", "--listen=off", "--desk-access="+access, "--reports="+reports))
+	d.awaitLog("serving the desk")
+	page, _ := d.logged("serving the desk", "page").(string)
+	ask := func(user string) (int, []byte) {
+		t.Helper()
+		path := page + "api/v1/campaigns/dated/users/" + user + "/receipt"
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		return resp.StatusCode, body
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	code, body := ask("2")
+	require.Equal(t, http.StatusNotFound, code)
+	require.Contains(t, string(body), "no_receipts")
+	audited := with("audit", "--complete", "--key", key, "--report", reports+"/", "--receipts")
+	require.Zero(t, granter(t, audited).wait())
+	await(t, "the desk sees the report", func() bool { code, body = ask("2"); return code == http.StatusOK })
+	receipt := filepath.Join(dir, "receipt.json")
+	require.NoError(t, os.WriteFile(receipt, body, 0o600))
+	verifier := filepath.Join("..", "..", "docs", "verify_receipt.py")
+	out, err := exec.CommandContext(t.Context(), python, verifier, key+".pub", receipt).CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Contains(t, string(out), "VERIFIED: user 2 was granted dated")
+	require.Zero(t, granter(t, command{args: []string{"receipt", "verify", "--public", key + ".pub", receipt}}).wait())
+	code, body = ask("7")
+	require.Equal(t, http.StatusNotFound, code)
+	require.Contains(t, string(body), "not_in_report")
+	reads := granter(t, command{env: with("x").env, args: []string{"access", "report", "--entries"}})
+	require.Zero(t, reads.wait(), reads.err.String())
+	require.Contains(t, reads.out.String(), ",receipt,2,")
 }
 
 func TestFilesOfAnAuditThatChangeNothingAreRefused(t *testing.T) {

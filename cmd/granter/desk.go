@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/granter/granter/grant/accesslog"
+	"github.com/granter/granter/grant/audit"
 	"github.com/granter/granter/grant/desk"
 	"github.com/granter/granter/grant/entitle"
 	"github.com/granter/granter/grant/ledger"
@@ -27,6 +28,7 @@ type deskFlags struct {
 	grace               time.Duration
 	checkTimeout        time.Duration
 	checkFallback       string
+	reports             string
 }
 
 func (d *deskFlags) addFlags(f *pflag.FlagSet) {
@@ -40,6 +42,7 @@ func (d *deskFlags) addFlags(f *pflag.FlagSet) {
 	f.DurationVar(&d.checkTimeout, "check-timeout", 500*time.Millisecond, "how long Redis may take to answer a check of another service")
 	f.StringVar(&d.checkFallback, "check-fallback", string(entitle.FallbackUnknown),
 		"what checks say while Redis does not answer: unknown (an error), deny, allow, or last-known")
+	f.StringVar(&d.reports, "reports", "", "directory of the reports that granter audit --receipts leaves: the desk makes receipts of users by the newest")
 	f.BoolVar(&d.insecure, "desk-insecure", false, "speak HTTP where others can listen, because a proxy in front speaks TLS")
 }
 
@@ -51,11 +54,15 @@ func (d *deskFlags) start(
 	if err != nil {
 		return nil, usageError(fmt.Errorf("--check-fallback %w", err))
 	}
-	server, err := desk.Start(desk.Config{
+	cfg := desk.Config{
 		Addr: d.desk, Access: d.access, AccessGrace: d.grace, Cert: d.cert, Key: d.key, ClientCA: d.clientCA, Insecure: d.insecure,
 		CheckTimeout: d.checkTimeout, CheckFallback: fallback,
 		Subject: one, Campaigns: all, Reads: accesslog.New(client), Answers: ledger.NewAnswers(client), Label: label, Log: log, Registerer: reg,
-	})
+	}
+	if d.reports != "" {
+		cfg.Receipts = audit.NewShelf(d.reports)
+	}
+	server, err := desk.Start(cfg)
 	if err != nil {
 		return nil, usageError(fmt.Errorf("the desk cannot be opened: %w", err))
 	}

@@ -34,8 +34,9 @@ type What string
 
 // The kinds of access. A removal is an entry itself, so that what is gone is known to be.
 const (
-	WhatLookup What = "lookup" // saw what the ledger says of a user
-	WhatPurge  What = "purge"  // removed old entries of this log
+	WhatLookup  What = "lookup"  // saw what the ledger says of a user
+	WhatReceipt What = "receipt" // got a receipt of a user
+	WhatPurge   What = "purge"   // removed old entries of this log
 )
 
 // Entry is one access to the record of one person.

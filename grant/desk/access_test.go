@@ -159,7 +159,7 @@ func TestATokenIsLetInByItsLine(t *testing.T) {
 func TestARoleIsASetOfRights(t *testing.T) {
 	for text, want := range map[Role][]Right{
 		"viewer":                 {RightStatus, RightHistory},
-		"support":                {RightStatus, RightHistory, RightUsers, RightCheck, RightNote},
+		"support":                {RightStatus, RightHistory, RightUsers, RightCheck, RightReceipt, RightNote},
 		"service":                {RightCheck},
 		"operator":               Rights(),
 		"viewer,pause,resume":    {RightStatus, RightHistory, "pause", "resume"},

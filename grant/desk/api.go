@@ -47,6 +47,7 @@ func (a *api) routes() []route {
 		{"GET " + ofCampaign + "/events", []Right{RightStatus}, a.events},
 		{"GET " + ofCampaign + "/history", []Right{RightHistory}, a.answer(a.history)},
 		{"GET " + ofCampaign + "/users/{id}", []Right{RightUsers}, a.answer(a.user)},
+		{"GET " + ofCampaign + "/users/{id}/receipt", []Right{RightReceipt}, a.answer(a.receipt)},
 		{"GET /api/v1/users/{id}", []Right{RightUsers}, a.answer(a.users)},
 		{orders, toOrder(), a.answer(a.order)},
 		{"GET " + pathCheck, []Right{RightCheck}, func(w http.ResponseWriter, r *http.Request, who Principal) {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/acts"
+	"github.com/granter/granter/grant/audit"
 	"github.com/granter/granter/grant/entitle"
 	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/status"
@@ -95,7 +96,7 @@ func TestTheSchemasHaveEveryField(t *testing.T) {
 	for name, of := range map[string]any{
 		"Status": status.Status{}, "Act": grant.HistoryEntry{}, "Problem": Problem{}, "Take": Take{}, "Me": me{},
 		"Ordered": ordered{}, "Check": Check{}, "Holdings": Holdings{}, "User": User{}, "Order": order{}, "Brief": status.Brief{},
-		"ActReport": acts.Report{},
+		"ActReport": acts.Report{}, "Receipt": audit.Receipt{},
 	} {
 		compare(t, name, doc.Components.Schemas[name].Value, reflect.TypeOf(of), false, seen)
 		seen[name] = true

@@ -39,6 +39,8 @@ const (
 	kindOtherTopic   kind = "other_topic"
 	kindNotFound     kind = "not_found"
 	kindItem         kind = "unknown_item"
+	kindNoReceipts   kind = "no_receipts"
+	kindNotInReport  kind = "not_in_report"
 	kindKeyReused    kind = "key_reused"
 	kindUnderWay     kind = "under_way"
 	kindMethod       kind = "method_not_allowed"
@@ -66,7 +68,8 @@ var statuses = map[kind]int{
 	kindNotTaken: http.StatusConflict,
 	kindRefused:  http.StatusConflict, kindOtherTopic: http.StatusConflict,
 	kindKeyReused: http.StatusUnprocessableEntity, kindUnderWay: http.StatusConflict,
-	kindNotFound: http.StatusNotFound, kindItem: http.StatusNotFound, kindMethod: http.StatusMethodNotAllowed,
+	kindNotFound: http.StatusNotFound, kindItem: http.StatusNotFound,
+	kindNoReceipts: http.StatusNotFound, kindNotInReport: http.StatusNotFound, kindMethod: http.StatusMethodNotAllowed,
 	kindInconsistent: http.StatusInternalServerError, kindInternal: http.StatusInternalServerError,
 	kindUnavailable: http.StatusServiceUnavailable,
 }

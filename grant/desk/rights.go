@@ -17,6 +17,7 @@ const (
 	RightUsers   Right = "users"   // look up one user
 	RightCheck   Right = "check"   // ask whether users hold items, as other services do
 	RightTake    Right = "take"    // have users take items, as the service does that offers them
+	RightReceipt Right = "receipt" // make a receipt of one user, which anybody can check
 	RightNote    Right = "note"    // note something about a user for the next colleague
 	RightAct     Right = "act"     // do something about single users: grant, exclude, revoke, reinstate, extend, recall, move
 )
@@ -32,7 +33,9 @@ func toOrder() []Right {
 
 // Rights are all rights.
 func Rights() []Right {
-	return append([]Right{RightStatus, RightHistory, RightUsers, RightCheck, RightTake, RightNote, RightAct}, toOrder()...)
+	return append([]Right{
+		RightStatus, RightHistory, RightUsers, RightCheck, RightTake, RightReceipt, RightNote, RightAct,
+	}, toOrder()...)
 }
 
 // Role is what a principal may do, as the access file has it: the name of a role, a right, or some of either with commas
@@ -42,7 +45,7 @@ type Role string
 // The roles that have names.
 const (
 	RoleViewer   Role = "viewer"   // see how far campaigns are, and who ordered what
-	RoleSupport  Role = "support"  // look up users, and note something about them, too
+	RoleSupport  Role = "support"  // look up users, make receipts and notes of them, too
 	RoleOperator Role = "operator" // everything
 	RoleService  Role = "service"  // check, and nothing else
 )
@@ -55,7 +58,7 @@ func (r Role) named() []Right {
 	case RoleViewer:
 		return []Right{RightStatus, RightHistory}
 	case RoleSupport:
-		return []Right{RightStatus, RightHistory, RightUsers, RightCheck, RightNote}
+		return []Right{RightStatus, RightHistory, RightUsers, RightCheck, RightReceipt, RightNote}
 	case RoleService:
 		return []Right{RightCheck}
 	case RoleOperator:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/accesslog"
 	"github.com/granter/granter/grant/desk/searchpage"
 	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/userid"
@@ -41,6 +42,7 @@ func (a *api) searchRoutes() []route {
 		{"GET " + searchPath, []Right{RightUsers}, a.searchForm},
 		{"POST " + searchPath, []Right{RightUsers}, a.search},
 		{"GET " + searchPath + "/{id}", []Right{RightUsers}, a.searchOne},
+		{"GET " + searchPath + "/{id}/receipts/{campaign}", []Right{RightReceipt}, a.downloadReceipt},
 		{"POST " + signInPath, nil, a.signIn},
 		{"POST " + signOutPath, nil, a.signOut},
 	}
@@ -103,8 +105,9 @@ func (a *api) refuseSearch(w http.ResponseWriter, r *http.Request, who Principal
 // backTo is where somebody goes on who has signed in, from where the desk begins: nowhere but on this page.
 func backTo(path string) string {
 	if id, one := strings.CutPrefix(path, "users/"); one {
+		id, _, _ = strings.Cut(id, "/") // of a link to a receipt: the page that has it
 		if _, err := userid.Parse(id, grant.MaxUserID); err == nil {
-			return path
+			return "users/" + id
 		}
 	}
 	return "users"
@@ -138,10 +141,7 @@ func cookie(w http.ResponseWriter, r *http.Request, c *http.Cookie) { //nolint:g
 
 // view is the page before anything is asked: in the reader's language and zone.
 func (a *api) view(w http.ResponseWriter, r *http.Request, who Principal) *searchpage.View {
-	v := &searchpage.View{Now: time.Now()}
-	if r.URL.Path != searchPath {
-		v.Root = "../"
-	}
+	v := &searchpage.View{Now: time.Now(), Root: strings.Repeat("../", strings.Count(r.URL.Path, "/")-1)}
 	if who.Name != anonymous.Name {
 		v.Name = who.Name
 	}
@@ -190,6 +190,9 @@ func (a *api) searchOne(w http.ResponseWriter, r *http.Request, who Principal) {
 
 func (a *api) found(w http.ResponseWriter, r *http.Request, who Principal, query string) {
 	v := a.view(w, r, who)
+	if a.cfg.Receipts != nil && who.Role.may(RightReceipt) {
+		v.Receipts = a.cfg.Receipts.Has
+	}
 	v.Query, v.Asked, v.Pasted = query, strings.TrimSpace(query) != "", lookup.Understand(query)
 	status := http.StatusOK
 	if len(v.Pasted.Users) > 0 {
@@ -199,7 +202,7 @@ func (a *api) found(w http.ResponseWriter, r *http.Request, who Principal, query
 		}
 		answers, err := a.lookUp(r.Context(), who, users)
 		if err == nil {
-			err = a.reads(r, who, users...) // what cannot be recorded is not shown
+			err = a.reads(r, who, accesslog.WhatLookup, users...) // what cannot be recorded is not shown
 		}
 		if v.Answers = answers; err != nil {
 			problem := problemOf(err)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/accesslog"
+	"github.com/granter/granter/grant/audit"
 	"github.com/granter/granter/grant/entitle"
 	"github.com/granter/granter/grant/lookup"
 )
@@ -57,6 +58,13 @@ type Config struct {
 	Label     string    // of metrics: the campaign, if they are of one
 
 	Answers Answers // of requests with an Idempotency-Key; nil: that header counts for nothing
+
+	// Receipts makes receipts of users; nil: nobody does. Calls may overlap.
+	Receipts interface {
+		// Of fails with audit.ErrNoReceipts where there are none of the campaign, and with audit.ErrNotInReport.
+		Of(campaign string, user grant.UserID) (*audit.Receipt, error)
+		Has(campaign string) bool
+	}
 
 	// Reads is told who is about to read whose record, and may keep that from happening; nil: nobody is.
 	Reads interface {

@@ -36,7 +36,7 @@ func (a *api) user(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return answers[0], a.reads(r, who, id)
+	return answers[0], a.reads(r, who, accesslog.WhatLookup, id)
 }
 
 // users answers about one user in all campaigns.
@@ -49,7 +49,7 @@ func (a *api) users(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return User{At: time.Now().UTC(), User: id, Answers: answers[0]}, a.reads(r, who, id)
+	return User{At: time.Now().UTC(), User: id, Answers: answers[0]}, a.reads(r, who, accesslog.WhatLookup, id)
 }
 
 // lookUp answers about some users in all campaigns that somebody may look into, one list for each user. It fails when it is
@@ -90,8 +90,9 @@ func (a *api) names(ctx context.Context) ([]string, error) {
 
 // reads records that somebody is about to see the records of some users. It comes before the answer: what cannot be recorded is
 // not shown. The log of the process does not say whose, since that is where user IDs do not belong.
-func (a *api) reads(r *http.Request, who Principal, users ...grant.UserID) error {
-	a.cfg.Log.Info("users were looked up", "who", who.Name, "remote", r.RemoteAddr, "route", r.Pattern, "users", len(users))
+func (a *api) reads(r *http.Request, who Principal, what accesslog.What, users ...grant.UserID) error {
+	a.cfg.Log.Info("users were looked up", "who", who.Name, "remote", r.RemoteAddr, "route", r.Pattern, "what", what,
+		"users", len(users))
 	why := strings.TrimSpace(r.URL.Query().Get("why"))
 	switch {
 	case why != "" && grant.ValidateWhy(why) != nil:
@@ -105,6 +106,6 @@ func (a *api) reads(r *http.Request, who Principal, users ...grant.UserID) error
 	}
 	return a.cfg.Reads.Record(
 		r.Context(),
-		accesslog.Access{Who: who.Name, From: from, Why: why, What: accesslog.WhatLookup, Users: users},
+		accesslog.Access{Who: who.Name, From: from, Why: why, What: what, Users: users},
 	)
 }

@@ -121,7 +121,18 @@ func (v *View) answer(a numberedAnswer) g.Node {
 		v.acts(a.Answer),
 		v.reply(a),
 		v.source(a.Answer),
+		v.receipt(a.Answer),
 	)
+}
+
+// receipt is a link to what shows the user, or anybody, that it was granted.
+func (v *View) receipt(a *lookup.Answer) g.Node {
+	if !a.Granted || v.Receipts == nil || !v.Receipts(a.Campaign) {
+		return nil
+	}
+	t := v.words()
+	return h.P(h.A(h.Class("receipt"), h.Href(v.address(a.User)+"/receipts/"+a.Campaign), h.Download(""), g.Text(t.receipt)),
+		g.Text(" "), h.Span(h.Class("note"), g.Text(t.receiptHelp)))
 }
 
 // title is a campaign's, in the language that it is written in.

@@ -30,7 +30,9 @@ type View struct {
 	Asked  bool // there is something to answer
 	// Answers are those of each of Pasted.Users, in their order.
 	Answers [][]lookup.Answer
-	Now     time.Time
+	// Receipts reports whether there are receipts of a campaign; nil: of none.
+	Receipts func(campaign string) bool
+	Now      time.Time
 }
 
 // Fields of the forms.

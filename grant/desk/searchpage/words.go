@@ -20,7 +20,7 @@ type words struct {
 	granted, notGranted, notKnown, since, next, detail         string
 	specDiffers, lagTitle, replyTitle, copyText, timelineTitle string
 	sourceTitle, run, replica, version, pass, flush, record    string
-	topicID, trace                                             string
+	topicID, trace, receipt, receiptHelp                       string
 }
 
 var languageNames = map[lookup.Lang]string{lookup.English: "English", lookup.Korean: "한국어"}
@@ -42,6 +42,9 @@ var english = words{ //nolint:gosec // these are no credentials
 	lagTitle:    "Where the record may be", replyTitle: "Reply to the customer", copyText: "Copy", timelineTitle: "Timeline",
 	sourceTitle: "For engineers", run: "Run", replica: "Replica", version: "Version", pass: "Pass", flush: "Shard/flush",
 	record: "The record is one of", topicID: "Topic ID", trace: "To see the record",
+	receipt: "Receipt (JSON)",
+	receiptHelp: "Shows that this was granted, to whoever has the auditor’s public key: granter receipt verify. " +
+		"It names no other user.",
 }
 
 var korean = words{ //nolint:gosec // these are no credentials
@@ -60,6 +63,8 @@ var korean = words{ //nolint:gosec // these are no credentials
 	lagTitle:    "레코드가 있을 수 있는 위치", replyTitle: "고객 답변", copyText: "복사", timelineTitle: "타임라인",
 	sourceTitle: "엔지니어용", run: "실행", replica: "복제본", version: "버전", pass: "패스", flush: "샤드/플러시",
 	record: "레코드는 다음 중 하나", topicID: "토픽 ID", trace: "레코드 확인",
+	receipt:     "지급 증명서(JSON)",
+	receiptHelp: "감사자의 공개 키가 있으면 누구나 지급 사실을 확인할 수 있습니다(granter receipt verify). 다른 사용자의 정보는 없습니다.",
 }
 
 func (v *View) words() *words {
@@ -262,4 +267,17 @@ func Unknown(l lookup.Lang, detail string) string {
 func Failed(l lookup.Lang, detail string) string {
 	v := View{Lang: l}
 	return v.words().in("It could not be looked up: "+detail, "조회하지 못했습니다: "+detail)
+}
+
+// NoReceipt says why there is no receipt to download.
+func NoReceipt(l lookup.Lang, none, later bool, detail string) string {
+	t := (&View{Lang: l}).words()
+	switch {
+	case none:
+		return t.in("There are no receipts of this campaign: its audit has left none.", "이 캠페인의 증명서가 없습니다. 감사에서 만들어지지 않았습니다.")
+	case later:
+		return t.in("The user was not granted when the last audit was made. After the next one there is a receipt.",
+			"마지막 감사 시점에는 지급되지 않았습니다. 다음 감사 이후에 증명서가 만들어집니다.")
+	}
+	return t.in("There is no receipt: "+detail, "증명서를 만들 수 없습니다: "+detail)
 }
