@@ -27,6 +27,7 @@ type partition struct {
 	epoch     int32 // leader epoch of the record before it; −1: not known
 	until     int64 // stop before it; negative: never
 	lane      *sharding.Lane
+	sink      Sink // in place of the lane
 	conn      *conn
 	maxBytes  int
 	inflated  bytes.Buffer
@@ -42,15 +43,20 @@ type partition struct {
 // Config.RetryFor has gone by without a record or an answer.
 func (s *Source) Consume(ctx context.Context, number int, from, until int64, lane *sharding.Lane) error {
 	p := &partition{Source: s, number: number, next: from, until: until, lane: lane, epoch: s.epochs.begin(number, from)}
+	return p.consume(ctx, p.handOver)
+}
+
+// consume fetches until it is at the end, and gives what came to handOver, which moves the position.
+func (p *partition) consume(ctx context.Context, handOver func(context.Context, fetched) error) error {
 	defer p.disconnect()
 	if err := p.checkStart(ctx); err != nil {
 		return p.outcome(ctx, err)
 	}
-	s.cfg.Observer.Position(number, p.next, -1)
+	p.cfg.Observer.Position(p.number, p.next, -1)
 	pause := pauses()
 	failing := time.Time{}
 	for p.until < 0 || p.next < p.until {
-		err := p.step(ctx)
+		err := p.step(ctx, handOver)
 		if err == nil {
 			failing = time.Time{}
 			pause.Reset()
@@ -60,7 +66,7 @@ func (s *Source) Consume(ctx context.Context, number int, from, until int64, lan
 			break
 		}
 		kind, retry := Classify(err)
-		s.cfg.Observer.KafkaError(string(kind))
+		p.cfg.Observer.KafkaError(string(kind))
 		if !retry {
 			return p.outcome(ctx, err)
 		}
@@ -68,10 +74,10 @@ func (s *Source) Consume(ctx context.Context, number int, from, until int64, lan
 		if failing.IsZero() {
 			failing = time.Now()
 		}
-		if time.Since(failing) > s.cfg.RetryFor {
-			return fmt.Errorf("partition %d at offset %d: no success for %v: %w", number, p.next, s.cfg.RetryFor, err)
+		if time.Since(failing) > p.cfg.RetryFor {
+			return fmt.Errorf("partition %d at offset %d: no success for %v: %w", p.number, p.next, p.cfg.RetryFor, err)
 		}
-		s.cfg.Log.Warn("fetch failed, trying again", "partition", number, "offset", p.next, "error", err)
+		p.cfg.Log.Warn("fetch failed, trying again", "partition", p.number, "offset", p.next, "error", err)
 		wait(ctx, pause.NextBackOff())
 	}
 	return nil
@@ -109,12 +115,12 @@ func (p *partition) checkStart(ctx context.Context) error {
 		}
 		p.cfg.Log.Warn("continuing behind an accepted gap", "gap", start.Accepted[0])
 		p.next = start.From[p.number]
-		return p.lane.Mark(ctx, p.next, true) // there may be no record behind it that would do so
+		return p.mark(ctx, p.next, true) // there may be no record behind it that would do so
 	})
 }
 
 // step fetches once and hands over what came.
-func (p *partition) step(ctx context.Context) error {
+func (p *partition) step(ctx context.Context, handOver func(context.Context, fetched) error) error {
 	f, err := p.fetch(ctx)
 	if err != nil {
 		return err
@@ -135,7 +141,7 @@ func (p *partition) step(ctx context.Context) error {
 		return f.diverged.judge(p.number, p.next, p.epoch)
 	}
 	before := p.next
-	if err := p.handOver(ctx, f); err != nil {
+	if err := handOver(ctx, f); err != nil {
 		return err
 	}
 	if f.highest >= 0 {
@@ -236,10 +242,7 @@ func (p *partition) disconnect() {
 func (p *partition) handOver(ctx context.Context, f fetched) error {
 	p.added = 0
 	next, failed := f.visible(p.next, p.until, func(b *batch, next int64, hidden bool) (int64, error) {
-		if b.epoch != p.epoch {
-			p.epoch = b.epoch
-			p.epochs.set(p.number, max(b.base, next), b.epoch)
-		}
+		p.enter(b, next)
 		if hidden {
 			return next, nil
 		}
@@ -263,7 +266,7 @@ func (p *partition) settle(ctx context.Context, next int64, idle bool) error {
 	if failed != nil && !p.breaker.first() {
 		return failed
 	}
-	if err := p.lane.Mark(ctx, next, idle); failed == nil {
+	if err := p.mark(ctx, next, idle); failed == nil {
 		return err
 	}
 	return failed // at the first rejected record: everybody before it is granted, and a later run begins with it
