@@ -15,10 +15,11 @@ type HistoryEntry struct {
 	Before  *Control  `json:"before,omitempty"`
 	After   *Control  `json:"after,omitempty"`
 	Refused string    `json:"refused,omitempty"` // why nothing was done; empty: it was done
-	Acted   *Acted    `json:"acted,omitempty"`   // of ActionAct: what was done about users
+	Acted   *Acted    `json:"acted,omitempty"`   // of ActionAct and ActionTake: what was done about users
 }
 
-// Acted sums up what one command or request did about single users. Who they are is in the journal alone.
+// Acted sums up what one command or request did about single users. Who they are is in the journals alone. Of takes it
+// counts items, and the request is the run that their entries name.
 type Acted struct {
 	Request   string  `json:"request"` // the ID of the acts
 	Kind      ActKind `json:"kind"`
@@ -26,7 +27,8 @@ type Acted struct {
 	Done      int     `json:"done"`
 	Unchanged int     `json:"unchanged"`
 	Refused   int     `json:"refused"`
-	Untried   int     `json:"untried"` // an error ended it before
+	Untried   int     `json:"untried"`         // an error ended it before
+	Topic     string  `json:"topic,omitempty"` // of takes: that they are read from; nothing is counted then
 }
 
 // Unchanged reports whether an order was carried out and there was nothing for it to change.

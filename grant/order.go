@@ -29,13 +29,14 @@ const (
 	ActionImport     Action = "import"      // the ledger was made of such a file
 	ActionRebuild    Action = "rebuild"     // the ledger was made again of the topic
 	ActionReconcile  Action = "reconcile"   // users whom an audit missed were granted by hand
+	ActionTake       Action = "take"        // somebody had users take items, or reads a topic of takes: see HistoryEntry.Acted
 )
 
 // Notes are the actions that are recorded, and change nothing that replicas obey.
 func Notes() []Action {
 	return []Action{
 		ActionStartEarly, ActionForce, ActionNewTopic, ActionExpire, ActionReplay, ActionAct, ActionExport, ActionImport,
-		ActionRebuild, ActionReconcile,
+		ActionRebuild, ActionReconcile, ActionTake,
 	}
 }
 
@@ -79,7 +80,8 @@ func (o *Order) Validate() error {
 			wrong("throttle %d: want users per second, or 0 for no limit", o.Throttle)
 		}
 	default:
-		if o.Action.Noted() && o.Action != ActionExpire && o.Action != ActionAct { // which nobody orders
+		nobody := []Action{ActionExpire, ActionAct, ActionTake} // orders these
+		if o.Action.Noted() && !slices.Contains(nobody, o.Action) {
 			break
 		}
 		wrong("action %q: want pause, resume, throttle, abort, finish or postpone", o.Action)

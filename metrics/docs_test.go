@@ -68,6 +68,10 @@ var lookWhen = map[string]string{
 	"publish_events_total":                   "asking how fast events go out",
 	"publish_behind_entries":                 "subscribers say that they miss something: are they behind?",
 	"publish_failing":                        "it is 1: the log and /readyz say what the subscriber answers",
+	"takes_total":                            "asking how fast users take things, and why some do not get them",
+	"takes_malformed_total":                  "it grows: the reason says what is wrong with the topic of takes",
+	"takes_behind_records":                   "it grows, or take_until is near: who waits in the topic beyond it gets nothing",
+	"takes_regressions_total":                "ever: Redis restarted or failed over, and lost takes; they are read again",
 	"publish_rewinds_total":                  "ever: Redis lost writes that were published; those events are void",
 	"desk_requests_total":                    "the page is slow or fails",
 	"desk_refusals_total":                    "somebody tries tokens, or has lost the right one",
@@ -130,6 +134,15 @@ const publishPreface = `
 |---|---|---|---|---|
 `
 
+const takesPreface = `
+## Takes
+
+` + "`granter take --topic`" + ` serves these. Where several read the topic, add them up.
+
+| name | type | labels | what it is | look at it when |
+|---|---|---|---|---|
+`
+
 func TestTheDocumentIsFresh(t *testing.T) {
 	runs, _ := populated(t)
 	desk := prometheus.NewPedanticRegistry()
@@ -144,9 +157,12 @@ func TestTheDocumentIsFresh(t *testing.T) {
 	events := prometheus.NewPedanticRegistry()
 	metrics.NewPublish(events, labels.Campaign, labels.Version, "topic:grants:json")
 
+	takes := prometheus.NewPedanticRegistry()
+	metrics.NewTakes(takes, labels.Campaign, labels.Version, []string{"cheer"}, []string{"taken"}, labels.Reasons)
+
 	documented := map[string]bool{}
 	text := preface + tableOf(t, runs, documented) + deskPreface + tableOf(t, desk, documented) +
-		publishPreface + tableOf(t, events, documented)
+		publishPreface + tableOf(t, events, documented) + takesPreface + tableOf(t, takes, documented)
 	require.Len(t, lookWhen, len(documented), "lookWhen speaks of metrics that are not there")
 	if *update {
 		require.NoError(t, os.WriteFile(document, []byte(text), 0o644))

@@ -19,6 +19,7 @@ var needs = []struct {
 	{[]string{"desk-access", "desk-cert", "desk-key", "desk-client-ca", "desk-insecure", "desk-access-grace"}, []string{"desk"}},
 	{[]string{"desk-ca", "desk-client-cert", "desk-client-key"}, []string{"desk-url"}},
 	{[]string{"form", "compression", "partitions", "replicas", "only"}, []string{"topic"}},
+	{[]string{"dead-letters", "from-start"}, []string{"topic"}},
 	{[]string{"why"}, []string{"now", "throttle", "force", "resume", "new-topic"}},
 }
 

@@ -127,14 +127,21 @@ func change(a *grant.HistoryEntry, zone *time.Location) string {
 		return "the ledger is made again of the topic"
 	case grant.ActionReplay:
 		return "rejected records were repaired and replayed"
-	case grant.ActionAct:
+	case grant.ActionAct, grant.ActionTake:
 	}
 	return ""
 }
 
 // acted sums up what was done about users.
 func acted(a *grant.Acted) string {
-	parts := []string{fmt.Sprintf("%s: %s of %s users", a.Kind, text.Number(int64(a.Done)), text.Number(int64(a.Users)))}
+	if a.Topic != "" {
+		return "takes of topic " + oneLine(a.Topic) + " (run " + a.Request + ")"
+	}
+	what, request := "users", "request"
+	if a.Kind == grant.ActKind(grant.ActionTake) {
+		what, request = "items", "run"
+	}
+	parts := []string{fmt.Sprintf("%s: %s of %s %s", a.Kind, text.Number(int64(a.Done)), text.Number(int64(a.Users)), what)}
 	for _, part := range []struct {
 		n    int
 		what string
@@ -143,7 +150,7 @@ func acted(a *grant.Acted) string {
 			parts = append(parts, text.Number(int64(part.n))+" "+part.what)
 		}
 	}
-	return strings.Join(parts, ", ") + " (request " + a.Request + ")"
+	return strings.Join(parts, ", ") + " (" + request + " " + a.Request + ")"
 }
 
 // until says when an order ends by itself.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -11,13 +10,13 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/status"
-	"github.com/granter/granter/grant/text"
 	"github.com/granter/granter/grant/userid"
 )
 
@@ -27,14 +26,16 @@ const takeRows = 1 << 16
 
 type takeFlags struct {
 	connection
-	items []string
-	file  string // of CSV
+	takeTopicFlags
+	items    []string
+	file     string // of CSV
+	who, why string
 }
 
 func newTake() *cobra.Command {
 	var c takeFlags
 	cmd := &cobra.Command{
-		Use:   "take {-f SPEC | --campaign NAME} {USER... | --csv FILE}",
+		Use:   "take {-f SPEC | --campaign NAME} {USER... | --csv FILE | --topic TOPIC}",
 		Short: "Have users take what they were offered",
 		Long: `Take has users take items that their campaign offers (validity from: taken): once, and exactly. Whoever has an item
 already is told since when. An item is refused to whom the campaign was not granted, or not any more, after its take_until, and
@@ -44,20 +45,43 @@ when others took the last of its first.
 --item names, or else for all that users take. The answer is the same rows as CSV, each with an outcome and the moment of the
 taking. A row that cannot be read is answered as malformed, and the others count. It can be done again at any time.
 
+--topic reads records of a Kafka topic, a JSON object each, and goes on until it is stopped; with --once it ends when
+what is there is settled. "user" is an ID, a number or a string of digits; "item" may be left out, as in a row; other
+fields, such as an ID or a time of the request, are left alone. Several processes share the partitions. How far the topic
+is read is in the ledger, and moves on behind what it has taken: whoever is killed, and also where Redis loses its last
+writes, each record counts, once. What is refused, or cannot be read, goes to a dead-letter topic (TOPIC.rejected) with the
+reason, in the form of a run's; once there are too many of the latter (max_rejected of the spec), it stops. take_until is
+judged by Redis's clock when a record is read.
+
+The audit trail has a line for each command: who had how many users take something, and why (--why). The journals of takes have
+the command's ID with each user.
+
 ` + exitHelp,
 		Example: `  granter take -f deploy/campaigns/emoticons.yaml --item cheer-up-90d 12345678
-  granter take --campaign sorry-2022 --csv takes.csv > outcomes.csv`,
+  granter take --campaign sorry-2022 --csv takes.csv --why "SUP-77: the app was down" > outcomes.csv
+  granter take --campaign sorry-2022 --topic emoticon-takes`,
 		RunE: c.execute,
 	}
-	c.addFlags(cmd, c.nameFlag, c.redisFlags, c.retryFlag)
+	c.addFlags(cmd, c.nameFlag, c.kafkaFlags, c.redisFlags, c.retryFlag, c.topicFlags)
 	cmd.Flags().StringArrayVar(&c.items, "item", nil, "ID of the item to take (repeatable; default: all that users take)")
 	cmd.Flags().StringVar(&c.file, "csv", "", "file of the users, - for the standard input")
+	cmd.Flags().StringVar(&c.why, "why", "", "the reason, for the audit trail")
+	cmd.Flags().StringVar(&c.who, "who", "", whoHelp)
 	return cmd
 }
 
 func (c *takeFlags) execute(cmd *cobra.Command, args []string) error {
-	if (len(args) == 0) == (c.file == "") {
-		return usageError(errors.New("who takes it? Give one or more user IDs, or --csv FILE"))
+	ways := 0
+	for _, given := range []bool{len(args) > 0, c.file != "", c.topic != ""} {
+		if given {
+			ways++
+		}
+	}
+	if ways != 1 {
+		return usageError(errors.New("who takes it? Give one or more user IDs, or --csv FILE, or --topic TOPIC"))
+	}
+	if _, err := whoami(c.who); err != nil {
+		return err
 	}
 	camp, err := c.subject(cmd.Context())
 	if err != nil {
@@ -79,23 +103,54 @@ func (c *takeFlags) execute(cmd *cobra.Command, args []string) error {
 	if differs != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "granter: %s:\n%s\n", differs, differs.Fields)
 	}
-	t := taker{campaign: camp, takes: led.takes, counts: map[grant.Outcome]int64{}}
-	if t.items, err = itemsOf(camp, c.items); err != nil {
+	items, err := itemsOf(camp, c.items)
+	if err != nil {
 		return usageError(err)
 	}
+	store, err := ledger.Open(client, camp, ledger.Config{RetryFor: c.retryFor})
+	if err != nil {
+		return err
+	}
+	if c.topic != "" {
+		return c.takeTopic(cmd, camp, items, led, store)
+	}
+	return c.takeRows(cmd, args, camp, items, led, store)
+}
+
+// takeRows takes as arguments or a file say.
+func (c *takeFlags) takeRows(
+	cmd *cobra.Command, args []string, camp *grant.Campaign, items []int, led opened, store *ledger.Store,
+) error {
+	run := grant.NewRunID(time.Now())
+	t := taker{campaign: camp, takes: ledger.NewTakes(store, run), items: items, counts: map[grant.Outcome]int64{}}
 	rows, closeFile, err := c.rows(args, cmd.InOrStdin())
 	if err != nil {
 		return usageError(err)
 	}
 	defer closeFile()
-	if err := t.takeAll(cmd.Context(), rows, cmd.OutOrStdout()); err != nil {
+	takeErr := t.takeAll(cmd.Context(), rows, cmd.OutOrStdout())
+	if err := errors.Join(takeErr, c.record(cmd.Context(), led, t.acted(run))); err != nil {
 		return err
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), "granter: "+t.sum())
+	fmt.Fprintln(cmd.ErrOrStderr(), "granter: "+sumOf(t.counts))
 	if t.refused() {
 		return &exitError{code: exitNotGranted}
 	}
 	return nil
+}
+
+// record adds the command to the audit trail: one of a file or of single users at its end, one of a topic at its start.
+func (c *takeFlags) record(ctx context.Context, led opened, acted grant.Acted) error {
+	who, err := whoami(c.who)
+	if err != nil {
+		return err
+	}
+	acted.Kind = grant.ActKind(grant.ActionTake)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.retryFor)
+	defer cancel()
+	return led.coordination.Record(ctx, grant.HistoryEntry{
+		Action: grant.ActionTake, Who: who, Via: "cli", Why: c.why, Acted: &acted,
+	})
 }
 
 // rows returns the users and items that are meant.
@@ -253,15 +308,21 @@ func (t *taker) take(ctx context.Context, rows []row, out *csv.Writer) error {
 	return nil
 }
 
-// sum says what became of all.
-func (t *taker) sum() string {
-	var parts []string
-	for _, outcome := range append(grant.Outcomes(), outcomeMalformed) {
-		if n := t.counts[outcome]; n > 0 {
-			parts = append(parts, string(outcome)+" "+text.Number(n))
+// acted sums up for the audit trail.
+func (t *taker) acted(run grant.RunID) grant.Acted {
+	a := grant.Acted{Request: run.String()}
+	for outcome, n := range t.counts {
+		a.Users += int(n)
+		switch outcome {
+		case grant.OutcomeTaken:
+			a.Done += int(n)
+		case grant.OutcomeAlready:
+			a.Unchanged += int(n)
+		default:
+			a.Refused += int(n)
 		}
 	}
-	return cmp.Or(strings.Join(parts, ", "), "nobody")
+	return a
 }
 
 // refused reports whether somebody did not get what was asked for.

@@ -40,6 +40,7 @@ import (
 //	                                        topic → the grant.TopicID that the offsets count in (none, if granter 0c10d32 or
 //	                                        brokers before 2.8 wrote it). A corrected spec reads the topic from the start
 //	granter:{<anchor>}:checkpoint:<spec>:<pass> the same of a pass that withholds some users
+//	granter:{<anchor>}:takepoint:<spec>:<topic> the same of a topic that takes are read from, see take_topic.go
 //	granter:{<anchor>}:tip:<session> hash   shard → number of the last pipeline
 //	granter:{<anchor>}:probe:…      what Inspect writes to see whether it may; gone within a minute
 //
@@ -48,7 +49,8 @@ import (
 type keys struct {
 	campaign string
 	version  string // of the spec: the first digits of its hash
-	pass     string // grant.Pass.Key
+	progress string // what checkpoints are called
+	pass     string // grant.Pass.Key, or the topic that takes are read from
 	anchors  []string
 	chunks   string
 	spec     string
@@ -73,7 +75,8 @@ const (
 
 func newKeys(campaign, hash string, cluster bool) keys {
 	base := "granter:{" + campaign + "}:"
-	k := keys{campaign: campaign, version: specVersion(hash), chunks: base + "chunks", spec: base + "spec", runs: base + "runs"}
+	k := keys{campaign: campaign, version: specVersion(hash), progress: "checkpoint"}
+	k.chunks, k.spec, k.runs = base+"chunks", base+"spec", base+"runs"
 	k.format, k.leases = base+"format", base+"leases"
 	k.moves = base + "moves"
 	k.control, k.history, k.refusals, k.budget = base+"control", base+"history", base+"refusals", base+"budget"
@@ -99,7 +102,7 @@ func newKeys(campaign, hash string, cluster bool) keys {
 func specVersion(hash string) string { return hash[:min(len(hash), 12)] }
 
 func (k *keys) checkpoint(anchor, version string) string {
-	name := "granter:{" + anchor + "}:checkpoint:" + version
+	name := "granter:{" + anchor + "}:" + k.progress + ":" + version
 	if k.pass != "" {
 		name += ":" + k.pass
 	}

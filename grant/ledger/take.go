@@ -59,7 +59,19 @@ type Taken struct {
 // item's take_until; and how many of its first are left. After an error it is unknown what was taken; ask again.
 //
 // The campaign is that by which users are granted: ErrSpecChanged means that it is not.
-func (t *Takes) Take(ctx context.Context, c *grant.Campaign, wishes []Take) (_ []Taken, err error) {
+func (t *Takes) Take(ctx context.Context, c *grant.Campaign, wishes []Take) ([]Taken, error) {
+	return t.take(ctx, c, wishes, execute)
+}
+
+// sender runs a pipeline.
+type sender func(context.Context, redis.Pipeliner) error
+
+func execute(ctx context.Context, pipe redis.Pipeliner) error {
+	_, err := pipe.Exec(ctx)
+	return err
+}
+
+func (t *Takes) take(ctx context.Context, c *grant.Campaign, wishes []Take, send sender) (_ []Taken, err error) {
 	ctx, span := tracer.Start(ctx, "ledger.take")
 	defer span.End()
 	defer func() { recordError(span, err) }()
@@ -74,7 +86,7 @@ func (t *Takes) Take(ctx context.Context, c *grant.Campaign, wishes []Take) (_ [
 			users += len(groups[n].lows)
 			n++
 		}
-		again, err := t.round(ctx, groups[:n], out)
+		again, err := t.round(ctx, groups[:n], out, send)
 		if err != nil {
 			return nil, err
 		}
@@ -129,7 +141,7 @@ func (t *Takes) group(c *grant.Campaign, wishes []Take) ([]*takeGroup, error) {
 }
 
 // round makes one call for each group, and returns those groups that need another.
-func (t *Takes) round(ctx context.Context, groups []*takeGroup, out []Taken) (again []*takeGroup, err error) {
+func (t *Takes) round(ctx context.Context, groups []*takeGroup, out []Taken, send sender) (again []*takeGroup, err error) {
 	for _, g := range groups {
 		if g.tail == nil {
 			g.tail = t.entry(g)
@@ -144,8 +156,7 @@ func (t *Takes) round(ctx context.Context, groups []*takeGroup, out []Taken) (ag
 				return err
 			}
 		}
-		_, err := pipe.Exec(ctx)
-		return err
+		return send(ctx, pipe)
 	})
 	if Kind(err) == KindFenced {
 		return nil, fmt.Errorf("%w (%w)", ErrSpecChanged, err)

@@ -75,6 +75,7 @@ export const actions = {
   import: "Made the ledger of a file",
   rebuild: "Made the ledger again of the topic",
   reconcile: "Granted users whom an audit missed",
+  take: "Had users take items",
 };
 
 // What was tried, for orders that were refused.
