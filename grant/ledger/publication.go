@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"math/bits"
-	"strconv"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -114,43 +115,107 @@ func (l *Coordination) Advance(ctx context.Context, subscriber, who string, lead
 	return reply == 1, err
 }
 
-// Lengths returns how many entries the journals of some chunks have.
-func (l *Reader) Lengths(ctx context.Context, chunks []uint64) ([]int64, error) {
-	out := make([]int64, len(chunks))
-	err := l.retry(ctx, "asking how long journals are", func() error {
-		for begin := 0; begin < len(chunks); begin += surveyPage {
-			part := chunks[begin:min(begin+surveyPage, len(chunks))]
-			pipe := l.client.Pipeline()
-			replies := make([]*redis.IntCmd, len(part))
-			for i, chunk := range part {
-				replies[i] = pipe.LLen(ctx, l.keys.journal(chunk))
-			}
-			if _, err := pipe.Exec(ctx); err != nil {
-				return named(replies, err)
-			}
-			for i, reply := range replies {
-				out[begin+i] = reply.Val()
-			}
+// List is one of the lists of a chunk that say what became of its users. Each is in the order of time.
+type List string
+
+// The lists of a chunk. Those of takes exist where a campaign offers items: items with a quota have one of their own.
+const (
+	ListJournal List = ""
+	ListTakes   List = "takes"
+	ListFirsts  List = "firsts" // takes of items with a quota
+)
+
+// Lists are those that the chunks of a campaign may have. An entry is in its list before one of a later list that refers to it.
+func Lists(c *grant.Campaign) []List {
+	out := []List{ListJournal}
+	for _, item := range offers(c) {
+		list := ListTakes
+		if c.Items[item].First > 0 {
+			list = ListFirsts
 		}
-		return nil
-	})
-	return out, err
+		if !slices.Contains(out, list) {
+			out = append(out, list)
+		}
+	}
+	return out
 }
 
-// Range is a part of a chunk's journal: entries From up to, and not including, To.
+// ListKey is where a list of a chunk is.
+func (l *Reader) ListKey(chunk uint64, list List) string {
+	if list == ListJournal {
+		return l.keys.journal(chunk)
+	}
+	k := l.keys.take(chunk, 0, list == ListFirsts)
+	return k.list
+}
+
+// Clock returns the time that no master's clock is behind: whatever happened until then, by whosever clock, is in the ledger.
+func (l *Reader) Clock(ctx context.Context) (time.Time, error) {
+	var mu sync.Mutex
+	var out time.Time
+	err := l.retry(ctx, "asking for the time", func() error {
+		out = time.Time{}
+		return l.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
+			at, err := c.Time(ctx).Result()
+			mu.Lock()
+			defer mu.Unlock()
+			if out.IsZero() || at.Before(out) {
+				out = at
+			}
+			return err
+		})
+	})
+	return out.Truncate(time.Millisecond).Add(-time.Millisecond).UTC(), err // more may come in this millisecond
+}
+
+// Lengths returns how many entries some lists of some chunks have: by chunk, then by list. The journals are asked last: what
+// the others refer to is in them.
+func (l *Reader) Lengths(ctx context.Context, chunks []uint64, lists []List) ([][]int64, error) {
+	out := make([][]int64, len(chunks))
+	for i := range out {
+		out[i] = make([]int64, len(lists))
+	}
+	for n, list := range slices.Backward(lists) {
+		err := l.retry(ctx, "asking how long journals are", func() error {
+			for begin := 0; begin < len(chunks); begin += surveyPage {
+				part := chunks[begin:min(begin+surveyPage, len(chunks))]
+				pipe := l.client.Pipeline()
+				replies := make([]*redis.IntCmd, len(part))
+				for i, chunk := range part {
+					replies[i] = pipe.LLen(ctx, l.ListKey(chunk, list))
+				}
+				if _, err := pipe.Exec(ctx); err != nil {
+					return named(replies, err)
+				}
+				for i, reply := range replies {
+					out[begin+i][n] = reply.Val()
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Range is a part of a list of a chunk: entries From up to, and not including, To.
 type Range struct {
 	Chunk    uint64
+	List     List
 	From, To int64
 }
 
-// Texts returns parts of journals as they are stored, for Entry.UnmarshalBinary. A part is shorter where the journal is.
+// Texts returns parts of lists as they are stored, for Entry.UnmarshalBinary and TakeEntry.UnmarshalBinary. A part is shorter
+// where the list is.
 func (l *Reader) Texts(ctx context.Context, parts []Range) ([][]string, error) {
 	out := make([][]string, len(parts))
 	err := l.retry(ctx, "reading journals", func() error {
 		pipe := l.client.Pipeline()
 		replies := make([]*redis.StringSliceCmd, len(parts))
 		for i, p := range parts {
-			replies[i] = pipe.LRange(ctx, l.keys.journal(p.Chunk), p.From, p.To-1)
+			replies[i] = pipe.LRange(ctx, l.ListKey(p.Chunk, p.List), p.From, p.To-1)
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return named(replies, err)
@@ -163,8 +228,30 @@ func (l *Reader) Texts(ctx context.Context, parts []Range) ([][]string, error) {
 	return out, err
 }
 
-// JournalKey is where a chunk's journal is, for messages.
-func (l *Reader) JournalKey(chunk uint64) string { return l.keys.journal(chunk) }
+// Acted reports in which chunks somebody did something about single users, beyond granting by hand and excluding.
+func (l *Reader) Acted(ctx context.Context, chunks []uint64) (map[uint64]bool, error) {
+	out := map[uint64]bool{}
+	for part := range slices.Chunk(chunks, surveyPage) {
+		err := l.retry(ctx, "asking where somebody acted", func() error {
+			pipe := l.client.Pipeline()
+			replies := make([]*redis.IntCmd, len(part))
+			for i, chunk := range part {
+				replies[i] = pipe.Exists(ctx, l.keys.place(chunk)[3])
+			}
+			if _, err := pipe.Exec(ctx); err != nil {
+				return named(replies, err)
+			}
+			for i, reply := range replies {
+				out[part[i]] = reply.Val() > 0
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
 
 // Now returns the time by Redis's clock.
 func (l *Coordination) Now(ctx context.Context) (time.Time, error) {
@@ -193,25 +280,11 @@ func (e *Entry) Users(chunk uint64) iter.Seq[grant.UserID] {
 // FirstUser is the first ID of a chunk: the members of its entries, as Roaring has them, count from it.
 func FirstUser(chunk uint64) grant.UserID { return grant.UserID(dense.Join(chunk, 0)) }
 
-// RoaringPart returns the members of a stored entry in the portable format of Roaring bitmaps, without reading them.
-func RoaringPart(text []byte) ([]byte, error) {
-	var e Entry
-	members, err := e.unmarshalHead(text)
-	if err != nil {
-		return nil, err
-	}
-	head := containerOffset
-	if members.kind == memberRuns {
-		head = runsHeader
-	}
-	return text[len(text)-len(members.body)-head:], nil
+// Roaring returns the members of an entry in the portable format of Roaring bitmaps, with one container of key 0.
+func (e *Entry) Roaring() []byte {
+	out, _ := appendTail(nil, nil, nil, &e.Members)
+	return withoutCount(out)
 }
-
-// runsHeader is what comes before a container of runs: cookie, flags, key and count.
-const runsHeader = 4 + 1 + 2 + 2
-
-// ChunkField names the cursor of a chunk.
-func ChunkField(chunk uint64) string { return strconv.FormatUint(chunk, 10) }
 
 // Stamp returns the time of a stored entry without reading the rest.
 func Stamp(text []byte) (time.Time, error) {

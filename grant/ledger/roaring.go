@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -15,18 +16,16 @@ func ToRoaring(bitmap string) ([]byte, error) {
 		return nil, fmt.Errorf("the bitmap has %d bytes, more than %d", len(bitmap), len(b))
 	}
 	out, n := appendTail(nil, nil, nil, &b)
-	_, out, _ = cutCount(out)
 	if n == 0 {
 		return nil, errors.New("the bitmap is empty")
 	}
-	return out, nil
+	return withoutCount(out), nil
 }
 
-// cutCount takes the number of members off what appendTail writes without head and ranges.
-func cutCount(b []byte) (int, []byte, error) {
-	f := fields{rest: b}
-	n := f.uvarint("members", dense.ChunkSize)
-	return int(n), f.rest, f.err
+// withoutCount takes the number of members off what appendTail writes without head and ranges.
+func withoutCount(b []byte) []byte {
+	_, n := binary.Uvarint(b)
+	return b[n:]
 }
 
 // FromRoaring is the inverse of ToRoaring. Zeros at the end are left out, as Redis does.

@@ -3,7 +3,6 @@ package publish
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/granter/granter/grant/ledger"
@@ -40,37 +39,18 @@ func (f From) String() string {
 	return "start"
 }
 
-func parseChunk(field string) (uint64, bool) {
-	chunk, err := strconv.ParseUint(field, 10, 64)
-	return chunk, err == nil
-}
-
 // begin decides where the subscriber begins, for all chunks, and stores it. An attempt that was interrupted begins anew.
 func (p *Publisher) begin(ctx context.Context, fields map[string]string) (map[string]string, error) {
-	next := map[uint64]cursor{}
+	next := map[place]cursor{}
 	if p.From != (From{}) {
-		chunks, err := p.reader.Chunks(ctx)
-		if err != nil {
+		if err := p.beginAt(ctx, next); err != nil {
 			return nil, err
-		}
-		lengths, err := p.reader.Lengths(ctx, chunks)
-		if err != nil {
-			return nil, err
-		}
-		for i, chunk := range chunks {
-			c, err := p.beginIn(ctx, chunk, lengths[i])
-			if err != nil {
-				return nil, err
-			}
-			if c.entries > 0 {
-				next[chunk] = c
-			}
 		}
 	}
 	p.mu.Lock()
 	for field, text := range fields {
-		if chunk, ok := parseChunk(field); ok {
-			p.stored[chunk] = text
+		if at, ok := parsePlace(field); ok {
+			p.stored[at] = text
 		}
 	}
 	p.mu.Unlock()
@@ -88,24 +68,61 @@ func (p *Publisher) begin(ctx context.Context, fields map[string]string) (map[st
 	return p.coordination.Cursors(ctx, p.Name)
 }
 
-// beginIn returns the cursor of one chunk: behind the last entry that the subscriber is not to have.
-func (p *Publisher) beginIn(ctx context.Context, chunk uint64, length int64) (cursor, error) {
+// beginAt puts cursors behind what the subscriber is not to have.
+func (p *Publisher) beginAt(ctx context.Context, next map[place]cursor) error {
+	chunks, err := p.reader.Chunks(ctx)
+	if err != nil || len(chunks) == 0 {
+		return err
+	}
+	if err := p.learn(ctx); err != nil {
+		return err
+	}
+	at := p.From.At
+	if p.From.Now {
+		if at, err = p.reader.Clock(ctx); err != nil {
+			return err
+		}
+	}
+	lists := ledger.Lists(p.writer.campaign)
+	lengths, err := p.reader.Lengths(ctx, chunks, lists)
+	if err != nil {
+		return err
+	}
+	for i, chunk := range chunks {
+		for n, list := range lists {
+			c, err := p.beginIn(ctx, place{chunk, list}, lengths[i][n])
+			if err != nil {
+				return err
+			}
+			if c.entries > 0 {
+				next[place{chunk, list}] = c
+			}
+		}
+		var ends cursor
+		next[place{chunk, listEndings}] = ends.sent(at.UnixMilli()<<itemBits-1, 0, 0, true)
+	}
+	return nil
+}
+
+// beginIn returns the cursor of one list: behind the last entry that the subscriber is not to have.
+func (p *Publisher) beginIn(ctx context.Context, at place, length int64) (cursor, error) {
 	var c cursor
 	const page = 64
 	for from := int64(0); from < length; from += page {
 		if p.From.Now {
 			from = length - 1
 		}
-		texts, err := p.reader.Texts(ctx, []ledger.Range{{Chunk: chunk, From: from, To: min(from+page, length)}})
+		part := ledger.Range{Chunk: at.chunk, List: at.list, From: from, To: min(from+page, length)}
+		texts, err := p.reader.Texts(ctx, []ledger.Range{part})
 		if err != nil {
 			return c, err
 		}
 		for i, text := range texts[0] {
-			at, err := ledger.Stamp([]byte(text))
+			stamp, err := ledger.Stamp([]byte(text))
 			if err != nil {
-				return c, fmt.Errorf("%w: %s[%d]: %w", ledger.ErrInconsistent, p.reader.JournalKey(chunk), from+int64(i), err)
+				return c, p.damaged(at, from+int64(i), err)
 			}
-			if !p.From.Now && !at.Before(p.From.At) {
+			if !p.From.Now && !stamp.Before(p.From.At) {
 				return c, nil
 			}
 			c = c.sent(from+int64(i), headOf(text), 0, true)

@@ -2,23 +2,31 @@ package publish
 
 import (
 	"context"
-	"fmt"
+	"iter"
+	"slices"
+	"time"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
 )
 
-// collect reads a round's pieces, and returns which of the chunks want another round. Cursors that do not fit their journal are
+// collect reads a round's pieces, and returns which of the chunks want another round. Cursors that do not fit their lists are
 // set back.
-func (p *Publisher) collect(
-	ctx context.Context, chunks []uint64, due map[uint64]int64, l limits,
-) (out []piece, left []uint64, err error) {
-	parts := make([]ledger.Range, len(chunks))
+func (p *Publisher) collect(ctx context.Context, chunks []uint64, due *cut, l limits) (out []piece, left []uint64, err error) {
+	parts := make([]ledger.Range, 0, len(chunks)*len(due.lists))
 	each := int64(max(1, min(l.entries, maxEntries/len(chunks))))
+	cursors := make(map[place]cursor, len(chunks))
 	p.mu.Lock()
-	for i, chunk := range chunks {
-		c := p.cursors[chunk]
-		from := max(0, c.last())
-		parts[i] = ledger.Range{Chunk: chunk, From: from, To: min(max(due[chunk], from+1), c.entries+each)}
+	for _, chunk := range chunks {
+		for n, list := range due.lists {
+			at := place{chunk, list}
+			c := p.cursors[at]
+			cursors[at] = c
+			from := max(0, c.last())
+			to := min(max(due.to[chunk][n], from+1), c.entries+each)
+			parts = append(parts, ledger.Range{Chunk: chunk, List: list, From: from, To: to})
+		}
+		cursors[place{chunk, listEndings}] = p.cursors[place{chunk, listEndings}]
 	}
 	p.mu.Unlock()
 	texts, err := p.reader.Texts(ctx, parts)
@@ -26,21 +34,21 @@ func (p *Publisher) collect(
 		return nil, nil, err
 	}
 	for i, chunk := range chunks {
-		p.mu.Lock()
-		c := p.cursors[chunk]
-		p.mu.Unlock()
 		if full := l.events > 0 && count(out) >= l.events; full {
 			left = append(left, chunk)
 			continue
 		}
-		if len(c.marks) > 0 && (len(texts[i]) == 0 || headOf(texts[i][0]) != c.marks[0].head) {
-			if err := p.rewind(ctx, chunk, c); err != nil {
-				return nil, nil, err
-			}
+		first := i * len(due.lists)
+		read := parts[first : first+len(due.lists)]
+		back, err := p.rewound(ctx, read, texts[first:], cursors)
+		if err != nil {
+			return nil, nil, err
+		}
+		if back {
 			left = append(left, chunk)
 			continue
 		}
-		found, more, err := p.pieces(chunk, &c, parts[i].From, texts[i], due[chunk], l)
+		found, more, err := p.ofChunk(ctx, chunk, due, read, texts[first:], cursors, l, count(out))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -49,7 +57,170 @@ func (p *Publisher) collect(
 			left = append(left, chunk)
 		}
 	}
-	return out, left, nil
+	return out, left, p.correct(ctx, out)
+}
+
+// rewound sets those cursors of a chunk back whose last entry is no longer there, and reports whether there were any.
+func (p *Publisher) rewound(
+	ctx context.Context, read []ledger.Range, texts [][]string, cursors map[place]cursor,
+) (bool, error) {
+	back := false
+	for n, r := range read {
+		at := place{r.Chunk, r.List}
+		c := cursors[at]
+		if len(c.marks) == 0 || len(texts[n]) > 0 && headOf(texts[n][0]) == c.marks[0].head {
+			continue
+		}
+		if err := p.rewind(ctx, at, c); err != nil {
+			return false, err
+		}
+		back = true
+	}
+	return back, nil
+}
+
+// ofChunk puts what was read of the lists of a chunk into their common order, and says whether the chunk has more.
+func (p *Publisher) ofChunk(
+	ctx context.Context, chunk uint64, due *cut, read []ledger.Range, texts [][]string, cursors map[place]cursor,
+	l limits, events int,
+) ([]piece, bool, error) {
+	parts := make([]part, len(read), len(read)+1)
+	for n, r := range read {
+		at := place{chunk, r.List}
+		c := cursors[at]
+		for i, text := range texts[n] {
+			index, from := r.From+int64(i), 0
+			if index < c.entries {
+				continue // sent; it was read to compare
+			}
+			if index == c.entries {
+				from = c.members
+			}
+			next, err := readPiece(at, index, text, from)
+			if err != nil {
+				return nil, false, p.damaged(at, index, err)
+			}
+			parts[n].pieces = append(parts[n].pieces, next)
+		}
+		parts[n].more = int64(len(texts[n])) == r.To-r.From && r.To < due.to[chunk][n]
+	}
+	if due.until.IsZero() {
+		out, more := merge(parts, l, events, func(*piece) bool { return false })
+		return out, more, nil
+	}
+	h, endings, err := p.ending(ctx, chunk, due.until, parts, cursors[place{chunk, listEndings}])
+	if err != nil {
+		return nil, false, err
+	}
+	out, more := merge(append(parts, part{pieces: endings}), l, events, func(next *piece) bool {
+		// An act may come to be before a take that happened sooner, and an ending that is due before it was not looked for.
+		late := next.entry.At.After(due.until) && next.list != listEndings
+		late = late && (next.rank() > 0 || !h.next.After(next.entry.At))
+		if late {
+			p.waits(next.entry.At)
+		}
+		return late
+	})
+	return out, more, nil
+}
+
+// waits notes that something is left for the next sweep.
+func (p *Publisher) waits(at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting.IsZero() || at.Before(p.waiting) {
+		p.waiting = at
+	}
+}
+
+// ending returns what is known of the endings of a chunk, in which some entries were read, and those that are due.
+func (p *Publisher) ending(
+	ctx context.Context, chunk uint64, until time.Time, parts []part, c cursor,
+) (*horizon, []piece, error) {
+	if !p.writer.wants(TypeExpired) {
+		return &horizon{next: never}, nil, nil
+	}
+	p.mu.Lock()
+	h := p.horizons[chunk]
+	p.mu.Unlock()
+	for i := range parts {
+		for j := range parts[i].pieces {
+			h.heed(p.writer.campaign, &parts[i].pieces[j])
+		}
+	}
+	if !h.next.After(until) {
+		if err := p.endings(ctx, chunk, h, c.entries, until); err != nil {
+			return nil, nil, err
+		}
+	}
+	for len(h.due) > 0 && h.due[0].index < c.entries {
+		h.due = h.due[1:]
+	}
+	var out []piece
+	for i := range h.due[:min(len(h.due), maxEntries)] {
+		out = append(out, h.due[i].piece(chunk, &c))
+	}
+	return h, out, nil
+}
+
+// correct looks up what acts had made of the ends of items, for those who took them afterwards.
+func (p *Publisher) correct(ctx context.Context, pieces []piece) error {
+	var chunks []uint64
+	for i := range pieces {
+		if l := pieces[i].list; l != ledger.ListJournal && l != listEndings && !slices.Contains(chunks, pieces[i].chunk) {
+			chunks = append(chunks, pieces[i].chunk)
+		}
+	}
+	if len(chunks) == 0 {
+		return nil
+	}
+	acted, err := p.reader.Acted(ctx, chunks)
+	if err != nil {
+		return err
+	}
+	known := map[uint64]*histories{}
+	for i := range pieces {
+		at := &pieces[i]
+		if at.list == ledger.ListJournal || at.list == listEndings || !acted[at.chunk] {
+			continue
+		}
+		if known[at.chunk] == nil {
+			if known[at.chunk], err = p.histories(ctx, at.chunk); err != nil {
+				return err
+			}
+		}
+		at.ends = known[at.chunk].endsOf(at, p.writer.campaign.Items[at.item].ID)
+	}
+	return nil
+}
+
+// endsOf are the ends that an item had for some of those who took it, because of what had been done about them before.
+func (h *histories) endsOf(p *piece, item string) map[grant.UserID]time.Time {
+	var out map[grant.UserID]time.Time
+	for user, low := range users(p) {
+		if acts := h.acts[low]; acts != nil {
+			if end, ok := endBy(item, p.entry.At, acts); ok {
+				if out == nil {
+					out = map[grant.UserID]time.Time{}
+				}
+				out[user] = end
+			}
+		}
+	}
+	return out
+}
+
+// users are the members of a piece's entry.
+func users(p *piece) iter.Seq2[grant.UserID, uint16] {
+	return func(yield func(grant.UserID, uint16) bool) {
+		lows, i := p.entry.Members.Lows(nil), 0
+		for user := range p.entry.Users(p.chunk) {
+			if !yield(user, lows[i]) {
+				return
+			}
+			i++
+		}
+	}
 }
 
 func count(pieces []piece) (events int) {
@@ -59,41 +230,11 @@ func count(pieces []piece) (events int) {
 	return events
 }
 
-// pieces makes pieces of what was read of a chunk from an entry on, and says whether the chunk has more.
-func (p *Publisher) pieces(
-	chunk uint64, c *cursor, from int64, texts []string, to int64, l limits,
-) (out []piece, more bool, err error) {
-	for i, text := range texts {
-		index := from + int64(i)
-		if index < c.entries {
-			continue // sent; it was read to compare
-		}
-		e := new(ledger.Entry)
-		if err := e.UnmarshalBinary([]byte(text)); err != nil {
-			return nil, false, fmt.Errorf("%w: %s[%d]: %w", ledger.ErrInconsistent, p.reader.JournalKey(chunk), index, err)
-		}
-		next := piece{chunk: chunk, index: index, head: headOf(text), text: text, entry: e, count: e.Count}
-		if index == c.entries {
-			next.first = c.members
-			next.count -= c.members
-		}
-		if l.events > 0 && len(out) > 0 && count(out) >= l.events {
-			return out, true, nil
-		}
-		if l.members > 0 && next.count > l.members {
-			next.count = l.members
-			return append(out, next), true, nil // the rest of the entry comes first
-		}
-		out = append(out, next)
-	}
-	return out, from+int64(len(texts)) < to, nil
-}
-
 // rewind sets a cursor back to what the journal still has of what was sent, because the ledger lost its last writes.
-func (p *Publisher) rewind(ctx context.Context, chunk uint64, c cursor) error {
+func (p *Publisher) rewind(ctx context.Context, at place, c cursor) error {
 	asked := make([]ledger.Range, len(c.marks))
 	for i, m := range c.marks {
-		asked[i] = ledger.Range{Chunk: chunk, From: m.index, To: m.index + 1}
+		asked[i] = ledger.Range{Chunk: at.chunk, List: at.list, From: m.index, To: m.index + 1}
 	}
 	texts, err := p.reader.Texts(ctx, asked)
 	if err != nil {
@@ -107,9 +248,12 @@ func (p *Publisher) rewind(ctx context.Context, chunk uint64, c cursor) error {
 	}
 	back := c.back(func(m mark) bool { h, ok := found[m.index]; return ok && h == m.head })
 	p.Log.Error("the ledger no longer has what was published: it lost writes; what it has in their place follows",
-		"subscriber", p.Name, "chunk", chunk, "published", c.entries, "back_to", back.entries)
+		"subscriber", p.Name, "chunk", at.field(), "published", c.entries, "back_to", back.entries)
 	if p.Metrics != nil {
 		p.Metrics.Rewinds.WithLabelValues(p.Name).Inc()
 	}
-	return p.advance(ctx, map[uint64]cursor{chunk: back})
+	p.mu.Lock()
+	p.horizons[at.chunk] = new(horizon)
+	p.mu.Unlock()
+	return p.advance(ctx, map[place]cursor{at: back})
 }

@@ -26,6 +26,8 @@ const (
 	TypeExtended   Type = "extended"   // an item or all of them end at another time
 	TypeMoved      Type = "moved"      // another account has it in the user's place
 	TypeRecalled   Type = "recalled"   // what was offered and not taken is offered no more
+	TypeTaken      Type = "taken"      // the user took an item that was offered
+	TypeExpired    Type = "expired"    // an item that the user had is over
 )
 
 // typeNone is of entries that are for colleagues, and for nobody outside.
@@ -33,12 +35,17 @@ const typeNone Type = ""
 
 // Types are all types of events.
 func Types() []Type {
-	return []Type{TypeGranted, TypeExcluded, TypeRevoked, TypeReinstated, TypeExtended, TypeMoved, TypeRecalled}
+	return []Type{
+		TypeGranted, TypeExcluded, TypeRevoked, TypeReinstated, TypeExtended, TypeMoved, TypeRecalled, TypeTaken, TypeExpired,
+	}
 }
 
 // typeOf is what an entry says. A kind that is not known stops the publisher: to pass over it would lose what it says.
-func typeOf(e *ledger.Entry) (Type, error) {
-	switch e.Kind {
+func typeOf(p *piece) (Type, error) {
+	if p.list == listEndings {
+		return TypeExpired, nil
+	}
+	switch p.entry.Kind {
 	case ledger.EntryGrant, ledger.EntryHand:
 		return TypeGranted, nil
 	case ledger.EntryExclude:
@@ -53,10 +60,12 @@ func typeOf(e *ledger.Entry) (Type, error) {
 		return TypeMoved, nil
 	case ledger.EntryRecall:
 		return TypeRecalled, nil
+	case ledger.EntryTake:
+		return TypeTaken, nil
 	case ledger.EntryNote:
 		return typeNone, nil
 	default:
-		return "", fmt.Errorf("journal entry of kind %d, which this granter cannot publish: use a newer one", e.Kind)
+		return "", fmt.Errorf("journal entry of kind %d, which this granter cannot publish: use a newer one", p.entry.Kind)
 	}
 }
 
@@ -82,7 +91,6 @@ func itemsOf(c *grant.Campaign, e *ledger.Entry) []item {
 	out := make([]item, 0, len(held))
 	for i := range held {
 		e := &held[i]
-		it := item{ID: e.ID, Kind: e.Kind, State: e.State, Amount: e.Amount, Currency: e.Currency}
 		end, changed := ends[e.ID]
 		if !changed {
 			end, changed = ends[""]
@@ -90,25 +98,35 @@ func itemsOf(c *grant.Campaign, e *ledger.Entry) []item {
 		if changed && e.State != grant.StateOffered {
 			e.ExpiresAt = end
 		}
-		if !e.ExpiresAt.IsZero() {
-			it.ExpiresAt = &e.ExpiresAt
-		}
-		if e.Offered() && !e.TakeUntil.IsZero() {
-			it.TakeUntil = &e.TakeUntil
-		}
-		out = append(out, it)
+		out = append(out, itemOf(e))
 	}
 	return out
 }
 
+func itemOf(e *grant.Entitlement) item {
+	it := item{ID: e.ID, Kind: e.Kind, State: e.State, Amount: e.Amount, Currency: e.Currency}
+	if !e.ExpiresAt.IsZero() {
+		it.ExpiresAt = &e.ExpiresAt
+	}
+	if e.State == grant.StateOffered && !e.TakeUntil.IsZero() {
+		it.TakeUntil = &e.TakeUntil
+	}
+	return it
+}
+
+// taken is an item that users took: with the end that it has by the spec, or that somebody had given it.
+func taken(c *grant.Campaign, p *piece, end *time.Time) item {
+	at := make([]time.Time, len(c.Items))
+	at[p.item] = p.entry.At
+	e := c.Entitlements(&grant.Holding{GrantedAt: p.entry.At, TakenAt: at}, p.entry.At)[p.item]
+	if end != nil {
+		e.ExpiresAt = *end
+	}
+	return itemOf(&e)
+}
+
 // source is the CloudEvents attribute of that name.
 func source(campaign string) string { return "/granter/campaigns/" + campaign }
-
-// entryID identifies an entry of a journal, by its place and by what is in it: where a ledger lost its last writes, another entry
-// comes to have the place, and its events must not be taken for the old ones.
-func entryID(campaign string, p *piece) string {
-	return campaign + "/" + strconv.FormatUint(p.chunk, 10) + "/" + strconv.FormatInt(p.index, 10) + "-" + p.head.String()
-}
 
 // writer makes the events of the entries of one campaign.
 type writer struct {
@@ -120,24 +138,44 @@ func (w *writer) wants(t Type) bool {
 	return t != typeNone && (w.only == nil || slices.Contains(w.only, t))
 }
 
-// template is the JSON of the events of one entry: they differ in their user alone.
-type template struct{ id, user, data []byte }
+// lists are those that have to be followed: what ends depends on takes, too.
+func (w *writer) lists() []ledger.List {
+	if w.wants(TypeTaken) || w.wants(TypeExpired) {
+		return ledger.Lists(w.campaign)
+	}
+	return []ledger.List{ledger.ListJournal}
+}
+
+// template is the JSON of the events of one entry: they differ in their user alone, and in the end of what few of them took.
+type template struct {
+	id, user, data []byte
+	of             map[grant.UserID][]byte // data
+}
 
 // template makes it. What is behind the user is the same for all.
 func (w *writer) template(p *piece, t Type) (*template, error) {
 	common := func(v any) []byte { b, _ := json.Marshal(v); return b } //nolint:errchkjson // texts
 	attributes := fmt.Sprintf(`{"specversion":"1.0","type":%s,"source":%s,"time":%s,"datacontenttype":"application/json","id":`,
 		common(TypePrefix+string(t)), common(source(w.campaign.Name)), common(p.entry.At))
-	data, err := json.Marshal(w.data(p))
-	if err != nil {
+	behind := func(end *time.Time) ([]byte, error) {
+		data, err := json.Marshal(w.data(p, end))
+		return append([]byte(`","data":{"user":"`), append([]byte(`",`), data[1:]...)...), err
+	}
+	id := common(entryID(w.campaign, p) + "/")
+	out := &template{id: append([]byte(attributes), id[:len(id)-1]...), user: []byte(`","subject":"`)}
+	var err error
+	if out.data, err = behind(nil); err != nil {
 		return nil, err
 	}
-	id := common(entryID(w.campaign.Name, p) + "/")
-	return &template{
-		id:   append([]byte(attributes), id[:len(id)-1]...),
-		user: []byte(`","subject":"`),
-		data: append([]byte(`","data":{"user":"`), append([]byte(`",`), data[1:]...)...),
-	}, nil
+	for user, end := range p.ends {
+		if out.of == nil {
+			out.of = map[grant.UserID][]byte{}
+		}
+		if out.of[user], err = behind(&end); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 const userAt = len(`","data":{"user":"`)
@@ -148,9 +186,13 @@ func (t *template) append(dst []byte, user grant.UserID) []byte {
 	dst = strconv.AppendUint(dst, uint64(user), 10)
 	dst = append(dst, t.user...)
 	dst = strconv.AppendUint(dst, uint64(user), 10)
-	dst = append(dst, t.data[:userAt]...)
+	data := t.data
+	if own, ok := t.of[user]; ok {
+		data = own
+	}
+	dst = append(dst, data[:userAt]...)
 	dst = strconv.AppendUint(dst, uint64(user), 10)
-	dst = append(dst, t.data[userAt:]...)
+	dst = append(dst, data[userAt:]...)
 	return append(dst, '}')
 }
 
@@ -164,17 +206,29 @@ type payload struct {
 	Act        string               `json:"act,omitempty"` // its ID
 	Revocation grant.RevocationKind `json:"revocation,omitempty"`
 	Effective  *time.Time           `json:"effective,omitempty"`
-	Item       string               `json:"item,omitempty"` // of several kinds: empty is all
+	Item       string               `json:"item,omitempty"` // of several types: empty is all
 	Until      *time.Time           `json:"until,omitempty"`
 	To         *grant.UserID        `json:"to,omitempty,string"`
 	From       *grant.UserID        `json:"from,omitempty,string"`
 }
 
-func (w *writer) data(p *piece) payload {
-	out := payload{Campaign: w.campaign.Name, Run: p.entry.Run}
-	if t, err := typeOf(p.entry); err == nil && t == TypeGranted {
+// data is what an event says. end is the one that somebody had given the item that a user took; nil: the spec's.
+func (w *writer) data(p *piece, end *time.Time) payload {
+	out := payload{Campaign: w.campaign.Name}
+	t, err := typeOf(p)
+	switch {
+	case err != nil:
+	case t == TypeExpired:
+		out.Item = w.campaign.Items[p.item].ID
+		return out
+	case t == TypeTaken:
+		it := taken(w.campaign, p, end)
+		out.Item, out.Items = it.ID, []item{it}
+		return out
+	case t == TypeGranted:
 		out.Items = itemsOf(w.campaign, p.entry)
 	}
+	out.Run = p.entry.Run
 	a := p.entry.Act
 	if a == nil {
 		return out
@@ -201,6 +255,8 @@ type batchHead struct {
 	First    grant.UserID `json:"first_user,string"` // the members count from it
 	Count    int          `json:"count"`
 	payload
+	// Of takes: the ends that the item has for some users, because somebody had changed them before.
+	Ends map[string]time.Time `json:"ends,omitempty"`
 }
 
 // compact is the form of an entry as a whole: a JSON object, a line feed, and the members as a portable Roaring bitmap of what
@@ -210,14 +266,16 @@ func (w *writer) compact(p *piece, t Type) ([]byte, error) {
 		Campaign: w.campaign.Name, Chunk: p.chunk, Index: p.index, Type: TypePrefix + string(t), At: p.entry.At,
 		First: ledger.FirstUser(p.chunk), Count: p.entry.Count,
 	}
-	h.payload = w.data(p)
+	h.payload = w.data(p, nil)
+	for user, end := range p.ends {
+		if h.Ends == nil {
+			h.Ends = map[string]time.Time{}
+		}
+		h.Ends[strconv.FormatUint(uint64(user), 10)] = end
+	}
 	text, err := json.Marshal(h)
 	if err != nil {
 		return nil, err
 	}
-	members, err := ledger.RoaringPart([]byte(p.text))
-	if err != nil {
-		return nil, err
-	}
-	return append(append(text, '\n'), members...), nil
+	return append(append(text, '\n'), p.entry.Roaring()...), nil
 }

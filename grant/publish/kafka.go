@@ -11,6 +11,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/population"
 )
 
@@ -134,7 +135,7 @@ func (t *topic) deliver(ctx context.Context, w *writer, pieces []piece) error {
 
 // write turns a piece into records, and gives them to the lanes of their keys.
 func (t *topic) write(ctx context.Context, w *writer, lanes []lane, partitions []int, p *piece) error {
-	kind, err := typeOf(p.entry)
+	kind, err := typeOf(p)
 	if err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func (t *topic) write(ctx context.Context, w *writer, lanes []lane, partitions [
 			return err
 		}
 		key := strconv.AppendUint(nil, p.chunk, 10)
-		return at(key).add(ctx, key, value, p.entry.At, attributes(w.campaign.Name, p, kind))
+		return at(key).add(ctx, key, value, p.entry.At, attributes(w.campaign, p, kind))
 	}
 	template, err := w.template(p, kind)
 	if err != nil {
@@ -178,11 +179,11 @@ func (t *topic) write(ctx context.Context, w *writer, lanes []lane, partitions [
 }
 
 // attributes is the attributes of a compact event.
-func attributes(campaign string, p *piece, kind Type) []protocol.Header {
+func attributes(c *grant.Campaign, p *piece, kind Type) []protocol.Header {
 	header := func(key, value string) protocol.Header { return protocol.Header{Key: key, Value: []byte(value)} }
 	return []protocol.Header{
 		header("content-type", ContentType), header("ce_specversion", "1.0"), header("ce_type", TypePrefix+string(kind)+".batch"),
-		header("ce_source", source(campaign)), header("ce_id", entryID(campaign, p)),
+		header("ce_source", source(c.Name)), header("ce_id", entryID(c, p)),
 		header("ce_time", p.entry.At.Format(time.RFC3339Nano)),
 	}
 }

@@ -52,7 +52,7 @@ func (b *inbox) deliver(_ context.Context, w *writer, pieces []piece) error {
 			if b.fails > 0 && b.r.Float64() < b.fails/20 {
 				return errTaken
 			}
-			id := fmt.Sprintf("%s/%d", entryID(w.campaign.Name, p), user)
+			id := fmt.Sprintf("%s/%d", entryID(w.campaign, p), user)
 			b.events = append(b.events, id)
 			b.users[id] = int64(user)
 		}

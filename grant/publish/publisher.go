@@ -19,17 +19,6 @@ import (
 	"github.com/granter/granter/metrics"
 )
 
-// piece is an entry, or some of its members, on the way to a subscriber.
-type piece struct {
-	chunk uint64
-	index int64
-	head  head
-	text  string
-	entry *ledger.Entry
-	first int // the members from this one on, ascending
-	count int // how many of them
-}
-
 // Target is where a subscriber's events go.
 type Target interface {
 	// deliver returns when everything in some pieces is acknowledged; those of one chunk are in their order. What a failed call
@@ -78,10 +67,13 @@ type Publisher struct {
 	limiter      *rate.Limiter
 
 	mu      sync.Mutex
-	cursors map[uint64]cursor
-	stored  map[uint64]string // the cursors as Redis has them
-	seen    map[uint64]int64  // lengths of journals up to which all is wanted by nobody any more: sent, and checked
-	health  Health
+	cursors map[place]cursor
+	stored  map[place]string // the cursors as Redis has them
+	seen    map[place]int64  // lengths of lists up to which all is wanted by nobody any more: sent, and checked
+
+	horizons map[uint64]*horizon // by chunk
+	waiting  time.Time           // when the first thing came to be that the last sweep left for the next one; zero: nothing
+	health   Health
 }
 
 const (
@@ -99,7 +91,7 @@ func New(coordination *ledger.Coordination, reader *ledger.Reader, to Target, cf
 	}
 	p := &Publisher{
 		Config: cfg, coordination: coordination, reader: reader, target: to, writer: writer{only: cfg.Only},
-		cursors: map[uint64]cursor{}, stored: map[uint64]string{}, seen: map[uint64]int64{},
+		cursors: map[place]cursor{}, stored: map[place]string{}, seen: map[place]int64{}, horizons: map[uint64]*horizon{},
 		health: Health{Subscriber: cfg.Name, State: StateWaiting},
 	}
 	if cfg.Rate > 0 {
@@ -118,7 +110,7 @@ func (p *Publisher) Once(ctx context.Context) error {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := p.take(ctx)
 		if err == nil {
-			err = p.sweep(ctx, true, p.GiveUp)
+			err = p.everything(ctx)
 		}
 		unavailable, ok := errors.AsType[*ledger.UnavailableError](err)
 		if passes := errors.Is(err, errLead) || ok && unavailable.Temporary(); err != nil && !passes {
@@ -130,6 +122,31 @@ func (p *Publisher) Once(ctx context.Context) error {
 		p.says(StateCurrent, nil)
 	}
 	return err
+}
+
+// everything sends all that is in the ledger now. What came in this very millisecond has to wait until that is over.
+func (p *Publisher) everything(ctx context.Context) error {
+	now, err := p.reader.Clock(ctx)
+	if err != nil {
+		return err
+	}
+	now = now.Add(time.Millisecond)
+	for all := true; ; all = false {
+		if err := p.sweep(ctx, all, p.GiveUp); err != nil {
+			return err
+		}
+		p.mu.Lock()
+		done := p.waiting.IsZero() || p.waiting.After(now)
+		p.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // Follow sends what is in the ledger and what comes, until the context ends. While another process leads it waits.
@@ -196,16 +213,17 @@ func (p *Publisher) take(ctx context.Context) error {
 	clear(p.cursors)
 	clear(p.stored)
 	clear(p.seen)
+	clear(p.horizons)
 	for field, text := range fields {
-		chunk, ok := parseChunk(field)
+		at, ok := parsePlace(field)
 		if !ok {
 			continue
 		}
 		c, err := parseCursor(text)
 		if err != nil {
-			return fmt.Errorf("%w: the cursor of %s in chunk %s: %w", ledger.ErrInconsistent, p.Name, field, err)
+			return fmt.Errorf("%w: the cursor %[3]s of %[2]s: %[4]w", ledger.ErrInconsistent, p.Name, field, err)
 		}
-		p.cursors[chunk], p.stored[chunk] = c, text
+		p.cursors[at], p.stored[at] = c, text
 	}
 	return nil
 }
@@ -225,49 +243,20 @@ func (p *Publisher) cede(ctx context.Context) {
 	}
 }
 
-// sweep looks once at all chunks, and sends what their journals have beyond the cursors. all says that also those are looked at
-// that have not grown.
+// sweep looks once at all chunks, and sends what their lists have beyond the cursors, and what has ended. all says that also
+// those are looked at that have not grown.
 func (p *Publisher) sweep(ctx context.Context, all bool, giveUp time.Duration) error {
-	chunks, err := p.reader.Chunks(ctx)
+	due, err := p.due(ctx, all)
 	if err != nil {
 		return err
 	}
-	p.mu.Lock()
-	for chunk := range p.cursors { // an index that lost a chunk must not make it be forgotten
-		chunks = append(chunks, chunk)
-	}
-	p.mu.Unlock()
-	slices.Sort(chunks)
-	chunks = slices.Compact(chunks)
-	lengths, err := p.reader.Lengths(ctx, chunks)
-	if err != nil {
-		return err
-	}
-	due := map[uint64]int64{} // to how far, of those that want to be looked at
-	behind := int64(0)
-	p.mu.Lock()
-	for i, chunk := range chunks {
-		c := p.cursors[chunk]
-		behind += max(0, lengths[i]-c.entries)
-		if all || lengths[i] != p.seen[chunk] {
-			due[chunk] = lengths[i]
-		}
-	}
-	p.mu.Unlock()
-	p.lag(behind)
-	if len(due) > 0 && p.writer.campaign == nil {
-		if p.writer.campaign, err = p.Spec(ctx); err != nil {
-			return err
-		}
-	}
-	order := slices.Sorted(maps.Keys(due))
 	limits := p.target.limits()
 	work, ctx := errgroup.WithContext(ctx)
 	work.SetLimit(limits.calls)
 	renew, done := context.WithCancel(ctx)
 	var lead sync.WaitGroup
 	lead.Go(func() { p.keep(renew) })
-	for group := range slices.Chunk(order, limits.chunks) {
+	for group := range slices.Chunk(slices.Sorted(maps.Keys(due.to)), limits.chunks) {
 		if ctx.Err() != nil {
 			break
 		}
@@ -297,7 +286,7 @@ func (p *Publisher) keep(ctx context.Context) {
 }
 
 // drain sends what some chunks have, up to the lengths in due, round by round.
-func (p *Publisher) drain(ctx context.Context, chunks []uint64, due map[uint64]int64, limits limits, giveUp time.Duration) error {
+func (p *Publisher) drain(ctx context.Context, chunks []uint64, due *cut, limits limits, giveUp time.Duration) error {
 	for len(chunks) > 0 {
 		pieces, left, err := p.collect(ctx, chunks, due, limits)
 		if err != nil {
@@ -313,8 +302,11 @@ func (p *Publisher) drain(ctx context.Context, chunks []uint64, due map[uint64]i
 		}
 		p.mu.Lock()
 		for _, chunk := range chunks {
-			if !slices.Contains(left, chunk) {
-				p.seen[chunk] = due[chunk]
+			for n, list := range due.lists {
+				if at := (place{chunk, list}); !slices.Contains(left, chunk) {
+					c := p.cursors[at]
+					p.seen[at] = min(due.to[chunk][n], c.entries) // some may have to wait for the next sweep
+				}
 			}
 		}
 		p.mu.Unlock()
@@ -334,16 +326,16 @@ func (p *Publisher) send(ctx context.Context, pieces []piece, giveUp time.Durati
 			return err
 		}
 	}
-	next := map[uint64]cursor{}
+	next := map[place]cursor{}
 	p.mu.Lock()
 	for i := range pieces {
 		at := &pieces[i]
-		c, ok := next[at.chunk]
+		c, ok := next[at.place]
 		if !ok {
-			c = p.cursors[at.chunk]
+			c = p.cursors[at.place]
 		}
 		sent := at.first + at.count
-		next[at.chunk] = c.sent(at.index, at.head, sent, sent == at.entry.Count)
+		next[at.place] = c.sent(at.index, at.head, sent, sent == at.entry.Count)
 	}
 	p.mu.Unlock()
 	return p.advance(ctx, next)
@@ -352,7 +344,7 @@ func (p *Publisher) send(ctx context.Context, pieces []piece, giveUp time.Durati
 // wanted leaves out what the subscriber does not want, and counts the users of the rest.
 func (p *Publisher) wanted(pieces []piece) (out []piece, events int) {
 	for i := range pieces {
-		t, err := typeOf(pieces[i].entry)
+		t, err := typeOf(&pieces[i])
 		if err == nil && !p.writer.wants(t) {
 			continue
 		}
@@ -397,11 +389,11 @@ func (p *Publisher) pace(ctx context.Context, events int) error {
 }
 
 // advance moves cursors, here and in Redis.
-func (p *Publisher) advance(ctx context.Context, next map[uint64]cursor) error {
+func (p *Publisher) advance(ctx context.Context, next map[place]cursor) error {
 	moves := make([]ledger.Move, 0, len(next))
 	p.mu.Lock()
-	for chunk, c := range next {
-		moves = append(moves, ledger.Move{Field: ledger.ChunkField(chunk), From: p.stored[chunk], To: c.String()})
+	for at, c := range next {
+		moves = append(moves, ledger.Move{Field: at.field(), From: p.stored[at], To: c.String()})
 	}
 	p.mu.Unlock()
 	for part := range slices.Chunk(moves, ledger.MaxMoves) {
@@ -417,8 +409,8 @@ func (p *Publisher) advance(ctx context.Context, next map[uint64]cursor) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for chunk, c := range next {
-		p.cursors[chunk], p.stored[chunk] = c, c.String()
+	for at, c := range next {
+		p.cursors[at], p.stored[at] = c, c.String()
 	}
 	return nil
 }

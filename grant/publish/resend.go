@@ -2,33 +2,41 @@ package publish
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/granter/granter/grant/ledger"
 )
 
-// Resend sends entries of a time again, from a moment up to, and not including, another, with the IDs that they had. No cursor
-// moves, and who leads goes on meanwhile.
+// Resend sends what came to be in a time again, from a moment up to, and not including, another, with the IDs that it had. No
+// cursor moves, and who leads goes on meanwhile. The order is that of each list: takes come behind the journal, endings last.
 func (p *Publisher) Resend(ctx context.Context, from, to time.Time) error {
-	var err error
-	if p.writer.campaign, err = p.Spec(ctx); err != nil {
-		return err
-	}
 	chunks, err := p.reader.Chunks(ctx)
 	if err != nil {
 		return err
 	}
-	lengths, err := p.reader.Lengths(ctx, chunks)
+	if err := p.learn(ctx); err != nil {
+		return err
+	}
+	lists := p.writer.lists()
+	until, err := p.reader.Clock(ctx)
+	if err != nil {
+		return err
+	}
+	lengths, err := p.reader.Lengths(ctx, chunks, lists)
 	if err != nil {
 		return err
 	}
 	for i, chunk := range chunks {
-		for index := int64(0); index < lengths[i]; index += resendPage {
-			part := ledger.Range{Chunk: chunk, From: index, To: min(index+resendPage, lengths[i])}
-			if err := p.resend(ctx, part, from, to); err != nil {
-				return err
+		for n, list := range lists {
+			for index := int64(0); index < lengths[i][n]; index += resendPage {
+				part := ledger.Range{Chunk: chunk, List: list, From: index, To: min(index+resendPage, lengths[i][n])}
+				if err := p.resend(ctx, part, from, to); err != nil {
+					return err
+				}
 			}
+		}
+		if err := p.resendEndings(ctx, chunk, from, to, until); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -36,45 +44,67 @@ func (p *Publisher) Resend(ctx context.Context, from, to time.Time) error {
 
 const resendPage = 64
 
-// resend sends what is of the time in a part of a journal.
+// resend sends what is of the time in a part of a list.
 func (p *Publisher) resend(ctx context.Context, part ledger.Range, from, to time.Time) error {
 	texts, err := p.reader.Texts(ctx, []ledger.Range{part})
 	if err != nil {
 		return err
 	}
+	at := place{part.Chunk, part.List}
 	for i, text := range texts[0] {
-		e, index := new(ledger.Entry), part.From+int64(i)
-		if err := e.UnmarshalBinary([]byte(text)); err != nil {
-			return fmt.Errorf("%w: %s[%d]: %w", ledger.ErrInconsistent, p.reader.JournalKey(part.Chunk), index, err)
+		e, err := readPiece(at, part.From+int64(i), text, 0)
+		if err != nil {
+			return p.damaged(at, part.From+int64(i), err)
 		}
-		if e.At.Before(from) || !e.At.Before(to) {
+		if e.entry.At.Before(from) || !e.entry.At.Before(to) {
 			continue
 		}
-		size := p.target.limits().members
-		if size == 0 {
-			size = e.Count
+		if err := p.sendAgain(ctx, e); err != nil {
+			return err
 		}
-		for first := 0; first < e.Count; first += size {
-			pieces, events := p.wanted([]piece{
-				{
-					chunk: part.Chunk,
-					index: index,
-					head:  headOf(text),
-					text:  text,
-					entry: e,
-					first: first,
-					count: min(size, e.Count-first),
-				},
-			})
-			if len(pieces) == 0 {
-				continue
-			}
-			if err := p.pace(ctx, events); err != nil {
-				return err
-			}
-			if err := p.attempt(ctx, pieces, p.GiveUp); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+func (p *Publisher) resendEndings(ctx context.Context, chunk uint64, from, to, until time.Time) error {
+	if !p.writer.wants(TypeExpired) {
+		return nil
+	}
+	if to = to.Add(-time.Millisecond); to.After(until) {
+		to = until
+	}
+	h := &horizon{}
+	if err := p.endings(ctx, chunk, h, from.UnixMilli()<<itemBits, to); err != nil {
+		return err
+	}
+	for i := range h.due {
+		if err := p.sendAgain(ctx, h.due[i].piece(chunk, new(cursor))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendAgain sends an entry in pieces of a size that the target takes.
+func (p *Publisher) sendAgain(ctx context.Context, e piece) error {
+	size := p.target.limits().members
+	if size == 0 {
+		size = e.entry.Count
+	}
+	for first := 0; first < e.entry.Count; first += size {
+		e.first, e.count = first, min(size, e.entry.Count-first)
+		pieces, events := p.wanted([]piece{e})
+		if len(pieces) == 0 {
+			continue
+		}
+		if err := p.correct(ctx, pieces); err != nil {
+			return err
+		}
+		if err := p.pace(ctx, events); err != nil {
+			return err
+		}
+		if err := p.attempt(ctx, pieces, p.GiveUp); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -110,7 +110,7 @@ func (h *webhook) deliver(ctx context.Context, w *writer, pieces []piece) error 
 
 // body returns the ID, the content type and the body of a request. The ID follows from the events, as theirs do.
 func (h *webhook) body(w *writer, p *piece) (id, kind string, body []byte, err error) {
-	t, err := typeOf(p.entry)
+	t, err := typeOf(p)
 	if err != nil {
 		return "", "", nil, err
 	}
@@ -127,7 +127,7 @@ func (h *webhook) body(w *writer, p *piece) (id, kind string, body []byte, err e
 			break
 		}
 		if sent++; sent == 1 {
-			id = entryID(w.campaign.Name, p) + "/" + strconv.FormatUint(uint64(user), 10)
+			id = entryID(w.campaign, p) + "/" + strconv.FormatUint(uint64(user), 10)
 		} else {
 			body = append(body, ',')
 		}

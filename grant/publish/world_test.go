@@ -45,18 +45,26 @@ type world struct {
 	registry     *prometheus.Registry
 	seq          uint64
 	granted      map[grant.UserID]bool
+	campaign     *grant.Campaign
+	store        *ledger.Store
 }
 
 func newWorld(t testing.TB, redisAddr string) *world {
 	t.Helper()
-	w := &world{TB: t, granted: map[grant.UserID]bool{}, registry: prometheus.NewRegistry()}
+	return newWorldOf(t, redisAddr, aCampaign())
+}
+
+func newWorldOf(t testing.TB, redisAddr string, c *grant.Campaign) *world {
+	t.Helper()
+	w := &world{TB: t, granted: map[grant.UserID]bool{}, registry: prometheus.NewRegistry(), campaign: c}
 	w.metrics = metrics.NewPublish(w.registry, "sorry-2022", "test", "s")
 	var err error
 	w.client, err = ledger.Connect(ledger.Options{Addrs: []string{redisAddr}})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.client.Close()) })
-	store, err := ledger.Open(w.client, aCampaign(), ledger.Config{RetryFor: 20 * time.Second})
+	store, err := ledger.Open(w.client, c, ledger.Config{RetryFor: 20 * time.Second})
 	require.NoError(t, err)
+	w.store = store
 	w.coordination, w.reader = ledger.NewCoordination(store), ledger.NewReader(store)
 	w.grants = ledger.NewGrants(store, 7)
 	w.begin()
@@ -103,7 +111,7 @@ func (w *world) publisher(to Target, changes ...func(*Config)) *Publisher {
 		Name: "s", Who: grant.NewRunID(time.Now()).String(), Metrics: w.metrics,
 		Log:    slog.New(slog.NewTextHandler(w.Output(), nil)),
 		GiveUp: 20 * time.Second, Every: 10 * time.Millisecond,
-		Spec: func(context.Context) (*grant.Campaign, error) { return aCampaign(), nil },
+		Spec: func(context.Context) (*grant.Campaign, error) { return w.campaign, nil },
 	}
 	for _, change := range changes {
 		change(&cfg)
@@ -153,6 +161,7 @@ type event struct {
 	ContentType string    `json:"datacontenttype"`
 	Data        struct {
 		User  string `json:"user"`
+		Item  string `json:"item"`
 		Items []item `json:"items"`
 	} `json:"data"`
 }

@@ -1,0 +1,285 @@
+package publish
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+)
+
+// offers is a campaign of which some items are taken, and most end.
+func offers() *grant.Campaign {
+	c := aCampaign()
+	c.Items = []grant.Item{
+		{ID: "for-good", Kind: grant.KindEmoticon},
+		{ID: "from-grant", Kind: grant.KindEmoticon, Validity: grant.Validity{Length: 50 * time.Hour}},
+		{ID: "taken", Kind: grant.KindEmoticon, Validity: grant.Validity{Length: 30 * time.Hour, Taken: true}},
+		{ID: "first", Kind: grant.KindItem, Validity: grant.Validity{Days: 2, EndOfDay: true, Taken: true}, First: 25},
+	}
+	c.Zone = time.UTC
+	return c
+}
+
+// life is a ledger of which the clock is moved.
+type life struct {
+	*world
+	mini  *miniredis.Miniredis
+	now   time.Time
+	takes *ledger.Takes
+	acts  *ledger.Acts
+	done  int
+}
+
+func newLife(t *testing.T) *life {
+	t.Helper()
+	l := &life{mini: miniredis.RunT(t), now: time.Now().Add(-30 * 24 * time.Hour).Truncate(time.Hour).UTC()}
+	l.mini.SetTime(l.now)
+	l.world = newWorldOf(t, l.mini.Addr(), offers())
+	l.takes, l.acts = ledger.NewTakes(l.store, 8), ledger.NewActs(l.store, 9)
+	return l
+}
+
+func (l *life) pass(d time.Duration) {
+	l.now = l.now.Add(d)
+	l.mini.FastForward(d)
+	l.mini.SetTime(l.now)
+	l.begin() // the lease
+}
+
+func (l *life) take(user grant.UserID, item int) grant.Outcome {
+	l.Helper()
+	taken, err := l.takes.Take(l.Context(), l.campaign, []ledger.Take{{User: user, Item: item}})
+	require.NoError(l, err)
+	return taken[0].Outcome
+}
+
+// try does something about a user, where that is allowed.
+func (l *life) try(user grant.UserID, a grant.Act) error {
+	l.Helper()
+	l.done++
+	a.ID, a.Who, a.Via, a.Reason = fmt.Sprint("act-", l.done), "mira", "cli", "ticket 7"
+	results, err := l.acts.Do(l.Context(), []ledger.UserAct{{User: user, Act: a}}, false)
+	require.NoError(l, err)
+	return results[0].Err
+}
+
+// postbox is a subscriber, and what has it get everything that there is.
+func (l *life) postbox(name string) (*hook, func()) {
+	l.Helper()
+	h := newHook(l.TB.(*testing.T))
+	return h, func() {
+		l.Helper()
+		l.pass(time.Millisecond) // what happens in this one has to wait
+		l.once(h.target(l.TB.(*testing.T), 3), func(c *Config) { c.Name = name })
+	}
+}
+
+// story is what each user's events say, in their order, as ID and time.
+func story(h *hook) map[string][]string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := map[string][]string{}
+	for _, e := range h.order {
+		out[e.Subject] = append(out[e.Subject], e.ID)
+	}
+	return out
+}
+
+func (h *hook) types(user string) (out []string) {
+	for _, e := range h.order {
+		if e.Subject == user {
+			says := strings.TrimPrefix(e.Type, TypePrefix)
+			if e.Data.Item != "" {
+				says += " " + e.Data.Item
+			}
+			out = append(out, says)
+		}
+	}
+	return out
+}
+
+// Takes and ends come in the order in which they came to be, also where people changed the end.
+func TestTakesAndEndsComeInOrder(t *testing.T) {
+	l := newLife(t)
+	h, publish := l.postbox("s")
+	l.grant(span(1, 9)...)
+	l.pass(time.Hour)
+	require.Equal(t, grant.OutcomeTaken, l.take(1, 2))
+	require.Equal(t, grant.OutcomeTaken, l.take(1, 3))
+	require.NoError(t, l.try(2, grant.Act{Kind: grant.ActExtend, Item: "taken", Until: l.now.Add(300 * time.Hour)}))
+	l.pass(time.Millisecond)
+	require.Equal(t, grant.OutcomeTaken, l.take(2, 2))
+	require.NoError(t, l.try(3, grant.Act{Kind: grant.ActExtend, Item: "from-grant", Until: l.now.Add(80 * time.Hour)}))
+	require.NoError(t, l.try(4, grant.Act{Kind: grant.ActRevoke, Revocation: grant.RevokedMistake}))
+	require.NoError(t, l.try(5, grant.Act{Kind: grant.ActExtend, Item: "for-good", Until: l.now.Add(-time.Hour)}))
+	publish()
+	taken := h.order[slices.IndexFunc(h.order, func(e event) bool { return e.Subject == "2" && e.Data.Item == "taken" && e.Data.Items != nil })]
+	require.WithinDuration(t, l.now.Add(300*time.Hour), *taken.Data.Items[0].ExpiresAt, time.Second, "somebody had changed it before")
+	taken = h.order[slices.IndexFunc(h.order, func(e event) bool { return e.Subject == "1" && e.Data.Item == "taken" })]
+	require.WithinDuration(t, l.now.Add(30*time.Hour), *taken.Data.Items[0].ExpiresAt, time.Second)
+	require.Len(t, taken.Data.Items, 1)
+	require.NotContains(t, h.types("1"), "expired taken", "it has not come to that")
+
+	l.pass(70 * time.Hour)
+	require.NoError(t, l.try(4, grant.Act{Kind: grant.ActReinstate}))
+	publish()
+	require.Equal(t, []string{"granted", "taken taken", "taken first", "expired taken", "expired first", "expired from-grant"}, h.types("1"))
+	require.Equal(t, []string{"granted", "extended taken", "taken taken", "expired from-grant"}, h.types("2"))
+	require.Equal(t, []string{"granted", "extended from-grant"}, h.types("3"))
+	require.Equal(t, []string{"granted", "revoked", "reinstated", "expired from-grant"}, h.types("4"), "not while it was revoked")
+	require.Equal(t, []string{"granted", "extended for-good", "expired for-good", "expired from-grant"}, h.types("5"), "an end in the past is one at once")
+	require.Equal(t, []string{"granted", "expired from-grant"}, h.types("9"))
+
+	require.NoError(t, l.try(9, grant.Act{Kind: grant.ActExtend, Until: l.now.Add(time.Hour)}))
+	l.pass(20 * time.Hour)
+	publish()
+	require.Equal(t, []string{"granted", "extended from-grant", "expired from-grant"}, h.types("3"))
+	require.Equal(t, []string{"granted", "expired from-grant", "extended", "expired for-good", "expired from-grant"}, h.types("9"))
+	sent := len(h.requests)
+	publish()
+	require.Len(t, h.requests, sent, "nothing comes twice")
+	expired := h.order[slices.IndexFunc(h.order, func(e event) bool { return e.Type == TypePrefix+"expired" && e.Subject == "9" })]
+	require.Regexp(t, `^sorry-2022/0/expired/from-grant/\d{13}/9$`, expired.ID)
+}
+
+// Whenever it is published, the same comes, in the same order: what is in an event follows from what was until then.
+func TestWhenItIsPublishedChangesNothing(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	for n := range 2 {
+		r := rand.New(rand.NewPCG(seed, uint64(n)))
+		l := newLife(t)
+		often, publishOften := l.postbox("often")
+		late, publishLate := l.postbox("late")
+		users := []grant.UserID{3, 4, 5, 6, 70_000, 70_001, 70_002, 99}
+		over := map[string]bool{} // user and item: it is expired
+		ended := map[string]int{} // how often it came to be so
+		look := func() {
+			found, held, err := l.reader.Held(t.Context(), l.campaign, users)
+			require.NoError(t, err)
+			for i, user := range users {
+				if found[i].Place != grant.PlaceGranted {
+					continue
+				}
+				for _, e := range l.campaign.Entitlements(&held[i], l.now) {
+					key := fmt.Sprint(user, " ", e.ID)
+					if is := e.State == grant.StateExpired; is != over[key] {
+						if over[key] = is; is {
+							ended[key]++
+						}
+					}
+				}
+			}
+		}
+		l.grant(3, 5, 70_000, 99)
+		for range 40 {
+			user := users[r.IntN(len(users))]
+			l.pass(time.Millisecond) // nothing ends in the millisecond in which somebody does something
+			look()
+			switch r.IntN(8) {
+			case 0:
+				if found, _, err := l.reader.Held(t.Context(), l.campaign, []grant.UserID{user}); err == nil && found[0].Place == grant.PlaceNone {
+					l.grant(user)
+				}
+			case 1, 2:
+				l.take(user, 2+r.IntN(2))
+			case 3:
+				item := []string{"", "taken", "first", "from-grant", "for-good"}[r.IntN(5)]
+				if r.IntN(2) == 0 {
+					item = ""
+				}
+				_ = l.try(user, grant.Act{Kind: grant.ActExtend, Item: item, Until: l.now.Add(time.Duration(r.IntN(80)-30) * time.Hour)})
+			case 4:
+				_ = l.try(user, grant.Act{Kind: grant.ActRevoke, Revocation: grant.RevokedFraud})
+			case 5:
+				_ = l.try(user, grant.Act{Kind: grant.ActReinstate})
+			case 6:
+				_ = l.try(user, []grant.Act{{Kind: grant.ActExclude}, {Kind: grant.ActHand}, {Kind: grant.ActNote}}[r.IntN(3)])
+			case 7:
+				if r.IntN(2) == 0 {
+					publishOften()
+				}
+			}
+			look()
+			for range 1 + r.IntN(4) { // hour by hour, so that nothing is over and extended unseen
+				l.pass(time.Hour)
+				look()
+			}
+		}
+		l.pass(time.Second)
+		publishOften()
+		publishLate()
+		require.Equal(t, story(late), story(often))
+		count := map[string]int{}
+		for _, e := range late.order {
+			if e.Type == TypePrefix+"expired" {
+				count[e.Subject+" "+e.Data.Item]++
+			}
+		}
+		require.Equal(t, ended, count, "each time that something ended")
+	}
+}
+
+// What is not wanted is not looked for; the compact form has what ends for many users in one record.
+func TestEndsInTheCompactForm(t *testing.T) {
+	c := fakeKafka(t)
+	l := newLife(t)
+	l.grant(span(100, 5000)...)
+	l.pass(51 * time.Hour)
+	l.once(topicOf(t, c.ListenAddrs(), FormCompact), func(c *Config) { c.Only = []Type{TypeExpired} })
+	all := records(t, c.ListenAddrs())
+	require.Len(t, all, 1)
+	require.Contains(t, string(all[0].Value), `"type":"granter.expired"`)
+	require.Contains(t, string(all[0].Value), `"count":5000`)
+	var head batchHead
+	require.NoError(t, json.NewDecoder(strings.NewReader(string(all[0].Value))).Decode(&head))
+	require.Equal(t, "from-grant", head.Item)
+	require.Empty(t, head.Items, "how it stands now is not said")
+}
+
+// between calls a function once, before the lengths of journals are asked.
+type between struct{ do func() }
+
+func (b *between) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (b *between) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (b *between) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		asks := cmds[0].Name() == "llen" && strings.HasSuffix(fmt.Sprint(cmds[0].Args()[1]), ":journal")
+		if do := b.do; asks && do != nil {
+			b.do = nil
+			do()
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// A user takes an item and loses the grant while the publisher looks at the one list and has not looked at the other.
+func TestWhatIsSeenHalfWaits(t *testing.T) {
+	l := newLife(t)
+	h, publish := l.postbox("s")
+	l.grant(5)
+	hook := &between{do: func() {
+		l.pass(10 * time.Millisecond)
+		require.Equal(t, grant.OutcomeTaken, l.take(5, 2))
+		l.pass(10 * time.Millisecond)
+		require.NoError(t, l.try(5, grant.Act{Kind: grant.ActRevoke, Revocation: grant.RevokedFraud}))
+	}}
+	l.client.AddHook(hook)
+	publish()
+	require.Nil(t, hook.do)
+	require.Equal(t, []string{"granted"}, h.types("5"), "what follows is not known for sure")
+	publish()
+	require.Equal(t, []string{"granted", "taken taken", "revoked"}, h.types("5"))
+}
