@@ -88,6 +88,7 @@ type audit struct {
 	damaged    []damaged
 	salted     *salted
 	foreign    map[grant.RunID]bool // runs that read another topic
+	repairing  map[uint64]bool      // runs that replayed rejected records
 
 	mu         sync.Mutex
 	partitions map[int]*Partition
@@ -102,10 +103,15 @@ type audit struct {
 func Run(ctx context.Context, cfg Config) (*Report, error) {
 	a := &audit{
 		Config: cfg, ledger: cfg.Ledger, findings: newFindings(cfg.IDs), canaries: map[uint64]*grant.Pass{}, counting: true,
-		partitions: map[int]*Partition{}, rejected: map[int]*rejects{},
+		repairing: map[uint64]bool{}, partitions: map[int]*Partition{}, rejected: map[int]*rejects{},
 	}
 	for run, pass := range cfg.Canaries {
 		a.canaries[uint64(run)] = pass
+	}
+	for i := range cfg.Runs {
+		if cfg.Runs[i].Pass == grant.ReplayPass {
+			a.repairing[uint64(cfg.Runs[i].Run)] = true
+		}
 	}
 	if cfg.Tree != nil {
 		a.salted = newSalted(cfg.Tree.Salt)

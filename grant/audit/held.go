@@ -20,7 +20,8 @@ type held struct {
 	settled *page // by bitmap or journal: what the journal has and the bitmap has not is found already
 	byRun   *page // of them, those whom a run granted; often the same page
 	found   []func(*findings)
-	pages   int        // that found keeps
+	pages   int // that found and replays keep
+	replays []replayed
 	leaf    *chunkLeaf // nil: no tree is asked for
 	totals
 }
@@ -35,7 +36,7 @@ func (h *held) size() int {
 
 // totals are counts of the ledger.
 type totals struct {
-	entries, byRun, byHand, excluded, acted int64
+	entries, byRun, byReplay, byHand, excluded, acted int64
 }
 
 // reading reads chunks, one after the other. It belongs to one goroutine.
@@ -50,7 +51,9 @@ type reading struct {
 	entries int64
 	census  *census           // nil: no tree is asked for
 	found   []func(*findings) // of the chunk; kept apart until it was read without a failure
-	pages   int               // of users, that found keeps
+	pages   int               // of users, that found and replays keep
+	repairs page              // users of replays
+	replays []replayed
 }
 
 func (r *reading) users(kind Kind, chunk uint64, who *page, what string) {
@@ -100,6 +103,7 @@ func (r *reading) chunk(ctx context.Context, chunk uint64) (*held, error) {
 // begin forgets the chunk before.
 func (r *reading) begin() {
 	r.union, r.byRun, r.byHand, r.out, r.acted = page{}, page{}, page{}, page{}, page{}
+	r.repairs, r.replays = page{}, nil
 	r.entries, r.found, r.pages = 0, nil, 0
 	if r.census != nil {
 		r.census.begin()
@@ -126,10 +130,14 @@ func (r *reading) entry(chunk uint64, at int64, text []byte) {
 	if twice := m.join(&r.union); twice != nil {
 		r.users(Twice, chunk, twice, fmt.Sprintf("users are in two entries of the journal, the later one of run %016x", r.e.run))
 	}
-	switch r.e.kind {
-	case kindGrant:
+	switch {
+	case r.e.kind == kindGrant && r.repairing[r.e.run]:
+		m.into(&r.repairs)
+		r.replays = append(r.replays, replayedOf(&r.e))
+		r.pages += 1 + 2*r.e.count/pageBytes
+	case r.e.kind == kindGrant:
 		m.into(&r.byRun)
-	case kindHand:
+	case r.e.kind == kindHand:
 		m.into(&r.byHand)
 	default:
 		m.into(&r.out)
@@ -147,8 +155,9 @@ func (r *reading) entry(chunk uint64, at int64, text []byte) {
 
 // hold returns what is kept of the chunk until the topic is read.
 func (r *reading) hold(bitmap *page) *held {
-	h := &held{settled: new(page), found: r.found, pages: r.pages, totals: totals{
-		entries: r.entries, byRun: r.byRun.count(), byHand: r.byHand.count(), excluded: r.out.count(), acted: r.acted.count(),
+	h := &held{settled: new(page), found: r.found, pages: r.pages, replays: r.replays, totals: totals{
+		entries: r.entries, byRun: r.byRun.count(), byReplay: r.repairs.count(), byHand: r.byHand.count(),
+		excluded: r.out.count(), acted: r.acted.count(),
 	}}
 	*h.settled = *bitmap
 	h.settled.or(&r.union)

@@ -41,6 +41,7 @@ func (a *audit) judge(ctx context.Context, c *cells) error {
 		if err := a.extra(ctx, chunk, extra); err != nil {
 			return err
 		}
+		a.replayed(chunk, h.replays)
 		if *missing != nothing && *extra != nothing {
 			a.damaged = append(a.damaged, damaged{chunk, sha256.Sum256(cell.below.bytes()), sha256.Sum256(h.settled.bytes())})
 		}

@@ -68,7 +68,7 @@ func (a *audit) malformed(partition int, part part) func(offset int64) {
 	}
 	into := a.rejected[partition]
 	if into == nil {
-		into = &rejects{must: newPlaces(), may: newPlaces(), found: newPlaces(), stray: newPlaces()}
+		into = &rejects{must: newPlaces(), may: newPlaces(), found: newPlaces(), stray: newPlaces(), used: newPlaces()}
 		a.rejected[partition] = into
 	}
 	if part == beyond {
@@ -83,6 +83,7 @@ type rejects struct {
 	may   *places // behind it: a run may have stored them
 	found *places // in the dead-letter topic
 	stray *places // in the dead-letter topic, and not malformed
+	used  *places // whose user a replay granted
 }
 
 // letters compares the malformed records with the dead-letter topic.
@@ -105,7 +106,7 @@ func (a *audit) letters(ctx context.Context) error {
 		case p != nil && l.Offset < p.First: // the record is gone
 		case r == nil || !r.must.has(l.Offset) && !r.may.has(l.Offset):
 			if r == nil {
-				r = &rejects{must: newPlaces(), may: newPlaces(), found: newPlaces(), stray: newPlaces()}
+				r = &rejects{must: newPlaces(), may: newPlaces(), found: newPlaces(), stray: newPlaces(), used: newPlaces()}
 				a.rejected[l.Partition] = r
 			}
 			r.stray.add(l.Offset)

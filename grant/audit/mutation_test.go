@@ -3,8 +3,12 @@ package audit
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
 )
 
 // Each of these plants one untruth into a campaign that was granted, and requires that exactly that is named.
@@ -157,4 +161,25 @@ func TestARunThatLostItsTailIsNamed(t *testing.T) {
 	w.checkpoint(ends)
 	r := w.finds(NotProven, map[Kind]int64{Truncated: 5})
 	require.Equal(t, "partition 1", r.Findings[0].Where)
+}
+
+// What somebody said that rejected records meant is no record of the topic. Those records are.
+func TestUsersOfReplayedRecordsAreNeitherExtraNorUnchecked(t *testing.T) {
+	w := granted(t)
+	malformed := w.ends[1] - 1
+	w.run = grant.NewRunID(time.Now().Add(time.Second))
+	store, err := ledger.Open(w.client, w.campaign, ledger.Config{RetryFor: time.Minute})
+	require.NoError(t, err)
+	w.grants = ledger.NewGrants(store, w.run)
+	w.begin()
+	w.record(grant.ReplayPass)
+	w.grant(1, malformed, malformed, 9<<16|7)
+	r := w.finds(Proven, map[Kind]int64{})
+	require.EqualValues(t, 1, r.Ledger.ByReplay)
+	require.Equal(t, 3*int64(perChunk)+1, r.Ledger.Granted)
+	w.grant(1, malformed, malformed, 9<<16|8) // of the same record
+	w.finds(Refuted, map[Kind]int64{Extra: 1})
+	require.Equal(t, found{Extra: {9<<16 | 8}}, w.ids)
+	w.grant(0, 5, 5, 9<<16|9) // of a record that is not malformed
+	w.finds(Refuted, map[Kind]int64{Extra: 2})
 }

@@ -28,8 +28,8 @@ func everybody(entries int) *census {
 	return c
 }
 
-// A receipt of one of 48 million users: of a chunk that a bulk granted, and of one with an entry for each user, as a trickle leaves
-// it. Opening is what a desk does once for each report.
+// A receipt of one of 48 million users: of a chunk that a bulk granted, and of one with an entry for each user, as a trickle
+// leaves it. Opening is what a desk does once for each report.
 func BenchmarkReceipt(b *testing.B) {
 	private, _, err := Keygen("audit.test")
 	require.NoError(b, err)

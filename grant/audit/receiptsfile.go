@@ -11,8 +11,8 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-// The file of receipts of one report has everything that receipts of its users are made from: neither the ledger nor the report is
-// asked, and one receipt reads a few kilobytes of it. It says who has what, and its salt makes the hashes of a report guessable:
+// The file of receipts of one report has everything that receipts of its users are made from: neither the ledger nor the
+// report is asked, and one receipt reads a few kilobytes of it. It says who has what, and its salt makes the hashes of a report guessable:
 // it is as secret as an export of the ledger.
 //
 //	"granter receipts 2\n", salt 32, blocks, index, where the index begins 8, "granter index 2\n"

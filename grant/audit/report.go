@@ -87,6 +87,7 @@ type Partition struct {
 type LedgerReport struct {
 	Granted  int64  `json:"granted"` // by runs and by hand
 	ByRun    int64  `json:"by_run"`
+	ByReplay int64  `json:"by_replay,omitempty"` // by runs, too, of rejected records that were repaired
 	ByHand   int64  `json:"by_hand"`
 	Excluded int64  `json:"excluded"`
 	Acted    int64  `json:"acted"` // users about whom there are acts: revocations, extensions, notes and the like
@@ -97,8 +98,9 @@ type LedgerReport struct {
 
 func (l *LedgerReport) add(h *held) {
 	l.ByRun += h.totals.byRun
+	l.ByReplay += h.byReplay
 	l.ByHand += h.byHand
-	l.Granted += h.totals.byRun + h.byHand
+	l.Granted += h.totals.byRun + h.byReplay + h.byHand
 	l.Excluded += h.excluded
 	l.Acted += h.acted
 	l.Entries += h.entries

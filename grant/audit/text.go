@@ -84,6 +84,9 @@ func (r *Report) Rows(lang string) [][2]string {
 		{t.digestTopic, r.Topic.Digest},
 		{t.digestLedger, r.Ledger.Digest},
 	}
+	if r.Ledger.ByReplay > 0 {
+		rows = append(rows, [2]string{t.replayed, text.Number(r.Ledger.ByReplay)})
+	}
 	if r.Expected > 0 {
 		rows = append(rows, [2]string{t.expected, text.Number(r.Expected)})
 	}
@@ -96,7 +99,7 @@ type vocabulary struct {
 	at, by, spec, topic, records, users, waiting, granted, grantedBy, excluded string
 	journal, entries, malformed, letters, digestTopic, digestLedger, expected  string
 	partition, first, checkpoint, end, heading, findings, partitions, seal     string
-	signed, unsigned, printed, before                                          string
+	signed, unsigned, printed, before, replayed                                string
 }
 
 func words(lang string) *vocabulary {
@@ -121,7 +124,7 @@ var english = vocabulary{
 	partition: "partition", first: "first", checkpoint: "checkpoint", end: "end",
 	heading: "Audit report", findings: "Findings", partitions: "Partitions", seal: "Signature",
 	signed: "Signed by key", printed: "SHA-256 of the signed report", before: "SHA-256 of the report before",
-	unsigned: "This report is not signed.",
+	unsigned: "This report is not signed.", replayed: "granted by replays of rejected records",
 }
 
 var korean = vocabulary{
@@ -137,5 +140,5 @@ var korean = vocabulary{
 	partition: "파티션", first: "처음", checkpoint: "체크포인트", end: "끝",
 	heading: "감사 보고서", findings: "발견 사항", partitions: "파티션", seal: "서명",
 	signed: "서명 키", printed: "서명된 보고서의 SHA-256", before: "이전 보고서의 SHA-256",
-	unsigned: "이 보고서는 서명되지 않았습니다.",
+	unsigned: "이 보고서는 서명되지 않았습니다.", replayed: "거부된 레코드의 재처리로 지급",
 }
