@@ -164,6 +164,9 @@ func (c *Control) Apply(o *Order, campaign *Campaign, now time.Time) (Control, e
 	refuse := func(format string, args ...any) (Control, error) {
 		return *c, fmt.Errorf("%w: %s", ErrRefused, fmt.Sprintf(format, args...))
 	}
+	if o.If != nil && *o.If != c.Version {
+		return *c, fmt.Errorf("%w: it was for version %d of the orders, and they are at %d", ErrChanged, *o.If, c.Version)
+	}
 	switch o.Action {
 	case ActionPause:
 		if !c.Paused || given.ends() || c.PausedBy.ends() {

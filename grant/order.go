@@ -56,11 +56,15 @@ type Order struct {
 	Topic TopicID `json:"topic,omitzero"` // ActionFinish: what those offsets count in
 	Who   string  `json:"who"`            // a person, or the name of a token
 	Via   string  `json:"via"`            // how it came: "cli" or "api"
+	If    *int64  `json:"if,omitempty"`   // the version of the control that it is for; nil: whatever is in force
 	Why   string  `json:"why"`
 }
 
 // ErrRefused means that an order cannot be carried out as things are. Nothing was changed.
 var ErrRefused = errors.New("refused")
+
+// ErrChanged means that an order was refused because others have been given since the version that it is for.
+var ErrChanged = fmt.Errorf("%w: something else was ordered meanwhile", ErrRefused)
 
 const (
 	maxWhy = 500 // bytes

@@ -9,7 +9,6 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/acts"
 	"github.com/granter/granter/grant/status"
-	"github.com/granter/granter/grant/userid"
 )
 
 // act is the route of acts: what somebody does about single users.
@@ -80,6 +79,13 @@ func rightFor(kind grant.ActKind) Right {
 	return RightAct
 }
 
+// within says in which field a problem is.
+func within(field string, err error) *Problem {
+	p := problemOf(err)
+	p.Detail = field + ": " + p.Detail + "; nothing was done"
+	return p
+}
+
 // command is what a request asks for, by a principal.
 func (b *actRequest) command(c *grant.Campaign, who Principal) (*acts.Command, error) {
 	act := grant.Act{
@@ -88,9 +94,9 @@ func (b *actRequest) command(c *grant.Campaign, who Principal) (*acts.Command, e
 	}
 	rows := make([]acts.Row, len(b.Users))
 	for i, text := range b.Users {
-		user, err := userid.Parse(text, c.Input.MaxID)
+		user, err := readUser(text, c.Input.MaxID)
 		if err != nil {
-			return nil, newProblem(kindMalformed, fmt.Sprintf("users[%d]: %v; nothing was done", i, err))
+			return nil, within(fmt.Sprintf("users[%d]", i), err)
 		}
 		rows[i].User = user
 	}
@@ -100,9 +106,9 @@ func (b *actRequest) command(c *grant.Campaign, who Principal) (*acts.Command, e
 	case b.Act != grant.ActMove && b.To != "":
 		return nil, newProblem(kindInvalid, "to is for a move; nothing was done")
 	case b.To != "":
-		to, err := userid.Parse(b.To, c.Input.MaxID)
+		to, err := readUser(b.To, c.Input.MaxID)
 		if err != nil {
-			return nil, newProblem(kindMalformed, fmt.Sprintf("to: %v; nothing was done", err))
+			return nil, within("to", err)
 		}
 		act.To, rows[0].To = &to, &to
 	}

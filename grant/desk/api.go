@@ -49,6 +49,7 @@ func (a *api) routes() []route {
 		{"GET " + ofCampaign + "/users/{id}", []Right{RightUsers}, a.answer(a.user)},
 		{"GET " + ofCampaign + "/users/{id}/receipt", []Right{RightReceipt}, a.answer(a.receipt)},
 		{"GET /api/v1/users/{id}", []Right{RightUsers}, a.answer(a.users)},
+		{"GET " + ofCampaign + "/orders", []Right{RightStatus}, a.answer(a.standing)},
 		{orders, toOrder(), a.answer(a.order)},
 		{"GET " + pathCheck, []Right{RightCheck}, func(w http.ResponseWriter, r *http.Request, who Principal) {
 			a.check(w, r, who, r.PathValue("user"), r.PathValue("item"))
@@ -132,7 +133,11 @@ func (a *api) unknown(w http.ResponseWriter, r *http.Request) {
 			" now, and /api/v1/me says which campaigns are here"
 	}
 	if allowed := says.header.Get("Allow"); allowed != "" {
-		w.Header().Set("Allow", allowed)
+		w.Header().Set("Allow", allowed+", "+http.MethodOptions)
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
 		newProblem(kindMethod, "want "+allowed).write(w)
 		return
 	}
@@ -190,7 +195,11 @@ func (a *api) respond(fn func(*http.Request, Principal) (any, error)) func(http.
 			problem.write(w)
 			return
 		}
-		writeJSON(w, "application/json", http.StatusOK, v)
+		if r.Method == http.MethodPost {
+			writeJSON(w, "application/json", http.StatusOK, v)
+			return
+		}
+		writeTagged(w, r, v)
 	}
 }
 
@@ -237,18 +246,31 @@ func refused(err error) *refusal {
 	return f
 }
 
-// listed are all campaigns that somebody may see.
+// listed are campaigns that somebody may see: all of them, those first that somebody should look at, or a page by their names.
 type listed struct {
-	Campaigns []status.Brief `json:"campaigns"` // those first that somebody should look at
+	Campaigns []status.Brief `json:"campaigns"`
+	Next      string         `json:"next,omitempty"` // the cursor of the next page
 }
 
 func (a *api) list(r *http.Request, who Principal) (any, error) {
+	page, err := readNamePage(r)
+	if err != nil {
+		return nil, err
+	}
 	all, err := a.cfg.Campaigns.List(r.Context())
-	out := listed{[]status.Brief{}}
-	for i := range all {
-		if who.in(all[i].Campaign) {
-			out.Campaigns = append(out.Campaigns, all[i])
+	all = slices.DeleteFunc(slices.Clone(all), func(b status.Brief) bool { return !who.in(b.Campaign) })
+	out := listed{Campaigns: all}
+	if page != (paged{}) {
+		slices.SortFunc(all, func(x, y status.Brief) int { return strings.Compare(x.Campaign, y.Campaign) })
+		names := make([]string, len(all))
+		for i := range all {
+			names[i] = all[i].Campaign
 		}
+		names, out.Next = page.byName(names)
+		out.Campaigns = slices.DeleteFunc(all, func(b status.Brief) bool { return !slices.Contains(names, b.Campaign) })
+	}
+	if out.Campaigns == nil {
+		out.Campaigns = []status.Brief{}
 	}
 	return out, err
 }
@@ -277,17 +299,24 @@ func (a *api) status(r *http.Request, _ Principal) (any, error) {
 	return nil, err
 }
 
-// trail is the audit trail.
+// trail is the audit trail, or its last part.
 type trail struct {
 	Campaign string               `json:"campaign"`
-	Acts     []grant.HistoryEntry `json:"acts"` // oldest first
+	Acts     []grant.HistoryEntry `json:"acts"`            // oldest first
+	Older    string               `json:"older,omitempty"` // the cursor of the part before
 }
 
 func (a *api) history(r *http.Request, _ Principal) (any, error) {
+	page, err := readHistoryPage(r)
+	if err != nil {
+		return nil, err
+	}
 	c, err := a.campaign(r)
 	if err != nil {
 		return nil, err
 	}
 	acts, err := c.Coordination.History(r.Context())
-	return trail{c.Campaign.Name, acts}, err
+	out := trail{Campaign: c.Campaign.Name}
+	out.Acts, out.Older = page.last(acts)
+	return out, err
 }

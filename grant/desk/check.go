@@ -13,7 +13,6 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/entitle"
 	"github.com/granter/granter/grant/status"
-	"github.com/granter/granter/grant/userid"
 )
 
 // Services ask here whether a user may use something, tens of thousands of times a second. Such a request does not pass through
@@ -122,8 +121,8 @@ func (a *api) check(w http.ResponseWriter, r *http.Request, who Principal, user,
 // query reads what checks have in common: the user, the moment, and the campaigns.
 func query(r *http.Request, who Principal, user string) (q entitle.Query, err error) {
 	if user != "" {
-		if q.User, err = userid.Parse(user, grant.MaxUserID); err != nil {
-			return q, newProblem(kindMalformed, err.Error())
+		if q.User, err = readUser(user, grant.MaxUserID); err != nil {
+			return q, err
 		}
 	}
 	if who.only != "" {

@@ -32,7 +32,7 @@ type ClientConfig struct {
 
 const (
 	clientTimeout = 30 * time.Second // the desk answers after 15 s at most
-	maxAnswer     = 64 << 20         // bytes; 100,000 acts have about 40 MB
+	maxAnswer     = 64 << 20         // bytes; more than any page has
 )
 
 // Client asks a desk, and gives it orders. It is safe for concurrent use.
@@ -104,9 +104,17 @@ func (c *Client) Order(ctx context.Context, o grant.Order) (grant.HistoryEntry, 
 
 // History returns the audit trail, oldest first.
 func (c *Client) History(ctx context.Context) ([]grant.HistoryEntry, error) {
-	var h trail
-	err := c.ask(ctx, http.MethodGet, "history", nil, &h)
-	return h.Acts, err
+	var acts []grant.HistoryEntry
+	for query := ""; ; {
+		var h trail
+		if err := c.ask(ctx, http.MethodGet, "history"+query, nil, &h); err != nil {
+			return nil, err
+		}
+		if acts = append(h.Acts, acts...); h.Older == "" {
+			return acts, nil
+		}
+		query = "?before=" + url.QueryEscape(h.Older)
+	}
 }
 
 // Status returns how far the campaign is.
@@ -127,8 +135,10 @@ func (c *Client) ask(ctx context.Context, method, what string, body, answer any)
 		}
 		text = bytes.NewReader(b)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, c.base.JoinPath("api/v1/campaigns", url.PathEscape(c.cfg.Campaign),
-		what).String(), text)
+	path, query, _ := strings.Cut(what, "?")
+	address := c.base.JoinPath("api/v1/campaigns", url.PathEscape(c.cfg.Campaign), path)
+	address.RawQuery = query
+	request, err := http.NewRequestWithContext(ctx, method, address.String(), text)
 	if err != nil {
 		return err
 	}

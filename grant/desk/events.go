@@ -31,6 +31,9 @@ func (a *api) events(w http.ResponseWriter, r *http.Request, who Principal) {
 	defer leave()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // asks a proxy in between not to keep events back
+	if r.Method == http.MethodHead {
+		return
+	}
 	connection := http.NewResponseController(w)
 	// The server's time-out is for answers that end. Here each write has its own.
 	send := func(text string) bool {

@@ -47,12 +47,12 @@ type serving = func(http.ResponseWriter, *http.Request, Principal)
 func (a *api) once(serve serving) serving {
 	return func(w http.ResponseWriter, r *http.Request, who Principal) {
 		text := r.Header.Get(onceHeader)
-		if text == "" || a.cfg.Answers == nil {
+		if len(r.Header.Values(onceHeader)) == 0 || a.cfg.Answers == nil {
 			serve(w, r, who)
 			return
 		}
 		odd := func(c rune) bool { return c < ' ' || c > '~' }
-		if len(text) > maxOnceKey || strings.ContainsFunc(text, odd) {
+		if text == "" || len(text) > maxOnceKey || strings.ContainsFunc(text, odd) {
 			newProblem(kindMalformed, onceHeader+": want 1 to 255 printable ASCII characters").write(w)
 			return
 		}
@@ -63,7 +63,7 @@ func (a *api) once(serve serving) serving {
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		key := digestOf(who.Name, text)
-		this := note{Request: digestOf(r.Method, r.URL.RequestURI(), string(body))}
+		this := note{Request: digestOf(r.Method, r.URL.RequestURI(), string(body), r.Header.Get("If-Match"))}
 		found, err := a.cfg.Answers.Begin(r.Context(), key, this.bytes(), underWayLife)
 		switch {
 		case err != nil:

@@ -31,6 +31,7 @@ func TestARequestWithAKeyIsCarriedOutOnce(t *testing.T) {
 	reused := order(RoleOperator, "one", `{"action":"pause","why":"another"}`)
 	require.Contains(t, reused.is(http.StatusUnprocessableEntity), "another request")
 	require.Contains(t, order(RoleOperator, "é", pause).is(http.StatusBadRequest), "printable")
+	require.Contains(t, order(RoleOperator, "", pause).is(http.StatusBadRequest), "printable")
 	order(RoleOperator, "two", `{"action":"postpone","why":"nothing to take back"}`).is(http.StatusConflict)
 	order(RoleOperator, "two", `{"action":"postpone","why":"nothing to take back"}`).is(http.StatusConflict)
 	require.Len(t, w.trail(), 3, "a refusal is an answer, too")
@@ -42,7 +43,7 @@ func TestARequestWithAKeyIsCarriedOutOnce(t *testing.T) {
 func TestARequestThatIsUnderWaySaysSo(t *testing.T) {
 	w := newWorld(t, func(w *world) { w.cfg.Answers = ledger.NewAnswers(w.connection) })
 	const body = `{"action":"pause","why":"a test"}`
-	this := note{Request: digestOf(http.MethodPost, base+"/orders", body)}
+	this := note{Request: digestOf(http.MethodPost, base+"/orders", body, "")}
 	key := digestOf("a-operator", "k")
 	_, err := w.cfg.Answers.Begin(t.Context(), key, this.bytes(), underWayLife)
 	require.NoError(t, err)

@@ -104,6 +104,27 @@ type ordered struct {
 	Act      grant.HistoryEntry `json:"act"`
 }
 
+// inForce are the orders that are in force. Their ETag is what an order says in If-Match that must not undo what it has not seen.
+type inForce struct {
+	Campaign string           `json:"campaign"`
+	Control  grant.Control    `json:"control"`
+	Orders   []grant.Standing `json:"orders"`
+}
+
+func (o inForce) version() int64 { return o.Control.Version }
+
+func (a *api) standing(r *http.Request, _ Principal) (any, error) {
+	c, err := a.campaign(r)
+	if err != nil {
+		return nil, err
+	}
+	control, _, err := c.Coordination.Control(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return inForce{c.Campaign.Name, control, control.Standing(c.Campaign.StartsAt.Location())}, nil
+}
+
 // order carries out an order. Once it has been read, it does not matter whether its sender waits for the answer:
 // somebody who orders a pause and loses the connection wants it still.
 func (a *api) order(r *http.Request, who Principal) (any, error) {
@@ -121,6 +142,9 @@ func (a *api) order(r *http.Request, who Principal) (any, error) {
 		return nil, a.gate.failure(who.Name, f)
 	}
 	o, err := asked.complete(who)
+	if err == nil {
+		o.If, err = ifVersion(r)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,8 @@ const (
 	kindTooLarge     kind = "too_large"
 	kindInvalid      kind = "invalid_order"
 	kindRefused      kind = "refused"
+	kindChanged      kind = "changed"
+	kindOverLimit    kind = "over_limit"
 	kindNotTaken     kind = "not_taken"
 	kindOtherTopic   kind = "other_topic"
 	kindNotFound     kind = "not_found"
@@ -64,7 +66,8 @@ var statuses = map[kind]int{
 	kindRate: http.StatusTooManyRequests, kindBusy: http.StatusTooManyRequests, kindListeners: http.StatusTooManyRequests,
 	kindFull: http.StatusServiceUnavailable, kindCampaign: http.StatusNotFound,
 	kindMalformed: http.StatusBadRequest, kindTooLarge: http.StatusRequestEntityTooLarge,
-	kindInvalid:  http.StatusUnprocessableEntity,
+	kindInvalid: http.StatusUnprocessableEntity, kindOverLimit: http.StatusUnprocessableEntity,
+	kindChanged:  http.StatusPreconditionFailed,
 	kindNotTaken: http.StatusConflict,
 	kindRefused:  http.StatusConflict, kindOtherTopic: http.StatusConflict,
 	kindKeyReused: http.StatusUnprocessableEntity, kindUnderWay: http.StatusConflict,
@@ -103,6 +106,8 @@ func problemOf(err error) *Problem {
 	}
 	k := kindUnavailable // what else can go wrong is that Redis or Kafka does not answer
 	switch {
+	case errors.Is(err, grant.ErrChanged):
+		k = kindChanged
 	case errors.Is(err, grant.ErrRefused):
 		k = kindRefused
 	case errors.Is(err, ledger.ErrInconsistent):

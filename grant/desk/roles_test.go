@@ -23,6 +23,7 @@ var needed = map[string]Role{
 	"GET /api/v1/campaigns/{campaign}/users/{id}": RoleSupport,
 	"GET " + ofCampaign + "/users/{id}/receipt":   RoleSupport,
 	"GET /api/v1/users/{id}":                      RoleSupport,
+	"GET /api/v1/campaigns/{campaign}/orders":     RoleViewer,
 	"POST /api/v1/campaigns/{campaign}/orders":    RoleOperator,
 	"GET /api/v1/entitlements/{user}":             RoleSupport,
 	"GET /api/v1/entitlements/{user}/{item}":      RoleSupport,

@@ -43,7 +43,9 @@ func (a *api) searchRoutes() []route {
 		{"POST " + searchPath, []Right{RightUsers}, a.search},
 		{"GET " + searchPath + "/{id}", []Right{RightUsers}, a.searchOne},
 		{"GET " + searchPath + "/{id}/receipts/{campaign}", []Right{RightReceipt}, a.downloadReceipt},
+		{"GET " + signInPath, nil, a.signInAgain},
 		{"POST " + signInPath, nil, a.signIn},
+		{"GET " + signOutPath, nil, a.signInAgain},
 		{"POST " + signOutPath, nil, a.signOut},
 	}
 }
@@ -119,6 +121,9 @@ func (a *api) signIn(w http.ResponseWriter, r *http.Request, _ Principal) {
 	cookie(w, r, &http.Cookie{Name: tokenCookie, Value: token, HttpOnly: true}) //nolint:gosec // cookie adds what is missing
 	goOn(w, backTo(r.PostFormValue(searchpage.FieldNext)))
 }
+
+// signInAgain is for who loads the address again that a form led to: they are no user IDs.
+func (a *api) signInAgain(w http.ResponseWriter, _ *http.Request, _ Principal) { goOn(w, backTo("")) }
 
 func (a *api) signOut(w http.ResponseWriter, r *http.Request, _ Principal) {
 	cookie(w, r, &http.Cookie{Name: tokenCookie, MaxAge: -1, HttpOnly: true}) //nolint:gosec // cookie adds what is missing
@@ -200,7 +205,7 @@ func (a *api) found(w http.ResponseWriter, r *http.Request, who Principal, query
 		for i, u := range v.Pasted.Users {
 			users[i] = u.User
 		}
-		answers, err := a.lookUp(r.Context(), who, users)
+		answers, _, err := a.lookUp(r.Context(), who, paged{}, users)
 		if err == nil {
 			err = a.reads(r, who, accesslog.WhatLookup, users...) // what cannot be recorded is not shown
 		}

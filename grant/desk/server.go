@@ -31,6 +31,8 @@ type Coordination interface {
 	// Refuse adds an order that was refused here to the audit trail.
 	Refuse(ctx context.Context, act grant.HistoryEntry) error
 	History(ctx context.Context) ([]grant.HistoryEntry, error)
+	// Control returns the orders that are in force, and the time.
+	Control(ctx context.Context) (grant.Control, time.Time, error)
 	lookup.Coordination
 }
 

@@ -15,7 +15,6 @@ import (
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/status"
 	"github.com/granter/granter/grant/take"
-	"github.com/granter/granter/grant/userid"
 )
 
 // The routes of takes. They have limits of their own: a service takes for whoever opens an app.
@@ -113,9 +112,9 @@ func (t *takings) forget(name string) {
 
 // wish reads what a user wants.
 func (t *taking) wish(user, item string) (ledger.Take, error) {
-	id, err := userid.Parse(user, t.Campaign.Input.MaxID)
+	id, err := readUser(user, t.Campaign.Input.MaxID)
 	if err != nil {
-		return ledger.Take{}, newProblem(kindMalformed, err.Error())
+		return ledger.Take{}, err
 	}
 	n, ok := t.items[item]
 	if !ok {
@@ -231,11 +230,11 @@ func notTaken(c *grant.Campaign, wish ledger.Take, outcome grant.Outcome) error 
 // readBody reads the JSON of a request and nothing else.
 func readBody(r *http.Request, most int64, v any) error {
 	text, err := io.ReadAll(io.LimitReader(r.Body, most+1))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large || int64(len(text)) > most {
+		return newProblem(kindTooLarge, fmt.Sprintf("the body has more than %d bytes", most))
+	}
 	if err != nil {
 		return newProblem(kindMalformed, "reading the body: "+err.Error())
-	}
-	if int64(len(text)) > most {
-		return newProblem(kindTooLarge, fmt.Sprintf("the body has more than %d bytes", most))
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()

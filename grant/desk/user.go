@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,20 @@ type User struct {
 	User grant.UserID `json:"user,string"` // JavaScript has no integers above 2^53
 	// Answers are one for each campaign: those first that granted something, then those that began last.
 	Answers []lookup.Answer `json:"answers"`
+	Next    string          `json:"next,omitempty"` // the cursor of the next page, where pages were asked for
+}
+
+// readUser reads the ID of a user. One that is well formed, and larger than any user's, is a problem of another kind: it may be
+// right in another campaign.
+func readUser(text string, most grant.UserID) (grant.UserID, error) {
+	id, err := userid.Parse(text, most)
+	switch {
+	case errors.Is(err, userid.ErrOverLimit):
+		return id, newProblem(kindOverLimit, err.Error())
+	case err != nil:
+		return id, newProblem(kindMalformed, err.Error())
+	}
+	return id, nil
 }
 
 // user answers about one user in one campaign. Unlike users it fails when the ledger does.
@@ -28,9 +43,9 @@ func (a *api) user(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := userid.Parse(r.PathValue("id"), grant.MaxUserID)
+	id, err := readUser(r.PathValue("id"), grant.MaxUserID)
 	if err != nil {
-		return nil, newProblem(kindMalformed, err.Error())
+		return nil, err
 	}
 	answers, err := lookup.Look(r.Context(), c.Lookup(), []grant.UserID{id})
 	if err != nil {
@@ -41,29 +56,33 @@ func (a *api) user(r *http.Request, who Principal) (any, error) {
 
 // users answers about one user in all campaigns.
 func (a *api) users(r *http.Request, who Principal) (any, error) {
-	id, err := userid.Parse(r.PathValue("id"), grant.MaxUserID)
-	if err != nil {
-		return nil, newProblem(kindMalformed, err.Error())
-	}
-	answers, err := a.lookUp(r.Context(), who, []grant.UserID{id})
+	id, err := readUser(r.PathValue("id"), grant.MaxUserID)
 	if err != nil {
 		return nil, err
 	}
-	return User{At: time.Now().UTC(), User: id, Answers: answers[0]}, a.reads(r, who, accesslog.WhatLookup, id)
+	page, err := readNamePage(r)
+	if err != nil {
+		return nil, err
+	}
+	answers, next, err := a.lookUp(r.Context(), who, page, []grant.UserID{id})
+	if err != nil {
+		return nil, err
+	}
+	return User{At: time.Now().UTC(), User: id, Answers: append([]lookup.Answer{}, answers[0]...), Next: next}, a.reads(r, who, accesslog.WhatLookup, id)
 }
 
-// lookUp answers about some users in all campaigns that somebody may look into, one list for each user. It fails when it is
-// not even known which campaigns there are.
-func (a *api) lookUp(ctx context.Context, who Principal, users []grant.UserID) ([][]lookup.Answer, error) {
+// lookUp answers about some users in all campaigns that somebody may look into, or in a page of them: one list for each user, and
+// the cursor of the next page. It fails when it is not even known which campaigns there are.
+func (a *api) lookUp(
+	ctx context.Context, who Principal, page paged, users []grant.UserID,
+) (answers [][]lookup.Answer, next string, err error) {
 	names, err := a.names(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
+	names, next = page.byName(slices.DeleteFunc(names, func(name string) bool { return !who.in(name) }))
 	var subjects []*lookup.Subject
 	for _, name := range names {
-		if !who.in(name) {
-			continue
-		}
 		c, err := a.cfg.Campaigns.Open(ctx, name)
 		if _, gone := errors.AsType[*NoCampaignError](err); gone {
 			continue
@@ -74,7 +93,7 @@ func (a *api) lookUp(ctx context.Context, who Principal, users []grant.UserID) (
 		}
 		subjects = append(subjects, c.Lookup())
 	}
-	return lookup.All(ctx, subjects, users), nil
+	return lookup.All(ctx, subjects, users), next, nil
 }
 
 // names returns all campaigns that there are: also those that began since somebody looked last, since an answer about all

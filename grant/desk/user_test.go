@@ -161,7 +161,7 @@ func (f *fixedCampaigns) List(context.Context) ([]status.Brief, error) { return 
 
 func TestWhatIsNoUser(t *testing.T) {
 	w := newWorld(t)
-	for _, id := range []string{"x", "-1", "01", "1.0", "9223372036854775808", "%20", "1%2F2"} {
+	for _, id := range []string{"x", "-1", "01", "1.0", "%20", "1%2F2"} {
 		require.Contains(t, w.get(RoleSupport, base+"/users/"+id).is(http.StatusBadRequest), "is malformed", id)
 	}
 }

@@ -4,6 +4,7 @@
 package userid
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/granter/granter/grant"
@@ -23,6 +24,9 @@ const (
 	OverLimit   Fault = "over_limit"
 )
 
+// ErrOverLimit says of an ID that it is well formed, and larger than any that a user can have.
+var ErrOverLimit = errors.New(string(OverLimit))
+
 // Limit returns a topic's limit; a topic that sets none has the general one.
 func Limit(maxID grant.UserID) grant.UserID {
 	if maxID == 0 {
@@ -36,9 +40,12 @@ func Parse(s string, maxID grant.UserID) (grant.UserID, error) {
 	maxID = Limit(maxID)
 	id, fault := Decimal([]byte(s), uint64(maxID))
 	if fault != "" {
-		return 0, fmt.Errorf("user ID %q is malformed (%s): want decimal digits from 0 to %d, without sign, spaces or leading "+
-			"zeros",
-			s, fault, maxID)
+		why := errors.New(string(fault))
+		if fault == OverLimit {
+			why = ErrOverLimit
+		}
+		return 0, fmt.Errorf("user ID %q is malformed (%w): want decimal digits from 0 to %d, without sign, spaces or leading "+
+			"zeros", s, why, maxID)
 	}
 	return grant.UserID(id), nil
 }

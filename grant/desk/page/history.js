@@ -9,6 +9,7 @@ import { actions, attempts, changes } from "./words.js";
 const few = 20; // entries that are shown at first
 
 let acts = [];
+let older = false; // there are more than these
 let version = null; // of the control when they were asked for
 let all = false;
 let asking = false;
@@ -39,7 +40,9 @@ export async function refresh() {
   if (asking || !allowed) return;
   asking = true;
   try {
-    acts = (await getJSON("history")).acts ?? [];
+    const trail = await getJSON("history");
+    acts = trail.acts ?? [];
+    older = Boolean(trail.older);
     text($("history-error"), "");
     list();
   } catch (problem) {
@@ -53,10 +56,11 @@ export async function refresh() {
 function list() {
   const newestFirst = [...acts].reverse();
   const refused = acts.filter((act) => act.refused).length;
-  text($("history-summary"), acts.length === 0 ? "nobody has done anything yet" : `${plural(acts.length, "entry", "entries")}, ${refused} refused`);
+  text($("history-summary"), acts.length === 0 ? "nobody has done anything yet" :
+    `${older ? "the last " : ""}${plural(acts.length, "entry", "entries")}, ${refused} refused${older ? "; granter history has all" : ""}`);
   $("history").replaceChildren(...(all ? newestFirst : newestFirst.slice(0, few)).map(entry));
   show($("history-more"), acts.length > few);
-  text($("history-more"), all ? `Show only the last ${few}` : `Show all ${plural(acts.length, "entry", "entries")}`);
+  text($("history-more"), all ? `Show only the last ${few}` : `Show ${older ? "the last" : "all"} ${plural(acts.length, "entry", "entries")}`);
   $("history-more").setAttribute("aria-expanded", String(all));
 }
 

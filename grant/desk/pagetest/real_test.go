@@ -59,6 +59,12 @@ func (b *book) History(context.Context) ([]grant.HistoryEntry, error) {
 	return slices.Clone(b.acts), nil
 }
 
+func (b *book) Control(context.Context) (grant.Control, time.Time, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.st.Control, time.Now(), nil
+}
+
 func (b *book) Held(_ context.Context, _ *grant.Campaign, users []grant.UserID) ([]ledger.User, []grant.Holding, error) {
 	found := make([]ledger.User, len(users))
 	for i, user := range users {
