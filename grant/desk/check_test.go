@@ -75,7 +75,7 @@ func TestChecksThatMakeNoSense(t *testing.T) {
 	}{
 		{"02/cheer-up", 400, "leading"},
 		{"x/cheer-up", 400, "not_decimal"},
-		{"9223372036854775808/cheer-up", 400, "over_limit"},
+		{"9223372036854775808/cheer-up", 422, "over_limit"},
 		{"x", 400, "not_decimal"},
 		{"2/chear-up", 404, "no campaign has this item: chear-up"},
 		{"2/cheer-up?campaign=other", 404, "no campaign has this item"},
@@ -87,7 +87,7 @@ func TestChecksThatMakeNoSense(t *testing.T) {
 		require.Contains(t, w.get(RoleService, entitlements+c.path).is(c.code), c.says, c.path)
 	}
 	w.get(RoleService, entitlements+"2/cheer-up/more").is(http.StatusNotFound)
-	require.Equal(t, "GET, HEAD", w.ask(request{method: http.MethodDelete, path: entitlements + "2/cheer-up",
+	require.Equal(t, "GET, HEAD, OPTIONS", w.ask(request{method: http.MethodDelete, path: entitlements + "2/cheer-up",
 		token: w.tokens[RoleService]}).header.Get("Allow"))
 }
 

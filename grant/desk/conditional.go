@@ -64,5 +64,5 @@ func ifVersion(r *http.Request) (*int64, error) {
 			return &version, nil
 		}
 	}
-	return nil, newProblem(kindMalformed, "If-Match: want the ETag of the campaign's orders, such as \"7\"; nothing was ordered")
+	return nil, newProblem(kindChanged, "If-Match: no orders have this ETag, want one such as \"7\"; nothing was ordered")
 }

@@ -61,7 +61,7 @@ func TestAnOrderUndoesNothingThatItsOwnerHasNotSeen(t *testing.T) {
 	order(second.header.Get("ETag"), `{"action":"throttle","throttle":900,"why":"seen"}`).is(http.StatusOK)
 	order("*", `{"action":"pause","why":"in any case"}`).is(http.StatusOK)
 	for _, bad := range []string{`W/"3"`, "3", `"x"`, `"-1"`, `"3", "4"`} {
-		order(bad, `{"action":"resume","why":"a test"}`).is(http.StatusBadRequest)
+		order(bad, `{"action":"resume","why":"a test"}`).is(http.StatusPreconditionFailed)
 	}
 }
 
@@ -98,4 +98,8 @@ func TestWhatTheDocumentAllowsIsNotMalformed(t *testing.T) {
 	w.get(RoleSupport, base+"/users/9223372036854775808").is(http.StatusUnprocessableEntity)
 	w.get(RoleSupport, "/api/v1/entitlements/9223372036854775808").is(http.StatusUnprocessableEntity)
 	w.get(RoleSupport, base+"/users/01").is(http.StatusBadRequest)
+	empty := w.ask(request{method: http.MethodPost, path: "/api/v1/checks/cheer-up", token: w.tokens[RoleService],
+		header: map[string]string{"Content-Type": ""}})
+	empty.is(http.StatusOK)
+	require.Equal(t, kindLines, empty.header.Get("Content-Type"))
 }

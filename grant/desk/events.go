@@ -38,7 +38,7 @@ func (a *api) events(w http.ResponseWriter, r *http.Request, who Principal) {
 	// The server's time-out is for answers that end. Here each write has its own.
 	send := func(text string) bool {
 		_ = connection.SetWriteDeadline(time.Now().Add(a.cfg.pace.write))
-		_, err := io.WriteString(w, text)
+		_, err := io.WriteString(w, text) //nolint:gosec // it is no page
 		if err == nil {
 			err = connection.Flush()
 		}

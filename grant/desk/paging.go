@@ -39,7 +39,9 @@ func readPage(r *http.Request, cursor string) (p paged, err error) {
 			return p, newProblem(kindMalformed, fmt.Sprintf("limit: want one whole number from 1 to %d", maxPage))
 		}
 	}
-	p.from = query.Get(cursor)
+	if p.from = query.Get(cursor); p.from == "" && query.Has(cursor) {
+		return p, newProblem(kindMalformed, cursor+": it is empty; leave it out to begin")
+	}
 	return p, nil
 }
 

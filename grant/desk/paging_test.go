@@ -90,7 +90,9 @@ func TestATrailComesInPages(t *testing.T) {
 	require.Equal(t, whole.Acts[:2], second.Acts)
 	require.Empty(t, second.Older)
 
-	for _, bad := range []string{"limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "before=7", "before=" + strings.Repeat("9", 30)} {
+	for _, bad := range []string{
+		"limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "before=7", "before=", "before=" + strings.Repeat("9", 30),
+	} {
 		w.get(RoleViewer, base+"/history?"+bad).is(http.StatusBadRequest)
 	}
 }
@@ -100,7 +102,8 @@ func TestAClientReadsEveryPage(t *testing.T) {
 	w := newWorld(t, plain)
 	many := &longTrail{Coordination: w.coordination}
 	for i := range 2*maxPage + 3 {
-		many.acts = append(many.acts, grant.HistoryEntry{At: time.Unix(int64(i), 0).UTC(), Action: grant.ActionPause, Who: "minji"})
+		at := time.Unix(int64(i), 0).UTC()
+		many.acts = append(many.acts, grant.HistoryEntry{At: at, Action: grant.ActionPause, Who: "minji"})
 	}
 	w.server.api.cfg.Campaigns = only{&Subject{Campaign: aCampaign(), Coordination: many}}
 	c, err := NewClient(ClientConfig{URL: w.server.URL(), Campaign: "sorry-2022", Token: w.tokens[RoleViewer]})

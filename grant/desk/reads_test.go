@@ -33,7 +33,7 @@ func TestWhoReadsARecordIsRecordedBeforeTheAnswer(t *testing.T) {
 	w.get(RoleViewer, "/api/v1/users/3").is(http.StatusForbidden)
 	w.get(RoleSupport, "/api/v1/users/x").is(http.StatusBadRequest)
 	w.get(RoleSupport, base+"/status").is(http.StatusOK)
-	w.get(RoleSupport, base+"/users/2?why="+strings.Repeat("a", 1001)).is(http.StatusBadRequest)
+	w.get(RoleSupport, base+"/users/2?why="+strings.Repeat("a", 1001)).is(http.StatusUnprocessableEntity)
 	const support = "a-support"
 	require.Equal(t, []accesslog.Access{
 		{Who: support, From: "127.0.0.1", What: accesslog.WhatLookup, Why: "문의 5", Users: []grant.UserID{2}},

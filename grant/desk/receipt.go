@@ -10,7 +10,6 @@ import (
 	"github.com/granter/granter/grant/accesslog"
 	"github.com/granter/granter/grant/audit"
 	"github.com/granter/granter/grant/desk/searchpage"
-	"github.com/granter/granter/grant/userid"
 )
 
 // receipt makes the receipt of a user by the newest audit of the campaign that left receipts. It asks no ledger. Whoever asks is
@@ -20,10 +19,10 @@ func (a *api) receipt(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	user, err := userid.Parse(r.PathValue("id"), grant.MaxUserID)
+	user, err := readUser(r.PathValue("id"), grant.MaxUserID)
 	switch {
 	case err != nil:
-		return nil, newProblem(kindMalformed, err.Error())
+		return nil, err
 	case a.cfg.Receipts == nil:
 		return nil, newProblem(kindNoReceipts, "this desk makes no receipts: start it with --reports DIR, "+
 			"where granter audit --report DIR --receipts leaves them")

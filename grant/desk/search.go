@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -152,21 +153,28 @@ func (a *api) view(w http.ResponseWriter, r *http.Request, who Principal) *searc
 	}
 	_, err := r.Cookie(tokenCookie)
 	v.Cookie = err == nil
-	v.Lang = lookup.LangFor(a.preference(w, r, searchpage.FieldLang, langCookie), r.Header.Get("Accept-Language"))
-	if zone, err := time.LoadLocation(a.preference(w, r, searchpage.FieldZone, zoneCookie)); err == nil && zone != time.UTC {
+	lang := a.preference(w, r, searchpage.FieldLang, langCookie, func(lang string) bool {
+		return slices.Contains(lookup.Langs(), lookup.Lang(lang))
+	})
+	v.Lang = lookup.LangFor(lang, r.Header.Get("Accept-Language"))
+	zone := a.preference(w, r, searchpage.FieldZone, zoneCookie, func(name string) bool {
+		_, err := time.LoadLocation(name)
+		return err == nil && len(name) < 64
+	})
+	if zone, err := time.LoadLocation(zone); err == nil && zone != time.UTC {
 		v.Zone = zone
 	}
 	return v
 }
 
-// preference is what somebody chose in the form, or chose before.
-func (a *api) preference(w http.ResponseWriter, r *http.Request, field, name string) string {
-	if chosen, there := r.Form[field]; there && len(chosen[0]) < 64 {
+// preference is what somebody chose in the form, or chose before, if it is one of what there is; else empty.
+func (a *api) preference(w http.ResponseWriter, r *http.Request, field, name string, known func(string) bool) string {
+	if chosen, there := r.Form[field]; there && known(chosen[0]) {
 		kept := &http.Cookie{Name: name, Value: chosen[0], MaxAge: int(keepLooks.Seconds())} //nolint:gosec // see cookie
 		cookie(w, r, kept)
 		return chosen[0]
 	}
-	if c, err := r.Cookie(name); err == nil {
+	if c, err := r.Cookie(name); err == nil && known(c.Value) {
 		return c.Value
 	}
 	return ""

@@ -68,7 +68,8 @@ func (a *api) users(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return User{At: time.Now().UTC(), User: id, Answers: append([]lookup.Answer{}, answers[0]...), Next: next}, a.reads(r, who, accesslog.WhatLookup, id)
+	out := User{At: time.Now().UTC(), User: id, Answers: append([]lookup.Answer{}, answers[0]...), Next: next}
+	return out, a.reads(r, who, accesslog.WhatLookup, id)
 }
 
 // lookUp answers about some users in all campaigns that somebody may look into, or in a page of them: one list for each user, and
@@ -112,11 +113,11 @@ func (a *api) names(ctx context.Context) ([]string, error) {
 func (a *api) reads(r *http.Request, who Principal, what accesslog.What, users ...grant.UserID) error {
 	a.cfg.Log.Info("users were looked up", "who", who.Name, "remote", r.RemoteAddr, "route", r.Pattern, "what", what,
 		"users", len(users))
-	why := strings.TrimSpace(r.URL.Query().Get("why"))
-	switch {
-	case why != "" && grant.ValidateWhy(why) != nil:
-		return newProblem(kindMalformed, "why: "+grant.ValidateWhy(why).Error())
-	case a.cfg.Reads == nil:
+	why := r.URL.Query().Get("why")
+	if err := grant.ValidateWhy(why); why != "" && err != nil {
+		return newProblem(kindInvalid, "why: "+err.Error())
+	}
+	if a.cfg.Reads == nil {
 		return nil
 	}
 	from, _, err := net.SplitHostPort(r.RemoteAddr)
@@ -125,6 +126,6 @@ func (a *api) reads(r *http.Request, who Principal, what accesslog.What, users .
 	}
 	return a.cfg.Reads.Record(
 		r.Context(),
-		accesslog.Access{Who: who.Name, From: from, Why: why, What: what, Users: users},
+		accesslog.Access{Who: who.Name, From: from, Why: strings.TrimSpace(why), What: what, Users: users},
 	)
 }

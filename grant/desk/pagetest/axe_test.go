@@ -12,15 +12,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// devHome is where tools of the tests are kept.
+func devHome(t *testing.T) string {
+	t.Helper()
+	if home := os.Getenv("GRANTER_DEV_HOME"); home != "" {
+		return home
+	}
+	cache, err := os.UserCacheDir()
+	require.NoError(t, err)
+	return filepath.Join(cache, "granter-dev")
+}
+
 // axe returns the script of axe-core, which is installed once, into a folder that is kept for the next time.
 func axe(t *testing.T) string {
 	t.Helper()
-	home := os.Getenv("GRANTER_DEV_HOME")
-	if home == "" {
-		cache, err := os.UserCacheDir()
-		require.NoError(t, err)
-		home = filepath.Join(cache, "granter-dev")
-	}
+	home := devHome(t)
 	const list = "testdata/requirements.txt"
 	requirements, err := os.ReadFile(list)
 	require.NoError(t, err)

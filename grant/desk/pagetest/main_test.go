@@ -19,6 +19,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/granter/granter/deploy/dev/devtest"
 )
 
 // patience is how long a test waits for what must happen: far longer than it takes, because machines are busy.
@@ -37,6 +39,8 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
+	devtest.StopShared()
+	_ = os.RemoveAll(built)
 	end()
 	stop()
 	chromedp.FromContext(chromium).Allocator.Wait()
