@@ -3,7 +3,9 @@
 package claims
 
 import (
+	"maps"
 	"math/big"
+	"slices"
 	"time"
 )
 
@@ -84,4 +86,16 @@ type Eligibility struct {
 	OpenedBefore       Date              `json:"opened_before"`                 // the business had opened before that day
 	ClosedBefore       Date              `json:"closed_before"`                 // and had not closed before that one
 	ExcludedIndustries map[string]string `json:"excluded_industries,omitempty"` // by industry, the reason that the owner is told
+}
+
+// Industries are those that the rules name, sorted.
+func (p *Programme) Industries() []string {
+	names := map[string]bool{}
+	for name := range p.Assessment.ProfitRates {
+		names[name] = true
+	}
+	for name := range p.Eligibility.ExcludedIndustries {
+		names[name] = true
+	}
+	return slices.Sorted(maps.Keys(names))
 }

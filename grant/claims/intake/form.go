@@ -38,6 +38,7 @@ type Form struct {
 	Bank                 string       `json:"bank"` // three digits
 	Account              string       `json:"account"`
 	Holder               string       `json:"holder"`
+	Language             string       `json:"language,omitempty"` // of notices: ko, the default, or en
 	Received             *time.Time   `json:"received,omitempty"` // when the channel received it; default now
 }
 
@@ -82,12 +83,13 @@ func (d *Desk) now() time.Time {
 }
 
 var (
-	idForm    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-	bankForm  = regexp.MustCompile(`^\d{3}$`)
-	accountIs = regexp.MustCompile(`^[0-9][0-9 -]{4,28}[0-9]$`)
-	phoneIs   = regexp.MustCompile(`^\+?[0-9][0-9 ().-]{6,20}$`)
-	emailIs   = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s]+$`)
-	industry  = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+	idForm     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	bankForm   = regexp.MustCompile(`^\d{3}$`)
+	accountIs  = regexp.MustCompile(`^[0-9][0-9 -]{4,28}[0-9]$`)
+	phoneIs    = regexp.MustCompile(`^\+?[0-9][0-9 ().-]{6,20}$`)
+	emailIs    = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s]+$`)
+	languageIs = regexp.MustCompile(`^(ko|en)$`)
+	industry   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 )
 
 // longest is how many characters a field may have, unless its form says less.
@@ -146,7 +148,7 @@ func (d *Desk) Read(f *Form, from Channel) (store.Filing, error) {
 		},
 		Person: store.Person{
 			Business: f.BusinessName, Representative: f.Representative, Phone: f.Phone, Email: f.Email, Address: f.Address,
-			Bank: f.Bank, Account: f.Account, Holder: f.Holder,
+			Bank: f.Bank, Account: f.Account, Holder: f.Holder, Language: f.Language,
 		},
 	}, nil
 }
@@ -173,7 +175,18 @@ func (f *Form) texts() []prose {
 		{name: "bank", value: f.Bank, required: true, form: bankForm, want: "the bank's code of three digits, such as 004"},
 		{name: "account", value: f.Account, required: true, form: accountIs, want: "6 to 30 digits and hyphens", numbers: true},
 		{name: "holder", value: f.Holder, required: true},
+		{name: "language", value: f.Language, form: languageIs, want: "ko or en"},
 	}
+}
+
+// CheckText returns what is wrong with one field of text of a form, for channels that ask one after the other.
+func (f *Form) CheckText(name string) error {
+	for _, t := range f.texts() {
+		if t.name == name {
+			return t.check()
+		}
+	}
+	return nil
 }
 
 func (t *prose) check() error {

@@ -57,7 +57,7 @@ func ownersEnter(t *testing.T, s *Store) {
 	}
 	_, token, err := s.Enter(t.Context(), id, code)
 	require.NoError(t, err)
-	now = now.Add(sessionFor)
+	now = now.Add(SessionFor)
 	_, err = s.Session(t.Context(), token)
 	require.ErrorIs(t, err, ErrNotFound, "it is over")
 	_, token, err = s.Enter(t.Context(), id, code)

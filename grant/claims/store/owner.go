@@ -17,9 +17,11 @@ import (
 // Owner is the owner of a claim who acts himself.
 var Owner = Actor{Name: "owner", Duty: claims.Owner}
 
+// SessionFor is how long an owner stays in after the code was shown.
+const SessionFor = 12 * time.Hour
+
 const (
-	sessionFor = 12 * time.Hour      // since the owner showed the code
-	draftFor   = 30 * 24 * time.Hour // since it was changed last
+	draftFor = 30 * 24 * time.Hour // since it was changed last
 	// alphabet is Crockford's: no letter in it looks like a digit, and none is needed to write a word.
 	alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 	numberOf = 10 // characters of a claim's number: 50 bits
@@ -98,16 +100,18 @@ func (s *Store) SaveDraft(ctx context.Context, id string, answers map[string]str
 	})
 }
 
-// DropDraft deletes a draft. Inside a transaction that hands it in, it goes with that.
-func DropDraft(ctx context.Context, tx *sql.Tx, id string) error {
-	_, err := tx.ExecContext(ctx, "DELETE FROM drafts WHERE id = $1", id)
+// DropDraft deletes a draft that became a claim. Sweep does so if nobody came to it.
+func (s *Store) DropDraft(ctx context.Context, id string) error {
+	_, err := s.db.ExecContext(ctx, dropHandedIn+" AND id = $1", id)
 	return err
 }
+
+const dropHandedIn = "DELETE FROM drafts WHERE EXISTS (SELECT 1 FROM claims WHERE claims.id = drafts.id)"
 
 // AbandonDraft deletes a draft that its owner does not want to hand in, and all that was kept for it.
 func (s *Store) AbandonDraft(ctx context.Context, id string) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		if err := DropDraft(ctx, tx, id); err != nil {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM drafts WHERE id = $1", id); err != nil {
 			return err
 		}
 		return closeDoors(ctx, tx, id)
@@ -184,7 +188,7 @@ func spelled(id string) string {
 func (s *Store) NewSession(ctx context.Context, id string) (token string, err error) {
 	token = rand.Text()
 	_, err = s.db.ExecContext(ctx, "INSERT INTO sessions (digest, claim, until) VALUES ($1, $2, $3)",
-		digestOf("session", token), id, s.now().Add(sessionFor).UnixMicro())
+		digestOf("session", token), id, s.now().Add(SessionFor).UnixMicro())
 	return token, err
 }
 
@@ -216,6 +220,9 @@ func (s *Store) Sweep(ctx context.Context) error {
 			if _, err := tx.ExecContext(ctx, query, old); err != nil {
 				return err
 			}
+		}
+		if _, err := tx.ExecContext(ctx, dropHandedIn); err != nil {
+			return err
 		}
 		_, err := tx.ExecContext(ctx, "DELETE FROM sessions WHERE until <= $1", s.now().UnixMicro())
 		return err

@@ -22,7 +22,8 @@ type Person struct {
 	Address        string `json:"address,omitempty"`
 	Bank           string `json:"bank"` // three digits
 	Account        string `json:"account"`
-	Holder         string `json:"holder"` // of the account
+	Holder         string `json:"holder"`             // of the account
+	Language       string `json:"language,omitempty"` // ko or en; empty: ko
 }
 
 // Marks are by what other claims of the same person are found.

@@ -47,15 +47,15 @@ func Tier(l Lang, p *claims.Programme, f *claims.Facts, a *claims.Assessment) Li
 	if p.Tiers.Basis == claims.AssessedLoss {
 		basis = Text{"산정 손실", "An assessed loss"}
 	}
-	out.How = basis.In(l) + " " + span(l, p.Tiers.Table, proposal.Tier-1)
+	out.How = basis.In(l) + " " + Span(l, p.Tiers.Table, proposal.Tier-1)
 	if p.Cap > 0 && proposal.Pay == p.Cap {
 		out.How += Text{" (신청 한 건에 최대 {cap})", " (one claim is paid {cap} at most)"}.Fill(l, "{cap}", l.Won(p.Cap))
 	}
 	return out
 }
 
-// span says which losses belong to a row.
-func span(l Lang, table []claims.Tier, i int) string {
+// Span says which losses belong to a row.
+func Span(l Lang, table []claims.Tier, i int) string {
 	out := ""
 	if i > 0 {
 		from := Text{"{n} 이상", "from {n}"}

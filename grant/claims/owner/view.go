@@ -1,0 +1,233 @@
+package owner
+
+import (
+	"strings"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
+
+	"github.com/granter/granter/grant/claims/tell"
+)
+
+var langNames = map[tell.Lang]string{tell.Korean: "한국어", tell.English: "English"}
+
+// page renders a whole page. The title is its heading, too; a problem is said in it first, for those who hear it.
+func (v *visit) page(title string, problem bool, body ...g.Node) error {
+	shown := title + " – " + v.Programme.Title
+	if problem {
+		shown = v.t("오류: ", "Error: ") + shown
+	}
+	return h.Doctype(h.HTML(h.Lang(string(v.lang)),
+		h.Head(
+			h.Meta(h.Charset("utf-8")),
+			h.Meta(h.Name("viewport"), h.Content("width=device-width, initial-scale=1")),
+			h.Meta(h.Name("robots"), h.Content("noindex")),
+			h.Meta(h.Name("format-detection"), h.Content("telephone=no")),
+			h.TitleEl(g.Text(shown)),
+			h.Link(h.Rel("stylesheet"), h.Href(styleName)),
+			h.Link(h.Rel("icon"), h.Href("data:,")),
+		),
+		h.Body(
+			h.A(h.Class("skip"), h.Href("#main"), g.Text(v.t("본문으로 가기", "Skip to the content"))),
+			h.Header(h.Class("top"), h.P(h.Lang("ko"), g.Text(v.Programme.Title)), v.languages()),
+			h.Main(h.ID("main"), h.TabIndex("-1"), g.Group(body)),
+			h.Footer(h.Class("bottom"), v.foot()),
+		),
+	)).Render(v.w)
+}
+
+// languages are links to the same page, as far as it can be asked for again.
+func (v *visit) languages() g.Node {
+	path := v.r.URL.Path
+	if v.r.Pattern == "/" || strings.HasPrefix(path, "/enter/") {
+		path = "/enter" // no code stands in a link
+	}
+	var out g.Group
+	for _, l := range tell.Langs {
+		if l == v.lang {
+			out = append(out, h.Li(h.Span(h.Lang(string(l)), h.Aria("current", "true"), g.Text(langNames[l]))))
+			continue
+		}
+		out = append(out, h.Li(h.A(h.Href(path+"?lang="+string(l)), h.Lang(string(l)), g.Attr("hreflang", string(l)), g.Text(langNames[l]))))
+	}
+	return h.Nav(h.Aria("label", v.t("언어", "Language")), h.Ul(out))
+}
+
+func (v *visit) foot() g.Node {
+	return g.Group{
+		g.If(v.Contact != "", h.P(g.Text(v.t("도움이 필요하면: ", "If you need help: ")+v.Contact))),
+		h.P(g.Text(v.t("주민등록번호는 어디에도 적지 마세요. 법에 따라 받지 않습니다.",
+			"Do not write a resident registration number anywhere. The law forbids us to take it."))),
+	}
+}
+
+// form posts to a path, as a form of this session.
+func (v *visit) form(path string, body ...g.Node) g.Node {
+	return h.Form(h.Method("post"), h.Action(path), g.Attr("novalidate"),
+		g.If(v.token != "", h.Input(h.Type("hidden"), h.Name(proofField), h.Value(proof(v.token)))), g.Group(body))
+}
+
+func (v *visit) heading(text string) g.Node { return h.H1(g.Text(text)) }
+
+func button(text string) g.Node { return h.Button(h.Type("submit"), g.Text(text)) }
+
+func (v *visit) link(path, ko, en string) g.Node { return h.A(h.Href(path), g.Text(v.t(ko, en))) }
+
+// problem is a page with nothing but what went wrong, and where to go on.
+func (v *visit) problem(says string) error {
+	title := v.t("처리하지 못했습니다", "That did not work")
+	return v.page(title, true, v.heading(title), h.Div(h.Class("box bad"), h.Role("alert"), h.P(g.Text(says))),
+		h.P(v.link("/claim", "내 신청으로 가기", "Go to my claim")), h.P(v.link("/", "처음으로", "Start page")))
+}
+
+// field is one field of a form.
+type field struct {
+	name     string
+	label    tell.Text
+	hint     tell.Text
+	kind     string // text (the default), tel, email, won, choice, list
+	mode     string // of a phone's keyboard
+	complete string // what the browser may fill in
+	options  []option
+	optional bool
+	example  tell.Text // what to write when it is wrong
+}
+
+type option struct {
+	value string
+	label tell.Text
+}
+
+// input renders a field with what was written, and what is wrong with it.
+func (v *visit) input(f *field, value, wrong string) g.Node {
+	id, describes := "f-"+f.name, []string{}
+	hint := f.hint.In(v.lang)
+	if hint != "" {
+		describes = append(describes, id+"-hint")
+	}
+	if wrong != "" {
+		describes = append(describes, id+"-problem")
+	}
+	class := "field"
+	if wrong != "" {
+		class = "field wrong"
+	}
+	about := g.Group{
+		g.If(hint != "", h.P(h.ID(id+"-hint"), h.Class("note"), g.Text(hint))),
+		g.If(wrong != "", h.P(h.ID(id+"-problem"), h.Class("problem"), g.Text(wrong))),
+	}
+	described := g.If(len(describes) > 0, h.Aria("describedby", strings.Join(describes, " ")))
+	invalid := g.If(wrong != "", h.Aria("invalid", "true"))
+	label := f.label.In(v.lang)
+	if f.optional {
+		label += v.t(" (선택)", " (optional)")
+	}
+	switch f.kind {
+	case "choice":
+		if wrong != "" {
+			class = "wrong"
+		} else {
+			class = "choices"
+		}
+		return h.FieldSet(h.Class(class), described, h.Legend(g.Text(label)), about, v.choices(f, value))
+	case "list":
+		return h.Div(h.Class(class), h.Label(h.For(id), g.Text(label)), about,
+			h.Select(h.ID(id), h.Name(f.name), described, invalid, h.Option(h.Value(""), g.Text(v.t("고르세요", "Choose"))),
+				g.Map(f.options, func(o option) g.Node {
+					return h.Option(h.Value(o.value), g.If(o.value == value, h.Selected()), g.Text(o.label.In(v.lang)))
+				})))
+	case "area":
+		return h.Div(h.Class(class), h.Label(h.For(id), g.Text(label)), about,
+			h.Textarea(h.ID(id), h.Name(f.name), described, invalid, g.Text(value)))
+	}
+	kind := f.kind
+	if kind == "" || kind == "won" {
+		kind = "text"
+	}
+	input := h.Input(h.ID(id), h.Name(f.name), h.Type(kind), h.Value(value), described, invalid,
+		g.If(f.mode != "", g.Attr("inputmode", f.mode)), h.AutoComplete(orOff(f.complete)))
+	if f.kind == "won" {
+		input = h.Div(h.Class("won"), input, h.Span(h.Aria("hidden", "true"), g.Text(v.t("원", "won"))))
+	}
+	return h.Div(h.Class(class), h.Label(h.For(id), g.Text(label)), about, input)
+}
+
+func orOff(s string) string {
+	if s == "" {
+		return "off"
+	}
+	return s
+}
+
+func (v *visit) choices(f *field, value string) g.Node {
+	var out g.Group
+	for i, o := range f.options {
+		id := "f-" + f.name
+		if i > 0 {
+			id += "-" + o.value
+		}
+		out = append(out, h.Div(h.Class("choice"),
+			h.Input(h.ID(id), h.Type("radio"), h.Name(f.name), h.Value(o.value), g.If(o.value == value, h.Checked())),
+			h.Label(h.For(id), g.Text(o.label.In(v.lang)))))
+	}
+	return out
+}
+
+// summary is what is wrong on a page, before everything else, with links to where.
+func (v *visit) summary(fields []field, wrong map[string]string) g.Node {
+	if len(wrong) == 0 {
+		return nil
+	}
+	var list g.Group
+	for i := range fields {
+		if says := wrong[fields[i].name]; says != "" {
+			list = append(list, h.Li(h.A(h.Href("#f-"+fields[i].name), g.Text(says))))
+		}
+	}
+	return h.Div(h.Class("box bad"), h.Role("alert"), h.H2(g.Text(v.t("다시 확인해 주세요", "Please check this"))), h.Ul(list))
+}
+
+// pair is a name and what it is.
+func pair(name, value string) g.Node { return h.Div(h.Dt(g.Text(name)), h.Dd(g.Text(value))) }
+
+// start is the page that everybody begins at.
+func start(v *visit) error {
+	p := v.Programme
+	title := v.t("피해 지원 신청", "Claim for damage")
+	window, why, open := v.open()
+	var when g.Node
+	if open {
+		when = h.P(g.Text(tell.Text{KO: "{until}까지 신청할 수 있습니다.", EN: "You can claim until {until}."}.Fill(v.lang, "{until}",
+			v.lang.Until(window.Closes, p.Zone))))
+	} else {
+		when = h.Div(h.Class("box bad"), h.P(g.Text(v.closed(why))))
+	}
+	return v.page(title, false, v.heading(title),
+		h.P(g.Text(tell.Text{
+			KO: "{from}부터 {to}까지의 장애로 매출이 줄어든 소상공인을 위한 신청입니다. 3분이면 됩니다. 이 정도 손실에는 서류가 필요 없습니다: {tiers}.",
+			EN: "For small businesses that lost sales in the outage of {from} to {to}. It takes 3 minutes. No documents are needed for: {tiers}.",
+		}.Fill(v.lang, "{from}", v.lang.Day(p.Outage.From), "{to}", v.lang.Day(p.Outage.Through), "{tiers}", v.plainTiers()))),
+		when,
+		h.H2(g.Text(v.t("준비하실 것", "What you need"))),
+		h.Ul(
+			h.Li(g.Text(v.t("사업자등록번호, 대표자 이름, 개업일 (사업자등록증에 있습니다)",
+				"The business number, the representative’s name, and the opening day (on the registration certificate)"))),
+			h.Li(g.Text(v.t("장애 주간과 평소 주간의 매출", "Your sales in the week of the outage and in a usual week"))),
+			h.Li(g.Text(v.t("돈을 받을 계좌", "The account that the money goes to"))),
+		),
+		g.If(open, h.Form(h.Method("post"), h.Action("/start"), h.Div(h.Class("actions"), button(v.t("신청 시작", "Start a claim"))))),
+		h.H2(g.Text(v.t("이미 신청했거나 작성 중이라면", "If you have begun or handed in a claim"))),
+		h.P(h.A(h.Class("button second"), h.Href("/enter"), g.Text(v.t("내 신청 보기", "See my claim")))),
+	)
+}
+
+// plainTiers are the tiers that need no document.
+func (v *visit) plainTiers() string {
+	var out []string
+	for i := range v.Programme.Tiers.Table {
+		if t := &v.Programme.Tiers.Table[i]; !t.Review && len(t.Documents) == 0 {
+			out = append(out, tell.Span(v.lang, v.Programme.Tiers.Table, i)+" → "+v.lang.Won(t.Pay))
+		}
+	}
+	return strings.Join(out, ", ")
+}
