@@ -27,7 +27,7 @@ database of claims, a file or a PostgreSQL.
 	}
 	cmd.AddCommand(newClaimsCheck(), newClaimsAssess(), newClaimsStates(), newClaimsImport(), newClaimsList(), newClaimsShow(),
 		newClaimsReport(), newClaimsProve(), newClaimsErase(), newClaimsProcess(), newClaimsDecide(),
-		newClaimsPay(), newClaimsReconcile())
+		newClaimsPay(), newClaimsReconcile(), newClaimsServe(), newClaimsCode(), newClaimsDocuments())
 	return cmd
 }
 

@@ -34,6 +34,9 @@ var answers = map[string][]string{
 	"granter claims pay":            {"--database CLAIMS --out CLAIMS.orders.csv", "--database CLAIMS --out CLAIMS.orders.csv --json"},
 	"granter claims reconcile":      {"--database CLAIMS", "--database CLAIMS --json"},
 	"granter claims process":        {"--database CLAIMS --business-service SERVICES --account-service SERVICES", "--database CLAIMS --business-service SERVICES --account-service SERVICES --json"},
+	"granter claims serve":          {"--help"}, // it answers by a page: see TestTheOwnersPageIsServed
+	"granter claims code":           {"shown --database CLAIMS --why test", "shown --database CLAIMS --why test --json"},
+	"granter claims documents":      {"shown --database CLAIMS", "shown --database CLAIMS --json"},
 	"granter claims erase":          {"erased --database CLAIMS --why test", "erased --database CLAIMS --why test --json"},
 	"granter claims import":         {"CLAIMS.csv --database CLAIMS", "CLAIMS.csv --database CLAIMS --json"},
 	"granter claims list":           {"--database CLAIMS", "--database CLAIMS --json"},

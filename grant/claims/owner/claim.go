@@ -47,8 +47,8 @@ func overview(v *visit) error {
 // said are what can be said once after something was done, by the name in the address.
 var said = map[string]tell.Text{
 	"withdrawn": {KO: "취소했습니다.", EN: "It is withdrawn."},
-	"account": {KO: "계좌를 바꿨습니다. 하루 뒤에 은행에 확인하고, 확인된 뒤에만 지급합니다. 예전 연락처로도 알렸습니다.",
-		EN: "The account is changed. In a day we ask the bank about it, and pay only after that. We told the contact that we had, too."},
+	"account": {KO: "계좌를 바꿨습니다. 하루 뒤에 은행에 확인하고, 확인된 뒤에만 지급합니다.",
+		EN: "The account is changed. In a day we ask the bank about it, and pay only after that."},
 	"objection": {KO: "이의를 접수했습니다.", EN: "We have your objection."},
 	"reply":     {KO: "답변을 받았습니다.", EN: "We have your answer."},
 }
@@ -411,8 +411,8 @@ func (v *visit) accountPage(values, wrong map[string]string) error {
 	title := v.t("받을 계좌 바꾸기", "Change the account")
 	fields := accountFields()
 	return v.page(title, len(wrong) > 0, v.summary(fields, wrong), v.heading(title),
-		h.P(g.Text(v.t("새 계좌는 하루 동안 보류하고, 은행에 예금주를 확인한 뒤에 지급합니다. 지금 연락처로 계좌가 바뀌었다고 알립니다.",
-			"A new account is held for a day, and paid to only after the bank has confirmed its holder. We tell the contact that we have that it was changed."))),
+		h.P(g.Text(v.t("새 계좌는 하루 동안 보류하고, 은행에 예금주를 확인한 뒤에 지급합니다.",
+			"A new account is held for a day, and paid to only after the bank has confirmed its holder."))),
 		v.form("/claim/account", g.Map(fields, func(f field) g.Node { return v.input(&f, values[f.name], wrong[f.name]) }),
 			h.Div(h.Class("actions"), button(v.t("바꾸기", "Change it")), v.link("/claim", "돌아가기", "Go back"))))
 }

@@ -184,7 +184,7 @@ func (v *visit) summary(fields []field, wrong map[string]string) g.Node {
 			list = append(list, h.Li(h.A(h.Href("#f-"+fields[i].name), g.Text(says))))
 		}
 	}
-	return h.Div(h.Class("box bad"), h.Role("alert"), h.H2(g.Text(v.t("다시 확인해 주세요", "Please check this"))), h.Ul(list))
+	return h.Div(h.Class("box bad"), h.Role("alert"), h.P(h.Strong(g.Text(v.t("다시 확인해 주세요", "Please check this")))), h.Ul(list))
 }
 
 // pair is a name and what it is.

@@ -63,6 +63,9 @@ func Open(ctx context.Context, where, password string) (*Store, error) {
 	return s, nil
 }
 
+// Ping returns whether the database answers.
+func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
+
 // SetClock makes a store tell the time by another clock, for tests and demonstrations; before anybody uses it.
 func (s *Store) SetClock(now func() time.Time) { s.now = now }
 
