@@ -46,8 +46,9 @@ type Campaign struct {
 	Population int64          // expected number of distinct users; 0: unknown
 	Input      Input
 	Items      []Item
-	Hash       string // hex SHA-256 of the canonical spec
-	Canonical  []byte // the canonical spec itself, as the ledger stores it
+	Approval   *Approval // of acts about users; nil: nothing takes two people
+	Hash       string    // hex SHA-256 of the canonical spec
+	Canonical  []byte    // the canonical spec itself, as the ledger stores it
 }
 
 // Offers reports whether there is an item that users have to take.

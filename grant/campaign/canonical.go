@@ -22,6 +22,7 @@ type spec struct {
 	Population int64     `json:"population,omitempty"`
 	Source     source    `json:"source"`
 	Items      []item    `json:"items"` // in the order of the file, which is the order in which users see them
+	Approval   *approval `json:"approval,omitempty"`
 }
 
 type source struct {
@@ -70,7 +71,8 @@ func Canonical(c *grant.Campaign) []byte {
 			DeadLetters: c.Input.DeadLetters,
 			Tombstones:  string(c.Input.Tombstones),
 		},
-		Items: make([]item, len(c.Items)),
+		Items:    make([]item, len(c.Items)),
+		Approval: formatApproval(c.Approval),
 	}
 	if !c.EndsAt.IsZero() {
 		s.EndsAt = c.EndsAt.UTC()

@@ -72,6 +72,12 @@ func TestTheHashTellsEveryTwoCampaignsApart(t *testing.T) {
 		},
 		func(c *grant.Campaign) { c.Items[0].Amount++ },
 		func(c *grant.Campaign) { c.Items[0].Currency = "USD" },
+		func(c *grant.Campaign) { c.Approval = &grant.Approval{Within: time.Hour} },
+		func(c *grant.Campaign) { c.Approval = &grant.Approval{Within: 2 * time.Hour} },
+		func(c *grant.Campaign) { c.Approval = &grant.Approval{Within: time.Hour, Above: 7} },
+		func(c *grant.Campaign) {
+			c.Approval = &grant.Approval{Within: time.Hour, Acts: []grant.ActKind{grant.ActHand}}
+		},
 		func(c *grant.Campaign) { c.Items = append(c.Items, grant.Item{ID: "b", Kind: grant.KindItem}) },
 	} {
 		c := *original
@@ -141,6 +147,13 @@ var campaigns = rapid.Custom(func(t *rapid.T) *grant.Campaign {
 		}
 		c.Items = append(c.Items, it)
 	}
+	if rapid.Bool().Draw(t, "approval") {
+		c.Approval = &grant.Approval{
+			Above:  rapid.Int64Range(0, maxAbove).Draw(t, "above"),
+			Within: time.Duration(rapid.IntRange(1, 720).Draw(t, "within")) * time.Hour,
+			Acts:   rapid.SampledFrom([][]grant.ActKind{nil, {grant.ActHand}, {grant.ActExclude, grant.ActRevoke}}).Draw(t, "acts"),
+		}
+	}
 	return c
 })
 
@@ -184,6 +197,9 @@ func (w *writer) campaign(c *grant.Campaign) string {
 	if c.Population > 0 {
 		fields = append(fields, pair{"population", strconv.FormatInt(c.Population, 10)})
 	}
+	if c.Approval != nil {
+		fields = append(fields, pair{"approval", w.approval(c.Approval)})
+	}
 	s := w.block(0, fields)
 	if w.chance("document start") {
 		s = "---\n" + s
@@ -225,6 +241,21 @@ func (w *writer) source(s grant.Input) string {
 		return w.flow(fields)
 	}
 	return "\n" + w.block(rapid.IntRange(1, 8).Draw(w.t, "indent"), fields)
+}
+
+func (w *writer) approval(a *grant.Approval) string {
+	fields := []pair{{"within", fmt.Sprintf("%dh", a.Within/time.Hour)}}
+	if a.Above > 0 {
+		fields = append(fields, pair{"above", strconv.FormatInt(a.Above, 10)})
+	}
+	if len(a.Acts) > 0 {
+		names := make([]string, len(a.Acts))
+		for i, kind := range a.Acts {
+			names[len(a.Acts)-1-i] = string(kind)
+		}
+		fields = append(fields, pair{"acts", "[" + strings.Join(names, ", ") + "]"})
+	}
+	return w.flow(fields)
 }
 
 func (w *writer) items(items []grant.Item) string {

@@ -38,6 +38,7 @@ var (
 		strict.Optional("population", "48000000"),
 		strict.Required("source", "{topic: kakaotalk-users}"),
 		strict.Required("items", "[{id: cheer-up-90d, kind: emoticon, validity: 90d}]"),
+		strict.Optional("approval", "{above: 100}"),
 	}
 	sourceFields = []strict.Known{
 		strict.Required("topic", "kakaotalk-users"),
@@ -67,7 +68,8 @@ func newDecoder(file string) *decoder {
 	return &decoder{&strict.Decoder{
 		File: file, Subject: "campaign", Docs: "docs/campaign-spec.md", MaxSize: MaxSize,
 		Places: []strict.Place{{Name: "the top of the file", Known: campaignFields}, {Name: "source", Known: sourceFields},
-			{Name: "an item", Known: itemFields}, {Name: "a validity", Known: validityFields}},
+			{Name: "an item", Known: itemFields}, {Name: "a validity", Known: validityFields},
+			{Name: "approval", Known: approvalFields}},
 	}}
 }
 
@@ -99,6 +101,7 @@ func (d *decoder) campaign(root *yaml.Node) *grant.Campaign {
 			"%d users cannot have different IDs up to source.max_id (%d): correct one of them", c.Population, c.Input.MaxID)
 	}
 	c.Items = d.items(m.Get("items"), c)
+	c.Approval = d.approval(m.Get("approval"))
 	if c.Zone != nil {
 		c.In(c.Zone)
 	}

@@ -42,4 +42,7 @@ const (
 	currencyRequired  strict.Rule = "currency-required"
 	currencyForbidden strict.Rule = "currency-forbidden"
 	currencyKnown     strict.Rule = "currency-known"
+
+	approvalActs   strict.Rule = "approval-acts"
+	approvalWithin strict.Rule = "approval-within"
 )
