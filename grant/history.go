@@ -15,7 +15,7 @@ type HistoryEntry struct {
 	Before  *Control  `json:"before,omitempty"`
 	After   *Control  `json:"after,omitempty"`
 	Refused string    `json:"refused,omitempty"` // why nothing was done; empty: it was done
-	Acted   *Acted    `json:"acted,omitempty"`   // of ActionAct and ActionTake: what was done about users
+	Acted   *Acted    `json:"acted,omitempty"`   // of ActionAct and ActionTake: what was done about users; and of proposals
 }
 
 // Acted sums up what one command or request did about single users. Who they are is in the journals alone. Of takes it

@@ -25,6 +25,9 @@ const (
 	ActionExpire     Action = "expire"      // an order came to its end; by nobody, see Control.Expired
 	ActionReplay     Action = "replay"      // rejected records were repaired and replayed
 	ActionAct        Action = "act"         // something was done about single users: see HistoryEntry.Acted
+	ActionPropose    Action = "propose"     // acts about users were proposed that take a second person
+	ActionApprove    Action = "approve"     // such acts were approved by one
+	ActionReject     Action = "reject"      // or not
 	ActionExport     Action = "export"      // the ledger was copied to a file
 	ActionImport     Action = "import"      // the ledger was made of such a file
 	ActionRebuild    Action = "rebuild"     // the ledger was made again of the topic
@@ -36,9 +39,12 @@ const (
 func Notes() []Action {
 	return []Action{
 		ActionStartEarly, ActionForce, ActionNewTopic, ActionExpire, ActionReplay, ActionAct, ActionExport, ActionImport,
-		ActionRebuild, ActionReconcile, ActionTake,
+		ActionRebuild, ActionReconcile, ActionTake, ActionPropose, ActionApprove, ActionReject,
 	}
 }
+
+// unordered are the notes that no order makes.
+var unordered = []Action{ActionExpire, ActionAct, ActionTake, ActionPropose, ActionApprove, ActionReject}
 
 // Noted reports whether an action is one of Notes.
 func (a Action) Noted() bool { return slices.Contains(Notes(), a) }
@@ -84,8 +90,7 @@ func (o *Order) Validate() error {
 			wrong("throttle %d: want users per second, or 0 for no limit", o.Throttle)
 		}
 	default:
-		nobody := []Action{ActionExpire, ActionAct, ActionTake} // orders these
-		if o.Action.Noted() && !slices.Contains(nobody, o.Action) {
+		if o.Action.Noted() && !slices.Contains(unordered, o.Action) {
 			break
 		}
 		wrong("action %q: want pause, resume, throttle, abort, finish or postpone", o.Action)

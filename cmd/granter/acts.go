@@ -28,6 +28,7 @@ type actFlags struct {
 	reason, who, request string
 	users, out           string
 	dryRun, afterEnd     bool
+	propose              bool
 	kind                 string
 	effective, until     string
 	item                 string
@@ -92,6 +93,7 @@ func newAct(kind grant.ActKind, use, short, say string) *cobra.Command {
 	flags.StringVar(&f.users, "users", "", "CSV file of users; - is the standard input")
 	flags.StringVar(&f.out, "out", "", "where the file of --users is given back, with what became of each row")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only say what would happen")
+	flags.BoolVar(&f.propose, "propose", false, "leave it to a second person, whatever the campaign's rule: see granter acts")
 	switch kind {
 	case grant.ActHand:
 		flags.BoolVar(&f.afterEnd, "after-end", false, "grant although the campaign has ended")
@@ -126,7 +128,7 @@ func (f *actFlags) execute(cmd *cobra.Command, kind grant.ActKind, args []string
 	if err != nil {
 		return err
 	}
-	d, err := newDoer(q.redis, granted, f.afterEnd, f.timeout)
+	d, err := newDoer(q.redis, granted, f.timeout)
 	if err != nil {
 		return err
 	}
@@ -145,20 +147,22 @@ func (f *actFlags) execute(cmd *cobra.Command, kind grant.ActKind, args []string
 	if err := act.Validate(); err != nil && kind != grant.ActMove {
 		return usageError(err)
 	}
-	r, err := d.Run(cmd.Context(), &acts.Command{Act: act, Rows: file.Rows, Dry: f.dryRun})
+	r, err := d.Run(cmd.Context(), &acts.Command{
+		Act: act, Rows: file.Rows, Dry: f.dryRun, Propose: f.propose, AfterEnd: f.afterEnd,
+	})
 	return errors.Join(err, f.tell(cmd, file, r))
 }
 
 // newDoer makes what carries out acts about users of a campaign.
-func newDoer(client redis.UniversalClient, granted *grant.Campaign, afterEnd bool, retryFor time.Duration) (*acts.Doer, error) {
+func newDoer(client redis.UniversalClient, granted *grant.Campaign, retryFor time.Duration) (*acts.Doer, error) {
 	store, err := ledger.Open(client, granted, ledger.Config{RetryFor: retryFor})
 	if err != nil {
 		return nil, err
 	}
-	writer := ledger.NewActs(store, grant.NewRunID(time.Now()))
-	writer.AfterEnd = afterEnd
+	trail := ledger.NewCoordination(store)
 	return &acts.Doer{
-		Campaign: granted, Ledger: writer, Reader: ledger.NewReader(store), Trail: ledger.NewCoordination(store),
+		Campaign: granted, Ledger: ledger.NewActs(store, grant.NewRunID(time.Now())), Reader: ledger.NewReader(store),
+		Trail: trail, Proposals: trail,
 	}, nil
 }
 
@@ -263,6 +267,9 @@ func (f *actFlags) fromFile(cmd *cobra.Command, c *grant.Campaign) (*acts.File, 
 
 // tell says what became of the command, and gives the file back.
 func (f *actFlags) tell(cmd *cobra.Command, file *acts.File, r *acts.Report) (err error) {
+	if r == nil {
+		return nil // nothing was tried, and an error says why
+	}
 	if f.out != "" {
 		var b bytes.Buffer
 		if err = file.Write(&b, r.Results); err == nil {
@@ -274,7 +281,7 @@ func (f *actFlags) tell(cmd *cobra.Command, file *acts.File, r *acts.Report) (er
 	} else {
 		printReport(cmd.OutOrStdout(), r)
 	}
-	if err == nil && r.Overall != acts.Success {
+	if err == nil && r.Overall != acts.Success && (r.Overall != acts.Proposed || !f.propose) {
 		err = &exitError{code: exitFailed}
 	}
 	return err
@@ -296,8 +303,18 @@ func printReport(w io.Writer, r *acts.Report) {
 		dry = "DRY RUN, nothing was written: "
 	}
 	fmt.Fprintf(w, "%s: %s%s: %s of %s users %s, %s unchanged, %s refused (request %s)\n", r.Campaign, dry, r.Overall,
-		count(acts.Done), text.Number(int64(len(r.Results))), map[bool]string{true: "would be done", false: "done"}[r.DryRun],
+		count(acts.Done), text.Number(int64(len(r.Results))),
+		map[bool]string{true: "would be done", false: "done"}[r.DryRun || r.Overall == acts.Proposed],
 		count(acts.Unchanged), count(acts.Refused, acts.Invalid), r.Request)
+	switch {
+	case r.Proposal != nil && r.Proposal.State == grant.ProposalPending:
+		fmt.Fprintf(w, "  NOTHING WAS DONE: it takes a second person, until %s: granter acts approve --campaign %s %s\n",
+			r.Proposal.Until.Format(time.RFC3339), r.Campaign, r.Request)
+	case r.Proposal != nil:
+		fmt.Fprintf(w, "  it was proposed, and is %s\n", r.Proposal.State)
+	case r.TakesTwo:
+		fmt.Fprintln(w, "  it would take a second person, and be proposed")
+	}
 	shown := 0
 	for _, result := range r.Results {
 		if result.Status == acts.Done {

@@ -36,8 +36,8 @@ func (s *subjects) open(c *grant.Campaign) (*desk.Subject, error) {
 	subject := &desk.Subject{
 		Campaign: c, Coordination: led.coordination, Reader: led.reader, Checks: led.reader, Takes: led.takes,
 	}
-	subject.Acts = func(granted *grant.Campaign, afterEnd bool) (*acts.Doer, error) {
-		return newDoer(s.redis, granted, afterEnd, askFor)
+	subject.Acts = func(granted *grant.Campaign) (*acts.Doer, error) {
+		return newDoer(s.redis, granted, askFor)
 	}
 	if len(c.Canonical) == 0 { // only its name is known
 		return subject, nil

@@ -81,8 +81,11 @@ func change(a *grant.HistoryEntry, zone *time.Location) string {
 	if a.Refused != "" {
 		return "REFUSED: " + a.Refused
 	}
-	if a.Acted != nil {
+	switch {
+	case a.Acted != nil && (a.Action == grant.ActionAct || a.Action == grant.ActionTake):
 		return acted(a.Acted)
+	case a.Acted != nil:
+		return fmt.Sprintf("%s of %s users (request %s)", a.Acted.Kind, text.Number(int64(a.Acted.Users)), a.Acted.Request)
 	}
 	if a.Before == nil || a.After == nil {
 		return ""
@@ -127,7 +130,7 @@ func change(a *grant.HistoryEntry, zone *time.Location) string {
 		return "the ledger is made again of the topic"
 	case grant.ActionReplay:
 		return "rejected records were repaired and replayed"
-	case grant.ActionAct, grant.ActionTake:
+	case grant.ActionAct, grant.ActionTake, grant.ActionPropose, grant.ActionApprove, grant.ActionReject:
 	}
 	return ""
 }

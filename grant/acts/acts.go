@@ -36,6 +36,8 @@ type Doer struct {
 	Ledger   Ledger
 	Reader   Reader
 	Trail    Trail
+	// Proposals keep what takes a second person; nil: nothing that does can be done.
+	Proposals Proposals
 }
 
 // Row is one user of a command.
@@ -45,6 +47,21 @@ type Row struct {
 	Reason string        // of its own; empty: the command's
 	Fields []string      // of a file, which are given back
 	Err    error         // why the row cannot be read; nil: it can
+
+	settled *Result // by what was found before; nil: it is to be done
+}
+
+// judged reports whether there is nothing to do for a row, and says why.
+func (r *Row) judged(result *Result) bool {
+	switch {
+	case r.Err != nil:
+		result.Status, result.Why = Invalid, r.Err.Error()
+	case r.settled != nil:
+		*result = *r.settled
+	default:
+		return false
+	}
+	return true
 }
 
 // Command is what somebody wants done: the act, whose ID names the request, and to whom.
@@ -52,6 +69,10 @@ type Command struct {
 	Act  grant.Act
 	Rows []Row
 	Dry  bool // only find out what would be done
+	// Propose leaves it to a second person, whatever the campaign's rule.
+	Propose bool
+	// AfterEnd grants by hand also after the end of the campaign.
+	AfterEnd bool
 }
 
 // Status says what became of one row.
@@ -74,6 +95,8 @@ const (
 	Success Overall = "SUCCESS" // every row is done or unchanged
 	Partial Overall = "PARTIAL" // some are
 	Failed  Overall = "FAILED"  // none is
+	// Proposed means that nothing was done: it waits for a second person. The rows say what would be done.
+	Proposed Overall = "PROPOSED"
 )
 
 // Result is what became of one row.
@@ -81,24 +104,44 @@ type Result struct {
 	User   grant.UserID `json:"user,string"`
 	Status Status       `json:"status"`
 	Why    string       `json:"why,omitempty"`
+
+	again bool // it was done before
 }
 
 // Report is what became of a command.
 type Report struct {
-	Campaign string         `json:"campaign"`
-	Request  string         `json:"request"`
-	Act      grant.ActKind  `json:"act"`
-	DryRun   bool           `json:"dry_run"`
-	Overall  Overall        `json:"overall"`
-	Counts   map[Status]int `json:"counts"`
-	Results  []Result       `json:"results"`
+	Campaign string          `json:"campaign"`
+	Request  string          `json:"request"`
+	Act      grant.ActKind   `json:"act"`
+	DryRun   bool            `json:"dry_run"`
+	Overall  Overall         `json:"overall"`
+	Counts   map[Status]int  `json:"counts"`
+	Results  []Result        `json:"results"`
+	TakesTwo bool            `json:"takes_two,omitempty"` // it is, or of a dry run: would be, left to a second person
+	Proposal *grant.Proposal `json:"proposal,omitempty"`  // that it is, or was, left to a second person by
+
+	fresh int // rows that this command does, and no earlier one of the same request did
 }
 
 // batch is how many rows are done at a time: an error, or a kill, leaves the others untried.
 const batch = 5000
 
-// Run carries out a command. With an error, the report says what was done until then; it is safe to run it again.
+// Run carries out a command, or proposes it, where the campaign's rule wants a second person. With an error, the report says
+// what was done until then; it is safe to run it again.
 func (d *Doer) Run(ctx context.Context, c *Command) (*Report, error) {
+	c, proposed, err := d.alone(ctx, c)
+	if proposed != nil || err != nil {
+		return proposed, err
+	}
+	r, err := d.run(ctx, c)
+	if !c.Dry {
+		err = errors.Join(err, d.record(context.WithoutCancel(ctx), c, r, err))
+	}
+	return r, err
+}
+
+// run is Run without asking who may, and without a line in the audit trail.
+func (d *Doer) run(ctx context.Context, c *Command) (*Report, error) {
 	r := &Report{Campaign: d.Campaign.Name, Request: c.Act.ID, Act: c.Act.Kind, DryRun: c.Dry, Counts: map[Status]int{}}
 	r.Results = make([]Result, len(c.Rows))
 	for i := range c.Rows {
@@ -114,15 +157,15 @@ func (d *Doer) Run(ctx context.Context, c *Command) (*Report, error) {
 		}
 	}
 	r.sum()
-	if !c.Dry {
-		err = errors.Join(err, d.record(context.WithoutCancel(ctx), c, r, err))
-	}
 	return r, err
 }
 
 func (r *Report) sum() {
 	for _, result := range r.Results {
 		r.Counts[result.Status]++
+		if result.Status == Done && !result.again {
+			r.fresh++
+		}
 	}
 	switch good := r.Counts[Done] + r.Counts[Unchanged]; {
 	case good == len(r.Results):
@@ -164,11 +207,11 @@ func (d *Doer) do(ctx context.Context, c *Command, rows []Row, results []Result)
 	var acts []ledger.UserAct
 	var at []int
 	for i := range rows {
-		if rows[i].Err != nil {
-			results[i].Status, results[i].Why = Invalid, rows[i].Err.Error()
+		if rows[i].judged(&results[i]) {
 			continue
 		}
-		acts, at = append(acts, ledger.UserAct{User: rows[i].User, Act: rows[i].act(&c.Act)}), append(at, i)
+		one := ledger.UserAct{User: rows[i].User, Act: rows[i].act(&c.Act), AfterEnd: c.AfterEnd}
+		acts, at = append(acts, one), append(at, i)
 	}
 	if len(acts) == 0 {
 		return nil
@@ -179,6 +222,7 @@ func (d *Doer) do(ctx context.Context, c *Command, rows []Row, results []Result)
 	}
 	for n, i := range at {
 		results[i].settle(done[n].Err)
+		results[i].again = done[n].Again
 	}
 	return nil
 }
@@ -210,10 +254,7 @@ func (r *Result) settle(err error) {
 func (d *Doer) record(ctx context.Context, c *Command, r *Report, failed error) error {
 	entry := grant.HistoryEntry{
 		Action: grant.ActionAct, Who: c.Act.Who, Via: c.Act.Via, Why: c.Act.Reason,
-		Acted: &grant.Acted{
-			Request: r.Request, Kind: r.Act, Users: len(r.Results), Done: r.Counts[Done], Unchanged: r.Counts[Unchanged],
-			Refused: r.Counts[Refused] + r.Counts[Invalid], Untried: r.Counts[Untried],
-		},
+		Acted: r.acted(),
 	}
 	if failed != nil && r.Counts[Done] == 0 {
 		entry.Refused = failed.Error()
@@ -222,4 +263,11 @@ func (d *Doer) record(ctx context.Context, c *Command, r *Report, failed error) 
 		return fmt.Errorf("the audit trail has no line of this: %w", err)
 	}
 	return nil
+}
+
+func (r *Report) acted() *grant.Acted {
+	return &grant.Acted{
+		Request: r.Request, Kind: r.Act, Users: len(r.Results), Done: r.Counts[Done], Unchanged: r.Counts[Unchanged],
+		Refused: r.Counts[Refused] + r.Counts[Invalid], Untried: r.Counts[Untried],
+	}
 }

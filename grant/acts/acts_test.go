@@ -63,7 +63,7 @@ func newDesk(t *testing.T) *desk {
 	require.NoError(t, err)
 	d := &desk{T: t, reader: ledger.NewReader(store), trail: ledger.NewCoordination(store)}
 	d.ledger = &failing{ledger.NewActs(store, grant.NewRunID(time.Now())), -1}
-	d.Doer = &Doer{Campaign: c, Ledger: d.ledger, Reader: d.reader, Trail: d.trail}
+	d.Doer = &Doer{Campaign: c, Ledger: d.ledger, Reader: d.reader, Trail: d.trail, Proposals: d.trail}
 	return d
 }
 

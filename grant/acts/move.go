@@ -17,8 +17,7 @@ import (
 // moveAll moves the grants of some users, one after the other.
 func (d *Doer) moveAll(ctx context.Context, c *Command, rows []Row, results []Result) error {
 	for i := range rows {
-		if rows[i].Err != nil {
-			results[i].Status, results[i].Why = Invalid, rows[i].Err.Error()
+		if rows[i].judged(&results[i]) {
 			continue
 		}
 		err := d.move(ctx, ledger.AccountMove{User: rows[i].User, Act: rows[i].act(&c.Act)}, c.Dry)

@@ -29,6 +29,7 @@ type actRequest struct {
 	Until      time.Time            `json:"until,omitzero"`
 	AfterEnd   bool                 `json:"after_end,omitempty"`
 	DryRun     bool                 `json:"dry_run,omitempty"`
+	Propose    bool                 `json:"propose,omitempty"` // to a second person, whatever the campaign's rule
 }
 
 // act does something about users. What became of each is in the answer, which is 200 also where some were refused.
@@ -46,6 +47,22 @@ func (a *api) act(r *http.Request, who Principal) (any, error) {
 	if right := rightFor(body.Act); !who.Role.may(right) {
 		return nil, a.gate.failure(who.Name, refuse(kindRight, who.Role.lacks([]Right{right})))
 	}
+	doer, err := a.doer(r)
+	if err != nil {
+		return nil, err
+	}
+	command, err := body.command(doer.Campaign, who)
+	if err != nil {
+		return nil, err
+	}
+	// It is carried out and recorded whether or not somebody still waits for the answer.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), a.cfg.pace.request)
+	defer cancel()
+	return doer.Run(ctx, command)
+}
+
+// doer is what carries out acts about users of the campaign that a request names.
+func (a *api) doer(r *http.Request) (*acts.Doer, error) {
 	c, err := a.readable(r)
 	if err != nil {
 		return nil, err
@@ -57,18 +74,7 @@ func (a *api) act(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	command, err := body.command(granted, who)
-	if err != nil {
-		return nil, err
-	}
-	doer, err := c.Acts(granted, body.AfterEnd)
-	if err != nil {
-		return nil, err
-	}
-	// It is carried out and recorded whether or not somebody still waits for the answer.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), a.cfg.pace.request)
-	defer cancel()
-	return doer.Run(ctx, command)
+	return c.Acts(granted)
 }
 
 // rightFor is what an act needs: notes are for everybody who looks users up.
@@ -118,5 +124,5 @@ func (b *actRequest) command(c *grant.Campaign, who Principal) (*acts.Command, e
 	if err := act.Validate(); err != nil {
 		return nil, newProblem(kindInvalid, err.Error()+"; nothing was done")
 	}
-	return &acts.Command{Act: act, Rows: rows, Dry: b.DryRun}, nil
+	return &acts.Command{Act: act, Rows: rows, Dry: b.DryRun, AfterEnd: b.AfterEnd, Propose: b.Propose}, nil
 }

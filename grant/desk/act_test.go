@@ -17,15 +17,15 @@ import (
 // acting lets the desk of a world act about users.
 func acting(w *world) {
 	w.cfg.Answers = ledger.NewAnswers(w.connection)
-	w.cfg.Acts = func(granted *grant.Campaign, afterEnd bool) (*acts.Doer, error) {
+	w.cfg.Acts = func(granted *grant.Campaign) (*acts.Doer, error) {
 		store, err := ledger.Open(w.connection, granted, ledger.Config{RetryFor: time.Second})
 		if err != nil {
 			return nil, err
 		}
-		writer := ledger.NewActs(store, aRun+1)
-		writer.AfterEnd = afterEnd
+		trail := ledger.NewCoordination(store)
 		return &acts.Doer{
-			Campaign: granted, Ledger: writer, Reader: ledger.NewReader(store), Trail: ledger.NewCoordination(store),
+			Campaign: granted, Ledger: ledger.NewActs(store, aRun+1), Reader: ledger.NewReader(store),
+			Trail: trail, Proposals: trail,
 		}, nil
 	}
 }
@@ -106,4 +106,43 @@ func TestWhatIsNoAct(t *testing.T) {
 	}
 	require.Len(t, w.trail(), 1, "what came so far that the campaign refused it")
 	require.NotEmpty(t, w.trail()[0].Refused)
+}
+
+// What takes two people waits for somebody else, whichever way it came.
+func TestActsWaitForASecondPerson(t *testing.T) {
+	ruled := aCampaign()
+	ruled.Approval = &grant.Approval{Above: 1, Within: time.Hour}
+	token, line, err := NewToken("b-operator", RoleOperator)
+	require.NoError(t, err)
+	w := newWorld(t, acting, func(w *world) {
+		w.cfg.Campaign = ruled
+		w.allow(w.accessLine(RoleOperator) + line + "\n" + w.accessLine(RoleSupport))
+	})
+	w.grantTo(1, 2)
+	var r acts.Report
+	w.act(RoleOperator, `{"act":"revoke","users":["1","2"],"reason":"ticket 5","revocation":"fraud"}`).into(&r)
+	require.Equal(t, acts.Proposed, r.Overall)
+	var list waiting
+	w.get(RoleOperator, base+"/acts").into(&list)
+	require.Len(t, list.Proposals, 1)
+	w.get(RoleSupport, base+"/acts").is(http.StatusForbidden)
+	path := base + "/acts/" + r.Request
+	decide := func(token, body string) answer {
+		return w.ask(request{method: http.MethodPost, path: path, token: token, body: body})
+	}
+	yes := `{"decision":"approve","reason":"checked"}`
+	require.Contains(t, decide(w.tokens[RoleOperator], yes).is(http.StatusConflict), "somebody else has to approve it")
+	decide(w.tokens[RoleSupport], yes).is(http.StatusForbidden)
+	require.Contains(t, decide(token, `{"decision":"yes","reason":"x"}`).is(http.StatusUnprocessableEntity), "approve or reject")
+	decide(token, `{"decision":"approve","reason":""}`).is(http.StatusUnprocessableEntity)
+	var d decided
+	w.ask(request{method: http.MethodGet, path: path, token: token}).into(&d)
+	require.Equal(t, map[acts.Status]int{acts.Done: 2}, d.Report.Counts)
+	decide(token, yes).into(&d)
+	require.Equal(t, grant.ProposalDone, d.Proposal.State)
+	decide(token, yes).is(http.StatusConflict)
+	var u lookup.Answer
+	w.get(RoleSupport, base+"/users/2").into(&u)
+	require.Equal(t, "a-operator", u.State.Revoked.Who)
+	require.Equal(t, "b-operator", w.trail()[1].Who)
 }

@@ -59,6 +59,9 @@ func (a *api) routes() []route {
 		{takeOne, []Right{RightTake}, a.respond(a.takeOne)},
 		{takeMany, []Right{RightTake}, a.answer(a.takeMany)},
 		{act, []Right{RightNote, RightAct}, a.answer(a.act)},
+		{"GET " + ofCampaign + "/acts", []Right{RightAct, RightApprove}, a.answer(a.proposals)},
+		{"GET " + ofCampaign + "/acts/{request}", []Right{RightAct, RightApprove}, a.answer(a.proposal)},
+		{decide, []Right{RightApprove}, a.answer(a.decide)},
 	}
 }
 
@@ -76,7 +79,7 @@ func newAPI(cfg Config, files *files) *api {
 	a.hubs = newHubs(a.statusOf, cfg.pace.events, m.Listeners)
 	for _, r := range a.routes() {
 		serve := r.serve
-		if r.pattern == orders || r.pattern == act { // other POSTs change nothing when they come again
+		if r.pattern == orders || r.pattern == act || r.pattern == decide { // other POSTs change nothing when they come again
 			serve = a.once(serve)
 		}
 		handler := func(w http.ResponseWriter, req *http.Request) {

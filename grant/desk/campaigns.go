@@ -32,7 +32,7 @@ type Subject struct {
 	Checks       entitle.Ledger // of users, by other services; nil: there are none
 	Takes        take.Ledger    // of users; nil: they take nothing here
 	// Acts carries out acts about users, of the campaign as users are granted by; nil: nobody does.
-	Acts     func(granted *grant.Campaign, afterEnd bool) (*acts.Doer, error)
+	Acts     func(granted *grant.Campaign) (*acts.Doer, error)
 	Status   func(context.Context) (*status.Status, error) // may return both: what is known, and what could not be asked
 	Brief    func(context.Context) (status.Brief, error)   // nil: Status is asked
 	Bounds   func(context.Context) (grant.Bounds, error)   // of the topic: an order to finish has where it ends now

@@ -98,7 +98,7 @@ func TestTheSchemasHaveEveryField(t *testing.T) {
 		"Status": status.Status{}, "Act": grant.HistoryEntry{}, "Problem": Problem{}, "Take": Take{}, "Me": me{},
 		"Ordered": ordered{}, "Check": Check{}, "Holdings": Holdings{}, "User": User{}, "Order": order{}, "Brief": status.Brief{},
 		"ActReport": acts.Report{}, "Receipt": audit.Receipt{},
-		"InForce": inForce{},
+		"InForce": inForce{}, "Decided": decided{},
 	} {
 		compare(t, name, doc.Components.Schemas[name].Value, reflect.TypeOf(of), false, seen)
 		seen[name] = true

@@ -20,6 +20,7 @@ const (
 	RightReceipt Right = "receipt" // make a receipt of one user, which anybody can check
 	RightNote    Right = "note"    // note something about a user for the next colleague
 	RightAct     Right = "act"     // do something about single users: grant, exclude, revoke, reinstate, extend, recall, move
+	RightApprove Right = "approve" // be the second person where such acts take two
 )
 
 // toOrder are the rights to give orders.
@@ -35,6 +36,7 @@ func toOrder() []Right {
 func Rights() []Right {
 	return append([]Right{
 		RightStatus, RightHistory, RightUsers, RightCheck, RightTake, RightReceipt, RightNote, RightAct,
+		RightApprove,
 	}, toOrder()...)
 }
 

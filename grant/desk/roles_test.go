@@ -31,6 +31,9 @@ var needed = map[string]Role{
 	takeOne:                                       RoleOperator,
 	takeMany:                                      RoleOperator,
 	act:                                           RoleSupport, // for a note
+	"GET " + ofCampaign + "/acts":                 RoleOperator,
+	"GET " + ofCampaign + "/acts/{request}":       RoleOperator,
+	decide:                                        RoleOperator,
 }
 
 // to is a good request to a route.
@@ -49,6 +52,8 @@ func to(route string) request {
 		r.body = `{"item":"offer"}`
 	case act:
 		r.body = `{"act":"note","users":["2"],"reason":"a test"}`
+	case decide:
+		r.body = `{"decision":"reject","reason":"a test"}`
 	case takeMany:
 		r.body = `{"takes":[{"user":"2","item":"offer"}]}`
 	}
@@ -74,11 +79,15 @@ func TestEveryRouteTakesItsRole(t *testing.T) {
 	for _, role := range roles {
 		t.Run(string(role), func(t *testing.T) {
 			w := newWorld(t, offering, acting, withReceipts)
+			w.server.api.gate.failures = ratelimit.New(0, len(needed)) // the limit is for another test
 			w.grant()
 			for route, needs := range needed {
 				r := to(route)
 				r.token = w.tokens[role]
 				want := http.StatusOK
+				if strings.Contains(route, "{request}") {
+					want = http.StatusNotFound
+				}
 				if slices.Index(roles, role) < slices.Index(roles, needs) {
 					want = http.StatusForbidden
 				}

@@ -21,8 +21,6 @@ type Acts struct {
 	*Store
 	grants *Grants
 	reader *Reader
-	// AfterEnd lets users be granted by hand after ends_at.
-	AfterEnd bool
 }
 
 const (
@@ -46,11 +44,14 @@ func NewActs(s *Store, run grant.RunID) *Acts {
 type UserAct struct {
 	User grant.UserID
 	Act  grant.Act
+	// AfterEnd lets the user be granted by hand after ends_at.
+	AfterEnd bool
 }
 
 // ActResult is what became of an act about one user.
 type ActResult struct {
 	Before User // as it was found
+	Again  bool // it had been done before, by an act with the same ID
 	// Err is nil when the act was done, now or by an earlier attempt with the same ID; else it is grant.ErrUnchanged or
 	// grant.ErrRefused, which say why it was not.
 	Err error
@@ -72,6 +73,9 @@ func (l *Acts) Do(ctx context.Context, acts []UserAct, dry bool) ([]ActResult, e
 	}
 	if control.StartsAt != nil {
 		l.grants.NotBefore(*control.StartsAt)
+	}
+	if err := l.timely(acts, now); err != nil {
+		return results, err
 	}
 	if !dry {
 		if err := l.begin(ctx); err != nil {
@@ -102,6 +106,23 @@ func (l *Acts) Do(ctx context.Context, acts []UserAct, dry bool) ([]ActResult, e
 		})
 	}
 	return results, work.Wait()
+}
+
+// timely refuses to grant anybody anew outside of the campaign's time. It is said before anything is done, and of a dry run, too;
+// the script has the last word.
+func (l *Acts) timely(acts []UserAct, now time.Time) error {
+	fence := l.grants.fence()
+	for i := range acts {
+		switch {
+		case !anew(&acts[i].Act):
+		case now.UnixMilli() < fence.notBefore:
+			early := &grant.EarlyError{Now: now, Start: time.UnixMilli(fence.notBefore).UTC()}
+			return fmt.Errorf("%w: %w", grant.ErrRefused, early)
+		case fence.ends > 0 && now.UnixMilli() >= fence.ends && !acts[i].AfterEnd:
+			return fmt.Errorf("%w: %w", grant.ErrRefused, grant.ErrEnded)
+		}
+	}
+	return nil
 }
 
 // control is what operators ordered, and the time by the clock that everybody goes by.
@@ -158,6 +179,7 @@ type actCalled struct {
 	act           []byte
 	kind          EntryKind
 	anew          bool
+	afterEnd      bool
 	users         []actedOn
 }
 
@@ -214,6 +236,7 @@ func (c *chunkActs) plan(ctx context.Context, indices []int) ([]actCalled, error
 	for _, i := range indices {
 		u, act := &c.results[i].Before, &c.acts[i].Act
 		if u.did(act.ID) {
+			c.results[i].Again = true
 			continue // by an attempt whose reply was lost, or by a command that was killed
 		}
 		after, state, err := u.State.After(u.Place, act)
@@ -221,7 +244,7 @@ func (c *chunkActs) plan(ctx context.Context, indices []int) ([]actCalled, error
 			c.results[i].Err = err
 			continue
 		}
-		if err := add(&calls, i, u, act, after, &state); err != nil {
+		if err := add(&calls, i, u, &c.acts[i], after, &state); err != nil {
 			return nil, err
 		}
 	}
@@ -234,7 +257,8 @@ func (u *User) did(id string) bool {
 }
 
 // add adds a user to the call that does the same to others of the same place, or to a new one.
-func add(calls *[]actCalled, index int, u *User, act *grant.Act, place grant.Place, state *grant.UserState) error {
+func add(calls *[]actCalled, index int, u *User, wanted *UserAct, place grant.Place, state *grant.UserState) error {
+	act := &wanted.Act
 	text, err := json.Marshal(act)
 	if err != nil {
 		return err
@@ -251,12 +275,13 @@ func add(calls *[]actCalled, index int, u *User, act *grant.Act, place grant.Pla
 		user.before, user.after = u.stored, string(after)
 	}
 	for i := range *calls {
-		if c := &(*calls)[i]; c.before == u.Place && c.after == place && bytes.Equal(c.act, text) {
+		if c := &(*calls)[i]; c.before == u.Place && c.after == place && c.afterEnd == wanted.AfterEnd &&
+			bytes.Equal(c.act, text) {
 			c.users = append(c.users, user)
 			return nil
 		}
 	}
-	*calls = append(*calls, actCalled{u.Place, place, text, entryKinds[act.Kind], anew(act), []actedOn{user}})
+	*calls = append(*calls, actCalled{u.Place, place, text, entryKinds[act.Kind], anew(act), wanted.AfterEnd, []actedOn{user}})
 	return nil
 }
 
@@ -282,7 +307,7 @@ func (c *chunkActs) call(ctx context.Context, a *actCalled) (done bool, err erro
 		fence := c.grants.fence()
 		if !a.anew {
 			fence.notBefore, fence.ends = 0, 0
-		} else if c.AfterEnd {
+		} else if a.afterEnd {
 			fence.ends = 0
 		}
 		args := []any{fence.spec, fence.notBefore, fence.notAfter(), entry, offsets, before, after}

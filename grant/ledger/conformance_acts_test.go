@@ -38,6 +38,8 @@ type actor struct {
 	w     *world
 	fault *fault
 	id    int
+	// afterEnd is of the acts that it does.
+	afterEnd bool
 }
 
 func (w *world) actor() *actor { return w.actorOf(w.campaign()) }
@@ -62,12 +64,21 @@ func (a *actor) act(kind grant.ActKind) grant.Act {
 	}
 }
 
+// unasked does an act about a user of chunk 0, without the look at the time that comes before.
+func (a *actor) unasked(act grant.Act, user grant.UserID) error {
+	require.NoError(a.w, a.begin(a.w.ctx))
+	defer a.end(a.w.ctx)
+	act.At = a.w.now()
+	c := chunkActs{a.Acts, 0, []UserAct{{User: user, Act: act}}, make([]ActResult, 1)}
+	return c.do(a.w.ctx, []int{0}, false)
+}
+
 // does an act about some users, and returns what became of each.
 func (a *actor) does(act grant.Act, users ...grant.UserID) []ActResult {
 	a.w.Helper()
 	acts := make([]UserAct, len(users))
 	for i, user := range users {
-		acts[i] = UserAct{user, act}
+		acts[i] = UserAct{User: user, Act: act, AfterEnd: a.afterEnd}
 	}
 	results, err := a.Do(a.w.ctx, acts, false)
 	require.NoError(a.w, err)
@@ -273,7 +284,8 @@ func letsRivalsAct(w *world) {
 			for range 5 {
 				for _, kind := range []grant.ActKind{grant.ActNote, grant.ActRevoke, grant.ActReinstate} {
 					act := a.act(kind)
-					if _, err := a.Do(w.ctx, []UserAct{{users(7, 1)[0], act}, {users(7, 2)[0], act}}, false); err != nil {
+					both := []UserAct{{User: users(7, 1)[0], Act: act}, {User: users(7, 2)[0], Act: act}}
+					if _, err := a.Do(w.ctx, both, false); err != nil {
 						return err
 					}
 				}
@@ -290,24 +302,26 @@ func fencesHands(w *world) {
 	c := w.campaign()
 	c.StartsAt, c.EndsAt = w.now().Add(-2*time.Hour), w.now().Add(-time.Hour)
 	a := w.actorOf(c)
-	_, err := a.Do(w.ctx, []UserAct{{7, a.act(grant.ActHand)}}, false)
+	_, err := a.Do(w.ctx, []UserAct{{User: 7, Act: a.act(grant.ActHand)}}, false)
 	require.ErrorIs(w, err, grant.ErrEnded)
+	require.ErrorIs(w, a.unasked(a.act(grant.ActHand), 7), grant.ErrEnded, "the script has the last word")
 	require.Equal(w, grant.PlaceNone, w.user(7).Place)
 	a.done(a.act(grant.ActExclude), 8) // in time or not
-	a.AfterEnd = true
+	a.afterEnd = true
 	a.done(a.act(grant.ActHand), 7)
 
 	c.Name, c.StartsAt, c.EndsAt = "early", w.now().Add(time.Hour), time.Time{}
 	early := w.actorOf(c)
-	_, err = early.Do(w.ctx, []UserAct{{7, early.act(grant.ActHand)}}, false)
+	_, err = early.Do(w.ctx, []UserAct{{User: 7, Act: early.act(grant.ActHand)}}, false)
 	var notYet *grant.EarlyError
 	require.ErrorAs(w, err, &notYet)
+	require.ErrorAs(w, early.unasked(early.act(grant.ActHand), 7), &notYet)
 	early.done(early.act(grant.ActExclude), 7)
 }
 
 func actsFixTheSpec(w *world) {
 	a := w.actor()
-	results, err := a.Do(w.ctx, []UserAct{{7, a.act(grant.ActExclude)}}, true)
+	results, err := a.Do(w.ctx, []UserAct{{User: 7, Act: a.act(grant.ActExclude)}}, true)
 	require.NoError(w, err)
 	require.NoError(w, results[0].Err)
 	require.Empty(w, w.snapshot(), "a dry run writes nothing")
@@ -318,11 +332,11 @@ func actsFixTheSpec(w *world) {
 	var conflict *SpecConflictError
 	require.ErrorAs(w, p.EnsureSpec(w.ctx, other), &conflict)
 	b := w.actorOf(other)
-	_, err = b.Do(w.ctx, []UserAct{{7, b.act(grant.ActNote)}}, false)
+	_, err = b.Do(w.ctx, []UserAct{{User: 7, Act: b.act(grant.ActNote)}}, false)
 	require.ErrorAs(w, err, &conflict)
 	// As if a sleeper's lease had lapsed.
 	require.NoError(w, w.client.HSet(w.ctx, a.keys.chunk(5, "").calls, "spec", "bb22").Err())
-	_, err = a.Do(w.ctx, []UserAct{{users(5, 1)[0], a.act(grant.ActHand)}}, false)
+	_, err = a.Do(w.ctx, []UserAct{{User: users(5, 1)[0], Act: a.act(grant.ActHand)}}, false)
 	require.ErrorAs(w, err, &conflict)
 	require.NoError(w, w.client.Del(w.ctx, a.keys.chunk(5, "").calls).Err())
 	require.NoError(w, w.play(w.campaign(), time.Second).EnsureSpec(w.ctx, w.campaign()), "the lease is given back")

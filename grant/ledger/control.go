@@ -158,24 +158,34 @@ func (l *Coordination) findEntry(ctx context.Context, entries []grant.HistoryEnt
 	return nil, nil
 }
 
-// call runs a script on the control's master. It makes one attempt, and another one where the script was not known.
+// call runs a script on the control's master whose reply is a number. It makes one attempt, and another one where the script
+// was not known.
 func (l *Coordination) call(ctx context.Context, s *script, keys []string, args ...any) (int64, error) {
+	cmd, err := l.callAny(ctx, s, keys, args...)
+	if err != nil {
+		return 0, err
+	}
+	return cmd.Int64()
+}
+
+// callAny is call for any reply.
+func (l *Coordination) callAny(ctx context.Context, s *script, keys []string, args ...any) (*redis.Cmd, error) {
 	for again := false; ; again = true {
 		node, err := l.home(ctx)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		cmd := s.command(ctx, keys, args...)
 		if err := node.Process(ctx, cmd); err != nil {
 			if Kind(err) == KindNoScript && !again {
 				if err := l.loadScripts(ctx); err != nil {
-					return 0, err
+					return nil, err
 				}
 				continue
 			}
 			l.reload(ctx, Kind(err))
-			return 0, err
+			return nil, err
 		}
-		return cmd.Int64()
+		return cmd, nil
 	}
 }

@@ -31,6 +31,9 @@ import (
 //	                                        claimed for: see replays.go
 //	granter:{C}:replays:granted, :duplicate set  letters that were replayed, by what came of it
 //	granter:{C}:moves               hash    user → AccountMove as JSON, of moves to another account that are not at their end
+//	granter:{C}:proposals           hash    ID of a request → grant.Proposal as JSON: acts that take a second person
+//	granter:{C}:proposed:<id>:<digest> list whom a proposal is about; gone months after it was decided
+//	granter:{C}:alone:<person>      string  how many users the person did something about alone, and when; gone after a day
 //	granter:{C}:budget              hash    at, left, rate: what replicas may grant under a throttle
 //	granter:{C}:published:<name>    hash    chunk → how much of its journal a subscriber has, see publication.go
 //	granter:{C}:publisher:<name>    string  who publishes to that subscriber, for as long as it says so
@@ -64,6 +67,9 @@ type keys struct {
 	moves    string
 	replays  string
 
+	proposals       string
+	proposed, alone string // what the keys of one proposal, and of one person, begin with
+
 	replayedNew, replayedOld string // letters whose user was granted by it, and had been before
 }
 
@@ -78,7 +84,7 @@ func newKeys(campaign, hash string, cluster bool) keys {
 	k := keys{campaign: campaign, version: specVersion(hash), progress: "checkpoint"}
 	k.chunks, k.spec, k.runs = base+"chunks", base+"spec", base+"runs"
 	k.format, k.leases = base+"format", base+"leases"
-	k.moves = base + "moves"
+	k.moves, k.proposals, k.proposed, k.alone = base+"moves", base+"proposals", base+"proposed:", base+"alone:"
 	k.control, k.history, k.refusals, k.budget = base+"control", base+"history", base+"refusals", base+"budget"
 	k.replays, k.replayedNew, k.replayedOld = base+"replays", base+"replays:granted", base+"replays:duplicate"
 	if !cluster {

@@ -108,7 +108,13 @@ func scriptCases(w *world, l *parts) []scriptCase {
 		other(l)
 		require.NoError(w, w.client.HSet(w.ctx, keys.state, "3", "old").Err())
 	}
+	proposals := []string{l.keys.proposals, l.keys.history}
+	proposed := func(*parts) { require.NoError(w, w.client.HSet(w.ctx, l.keys.proposals, "a", "before").Err()) }
 	return append(takeCases(w, l), []scriptCase{
+		{name: "proposal", script: &proposalCall, keys: proposals, before: none, args: []any{"a", "", "{}", "{}", 0}},
+		{name: "decision", script: &proposalCall, keys: proposals, before: proposed, args: []any{"a", "before", "{}", "{}", 1 << 53}},
+		{name: "conclusion", script: &proposalCall, keys: proposals, before: proposed, args: []any{"a", "before", "{}", "", 0}},
+		{name: "alone", script: &aloneCall, keys: []string{l.keys.alone + "mira"}, before: none, args: []any{5, 10, 600, 86400, 0}},
 		acts("hand, first of the chunk", grant.ActHand, none, "0", "1"),
 		acts("hand with state", grant.ActHand, none, "0", "1", "", "new", "", "new"),
 		acts("exclude", grant.ActExclude, none, "0", "2"),
