@@ -56,6 +56,7 @@ func TestRedisRefusesWrites(t *testing.T) {
 			return s, r, p, normal
 		}
 		t.Run(c.name+" for a while", func(t *testing.T) {
+			t.Parallel()
 			s, r, p, normal := begin(t)
 			c.allow(s, r)
 			normal()
@@ -64,6 +65,7 @@ func TestRedisRefusesWrites(t *testing.T) {
 			s.exactlyOnce()
 		})
 		t.Run(c.name+" for too long", func(t *testing.T) {
+			t.Parallel()
 			s, r, p, normal := begin(t, "--retry-for=3s")
 			require.Equal(t, exitFailed, p.wait())
 			last := tail(p.err.String(), 1)
