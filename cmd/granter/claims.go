@@ -27,7 +27,8 @@ database of claims, a file or a PostgreSQL.
 	}
 	cmd.AddCommand(newClaimsCheck(), newClaimsAssess(), newClaimsStates(), newClaimsImport(), newClaimsList(), newClaimsShow(),
 		newClaimsReport(), newClaimsProve(), newClaimsErase(), newClaimsProcess(), newClaimsDecide(),
-		newClaimsPay(), newClaimsReconcile(), newClaimsServe(), newClaimsCode(), newClaimsDocuments())
+		newClaimsPay(), newClaimsReconcile(), newClaimsServe(), newClaimsCode(), newClaimsDocuments(),
+		newClaimsSimulate())
 	return cmd
 }
 

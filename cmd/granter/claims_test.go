@@ -201,7 +201,7 @@ func TestATierClaimGoesFromAFileToItsDecision(t *testing.T) {
 	require.Contains(t, errs, "the tax office: the service does not answer")
 	code, _, errs = ask("decide", "shown", "approve", "--as", "reviewer", "--why", "x", at)
 	require.Equal(t, exitFailed, code)
-	require.Contains(t, errs, "say it by --amount")
+	require.Contains(t, errs, "say how much")
 
 	services.Away(false)
 	require.NoError(t, os.WriteFile(database+".csv", []byte(claimsFile), 0o600))
@@ -283,4 +283,23 @@ func TestWhatIsOwedIsPaidWhenTheBankSaysSo(t *testing.T) {
 	code, _, errs = ask("reconcile", statement, at)
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errs, "wrong number of fields")
+}
+
+func TestAProposedProgrammeIsCountedBeforeItIsAdopted(t *testing.T) {
+	at := "--database=" + claimsDatabase(t)
+	source, err := os.ReadFile(shippedProgramme)
+	require.NoError(t, err)
+	proposed := filepath.Join(t.TempDir(), "proposed.yaml")
+	change := strings.NewReplacer("pay: 30000", "pay: 45000", "budget: ", "budget: 1 # ")
+	require.NoError(t, os.WriteFile(proposed, []byte(change.Replace(string(source))), 0o600))
+	code, out, errs := ask("simulate", proposed, at)
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "1 would get more (15,000 won together), 0 less (0 won)")
+	require.Contains(t, out, "THE BUDGET DOES NOT SUFFICE")
+	code, out, errs = ask("simulate", proposed, at, "--csv")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "tier,proposed,below 300000,1,45000\n")
+	code, _, errs = ask("simulate", "nothing.yaml", at)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "nothing.yaml")
 }

@@ -43,6 +43,7 @@ var answers = map[string][]string{
 	"granter claims prove":          {"--database CLAIMS", "--database CLAIMS --json"},
 	"granter claims report":         {"--database CLAIMS", "--database CLAIMS --json"},
 	"granter claims show":           {"shown --database CLAIMS", "shown --database CLAIMS --json"},
+	"granter claims simulate":       {"../../deploy/programmes/outage-2022.yaml --database CLAIMS", "../../deploy/programmes/outage-2022.yaml --database CLAIMS --csv", "../../deploy/programmes/outage-2022.yaml --database CLAIMS --json"},
 	"granter claims states":         {"", "--dot", "--json"},
 	"granter completion":            {""},
 	"granter completion bash":       {""},
