@@ -1,7 +1,6 @@
 package decide
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -20,6 +19,9 @@ type Decision struct {
 
 // reserved are the actions that are not decided: money moves by payments, and claims are handed in by intake.
 var reserved = []claims.Action{claims.HandIn, claims.Send, claims.Settle, claims.Return}
+
+// Reserved reports whether an action is not decided by people.
+func Reserved(a claims.Action) bool { return slices.Contains(reserved, a) }
 
 // Step turns a decision into what is committed. An amount that needs two people is first approved by one, then, for the same
 // amount, by another.
@@ -49,12 +51,12 @@ func (d *Decision) Step(p *claims.Programme, c *store.Claim) (store.Step, error)
 		}
 		s.Change.Declined = d.Reason
 	default:
-		if slices.Contains(reserved, d.Action) {
+		if Reserved(d.Action) {
 			return s, fmt.Errorf("%w: %s is not decided: granter claims import and pay do it", claims.ErrIllegal, d.Action)
 		}
 	}
 	if d.Amount != nil && s.Change.Owed == nil {
-		return s, errors.New("an amount is part of an approval only")
+		return s, fmt.Errorf("%w: an amount is part of an approval only", claims.ErrIllegal)
 	}
 	return s, nil
 }
@@ -62,15 +64,15 @@ func (d *Decision) Step(p *claims.Programme, c *store.Claim) (store.Step, error)
 func (d *Decision) amount(p *claims.Programme, c *store.Claim) (claims.Won, error) {
 	switch {
 	case d.Amount != nil && *d.Amount <= 0:
-		return 0, fmt.Errorf("%d won is nothing to approve: decline it", *d.Amount)
+		return 0, fmt.Errorf("%w: %d won is nothing to approve: decline it", claims.ErrIllegal, *d.Amount)
 	case d.Amount != nil && p.Cap > 0 && *d.Amount > p.Cap:
-		return 0, fmt.Errorf("%d won is more than the %d that one claim is paid at most", *d.Amount, p.Cap)
+		return 0, fmt.Errorf("%w: %d won is more than the %d that one claim is paid at most", claims.ErrIllegal, *d.Amount, p.Cap)
 	case d.Amount != nil && d.Action == claims.Approve && c.Proposal != nil && !c.Proposal.Review && *d.Amount != c.Proposal.Pay:
-		return 0, fmt.Errorf("the rules pay %d won for this loss, and no other amount", c.Proposal.Pay)
+		return 0, fmt.Errorf("%w: the rules pay %d won for this loss, and no other amount", claims.ErrIllegal, c.Proposal.Pay)
 	case d.Amount != nil:
 		return *d.Amount, nil
 	case c.Proposal == nil || c.Proposal.Review || c.Proposal.Pay == 0:
-		return 0, errors.New("the rules propose no amount: say it by --amount")
+		return 0, fmt.Errorf("%w: the rules propose no amount: say how much", claims.ErrIllegal)
 	default:
 		return c.Proposal.Pay, nil
 	}

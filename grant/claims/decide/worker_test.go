@@ -227,7 +227,7 @@ func TestLargeAmountsNeedTwoPeople(t *testing.T) {
 	}
 	_, err := (&Decision{Action: claims.Approve, By: store.Actor{Name: "x", Duty: claims.Approver},
 		Why: "x"}).Step(w.Programme, c)
-	require.ErrorContains(t, err, "say it by --amount")
+	require.ErrorContains(t, err, "say how much")
 	require.ErrorContains(t, decide("park", 0), "nothing to approve")
 	require.NoError(t, decide("park", 1_000_000))
 	require.Equal(t, claims.InReview, w.claim(id).State)
