@@ -14,6 +14,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/audit"
+	"github.com/granter/granter/grant/audit/franz"
 	"github.com/granter/granter/grant/canary"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/source"
@@ -27,6 +28,7 @@ type auditFlags struct {
 	memory   int64
 	complete bool
 	korean   bool
+	second   bool
 	files    reportFiles
 	follow   bool
 	every    time.Duration
@@ -43,7 +45,8 @@ malformed records against the dead-letter topic; the topic's identity, its parti
 exactly who is concerned: the first of them, or all in the file of --ids. It changes nothing, and works while a run goes on: then
 it speaks of the offsets that it names.
 
-It believes nobody who granted: what it counts with is code of its own.
+It believes nobody who granted: what it counts with is code of its own. With --independent it does not believe the client that
+fetched for the run either, and reads with another one (franz-go); an auditor asks both.
 
 With --key and --report it leaves a signed report, and a page to print beside it (.html); a report names the one before, which is
 the last one in the directory of --report, or that of --previous, so that history cannot be rewritten quietly. --receipts leaves
@@ -62,6 +65,8 @@ beside it what granter receipt makes receipts of users from: a secret, as the le
 	f.StringVar(&flags.ids, "ids", "", "file for every user that something is found about: kind,user")
 	f.Int64Var(&flags.memory, "memory", 256<<20,
 		"bytes for users' bits; where they do not suffice, the topic is read more than once")
+	f.BoolVar(&flags.second, "independent", false,
+		"read the topic and the dead letters with franz-go instead of granter's own client: a second opinion, slower")
 	f.BoolVar(&flags.complete, "complete", false, "it is not proven while records wait to be granted")
 	f.BoolVar(&flags.korean, "korean", false, "write for people in Korean")
 	f.StringVar(&flags.files.key, "key", "", "file of the private key that signs the report: granter audit keygen makes one")
@@ -171,6 +176,15 @@ func (f *auditFlags) audit(
 	if cfg.Tree, err = f.files.tree(); err != nil {
 		return nil, nil, err
 	}
+	reader := "granter"
+	if f.second {
+		closing, err := f.independent(&cfg, camp)
+		if err != nil {
+			return nil, nil, err
+		}
+		defer closing()
+		reader = "franz-go"
+	}
 	if before != nil {
 		cfg.Previous = before.report
 	}
@@ -186,8 +200,27 @@ func (f *auditFlags) audit(
 		return nil, nil, err
 	}
 	r.By, err = whoami("")
-	r.Version, r.Reader = version, "granter"
+	r.Version, r.Reader = version, reader
 	return r, camp, err
+}
+
+// independent makes franz-go read the topic and the dead letters.
+func (f *auditFlags) independent(cfg *audit.Config, camp *grant.Campaign) (closing func(), err error) {
+	k, err := f.kafka()
+	if err != nil {
+		return nil, err
+	}
+	topic, err := franz.Open(k, camp.Input.Topic, f.retryFor)
+	if err != nil {
+		return nil, err
+	}
+	letters, err := franz.Open(k, camp.Input.DeadLetterTopic(), f.retryFor)
+	if err != nil {
+		topic.Close()
+		return nil, err
+	}
+	cfg.Topic, cfg.Letters = topic, letters
+	return func() { topic.Close(); letters.Close() }, nil
 }
 
 func (f *auditFlags) config(ctx context.Context, q *query, camp *grant.Campaign) (cfg audit.Config, err error) {

@@ -42,6 +42,7 @@ func TestAReportAndAReceiptAreVerifiedByOthers(t *testing.T) {
 		require.Contains(t, out, "PROVEN: all 3 users")
 		require.Contains(t, out, "signed by auditor")
 	}
+	require.Contains(t, asks(exitOK, "audit", "--complete", "--independent"), "franz-go", "the second opinion is the same")
 	files, err := filepath.Glob(reports + "dated-*.report")
 	require.NoError(t, err)
 	require.Len(t, files, 2)

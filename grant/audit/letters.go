@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -156,7 +157,13 @@ func (t letterTopic) Each(ctx context.Context, visit func(Letter)) (gone int64, 
 		first, end := bounds.Firsts[partition], bounds.Ends[partition]
 		gone += first
 		err := t.Find(ctx, partition, first, end, func([]byte, []byte) bool { return true }, func(r source.Record) error {
-			visit(letterOf(r.Headers))
+			visit(LetterOf(func(key string) string {
+				at := slices.IndexFunc(r.Headers, func(h source.Header) bool { return h.Key == key })
+				if at < 0 {
+					return ""
+				}
+				return string(r.Headers[at].Value)
+			}))
 			return nil
 		}, func(int64) {})
 		if err != nil {
@@ -166,15 +173,8 @@ func (t letterTopic) Each(ctx context.Context, visit func(Letter)) (gone int64, 
 	return gone, nil
 }
 
-func letterOf(headers []source.Header) (l Letter) {
-	find := func(key string) string {
-		for _, h := range headers {
-			if h.Key == key {
-				return string(h.Value)
-			}
-		}
-		return ""
-	}
+// LetterOf reads where a dead letter says that it is from, by the headers that find finds; one that is not there is empty.
+func LetterOf(find func(key string) string) (l Letter) {
 	l.Topic, l.Campaign = find(source.HeaderTopic), find(source.HeaderCampaign)
 	partition, err := strconv.ParseInt(find(source.HeaderPartition), 10, 32)
 	offset, err2 := strconv.ParseInt(find(source.HeaderOffset), 10, 64)
