@@ -92,6 +92,7 @@ type row struct {
 	again    bool   // measure a second run over the finished topic
 	large    bool   // minutes, and gigabytes of topic: measured when -only asks for it
 	publish  string // measure granter publish in this form, after a run
+	audit    string // measure granter audit with so much --memory, after a run
 	baseline bool   // kafka-go's Reader with pipelines of 1,000 SET NX, instead of granter
 }
 
@@ -110,7 +111,10 @@ var rows = []row{
 	{name: "48 M, lz4 topic", users: 48e6, codec: "lz4", fsync: true},
 	{name: "48 M ascending", users: 48e6, order: "ascending", fsync: true},
 	{name: "48 M spread over 400 M", users: 48e6, spread: 400e6, fsync: true},
+	{name: "48 M granted, audited", users: 48e6, fsync: true, audit: "256 MiB"},
 	{name: "480 M dense, shuffled", users: 480e6, fsync: true, large: true},
+	{name: "480 M granted, audited", users: 480e6, fsync: true, audit: "256 MiB", large: true},
+	{name: "480 M granted, audited in passes", users: 480e6, fsync: true, audit: "48 MiB", large: true},
 }
 
 const partitions = 8

@@ -72,7 +72,7 @@ func (b *bench) once(ctx context.Context, r row, spec string) (res result, err e
 		server := devtest.StartRedis(tb, options...)
 		client := redis.NewClient(&redis.Options{Addr: server.Addr})
 		defer client.Close()
-		if r.again || r.publish != "" {
+		if r.again || r.publish != "" || r.audit != "" {
 			if _, err := b.run(ctx, r, spec, server); err != nil {
 				return err
 			}
@@ -103,6 +103,8 @@ func (b *bench) once(ctx context.Context, r row, spec string) (res result, err e
 			res, err = b.check(r)(b.child(ctx, b.granter, "publish", "-f", spec, "--json", "--once", "--form", r.publish, "--topic",
 				fmt.Sprintf("events-%d", rand.Uint64()), "--partitions", fmt.Sprint(partitions), "--replicas", "1",
 				"--brokers", b.kafka.Brokers[0], "--redis", server.Addr))
+		case r.audit != "":
+			res, err = b.auditRow(ctx, r, spec, server)
 		default:
 			res, err = b.run(ctx, r, spec, server)
 		}
@@ -126,11 +128,27 @@ type outcome struct {
 	Withheld  int64   `json:"withheld"`
 	Events    int64   `json:"events"` // of granter publish
 	Seconds   float64 `json:"seconds"`
+	Ledger    struct {
+		Granted int64 `json:"granted"`
+	} `json:"ledger"` // of granter audit
 }
 
 func (b *bench) run(ctx context.Context, r row, spec string, server *devtest.Redis) (result, error) {
 	return b.check(r)(b.child(ctx, b.granter, "run", "-f", spec, "--json", "--force", "--why", "bench", "--listen", "off",
 		"--brokers", b.kafka.Brokers[0], "--redis", server.Addr, "--group", fmt.Sprintf("bench-%d", rand.Uint64())))
+}
+
+// auditRow measures granter audit as a process: from its start to its end, of which a report says only the most part.
+func (b *bench) auditRow(ctx context.Context, r row, spec string, server *devtest.Redis) (result, error) {
+	memory, err := strconv.Atoi(strings.TrimSuffix(r.audit, " MiB"))
+	if err != nil {
+		return result{}, err
+	}
+	began := time.Now()
+	res, err := b.check(r)(b.child(ctx, b.granter, "audit", "-f", spec, "--json", "--complete", "--memory", fmt.Sprint(memory<<20),
+		"--brokers", b.kafka.Brokers[0], "--redis", server.Addr))
+	res.seconds = time.Since(began).Seconds()
+	return res, err
 }
 
 // check refuses figures of a run that did not grant everybody.
@@ -163,7 +181,7 @@ func (b *bench) child(ctx context.Context, name string, args ...string) (result,
 		return result{}, errors.New("this system does not say what a process used")
 	}
 	res := result{seconds: o.Seconds, rss: usage.Maxrss << 10}
-	res.users = o.Granted + o.Duplicate + o.Events
+	res.users = o.Granted + o.Duplicate + o.Events + o.Ledger.Granted
 	res.cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 	return res, nil
 }
