@@ -73,6 +73,10 @@ var lookWhen = map[string]string{
 	"takes_behind_records":                   "it grows, or take_until is near: who waits in the topic beyond it gets nothing",
 	"takes_regressions_total":                "ever: Redis restarted or failed over, and lost takes; they are read again",
 	"publish_rewinds_total":                  "ever: Redis lost writes that were published; those events are void",
+	"hook_calls_total":                       "somebody says that a hook was not called",
+	"hook_failures_total":                    "a hook fails now and then: how often?",
+	"hook_given_up_total":                    "it grows: people were not told; the log says what the hook answered",
+	"hook_failing":                           "it is 1: the log says what the hook answered",
 	"desk_requests_total":                    "the page is slow or fails",
 	"desk_refusals_total":                    "somebody tries tokens, or has lost the right one",
 	"desk_listeners":                         "asking who looks on",
@@ -143,6 +147,15 @@ const takesPreface = `
 |---|---|---|---|---|
 `
 
+const hooksPreface = `
+## Hooks
+
+` + "`granter run --hooks`, and `granter hooks`" + `, serve these, for each hook. Who leads counts; the others say 0.
+
+| name | type | labels | what it is | look at it when |
+|---|---|---|---|---|
+`
+
 func TestTheDocumentIsFresh(t *testing.T) {
 	runs, _ := populated(t)
 	desk := prometheus.NewPedanticRegistry()
@@ -156,13 +169,16 @@ func TestTheDocumentIsFresh(t *testing.T) {
 
 	events := prometheus.NewPedanticRegistry()
 	metrics.NewPublish(events, labels.Campaign, labels.Version, "topic:grants:json")
+	hooks := prometheus.NewPedanticRegistry()
+	metrics.NewHooks(hooks, labels.Campaign, "chat")
 
 	takes := prometheus.NewPedanticRegistry()
 	metrics.NewTakes(takes, labels.Campaign, labels.Version, []string{"cheer"}, []string{"taken"}, labels.Reasons)
 
 	documented := map[string]bool{}
 	text := preface + tableOf(t, runs, documented) + deskPreface + tableOf(t, desk, documented) +
-		publishPreface + tableOf(t, events, documented) + takesPreface + tableOf(t, takes, documented)
+		publishPreface + tableOf(t, events, documented) + takesPreface + tableOf(t, takes, documented) +
+		hooksPreface + tableOf(t, hooks, documented)
 	require.Len(t, lookWhen, len(documented), "lookWhen speaks of metrics that are not there")
 	if *update {
 		require.NoError(t, os.WriteFile(document, []byte(text), 0o644))

@@ -33,3 +33,31 @@ func NewPublish(reg prometheus.Registerer, campaign, version string, subscribers
 	}
 	return p
 }
+
+// Hooks holds the metrics of the hooks of a campaign's runs.
+type Hooks struct {
+	Calls    *prometheus.CounterVec // by hook
+	Failures *prometheus.CounterVec // by hook: of the calls
+	GivenUp  *prometheus.CounterVec // by hook
+	Failing  *prometheus.GaugeVec   // by hook
+}
+
+// NewHooks registers the metrics.
+func NewHooks(reg prometheus.Registerer, campaign string, hooks ...string) *Hooks {
+	f := factory{prometheus.WrapRegistererWith(prometheus.Labels{"campaign": campaign}, reg)}
+	h := &Hooks{
+		Calls:    f.counters("hook_calls_total", "Calls of a hook.", "hook"),
+		Failures: f.counters("hook_failures_total", "Calls of a hook that failed; they are made again.", "hook"),
+		GivenUp: f.counters("hook_given_up_total",
+			"Events that a hook was not told of, because it failed for as long as it is tried.", "hook"),
+		Failing: f.gauges("hook_failing",
+			"1 while the last call of a hook failed: it is tried again, and holds up no run.", "hook"),
+	}
+	for _, name := range hooks {
+		h.Calls.WithLabelValues(name)
+		h.Failures.WithLabelValues(name)
+		h.GivenUp.WithLabelValues(name)
+		h.Failing.WithLabelValues(name)
+	}
+	return h
+}

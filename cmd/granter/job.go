@@ -17,6 +17,7 @@ import (
 	"github.com/granter/granter/grant/canary"
 	"github.com/granter/granter/grant/engine"
 	"github.com/granter/granter/grant/feedback"
+	"github.com/granter/granter/grant/hooks"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/source"
 	"github.com/granter/granter/grant/status"
@@ -41,6 +42,7 @@ type job struct {
 	memory   int // bytes that shards may hold; 0: their default
 	registry *prometheus.Registry
 
+	hooks      []hooks.Hook
 	forced     bool                        // preflight failed, and the run goes on as told
 	embedded   bool                        // the servers are in this process, whose command minds the signals: nothing to check beforehand
 	serveUsers func(*http.ServeMux)        // adds to what the run serves; may be nil
@@ -112,6 +114,11 @@ func (j *job) execute(ctx context.Context) (*Summary, error) {
 	if err := j.recordLaunch(ctx, p.coordination); err != nil {
 		return nil, err
 	}
+	closeHooks, err := j.openHooks(log)
+	if err != nil {
+		return nil, err
+	}
+	defer closeHooks()
 	progress := j.screen.follow(p.monitor, j.campaign)
 	began := time.Now()
 	err = r.Do(ctx)

@@ -54,6 +54,7 @@ var answers = map[string][]string{
 	"granter desk":                  {"--help"}, // it serves
 	"granter digest":                {"-f SPEC", "-f SPEC --json"},
 	"granter export":                {"-f SPEC --why test CLAIMS.ledger", "-f SPEC --why test CLAIMS.ledger --json"},
+	"granter hooks":                 {"-f SPEC --hooks testdata/hooks.yaml --test", "-f SPEC --hooks testdata/hooks.yaml --test --json"},
 	"granter import":                {"--help"}, // what was exported is not what is there any more: see TestALedgerIsExportedImportedAndRebuilt
 	"granter rebuild":               {"--help"},
 	"granter reconcile":             {"-f SPEC --dry-run USERS", "-f SPEC --dry-run USERS --json"},

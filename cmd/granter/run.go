@@ -22,6 +22,7 @@ import (
 type runFlags struct {
 	connection
 	deskFlags
+	hooksFlag
 	now, follow, force bool
 	resume, standBy    bool
 	newTopic           bool
@@ -78,6 +79,7 @@ is lost then either.
 	}
 	flags.connection.addFlags(cmd, flags.jsonFlag, flags.kafkaFlags, flags.groupFlag, flags.redisFlags, flags.retryFlag)
 	flags.deskFlags.addFlags(cmd.Flags())
+	flags.hooksFlag.addFlag(cmd.Flags())
 	f := cmd.Flags()
 	f.BoolVar(&flags.dryRun, "dry-run", false, "write nothing: say what a run would do")
 	f.StringVar(&flags.canary, "canary", "", "grant only this share of the users, such as 1%: always the same ones, and a larger share includes a smaller one")
@@ -213,6 +215,9 @@ func (flags *runFlags) operating(ctx context.Context, j *job) (err error) {
 		return err
 	}
 	if _, err = whoami(flags.who); err != nil {
+		return err
+	}
+	if j.hooks, err = flags.hooksFlag.load(); err != nil {
 		return err
 	}
 	if j.limits[0], err = feedback.ParseLimits(flags.slowAt); err != nil {

@@ -109,6 +109,11 @@ func (h *hook) types(user string) (out []string) {
 	return out
 }
 
+// first is the first event of a user and a type.
+func (h *hook) first(user string, is Type) event {
+	return h.order[slices.IndexFunc(h.order, func(e event) bool { return e.Subject == user && e.Type == TypePrefix+string(is) })]
+}
+
 // Takes and ends come in the order in which they came to be, also where people changed the end.
 func TestTakesAndEndsComeInOrder(t *testing.T) {
 	l := newLife(t)
@@ -124,9 +129,9 @@ func TestTakesAndEndsComeInOrder(t *testing.T) {
 	require.NoError(t, l.try(4, grant.Act{Kind: grant.ActRevoke, Revocation: grant.RevokedMistake}))
 	require.NoError(t, l.try(5, grant.Act{Kind: grant.ActExtend, Item: "for-good", Until: l.now.Add(-time.Hour)}))
 	publish()
-	taken := h.order[slices.IndexFunc(h.order, func(e event) bool { return e.Subject == "2" && e.Data.Item == "taken" && e.Data.Items != nil })]
-	require.WithinDuration(t, l.now.Add(300*time.Hour), *taken.Data.Items[0].ExpiresAt, time.Second, "somebody had changed it before")
-	taken = h.order[slices.IndexFunc(h.order, func(e event) bool { return e.Subject == "1" && e.Data.Item == "taken" })]
+	taken := h.first("2", TypeTaken)
+	require.WithinDuration(t, l.now.Add(300*time.Hour), *taken.Data.Items[0].ExpiresAt, time.Second, "it was changed before")
+	taken = h.first("1", TypeTaken)
 	require.WithinDuration(t, l.now.Add(30*time.Hour), *taken.Data.Items[0].ExpiresAt, time.Second)
 	require.Len(t, taken.Data.Items, 1)
 	require.NotContains(t, h.types("1"), "expired taken", "it has not come to that")
@@ -134,23 +139,25 @@ func TestTakesAndEndsComeInOrder(t *testing.T) {
 	l.pass(70 * time.Hour)
 	require.NoError(t, l.try(4, grant.Act{Kind: grant.ActReinstate}))
 	publish()
-	require.Equal(t, []string{"granted", "taken taken", "taken first", "expired taken", "expired first", "expired from-grant"}, h.types("1"))
+	require.Equal(t,
+		[]string{"granted", "taken taken", "taken first", "expired taken", "expired first", "expired from-grant"}, h.types("1"))
 	require.Equal(t, []string{"granted", "extended taken", "taken taken", "expired from-grant"}, h.types("2"))
 	require.Equal(t, []string{"granted", "extended from-grant"}, h.types("3"))
 	require.Equal(t, []string{"granted", "revoked", "reinstated", "expired from-grant"}, h.types("4"), "not while it was revoked")
-	require.Equal(t, []string{"granted", "extended for-good", "expired for-good", "expired from-grant"}, h.types("5"), "an end in the past is one at once")
+	require.Equal(t, []string{"granted", "extended for-good", "expired for-good", "expired from-grant"}, h.types("5"),
+		"an end in the past is one at once")
 	require.Equal(t, []string{"granted", "expired from-grant"}, h.types("9"))
 
 	require.NoError(t, l.try(9, grant.Act{Kind: grant.ActExtend, Until: l.now.Add(time.Hour)}))
 	l.pass(20 * time.Hour)
 	publish()
 	require.Equal(t, []string{"granted", "extended from-grant", "expired from-grant"}, h.types("3"))
-	require.Equal(t, []string{"granted", "expired from-grant", "extended", "expired for-good", "expired from-grant"}, h.types("9"))
+	require.Equal(t,
+		[]string{"granted", "expired from-grant", "extended", "expired for-good", "expired from-grant"}, h.types("9"))
 	sent := len(h.requests)
 	publish()
 	require.Len(t, h.requests, sent, "nothing comes twice")
-	expired := h.order[slices.IndexFunc(h.order, func(e event) bool { return e.Type == TypePrefix+"expired" && e.Subject == "9" })]
-	require.Regexp(t, `^sorry-2022/0/expired/from-grant/\d{13}/9$`, expired.ID)
+	require.Regexp(t, `^sorry-2022/0/expired/from-grant/\d{13}/9$`, h.first("9", TypeExpired).ID)
 }
 
 // Whenever it is published, the same comes, in the same order: what is in an event follows from what was until then.
@@ -189,7 +196,8 @@ func TestWhenItIsPublishedChangesNothing(t *testing.T) {
 			look()
 			switch r.IntN(8) {
 			case 0:
-				if found, _, err := l.reader.Held(t.Context(), l.campaign, []grant.UserID{user}); err == nil && found[0].Place == grant.PlaceNone {
+				found, _, err := l.reader.Held(t.Context(), l.campaign, []grant.UserID{user})
+				if require.NoError(t, err); found[0].Place == grant.PlaceNone {
 					l.grant(user)
 				}
 			case 1, 2:
@@ -199,7 +207,8 @@ func TestWhenItIsPublishedChangesNothing(t *testing.T) {
 				if r.IntN(2) == 0 {
 					item = ""
 				}
-				_ = l.try(user, grant.Act{Kind: grant.ActExtend, Item: item, Until: l.now.Add(time.Duration(r.IntN(80)-30) * time.Hour)})
+				until := l.now.Add(time.Duration(r.IntN(80)-30) * time.Hour)
+				_ = l.try(user, grant.Act{Kind: grant.ActExtend, Item: item, Until: until})
 			case 4:
 				_ = l.try(user, grant.Act{Kind: grant.ActRevoke, Revocation: grant.RevokedFraud})
 			case 5:

@@ -114,7 +114,8 @@ func (e *ending) piece(chunk uint64, c *cursor) piece {
 		entry.Members.Set(low)
 	}
 	out := piece{
-		place: place{chunk, listEndings}, index: e.index, entry: entry, item: int(e.index & (1<<itemBits - 1)), count: entry.Count,
+		place: place{chunk, listEndings}, index: e.index, entry: entry, count: entry.Count,
+		item: int(e.index & (1<<itemBits - 1)),
 	}
 	if c.entries == e.index {
 		out.first = min(c.members, entry.Count)

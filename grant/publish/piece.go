@@ -106,8 +106,9 @@ type part struct {
 	more   bool    // it has more, which was not read
 }
 
-// merge puts the parts of a chunk, of which the journal is the first, into the one order in which its users see them, up to what the limits allow. wait says which
-// pieces are not to be sent yet, and with them all that follow. It reports whether there is more to send now.
+// merge puts the parts of a chunk, of which the journal is the first, into the one order in which its users see them, up to
+// what the limits allow. wait says which pieces are not to be sent yet, and with them all that follow. It reports whether there
+// is more to send now.
 func merge(parts []part, l limits, events int, wait func(*piece) bool) (out []piece, more bool) {
 	for {
 		var next *part

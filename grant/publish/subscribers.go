@@ -2,8 +2,6 @@ package publish
 
 import (
 	"fmt"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -88,16 +86,8 @@ func readSubscriber(d *strict.Decoder, m *strict.Mapping, folder string, others 
 		)
 	}
 	if text, ok := d.Text(m.Get("url")); ok {
-		u, err := url.Parse(text)
-		local := err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback())
-		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !local) {
-			d.Reportf(
-				ruleURL,
-				m.Get("url").Line,
-				m.Get("url").Path,
-				"%s: want https://…, without a user; http only for this machine",
-				strict.Quote(text),
-			)
+		if err := CheckURL(text); err != nil {
+			d.Reportf(ruleURL, m.Get("url").Line, m.Get("url").Path, "%s: %v", strict.Quote(text), err)
 		}
 		s.URL = text
 	}

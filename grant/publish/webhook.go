@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -54,26 +55,45 @@ func sign(key []byte, id string, at int64, body []byte) string {
 	return "v1," + base64.StdEncoding.EncodeToString(h.Sum(nil))
 }
 
-type webhook struct {
+// Sender makes the requests of a webhook. It is safe for concurrent use.
+type Sender struct {
 	Webhook
-	client  *http.Client
-	breaker breaker
+	client *http.Client
 }
 
-// NewWebhook makes the target of a webhook. Redirects are not followed: events go where they were sent.
-func NewWebhook(to Webhook) Target {
-	return &webhook{Webhook: to, client: &http.Client{
+// NewSender makes a sender. Redirects are not followed: what is sent goes where it was meant to.
+func NewSender(to Webhook) *Sender {
+	return &Sender{to, &http.Client{
 		Timeout:       to.Timeout,
 		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: to.Calls, ForceAttemptHTTP2: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
+// Close lets go of connections.
+func (s *Sender) Close() { s.client.CloseIdleConnections() }
+
+// CheckURL reports why a URL cannot be that of a webhook.
+func CheckURL(text string) error {
+	u, err := url.Parse(text)
+	local := err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback())
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !local) {
+		return errors.New("want https://…, without a user; http only for this machine")
+	}
+	return nil
+}
+
+type webhook struct {
+	*Sender
+	breaker breaker
+}
+
+// NewWebhook makes the target of a webhook.
+func NewWebhook(to Webhook) Target { return &webhook{Sender: NewSender(to)} }
+
 func (h *webhook) limits() limits {
 	return limits{chunks: 1, entries: 1, members: h.Batch, calls: h.Calls}
 }
-
-func (h *webhook) Close() { h.client.CloseIdleConnections() }
 
 // statusError is an answer that is not a success.
 type statusError struct {
@@ -99,7 +119,7 @@ func (h *webhook) deliver(ctx context.Context, w *writer, pieces []piece) error 
 		if err := h.breaker.enter(ctx, h.Timeout); err != nil {
 			return err
 		}
-		err = h.post(ctx, id, kind, body)
+		err = h.Post(ctx, id, kind, body)
 		h.breaker.leave(err)
 		if err != nil {
 			return err
@@ -140,8 +160,10 @@ func (h *webhook) body(w *writer, p *piece) (id, kind string, body []byte, err e
 	return id + "+" + strconv.Itoa(sent), "application/cloudevents-batch+json; charset=UTF-8", body, nil
 }
 
-func (h *webhook) post(ctx context.Context, id, kind string, body []byte) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, h.URL, bytes.NewReader(body))
+// Post makes one request with a body of some content type, under an ID that is the same when it is made again. Without a secret
+// it is not signed.
+func (s *Sender) Post(ctx context.Context, id, kind string, body []byte) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -151,8 +173,10 @@ func (h *webhook) post(ctx context.Context, id, kind string, body []byte) error 
 	r.Header.Set("Idempotency-Key", id)
 	r.Header.Set(headerID, id)
 	r.Header.Set(headerTimestamp, strconv.FormatInt(now, 10))
-	r.Header.Set(headerSignature, sign(h.Secret, id, now, body))
-	answer, err := h.client.Do(r)
+	if s.Secret != nil {
+		r.Header.Set(headerSignature, sign(s.Secret, id, now, body))
+	}
+	answer, err := s.client.Do(r)
 	if err != nil {
 		if wrapped, ok := errors.AsType[*url.Error](err); ok { // its text has the URL, which may have a secret in it
 			err = wrapped.Err

@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	deployed "github.com/granter/granter/deploy/prometheus"
+
+	"github.com/granter/granter/metrics"
 )
 
 // Catalogue is every metric that a query may ask for: those that a replica or a desk exports, those that the rules
@@ -18,12 +20,16 @@ import (
 type Catalogue map[string]map[string][]string
 
 // unbounded are the labels whose values are not known beforehand.
-var unbounded = []string{"campaign", "partition", "shard", "version", "revision", "goversion", "spec", "le"}
+var unbounded = []string{"campaign", "partition", "shard", "version", "revision", "goversion", "spec", "le", "subscriber", "hook"}
 
 // NewCatalogue gathers the catalogue.
 func NewCatalogue() (Catalogue, error) {
 	desk, _ := NewDesk("another")
-	families, err := prometheus.Gatherers{NewReplica("any"), desk}.Gather()
+	told := prometheus.NewRegistry()
+	metrics.NewHooks(told, "another", "chat")
+	events := prometheus.NewRegistry()
+	metrics.NewPublish(events, "third", "v1.2.3", "topic:grants:json")
+	families, err := prometheus.Gatherers{NewReplica("any"), desk, told, events}.Gather()
 	if err != nil {
 		return nil, err
 	}
