@@ -54,8 +54,8 @@ type Act struct {
 	Item       string         `json:"item,omitempty"`       // of an extend or a recall; empty: all
 	Until      time.Time      `json:"until,omitzero"`       // of an extend: the new end
 
-	To   *UserID `json:"to,omitempty,string"`   // of a move: who has it now
-	From *UserID `json:"from,omitempty,string"` // of a hand or a reinstate that ends a move: who had it
+	To   *UserID `json:"to,omitempty"`   // of a move: who has it now
+	From *UserID `json:"from,omitempty"` // of a hand or a reinstate that ends a move: who had it
 	// What a move takes along: when the user it came from was granted, and the ends that acts gave to items.
 	GrantedAt time.Time            `json:"granted_at,omitzero"`
 	Ends      map[string]time.Time `json:"ends,omitempty"`
@@ -118,12 +118,12 @@ const (
 type UserState struct {
 	Acts      []string             `json:"acts"` // their IDs, oldest first
 	Revoked   *Revocation          `json:"revoked,omitempty"`
-	MovedTo   *UserID              `json:"moved_to,omitempty,string"`   // who has it in this user's place
-	MovedFrom *UserID              `json:"moved_from,omitempty,string"` // who had it before this user
-	GrantedAt time.Time            `json:"granted_at,omitzero"`         // what counts in place of the time of the journal entry
-	Ends      map[string]time.Time `json:"ends,omitempty"`              // by item; "" stands for those that are not named
-	Recalled  map[string]Remark    `json:"recalled,omitempty"`          // by item; "" is all of them
-	Notes     []Remark             `json:"notes,omitempty"`             // oldest first
+	MovedTo   *UserID              `json:"moved_to,omitempty"`   // who has it in this user's place
+	MovedFrom *UserID              `json:"moved_from,omitempty"` // who had it before this user
+	GrantedAt time.Time            `json:"granted_at,omitzero"`  // what counts in place of the time of the journal entry
+	Ends      map[string]time.Time `json:"ends,omitempty"`       // by item; "" stands for those that are not named
+	Recalled  map[string]Remark    `json:"recalled,omitempty"`   // by item; "" is all of them
+	Notes     []Remark             `json:"notes,omitempty"`      // oldest first
 }
 
 // Revocation says since when somebody has lost the campaign, and why. It may be to come.

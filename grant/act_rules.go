@@ -65,7 +65,7 @@ func (s *UserState) mayHand(place Place) error {
 	case place == PlaceExcluded:
 		return refused("the user is excluded: reinstate ends that, and grants")
 	case s.MovedTo != nil:
-		return refused("the grant was moved to user %d: move it back", *s.MovedTo)
+		return refused("the grant was moved to user %s: move it back", *s.MovedTo)
 	case s.Revoked != nil:
 		return refused("the grant was revoked (%s: %s): reinstate it", s.Revoked.Kind, s.Revoked.Reason)
 	}
@@ -91,7 +91,7 @@ func (s *UserState) reinstate(place Place, a *Act) (Place, error) {
 	case place == PlaceExcluded:
 		s.GrantedAt = a.At
 	case s.MovedTo != nil && a.From == nil:
-		return "", refused("the grant was moved to user %d: move it back", *s.MovedTo)
+		return "", refused("the grant was moved to user %s: move it back", *s.MovedTo)
 	case s.MovedTo != nil:
 		s.MovedTo, s.MovedFrom, s.GrantedAt, s.Ends = nil, a.From, a.GrantedAt, a.Ends
 	case s.Revoked == nil:
@@ -113,7 +113,7 @@ func (s *UserState) mayChange(place Place, kind ActKind) error {
 	case place == PlaceExcluded:
 		return refused("the user is excluded, and was never granted")
 	case s.MovedTo != nil:
-		return refused("the grant was moved to user %d", *s.MovedTo)
+		return refused("the grant was moved to user %s", *s.MovedTo)
 	case s.Revoked != nil && kind == ActRevoke:
 		return unchanged("the grant is revoked already (%s: %s)", s.Revoked.Kind, s.Revoked.Reason)
 	case s.Revoked != nil:

@@ -11,7 +11,7 @@ import (
 // What an act makes of a user, for each place and state that there is. The reasons say what can be done instead.
 func TestWhatActsMakeOfAUser(t *testing.T) {
 	at := time.Date(2022, 11, 20, 0, 0, 0, 0, time.UTC)
-	other := UserID(8)
+	other := NumberID(8)
 	revoked := UserState{Acts: []string{"r"}, Revoked: &Revocation{Since: at, Kind: RevokedFraud, Remark: Remark{Reason: "bots"}}}
 	moved := UserState{Acts: []string{"m"}, MovedTo: &other}
 	const (

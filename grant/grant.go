@@ -4,13 +4,6 @@ package grant
 
 import "time"
 
-// UserID identifies one user of the service. Any value from 0 to 2⁶³−1 is valid; a campaign may set a lower limit.
-type UserID uint64
-
-// MaxUserID is the largest user ID that any campaign accepts: the largest signed 64-bit integer, so that every
-// language and database downstream can hold it.
-const MaxUserID UserID = 1<<63 - 1
-
 // Kind says what an item is.
 type Kind string
 

@@ -6,7 +6,7 @@ type Input struct {
 	Format      Format
 	Path        string  // Format JSON only: dot-separated field path, such as "user.id"
 	From        Part    // which part of the record holds the ID
-	MaxID       UserID  // IDs above it are rejected as over the limit
+	MaxID       uint64  // IDs above it are rejected as over the limit
 	MaxRejected float64 // share of consumed records, 0 to 1, above which the run stops instead of filling the dead-letter topic
 	DeadLetters string  // topic of the rejected records; empty: Topic and DeadLetterSuffix
 	// Tombstones says what a key without a value is, when the IDs are keys: a user who was deleted, or one like all others.

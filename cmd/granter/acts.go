@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -324,6 +323,6 @@ func printReport(w io.Writer, r *acts.Report) {
 			fmt.Fprintln(w, "  and more: --out or --json has all")
 			return
 		}
-		fmt.Fprintf(w, "  user %s: %s\n", strconv.FormatUint(uint64(result.User), 10), result.Why)
+		fmt.Fprintf(w, "  user %s: %s\n", result.User.String(), result.Why)
 	}
 }

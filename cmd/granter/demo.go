@@ -281,7 +281,7 @@ func (d *demonstration) show(ctx context.Context, led opened, c *grant.Campaign,
 	if err != nil {
 		return err
 	}
-	user := grant.UserID(d.counts.Distinct / 2)
+	user := grant.NumberID(uint64(d.counts.Distinct / 2))
 	answer, err := lookUp(ctx, led, c, user)
 	if err != nil {
 		return err
@@ -297,7 +297,7 @@ func (d *demonstration) show(ctx context.Context, led opened, c *grant.Campaign,
 	if d.once || d.listen == "off" {
 		return nil
 	}
-	fmt.Fprintf(d.out, "\nserving until Ctrl-C:\n  http://%[1]s/metrics\n  http://%[1]s/users/%[2]d\n", d.listen, user)
+	fmt.Fprintf(d.out, "\nserving until Ctrl-C:\n  http://%[1]s/metrics\n  http://%[1]s/users/%[2]s\n", d.listen, user)
 	if d.desk != "off" {
 		fmt.Fprintf(d.out, "  http://%s/ (the operations page; its token is above)\n", d.desk)
 	}

@@ -27,7 +27,7 @@ func (s *scenario) exactlyOnce() {
 	var malformed int64
 	for _, plan := range s.plans {
 		for id := range plan.IDs {
-			published.add(uint64(id))
+			published.add(id.Number())
 		}
 		malformed += plan.Counts().Malformed
 	}
@@ -119,7 +119,7 @@ func (s *scenario) read(topic string) *contents {
 	c.ends = s.each(topic, func(r *kgo.Record) {
 		c.records++
 		id, err := strconv.ParseUint(string(r.Value), 10, 63)
-		if err != nil || strconv.FormatUint(id, 10) != string(r.Value) || id > uint64(s.campaign.Input.MaxID) {
+		if err != nil || strconv.FormatUint(id, 10) != string(r.Value) || id > s.campaign.Input.MaxID {
 			c.malformed[place{int(r.Partition), r.Offset}] = r.Value
 			return
 		}

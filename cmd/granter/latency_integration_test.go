@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -63,7 +62,7 @@ func (s *scenario) measure(plan population.Plan) latencies {
 			acked := time.Now()
 			mu.Lock()
 			for _, id := range ids {
-				produced[uint64(id)] = moments{created, acked}
+				produced[id.Number()] = moments{created, acked}
 			}
 			mu.Unlock()
 			if lookedUp {
@@ -99,7 +98,7 @@ func (s *scenario) measure(plan population.Plan) latencies {
 func (s *scenario) produce(partition int, ids []grant.UserID) {
 	records := make([]kafka.Record, len(ids))
 	for i, id := range ids {
-		records[i].Value = kafka.NewBytes(strconv.AppendUint(nil, uint64(id), 10))
+		records[i].Value = kafka.NewBytes(id.Append(nil))
 	}
 	resp, err := s.kafka.Produce(s.Context(), &kafka.ProduceRequest{
 		Topic: s.campaign.Input.Topic, Partition: partition, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),

@@ -164,7 +164,7 @@ func (flags *loadFlags) population(cmd *cobra.Command, camp *grant.Campaign) (
 		return population.List(file, camp.Input), total, func() { file.Close() }, nil
 	}
 	plan := population.Plan{
-		Topic: camp.Input, Users: flags.generate, First: grant.UserID(flags.first), Spread: flags.spread,
+		Topic: camp.Input, Users: flags.generate, First: uint64(flags.first), Spread: flags.spread,
 		Order: population.Order(flags.order), Seed: flags.seed,
 	}
 	var errs [3]error

@@ -145,7 +145,7 @@ func printReconciled(w io.Writer, r *reconciled) {
 			if shown++; shown > maxOutcomes {
 				break
 			}
-			rows = append(rows, fmt.Sprintf("%d\t%s\t%s", u.User, u.Result, oneLine(u.Why)))
+			rows = append(rows, fmt.Sprintf("%s\t%s\t%s", u.User, u.Result, oneLine(u.Why)))
 		}
 	}
 	if shown > 0 {

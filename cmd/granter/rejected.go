@@ -122,7 +122,7 @@ type letterJSON struct {
 }
 
 type replayJSON struct {
-	User   grant.UserID    `json:"user,string"`
+	User   grant.UserID    `json:"user"`
 	Run    grant.RunID     `json:"run"`
 	Result rejected.Result `json:"result,omitempty"` // missing: a replay was cut off; do it again
 }
@@ -153,7 +153,7 @@ func (r *replayJSON) String() string {
 	if r == nil {
 		return ""
 	}
-	return fmt.Sprintf("user %d: %s", r.User, cmp.Or(string(r.Result), "cut off, replay it again"))
+	return fmt.Sprintf("user %s: %s", r.User, cmp.Or(string(r.Result), "cut off, replay it again"))
 }
 
 func newRejectedList() *cobra.Command {

@@ -126,7 +126,7 @@ func (f *replayFlags) repair(c *grant.Campaign) (rejected.Repair, error) {
 		return nil, fmt.Errorf("--tombstones %s: want grant or reject", f.tombstones)
 	}
 	if f.maxID != 0 {
-		in.MaxID = grant.UserID(f.maxID)
+		in.MaxID = f.maxID
 	}
 	return rejected.ByDecoder(in)
 }

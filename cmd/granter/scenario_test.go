@@ -122,7 +122,7 @@ func (s *scenario) connect(o ledger.Options) {
 // users plans some users; one in 20 is named twice, and one record in 2,000 is malformed.
 func (s *scenario) users(first, count int64) population.Plan {
 	return population.Plan{
-		Topic: s.campaign.Input, Users: count, First: grant.UserID(first), Duplicates: 0.05, Malformed: 0.0005, Seed: s.rand.Uint64(),
+		Topic: s.campaign.Input, Users: count, First: uint64(first), Duplicates: 0.05, Malformed: 0.0005, Seed: s.rand.Uint64(),
 	}
 }
 

@@ -59,7 +59,7 @@ func TestTraces(t *testing.T) {
 		Seq: 1, Ranges: []sharding.Range{{Partition: 0, First: 0, Last: 1}},
 		Deltas: []dense.Delta{{Chunk: chunk, Members: members, Count: 1}},
 	}))
-	_, found, err := reader.Lookup(t.Context(), user)
+	_, found, err := reader.Lookup(t.Context(), grant.NumberID(user))
 	require.NoError(t, err)
 	require.True(t, found)
 	stop()

@@ -229,13 +229,13 @@ func (v *verification) all(cmd *cobra.Command, users []grant.UserID) error {
 func printAnswer(w io.Writer, a *lookup.Answer) {
 	switch {
 	case !a.Known:
-		fmt.Fprintf(w, "user %d: NOT KNOWN whether %s was granted\n", a.User, a.Campaign)
+		fmt.Fprintf(w, "user %s: NOT KNOWN whether %s was granted\n", a.User, a.Campaign)
 	case !a.Granted:
-		fmt.Fprintf(w, "user %d: NOT granted %s\n", a.User, a.Campaign)
+		fmt.Fprintf(w, "user %s: NOT granted %s\n", a.User, a.Campaign)
 	case a.Source == nil:
-		fmt.Fprintf(w, "user %d: granted %s at %s by hand\n", a.User, a.Campaign, text.Moment(*a.GrantedAt))
+		fmt.Fprintf(w, "user %s: granted %s at %s by hand\n", a.User, a.Campaign, text.Moment(*a.GrantedAt))
 	default:
-		fmt.Fprintf(w, "user %d: granted %s at %s by run %s (shard %d, flush %d%s)\n", a.User, a.Campaign, text.Moment(*a.GrantedAt),
+		fmt.Fprintf(w, "user %s: granted %s at %s by run %s (shard %d, flush %d%s)\n", a.User, a.Campaign, text.Moment(*a.GrantedAt),
 			a.Source.Run, a.Source.Shard, a.Source.Flush, of(a.Source))
 		if local := here(*a.GrantedAt); local != "" {
 			fmt.Fprintf(w, "  which is %s\n", local)
@@ -282,7 +282,7 @@ func printActs(w io.Writer, a *lookup.Answer) {
 		return
 	}
 	if from := a.State.MovedFrom; from != nil {
-		fmt.Fprintf(w, "  moved here from user %d\n", *from)
+		fmt.Fprintf(w, "  moved here from user %s\n", *from)
 	}
 	for _, n := range a.State.Notes {
 		fmt.Fprintf(w, "  note, %s: %s: %s\n", text.Moment(n.At.In(a.Zone())), oneLine(n.Who), oneLine(n.Reason))

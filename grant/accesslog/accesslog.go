@@ -47,9 +47,9 @@ type Entry struct {
 	From string        `json:"from"` // the address it came from; of a command line the host
 	What What          `json:"what"`
 	Why  string        `json:"why,omitempty"`
-	User *grant.UserID `json:"user,omitempty,string"` // whose record; none for a purge
-	Many int           `json:"many,omitempty"`        // how many records were read at once, if more than one
-	Gone int64         `json:"gone,omitempty"`        // of a purge: entries up to this one were removed
+	User *grant.UserID `json:"user,omitempty"` // whose record; none for a purge
+	Many int           `json:"many,omitempty"` // how many records were read at once, if more than one
+	Gone int64         `json:"gone,omitempty"` // of a purge: entries up to this one were removed
 }
 
 // Access is what somebody is about to read.

@@ -46,13 +46,13 @@ func TestEveryReadOfARecordIsAnEntry(t *testing.T) {
 	require.Zero(t, holds(t, l).Entries)
 	at := time.Date(2023, 1, 5, 0, 0, 0, 0, time.UTC)
 	server.SetTime(at)
-	require.NoError(t, l.Record(t.Context(), lookup("kim", 7)))
+	require.NoError(t, l.Record(t.Context(), lookup("kim", grant.NumberID(7))))
 	server.SetTime(at.Add(time.Hour))
-	require.NoError(t, l.Record(t.Context(), lookup("lee", 7, 8)))
+	require.NoError(t, l.Record(t.Context(), lookup("lee", grant.NumberID(7), grant.NumberID(8))))
 
 	all := read(t, l, accesslog.Query{})
 	require.Len(t, all, 3)
-	user := grant.UserID(7)
+	user := grant.NumberID(7)
 	require.Equal(
 		t,
 		accesslog.Entry{N: 1, At: at, Who: "kim", From: "10.0.0.7", What: "lookup", Why: "ticket 5", User: &user},
@@ -74,7 +74,7 @@ func TestAChainHasManyWriters(t *testing.T) {
 		work.Go(func() error {
 			l := accesslog.New(client)
 			for j := range 20 {
-				if err := l.Record(context.Background(), lookup(fmt.Sprint(i), grant.UserID(j))); err != nil {
+				if err := l.Record(context.Background(), lookup(fmt.Sprint(i), grant.NumberID(uint64(j)))); err != nil {
 					return err
 				}
 			}
@@ -154,7 +154,7 @@ func TestWhatWasDoneToTheLogIsNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, client, l := started(t)
 			for i := range 4 {
-				require.NoError(t, l.Record(t.Context(), lookup("kim", grant.UserID(i))))
+				require.NoError(t, l.Record(t.Context(), lookup("kim", grant.NumberID(uint64(i)))))
 			}
 			known, err := accesslog.ParseHead(holds(t, l).End)
 			require.NoError(t, err)
@@ -174,7 +174,7 @@ func TestOldEntriesAreRemovedByPurpose(t *testing.T) {
 	at := time.Date(2023, 1, 5, 0, 0, 0, 0, time.UTC)
 	for i := range 5 {
 		server.SetTime(at.AddDate(0, i, 0))
-		require.NoError(t, l.Record(t.Context(), lookup("kim", grant.UserID(i))))
+		require.NoError(t, l.Record(t.Context(), lookup("kim", grant.NumberID(uint64(i)))))
 	}
 	known, err := accesslog.ParseHead(holds(t, l).End)
 	require.NoError(t, err)
@@ -204,7 +204,7 @@ func TestOldEntriesAreRemovedByPurpose(t *testing.T) {
 func TestWhatCannotBeRecordedIsNotRead(t *testing.T) {
 	server, _, l := started(t)
 	server.SetError("NOPERM nothing here is yours")
-	require.ErrorContains(t, l.Record(t.Context(), lookup("kim", 1)), "recording who reads this: NOPERM")
+	require.ErrorContains(t, l.Record(t.Context(), lookup("kim", grant.NumberID(1))), "recording who reads this: NOPERM")
 }
 
 func TestHeadsAreReadAsTheyAreWritten(t *testing.T) {

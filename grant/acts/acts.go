@@ -101,7 +101,7 @@ const (
 
 // Result is what became of one row.
 type Result struct {
-	User   grant.UserID `json:"user,string"`
+	User   grant.UserID `json:"user"`
 	Status Status       `json:"status"`
 	Why    string       `json:"why,omitempty"`
 

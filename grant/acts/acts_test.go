@@ -102,7 +102,7 @@ func (d *desk) proven() {
 // A file comes back as it was, with what became of each row; what is no ID does not keep the others from being done.
 func TestAFileComesBackWithWhatBecameOfEachRow(t *testing.T) {
 	d := newDesk(t)
-	d.run(d.act(grant.ActHand, "1"), rows(3)...)
+	d.run(d.act(grant.ActHand, "1"), rows(grant.NumberID(3))...)
 	f, err := ReadFile(strings.NewReader("\ufeffticket,User,Reason\r\n=1+1,7,foreign number\r\n@x,x7,\r\n,3,\r\n-2,8,\r\n"), 0)
 	require.NoError(t, err)
 	r := d.run(d.act(grant.ActExclude, "2"), f.Rows...)
@@ -117,8 +117,8 @@ func TestAFileComesBackWithWhatBecameOfEachRow(t *testing.T) {
 	require.Contains(t, lines[3], ",3,,refused,")
 	require.Contains(t, lines[3], "only revoke takes that back")
 	require.Equal(t, "'-2,8,,done,", lines[4])
-	require.Equal(t, "foreign number", d.user(7).Settled.Act.Reason)
-	require.Equal(t, "ticket 7", d.user(8).Settled.Act.Reason)
+	require.Equal(t, "foreign number", d.user(grant.NumberID(7)).Settled.Act.Reason)
+	require.Equal(t, "ticket 7", d.user(grant.NumberID(8)).Settled.Act.Reason)
 	history, err := d.trail.History(t.Context())
 	require.NoError(t, err)
 	require.Len(t, history, 2, "a line for each command, not for each user")
@@ -128,10 +128,10 @@ func TestAFileComesBackWithWhatBecameOfEachRow(t *testing.T) {
 
 func TestADryRunWritesNothing(t *testing.T) {
 	d := newDesk(t)
-	r, err := d.Doer.Run(t.Context(), &Command{Act: d.act(grant.ActExclude, "1"), Rows: rows(7), Dry: true})
+	r, err := d.Doer.Run(t.Context(), &Command{Act: d.act(grant.ActExclude, "1"), Rows: rows(grant.NumberID(7)), Dry: true})
 	require.NoError(t, err)
 	require.Equal(t, Success, r.Overall)
-	require.Equal(t, grant.PlaceNone, d.user(7).Place)
+	require.Equal(t, grant.PlaceNone, d.user(grant.NumberID(7)).Place)
 	history, err := d.trail.History(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, history)
@@ -142,7 +142,7 @@ func TestACommandThatWasKilledIsRunAgain(t *testing.T) {
 	d := newDesk(t)
 	users := make([]Row, 2*batch+1)
 	for i := range users {
-		users[i].User = grant.UserID(i * 7)
+		users[i].User = grant.NumberID(uint64(i * 7))
 	}
 	c := &Command{Act: d.act(grant.ActNote, "file-1"), Rows: users}
 	d.ledger.left = 1
@@ -153,8 +153,8 @@ func TestACommandThatWasKilledIsRunAgain(t *testing.T) {
 	d.ledger.left = -1
 	r = d.run(c.Act, users...)
 	require.Equal(t, Success, r.Overall)
-	require.Len(t, d.user(7).State.Notes, 1)
-	require.Len(t, d.user(grant.UserID(14*batch)).State.Notes, 1)
+	require.Len(t, d.user(grant.NumberID(7)).State.Notes, 1)
+	require.Len(t, d.user(grant.NumberID(14*batch)).State.Notes, 1)
 	d.proven()
 }
 
@@ -162,7 +162,7 @@ func TestACommandThatWasKilledIsRunAgain(t *testing.T) {
 func TestAMoveThatStopsHalfWayIsSeenAndContinued(t *testing.T) {
 	for steps := range 3 {
 		d := newDesk(t)
-		const from, to = grant.UserID(5), grant.UserID(1 << 20)
+		from, to := grant.NumberID(5), grant.NumberID(1<<20)
 		d.run(d.act(grant.ActHand, "1"), rows(from)...)
 		until := d.act(grant.ActExtend, "2")
 		until.Until = time.Now().Add(time.Hour).UTC().Truncate(time.Second)
@@ -205,16 +205,17 @@ func TestAMoveThatStopsHalfWayIsSeenAndContinued(t *testing.T) {
 
 func TestAMoveIsRefusedWhereItWouldLoseSomething(t *testing.T) {
 	d := newDesk(t)
-	d.run(d.act(grant.ActHand, "1"), rows(1, 2)...)
-	d.run(d.act(grant.ActExclude, "2"), rows(3)...)
+	d.run(d.act(grant.ActHand, "1"), rows(grant.NumberID(1), grant.NumberID(2))...)
+	d.run(d.act(grant.ActExclude, "2"), rows(grant.NumberID(3))...)
 	to := func(id grant.UserID) *grant.UserID { return &id }
 	r := d.run(d.act(grant.ActMove, "3"),
-		Row{User: 1, To: to(2)}, Row{User: 1, To: to(3)}, Row{User: 1, To: to(1)}, Row{User: 9, To: to(8)})
+		Row{User: grant.NumberID(1), To: to(grant.NumberID(2))}, Row{User: grant.NumberID(1), To: to(grant.NumberID(3))},
+		Row{User: grant.NumberID(1), To: to(grant.NumberID(1))}, Row{User: grant.NumberID(9), To: to(grant.NumberID(8))})
 	require.Equal(t, Failed, r.Overall)
 	for i, want := range []string{"is granted already", "is excluded", "the same account", "has not been granted"} {
 		require.Contains(t, r.Results[i].Why, want)
 	}
-	require.Nil(t, d.user(1).State.MovedTo)
+	require.Nil(t, d.user(grant.NumberID(1)).State.MovedTo)
 	d.proven()
 }
 
@@ -222,19 +223,19 @@ func TestWhatIsNotOfferedCannotBeRecalled(t *testing.T) {
 	d := newDesk(t)
 	recall := d.act(grant.ActRecall, "1")
 	recall.Item = "given"
-	_, err := d.Doer.Run(t.Context(), &Command{Act: recall, Rows: rows(1)})
+	_, err := d.Doer.Run(t.Context(), &Command{Act: recall, Rows: rows(grant.NumberID(1))})
 	require.ErrorContains(t, err, `no such item "given": want one of [offer]`)
-	d.run(d.act(grant.ActHand, "2"), rows(1)...)
+	d.run(d.act(grant.ActHand, "2"), rows(grant.NumberID(1))...)
 	recall.Item = "offer"
-	require.Equal(t, Success, d.run(recall, rows(1)...).Overall)
+	require.Equal(t, Success, d.run(recall, rows(grant.NumberID(1))...).Overall)
 }
 
 func TestAnAbortedCampaignGrantsNobodyByHand(t *testing.T) {
 	d := newDesk(t)
 	_, err := d.trail.Order(t.Context(), grant.Order{Action: grant.ActionAbort, Who: "mira", Via: "cli", Why: "wrong items"})
 	require.NoError(t, err)
-	_, err = d.Doer.Run(t.Context(), &Command{Act: d.act(grant.ActHand, "1"), Rows: rows(1)})
+	_, err = d.Doer.Run(t.Context(), &Command{Act: d.act(grant.ActHand, "1"), Rows: rows(grant.NumberID(1))})
 	require.ErrorIs(t, err, grant.ErrRefused)
 	require.ErrorContains(t, err, "aborted")
-	require.Equal(t, Success, d.run(d.act(grant.ActExclude, "2"), rows(1)...).Overall)
+	require.Equal(t, Success, d.run(d.act(grant.ActExclude, "2"), rows(grant.NumberID(1))...).Overall)
 }

@@ -58,7 +58,7 @@ func (d *Doer) move(ctx context.Context, m ledger.AccountMove, dry bool) error {
 	arrival := arriving(&m, from, target)
 	if _, _, err := target.State.After(target.Place, &arrival); err != nil {
 		//nolint:errorlint // what is unchanged there is refused here
-		return fmt.Errorf("%w: the other account, %d: %v", grant.ErrRefused, to, err)
+		return fmt.Errorf("%w: the other account, %s: %v", grant.ErrRefused, to, err)
 	}
 	if dry {
 		return nil
@@ -136,7 +136,7 @@ func (d *Doer) Resume(ctx context.Context) (int, error) {
 				return ended, err
 			}
 		case err != nil:
-			return ended, fmt.Errorf("the move of user %d: %w", m.User, err)
+			return ended, fmt.Errorf("the move of user %s: %w", m.User, err)
 		}
 		ended++
 	}

@@ -33,7 +33,7 @@ type File struct {
 
 // ReadFile reads a file of users whose IDs are bounded by a topic's max_id. A row that cannot be read is kept with its error;
 // what is no CSV is an error.
-func ReadFile(r io.Reader, maxID grant.UserID) (*File, error) {
+func ReadFile(r io.Reader, maxID uint64) (*File, error) {
 	text, err := io.ReadAll(r)
 	if err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func lowered(fields []string) []string {
 	return out
 }
 
-func readRow(fields []string, columns map[string]int, maxID grant.UserID) Row {
+func readRow(fields []string, columns map[string]int, maxID uint64) Row {
 	row := Row{Fields: fields}
 	cell := func(name string) string {
 		if i, ok := columns[name]; ok && i < len(fields) {

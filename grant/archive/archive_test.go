@@ -126,7 +126,7 @@ func (b *box) fill() {
 	require.NoError(b, err)
 	claims := []ledger.Claim{}
 	for i := range 5000 { // several pages
-		claims = append(claims, ledger.Claim{Letter: fmt.Sprint("t/0/", i), User: grant.UserID(i), Run: 7})
+		claims = append(claims, ledger.Claim{Letter: fmt.Sprint("t/0/", i), User: grant.NumberID(uint64(i)), Run: 7})
 	}
 	_, err = b.Coordination.ClaimLetters(b.Context(), claims)
 	require.NoError(b, err)

@@ -26,9 +26,9 @@ func (w *world) does(user grant.UserID, act grant.Act) {
 func TestWhatPeopleDidAboutUsersIsCountedApart(t *testing.T) {
 	w := granted(t)
 	w.publish(0, "601")
-	w.does(600, grant.Act{Kind: grant.ActHand})
-	w.does(601, grant.Act{Kind: grant.ActExclude})
-	w.does(3, grant.Act{Kind: grant.ActRevoke, Revocation: grant.RevokedMistake})
+	w.does(grant.NumberID(600), grant.Act{Kind: grant.ActHand})
+	w.does(grant.NumberID(601), grant.Act{Kind: grant.ActExclude})
+	w.does(grant.NumberID(3), grant.Act{Kind: grant.ActRevoke, Revocation: grant.RevokedMistake})
 	w.checkpoint(w.ends)
 	r := w.finds(Proven, map[Kind]int64{})
 	require.EqualValues(t, 1, r.Ledger.ByHand)
@@ -36,7 +36,9 @@ func TestWhatPeopleDidAboutUsersIsCountedApart(t *testing.T) {
 	require.EqualValues(t, 1, r.Ledger.Acted)
 	s, v := keys(t)
 	all, _ := w.receipts(s)
-	for user, of := range map[grant.UserID]struct{ byHand, acts bool }{600: {true, false}, 3: {false, true}, 4: {}} {
+	for user, of := range map[grant.UserID]struct{ byHand, acts bool }{
+		grant.NumberID(600): {true, false}, grant.NumberID(3): {false, true}, grant.NumberID(4): {},
+	} {
 		got, err := all.Of(user)
 		require.NoError(t, err)
 		_, err = got.Verify(v)
@@ -44,7 +46,7 @@ func TestWhatPeopleDidAboutUsersIsCountedApart(t *testing.T) {
 		require.Equal(t, of.byHand, got.ByHand, user)
 		require.Equal(t, of.acts, got.Acts, user)
 	}
-	_, err := all.Of(601)
+	_, err := all.Of(grant.NumberID(601))
 	require.ErrorIs(t, err, ErrNotInReport)
 
 	require.NoError(t, w.client.SetBit(t.Context(), w.key(0, "excluded"), 5, 1).Err())

@@ -115,7 +115,7 @@ func (f *findings) users(kind Kind, chunk uint64, who *page, what string) {
 	found := f.get(kind, fmt.Sprintf("chunk %d", chunk), what, remedies[kind])
 	found.Count += n
 	who.each(func(low uint16) {
-		user := grant.UserID(chunk<<chunkBits | uint64(low))
+		user := grant.NumberID(chunk<<chunkBits | uint64(low))
 		if len(found.Users) < namedUsers {
 			found.Users = append(found.Users, fmt.Sprint(user))
 		}

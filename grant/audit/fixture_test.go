@@ -189,7 +189,7 @@ func granted(t *testing.T) *world {
 type found map[Kind][]uint64
 
 func (f found) Add(kind Kind, user grant.UserID) error {
-	f[kind] = append(f[kind], uint64(user))
+	f[kind] = append(f[kind], user.Number())
 	return nil
 }
 

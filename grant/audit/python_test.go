@@ -23,7 +23,7 @@ func TestPythonVerifiesAReceipt(t *testing.T) {
 	s, err := note.NewSigner(private)
 	require.NoError(t, err)
 	all, _ := w.receipts(s)
-	r, err := all.Of(grant.UserID(5<<16 | 30))
+	r, err := all.Of(grant.NumberID(5<<16 | 30))
 	require.NoError(t, err)
 	dir := t.TempDir()
 	key, file := filepath.Join(dir, "key.pub"), filepath.Join(dir, "receipt.json")

@@ -95,7 +95,7 @@ var ErrNotInReport = errors.New("the user was not granted when the report was ma
 
 // Of makes the receipt of a user.
 func (r *Receipts) Of(user grant.UserID) (*Receipt, error) {
-	chunk, low := uint64(user)>>chunkBits, uint16(user)
+	chunk, low := user.Number()>>chunkBits, uint16(user.Number())
 	at, found := slices.BinarySearchFunc(r.chunks, chunk, func(l chunkLeaf, chunk uint64) int {
 		return cmp.Compare(l.chunk, chunk)
 	})
@@ -103,7 +103,7 @@ func (r *Receipts) Of(user grant.UserID) (*Receipt, error) {
 		return nil, ErrNotInReport
 	}
 	leaf := &r.chunks[at]
-	blind := r.salted.blind(uint64(user))
+	blind := r.salted.blind(user.Number())
 	b := block{r: r, leaf: leaf}
 	members, roots := b.group(blind[0]), b.roots
 	if b.err != nil {

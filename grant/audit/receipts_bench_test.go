@@ -73,7 +73,7 @@ func BenchmarkReceipt(b *testing.B) {
 			b.ReportAllocs()
 			user := uint64(0)
 			for b.Loop() {
-				_, err := all.Of(grant.UserID(user % (3 << chunkBits)))
+				_, err := all.Of(grant.NumberID(user % (3 << chunkBits)))
 				require.NoError(b, err)
 				user += 40503
 			}

@@ -154,7 +154,7 @@ func TestAReceiptLeadsToTheSignedRoot(t *testing.T) {
 	all, _ := w.receipts(s)
 	w.publish(0, "900")
 	w.grant(0, perChunk+2, perChunk+2, 900) // later than the report
-	for _, user := range []grant.UserID{0, 1, 39, 1<<16 | 4, 5<<16 | 117} {
+	for _, user := range grant.NumberIDs(0, 1, 39, 1<<16|4, 5<<16|117) {
 		r, err := all.Of(user)
 		require.NoError(t, err)
 		about, err := r.Verify(v)
@@ -172,7 +172,7 @@ func TestAReceiptLeadsToTheSignedRoot(t *testing.T) {
 		require.True(t, g.At.Equal(r.At))
 		require.Equal(t, g.Run.String(), r.Run)
 	}
-	for _, user := range []grant.UserID{900, 41, 3 << 16, 99 << 16} {
+	for _, user := range grant.NumberIDs(900, 41, 3<<16, 99<<16) {
 		_, err := all.Of(user)
 		require.ErrorIs(t, err, ErrNotInReport, user)
 	}
@@ -182,9 +182,9 @@ func TestAReceiptThatWasEditedOrIsOfAnotherUserIsRefused(t *testing.T) {
 	w := granted(t)
 	s, v := keys(t)
 	all, _ := w.receipts(s)
-	mine, err := all.Of(7)
+	mine, err := all.Of(grant.NumberID(7))
 	require.NoError(t, err)
-	other, err := all.Of(8)
+	other, err := all.Of(grant.NumberID(8))
 	require.NoError(t, err)
 	for name, edit := range map[string]func(*Receipt){
 		"another user":  func(r *Receipt) { r.User = "8" },
@@ -219,7 +219,7 @@ func TestAReceiptNamesNobodyElse(t *testing.T) {
 	w := granted(t)
 	s, _ := keys(t)
 	all, _ := w.receipts(s)
-	r, err := all.Of(1<<16 | 30)
+	r, err := all.Of(grant.NumberID(1<<16 | 30))
 	require.NoError(t, err)
 	text, err := json.Marshal(r)
 	require.NoError(t, err)
@@ -238,17 +238,17 @@ func TestReceiptsNeedNoLedger(t *testing.T) {
 	for i := range uint64(300) { // a trickle: more entries than a byte can tell apart
 		w.grant(0, 3, 3, 7<<16|i)
 	}
-	w.does(7<<16|200, grant.Act{Kind: grant.ActNote})
+	w.does(grant.NumberID(7<<16|200), grant.Act{Kind: grant.ActNote})
 	all, _ := w.receipts(s)
-	was, _, err := w.reader.Lookup(t.Context(), 7<<16|299)
+	was, _, err := w.reader.Lookup(t.Context(), grant.NumberID(7<<16|299))
 	require.NoError(t, err)
 	w.redis.FlushAll()
-	for _, user := range []grant.UserID{7<<16 | 299, 7<<16 | 200, 3} {
+	for _, user := range grant.NumberIDs(7<<16|299, 7<<16|200, 3) {
 		r, err := all.Of(user)
 		require.NoError(t, err)
 		_, err = r.Verify(v)
 		require.NoError(t, err)
-		require.Equal(t, user == 7<<16|200, r.Acts)
+		require.Equal(t, user == grant.NumberID(7<<16|200), r.Acts)
 		if user == was.User {
 			require.True(t, was.At.Equal(r.At))
 		}
@@ -273,7 +273,7 @@ func TestADamagedFileMakesNoReceipt(t *testing.T) {
 			refused++
 			continue
 		}
-		r, err := all.Of(7)
+		r, err := all.Of(grant.NumberID(7))
 		if err != nil {
 			refused++
 			continue

@@ -66,7 +66,7 @@ func Canonical(c *grant.Campaign) []byte {
 			Format:      string(c.Input.Format),
 			Path:        c.Input.Path,
 			From:        string(c.Input.From),
-			MaxID:       uint64(c.Input.MaxID),
+			MaxID:       c.Input.MaxID,
 			MaxRejected: grant.Percent(c.Input.MaxRejected),
 			DeadLetters: c.Input.DeadLetters,
 			Tombstones:  string(c.Input.Tombstones),

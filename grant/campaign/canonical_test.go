@@ -103,7 +103,7 @@ var campaigns = rapid.Custom(func(t *rapid.T) *grant.Campaign {
 				"format"),
 			From: rapid.SampledFrom([]grant.Part{grant.FromValue, grant.FromKey}).Draw(t, "from"),
 			MaxID: rapid.OneOf(rapid.Just(grant.MaxUserID), rapid.Map(rapid.Int64Range(1_000_000, 1<<62),
-				func(i int64) grant.UserID { return grant.UserID(i) })).Draw(t, "max_id"),
+				func(i int64) uint64 { return uint64(i) })).Draw(t, "max_id"),
 			MaxRejected: float64(rapid.OneOf(rapid.Just(10_000), rapid.IntRange(0, millionths)).Draw(t,
 				"max_rejected")) / millionths,
 		},
@@ -222,7 +222,7 @@ func (w *writer) source(s grant.Input) string {
 		fields = append(fields, pair{"from", w.text(string(s.From))})
 	}
 	if s.MaxID != grant.MaxUserID || w.chance("max_id spelled out") {
-		fields = append(fields, pair{"max_id", strconv.FormatUint(uint64(s.MaxID), 10)})
+		fields = append(fields, pair{"max_id", strconv.FormatUint(s.MaxID, 10)})
 	}
 	if s.MaxRejected != DefaultMaxRejected || w.chance("max_rejected spelled out") {
 		percent := grant.Percent(s.MaxRejected)

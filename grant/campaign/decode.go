@@ -96,7 +96,7 @@ func (d *decoder) campaign(root *yaml.Node) *grant.Campaign {
 	c.Population = d.Integer(population, int64(grant.MaxUserID), 0)
 	c.Input = d.source(m.Get("source"))
 	// The IDs 0 to max_id are max_id + 1 users, which overflows for the largest max_id.
-	if c.Population > 0 && c.Input.MaxID > 0 && grant.UserID(c.Population-1) > c.Input.MaxID {
+	if c.Population > 0 && c.Input.MaxID > 0 && uint64(c.Population-1) > c.Input.MaxID {
 		d.Reportf(populationMaxID, population.Line, population.Path,
 			"%d users cannot have different IDs up to source.max_id (%d): correct one of them", c.Population, c.Input.MaxID)
 	}
@@ -130,7 +130,7 @@ func (d *decoder) source(f strict.Field) grant.Input {
 	t.Format = strict.OneOf(d.Decoder, m.Get("format"), formatKnown, grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE)
 	t.Path = d.path(m.Get("path"), t.Format)
 	t.From = strict.OneOf(d.Decoder, m.Get("from"), fromKnown, grant.FromValue, grant.FromKey)
-	t.MaxID = grant.UserID(d.Integer(m.Get("max_id"), int64(grant.MaxUserID), int64(grant.MaxUserID)))
+	t.MaxID = uint64(d.Integer(m.Get("max_id"), int64(grant.MaxUserID), int64(grant.MaxUserID)))
 	t.MaxRejected = d.share(m.Get("max_rejected"), DefaultMaxRejected)
 	t.DeadLetters = d.deadLetters(m.Get("dead_letters"), t.Topic)
 	t.Tombstones = d.tombstones(m.Get("tombstones"), t.From)

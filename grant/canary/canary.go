@@ -56,7 +56,7 @@ func (l *List) Missing(ctx context.Context, r Reader, some int) (missing int64, 
 				continue
 			}
 			for _, low := range absent.Lows(nil) {
-				if first = append(first, grant.UserID(dense.Join(chunk, low))); len(first) == some {
+				if first = append(first, grant.NumberID(dense.Join(chunk, low))); len(first) == some {
 					break
 				}
 			}
@@ -97,7 +97,7 @@ func Only(ctx context.Context, all grant.Pass, list io.Reader, t grant.Input) (*
 	users := map[uint64]*dense.Bitmap{}
 	var n int64
 	err := userid.ReadList(list, t.MaxID).Each(ctx, func(id grant.UserID) {
-		chunk, low := dense.Split(uint64(id))
+		chunk, low := dense.Split(id.Number())
 		if users[chunk] == nil {
 			users[chunk] = new(dense.Bitmap)
 		}

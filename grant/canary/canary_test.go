@@ -247,9 +247,9 @@ func TestWhoOfAListIsMissing(t *testing.T) {
 		has  stored
 		want []grant.UserID
 	}{
-		{stored{}, []grant.UserID{0, 7, 65535, 65536, 1 << 40}},
-		{stored{1, 8, 65537, 1 << 30}, []grant.UserID{0, 7, 65535, 65536, 1 << 40}},
-		{stored{7, 8, 1 << 40}, []grant.UserID{0, 65535, 65536}},
+		{stored{}, grant.NumberIDs(0, 7, 65535, 65536, 1<<40)},
+		{stored{1, 8, 65537, 1 << 30}, grant.NumberIDs(0, 7, 65535, 65536, 1<<40)},
+		{stored{7, 8, 1 << 40}, grant.NumberIDs(0, 65535, 65536)},
 		{stored{0, 7, 65535, 65536, 1 << 40}, nil},
 	} {
 		for some := range 6 {

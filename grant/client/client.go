@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -97,7 +96,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Check is how a user and an item stand.
 type Check struct {
-	User     grant.UserID `json:"user,string"`
+	User     grant.UserID `json:"user"`
 	Item     string       `json:"item"`
 	Active   bool         `json:"active"` // whether the user may use the item: this decides
 	State    grant.State  `json:"state"`
@@ -109,7 +108,7 @@ type Check struct {
 
 // Holdings are all that a user holds, or held.
 type Holdings struct {
-	User         grant.UserID `json:"user,string"`
+	User         grant.UserID `json:"user"`
 	At           time.Time    `json:"at"`
 	Basis        string       `json:"basis"`
 	Entitlements []Holding    `json:"entitlements"`
@@ -163,7 +162,7 @@ func (c *Client) CheckAll(ctx context.Context, item string, users []grant.UserID
 		users = users[len(part):]
 		body = body[:0]
 		for _, user := range part {
-			body = binary.BigEndian.AppendUint64(body, uint64(user))
+			body = binary.BigEndian.AppendUint64(body, user.Number())
 		}
 		list := request{path: []string{"checks", item}, options: options, body: body}
 		err := c.ask(ctx, listTimeout, list, func(answer []byte) error {
@@ -191,7 +190,7 @@ var states = []grant.State{
 	grant.StateRevoked, grant.StateRecalled,
 }
 
-func id(user grant.UserID) string { return strconv.FormatUint(uint64(user), 10) }
+func id(user grant.UserID) string { return user.String() }
 
 // into reads JSON. Fields that this version does not know are none of its concern.
 func into(v any) func([]byte) error {

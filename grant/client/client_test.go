@@ -42,10 +42,10 @@ func TestACheck(t *testing.T) {
 		fmt.Fprint(w, `{"user":"7","item":"cheer-up","active":true,"state":"active","campaign":"sorry-2022",`+
 			`"basis":"ledger","more":1}`)
 	})
-	check, err := c.Check(t.Context(), 7, "cheer-up", At(at), Of("sorry-2022"))
+	check, err := c.Check(t.Context(), grant.NumberID(7), "cheer-up", At(at), Of("sorry-2022"))
 	require.NoError(t, err)
 	require.Equal(t, Check{
-		User: 7, Item: "cheer-up", Active: true, State: "active", Campaign: "sorry-2022", Basis: "ledger",
+		User: grant.NumberID(7), Item: "cheer-up", Active: true, State: "active", Campaign: "sorry-2022", Basis: "ledger",
 	}, check)
 }
 
@@ -68,7 +68,7 @@ func TestAttempts(t *testing.T) {
 			w.WriteHeader(test.code)
 			fmt.Fprint(w, `{"type":"urn:problem-type:granter:x","detail":"why","status":1}`)
 		})
-		_, err := c.Check(t.Context(), 7, "x")
+		_, err := c.Check(t.Context(), grant.NumberID(7), "x")
 		var problem *Error
 		require.ErrorAs(t, err, &problem)
 		require.Equal(t, Error{
@@ -89,7 +89,7 @@ func TestAttempts(t *testing.T) {
 		}
 		fmt.Fprint(w, `{"user":"7","active":true}`)
 	})
-	check, err := c.Check(t.Context(), 7, "x")
+	check, err := c.Check(t.Context(), grant.NumberID(7), "x")
 	require.NoError(t, err)
 	require.True(t, check.Active)
 }
@@ -107,14 +107,14 @@ func TestListsOfAnyLength(t *testing.T) {
 	})
 	users := make([]grant.UserID, 2*listSize+5)
 	for i := range users {
-		users[i] = grant.UserID(i / 3)
+		users[i] = grant.NumberID(uint64(i / 3))
 	}
 	got, err := c.CheckAll(t.Context(), "x", users)
 	require.NoError(t, err)
 	require.EqualValues(t, 3, lists.Load())
 	require.Len(t, got, len(users))
 	for i := range users {
-		require.Equal(t, users[i]%2 == 1, got[i] == grant.StateActive)
+		require.Equal(t, users[i].Number()%2 == 1, got[i] == grant.StateActive)
 	}
 	got, err = c.CheckAll(t.Context(), "x", nil)
 	require.NoError(t, err)

@@ -178,7 +178,7 @@ func (a *api) cannotCheck(w http.ResponseWriter, err error) int {
 // appendAnswer is the JSON of an answer. Names of items and campaigns need no escapes.
 func appendAnswer(b []byte, user grant.UserID, a *entitle.Answer) []byte {
 	b = append(b, `{"user":"`...)
-	b = strconv.AppendUint(b, uint64(user), 10)
+	b = user.Append(b)
 	b = append(b, `","item":"`...)
 	b = append(b, a.Item...)
 	b = append(b, `","active":`...)
@@ -204,7 +204,7 @@ const momentForm = "2006-01-02T15:04:05.000Z"
 
 // Check is the answer to "may this user use this item?", as appendAnswer writes it.
 type Check struct {
-	User     grant.UserID  `json:"user,string"`
+	User     grant.UserID  `json:"user"`
 	Item     string        `json:"item"`
 	Active   bool          `json:"active"`
 	State    grant.State   `json:"state"`
@@ -216,7 +216,7 @@ type Check struct {
 
 // Holdings is the answer to "what does this user have?".
 type Holdings struct {
-	User         grant.UserID  `json:"user,string"`
+	User         grant.UserID  `json:"user"`
 	At           time.Time     `json:"at"`
 	Basis        entitle.Basis `json:"basis"`
 	Entitlements []Holding     `json:"entitlements"`

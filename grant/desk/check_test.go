@@ -37,7 +37,8 @@ func TestServicesCheckUsers(t *testing.T) {
 	require.WithinDuration(t, time.Now(), c.At, time.Minute)
 	c.At = time.Time{}
 	require.Equal(t, Check{
-		User: 2, Item: "cheer-up", Active: true, State: grant.StateActive, Campaign: "sorry-2022", Basis: entitle.BasisLedger,
+		User: grant.NumberID(2), Item: "cheer-up", Active: true, State: grant.StateActive, Campaign: "sorry-2022",
+		Basis: entitle.BasisLedger,
 	}, c)
 	require.Equal(t, entitle.StateNone, w.check("3/cheer-up").State)
 	require.False(t, w.check("3/cheer-up").Active)
@@ -50,7 +51,7 @@ func TestServicesCheckUsers(t *testing.T) {
 	answer.is(http.StatusOK)
 	var h Holdings
 	answer.into(&h)
-	g, _, err := w.reader.Lookup(t.Context(), 2)
+	g, _, err := w.reader.Lookup(t.Context(), grant.NumberID(2))
 	require.NoError(t, err)
 	require.Len(t, h.Entitlements, 3)
 	for i, held := range h.Entitlements {
@@ -204,15 +205,16 @@ func TestChecksHaveALimitOfTheirOwn(t *testing.T) {
 // The answer of the quick way is the JSON that the type says.
 func TestTheQuickAnswerIsTheTypes(t *testing.T) {
 	now := time.Now()
-	b := appendAnswer(nil, grant.MaxUserID, &entitle.Answer{
+	b := appendAnswer(nil, grant.NumberID(grant.MaxUserID), &entitle.Answer{
 		Campaign: "c", Item: "i", State: entitle.StateUnknown, At: now, Basis: entitle.BasisLastKnown, AsOf: now,
 	})
 	var c Check
 	answer{T: t, body: b}.into(&c)
-	require.Equal(t, grant.MaxUserID, c.User)
+	require.Equal(t, grant.NumberID(grant.MaxUserID), c.User)
 	require.WithinDuration(t, now, *c.AsOf, time.Millisecond)
 	c.At, c.AsOf = time.Time{}, nil
-	require.Equal(t, Check{User: grant.MaxUserID, Item: "i", State: "unknown", Campaign: "c", Basis: "last-known"}, c)
+	require.Equal(t, Check{User: grant.NumberID(grant.MaxUserID), Item: "i", State: "unknown", Campaign: "c",
+		Basis: "last-known"}, c)
 }
 
 func jsonField(t *testing.T, body []byte, name string) string {
@@ -227,22 +229,22 @@ func TestTheGoClientAsksADesk(t *testing.T) {
 	c, err := client.New(client.Config{URL: w.server.URL(), Token: w.tokens[RoleService], TLS: w.secure()})
 	require.NoError(t, err)
 	defer c.Close()
-	check, err := c.Check(t.Context(), 2, "cheer-up", client.Of("sorry-2022"))
+	check, err := c.Check(t.Context(), grant.NumberID(2), "cheer-up", client.Of("sorry-2022"))
 	require.NoError(t, err)
 	require.True(t, check.Active)
-	check, err = c.Check(t.Context(), 2, "cheer-up", client.At(time.Now().Add(91*24*time.Hour)))
+	check, err = c.Check(t.Context(), grant.NumberID(2), "cheer-up", client.At(time.Now().Add(91*24*time.Hour)))
 	require.NoError(t, err)
 	require.Equal(t, grant.StateExpired, check.State)
-	held, err := c.Holdings(t.Context(), 2)
+	held, err := c.Holdings(t.Context(), grant.NumberID(2))
 	require.NoError(t, err)
 	require.Len(t, held.Entitlements, 3)
 	require.True(t, held.Entitlements[0].ExpiresAt.IsZero() && !held.Entitlements[1].ExpiresAt.IsZero())
-	states, err := c.CheckAll(t.Context(), "cheer-up", []grant.UserID{1, 2, 3})
+	states, err := c.CheckAll(t.Context(), "cheer-up", grant.NumberIDs(1, 2, 3))
 	require.NoError(t, err)
 	require.Equal(t, []grant.State{entitle.StateNone, grant.StateActive, entitle.StateNone}, states)
-	_, err = c.Check(t.Context(), 2, "none")
+	_, err = c.Check(t.Context(), grant.NumberID(2), "none")
 	require.ErrorContains(t, err, "no campaign has this item")
 	w.redis.Close()
-	_, err = c.Check(t.Context(), 2, "cheer-up")
+	_, err = c.Check(t.Context(), grant.NumberID(2), "cheer-up")
 	require.ErrorIs(t, err, client.ErrUnknown)
 }

@@ -108,12 +108,12 @@ func lineUsers(body io.Reader) func([]grant.UserID) ([]grant.UserID, error) {
 	return func(into []grant.UserID) ([]grant.UserID, error) {
 		for len(into) < listStep && lines.Scan() {
 			number++
-			id, fault := userid.Decimal(lines.Bytes(), uint64(grant.MaxUserID))
+			id, fault := userid.Decimal(lines.Bytes(), grant.MaxUserID)
 			if fault != "" {
 				_, err := userid.Parse(lines.Text(), grant.MaxUserID)
 				return nil, newProblem(kindMalformed, fmt.Sprintf("line %d: %s", number, cut(err.Error(), 300)))
 			}
-			into = append(into, grant.UserID(id))
+			into = append(into, grant.NumberID(id))
 		}
 		return into, lines.Err()
 	}
@@ -134,10 +134,10 @@ func binaryUsers(body io.Reader) func([]grant.UserID) ([]grant.UserID, error) {
 		}
 		for at := 0; at < n; at += size {
 			id := binary.BigEndian.Uint64(buf[at:])
-			if id > uint64(grant.MaxUserID) {
+			if id > grant.MaxUserID {
 				return nil, fmt.Errorf("user %d: want at most %d", id, grant.MaxUserID)
 			}
-			into = append(into, grant.UserID(id))
+			into = append(into, grant.NumberID(id))
 		}
 		return into, nil
 	}

@@ -36,8 +36,8 @@ func TestWhoReadsARecordIsRecordedBeforeTheAnswer(t *testing.T) {
 	w.get(RoleSupport, base+"/users/2?why="+strings.Repeat("a", 1001)).is(http.StatusUnprocessableEntity)
 	const support = "a-support"
 	require.Equal(t, []accesslog.Access{
-		{Who: support, From: "127.0.0.1", What: accesslog.WhatLookup, Why: "문의 5", Users: []grant.UserID{2}},
-		{Who: support, From: "127.0.0.1", What: accesslog.WhatLookup, Users: []grant.UserID{3}},
+		{Who: support, From: "127.0.0.1", What: accesslog.WhatLookup, Why: "문의 5", Users: grant.NumberIDs(2)},
+		{Who: support, From: "127.0.0.1", What: accesslog.WhatLookup, Users: grant.NumberIDs(3)},
 	}, log.all)
 
 	log.err = errors.New("recording who reads this: the disk is full")

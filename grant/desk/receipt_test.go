@@ -29,7 +29,7 @@ func (r *receipts) Of(campaign string, user grant.UserID) (*audit.Receipt, error
 		return nil, r.err
 	case r.none:
 		return nil, audit.ErrNoReceipts
-	case user != 2:
+	case user != grant.NumberID(2):
 		return nil, audit.ErrNotInReport
 	}
 	r.made++
@@ -57,8 +57,8 @@ func TestAReceiptIsMadeForWhoMayAndRecorded(t *testing.T) {
 	w.get(RoleSupport, base+"/users/x/receipt").is(http.StatusBadRequest)
 	require.Contains(t, w.get(RoleSupport, base+"/users/3/receipt").is(http.StatusNotFound), "the next report has the receipt")
 	require.Equal(t, []accesslog.Access{
-		{Who: "a-support", From: "127.0.0.1", What: accesslog.WhatReceipt, Why: "ticket 5", Users: []grant.UserID{2}},
-		{Who: "a-support", From: "127.0.0.1", What: accesslog.WhatReceipt, Users: []grant.UserID{3}},
+		{Who: "a-support", From: "127.0.0.1", What: accesslog.WhatReceipt, Why: "ticket 5", Users: grant.NumberIDs(2)},
+		{Who: "a-support", From: "127.0.0.1", What: accesslog.WhatReceipt, Users: grant.NumberIDs(3)},
 	}, log.all)
 
 	log.err = errors.New("recording who reads this: the disk is full")

@@ -191,7 +191,7 @@ func TestALookupOnThePageIsRecorded(t *testing.T) {
 	b.cookies[tokenCookie] = w.tokens[RoleSupport]
 	b.search("41231007 41231008")
 	require.Len(t, log.all, 1)
-	require.Equal(t, []grant.UserID{41_231_007, 41_231_008}, log.all[0].Users)
+	require.Equal(t, grant.NumberIDs(41_231_007, 41_231_008), log.all[0].Users)
 	require.Equal(t, "a-support", log.all[0].Who)
 	lines := w.logged("users were looked up")
 	require.Len(t, lines, 1)

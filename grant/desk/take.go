@@ -37,7 +37,7 @@ type takeRequest struct {
 
 // Take is what became of it.
 type Take struct {
-	User    grant.UserID  `json:"user,string"`
+	User    grant.UserID  `json:"user"`
 	Item    string        `json:"item"`
 	Outcome grant.Outcome `json:"outcome"`
 	TakenAt *time.Time    `json:"taken_at,omitempty"` // whoever has it, since when

@@ -18,7 +18,7 @@ import (
 // User is the answer about one user in all campaigns that whoever asks may look into.
 type User struct {
 	At   time.Time    `json:"at"`
-	User grant.UserID `json:"user,string"` // JavaScript has no integers above 2^53
+	User grant.UserID `json:"user"` // JavaScript has no integers above 2^53
 	// Answers are one for each campaign: those first that granted something, then those that began last.
 	Answers []lookup.Answer `json:"answers"`
 	Next    string          `json:"next,omitempty"` // the cursor of the next page, where pages were asked for
@@ -26,7 +26,7 @@ type User struct {
 
 // readUser reads the ID of a user. One that is well formed, and larger than any user's, is a problem of another kind: it may be
 // right in another campaign.
-func readUser(text string, most grant.UserID) (grant.UserID, error) {
+func readUser(text string, most uint64) (grant.UserID, error) {
 	id, err := userid.Parse(text, most)
 	switch {
 	case errors.Is(err, userid.ErrOverLimit):

@@ -25,7 +25,7 @@ func TestWhatAUserHas(t *testing.T) {
 	answer.is(http.StatusOK)
 	var u lookup.Answer
 	answer.into(&u)
-	g, ok, err := w.reader.Lookup(t.Context(), 2)
+	g, ok, err := w.reader.Lookup(t.Context(), grant.NumberID(2))
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.True(t, g.At.Equal(*u.GrantedAt))
@@ -33,7 +33,7 @@ func TestWhatAUserHas(t *testing.T) {
 	require.Equal(t, 9*60*60, offset, "in the zone of the campaign")
 	require.Equal(t, aRun, u.Source.Run)
 	require.Equal(t, []lookup.Range{{Partition: 0, First: 1, Last: 1}}, u.Source.Offsets)
-	require.EqualValues(t, 2, u.User)
+	require.Equal(t, grant.NumberID(2), u.User)
 	require.True(t, u.Granted)
 	until := g.At.Add(90 * 24 * time.Hour)
 	require.True(t, until.Equal(*u.Entitlements[1].ExpiresAt))
@@ -119,7 +119,7 @@ func TestAUserInAllCampaigns(t *testing.T) {
 	answer.is(http.StatusOK)
 	var u User
 	answer.into(&u)
-	require.EqualValues(t, 2, u.User)
+	require.Equal(t, grant.NumberID(2), u.User)
 	require.Len(t, u.Answers, 3)
 	require.Equal(t, "sorry-2022", u.Answers[0].Campaign, "who granted something is first")
 	require.True(t, u.Answers[0].Granted)

@@ -23,8 +23,8 @@ const (
 
 func TestAnItemEndsForEachUserAtItsOwnMoment(t *testing.T) {
 	w := newWorld(t, sorry())
-	w.grant("sorry-2022", began, 1, 2)
-	w.grant("sorry-2022", began.Add(time.Hour), 3, 1<<16)
+	w.grant("sorry-2022", began, grant.NumberIDs(1, 2)...)
+	w.grant("sorry-2022", began.Add(time.Hour), grant.NumberIDs(3, 1<<16)...)
 	seen := w.count()
 	for _, c := range []struct {
 		at   time.Time
@@ -39,30 +39,32 @@ func TestAnItemEndsForEachUserAtItsOwnMoment(t *testing.T) {
 		{began.Add(days90 + time.Hour), []grant.State{expired, expired, expired, none}},
 	} {
 		checker := w.checker()
-		require.Equal(t, c.want, w.states(checker, "cheer-up", c.at, 1, 3, 1<<16, 4), "%s", c.at)
-		require.Equal(t, c.at.Before(began), w.states(checker, "thank-you", c.at, 1)[0] == none, "%s", c.at)
+		require.Equal(t, c.want, w.states(checker, "cheer-up", c.at, grant.NumberIDs(1, 3, 1<<16, 4)...), "%s", c.at)
+		require.Equal(t, c.at.Before(began), w.states(checker, "thank-you", c.at, grant.NumberID(1))[0] == none, "%s", c.at)
 	}
 	require.Positive(t, seen.extended.Load())
 }
 
 func TestBoundsDecideWithoutTheJournal(t *testing.T) {
 	w := newWorld(t, sorry())
-	w.grant("sorry-2022", began, 1, 2)
-	w.grant("sorry-2022", began.Add(time.Hour), 3)
+	w.grant("sorry-2022", began, grant.NumberIDs(1, 2)...)
+	w.grant("sorry-2022", began.Add(time.Hour), grant.NumberID(3))
 	seen := w.count()
 	checker := w.checker()
 	for _, at := range []time.Time{began.Add(2 * time.Hour), began.Add(days90 - 1), began.Add(days90 + 2*time.Hour)} {
 		for _, item := range []string{"thank-you", "cheer-up"} {
-			_, err := checker.Check(t.Context(), entitle.Query{User: 3, Item: item, At: at})
+			_, err := checker.Check(t.Context(), entitle.Query{User: grant.NumberID(3), Item: item, At: at})
 			require.NoError(t, err)
 		}
 	}
 	require.Zero(t, seen.extended.Load())
-	a, err := checker.Check(t.Context(), entitle.Query{User: 3, Item: "cheer-up", At: began.Add(days90 + time.Minute)})
+	a, err := checker.Check(t.Context(), entitle.Query{User: grant.NumberID(3), Item: "cheer-up",
+		At: began.Add(days90 + time.Minute)})
 	require.NoError(t, err)
 	require.Equal(t, active, a.State)
 	require.EqualValues(t, 1, seen.extended.Load(), "two entries, and the moment is between")
-	_, err = checker.Check(t.Context(), entitle.Query{User: 1, Item: "cheer-up", At: began.Add(days90 + time.Minute)})
+	_, err = checker.Check(t.Context(), entitle.Query{User: grant.NumberID(1), Item: "cheer-up",
+		At: began.Add(days90 + time.Minute)})
 	require.NoError(t, err)
 	require.EqualValues(t, 1, seen.extended.Load(), "an entry never changes")
 }
@@ -72,26 +74,27 @@ func TestWhoIsGrantedIsSeenByTheNextCheck(t *testing.T) {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	w := newWorld(t, sorry())
 	checker := w.checker()
-	w.grant("sorry-2022", now.Add(-days90-time.Hour), 1)
-	require.Equal(t, []grant.State{expired, none}, w.states(checker, "cheer-up", time.Time{}, 1, 2))
-	w.grant("sorry-2022", now.Add(-time.Hour), 2)
-	require.Equal(t, []grant.State{expired, active}, w.states(checker, "cheer-up", time.Time{}, 1, 2))
-	w.grant("sorry-2022", now.Add(time.Hour), 3) // by a Redis whose clock is ahead
-	require.Equal(t, []grant.State{expired, active, active}, w.states(checker, "cheer-up", time.Time{}, 1, 2, 3))
+	w.grant("sorry-2022", now.Add(-days90-time.Hour), grant.NumberID(1))
+	require.Equal(t, []grant.State{expired, none}, w.states(checker, "cheer-up", time.Time{}, grant.NumberIDs(1, 2)...))
+	w.grant("sorry-2022", now.Add(-time.Hour), grant.NumberID(2))
+	require.Equal(t, []grant.State{expired, active}, w.states(checker, "cheer-up", time.Time{}, grant.NumberIDs(1, 2)...))
+	w.grant("sorry-2022", now.Add(time.Hour), grant.NumberID(3)) // by a Redis whose clock is ahead
+	require.Equal(t, []grant.State{expired, active, active}, w.states(checker, "cheer-up", time.Time{}, grant.NumberIDs(1, 2,
+		3)...))
 }
 
 func TestSeveralCampaignsHaveAnItem(t *testing.T) {
 	again := sorry()
 	again.Name, again.Hash, again.Items = "again", "1b1b1b1b1b1b1b1b", again.Items[1:]
 	w := newWorld(t, sorry(), again)
-	w.grant("sorry-2022", began, 1, 2)
-	w.grant("again", began.Add(days90), 1)
+	w.grant("sorry-2022", began, grant.NumberIDs(1, 2)...)
+	w.grant("again", began.Add(days90), grant.NumberID(1))
 	checker, at := w.checker(), began.Add(days90+time.Hour)
-	require.Equal(t, []grant.State{active, expired}, w.states(checker, "cheer-up", at, 1, 2))
-	a, err := checker.Check(t.Context(), entitle.Query{User: 1, Item: "cheer-up", At: at})
+	require.Equal(t, []grant.State{active, expired}, w.states(checker, "cheer-up", at, grant.NumberIDs(1, 2)...))
+	a, err := checker.Check(t.Context(), entitle.Query{User: grant.NumberID(1), Item: "cheer-up", At: at})
 	require.NoError(t, err)
 	require.Equal(t, "again", a.Campaign)
-	q := entitle.Query{User: 1, Item: "cheer-up", At: at, In: func(c string) bool { return c != "again" }}
+	q := entitle.Query{User: grant.NumberID(1), Item: "cheer-up", At: at, In: func(c string) bool { return c != "again" }}
 	a, err = checker.Check(t.Context(), q)
 	require.NoError(t, err)
 	want := entitle.Answer{Campaign: "sorry-2022", Item: "cheer-up", State: expired, At: at, Basis: entitle.BasisLedger}
@@ -104,7 +107,7 @@ func TestSeveralCampaignsHaveAnItem(t *testing.T) {
 	checker = w.checker()
 	_, err = checker.Check(t.Context(), entitle.Query{Item: "other"})
 	require.ErrorIs(t, err, ledger.ErrInconsistent, "it may be one of the campaign that cannot be read")
-	all, err := checker.Holdings(t.Context(), entitle.Query{User: 1, At: at})
+	all, err := checker.Holdings(t.Context(), entitle.Query{User: grant.NumberID(1), At: at})
 	require.NoError(t, err)
 	require.Equal(t, []string{"again"}, all.Unreadable)
 	require.Len(t, all.Held, 2)
@@ -114,7 +117,7 @@ func TestSeveralCampaignsHaveAnItem(t *testing.T) {
 // Those who ask while pipelines are under way go together in the next.
 func TestQuestionsSharePipelines(t *testing.T) {
 	w := newWorld(t, sorry())
-	w.grant("sorry-2022", began, 1, 2, 3)
+	w.grant("sorry-2022", began, grant.NumberIDs(1, 2, 3)...)
 	seen := w.count()
 	checker := w.checker()
 	_, err := checker.Check(t.Context(), entitle.Query{Item: "thank-you"})
@@ -124,11 +127,11 @@ func TestQuestionsSharePipelines(t *testing.T) {
 	var all errgroup.Group
 	var asked sync.WaitGroup
 	const users = 1000
-	for user := range grant.UserID(users) {
+	for user := range uint64(users) {
 		asked.Add(1)
 		all.Go(func() error {
 			asked.Done()
-			a, err := checker.Check(t.Context(), entitle.Query{User: user, Item: "thank-you"})
+			a, err := checker.Check(t.Context(), entitle.Query{User: grant.NumberID(user), Item: "thank-you"})
 			if err == nil && a.Active() != (user >= 1 && user <= 3) {
 				return errors.New("another's answer")
 			}
@@ -152,7 +155,7 @@ func TestEveryWayToAskAgreesWithTheJournal(t *testing.T) {
 		for range rapid.IntRange(1, 4).Draw(r, "flushes") {
 			var members []grant.UserID
 			for range rapid.IntRange(1, 40).Draw(r, "users") {
-				user := grant.UserID(rapid.IntRange(0, 2).Draw(r, "chunk")<<16 + rapid.IntRange(0, 60).Draw(r, "low"))
+				user := grant.NumberID(uint64(rapid.IntRange(0, 2).Draw(r, "chunk")<<16 + rapid.IntRange(0, 60).Draw(r, "low")))
 				if !taken[user] {
 					taken[user] = true
 					members = append(members, user)
@@ -164,7 +167,7 @@ func TestEveryWayToAskAgreesWithTheJournal(t *testing.T) {
 			}
 			users = append(users, members...)
 		}
-		users = append(users, 100, 3<<16)
+		users = append(users, grant.NumberIDs(100, 3<<16)...)
 		checker := w.checker()
 		asked := began.Add(days90 + time.Duration(rapid.IntRange(-1, 14).Draw(r, "asked"))*time.Hour)
 		got := w.states(checker, "cheer-up", asked, users...)
@@ -186,22 +189,24 @@ func TestEveryWayToAskAgreesWithTheJournal(t *testing.T) {
 func TestActsCountForTheNextCheck(t *testing.T) {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	w := newWorld(t, sorry())
-	w.grant("sorry-2022", now.Add(-days90-time.Hour), 1, 2, 3, 4, 5, 6, 7, 8, 9)
+	w.grant("sorry-2022", now.Add(-days90-time.Hour), grant.NumberIDs(1, 2, 3, 4, 5, 6, 7, 8, 9)...)
 	checker := w.checker()
-	require.Equal(t, []grant.State{active, active, none}, w.states(checker, "thank-you", time.Time{}, 1, 2, 10))
-	w.act(now.Add(time.Hour), grant.Act{Kind: grant.ActRevoke, Revocation: grant.RevokedFraud}, 1) // by a clock that is ahead
-	w.act(now, grant.Act{Kind: grant.ActExtend, Item: "cheer-up", Until: now.Add(time.Hour)}, 2)
-	w.act(now, grant.Act{Kind: grant.ActExclude}, 10)
-	w.act(now, grant.Act{Kind: grant.ActHand}, 11)
-	users := []grant.UserID{1, 2, 3, 10, 11, 12}
+	require.Equal(t, []grant.State{active, active, none}, w.states(checker, "thank-you", time.Time{}, grant.NumberIDs(1, 2,
+		10)...))
+	w.act(now.Add(time.Hour), grant.Act{Kind: grant.ActRevoke, Revocation: grant.RevokedFraud},
+		grant.NumberID(1)) // by a clock that is ahead
+	w.act(now, grant.Act{Kind: grant.ActExtend, Item: "cheer-up", Until: now.Add(time.Hour)}, grant.NumberID(2))
+	w.act(now, grant.Act{Kind: grant.ActExclude}, grant.NumberID(10))
+	w.act(now, grant.Act{Kind: grant.ActHand}, grant.NumberID(11))
+	users := grant.NumberIDs(1, 2, 3, 10, 11, 12)
 	require.Equal(t, []grant.State{grant.StateRevoked, active, active, none, active, none},
 		w.states(checker, "thank-you", time.Time{}, users...))
 	require.Equal(t, []grant.State{grant.StateExpired, active, expired, none, active, none},
 		w.states(checker, "cheer-up", time.Time{}, users...))
 	require.Equal(t, []grant.State{grant.StateExpired, expired, expired, none, active, none},
 		w.states(checker, "cheer-up", now.Add(2*time.Hour), users...))
-	w.act(now.Add(time.Hour), grant.Act{Kind: grant.ActReinstate}, 1)
-	require.Equal(t, []grant.State{active}, w.states(checker, "thank-you", time.Time{}, 1))
+	w.act(now.Add(time.Hour), grant.Act{Kind: grant.ActReinstate}, grant.NumberID(1))
+	require.Equal(t, []grant.State{active}, w.states(checker, "thank-you", time.Time{}, grant.NumberID(1)))
 }
 
 // An item that users take is theirs from their own taking, and ends for each at its own moment.
@@ -213,25 +218,26 @@ func TestTakesCountForTheNextCheck(t *testing.T) {
 		grant.Item{ID: "keep-me", Kind: grant.KindItem, Validity: grant.Validity{Taken: true}},
 		grant.Item{ID: "first-two", Kind: grant.KindItem, First: 2, Validity: grant.Validity{Taken: true}})
 	w := newWorld(t, offer)
-	users := []grant.UserID{1, 2, 3, 4, 5, 6, 7, 8, 9}
+	users := grant.NumberIDs(1, 2, 3, 4, 5, 6, 7, 8, 9)
 	w.grant("sorry-2022", began, users...)
 	checker := w.checker()
 	in := func(item string, at time.Time) []grant.State {
-		return w.states(checker, item, at, 1, 2, 3, 10, 3, 3, 3, 3, 3, 3)[:4] // enough for a list to read the chunk whole
+		return w.states(checker, item, at, grant.NumberIDs(1, 2, 3, 10, 3, 3, 3, 3, 3,
+			3)...)[:4] // enough for a list to read the chunk whole
 	}
 	offered, lapsed := grant.StateOffered, grant.StateLapsed
 	require.Equal(t, []grant.State{offered, offered, offered, none}, in("take-me", began.Add(time.Minute)))
-	w.take(began.Add(time.Hour), 2, 1)
-	w.take(began.Add(2*time.Hour), 2, 2)
-	w.take(began.Add(2*time.Hour), 3, 1)
+	w.take(began.Add(time.Hour), 2, grant.NumberID(1))
+	w.take(began.Add(2*time.Hour), 2, grant.NumberID(2))
+	w.take(began.Add(2*time.Hour), 3, grant.NumberID(1))
 	require.Equal(t, []grant.State{active, offered, offered, none}, in("take-me", began.Add(time.Hour)))
 	require.Equal(t, []grant.State{active, active, lapsed, none}, in("take-me", began.Add(days90)))
 	require.Equal(t, []grant.State{expired, active, lapsed, none}, in("take-me", began.Add(days90+time.Hour)))
 	require.Equal(t, []grant.State{expired, expired, lapsed, none}, in("take-me", time.Time{}))
 	require.Equal(t, []grant.State{active, offered, offered, none}, in("keep-me", time.Time{}))
-	w.take(began.Add(time.Hour), 4, 1)
+	w.take(began.Add(time.Hour), 4, grant.NumberID(1))
 	require.Equal(t, []grant.State{active, offered, offered, none}, in("first-two", time.Time{}))
-	w.take(began.Add(time.Hour), 4, 2)
+	w.take(began.Add(time.Hour), 4, grant.NumberID(2))
 	require.Equal(t, []grant.State{active, active, grant.StateExhausted, none}, in("first-two", time.Time{}))
 }
 
@@ -267,8 +273,9 @@ func TestAnOfferIsNotHeld(t *testing.T) {
 		Validity: grant.Validity{Days: 90, EndOfDay: true, Taken: true},
 	})
 	w := newWorld(t, offer)
-	w.grant("sorry-2022", began, 1)
+	w.grant("sorry-2022", began, grant.NumberID(1))
 	checker := w.checker()
-	require.Equal(t, []grant.State{grant.StateOffered, none}, w.states(checker, "take-me", began.Add(time.Minute), 1, 2))
-	require.Equal(t, []grant.State{grant.StateLapsed, none}, w.states(checker, "take-me", time.Time{}, 1, 2))
+	require.Equal(t, []grant.State{grant.StateOffered, none}, w.states(checker, "take-me", began.Add(time.Minute),
+		grant.NumberIDs(1, 2)...))
+	require.Equal(t, []grant.State{grant.StateLapsed, none}, w.states(checker, "take-me", time.Time{}, grant.NumberIDs(1, 2)...))
 }

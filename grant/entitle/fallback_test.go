@@ -28,12 +28,13 @@ func TestWhatIsSaidWhileTheLedgerIsAway(t *testing.T) {
 	} {
 		t.Run(string(c.fallback), func(t *testing.T) {
 			w := newWorld(t, sorry(), later)
-			w.grant("sorry-2022", began, 1, 2)
+			w.grant("sorry-2022", began, grant.NumberIDs(1, 2)...)
 			checker := w.checker(func(cfg *entitle.Config) { cfg.Fallback, cfg.Timeout = c.fallback, 200*time.Millisecond })
-			require.Equal(t, []grant.State{active}, w.states(checker, "thank-you", time.Time{}, 1))
+			require.Equal(t, []grant.State{active}, w.states(checker, "thank-you", time.Time{}, grant.NumberID(1)))
 			require.NoError(t, checker.Remember(t.Context()))
 			w.redis.Close()
-			queries := []entitle.Query{{User: 1, Item: "thank-you"}, {User: 5, Item: "thank-you"}, {User: 1, Item: "not-yet"}}
+			queries := []entitle.Query{{User: grant.NumberID(1), Item: "thank-you"}, {User: grant.NumberID(5),
+				Item: "thank-you"}, {User: grant.NumberID(1), Item: "not-yet"}}
 			for i, q := range queries {
 				a, err := checker.Check(t.Context(), q)
 				list, listErr := checker.Many(t.Context(), q)
@@ -53,12 +54,12 @@ func TestWhatIsSaidWhileTheLedgerIsAway(t *testing.T) {
 				require.Equal(t, c.basis, a.Basis)
 				require.Equal(t, c.basis == entitle.BasisLastKnown, !a.AsOf.IsZero())
 			}
-			all, err := checker.Holdings(t.Context(), entitle.Query{User: 1})
+			all, err := checker.Holdings(t.Context(), entitle.Query{User: grant.NumberID(1)})
 			require.Equal(t, c.basis, all.Basis)
 			require.Equal(t, c.states == nil, err != nil)
 			require.NoError(t, w.redis.Restart())
 			require.Eventually(t, func() bool {
-				a, err := checker.Check(t.Context(), entitle.Query{User: 1, Item: "thank-you"})
+				a, err := checker.Check(t.Context(), entitle.Query{User: grant.NumberID(1), Item: "thank-you"})
 				return err == nil && a.Basis == entitle.BasisLedger && a.Active()
 			}, 10*time.Second, 20*time.Millisecond, "it is asked again")
 		})
@@ -68,28 +69,30 @@ func TestWhatIsSaidWhileTheLedgerIsAway(t *testing.T) {
 // The last known is not guessed: not of who expires between, nor of a campaign that was not read to its end.
 func TestTheLastKnownSaysOnlyWhatItKnows(t *testing.T) {
 	w := newWorld(t, sorry())
-	w.grant("sorry-2022", began, 1)
-	w.grant("sorry-2022", began.Add(time.Hour), 2)
+	w.grant("sorry-2022", began, grant.NumberID(1))
+	w.grant("sorry-2022", began.Add(time.Hour), grant.NumberID(2))
 	checker := w.checker(func(cfg *entitle.Config) { cfg.Fallback, cfg.Timeout = entitle.FallbackLast, 200*time.Millisecond })
 	_, err := checker.Check(t.Context(), entitle.Query{Item: "cheer-up"})
 	require.NoError(t, err)
 	w.redis.Close()
-	_, err = checker.Check(t.Context(), entitle.Query{User: 1, Item: "thank-you"})
+	_, err = checker.Check(t.Context(), entitle.Query{User: grant.NumberID(1), Item: "thank-you"})
 	require.Error(t, err, "nothing was remembered")
 	require.NoError(t, w.redis.Restart())
 	require.NoError(t, checker.Remember(t.Context()))
 	w.redis.Close()
-	a, err := checker.Check(t.Context(), entitle.Query{User: 1, Item: "cheer-up", At: began.Add(days90 - time.Hour)})
+	a, err := checker.Check(t.Context(), entitle.Query{User: grant.NumberID(1), Item: "cheer-up",
+		At: began.Add(days90 - time.Hour)})
 	require.NoError(t, err)
 	require.Equal(t, active, a.State)
-	_, err = checker.Check(t.Context(), entitle.Query{User: 1, Item: "cheer-up", At: began.Add(days90 + time.Minute)})
+	_, err = checker.Check(t.Context(), entitle.Query{User: grant.NumberID(1), Item: "cheer-up",
+		At: began.Add(days90 + time.Minute)})
 	require.Error(t, err)
 }
 
 // Who asks while the ledger is known to be away does not wait for it.
 func TestALedgerThatIsAwayIsLeftAlone(t *testing.T) {
 	w := newWorld(t, sorry())
-	w.grant("sorry-2022", began, 1)
+	w.grant("sorry-2022", began, grant.NumberID(1))
 	seen := w.count()
 	checker := w.checker()
 	_, err := checker.Check(t.Context(), entitle.Query{Item: "thank-you"})

@@ -196,7 +196,7 @@ func (m *Many) readChunks(ctx context.Context, i int, chunks []uint64) error {
 	defer cancel()
 	read := time.Now()
 	one := *q
-	one.prepare(0)
+	one.prepare(grant.NumberID(0))
 	images, err := q.Ledger.Images(within, chunks, one.ask)
 	if err != nil {
 		return err

@@ -46,7 +46,7 @@ func TestRealRedisIsAskedAsThePageSays(t *testing.T) {
 	grants := ledger.NewGrants(store, 7)
 	_, err = grants.Begin(t.Context(), grant.TopicID{})
 	require.NoError(t, err)
-	chunk, low := ledger.Place(12345678)
+	chunk, low := ledger.Place(grant.NumberID(12345678))
 	members := new(dense.Bitmap)
 	members.Set(low)
 	members.Set(low + 1)
@@ -77,8 +77,9 @@ func TestRealRedisIsAskedAsThePageSays(t *testing.T) {
 
 	w := &world{T: t, client: client, campaigns: []entitle.Campaign{{Campaign: c, Ledger: ledger.NewReader(store)}}}
 	require.Equal(t, []grant.State{active, active, none, none},
-		w.states(w.checker(), "thank-you", time.Time{}, 12345678, 12345679, 12345680, grant.MaxUserID))
+		w.states(w.checker(), "thank-you", time.Time{}, grant.NumberIDs(12345678, 12345679, 12345680, grant.MaxUserID)...))
 	before, after := time.Now().Add(days90-time.Hour), time.Now().Add(days90+time.Hour)
-	require.Equal(t, []grant.State{active, none}, w.states(w.checker(), "cheer-up", before, 12345678, 12345680))
-	require.Equal(t, []grant.State{expired}, w.states(w.checker(), "cheer-up", after, 12345678))
+	require.Equal(t, []grant.State{active, none}, w.states(w.checker(), "cheer-up", before, grant.NumberIDs(12345678,
+		12345680)...))
+	require.Equal(t, []grant.State{expired}, w.states(w.checker(), "cheer-up", after, grant.NumberID(12345678)))
 }

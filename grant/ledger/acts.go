@@ -87,9 +87,9 @@ func (l *Acts) Do(ctx context.Context, acts []UserAct, dry bool) ([]ActResult, e
 	for i := range acts {
 		acts[i].Act.At = now
 		if err := acts[i].Act.Validate(); err != nil {
-			return results, fmt.Errorf("user %d: %w", acts[i].User, err)
+			return results, fmt.Errorf("user %s: %w", acts[i].User, err)
 		}
-		chunk, _ := dense.Split(uint64(acts[i].User))
+		chunk, _ := dense.Split(acts[i].User.Number())
 		byChunk[chunk] = append(byChunk[chunk], i)
 	}
 	work, ctx := errgroup.WithContext(ctx)

@@ -95,7 +95,7 @@ func (a *actor) done(act grant.Act, users ...grant.UserID) {
 func users(chunk uint64, lows ...uint16) []grant.UserID {
 	out := make([]grant.UserID, len(lows))
 	for i, low := range lows {
-		out[i] = grant.UserID(dense.Join(chunk, low))
+		out[i] = grant.NumberID(dense.Join(chunk, low))
 	}
 	return out
 }
@@ -248,7 +248,7 @@ func doesAnActOnce(w *world) {
 		for n, kind := range []grant.ActKind{grant.ActHand, grant.ActExclude, grant.ActRevoke, grant.ActNote} {
 			user := users(7, low+uint16(n))[0]
 			if kind == grant.ActHand || kind == grant.ActExclude {
-				user += 1000
+				user = grant.NumberID(user.Number() + 1000)
 			}
 			act := a.act(kind)
 			lost := 0
@@ -302,37 +302,37 @@ func fencesHands(w *world) {
 	c := w.campaign()
 	c.StartsAt, c.EndsAt = w.now().Add(-2*time.Hour), w.now().Add(-time.Hour)
 	a := w.actorOf(c)
-	_, err := a.Do(w.ctx, []UserAct{{User: 7, Act: a.act(grant.ActHand)}}, false)
+	_, err := a.Do(w.ctx, []UserAct{{User: grant.NumberID(7), Act: a.act(grant.ActHand)}}, false)
 	require.ErrorIs(w, err, grant.ErrEnded)
-	require.ErrorIs(w, a.unasked(a.act(grant.ActHand), 7), grant.ErrEnded, "the script has the last word")
-	require.Equal(w, grant.PlaceNone, w.user(7).Place)
-	a.done(a.act(grant.ActExclude), 8) // in time or not
+	require.ErrorIs(w, a.unasked(a.act(grant.ActHand), grant.NumberID(7)), grant.ErrEnded, "the script has the last word")
+	require.Equal(w, grant.PlaceNone, w.user(grant.NumberID(7)).Place)
+	a.done(a.act(grant.ActExclude), grant.NumberID(8)) // in time or not
 	a.afterEnd = true
-	a.done(a.act(grant.ActHand), 7)
+	a.done(a.act(grant.ActHand), grant.NumberID(7))
 
 	c.Name, c.StartsAt, c.EndsAt = "early", w.now().Add(time.Hour), time.Time{}
 	early := w.actorOf(c)
-	_, err = early.Do(w.ctx, []UserAct{{User: 7, Act: early.act(grant.ActHand)}}, false)
+	_, err = early.Do(w.ctx, []UserAct{{User: grant.NumberID(7), Act: early.act(grant.ActHand)}}, false)
 	var notYet *grant.EarlyError
 	require.ErrorAs(w, err, &notYet)
-	require.ErrorAs(w, early.unasked(early.act(grant.ActHand), 7), &notYet)
-	early.done(early.act(grant.ActExclude), 7)
+	require.ErrorAs(w, early.unasked(early.act(grant.ActHand), grant.NumberID(7)), &notYet)
+	early.done(early.act(grant.ActExclude), grant.NumberID(7))
 }
 
 func actsFixTheSpec(w *world) {
 	a := w.actor()
-	results, err := a.Do(w.ctx, []UserAct{{User: 7, Act: a.act(grant.ActExclude)}}, true)
+	results, err := a.Do(w.ctx, []UserAct{{User: grant.NumberID(7), Act: a.act(grant.ActExclude)}}, true)
 	require.NoError(w, err)
 	require.NoError(w, results[0].Err)
 	require.Empty(w, w.snapshot(), "a dry run writes nothing")
-	a.done(a.act(grant.ActExclude), 7)
+	a.done(a.act(grant.ActExclude), grant.NumberID(7))
 	other := w.campaign()
 	other.Hash = "bb22"
 	p := w.play(other, time.Second)
 	var conflict *SpecConflictError
 	require.ErrorAs(w, p.EnsureSpec(w.ctx, other), &conflict)
 	b := w.actorOf(other)
-	_, err = b.Do(w.ctx, []UserAct{{User: 7, Act: b.act(grant.ActNote)}}, false)
+	_, err = b.Do(w.ctx, []UserAct{{User: grant.NumberID(7), Act: b.act(grant.ActNote)}}, false)
 	require.ErrorAs(w, err, &conflict)
 	// As if a sleeper's lease had lapsed.
 	require.NoError(w, w.client.HSet(w.ctx, a.keys.chunk(5, "").calls, "spec", "bb22").Err())

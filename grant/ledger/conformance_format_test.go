@@ -58,7 +58,7 @@ func raisesTheFormat(w *world) {
 	want := oracle{1: bitmap(1, 2)}
 	w.holds(next.parts, want)
 	for _, low := range []uint16{1, 2} {
-		_, granted, err := next.Lookup(w.ctx, grant.UserID(dense.Join(1, low)))
+		_, granted, err := next.Lookup(w.ctx, grant.NumberID(dense.Join(1, low)))
 		require.NoError(w, err)
 		require.True(w, granted)
 	}

@@ -28,7 +28,7 @@ func looksUpTheNewestFirst(w *world) {
 		{7, 0, 0}, // nobody
 	} {
 		pages, read := p.fault.pages.Load(), p.fault.entries.Load()
-		g, granted, err := p.Lookup(w.ctx, grant.UserID(dense.Join(3, c.low)))
+		g, granted, err := p.Lookup(w.ctx, grant.NumberID(dense.Join(3, c.low)))
 		require.NoError(w, err)
 		require.Equal(w, c.low != 7, granted)
 		if granted {
@@ -50,7 +50,7 @@ func looksUpWithoutDecoding(w *world) {
 	require.NotEqual(w, text, damaged)
 	require.True(w, strings.HasSuffix(text, "\x00"))
 	require.NoError(w, w.client.LSet(w.ctx, key, 0, damaged).Err())
-	_, granted, err := p.Lookup(w.ctx, grant.UserID(dense.Join(3, 4)))
+	_, granted, err := p.Lookup(w.ctx, grant.NumberID(dense.Join(3, 4)))
 	require.NoError(w, err)
 	require.True(w, granted)
 	proof, err := p.Prove(w.ctx)

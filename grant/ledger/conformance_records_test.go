@@ -91,8 +91,8 @@ func findsViolations(w *world) {
 	require.Contains(w, found[6], "3100 users are in an entry but not granted")
 	require.Contains(w, found[7], "more than 8192")
 
-	_, _, err = p.Lookup(w.ctx, grant.UserID(dense.Join(1, 7)))
+	_, _, err = p.Lookup(w.ctx, grant.NumberID(dense.Join(1, 7)))
 	require.ErrorIs(w, err, ErrInconsistent)
-	_, _, err = p.Lookup(w.ctx, grant.UserID(dense.Join(5, 0)))
+	_, _, err = p.Lookup(w.ctx, grant.NumberID(dense.Join(5, 0)))
 	require.ErrorIs(w, err, ErrInconsistent)
 }

@@ -59,7 +59,7 @@ func (w *world) offering() (*player, *Takes) {
 	return p, NewTakes(p.Store, 7)
 }
 
-func user(chunk uint64, low uint16) grant.UserID { return grant.UserID(dense.Join(chunk, low)) }
+func user(chunk uint64, low uint16) grant.UserID { return grant.NumberID(dense.Join(chunk, low)) }
 
 // whole checks that the takes agree with themselves, and returns how many there are.
 func (w *world) whole(p *player) int64 {

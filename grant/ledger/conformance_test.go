@@ -126,7 +126,7 @@ func grantsEveryShape(w *world) {
 	for chunk, members := range want {
 		lows := members.Lows(nil)
 		for _, low := range []uint16{lows[0], lows[len(lows)/2], lows[len(lows)-1]} {
-			user := grant.UserID(dense.Join(chunk, low))
+			user := grant.NumberID(dense.Join(chunk, low))
 			g, ok, err := p.Lookup(w.ctx, user)
 			require.NoError(w, err)
 			require.True(w, ok)
@@ -138,7 +138,7 @@ func grantsEveryShape(w *world) {
 			require.False(w, g.At.Before(before) || g.At.After(after), "%s is not between %s and %s", g.At, before, after)
 		}
 	}
-	for _, user := range []grant.UserID{0, 1<<16 | 1, grant.MaxUserID} {
+	for _, user := range grant.NumberIDs(0, 1<<16|1, grant.MaxUserID) {
 		_, ok, err := p.Lookup(w.ctx, user)
 		require.NoError(w, err)
 		require.False(w, ok)
@@ -153,12 +153,12 @@ func grantsEveryShape(w *world) {
 // answersMany holds what is said of many users at once against what is said of each.
 func (w *world) answersMany(p *player, want oracle) {
 	w.Helper()
-	asked := []grant.UserID{0, grant.MaxUserID}
+	asked := grant.NumberIDs(0, grant.MaxUserID)
 	for chunk, members := range want {
 		for i, low := range members.Lows(nil) {
 			if i < 40 {
-				user := grant.UserID(dense.Join(chunk, low))
-				asked = append(asked, user, user, user^1)
+				user := grant.NumberID(dense.Join(chunk, low))
+				asked = append(asked, user, user, grant.NumberID(user.Number()^1))
 			}
 		}
 	}
@@ -405,7 +405,7 @@ func readsLongJournals(w *world) {
 		p.grant(i%2, delta(1, members))
 	}
 	w.holds(p.parts, want)
-	last := grant.UserID(dense.Join(1, uint16((2*journalPage+2)*3)))
+	last := grant.NumberID(dense.Join(1, uint16((2*journalPage+2)*3)))
 	g, ok, err := p.Lookup(w.ctx, last)
 	require.NoError(w, err)
 	require.True(w, ok)

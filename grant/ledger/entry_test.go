@@ -115,7 +115,7 @@ func TestEntryComesBackAsItWas(t *testing.T) {
 		if rapid.Bool().Draw(t, "act") {
 			in.Run, in.Shard, in.Flush, in.Ranges = 0, 0, 0, nil
 			kind := rapid.SampledFrom(grant.ActKinds()).Draw(t, "kind")
-			user := grant.UserID(rapid.Uint64Range(0, 1<<63-1).Draw(t, "user"))
+			user := grant.NumberID(rapid.Uint64Range(0, 1<<63-1).Draw(t, "user"))
 			in.Kind, in.Act = entryKinds[kind], &grant.Act{
 				ID: "a1", Kind: kind, At: time.UnixMilli(7).UTC(), Who: "mira", Via: "cli", Reason: rapid.String().Draw(t, "reason"), To: &user,
 			}

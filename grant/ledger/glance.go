@@ -39,10 +39,10 @@ func (g *Glances) Send() error {
 }
 
 // Place returns the chunk of a user, and where in it the user is.
-func Place(user grant.UserID) (chunk uint64, low uint16) { return dense.Split(uint64(user)) }
+func Place(user grant.UserID) (chunk uint64, low uint16) { return dense.Split(user.Number()) }
 
 // At is the inverse of Place.
-func At(chunk uint64, low uint16) grant.UserID { return grant.UserID(dense.Join(chunk, low)) }
+func At(chunk uint64, low uint16) grant.UserID { return grant.NumberID(dense.Join(chunk, low)) }
 
 // Glance is what is seen of one user.
 type Glance struct {
@@ -65,7 +65,7 @@ type Ask struct {
 
 // Glance adds one user.
 func (l *Reader) Glance(g *Glances, user grant.UserID, ask Ask) Glance {
-	chunk, low := dense.Split(uint64(user))
+	chunk, low := dense.Split(user.Number())
 	out := Glance{Chunk: chunk, Low: low}
 	out.settled = g.pipe.GetBit(g.ctx, l.keys.of(chunk, "granted"), int64(low))
 	out.state = g.pipe.HGet(g.ctx, l.keys.of(chunk, "state"), strconv.Itoa(int(low)))

@@ -96,7 +96,7 @@ func (l *Reader) Users(ctx context.Context, users []grant.UserID) (_ []User, err
 	found := make([]User, len(users))
 	byChunk := map[uint64][]*User{}
 	for i, user := range users {
-		chunk, _ := dense.Split(uint64(user))
+		chunk, _ := dense.Split(user.Number())
 		found[i].User = user
 		byChunk[chunk] = append(byChunk[chunk], &found[i])
 	}
@@ -174,10 +174,10 @@ func (l *Reader) lookUp(ctx context.Context, chunk uint64, asked []*User) (left 
 }
 
 func notInJournal(u *User, chunk uint64) error {
-	return fmt.Errorf("user %d is settled, but is not in the journal of chunk %d: %w", u.User, chunk, ErrInconsistent)
+	return fmt.Errorf("user %s is settled, but is not in the journal of chunk %d: %w", u.User, chunk, ErrInconsistent)
 }
 
-func (u *User) low() uint16 { _, low := dense.Split(uint64(u.User)); return low }
+func (u *User) low() uint16 { _, low := dense.Split(u.User.Number()); return low }
 
 // places fills in the places and states of some users of a chunk, and returns how many entries its journal has, which cover
 // whoever is settled. Where no act was done, which is nearly everywhere, it asks for no state.

@@ -36,7 +36,7 @@ func BenchmarkLookup(b *testing.B) {
 	for _, c := range []struct {
 		name string
 		user grant.UserID
-	}{{"newest", entries*each - 1}, {"middle", entries * each / 2}, {"oldest", 0}} {
+	}{{"newest", grant.NumberID(entries*each - 1)}, {"middle", grant.NumberID(entries * each / 2)}, {"oldest", grant.NumberID(0)}} {
 		b.Run(c.name, func(b *testing.B) {
 			client.(*redis.Client).ConfigResetStat(b.Context())
 			b.ReportAllocs()

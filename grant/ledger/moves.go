@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 
 	"github.com/granter/granter/grant"
 )
 
 // AccountMove is a move of a grant to another account that has begun, and perhaps not come to its end.
 type AccountMove struct {
-	User grant.UserID `json:"user,string"` // who has it before
-	Act  grant.Act    `json:"act"`         // of that user
+	User grant.UserID `json:"user"` // who has it before
+	Act  grant.Act    `json:"act"`  // of that user
 }
 
 // BeginMove notes that a move begins. A note of the same user is kept: that move is to be continued.
@@ -24,14 +23,14 @@ func (l *Acts) BeginMove(ctx context.Context, m AccountMove) error {
 		return err
 	}
 	return l.retry(ctx, "noting a move", func() error {
-		return l.client.HSetNX(ctx, l.keys.moves, strconv.FormatUint(uint64(m.User), 10), text).Err()
+		return l.client.HSetNX(ctx, l.keys.moves, m.User.String(), text).Err()
 	})
 }
 
 // EndMove takes the note away.
 func (l *Acts) EndMove(ctx context.Context, m AccountMove) error {
 	return l.retry(ctx, "ending a move", func() error {
-		return l.client.HDel(ctx, l.keys.moves, strconv.FormatUint(uint64(m.User), 10)).Err()
+		return l.client.HDel(ctx, l.keys.moves, m.User.String()).Err()
 	})
 }
 

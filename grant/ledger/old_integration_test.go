@@ -52,7 +52,7 @@ func TestALedgerOf0c10d32IsContinued(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, proof.Holds(), "%+v", proof)
 	require.EqualValues(t, 300_001, proof.Granted)
-	for _, user := range []grant.UserID{0, 299_999, 5<<16 | 1} { // the last one was granted just now
+	for _, user := range grant.NumberIDs(0, 299_999, 5<<16|1) { // the last one was granted just now
 		_, granted, err := l.Lookup(t.Context(), user)
 		require.NoError(t, err)
 		require.True(t, granted, user)

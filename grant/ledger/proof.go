@@ -127,7 +127,7 @@ func (l *Reader) proveRest(ctx context.Context, p *Proof) error {
 		return err
 	}
 	for _, m := range moves {
-		p.violated(l.keys.moves, fmt.Sprintf("the move of user %d to %d stopped half way: granter move --resume continues it",
+		p.violated(l.keys.moves, fmt.Sprintf("the move of user %s to %s stopped half way: granter move --resume continues it",
 			m.User, *m.Act.To))
 	}
 	checkpoint, err := l.Checkpoints(ctx, l.campaign)

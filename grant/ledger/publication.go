@@ -269,7 +269,7 @@ func (e *Entry) Users(chunk uint64) iter.Seq[grant.UserID] {
 			for w := e.Members.Word(i); w != 0; {
 				lead := bits.LeadingZeros64(w)
 				w &^= 1 << (63 - lead)
-				if !yield(grant.UserID(dense.Join(chunk, uint16(i*64+lead)))) {
+				if !yield(grant.NumberID(dense.Join(chunk, uint16(i*64+lead)))) {
 					return
 				}
 			}
@@ -278,7 +278,7 @@ func (e *Entry) Users(chunk uint64) iter.Seq[grant.UserID] {
 }
 
 // FirstUser is the first ID of a chunk: the members of its entries, as Roaring has them, count from it.
-func FirstUser(chunk uint64) grant.UserID { return grant.UserID(dense.Join(chunk, 0)) }
+func FirstUser(chunk uint64) grant.UserID { return grant.NumberID(dense.Join(chunk, 0)) }
 
 // Roaring returns the members of an entry in the portable format of Roaring bitmaps, with one container of key 0.
 func (e *Entry) Roaring() []byte {

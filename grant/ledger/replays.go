@@ -110,7 +110,7 @@ func readClaim(letter, text string) (Claim, error) {
 	if err != nil {
 		return Claim{}, fmt.Errorf("letter %s: %q: want a user ID and a run", letter, text)
 	}
-	c := Claim{Letter: letter, User: grant.UserID(id)}
+	c := Claim{Letter: letter, User: grant.NumberID(id)}
 	c.Run, err = grant.ParseRunID(run)
 	return c, err
 }

@@ -122,7 +122,7 @@ func (t *Takes) group(c *grant.Campaign, wishes []Take) ([]*takeGroup, error) {
 		if w.Item < 0 || w.Item >= len(c.Items) || !c.Items[w.Item].Offered() {
 			return nil, fmt.Errorf("item %d of %s is none that users take", w.Item, c.Name)
 		}
-		chunk, low := dense.Split(uint64(w.User))
+		chunk, low := dense.Split(w.User.Number())
 		g := last[place{chunk, w.Item}]
 		if g == nil || len(g.of) >= takeMembers && g.of[low] == nil {
 			g = &takeGroup{campaign: c, keys: t.takeKeys(c, chunk, w.Item), chunk: chunk, item: w.Item, of: map[uint16][]int{}}

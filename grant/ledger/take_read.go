@@ -25,7 +25,7 @@ func (l *Reader) TakenAt(ctx context.Context, c *grant.Campaign, asked []Take) (
 		err := l.retry(ctx, "asking when items were taken", func() error {
 			pipe := l.client.Pipeline()
 			for i, a := range page {
-				chunk, low := dense.Split(uint64(a.User))
+				chunk, low := dense.Split(a.User.Number())
 				k := l.takeKeys(c, chunk, a.Item)
 				key, at := k.segment(low)
 				replies[i] = pipe.GetRange(ctx, key, at, at+stampedBytes-1)

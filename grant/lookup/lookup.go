@@ -47,7 +47,7 @@ type Answer struct {
 	Campaign string       `json:"campaign"`
 	Title    string       `json:"title,omitempty"`
 	StartsAt *time.Time   `json:"starts_at,omitempty"`
-	User     grant.UserID `json:"user,string"` // JavaScript has no integers above 2^53
+	User     grant.UserID `json:"user"` // JavaScript has no integers above 2^53
 	// Known is false when the ledger could not be asked: then Granted says nothing, and Reasons say why.
 	Known     bool       `json:"known"`
 	Granted   bool       `json:"granted"`
@@ -256,4 +256,6 @@ func order(a, b Answer) int {
 }
 
 // tooLarge reports whether a campaign can have no user of that ID.
-func tooLarge(c *grant.Campaign, user grant.UserID) bool { return user > userid.Limit(c.Input.MaxID) }
+func tooLarge(c *grant.Campaign, user grant.UserID) bool {
+	return user.Number() > userid.Limit(c.Input.MaxID)
+}

@@ -135,7 +135,7 @@ func TestWhyNot(t *testing.T) {
 			test.change(st)
 			st.Orders = st.Control.Standing(seoul)
 			c := aCampaign()
-			a := newAnswer(c, 41_231_007)
+			a := newAnswer(c, grant.NumberID(41_231_007))
 			f := facts{campaign: c, status: st}
 			got := f.reasons(&a)
 			codes := []Code{}
@@ -181,7 +181,7 @@ func TestWhereTheLagIs(t *testing.T) {
 }
 
 func TestAnIDAboveTheLimitCannotBeInTheTopic(t *testing.T) {
-	a := newAnswer(aCampaign(), 50_000_001)
+	a := newAnswer(aCampaign(), grant.NumberID(50_000_001))
 	f := facts{campaign: aCampaign(), status: behind()}
 	got := f.reasons(&a)
 	require.Len(t, got, 1)
@@ -199,7 +199,7 @@ func TestWhyAnItemIsNotHeld(t *testing.T) {
 		{ID: "first", Validity: grant.Validity{Taken: true}, First: 3},
 	}
 	h := &grant.Holding{GrantedAt: granted, FullAt: []time.Time{{}, {}, {}, granted}}
-	a := newAnswer(c, 1)
+	a := newAnswer(c, grant.NumberID(1))
 	a.Granted, a.Entitlements = true, Entitlements(c, h, granted.Add(time.Hour))
 	f := facts{campaign: c}
 	var got [][2]string
@@ -214,7 +214,7 @@ func TestWhatIsSaidWhenTheLedgerDoesNotAnswer(t *testing.T) {
 	for err, want := range map[error]Code{
 		errors.New("connection refused"): LedgerUnavailable, ledger.ErrInconsistent: LedgerInconsistent,
 	} {
-		a := Unanswered(aCampaign(), []grant.UserID{1, 2}, err)
+		a := Unanswered(aCampaign(), grant.NumberIDs(1, 2), err)
 		require.Len(t, a, 2)
 		require.False(t, a[1].Known)
 		require.Equal(t, want, a[1].Reasons[0].Code)

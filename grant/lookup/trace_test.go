@@ -105,7 +105,7 @@ func (k *kafka) trace(answers ...Answer) []Answer {
 // The ranges that a grant names hold the record: with everything that Kafka has of it.
 func TestTraceShowsTheRecord(t *testing.T) {
 	k := newKafka(t)
-	trace := k.trace(k.granted(41, Range{0, 0, 100}, Range{1, 10, 30}))[0].Trace
+	trace := k.trace(k.granted(grant.NumberID(41), Range{0, 0, 100}, Range{1, 10, 30}))[0].Trace
 	key, value, crm, odd := "key-41", "41", "crm", `"\xff"`
 	at := published.Add(41 * time.Second)
 	require.Equal(t, &Trace{
@@ -127,7 +127,7 @@ func TestTraceOfTheWholeTopicCounts(t *testing.T) {
 		last, all = done, of
 	}
 	k.tracer.Letters = nil
-	answers := k.trace(k.granted(7, Range{1, 3, 3}), k.granted(41, Range{1, 20, 20}))
+	answers := k.trace(k.granted(grant.NumberID(7), Range{1, 3, 3}), k.granted(grant.NumberID(41), Range{1, 20, 20}))
 	require.EqualValues(t, 2*perPartition+2, last)
 	require.Equal(t, last, all)
 	var where [][2]int64
@@ -143,7 +143,7 @@ func TestTraceOfTheWholeTopicCounts(t *testing.T) {
 // A topic that was made again has other records at those offsets: it is not searched, and that is said.
 func TestATopicThatWasMadeAgainCannotBeTraced(t *testing.T) {
 	k := newKafka(t)
-	a := k.granted(41, Range{1, 10, 30})
+	a := k.granted(grant.NumberID(41), Range{1, 10, 30})
 	remove := kmsg.NewDeleteTopicsRequest()
 	remove.TopicNames = []string{"users"}
 	remove.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: new("users")}}
@@ -171,7 +171,7 @@ func TestATraceSaysWhatRetentionRemoved(t *testing.T) {
 	}}
 	_, err := cut.RequestWith(t.Context(), k.client)
 	require.NoError(t, err)
-	trace := k.trace(k.granted(41, Range{1, 10, 30}))[0].Trace
+	trace := k.trace(k.granted(grant.NumberID(41), Range{1, 10, 30}))[0].Trace
 	require.Contains(t, trace.Problem, "retention has removed 15 of the offsets")
 	require.EqualValues(t, 6, trace.Searched)
 }
@@ -181,13 +181,13 @@ func TestATraceThatRunsOutOfTimeSaysSo(t *testing.T) {
 	k := newKafka(t)
 	bounds, err := k.tracer.Topic.Bounds(t.Context())
 	require.NoError(t, err)
-	s := search{Tracer: k.tracer, wanted: map[grant.UserID][]*Trace{7: {{}}}}
+	s := search{Tracer: k.tracer, wanted: map[grant.UserID][]*Trace{grant.NumberID(7): {{}}}}
 	ctx, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
 	require.NoError(t, s.read(ctx, []Range{{0, 0, bounds.Ends[0] - 1}}))
 	s.finish(true)
-	require.False(t, s.wanted[7][0].Whole)
-	require.Contains(t, s.wanted[7][0].Problem, "not all was searched: 0 of 2001 records")
+	require.False(t, s.wanted[grant.NumberID(7)][0].Whole)
+	require.Contains(t, s.wanted[grant.NumberID(7)][0].Problem, "not all was searched: 0 of 2001 records")
 }
 
 // subject is the campaign with a ledger that has granted nobody.
@@ -237,7 +237,7 @@ func TestATraceOfWhoHasNothing(t *testing.T) {
 	end := int64(perPartition + 1)
 	st := settled()
 	st.Partitions = []status.Partition{{Partition: 0, End: end, Checkpoint: end}, {Partition: 1, End: end, Checkpoint: end}}
-	never := look(st, 41_231_007)[0]
+	never := look(st, grant.NumberID(41_231_007))[0]
 	require.True(t, never.Trace.Whole, "there are no dead letters, and nobody waits for them: %s", never.Trace.Problem)
 	require.Equal(t, NeverInTopic, never.Reasons[0].Code)
 
@@ -245,7 +245,7 @@ func TestATraceOfWhoHasNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, k.client.ProduceSync(t.Context(), letter, &elsewhere).FirstErr())
 	k.tracer = k.newTracer(k.tracer.Input)
-	rejected := look(st, 41_231_007)[0]
+	rejected := look(st, grant.NumberID(41_231_007))[0]
 	require.Equal(t, []Letter{{1, 99, "leading_zero", `"0041231007"`}}, rejected.Trace.Letters)
 	require.Equal(t, Rejected, rejected.Reasons[0].Code)
 	require.Equal(t, NeverInTopic, rejected.Reasons[1].Code)
@@ -255,7 +255,7 @@ func TestATraceOfWhoHasNothing(t *testing.T) {
 	st.Partitions = []status.Partition{
 		{Partition: 0, End: end, Checkpoint: end}, {Partition: 1, End: end, Checkpoint: end - 1000, Lag: 1000},
 	}
-	answers := look(st, 3001, 41)
+	answers := look(st, grant.NumberID(3001), grant.NumberID(41))
 	require.Equal(t, InLag, answers[0].Reasons[0].Code)
 	require.Contains(t, answers[0].Reasons[0].Says.EN,
 		"The user's record waits: offset 1500 of partition 1, with 499 records before it")

@@ -3,7 +3,6 @@ package population
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 	"testing"
 	"time"
 
@@ -68,7 +67,7 @@ func TestBatchHoldsItsTimestamp(t *testing.T) {
 	require.NoError(t, err)
 	b := newBatch(4096)
 	b.opened = time.UnixMilli(1_700_000_000_123)
-	require.True(t, b.add(p, Record{ID: 1}))
+	require.True(t, b.add(p, Record{ID: grant.NumberID(1)}))
 	sealed, err := b.seal(compress.None)
 	require.NoError(t, err)
 	var set protocol.RecordSet
@@ -88,7 +87,7 @@ func TestBatchNeverExceedsItsLimit(t *testing.T) {
 		b := newBatch(limit)
 		kinds := append(kindsOf(topic), KindFirst)
 		added := 0
-		for b.add(p, Record{ID: grant.UserID(added), Kind: kinds[added%len(kinds)]}) {
+		for b.add(p, Record{ID: grant.NumberID(uint64(added)), Kind: kinds[added%len(kinds)]}) {
 			added++
 		}
 		sealed, err := b.seal(compress.None)
@@ -113,8 +112,8 @@ func BenchmarkBatch(b *testing.B) {
 			batch := newBatch(1_000_000)
 			fill := func() int {
 				batch.reset()
-				for i := range grant.UserID(records) {
-					batch.add(p, Record{ID: 48_000_000 - i})
+				for i := range uint64(records) {
+					batch.add(p, Record{ID: grant.NumberID(48_000_000 - i)})
 				}
 				sealed, err := batch.seal(compress.None)
 				require.NoError(b, err)
@@ -168,7 +167,7 @@ func BenchmarkEncoders(b *testing.B) {
 			now := time.Now()
 			for i, id := range ids {
 				from := len(text)
-				text = strconv.AppendUint(text, uint64(id), 10)
+				text = id.Append(text)
 				list[i] = kafka.Record{Time: now, Value: kafka.NewBytes(text[from:])}
 			}
 			out.Reset()

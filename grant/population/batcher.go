@@ -140,7 +140,7 @@ func (d *batcher) add(ctx context.Context, r Record) error {
 			return nil
 		}
 		if d.open.count == 0 {
-			return fmt.Errorf("user %d: a record of kind %s does not fit a batch of %d bytes", r.ID, r.Kind, d.options.BatchBytes)
+			return fmt.Errorf("user %s: a record of kind %s does not fit a batch of %d bytes", r.ID, r.Kind, d.options.BatchBytes)
 		}
 		d.dispatch()
 	}

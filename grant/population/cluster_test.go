@@ -126,9 +126,9 @@ func TestAListIsPublished(t *testing.T) {
 	var list strings.Builder
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 50_000 {
-		id := grant.UserID(random.Uint64N(1 << 40))
+		id := grant.NumberID(random.Uint64N(1 << 40))
 		want[id] = true
-		fmt.Fprintf(&list, "%d\r\n", id)
+		fmt.Fprintf(&list, "%s\r\n", id)
 	}
 	topic := decimalTopic("t")
 	r, err := Publish(t.Context(), client, topic, List(strings.NewReader(list.String()), topic), Options{})

@@ -80,7 +80,7 @@ const hugeSize = 500
 type payload struct {
 	format         grant.Format
 	key            bool // the ID is in the key; the value is then empty, but not null
-	max            grant.UserID
+	max            uint64
 	prefix, suffix []byte // FormatJSON: what surrounds the ID
 }
 
@@ -123,17 +123,17 @@ func (p *payload) size(id grant.UserID) int {
 	if p.format == grant.FormatInt64BE {
 		return 8
 	}
-	return len(p.prefix) + decimalSize(uint64(id)) + len(p.suffix)
+	return len(p.prefix) + decimalSize(id.Number()) + len(p.suffix)
 }
 
 // put encodes a valid ID into dst, which is of its size.
 func (p *payload) put(dst []byte, id grant.UserID) {
 	if p.format == grant.FormatInt64BE {
-		binary.BigEndian.PutUint64(dst, uint64(id))
+		binary.BigEndian.PutUint64(dst, id.Number())
 		return
 	}
 	copy(dst, p.prefix)
-	putDecimal(dst[len(p.prefix):len(dst)-len(p.suffix)], uint64(id))
+	putDecimal(dst[len(p.prefix):len(dst)-len(p.suffix)], id.Number())
 	copy(dst[len(dst)-len(p.suffix):], p.suffix)
 }
 
@@ -150,11 +150,11 @@ func (p *payload) malformed(r Record) []byte {
 		return p.malformedInt64(r)
 	}
 
-	digits := strconv.FormatUint(uint64(r.ID), 10)
+	digits := r.ID.String()
 	text := ""
 	switch r.Kind {
 	case KindNegative:
-		text = "-" + strconv.FormatUint(uint64(r.ID)|1, 10) // minus zero would be zero
+		text = "-" + strconv.FormatUint(r.ID.Number()|1, 10) // minus zero would be zero
 	case KindSign:
 		text = "+" + digits
 	case KindSpaces:
@@ -189,12 +189,12 @@ func (p *payload) malformed(r Record) []byte {
 }
 
 func (p *payload) malformedInt64(r Record) []byte {
-	b := binary.BigEndian.AppendUint64(nil, uint64(r.ID))
+	b := binary.BigEndian.AppendUint64(nil, r.ID.Number())
 	switch r.Kind {
 	case KindNegative:
 		b[0] |= 0x80
 	case KindLetters:
-		b = strconv.AppendUint([]byte("user-id:"), uint64(r.ID), 10) // longer than 8 bytes
+		b = r.ID.Append([]byte("user-id:")) // longer than 8 bytes
 	case KindOverLimit:
 		binary.BigEndian.PutUint64(b, p.overLimit(r.ID))
 	case KindHuge:
@@ -210,9 +210,9 @@ func (p *payload) malformedInt64(r Record) []byte {
 func (p *payload) overLimit(id grant.UserID) uint64 {
 	room := uint64(1000)
 	if p.max < grant.MaxUserID {
-		room = min(room, uint64(grant.MaxUserID-p.max))
+		room = min(room, grant.MaxUserID-p.max)
 	}
-	return uint64(p.max) + 1 + uint64(id)%room
+	return uint64(p.max) + 1 + id.Number()%room
 }
 
 var powersOf10 = func() (pow [20]uint64) {

@@ -23,7 +23,7 @@ func judge(topic grant.Input, part []byte) (grant.UserID, bool) {
 	switch topic.Format {
 	case grant.FormatInt64BE:
 		if len(part) != 8 {
-			return 0, false
+			return grant.UserID{}, false
 		}
 		text = strconv.FormatInt(int64(binary.BigEndian.Uint64(part)), 10)
 	case grant.FormatJSON:
@@ -31,7 +31,7 @@ func judge(topic grant.Input, part []byte) (grant.UserID, bool) {
 		decoder.UseNumber()
 		var at any
 		if decoder.Decode(&at) != nil {
-			return 0, false
+			return grant.UserID{}, false
 		}
 		for field := range strings.SplitSeq(topic.Path, ".") {
 			object, _ := at.(map[string]any)
@@ -43,23 +43,23 @@ func judge(topic grant.Input, part []byte) (grant.UserID, bool) {
 		case string:
 			text = v
 		default:
-			return 0, false
+			return grant.UserID{}, false
 		}
 	case grant.FormatDecimal:
 	}
 	if !decimal.MatchString(text) {
-		return 0, false
+		return grant.UserID{}, false
 	}
 	id, err := strconv.ParseUint(text, 10, 63)
-	return grant.UserID(id), err == nil && (topic.MaxID == 0 || grant.UserID(id) <= topic.MaxID)
+	return grant.NumberID(id), err == nil && (topic.MaxID == 0 || uint64(id) <= topic.MaxID)
 }
 
-func drawID(t *rapid.T, limit grant.UserID) grant.UserID {
+func drawID(t *rapid.T, limit uint64) grant.UserID {
 	if limit == 0 {
 		limit = grant.MaxUserID
 	}
 	digits := rapid.IntRange(1, 19).Draw(t, "digits") // so that every length comes up
-	return min(limit, grant.UserID(rapid.Uint64Range(0, uint64(math.Pow10(digits))-1).Draw(t, "id")))
+	return grant.NumberID(min(limit, rapid.Uint64Range(0, uint64(math.Pow10(digits))-1).Draw(t, "id")))
 }
 
 func TestPayloadOfAValidIDIsThatID(t *testing.T) {
@@ -105,22 +105,23 @@ func TestPayloadExamples(t *testing.T) {
 	document := grant.Input{Topic: "t", Format: grant.FormatJSON, Path: "user.id", MaxID: 999}
 	binary := grant.Input{Topic: "t", Format: grant.FormatInt64BE, MaxID: 999}
 
-	require.Equal(t, "0", encode(text, Record{ID: 0}))
-	require.Equal(t, "9223372036854775807", encode(text, Record{ID: grant.MaxUserID}))
-	require.Equal(t, `{"user":{"id":123}}`, encode(document, Record{ID: 123})) //nolint:testifylint // byte for byte
-	require.Equal(t, "\x00\x00\x00\x00\x00\x00\x01\x00", encode(binary, Record{ID: 256}))
+	require.Equal(t, "0", encode(text, Record{ID: grant.NumberID(0)}))
+	require.Equal(t, "9223372036854775807", encode(text, Record{ID: grant.NumberID(grant.MaxUserID)}))
+	require.Equal(t, `{"user":{"id":123}}`, encode(document,
+		Record{ID: grant.NumberID(123)})) //nolint:testifylint // byte for byte
+	require.Equal(t, "\x00\x00\x00\x00\x00\x00\x01\x00", encode(binary, Record{ID: grant.NumberID(256)}))
 
 	for kind, want := range map[Kind]string{
 		KindEmpty: "", KindNegative: "-43", KindSign: "+42", KindSpaces: " 42", KindLetters: "user42",
 		KindLeadingZeros: "042", KindFraction: "42.5", KindOverLimit: "9223372036854775850",
 	} {
-		require.Equal(t, want, encode(text, Record{ID: 42, Kind: kind}), kind.String())
+		require.Equal(t, want, encode(text, Record{ID: grant.NumberID(42), Kind: kind}), kind.String())
 	}
 	for kind, want := range map[Kind]string{
 		KindSign: `{"user":{"id":"+42"}}`, KindFraction: `{"user":{"id":42.5}}`, KindOverLimit: `{"user":{"id":1042}}`,
 		KindMissing: `{}`, KindNull: `{"user":{"id":null}}`, KindTruncated: `{"user":{"id":42`,
 	} {
-		require.Equal(t, want, encode(document, Record{ID: 42, Kind: kind}), kind.String())
+		require.Equal(t, want, encode(document, Record{ID: grant.NumberID(42), Kind: kind}), kind.String())
 	}
 }
 

@@ -30,7 +30,7 @@ type Plan struct {
 	Users int64
 
 	// First is the lowest ID of the ID space.
-	First grant.UserID
+	First uint64
 
 	// Spread is the size of the ID space, First to First+Spread−1. 0 means Users: every ID of the space is a user.
 	// In a larger space each of Users equal sections holds one user, at a pseudo-random place in it.
@@ -199,7 +199,7 @@ func (g *generator) id(i uint64) grant.UserID {
 		from, to := g.section(i), g.section(i+1)
 		i = from + below(mix(g.plan.Seed^0x53, i), to-from)
 	}
-	return g.plan.First + grant.UserID(i)
+	return grant.NumberID(g.plan.First + i)
 }
 
 // section returns where the i-th of users equal sections of the space begins: ⌊i·spread/users⌋.

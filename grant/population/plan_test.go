@@ -19,7 +19,7 @@ func drawTopic(t *rapid.T) grant.Input {
 		Format: rapid.SampledFrom([]grant.Format{grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE}).Draw(t, "format"),
 		Path:   rapid.SampledFrom([]string{"id", "user.id", `a"b.ü.c`}).Draw(t, "path"),
 		From:   rapid.SampledFrom([]grant.Part{"", grant.FromKey, grant.FromValue}).Draw(t, "from"),
-		MaxID:  rapid.SampledFrom([]grant.UserID{0, grant.MaxUserID, grant.MaxUserID - 1, 1 << 40}).Draw(t, "max"),
+		MaxID:  rapid.SampledFrom([]uint64{0, grant.MaxUserID, grant.MaxUserID - 1, 1 << 40}).Draw(t, "max"),
 	}
 }
 
@@ -27,7 +27,7 @@ func drawPlan(t *rapid.T) Plan {
 	p := Plan{
 		Topic:      drawTopic(t),
 		Users:      rapid.Int64Range(1, 2000).Draw(t, "users"),
-		First:      grant.UserID(rapid.Uint64Range(0, 1<<39).Draw(t, "first")),
+		First:      rapid.Uint64Range(0, 1<<39).Draw(t, "first"),
 		Order:      rapid.SampledFrom([]Order{"", Shuffled, Ascending}).Draw(t, "order"),
 		Duplicates: rapid.Float64Range(0, 1).Draw(t, "duplicates"),
 		Malformed:  rapid.Float64Range(0, 1).Draw(t, "malformed"),
@@ -52,12 +52,12 @@ func TestPlanHoldsExactlyWhatItCounts(t *testing.T) {
 			byKind[r.Kind]++
 			switch {
 			case r.Kind == KindFirst:
-				require.False(t, seen[r.ID], "user %d is named first twice", r.ID)
-				require.GreaterOrEqual(t, r.ID, p.First)
-				require.Less(t, uint64(r.ID-p.First), uint64(p.space()))
+				require.False(t, seen[r.ID], "user %s is named first twice", r.ID)
+				require.GreaterOrEqual(t, r.ID.Number(), p.First)
+				require.Less(t, r.ID.Number()-p.First, uint64(p.space()))
 				if p.Order == Ascending {
-					require.GreaterOrEqual(t, r.ID, last)
-					last = r.ID
+					require.GreaterOrEqual(t, r.ID.Number(), last)
+					last = r.ID.Number()
 				}
 				seen[r.ID] = true
 				got.Distinct++
@@ -111,10 +111,10 @@ func TestPlanIsTheSameEveryTime(t *testing.T) {
 func TestUsersOfASparsePlanAreSpreadEvenly(t *testing.T) {
 	p := Plan{Topic: decimalTopic("t"), Users: 100_000, Spread: 100_000 * 37, First: 5, Order: Ascending, Seed: 3}
 	place := [37]int{}
-	i := grant.UserID(0)
+	i := uint64(0)
 	for id := range p.IDs {
-		require.Equal(t, i, (id-5)/37, "one user in each section")
-		place[(id-5)%37]++
+		require.Equal(t, i, (id.Number()-5)/37, "one user in each section")
+		place[(id.Number()-5)%37]++
 		i++
 	}
 	for at, n := range place {
@@ -127,7 +127,7 @@ func TestHugePlansDoNotOverflow(t *testing.T) {
 	require.NoError(t, p.Validate())
 	seen := map[grant.UserID]bool{}
 	for r := range p.Records {
-		require.LessOrEqual(t, r.ID, grant.MaxUserID)
+		require.LessOrEqual(t, r.ID.Number(), grant.MaxUserID)
 		seen[r.ID] = true
 		if len(seen) == 1000 {
 			break
@@ -135,7 +135,7 @@ func TestHugePlansDoNotOverflow(t *testing.T) {
 	}
 	g := newGenerator(p)
 	g.perm = permutation{}
-	require.LessOrEqual(t, g.id(g.users-1), grant.MaxUserID)
+	require.LessOrEqual(t, g.id(g.users-1).Number(), grant.MaxUserID)
 }
 
 func TestInvalidPlansNameTheField(t *testing.T) {

@@ -84,7 +84,7 @@ func allWell(t *testing.T) *healthy {
 		h.kafka.stable[p] = 400
 		sample := source.Sample{Place: source.Place{Partition: p, Until: 400, Limit: 400}, Oldest: c.StartsAt.Add(-24 * time.Hour)}
 		for i := range 400 {
-			sample.Records = append(sample.Records, source.Sampled{Offset: int64(i), ID: grant.UserID(1000 + 2*i + p)})
+			sample.Records = append(sample.Records, source.Sampled{Offset: int64(i), ID: grant.NumberID(uint64(1000 + 2*i + p))})
 		}
 		h.kafka.samples = append(h.kafka.samples, sample)
 	}
@@ -380,7 +380,7 @@ func TestAFloodOfRejectsFails(t *testing.T) {
 	nobody := find(t, h.judge(), "sample.valid")
 	assert.Equal(t, Fail, nobody.Status)
 	assert.Contains(t, nobody.Advice, "a run would grant nobody", "however few they are")
-	h.kafka.samples[1].Records[7] = source.Sampled{Offset: 7, ID: 7}
+	h.kafka.samples[1].Records[7] = source.Sampled{Offset: 7, ID: grant.NumberID(7)}
 	assert.Equal(t, Warn, find(t, h.judge(), "sample.valid").Status, "so few do not stop a run")
 	h.in.Campaign.Input.MaxRejected = 0
 	assert.Equal(t, Fail, find(t, h.judge(), "sample.valid").Status, "unless none is tolerated")

@@ -171,7 +171,7 @@ func (j *judgement) judgePlausible() {
 	for i := range j.kafka.samples {
 		for _, r := range j.kafka.samples[i].Records {
 			if r.Reason == "" {
-				seen[uint64(r.ID)] = struct{}{}
+				seen[r.ID.Number()] = struct{}{}
 				valid++
 			}
 		}

@@ -103,7 +103,7 @@ func TestImplausibleIDsFailUntilTheSpecConfirmsThem(t *testing.T) {
 	h := allWell(t)
 	for i := range h.kafka.samples {
 		for k := range h.kafka.samples[i].Records {
-			h.kafka.samples[i].Records[k].ID = grant.UserID(1_660_000_000_000 + 2*k + i)
+			h.kafka.samples[i].Records[k].ID = grant.NumberID(uint64(1_660_000_000_000 + 2*k + i))
 		}
 	}
 	r := h.judge()
@@ -128,7 +128,7 @@ func TestANumberThatIsNotTheUsers(t *testing.T) {
 			s.Records = append(s.Records, source.Sampled{Offset: int64(400 + k)})
 		}
 		for k := range s.Records {
-			s.Records[k].ID = grant.UserID(18 + k%60)
+			s.Records[k].ID = grant.NumberID(uint64(18 + k%60))
 		}
 		h.kafka.bounds.Ends[i] = 1200
 	}
@@ -148,7 +148,7 @@ func (h *healthy) far(users int64, id func(uint64) uint64) {
 		h.kafka.bounds.Ends[i] = users / 2
 		h.kafka.stable[i] = users / 2
 		for k := range h.kafka.samples[i].Records {
-			h.kafka.samples[i].Records[k].ID = grant.UserID(id(n))
+			h.kafka.samples[i].Records[k].ID = grant.NumberID(id(n))
 			n++
 		}
 	}

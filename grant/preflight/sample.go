@@ -121,7 +121,7 @@ func (j *judgement) judgeDensity(sampled, invalid int) {
 		var ids []uint64
 		for _, rec := range j.kafka.samples[i].Records {
 			if rec.Reason == "" {
-				ids = append(ids, uint64(rec.ID))
+				ids = append(ids, rec.ID.Number())
 			}
 		}
 		if len(ids) > 0 {

@@ -118,16 +118,16 @@ func (h *hook) first(user string, is Type) event {
 func TestTakesAndEndsComeInOrder(t *testing.T) {
 	l := newLife(t)
 	h, publish := l.postbox("s")
-	l.grant(span(1, 9)...)
+	l.grant(span(grant.NumberID(1), 9)...)
 	l.pass(time.Hour)
-	require.Equal(t, grant.OutcomeTaken, l.take(1, 2))
-	require.Equal(t, grant.OutcomeTaken, l.take(1, 3))
-	require.NoError(t, l.try(2, grant.Act{Kind: grant.ActExtend, Item: "taken", Until: l.now.Add(300 * time.Hour)}))
+	require.Equal(t, grant.OutcomeTaken, l.take(grant.NumberID(1), 2))
+	require.Equal(t, grant.OutcomeTaken, l.take(grant.NumberID(1), 3))
+	require.NoError(t, l.try(grant.NumberID(2), grant.Act{Kind: grant.ActExtend, Item: "taken", Until: l.now.Add(300 * time.Hour)}))
 	l.pass(time.Millisecond)
-	require.Equal(t, grant.OutcomeTaken, l.take(2, 2))
-	require.NoError(t, l.try(3, grant.Act{Kind: grant.ActExtend, Item: "from-grant", Until: l.now.Add(80 * time.Hour)}))
-	require.NoError(t, l.try(4, grant.Act{Kind: grant.ActRevoke, Revocation: grant.RevokedMistake}))
-	require.NoError(t, l.try(5, grant.Act{Kind: grant.ActExtend, Item: "for-good", Until: l.now.Add(-time.Hour)}))
+	require.Equal(t, grant.OutcomeTaken, l.take(grant.NumberID(2), 2))
+	require.NoError(t, l.try(grant.NumberID(3), grant.Act{Kind: grant.ActExtend, Item: "from-grant", Until: l.now.Add(80 * time.Hour)}))
+	require.NoError(t, l.try(grant.NumberID(4), grant.Act{Kind: grant.ActRevoke, Revocation: grant.RevokedMistake}))
+	require.NoError(t, l.try(grant.NumberID(5), grant.Act{Kind: grant.ActExtend, Item: "for-good", Until: l.now.Add(-time.Hour)}))
 	publish()
 	taken := h.first("2", TypeTaken)
 	require.WithinDuration(t, l.now.Add(300*time.Hour), *taken.Data.Items[0].ExpiresAt, time.Second, "it was changed before")
@@ -137,7 +137,7 @@ func TestTakesAndEndsComeInOrder(t *testing.T) {
 	require.NotContains(t, h.types("1"), "expired taken", "it has not come to that")
 
 	l.pass(70 * time.Hour)
-	require.NoError(t, l.try(4, grant.Act{Kind: grant.ActReinstate}))
+	require.NoError(t, l.try(grant.NumberID(4), grant.Act{Kind: grant.ActReinstate}))
 	publish()
 	require.Equal(t,
 		[]string{"granted", "taken taken", "taken first", "expired taken", "expired first", "expired from-grant"}, h.types("1"))
@@ -148,7 +148,7 @@ func TestTakesAndEndsComeInOrder(t *testing.T) {
 		"an end in the past is one at once")
 	require.Equal(t, []string{"granted", "expired from-grant"}, h.types("9"))
 
-	require.NoError(t, l.try(9, grant.Act{Kind: grant.ActExtend, Until: l.now.Add(time.Hour)}))
+	require.NoError(t, l.try(grant.NumberID(9), grant.Act{Kind: grant.ActExtend, Until: l.now.Add(time.Hour)}))
 	l.pass(20 * time.Hour)
 	publish()
 	require.Equal(t, []string{"granted", "extended from-grant", "expired from-grant"}, h.types("3"))
@@ -169,7 +169,7 @@ func TestWhenItIsPublishedChangesNothing(t *testing.T) {
 		l := newLife(t)
 		often, publishOften := l.postbox("often")
 		late, publishLate := l.postbox("late")
-		users := []grant.UserID{3, 4, 5, 6, 70_000, 70_001, 70_002, 99}
+		users := []grant.UserID{grant.NumberID(3), grant.NumberID(4), grant.NumberID(5), grant.NumberID(6), grant.NumberID(70_000), grant.NumberID(70_001), grant.NumberID(70_002), grant.NumberID(99)}
 		over := map[string]bool{} // user and item: it is expired
 		ended := map[string]int{} // how often it came to be so
 		look := func() {
@@ -189,7 +189,7 @@ func TestWhenItIsPublishedChangesNothing(t *testing.T) {
 				}
 			}
 		}
-		l.grant(3, 5, 70_000, 99)
+		l.grant(grant.NumberID(3), grant.NumberID(5), grant.NumberID(70_000), grant.NumberID(99))
 		for range 40 {
 			user := users[r.IntN(len(users))]
 			l.pass(time.Millisecond) // nothing ends in the millisecond in which somebody does something
@@ -244,7 +244,7 @@ func TestWhenItIsPublishedChangesNothing(t *testing.T) {
 func TestEndsInTheCompactForm(t *testing.T) {
 	c := fakeKafka(t)
 	l := newLife(t)
-	l.grant(span(100, 5000)...)
+	l.grant(span(grant.NumberID(100), 5000)...)
 	l.pass(51 * time.Hour)
 	l.once(topicOf(t, c.ListenAddrs(), FormCompact), func(c *Config) { c.Only = []Type{TypeExpired} })
 	all := records(t, c.ListenAddrs())
@@ -278,12 +278,12 @@ func (b *between) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 func TestWhatIsSeenHalfWaits(t *testing.T) {
 	l := newLife(t)
 	h, publish := l.postbox("s")
-	l.grant(5)
+	l.grant(grant.NumberID(5))
 	hook := &between{do: func() {
 		l.pass(10 * time.Millisecond)
-		require.Equal(t, grant.OutcomeTaken, l.take(5, 2))
+		require.Equal(t, grant.OutcomeTaken, l.take(grant.NumberID(5), 2))
 		l.pass(10 * time.Millisecond)
-		require.NoError(t, l.try(5, grant.Act{Kind: grant.ActRevoke, Revocation: grant.RevokedFraud}))
+		require.NoError(t, l.try(grant.NumberID(5), grant.Act{Kind: grant.ActRevoke, Revocation: grant.RevokedFraud}))
 	}}
 	l.client.AddHook(hook)
 	publish()

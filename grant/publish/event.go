@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/granter/granter/grant"
@@ -183,15 +182,15 @@ const userAt = len(`","data":{"user":"`)
 // append appends the event of one user.
 func (t *template) append(dst []byte, user grant.UserID) []byte {
 	dst = append(dst, t.id...)
-	dst = strconv.AppendUint(dst, uint64(user), 10)
+	dst = user.Append(dst)
 	dst = append(dst, t.user...)
-	dst = strconv.AppendUint(dst, uint64(user), 10)
+	dst = user.Append(dst)
 	data := t.data
 	if own, ok := t.of[user]; ok {
 		data = own
 	}
 	dst = append(dst, data[:userAt]...)
-	dst = strconv.AppendUint(dst, uint64(user), 10)
+	dst = user.Append(dst)
 	dst = append(dst, data[userAt:]...)
 	return append(dst, '}')
 }
@@ -208,8 +207,8 @@ type payload struct {
 	Effective  *time.Time           `json:"effective,omitempty"`
 	Item       string               `json:"item,omitempty"` // of several types: empty is all
 	Until      *time.Time           `json:"until,omitempty"`
-	To         *grant.UserID        `json:"to,omitempty,string"`
-	From       *grant.UserID        `json:"from,omitempty,string"`
+	To         *grant.UserID        `json:"to,omitempty"`
+	From       *grant.UserID        `json:"from,omitempty"`
 }
 
 // data is what an event says. end is the one that somebody had given the item that a user took; nil: the spec's.
@@ -252,7 +251,7 @@ type batchHead struct {
 	Index    int64        `json:"index"`
 	Type     string       `json:"type"`
 	At       time.Time    `json:"at"`
-	First    grant.UserID `json:"first_user,string"` // the members count from it
+	First    grant.UserID `json:"first_user"` // the members count from it
 	Count    int          `json:"count"`
 	payload
 	// Of takes: the ends that the item has for some users, because somebody had changed them before.
@@ -271,7 +270,7 @@ func (w *writer) compact(p *piece, t Type) ([]byte, error) {
 		if h.Ends == nil {
 			h.Ends = map[string]time.Time{}
 		}
-		h.Ends[strconv.FormatUint(uint64(user), 10)] = end
+		h.Ends[user.String()] = end
 	}
 	text, err := json.Marshal(h)
 	if err != nil {

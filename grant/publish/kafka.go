@@ -167,7 +167,7 @@ func (t *topic) write(ctx context.Context, w *writer, lanes []lane, partitions [
 			arena = make([]byte, 0, 256<<10)
 		}
 		begin := len(arena)
-		arena = strconv.AppendUint(arena, uint64(user), 10)
+		arena = user.Append(arena)
 		middle := len(arena)
 		arena = template.append(arena, user)
 		key, value := arena[begin:middle:middle], arena[middle:len(arena):len(arena)]

@@ -32,9 +32,9 @@ func TestEachGrantIsOneEvent(t *testing.T) {
 	c := fakeKafka(t)
 	w := newWorld(t, miniredis.RunT(t).Addr())
 	to := topicOf(t, c.ListenAddrs(), FormJSON)
-	w.grant(span(41_231_000, 300)...)
-	w.grant(span(41_231_300, 3)...)
-	w.grant(7, 1<<40)
+	w.grant(span(grant.NumberID(41_231_000), 300)...)
+	w.grant(span(grant.NumberID(41_231_300), 3)...)
+	w.grant(grant.NumberID(7), grant.NumberID(1<<40))
 	w.once(to)
 	all := events(t, c.ListenAddrs())
 	w.holds(all)
@@ -51,7 +51,7 @@ func TestEachGrantIsOneEvent(t *testing.T) {
 
 	w.once(to)
 	require.Len(t, records(t, c.ListenAddrs()), 305, "it has them")
-	w.grant(8)
+	w.grant(grant.NumberID(8))
 	w.once(to)
 	require.Len(t, records(t, c.ListenAddrs()), 306)
 	w.holds(events(t, c.ListenAddrs()))
@@ -61,13 +61,13 @@ func TestEachGrantIsOneEvent(t *testing.T) {
 func TestNothingIsCutOff(t *testing.T) {
 	c := fakeKafka(t)
 	w := newWorld(t, miniredis.RunT(t).Addr())
-	w.grant(span(5<<16, 1<<16)...)
+	w.grant(span(grant.NumberID(5<<16), 1<<16)...)
 	for i := range 200 {
-		w.grant(grant.UserID(9<<16 + i))
+		w.grant(grant.NumberID(uint64(9<<16 + i)))
 	}
 	var sparse []grant.UserID
 	for i := range 1100 {
-		sparse = append(sparse, grant.UserID(100+i)<<16)
+		sparse = append(sparse, grant.NumberID(uint64(100+i)<<16))
 	}
 	for len(sparse) > 0 {
 		n := min(200, len(sparse))
@@ -81,11 +81,11 @@ func TestNothingIsCutOff(t *testing.T) {
 func TestTheCompactForm(t *testing.T) {
 	c := fakeKafka(t)
 	w := newWorld(t, miniredis.RunT(t).Addr())
-	w.grant(span(5<<16, 20_000)...) // runs
-	w.grant(grant.UserID(6<<16+1), 6<<16+9)
+	w.grant(span(grant.NumberID(5<<16), 20_000)...) // runs
+	w.grant(grant.NumberID(6<<16+1), grant.NumberID(6<<16+9))
 	var every []grant.UserID
 	for i := range 10_000 { // bits
-		every = append(every, grant.UserID(7<<16+3*i))
+		every = append(every, grant.NumberID(uint64(7<<16+3*i)))
 	}
 	w.grant(every...)
 	w.once(topicOf(t, c.ListenAddrs(), FormCompact))
@@ -107,7 +107,7 @@ func TestTheCompactForm(t *testing.T) {
 		require.NoError(t, set.UnmarshalBinary(members))
 		require.EqualValues(t, head.Count, set.GetCardinality())
 		for _, low := range set.ToArray() {
-			found[head.First+grant.UserID(low)] = true
+			found[grant.NumberID(head.First.Number()+uint64(low))] = true
 		}
 	}
 	require.Equal(t, w.granted, found)
@@ -117,7 +117,7 @@ func TestTheCompactForm(t *testing.T) {
 func TestNothingIsSentBeforeItIsAcknowledged(t *testing.T) {
 	c := fakeKafka(t)
 	w := newWorld(t, miniredis.RunT(t).Addr())
-	w.grant(span(1, 5000)...)
+	w.grant(span(grant.NumberID(1), 5000)...)
 	refuse := func(err *kerr.Error, n int) {
 		c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Partitions: []int32{1}, Err: err, Count: n})
 	}
@@ -136,12 +136,12 @@ func TestNothingIsSentBeforeItIsAcknowledged(t *testing.T) {
 func TestWhatPeopleDidIsPublishedAsItWas(t *testing.T) {
 	c := fakeKafka(t)
 	w := newWorld(t, miniredis.RunT(t).Addr())
-	w.grant(5, 6)
+	w.grant(grant.NumberID(5), grant.NumberID(6))
 	store, err := ledger.Open(w.client, aCampaign(), ledger.Config{})
 	require.NoError(t, err)
 	acts := ledger.NewActs(store, 9)
 	until := time.Now().Add(48 * time.Hour).UTC().Truncate(time.Second)
-	to := grant.UserID(1<<16 + 5)
+	to := grant.NumberID(1<<16 + 5)
 	done := 0
 	do := func(user grant.UserID, a grant.Act) {
 		done++
@@ -150,12 +150,12 @@ func TestWhatPeopleDidIsPublishedAsItWas(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, results[0].Err, a.Kind)
 	}
-	do(5, grant.Act{Kind: grant.ActNote})
-	do(5, grant.Act{Kind: grant.ActRevoke, Revocation: grant.RevokedMistake})
-	do(5, grant.Act{Kind: grant.ActReinstate})
-	do(5, grant.Act{Kind: grant.ActExtend, Item: "cheer-up", Until: until})
-	do(7, grant.Act{Kind: grant.ActExclude})
-	do(8, grant.Act{Kind: grant.ActHand})
+	do(grant.NumberID(5), grant.Act{Kind: grant.ActNote})
+	do(grant.NumberID(5), grant.Act{Kind: grant.ActRevoke, Revocation: grant.RevokedMistake})
+	do(grant.NumberID(5), grant.Act{Kind: grant.ActReinstate})
+	do(grant.NumberID(5), grant.Act{Kind: grant.ActExtend, Item: "cheer-up", Until: until})
+	do(grant.NumberID(7), grant.Act{Kind: grant.ActExclude})
+	do(grant.NumberID(8), grant.Act{Kind: grant.ActHand})
 	w.once(topicOf(t, c.ListenAddrs(), FormJSON))
 	byUser := map[string][]string{}
 	for _, r := range records(t, c.ListenAddrs()) {
@@ -177,7 +177,7 @@ func TestWhatPeopleDidIsPublishedAsItWas(t *testing.T) {
 		"5": {"granted", "revoked", "reinstated", "extended"}, "6": {"granted"}, "7": {"excluded"}, "8": {"granted"},
 	}, byUser)
 
-	do(6, grant.Act{Kind: grant.ActMove, To: &to})
+	do(grant.NumberID(6), grant.Act{Kind: grant.ActMove, To: &to})
 	do(to, grant.Act{Kind: grant.ActHand, From: new(grant.UserID)})
 	w.once(topicOf(t, c.ListenAddrs(), FormJSON), func(c *Config) { c.Name, c.Only = "moves", []Type{TypeMoved} })
 	last := records(t, c.ListenAddrs())
@@ -185,7 +185,7 @@ func TestWhatPeopleDidIsPublishedAsItWas(t *testing.T) {
 	for _, r := range last {
 		if bytes.Contains(r.Value, []byte(`"type":"granter.moved"`)) {
 			moved++
-			require.Contains(t, string(r.Value), fmt.Sprintf(`"to":"%d"`, to))
+			require.Contains(t, string(r.Value), fmt.Sprintf(`"to":"%s"`, to))
 		}
 	}
 	require.Equal(t, 1, moved)

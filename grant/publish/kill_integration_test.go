@@ -32,9 +32,9 @@ func TestKilledTwentyTimes(t *testing.T) {
 	w := newWorld(t, redis.Addr)
 	entries := func(n int) {
 		for range n {
-			first := grant.UserID(len(w.granted))
+			first := uint64(len(w.granted))
 			chunk := first % 7 // 40 users in each of some chunks
-			w.grant(span(chunk<<16+first/7*7, 40)...)
+			w.grant(span(grant.NumberID(chunk<<16+first/7*7), 40)...)
 		}
 	}
 	transport := &kafka.Transport{}

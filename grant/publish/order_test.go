@@ -52,9 +52,9 @@ func (b *inbox) deliver(_ context.Context, w *writer, pieces []piece) error {
 			if b.fails > 0 && b.r.Float64() < b.fails/20 {
 				return errTaken
 			}
-			id := fmt.Sprintf("%s/%d", entryID(w.campaign, p), user)
+			id := fmt.Sprintf("%s/%s", entryID(w.campaign, p), user)
 			b.events = append(b.events, id)
-			b.users[id] = int64(user)
+			b.users[id] = int64(user.Number())
 		}
 	}
 	if b.fails > 0 && b.r.Float64() < b.fails {
@@ -74,7 +74,7 @@ func (b *inbox) holds(w *world) {
 	defer b.mu.Unlock()
 	found := map[grant.UserID]int{}
 	for _, user := range b.users {
-		found[grant.UserID(user)]++
+		found[grant.NumberID(uint64(user))]++
 	}
 	require.Len(w, found, len(w.granted))
 	for user, n := range found {
@@ -97,7 +97,7 @@ func TestWhateverFailsEachEventIsThereOnce(t *testing.T) {
 		for range 12 {
 			var users []grant.UserID
 			for range 1 + r.IntN(60) {
-				if user := grant.UserID(r.IntN(5)<<16 + r.IntN(2000)); !w.granted[user] && !slices.Contains(users, user) {
+				if user := grant.NumberID(uint64(r.IntN(5)<<16 + r.IntN(2000))); !w.granted[user] && !slices.Contains(users, user) {
 					users = append(users, user)
 				}
 			}
@@ -127,7 +127,7 @@ func TestALedgerThatLostWritesIsNoticed(t *testing.T) {
 		w := newWorld(t, mini.Addr())
 		box := newInbox(nil, 0)
 		for i := range 29 {
-			w.grant(span(grant.UserID(100*i), 10)...)
+			w.grant(span(grant.NumberID(uint64(100*i)), 10)...)
 		}
 		before := mini.Dump()
 		w.once(box)
@@ -164,7 +164,7 @@ func TestOtherEntriesInTheSamePlacesAreNoticed(t *testing.T) {
 	w := newWorld(t, mini.Addr())
 	box := newInbox(nil, 0)
 	for i := range 9 {
-		w.grant(span(grant.UserID(100*i), 10)...)
+		w.grant(span(grant.NumberID(uint64(100*i)), 10)...)
 	}
 	w.once(box)
 	for range 2 {
@@ -184,8 +184,8 @@ func (w *world) regrant(mini *miniredis.Miniredis, from int) {
 	w.seq += 100
 	mini.SetTime(time.Now().Add(time.Second))
 	for i := from; i < 29; i++ {
-		if w.granted[grant.UserID(100*i)] {
-			w.grant(span(grant.UserID(100*i), 10)...)
+		if w.granted[grant.NumberID(uint64(100*i))] {
+			w.grant(span(grant.NumberID(uint64(100*i)), 10)...)
 		}
 	}
 	mini.SetTime(time.Time{})
@@ -195,7 +195,7 @@ func TestOneOfSeveralLeads(t *testing.T) {
 	mini := miniredis.RunT(t)
 	w := newWorld(t, mini.Addr())
 	box := newInbox(nil, 0)
-	w.grant(span(1, 40)...)
+	w.grant(span(grant.NumberID(1), 40)...)
 	impatient := func(c *Config) { c.GiveUp = 50 * time.Millisecond }
 	first, second := w.publisher(box), w.publisher(box, impatient)
 	require.NoError(t, first.take(t.Context()))
@@ -219,7 +219,7 @@ func TestWhereASubscriberBegins(t *testing.T) {
 	at := time.Now().Truncate(time.Second).UTC()
 	for i := range 5 {
 		mini.SetTime(at.Add(time.Duration(i) * time.Second))
-		w.grant(grant.UserID(i), grant.UserID(1<<16+i))
+		w.grant(grant.NumberID(uint64(i)), grant.NumberID(uint64(1<<16+i)))
 	}
 	mini.SetTime(time.Time{})
 	begin := func(name, from string) *inbox {
@@ -232,7 +232,7 @@ func TestWhereASubscriberBegins(t *testing.T) {
 	require.Len(t, begin("a", "start").events, 10)
 	require.Len(t, begin("b", at.Add(3*time.Second).Format(time.RFC3339)).events, 4)
 	require.Empty(t, begin("c", "now").events)
-	w.grant(9, 2<<16)
+	w.grant(grant.NumberID(9), grant.NumberID(2<<16))
 	require.Len(t, begin("c", "start").events, 2, "it has begun")
 	_, err := ParseFrom("yesterday")
 	require.ErrorContains(t, err, "want start, now, or a moment")

@@ -147,7 +147,7 @@ func (h *webhook) body(w *writer, p *piece) (id, kind string, body []byte, err e
 			break
 		}
 		if sent++; sent == 1 {
-			id = entryID(w.campaign, p) + "/" + strconv.FormatUint(uint64(user), 10)
+			id = entryID(w.campaign, p) + "/" + user.String()
 		} else {
 			body = append(body, ',')
 		}

@@ -99,8 +99,8 @@ func TestTheSignatureIsTheStandardOne(t *testing.T) {
 func TestWebhooksGetEachEvent(t *testing.T) {
 	for _, batch := range []int{1, 7} {
 		h, w := newHook(t), newWorld(t, miniredis.RunT(t).Addr())
-		w.grant(span(100, 30)...)
-		w.grant(span(1<<16, 5)...)
+		w.grant(span(grant.NumberID(100), 30)...)
+		w.grant(span(grant.NumberID(1<<16), 5)...)
 		h.answer = func(n int) int {
 			if code, ok := map[int]int{2: 500, 3: 429, 5: 503}[n]; ok {
 				return code
@@ -118,7 +118,7 @@ func TestWebhooksGetEachEvent(t *testing.T) {
 // One that is dead is said to be, keeps its place, and holds up no other.
 func TestADeadSubscriberHoldsUpNobody(t *testing.T) {
 	dead, alive, w := newHook(t), newHook(t), newWorld(t, miniredis.RunT(t).Addr())
-	w.grant(span(100, 30)...)
+	w.grant(span(grant.NumberID(100), 30)...)
 	dead.answer = func(int) int { return 410 }
 	ctx, stop := context.WithCancel(t.Context())
 	var work sync.WaitGroup
@@ -143,7 +143,7 @@ func TestADeadSubscriberHoldsUpNobody(t *testing.T) {
 // A failure that does not pass ends --once, and the next one begins where it was.
 func TestARefusalKeepsThePlace(t *testing.T) {
 	h, w := newHook(t), newWorld(t, miniredis.RunT(t).Addr())
-	w.grant(span(100, 30)...)
+	w.grant(span(grant.NumberID(100), 30)...)
 	h.answer = func(n int) int {
 		if n > 2 {
 			return 401
@@ -165,7 +165,7 @@ func TestATimeIsSentAgain(t *testing.T) {
 	at := time.Now().Truncate(time.Second).UTC()
 	for i := range 4 {
 		mini.SetTime(at.Add(time.Duration(i) * time.Minute))
-		w.grant(span(grant.UserID(100*i), 3)...)
+		w.grant(span(grant.NumberID(uint64(100*i)), 3)...)
 	}
 	mini.SetTime(time.Time{})
 	to := h.target(t, 2)

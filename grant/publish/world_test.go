@@ -82,7 +82,7 @@ func (w *world) grant(users ...grant.UserID) {
 	w.Helper()
 	byChunk := map[uint64]*dense.Bitmap{}
 	for _, user := range users {
-		chunk, low := dense.Split(uint64(user))
+		chunk, low := dense.Split(user.Number())
 		if byChunk[chunk] == nil {
 			byChunk[chunk] = new(dense.Bitmap)
 		}
@@ -100,7 +100,7 @@ func (w *world) grant(users ...grant.UserID) {
 func span(from grant.UserID, n int) []grant.UserID {
 	users := make([]grant.UserID, n)
 	for i := range users {
-		users[i] = from + grant.UserID(i)
+		users[i] = grant.NumberID(from.Number() + uint64(i))
 	}
 	return users
 }
@@ -238,8 +238,8 @@ func (w *world) holds(all []event) {
 	for _, e := range all {
 		id, err := strconv.ParseUint(e.Subject, 10, 64)
 		require.NoError(w, err)
-		require.False(w, found[grant.UserID(id)], "user %d has two events", id)
-		found[grant.UserID(id)] = true
+		require.False(w, found[grant.NumberID(id)], "user %d has two events", id)
+		found[grant.NumberID(id)] = true
 	}
 	require.Equal(w, w.granted, found)
 }

@@ -29,7 +29,7 @@ type Work struct {
 
 // Read reads what is to be done: a list of user IDs, one a line, who are missing; the file of granter audit --ids; or the JSON
 // report of an audit, if it names all of the missing users.
-func Read(data []byte, maxID grant.UserID) (*Work, error) {
+func Read(data []byte, maxID uint64) (*Work, error) {
 	sum := sha256.Sum256(data)
 	w := &Work{ID: "reconcile-" + hex.EncodeToString(sum[:8]), Left: map[audit.Kind]int64{}}
 	var err error
@@ -38,12 +38,12 @@ func Read(data []byte, maxID grant.UserID) (*Work, error) {
 	} else {
 		err = w.lines(data, maxID)
 	}
-	slices.Sort(w.Missing)
+	slices.SortFunc(w.Missing, grant.UserID.Compare)
 	w.Missing = slices.Compact(w.Missing)
 	return w, err
 }
 
-func (w *Work) report(data []byte, maxID grant.UserID) error {
+func (w *Work) report(data []byte, maxID uint64) error {
 	var r audit.Report
 	if err := json.Unmarshal(data, &r); err != nil {
 		return fmt.Errorf("no report of granter audit --json: %w", err)
@@ -68,7 +68,7 @@ func (w *Work) report(data []byte, maxID grant.UserID) error {
 	return nil
 }
 
-func (w *Work) lines(data []byte, maxID grant.UserID) error {
+func (w *Work) lines(data []byte, maxID uint64) error {
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
@@ -104,7 +104,7 @@ const (
 
 // Outcome is what became of one user.
 type Outcome struct {
-	User   grant.UserID `json:"user,string"`
+	User   grant.UserID `json:"user"`
 	Result Result       `json:"result"`
 	Why    string       `json:"why,omitempty"`
 }

@@ -21,10 +21,10 @@ func TestWhatIsToBeDone(t *testing.T) {
 		missing []grant.UserID
 		left    map[audit.Kind]int64
 	}{
-		"a list":      {"7\n5\n\n7\n", []grant.UserID{5, 7}, map[audit.Kind]int64{}},
-		"ids of both": {"kind,user\nmissing,7\nextra,9\n", []grant.UserID{7}, map[audit.Kind]int64{audit.Extra: 1}},
+		"a list":      {"7\n5\n\n7\n", grant.NumberIDs(5, 7), map[audit.Kind]int64{}},
+		"ids of both": {"kind,user\nmissing,7\nextra,9\n", grant.NumberIDs(7), map[audit.Kind]int64{audit.Extra: 1}},
 		"a report": {`{"findings":[{"kind":"missing","where":"chunk 0","count":2,"users":["8","3"]},` +
-			`{"kind":"records_gone","count":5}]}`, []grant.UserID{3, 8}, map[audit.Kind]int64{audit.RecordsGone: 5}},
+			`{"kind":"records_gone","count":5}]}`, grant.NumberIDs(3, 8), map[audit.Kind]int64{audit.RecordsGone: 5}},
 		"nothing": {"", nil, map[audit.Kind]int64{}},
 	} {
 		w, err := Read([]byte(c.text), 100)
@@ -64,7 +64,7 @@ func TestTheMissingAreGrantedOnce(t *testing.T) {
 		require.Equal(t, "[{5 granted } {70000 granted }]", do("5\n70000\n", false))
 	}
 	require.Equal(t, "[{5 had_it } {6 granted }]", do("5\n6\n", false))
-	found, granted, err := reader.Lookup(t.Context(), 5)
+	found, granted, err := reader.Lookup(t.Context(), grant.NumberID(5))
 	require.NoError(t, err)
 	require.True(t, granted)
 	require.Equal(t, "INC-12", found.Act.Reason)

@@ -84,7 +84,7 @@ func (w *replaying) grantAll(ctx context.Context, letters []letter, claims []led
 			return err
 		}
 		slices.SortStableFunc(list, func(a, b claimed) int {
-			return cmp.Or(cmp.Compare(a.user, b.user), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+			return cmp.Or(a.user.Compare(b.user), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 		})
 		for len(list) > 0 {
 			chunk, n := chunkOf(list[0].user), 1
@@ -104,7 +104,7 @@ func (w *replaying) grantAll(ctx context.Context, letters []letter, claims []led
 }
 
 func chunkOf(user grant.UserID) uint64 {
-	chunk, _ := dense.Split(uint64(user))
+	chunk, _ := dense.Split(user.Number())
 	return chunk
 }
 
@@ -114,7 +114,7 @@ func (w *replaying) grantChunk(ctx context.Context, g *granting, chunk uint64, l
 	var members dense.Bitmap
 	var places []Place
 	for _, c := range list {
-		if _, low := dense.Split(uint64(c.user)); members.Set(low) {
+		if _, low := dense.Split(c.user.Number()); members.Set(low) {
 			places = append(places, Place{c.Partition, c.Offset})
 		}
 	}
@@ -135,7 +135,7 @@ func (w *replaying) grantChunk(ctx context.Context, g *granting, chunk uint64, l
 	outcomes := make([]Outcome, len(list))
 	done := map[grant.UserID]bool{}
 	for i, c := range list {
-		_, low := dense.Split(uint64(c.user))
+		_, low := dense.Split(c.user.Number())
 		isNew := members.Has(low) && !done[c.user] || by[i]
 		done[c.user] = true
 		if outcomes[i] = (Outcome{Result: Duplicate, User: &list[i].user}); isNew {
@@ -167,7 +167,7 @@ func (w *replaying) grantedBy(ctx context.Context, list []claimed, duplicates *d
 	var asked []int
 	var users []grant.UserID
 	for i, c := range list {
-		if _, low := dense.Split(uint64(c.user)); duplicates.Has(low) {
+		if _, low := dense.Split(c.user.Number()); duplicates.Has(low) {
 			asked, users = append(asked, i), append(users, c.user)
 		}
 	}

@@ -133,7 +133,7 @@ func (d *desk) replay(letters stored, repair Repair, set ...func(*Replay)) (Summ
 var trimmed = each(func(l *source.Letter) Meaning {
 	decode, _ := source.Decoder(grant.Input{Format: grant.FormatDecimal})
 	user, reason := decode(nil, []byte(strings.ReplaceAll(string(l.Value), " ", "")))
-	return Meaning{grant.UserID(user), reason}
+	return Meaning{grant.NumberID(user), reason}
 })
 
 // grantBefore grants a user as a run does.
@@ -143,7 +143,7 @@ func (d *desk) grantBefore(user grant.UserID, partition int, offset int64) {
 	g := ledger.NewGrants(d.store, run)
 	_, err := g.Begin(d.Context(), aTopic)
 	require.NoError(d, err)
-	chunk, low := dense.Split(uint64(user))
+	chunk, low := dense.Split(user.Number())
 	members := new(dense.Bitmap)
 	members.Set(low)
 	require.NoError(d, g.Grant(d.Context(), &dense.Flush{
@@ -155,7 +155,7 @@ func (d *desk) grantBefore(user grant.UserID, partition int, offset int64) {
 
 func TestALetterIsReplayedOnce(t *testing.T) {
 	d := newDesk(t)
-	d.grantBefore(5, 0, 3) // its range has letter 0/3 in it, which did not grant it
+	d.grantBefore(grant.NumberID(5), 0, 3) // its range has letter 0/3 in it, which did not grant it
 	letters := stored{
 		bad(0, 1, " 70000"), bad(0, 2, "70000 "), bad(0, 3, "5 "), bad(1, 9, "oops"), bad(1, 10, "8 8"), bad(0, 1, " 70000"), nil,
 		{Campaign: "another", Topic: "users", Value: []byte("9")},
@@ -174,7 +174,7 @@ func TestALetterIsReplayedOnce(t *testing.T) {
 	require.NoError(t, err)
 	want.DryRun, want.Run = false, summary.Run
 	require.Equal(t, want, summary)
-	found, granted, err := d.Lookup(t.Context(), 70000)
+	found, granted, err := d.Lookup(t.Context(), grant.NumberID(70000))
 	require.NoError(t, err)
 	require.True(t, granted)
 	require.Equal(t, []sharding.Range{{Partition: 0, First: 1, Last: 1}}, found.Ranges, "it says which record it was")
@@ -185,7 +185,7 @@ func TestALetterIsReplayedOnce(t *testing.T) {
 	require.Equal(t, aTopic, runs[1].Topic)
 
 	// Another mapping changes nothing of what was replayed; what was bad may be good now.
-	summary, _, err = d.replay(letters, each(func(*source.Letter) Meaning { return Meaning{User: 1 << 40} }))
+	summary, _, err = d.replay(letters, each(func(*source.Letter) Meaning { return Meaning{User: grant.NumberID(1 << 40)} }))
 	require.NoError(t, err)
 	require.Equal(t, Summary{Run: summary.Run, Letters: 5, Before: 4, Granted: 1, Reasons: map[source.Reason]int64{}}, summary)
 	replays, err = d.Replays(t.Context())
@@ -204,14 +204,14 @@ func TestALetterIsReplayedOnce(t *testing.T) {
 // counted once, and no letter grants two users.
 func TestAReplayThatIsKilledAnywhereIsDoneAgain(t *testing.T) {
 	letters := stored{bad(0, 1, " 7"), bad(0, 2, "7 "), bad(0, 5, "70000 "), bad(1, 1, "5 "), bad(1, 2, "9 ")}
-	other := each(func(l *source.Letter) Meaning { return Meaning{User: grant.UserID(1000 + l.Offset)} })
+	other := each(func(l *source.Letter) Meaning { return Meaning{User: grant.NumberID(uint64(1000 + l.Offset))} })
 	for _, silent := range []bool{false, true} {
 		calls := int64(0)
 		for through := false; !through; {
 			calls++
 			t.Run(fmt.Sprint("call ", calls, ", carried out: ", silent), func(t *testing.T) {
 				d := newDesk(t)
-				d.grantBefore(5, 1, 1)
+				d.grantBefore(grant.NumberID(5), 1, 1)
 				d.kill.silent = silent
 				d.kill.left.Store(calls)
 				_, _, err := d.replay(letters, trimmed)
@@ -221,7 +221,7 @@ func TestAReplayThatIsKilledAnywhereIsDoneAgain(t *testing.T) {
 				require.NoError(t, err)
 				_, _, err = d.replay(letters, other)
 				require.NoError(t, err)
-				_, claimHolds, err := d.Lookup(t.Context(), 7)
+				_, claimHolds, err := d.Lookup(t.Context(), grant.NumberID(7))
 				require.NoError(t, err)
 				require.Equal(t, claimed[0].Claim.Letter != "", claimHolds)
 				replays, err := d.Replays(t.Context())
@@ -310,6 +310,6 @@ func TestFiltersAndTheLastOnes(t *testing.T) {
 	list, err = Read(t.Context(), letters, d.Coordination, d.c, nil, Filter{}, 10)
 	require.NoError(t, err)
 	require.True(t, list.Last[0].LetterState.Granted)
-	require.EqualValues(t, 7, list.Last[0].User)
+	require.Equal(t, grant.NumberID(7), list.Last[0].User)
 	require.False(t, list.Last[1].Settled())
 }

@@ -41,7 +41,7 @@ func ByDecoder(in grant.Input) (Repair, error) {
 	}
 	return each(func(l *source.Letter) Meaning {
 		user, reason := decode(l.Key, l.Value)
-		return Meaning{grant.UserID(user), reason}
+		return Meaning{grant.NumberID(user), reason}
 	}), nil
 }
 
@@ -60,7 +60,7 @@ func each(one func(*source.Letter) Meaning) Repair {
 
 // ReadMapping reads a file of two columns, comma-separated: what a record holds where the ID should be, as text or as 0x and
 // hexadecimal digits, and the user ID that it means. A line that begins with # is none.
-func ReadMapping(r io.Reader, maxID grant.UserID) (map[string]grant.UserID, error) {
+func ReadMapping(r io.Reader, maxID uint64) (map[string]grant.UserID, error) {
 	out := map[string]grant.UserID{}
 	lines := csv.NewReader(r)
 	lines.Comment, lines.FieldsPerRecord = '#', 2
@@ -86,7 +86,7 @@ func ReadMapping(r io.Reader, maxID grant.UserID) (map[string]grant.UserID, erro
 			return nil, fmt.Errorf("mapping, line %d: %w", line, err)
 		}
 		if other, ok := out[from]; ok && other != to {
-			return nil, fmt.Errorf("mapping, line %d: %q means user %d and user %d", line, from, other, to)
+			return nil, fmt.Errorf("mapping, line %d: %q means user %s and user %s", line, from, other, to)
 		}
 		out[from] = to
 	}
@@ -105,7 +105,7 @@ func ByMapping(mapping map[string]grant.UserID, in grant.Input) Repair {
 // ByCommand asks a shell command, which gets what each letter holds where the campaign's input has the ID as a line, and
 // answers each with a line: a user ID, or nothing. It is started once for some thousands of them.
 func ByCommand(command string, in grant.Input) Repair {
-	limit := uint64(userid.Limit(in.MaxID))
+	limit := userid.Limit(in.MaxID)
 	return func(ctx context.Context, letters []*source.Letter) ([]Meaning, error) {
 		out := make([]Meaning, len(letters))
 		var lines bytes.Buffer
@@ -142,7 +142,7 @@ func ByCommand(command string, in grant.Input) Repair {
 			text := strings.TrimSuffix(answers[n], "\r")
 			if out[i].Reason = NotRepaired; text != "" {
 				id, fault := userid.Decimal([]byte(text), limit)
-				out[i] = Meaning{grant.UserID(id), source.Reason(fault)}
+				out[i] = Meaning{grant.NumberID(id), source.Reason(fault)}
 			}
 		}
 		return out, nil

@@ -29,12 +29,15 @@ func TestRepairs(t *testing.T) {
 		want    []Meaning
 	}{
 		"mapping": {ByMapping(mapping, in), append(bytes("minji", "a,b", "\x00\xff", "jiyoon"), cut),
-			[]Meaning{{12, ""}, {13, ""}, {14, ""}, {0, NotMapped}, {0, CutOff}}},
-		"decoder": {decoder, bytes(`{"id": 7}`, `{"id": -7}`), []Meaning{{7, ""}, {0, source.ReasonNegative}}},
+			[]Meaning{{grant.NumberID(12), ""}, {grant.NumberID(13), ""}, {grant.NumberID(14), ""}, {grant.NumberID(0),
+				NotMapped}, {grant.NumberID(0), CutOff}}},
+		"decoder": {decoder, bytes(`{"id": 7}`, `{"id": -7}`), []Meaning{{grant.NumberID(7), ""}, {grant.NumberID(0),
+			source.ReasonNegative}}},
 		"command": {ByCommand("tr -d ' u'", in), append(bytes("1 2", "u7", "", "9999", "1\n2", "x", "u"), cut), []Meaning{
-			{12, ""}, {7, ""}, {0, NotRepaired}, {0, source.ReasonOverLimit}, {0, LineBreak}, {0, source.ReasonNotDecimal},
-			{0, NotRepaired},
-			{0, CutOff}}},
+			{grant.NumberID(12), ""}, {grant.NumberID(7), ""}, {grant.NumberID(0), NotRepaired}, {grant.NumberID(0),
+				source.ReasonOverLimit}, {grant.NumberID(0), LineBreak}, {grant.NumberID(0), source.ReasonNotDecimal},
+			{grant.NumberID(0), NotRepaired},
+			{grant.NumberID(0), CutOff}}},
 		"nobody": {ByCommand("exit 1", in), nil, []Meaning{}},
 	} {
 		got, err := c.repair(t.Context(), c.letters)

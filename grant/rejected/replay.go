@@ -45,7 +45,7 @@ type Outcome struct {
 	Offset    int64         `json:"offset"`
 	Was       source.Reason `json:"was"` // why it was rejected
 	Result    Result        `json:"result"`
-	User      *grant.UserID `json:"user,omitempty,string"`
+	User      *grant.UserID `json:"user,omitempty"`
 	Reason    source.Reason `json:"reason,omitempty"` // why it is still bad
 }
 

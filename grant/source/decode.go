@@ -47,7 +47,7 @@ func Reasons() []Reason {
 type decoder func(key, value []byte) (id uint64, reason Reason)
 
 func newDecoder(t grant.Input) (decoder, error) {
-	limit := uint64(userid.Limit(t.MaxID))
+	limit := userid.Limit(t.MaxID)
 	var fromValue decoder
 	switch t.Format {
 	case grant.FormatDecimal:

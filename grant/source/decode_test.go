@@ -14,7 +14,7 @@ import (
 	"github.com/granter/granter/grant"
 )
 
-const largest = uint64(grant.MaxUserID)
+const largest = grant.MaxUserID
 
 func TestInt64UserIDs(t *testing.T) {
 	for _, c := range []struct {
@@ -162,7 +162,7 @@ func TestLongJSONIsCheckedToItsEnd(t *testing.T) {
 
 func TestLimitsOfATopic(t *testing.T) {
 	for _, c := range []struct {
-		maxID grant.UserID
+		maxID uint64
 		text  string
 		valid bool
 	}{

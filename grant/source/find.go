@@ -32,7 +32,7 @@ type Header struct {
 // Decode returns the user ID that a record of this topic holds, as a run would read it; with a reason, it holds none.
 func (s *Source) Decode(key, value []byte) (grant.UserID, Reason) {
 	id, reason := s.decode(key, value)
-	return grant.UserID(id), reason
+	return grant.NumberID(id), reason
 }
 
 // Find hands those records of a partition from one offset up to, not including, another to found that match says yes to. It

@@ -90,7 +90,7 @@ func TestFindOneUser(t *testing.T) {
 	s := newSource(t, cluster.ListenAddrs())
 	user := func(key, value []byte) bool {
 		id, reason := s.Decode(key, value)
-		return reason == "" && id == 123
+		return reason == "" && id.Number() == 123
 	}
 	var found []Record
 	var read int64

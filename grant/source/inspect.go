@@ -171,7 +171,7 @@ func (s *sampler) addBatch(out *Sample, b *batch, next int64) error {
 			return errEnough
 		}
 		id, reason := s.decode(key, value)
-		sampled := Sampled{Offset: offset, ID: grant.UserID(id), Reason: reason}
+		sampled := Sampled{Offset: offset, ID: grant.NumberID(id), Reason: reason}
 		if reason != "" {
 			data := s.holder(key, value)
 			sampled.Data = bytes.Clone(data[:min(len(data), sampleData)])

@@ -69,7 +69,7 @@ func TestReplica(t *testing.T) {
 	for exhausted := 0; exhausted < 20; {
 		wishes := make([]ledger.Take, 1+r.IntN(int(first()/200)))
 		for i := range wishes {
-			wishes[i].User = grant.UserID(r.Int64N(population()))
+			wishes[i].User = grant.NumberID(uint64(r.Int64N(population())))
 		}
 		taken, err := takes.Take(context.Background(), quotaCampaign(), wishes)
 		require.NoError(t, err)
@@ -131,7 +131,7 @@ func TestAQuotaIsExactWhateverIsKilled(t *testing.T) {
 	for from := int64(0); from < population(); from += 10_000 {
 		var wishes []ledger.Take
 		for user := from; user < min(from+10_000, population()); user++ {
-			wishes = append(wishes, ledger.Take{User: grant.UserID(user)})
+			wishes = append(wishes, ledger.Take{User: grant.NumberID(uint64(user))})
 		}
 		taken, err := takes.Take(t.Context(), c, wishes)
 		require.NoError(t, err)

@@ -43,7 +43,7 @@ func Input(c *grant.Campaign, topic string) grant.Input {
 func (d *decoder) read(value []byte) (user grant.UserID, items []int, reason source.Reason) {
 	id, reason := d.user(nil, value)
 	if reason != "" {
-		return 0, nil, reason
+		return grant.UserID{}, nil, reason
 	}
 	var item gjson.Result
 	times := 0
@@ -56,15 +56,15 @@ func (d *decoder) read(value []byte) (user grant.UserID, items []int, reason sou
 	})
 	switch {
 	case times == 0:
-		return grant.UserID(id), d.all, ""
+		return grant.NumberID(id), d.all, ""
 	case times > 1:
-		return 0, nil, source.ReasonAmbiguous
+		return grant.UserID{}, nil, source.ReasonAmbiguous
 	case item.Type != gjson.String:
-		return 0, nil, source.ReasonFieldType
+		return grant.UserID{}, nil, source.ReasonFieldType
 	}
 	items = d.items[item.Str]
 	if items == nil {
-		return 0, nil, ReasonItem
+		return grant.UserID{}, nil, ReasonItem
 	}
-	return grant.UserID(id), items, ""
+	return grant.NumberID(id), items, ""
 }

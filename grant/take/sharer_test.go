@@ -35,8 +35,8 @@ func (s *slow) Take(_ context.Context, _ *grant.Campaign, wishes []ledger.Take) 
 	}
 	out := make([]ledger.Taken, len(wishes))
 	for i, w := range wishes {
-		out[i] = ledger.Taken{Outcome: grant.OutcomeTaken, At: time.Unix(int64(w.User), 0)}
-		if w.User%2 == 1 {
+		out[i] = ledger.Taken{Outcome: grant.OutcomeTaken, At: time.Unix(int64(w.User.Number()), 0)}
+		if w.User.Number()%2 == 1 {
 			out[i] = ledger.Taken{Outcome: grant.OutcomeNotGranted}
 		}
 	}
@@ -51,7 +51,7 @@ func TestWhoComesAtTheSameTimeSharesACall(t *testing.T) {
 		var work sync.WaitGroup
 		for user := range 2 + 300 {
 			work.Go(func() {
-				got, err := s.Take(ledger.Take{User: grant.UserID(user)})
+				got, err := s.Take(ledger.Take{User: grant.NumberID(uint64(user))})
 				if err != nil || (user%2 == 0) != got.Outcome.Has() || got.Outcome.Has() && got.At.Unix() != int64(user) {
 					t.Errorf("user %d: %v %v", user, got, err)
 				}

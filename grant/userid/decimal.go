@@ -28,7 +28,7 @@ const (
 var ErrOverLimit = errors.New(string(OverLimit))
 
 // Limit returns a topic's limit; a topic that sets none has the general one.
-func Limit(maxID grant.UserID) grant.UserID {
+func Limit(maxID uint64) uint64 {
 	if maxID == 0 {
 		return grant.MaxUserID
 	}
@@ -36,18 +36,18 @@ func Limit(maxID grant.UserID) grant.UserID {
 }
 
 // Parse reads a user ID as people type it, by the same rules as a record in decimal format.
-func Parse(s string, maxID grant.UserID) (grant.UserID, error) {
+func Parse(s string, maxID uint64) (grant.UserID, error) {
 	maxID = Limit(maxID)
-	id, fault := Decimal([]byte(s), uint64(maxID))
+	id, fault := Decimal([]byte(s), maxID)
 	if fault != "" {
 		why := errors.New(string(fault))
 		if fault == OverLimit {
 			why = ErrOverLimit
 		}
-		return 0, fmt.Errorf("user ID %q is malformed (%w): want decimal digits from 0 to %d, without sign, spaces or leading "+
+		return grant.UserID{}, fmt.Errorf("user ID %q is malformed (%w): want decimal digits from 0 to %d, without sign, spaces or leading "+
 			"zeros", s, why, maxID)
 	}
-	return grant.UserID(id), nil
+	return grant.NumberID(id), nil
 }
 
 // Decimal reads a user ID up to a limit; fault is empty if it is one. It allocates nothing.

@@ -45,7 +45,7 @@ func (e *LineError) Unwrap() error { return ErrBadLine }
 // context ends while the reader blocks, as a terminal can, the goroutine stays until that read returns.
 type List struct {
 	r       io.Reader
-	limit   grant.UserID
+	limit   uint64
 	chunks  chan chunk  // read, to be parsed
 	spare   chan []byte // parsed, to be read into
 	current chunk
@@ -61,7 +61,7 @@ type chunk struct {
 }
 
 // ReadList returns the list that r holds. IDs are bounded by a topic's max_id, where 0 is no limit of its own.
-func ReadList(r io.Reader, maxID grant.UserID) *List { return &List{r: r, limit: Limit(maxID)} }
+func ReadList(r io.Reader, maxID uint64) *List { return &List{r: r, limit: Limit(maxID)} }
 
 // Each hands every ID of the list to fn, in its order. It fails with a *LineError at the first line that is not one.
 func (l *List) Each(ctx context.Context, fn func(id grant.UserID)) error {
@@ -156,10 +156,10 @@ func (l *List) parse(line []byte, dst []grant.UserID) int {
 	if l.line == 1 {
 		line = bytes.TrimPrefix(line, byteOrderMark)
 	}
-	id, fault := Decimal(line, uint64(l.limit))
+	id, fault := Decimal(line, l.limit)
 	switch {
 	case fault == "":
-		dst[0] = grant.UserID(id)
+		dst[0] = grant.NumberID(id)
 		return 1
 	case len(line) > maxLine:
 		l.err = tooLong(l.line, line)
@@ -177,7 +177,7 @@ func (l *List) problem(fault Fault) string {
 	case LeadingZero:
 		return "a user ID has no leading zeros"
 	case OverLimit:
-		return "above the limit of " + strconv.FormatUint(uint64(l.limit), 10)
+		return "above the limit of " + strconv.FormatUint(l.limit, 10)
 	default:
 		return "not a decimal user ID"
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -51,7 +50,7 @@ func TestListReadsIDs(t *testing.T) {
 				lines := ReadList(r, 0)
 				ids, err := drain(t.Context(), lines, block)
 				require.NoError(t, err, name)
-				require.Equal(t, []grant.UserID{0, 12, grant.MaxUserID}, ids, name)
+				require.Equal(t, grant.NumberIDs(0, 12, grant.MaxUserID), ids, name)
 				require.EqualValues(t, 3, lines.Line())
 			}
 		}
@@ -68,7 +67,7 @@ func TestListOfAnyLengthSurviveChunkBounds(t *testing.T) {
 		for range rapid.IntRange(1, 200).Draw(t, "lines") {
 			id := drawID(t)
 			want = append(want, id)
-			fmt.Fprintf(&list, "%d%s", id, rapid.SampledFrom([]string{"\n", "\r\n"}).Draw(t, "end"))
+			fmt.Fprintf(&list, "%s%s", id, rapid.SampledFrom([]string{"\n", "\r\n"}).Draw(t, "end"))
 		}
 		sizes := rapid.SliceOfN(rapid.IntRange(1, 50), 1, 20).Draw(t, "reads")
 		ids, err := drain(context.Background(), ReadList(&pieces{data: list.Bytes(), sizes: sizes}, 0),
@@ -120,7 +119,7 @@ func TestABadLineEndsTheListWithItsNumberAfterWhatCameBefore(t *testing.T) {
 			for _, r := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text))} {
 				src := ReadList(r, 1000)
 				ids, err := drain(t.Context(), src, 10)
-				require.Equal(t, []grant.UserID{1, 2}, ids, "%.20q", c.line)
+				require.Equal(t, grant.NumberIDs(1, 2), ids, "%.20q", c.line)
 				require.ErrorIs(t, err, ErrBadLine)
 				require.ErrorContains(t, err, "line 3: ")
 				require.ErrorContains(t, err, c.problem)
@@ -143,7 +142,7 @@ func TestListReportsTheReadersError(t *testing.T) {
 	ids, err := drain(t.Context(), src, 10)
 	require.ErrorIs(t, err, broken)
 	require.ErrorContains(t, err, "after line 2")
-	require.Equal(t, []grant.UserID{1, 2}, ids, "a line that broke off is not an ID")
+	require.Equal(t, grant.NumberIDs(1, 2), ids, "a line that broke off is not an ID")
 }
 
 func TestListHandsOutWhatAPipeHasReady(t *testing.T) {
@@ -154,7 +153,7 @@ func TestListHandsOutWhatAPipeHasReady(t *testing.T) {
 		go w.Write([]byte("1\n2\n3"))
 		n, err := src.Next(t.Context(), dst)
 		require.NoError(t, err)
-		require.Equal(t, []grant.UserID{1, 2}, dst[:n], "the rest of the third line may still come")
+		require.Equal(t, grant.NumberIDs(1, 2), dst[:n], "the rest of the third line may still come")
 
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
@@ -171,11 +170,11 @@ func FuzzList(f *testing.F) {
 	for _, seed := range []string{
 		"1\n2\n", "1\r\n\r\n", "\ufeff5", "9223372036854775808\n", "007", "\n", "\r", "1\x00", "18446744073709551615",
 	} {
-		f.Add([]byte(seed), uint64(grant.MaxUserID))
+		f.Add([]byte(seed), grant.MaxUserID)
 		f.Add([]byte(seed), uint64(5))
 	}
 	f.Fuzz(func(t *testing.T, list []byte, limit uint64) {
-		maxID := grant.UserID(max(1, limit&uint64(grant.MaxUserID)))
+		maxID := max(1, limit&grant.MaxUserID)
 		read := func(r io.Reader, block int) ([]grant.UserID, error) {
 			return drain(t.Context(), ReadList(r, maxID), block)
 		}
@@ -190,8 +189,8 @@ func FuzzList(f *testing.F) {
 		}
 		for i, id := range ids {
 			text := strings.TrimSuffix(lines[i], "\r")
-			require.LessOrEqual(t, id, maxID)
-			require.Equal(t, strconv.FormatUint(uint64(id), 10), text)
+			require.LessOrEqual(t, id.Number(), maxID)
+			require.Equal(t, id.String(), text)
 		}
 		if err == nil {
 			require.Len(t, ids, len(lines))
@@ -207,7 +206,7 @@ func FuzzList(f *testing.F) {
 // drawID draws an ID of any number of digits.
 func drawID(t *rapid.T) grant.UserID {
 	digits := rapid.IntRange(1, 19).Draw(t, "digits")
-	return min(grant.MaxUserID, grant.UserID(rapid.Uint64Range(0, uint64(math.Pow10(digits))-1).Draw(t, "id")))
+	return grant.NumberID(min(grant.MaxUserID, rapid.Uint64Range(0, uint64(math.Pow10(digits))-1).Draw(t, "id")))
 }
 
 func BenchmarkList(b *testing.B) {

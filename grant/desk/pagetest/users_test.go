@@ -87,20 +87,21 @@ func fiveCampaigns() several {
 	granted := time.Now().Add(-20 * 24 * time.Hour).Truncate(time.Second).In(seoul)
 	grants := func(at time.Time) map[grant.UserID]*ledger.User {
 		settled := &ledger.Grant{
-			User: customer, Kind: ledger.EntryGrant, At: at, Run: 0x612a5c7be1a3f0, Shard: 3, Flush: 17,
+			User: grant.NumberID(customer), Kind: ledger.EntryGrant, At: at, Run: 0x612a5c7be1a3f0, Shard: 3, Flush: 17,
 			Ranges: []sharding.Range{{Partition: 3, First: 1_048_576, Last: 1_064_959}},
 		}
 		remark := grant.Remark{At: at.Add(time.Hour), Who: "minji", Reason: "서류를 기다리는 중"}
 		act := &grant.Act{Kind: grant.ActExclude, At: at, Who: "jiyoon", Reason: "foreign number"}
 		return map[grant.UserID]*ledger.User{
-			customer: {Place: grant.PlaceGranted, Settled: settled, State: grant.UserState{
+			grant.NumberID(customer): {Place: grant.PlaceGranted, Settled: settled, State: grant.UserState{
 				Acts: []string{"n"}, Notes: []grant.Remark{remark},
 			}},
-			revoked: {Place: grant.PlaceGranted, Settled: settled, State: grant.UserState{
+			grant.NumberID(revoked): {Place: grant.PlaceGranted, Settled: settled, State: grant.UserState{
 				Acts:    []string{"r"},
 				Revoked: &grant.Revocation{Since: at.Add(time.Hour), Kind: grant.RevokedFraud, Remark: remark},
 			}},
-			excluded: {Place: grant.PlaceExcluded, Settled: &ledger.Grant{Kind: ledger.EntryExclude, At: at, Act: act}},
+			grant.NumberID(excluded): {Place: grant.PlaceExcluded, Settled: &ledger.Grant{Kind: ledger.EntryExclude, At: at,
+				Act: act}},
 		}
 	}
 	campaign := func(name, title string, at time.Time, items ...grant.Item) *grant.Campaign {

@@ -13,7 +13,7 @@ import (
 	"github.com/granter/granter/grant/lookup"
 )
 
-func digits(user grant.UserID) string { return strconv.FormatUint(uint64(user), 10) }
+func digits(user grant.UserID) string { return user.String() }
 
 // answers are those of one user in full, or of many in a table.
 func (v *View) answers() g.Node {
@@ -54,7 +54,7 @@ func (v *View) row(answers []lookup.Answer) g.Node {
 
 func (v *View) userOf(answers []lookup.Answer) grant.UserID {
 	if len(answers) == 0 {
-		return 0
+		return grant.NumberID(0)
 	}
 	return answers[0].User
 }

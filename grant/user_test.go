@@ -1,0 +1,53 @@
+package grant
+
+import (
+	"encoding/json"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// A user is the text of the ID, however it is held: equal texts are equal users, in memory as in JSON.
+func TestAUserIsTheTextOfTheID(t *testing.T) {
+	for text, isNumber := range map[string]bool{
+		"0": true, "7": true, "9223372036854775807": true, "9223372036854775808": false, "18446744073709551616": false,
+		"007": false,
+		"-1":  false, "+1": false, "1 ": false, "99999999999999999999": false, "minji@example.com": false,
+		"6ba7b810-9dad-11d1-80b4-00c04fd430c8": false,
+	} {
+		id := TextID(text)
+		require.Equal(t, text, id.String())
+		require.Equal(t, isNumber, id.IsNumber(), text)
+		if isNumber {
+			n, err := strconv.ParseUint(text, 10, 64)
+			require.NoError(t, err)
+			require.Equal(t, NumberID(n), id)
+		} else {
+			require.Greater(t, id.Number(), MaxUserID, "nobody else's number")
+		}
+		var again struct{ User *UserID }
+		encoded, err := json.Marshal(map[string]UserID{"User": id})
+		require.NoError(t, err)
+		require.Equal(t, `{"User":"`+text+`"}`, string(encoded))
+		require.NoError(t, json.Unmarshal(encoded, &again))
+		require.Equal(t, id, *again.User)
+	}
+	require.Error(t, json.Unmarshal([]byte(`""`), new(UserID)))
+	require.Error(t, json.Unmarshal([]byte(`7`), new(UserID)), "a number in JSON loses digits on its way")
+}
+
+func TestUsersHaveAnOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		id := rapid.Custom(func(t *rapid.T) UserID {
+			if rapid.Bool().Draw(t, "text") {
+				return TextID(rapid.StringMatching(`[0-9a-f]{1,4}`).Draw(t, "id"))
+			}
+			return NumberID(rapid.Uint64Range(0, MaxUserID).Draw(t, "id"))
+		})
+		a, b := id.Draw(t, "a"), id.Draw(t, "b")
+		require.Equal(t, a == b, a.Compare(b) == 0)
+		require.Equal(t, a.Compare(b), -b.Compare(a))
+	})
+}
