@@ -14,6 +14,7 @@ import (
 	"github.com/granter/granter/grant/campaign"
 	"github.com/granter/granter/grant/desk"
 	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/source"
 	"github.com/granter/granter/grant/status"
 )
@@ -45,6 +46,9 @@ func (s *subjects) open(c *grant.Campaign) (*desk.Subject, error) {
 	src, err := source.New(source.Config{Kafka: s.kafka, Topic: c.Input, Campaign: c.Name, RetryFor: askFor})
 	if err != nil {
 		return nil, err
+	}
+	subject.Trace = func(ctx context.Context, answers []lookup.Answer, whole bool) error {
+		return s.trace(ctx, subject, answers, whole)
 	}
 	gatherer := status.NewGatherer(c, led.coordination, led.reader, src)
 	subject.Status = func(ctx context.Context) (*status.Status, error) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/desk"
 	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/source"
@@ -32,8 +33,18 @@ func (v *verification) traceAll(cmd *cobra.Command, s *subjects, subject *desk.S
 	defer src.Close() //nolint:errcheck // only idle connections are closed
 	update, stop := newScreen(cmd.ErrOrStderr()).start("searching " + spec.Input.Topic)
 	defer stop()
-	tracer := lookup.Tracer{
-		Topic: src, Input: spec.Input, Whole: v.trace == traceTopic,
+	tracer := newTracer(src, spec, v.trace == traceTopic)
+	tracer.Progress = func(done, all int64) { update(done, all, "") }
+	if err := tracer.Trace(ctx, subject.Lookup(), answers); err != nil {
+		return fmt.Errorf("tracing in %s: %w", spec.Input.Topic, explain(err, v.brokers))
+	}
+	return nil
+}
+
+// newTracer traces users in a campaign's topic and, where all of it is searched, its dead letters.
+func newTracer(src *source.Source, spec *grant.Campaign, whole bool) *lookup.Tracer {
+	return &lookup.Tracer{
+		Topic: src, Input: spec.Input, Whole: whole,
 		Letters: func() (lookup.Topic, func() error, error) {
 			letters, err := src.Letters()
 			if err != nil {
@@ -41,12 +52,21 @@ func (v *verification) traceAll(cmd *cobra.Command, s *subjects, subject *desk.S
 			}
 			return letters, letters.Close, nil
 		},
-		Progress: func(done, all int64) { update(done, all, "") },
 	}
-	if err := tracer.Trace(ctx, subject.Lookup(), answers); err != nil {
-		return fmt.Errorf("tracing in %s: %w", spec.Input.Topic, explain(err, v.brokers))
+}
+
+// trace is how a desk traces, for somebody who waits for a page.
+func (s *subjects) trace(ctx context.Context, subject *desk.Subject, answers []lookup.Answer, whole bool) error {
+	spec, _, err := subject.Lookup().InForce(ctx)
+	if err != nil {
+		return err
 	}
-	return nil
+	src, err := source.New(source.Config{Kafka: s.kafka, Topic: spec.Input, Campaign: spec.Name, RetryFor: askFor})
+	if err != nil {
+		return err
+	}
+	defer src.Close() //nolint:errcheck // only idle connections are closed
+	return explain(newTracer(src, spec, whole).Trace(ctx, subject.Lookup(), answers), s.brokers)
 }
 
 // traceEverywhere traces users in all campaigns: where they were granted and, with --trace=topic, everywhere.

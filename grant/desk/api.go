@@ -23,6 +23,7 @@ type api struct {
 	hubs    *hubs
 	checks  *entitle.Checker
 	lists   chan struct{} // has an element for each list that is being answered
+	traces  chan struct{} // and for each trace
 	takings *takings
 	metrics *metrics.Desk
 	mux     *http.ServeMux
@@ -74,7 +75,7 @@ func newAPI(cfg Config, files *files) *api {
 		m.Broken.WithLabelValues(name)
 	}
 	a.checks = entitle.New(entitle.Config{Campaigns: a.checkable, Timeout: cfg.CheckTimeout, Fallback: cfg.CheckFallback})
-	a.lists = make(chan struct{}, listsAtOnce)
+	a.lists, a.traces = make(chan struct{}, listsAtOnce), make(chan struct{}, tracesAtOnce)
 	a.takings = &takings{timeout: cfg.pace.request, byName: map[string]*taking{}}
 	a.hubs = newHubs(a.statusOf, cfg.pace.events, m.Listeners)
 	for _, r := range a.routes() {

@@ -37,6 +37,9 @@ type Subject struct {
 	Brief    func(context.Context) (status.Brief, error)   // nil: Status is asked
 	Bounds   func(context.Context) (grant.Bounds, error)   // of the topic: an order to finish has where it ends now
 	Identify func(context.Context) (grant.TopicID, error)  // what those offsets count in; nil: not known
+	// Trace adds to answers what the topic has of their users: where a grant says, or all of it. When the context ends, they have
+	// what was found until then. Nil: the topic is not read here.
+	Trace func(ctx context.Context, answers []lookup.Answer, whole bool) error
 	// Replicas says how many were lost, and whether a run has written a checkpoint; nil: nobody watches.
 	Replicas func(context.Context) (lost int, started bool, err error)
 	Close    func() error // nil: there is nothing to close

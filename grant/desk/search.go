@@ -44,6 +44,7 @@ func (a *api) searchRoutes() []route {
 		{"POST " + searchPath, []Right{RightUsers}, a.search},
 		{"GET " + searchPath + "/{id}", []Right{RightUsers}, a.searchOne},
 		{"GET " + searchPath + "/{id}/receipts/{campaign}", []Right{RightReceipt}, a.downloadReceipt},
+		{"GET " + searchPath + "/{id}/trace/{campaign}", []Right{RightUsers}, a.searchTopic},
 		{"GET " + signInPath, nil, a.signInAgain},
 		{"POST " + signInPath, nil, a.signIn},
 		{"GET " + signOutPath, nil, a.signInAgain},
@@ -187,21 +188,41 @@ func (a *api) searchForm(w http.ResponseWriter, r *http.Request, who Principal) 
 
 // search answers about whom somebody pasted. It is a POST, so that IDs are in no address, history or log of a proxy.
 func (a *api) search(w http.ResponseWriter, r *http.Request, who Principal) {
-	a.found(w, r, who, r.PostFormValue(searchpage.FieldQuery))
+	a.found(w, r, who, r.PostFormValue(searchpage.FieldQuery), a.everywhere(r, who))
 }
 
-// searchOne is the page of one user, which can be linked to. Here IDs are as strict as in the API.
+// searchOne is the page of one user, which can be linked to.
 func (a *api) searchOne(w http.ResponseWriter, r *http.Request, who Principal) {
+	a.one(w, r, who, a.everywhere(r, who))
+}
+
+// looking answers about some users. It records that they are read before it returns.
+type looking func([]grant.UserID) ([][]lookup.Answer, error)
+
+// everywhere looks into all campaigns.
+func (a *api) everywhere(r *http.Request, who Principal) looking {
+	return func(users []grant.UserID) ([][]lookup.Answer, error) {
+		answers, _, err := a.lookUp(r.Context(), who, paged{}, users)
+		if err == nil && known(answers) {
+			err = a.reads(r, who, accesslog.WhatLookup, users...) // what cannot be recorded is not shown
+		}
+		return answers, err
+	}
+}
+
+// one answers about the user of the path. Here IDs are as strict as in the API.
+func (a *api) one(w http.ResponseWriter, r *http.Request, who Principal, look looking) {
 	if _, err := userid.Parse(r.PathValue("id"), grant.MaxUserID); err != nil {
 		v := a.view(w, r, who)
 		v.Problem = err.Error()
 		a.html(w, http.StatusBadRequest, func(out io.Writer) error { return searchpage.Search(out, v) })
 		return
 	}
-	a.found(w, r, who, r.PathValue("id"))
+	a.found(w, r, who, r.PathValue("id"), look)
 }
 
-func (a *api) found(w http.ResponseWriter, r *http.Request, who Principal, query string) {
+// found shows the answers about whom a text means.
+func (a *api) found(w http.ResponseWriter, r *http.Request, who Principal, query string, look looking) {
 	v := a.view(w, r, who)
 	if a.cfg.Receipts != nil && who.Role.may(RightReceipt) {
 		v.Receipts = a.cfg.Receipts.Has
@@ -213,13 +234,15 @@ func (a *api) found(w http.ResponseWriter, r *http.Request, who Principal, query
 		for i, u := range v.Pasted.Users {
 			users[i] = u.User
 		}
-		answers, _, err := a.lookUp(r.Context(), who, paged{}, users)
-		if err == nil {
-			err = a.reads(r, who, accesslog.WhatLookup, users...) // what cannot be recorded is not shown
-		}
+		answers, err := look(users)
 		if v.Answers = answers; err != nil {
 			problem := problemOf(err)
-			a.cfg.Log.Error("a lookup failed", "who", who.Name, "error", err)
+			if f := refused(err); f != nil {
+				a.gate.note(w, r, who, f)
+				problem = f.Problem
+			} else {
+				a.cfg.Log.Error("a lookup failed", "who", who.Name, "error", err)
+			}
 			v.Problem, v.Answers, status = searchpage.Failed(v.Lang, problem.Detail), nil, problem.Status
 		}
 	}

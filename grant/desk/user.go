@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/accesslog"
 	"github.com/granter/granter/grant/lookup"
@@ -47,11 +49,21 @@ func (a *api) user(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	whole, err := readTrace(r)
+	if err != nil {
+		return nil, err
+	}
 	answers, err := lookup.Look(r.Context(), c.Lookup(), []grant.UserID{id})
 	if err != nil {
 		return nil, err
 	}
-	return answers[0], a.reads(r, who, accesslog.WhatLookup, id)
+	if err := a.reads(r, who, accesslog.WhatLookup, id); err != nil {
+		return nil, err
+	}
+	if whole != nil {
+		err = a.trace(r.Context(), c, answers, *whole)
+	}
+	return answers[0], err
 }
 
 // users answers about one user in all campaigns.
@@ -69,7 +81,18 @@ func (a *api) users(r *http.Request, who Principal) (any, error) {
 		return nil, err
 	}
 	out := User{At: time.Now().UTC(), User: id, Answers: append([]lookup.Answer{}, answers[0]...), Next: next}
+	if !known(answers) {
+		return out, nil
+	}
 	return out, a.reads(r, who, accesslog.WhatLookup, id)
+}
+
+// known reports whether answers say anything about anybody. Where no ledger answers there is no record that is read, and none
+// can be made of it.
+func known(answers [][]lookup.Answer) bool {
+	return slices.ContainsFunc(answers, func(of []lookup.Answer) bool {
+		return slices.ContainsFunc(of, func(a lookup.Answer) bool { return a.Known })
+	})
 }
 
 // lookUp answers about some users in all campaigns that somebody may look into, or in a page of them: one list for each user, and
@@ -82,18 +105,25 @@ func (a *api) lookUp(
 		return nil, "", err
 	}
 	names, next = page.byName(slices.DeleteFunc(names, func(name string) bool { return !who.in(name) }))
-	var subjects []*lookup.Subject
-	for _, name := range names {
-		c, err := a.cfg.Campaigns.Open(ctx, name)
-		if _, gone := errors.AsType[*NoCampaignError](err); gone {
-			continue
-		}
-		if err != nil {
-			subjects = append(subjects, &lookup.Subject{Campaign: &grant.Campaign{Name: name}, Broken: err})
-			continue
-		}
-		subjects = append(subjects, c.Lookup())
+	opened := make([]*lookup.Subject, len(names))
+	var work errgroup.Group // one after the other, those that wait for a Redis that is away would take longer than anybody waits
+	work.SetLimit(listAtOnce)
+	for i, name := range names {
+		work.Go(func() error {
+			c, err := a.cfg.Campaigns.Open(ctx, name)
+			if _, gone := errors.AsType[*NoCampaignError](err); gone {
+				return nil
+			}
+			if err != nil {
+				opened[i] = &lookup.Subject{Campaign: &grant.Campaign{Name: name}, Broken: err}
+				return nil
+			}
+			opened[i] = c.Lookup()
+			return nil
+		})
 	}
+	_ = work.Wait() // what is wrong with one is said of it
+	subjects := slices.DeleteFunc(opened, func(s *lookup.Subject) bool { return s == nil })
 	return lookup.All(ctx, subjects, users), next, nil
 }
 

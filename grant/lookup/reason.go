@@ -1,6 +1,7 @@
 package lookup
 
 import (
+	"slices"
 	"time"
 
 	"github.com/granter/granter/grant"
@@ -110,7 +111,12 @@ func (f *facts) reasons(a *Answer) []Reason {
 	if only {
 		return own
 	}
-	return append(own, f.ofCampaign(a)...)
+	all := append(own, f.ofCampaign(a)...)
+	if len(own) == 0 {
+		return all
+	}
+	// A record means the user, and was rejected: that no other one does is nothing that somebody has to ask about.
+	return slices.DeleteFunc(all, func(r Reason) bool { return r.Code == NeverInTopic || r.Code == NotFound })
 }
 
 // ofUser are the reasons that are about this user alone. What somebody decided about one user, or what the user did or did

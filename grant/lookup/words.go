@@ -50,8 +50,8 @@ func notFound(st *status.Status) Reason {
 		Says: say("All %s records of the topic are settled and this user is not among those who were granted: most likely no "+
 			"record names them.", "토픽의 레코드 %s개가 모두 처리되었고 이 사용자는 지급 대상에 없었습니다. 이 사용자를 가리키는 레코드가 없을 가능성이 "+
 			"큽니다.", st.Records),
-		Next: say("Check the ID with the customer; to be sure, have the topic searched (granter verify --trace).",
-			"고객에게 ID를 다시 확인하세요. 확실히 하려면 토픽 검색(granter verify --trace)을 요청하세요."),
+		Next: say("Check the ID with the customer; to be sure, search the topic (on the page, or granter verify --trace).",
+			"고객에게 ID를 다시 확인하세요. 확실히 하려면 토픽에서 찾아보세요(페이지의 링크 또는 granter verify --trace)."),
 	}
 }
 

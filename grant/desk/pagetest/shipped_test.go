@@ -43,6 +43,7 @@ type shipped struct {
 	env   []string
 	dir   string
 	desk  string // its address
+	token string // of who looks
 	redis *devtest.Redis
 	kafka *devtest.Kafka
 }

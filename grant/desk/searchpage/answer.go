@@ -121,6 +121,7 @@ func (v *View) answer(a numberedAnswer) g.Node {
 		v.acts(a.Answer),
 		v.reply(a),
 		v.source(a.Answer),
+		v.trace(a.Answer),
 		v.receipt(a.Answer),
 	)
 }
@@ -297,7 +298,6 @@ func (v *View) source(a *lookup.Answer) g.Node {
 	return folded("", t.sourceTitle, h.Dl(h.Class("source"),
 		row(t.run, s.Run.String()), row(t.replica, s.Replica), row(t.version, s.Version), row(t.pass, s.Pass),
 		row(t.flush, fmt.Sprintf("%d/%d", s.Shard, s.Flush)), ranges, row(t.topicID, s.TopicID),
-		row(t.trace, "granter verify --campaign "+a.Campaign+" --trace "+digits(a.User)),
 	))
 }
 

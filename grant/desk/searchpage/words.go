@@ -20,7 +20,7 @@ type words struct {
 	granted, notGranted, notKnown, since, next, detail         string
 	specDiffers, lagTitle, replyTitle, copyText, timelineTitle string
 	sourceTitle, run, replica, version, pass, flush, record    string
-	topicID, trace, receipt, receiptHelp                       string
+	topicID, receipt, receiptHelp                              string
 }
 
 var languageNames = map[lookup.Lang]string{lookup.English: "English", lookup.Korean: "한국어"}
@@ -41,7 +41,7 @@ var english = words{ //nolint:gosec // these are no credentials
 	specDiffers: "The desk’s file has another spec than the ledger; this is answered by the ledger’s.",
 	lagTitle:    "Where the record may be", replyTitle: "Reply to the customer", copyText: "Copy", timelineTitle: "Timeline",
 	sourceTitle: "For engineers", run: "Run", replica: "Replica", version: "Version", pass: "Pass", flush: "Shard/flush",
-	record: "The record is one of", topicID: "Topic ID", trace: "To see the record",
+	record: "The record is one of", topicID: "Topic ID",
 	receipt: "Receipt (JSON)",
 	receiptHelp: "Shows that this was granted, to whoever has the auditor’s public key: granter receipt verify. " +
 		"It names no other user.",
@@ -62,7 +62,7 @@ var korean = words{ //nolint:gosec // these are no credentials
 	specDiffers: "데스크의 파일과 원장의 스펙이 다릅니다. 이 답변은 원장의 스펙을 따릅니다.",
 	lagTitle:    "레코드가 있을 수 있는 위치", replyTitle: "고객 답변", copyText: "복사", timelineTitle: "타임라인",
 	sourceTitle: "엔지니어용", run: "실행", replica: "복제본", version: "버전", pass: "패스", flush: "샤드/플러시",
-	record: "레코드는 다음 중 하나", topicID: "토픽 ID", trace: "레코드 확인",
+	record: "레코드는 다음 중 하나", topicID: "토픽 ID",
 	receipt:     "지급 증명서(JSON)",
 	receiptHelp: "감사자의 공개 키가 있으면 누구나 지급 사실을 확인할 수 있습니다(granter receipt verify). 다른 사용자의 정보는 없습니다.",
 }
