@@ -15,6 +15,7 @@ import (
 
 	"github.com/granter/granter/grant/audit"
 	"github.com/granter/granter/grant/desk"
+	"github.com/granter/granter/grant/ledger"
 )
 
 // What an auditor does: a key, a signed report, and one user's receipt, each verified by what others can verify it with.
@@ -127,6 +128,41 @@ func TestPythonVerifiesAReceiptOfADesk(t *testing.T) {
 	reads := granter(t, command{env: with("x").env, args: []string{"access", "report", "--entries"}})
 	require.Zero(t, reads.wait(), reads.err.String())
 	require.Contains(t, reads.out.String(), ",receipt,2,")
+}
+
+// What an audit found is repaired by the file that it leaves, and the next audit proves.
+func TestWhatAnAuditFoundIsRepaired(t *testing.T) {
+	with := dated(t, "starts_at: 2023-01-05T00:00:00+09:00")
+	require.Zero(t, granter(t, with("run")).wait())
+	address := ""
+	for _, setting := range with("run").env {
+		if a, is := strings.CutPrefix(setting, "GRANTER_REDIS="); is {
+			address = a
+		}
+	}
+	client, err := ledger.Connect(ledger.Options{Addrs: []string{address}})
+	require.NoError(t, err)
+	defer client.Close()
+	const granted, journal = "granter:{dated/0}:granted", "granter:{dated/0}:journal"
+	text, err := client.LIndex(t.Context(), journal, 0).Result()
+	require.NoError(t, err)
+	require.NoError(t, client.RPush(t.Context(), journal, text).Err())     // of all three
+	require.NoError(t, client.SetBit(t.Context(), granted, 2, 0).Err())    // an entry without a bit
+	require.NoError(t, client.SetBit(t.Context(), granted, 4000, 1).Err()) // a bit without an entry
+	ids := filepath.Join(t.TempDir(), "found.csv")
+	require.Equal(t, exitRefuted, granter(t, with("audit", "--ids", ids)).wait())
+	dry := granter(t, with("reconcile", "--dry-run", ids))
+	require.Zero(t, dry.wait(), dry.err.String())
+	require.Contains(t, dry.out.String(), "would be removed")
+	require.Equal(t, exitRefuted, granter(t, with("audit")).wait(), "a dry run changes nothing")
+	p := granter(t, with("reconcile", "--why=INC-12: a bad night", ids))
+	require.Zero(t, p.wait(), p.err.String())
+	require.Contains(t, p.out.String(), "3 users: several entries had them: all but the first removed")
+	p = granter(t, with("audit", "--complete"))
+	require.Zero(t, p.wait(), p.out.String())
+	require.Zero(t, granter(t, with("status", "--prove")).wait())
+	require.Contains(t, granter(t, with("verify", "4000")).out.String(), "INC-12: a bad night")
+	require.Contains(t, granter(t, with("history")).out.String(), "INC-12: a bad night")
 }
 
 func TestFilesOfAnAuditThatChangeNothingAreRefused(t *testing.T) {

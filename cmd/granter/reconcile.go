@@ -30,11 +30,17 @@ func newReconcile() *cobra.Command {
 	var f reconcileFlags
 	cmd := &cobra.Command{
 		Use:   "reconcile {-f SPEC | --campaign NAME} --why TEXT FILE|-",
-		Short: "Repair what an audit found: grant the users who are missing",
-		Long: `Reconcile grants the campaign to users whose record is in the topic and who are not granted, by hand: the
-journal has the reason, and who did it. FILE is that of granter audit --ids, the report of granter audit
---json (if it names all who are missing), or a list of user IDs, one a line. Anything else that the audit
-found is named, and left alone.
+		Short: "Repair what an audit found, where ledger and topic say what is right",
+		Long: `Reconcile repairs what an audit found, and the journal has the reason, and who did it:
+
+  missing            granted by hand, since their record is in the topic
+  entry_without_bit  the bit is set again, since the journal has the user
+  bit_without_entry  an entry by hand says from now on what the bit says: since when it was is not known any more
+  granted_twice      the first entry of the user stays, the others lose the user
+  unlisted_chunk     the index gets the chunk (from the report only)
+
+Of everything else it says what a person has to do, and leaves it alone. FILE is that of granter audit --ids, the report of
+granter audit --json (if it names all users), or a list of user IDs who are missing, one a line. Audit again afterwards.
 
 It may be done again: the same file is the same act, which is done to a user once. --dry-run says what it would do, and
 writes nothing.
@@ -58,7 +64,8 @@ type reconciled struct {
 	Campaign string                     `json:"campaign"`
 	DryRun   bool                       `json:"dry_run,omitempty"`
 	Results  map[reconcile.Result]int64 `json:"results"`
-	Left     map[audit.Kind]int64       `json:"left"` // what was found and is not repaired
+	Left     map[audit.Kind]int64       `json:"left"`             // what was found and is not repaired
+	Chunks   int                        `json:"chunks,omitempty"` // put back into the index
 	Users    []reconcile.Outcome        `json:"users"`
 }
 
@@ -104,14 +111,14 @@ func (f *reconcileFlags) reconcile(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
-	if !f.dryRun && len(work.Missing) > 0 {
+	if !f.dryRun && work.Anything() {
 		if _, err := q.coordination.Order(ctx, o); err != nil {
 			return err
 		}
 	}
 	acts := ledger.NewActs(store, grant.NewRunID(time.Now()))
 	users, err := reconcile.Do(ctx, acts, work, who, f.why, f.dryRun)
-	out := reconciled{Campaign: q.campaign.Name, DryRun: f.dryRun, Left: work.Left, Users: users}
+	out := reconciled{Campaign: q.campaign.Name, DryRun: f.dryRun, Left: work.Left, Chunks: len(work.Chunks), Users: users}
 	out.Results = map[reconcile.Result]int64{}
 	for _, u := range users {
 		out.Results[u.Result]++
@@ -127,16 +134,31 @@ func (f *reconcileFlags) reconcile(cmd *cobra.Command, path string) error {
 	return err
 }
 
+// repairs are what was done about bits and entries, in words.
+var repairs = map[reconcile.Result]string{
+	ledger.MendedBit:    "the journal had them: their bits %sset again",
+	ledger.MendedEntry:  "their bits were set: an entry by hand %sadded, which says so from now on",
+	ledger.MendedRepeat: "several entries had them: all but the first %sremoved",
+}
+
 func printReconciled(w io.Writer, r *reconciled) {
-	granted := "granted"
+	would := ""
 	if r.DryRun {
-		granted = "would be granted"
+		would = "would be "
 	}
-	fmt.Fprintf(w, "%s: %s missing users: %s %s, %s had it by now, %s refused\n",
-		r.Campaign, text.Number(int64(len(r.Users))), text.Number(r.Results[reconcile.Granted]), granted,
+	fmt.Fprintf(w, "%s: %s users: %s %sgranted, %s had it by now, %s refused\n",
+		r.Campaign, text.Number(int64(len(r.Users))), text.Number(r.Results[reconcile.Granted]), would,
 		text.Number(r.Results[reconcile.Had]), text.Number(r.Results[reconcile.Refused]))
+	for result, what := range repairs {
+		if n := r.Results[result]; n > 0 {
+			fmt.Fprintf(w, "%s users: %s\n", text.Number(n), fmt.Sprintf(what, would))
+		}
+	}
+	if r.Chunks > 0 {
+		fmt.Fprintf(w, "%s chunks %sput back into the index\n", text.Number(int64(r.Chunks)), would)
+	}
 	for _, kind := range slices.Sorted(maps.Keys(r.Left)) {
-		fmt.Fprintf(w, "left alone: %s, %s: the audit says what to do\n", kind, text.Number(r.Left[kind]))
+		fmt.Fprintf(w, "left alone: %s, %s: %s\n", kind, text.Number(r.Left[kind]), reconcile.Next(kind))
 	}
 	shown := 0
 	rows := []string{"\nuser\tresult\twhy"}

@@ -77,11 +77,12 @@ func (a *audit) extra(ctx context.Context, chunk uint64, who *page) error {
 			return err
 		}
 	}
-	a.findings.users(Unprovable, chunk, unprovable,
-		"users were granted from records that are no longer in the topic, or by runs of another topic")
+	a.findings.users(Unprovable, chunk, unprovable, fromGone)
 	a.findings.users(Extra, chunk, who.without(unprovable), "users were granted by a run, and no record of the topic has them")
 	return nil
 }
+
+const fromGone = "users were granted from records that are no longer in the topic, or by runs of another topic"
 
 func (a *audit) anythingGone() bool {
 	if len(a.foreign) > 0 {

@@ -12,8 +12,8 @@ import (
 )
 
 // The file of receipts of one report has everything that receipts of its users are made from: neither the ledger nor the
-// report is asked, and one receipt reads a few kilobytes of it. It says who has what, and its salt makes the hashes of a report guessable:
-// it is as secret as an export of the ledger.
+// report is asked, and one receipt reads a few kilobytes of it. It says who has what, and its salt makes the hashes of a
+// report guessable: it is as secret as an export of the ledger.
 //
 //	"granter receipts 2\n", salt 32, blocks, index, where the index begins 8, "granter index 2\n"
 //	index   campaign, head, spec: each its length 4, then as many bytes; number of chunks 4; of each chunk, ascending:

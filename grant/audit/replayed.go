@@ -22,7 +22,7 @@ func (a *audit) replayed(chunk uint64, entries []replayed) {
 		kind, what := Extra, "users were granted by a replay, and not each of them has a rejected record of its own"
 		switch {
 		case a.mayBeGone(&r.entry):
-			kind, what = Unprovable, "users were granted from records that are no longer in the topic, or by runs of another topic"
+			kind, what = Unprovable, fromGone
 		case a.rejectedAll(&r.entry):
 			continue
 		}

@@ -1,10 +1,12 @@
-// Package reconcile repairs what an audit found, as far as people can decide that it is to be repaired: users whose record is in
-// the topic and who are not granted get the campaign by hand, with the reason in the journal. What it does not repair, it names.
+// Package reconcile repairs what an audit found, where the ledger and the topic still say what is right: users whose record is in
+// the topic and who are not granted get the campaign by hand; bits and entries that contradict each other are made to agree; an
+// index that lacks chunks is completed. The journal has the reason. Of everything else it says what a person has to do.
 package reconcile
 
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/granter/granter/grant"
@@ -24,8 +27,24 @@ import (
 type Work struct {
 	ID      string // of the act: the same file is the same act, which is done to a user once
 	Missing []grant.UserID
+	Flawed  []grant.UserID       // of whom bitmap and journal say different things
+	Chunks  []uint64             // that the index lacks
 	Left    map[audit.Kind]int64 // what is only named, and how many users or records it is about
 }
+
+// list returns the list that users of a kind of findings belong to; nil: it is not repaired here.
+func (w *Work) list(kind audit.Kind) *[]grant.UserID {
+	switch kind { //nolint:exhaustive // the others are not repaired here
+	case audit.Missing:
+		return &w.Missing
+	case audit.BitOnly, audit.EntryOnly, audit.Twice:
+		return &w.Flawed
+	}
+	return nil
+}
+
+// Anything reports whether there is anything to repair.
+func (w *Work) Anything() bool { return len(w.Missing)+len(w.Flawed)+len(w.Chunks) > 0 }
 
 // Read reads what is to be done: a list of user IDs, one a line, who are missing; the file of granter audit --ids; or the JSON
 // report of an audit, if it names all of the missing users.
@@ -38,8 +57,10 @@ func Read(data []byte, maxID uint64) (*Work, error) {
 	} else {
 		err = w.lines(data, maxID)
 	}
-	slices.SortFunc(w.Missing, grant.UserID.Compare)
-	w.Missing = slices.Compact(w.Missing)
+	for _, list := range []*[]grant.UserID{&w.Missing, &w.Flawed} {
+		slices.SortFunc(*list, grant.UserID.Compare)
+		*list = slices.Compact(*list)
+	}
 	return w, err
 }
 
@@ -49,20 +70,29 @@ func (w *Work) report(data []byte, maxID uint64) error {
 		return fmt.Errorf("no report of granter audit --json: %w", err)
 	}
 	for _, f := range r.Findings {
-		if f.Kind != audit.Missing {
+		if chunk, of := strings.CutPrefix(f.Where, "chunk "); of && f.Kind == audit.Unlisted {
+			n, err := strconv.ParseUint(chunk, 10, 64)
+			if err != nil {
+				return fmt.Errorf("%s: %w", f.Where, err)
+			}
+			w.Chunks = append(w.Chunks, n)
+			continue
+		}
+		list := w.list(f.Kind)
+		if list == nil {
 			w.Left[f.Kind] += f.Count
 			continue
 		}
 		if int64(len(f.Users)) != f.Count {
-			return fmt.Errorf("the report names %d of %d missing users in %s: audit again with --ids FILE, and give that file",
-				len(f.Users), f.Count, f.Where)
+			return fmt.Errorf("the report names %d of %d users in %s (%s): audit again with --ids FILE, and give that file",
+				len(f.Users), f.Count, f.Where, f.Kind)
 		}
 		for _, text := range f.Users {
 			user, err := userid.Parse(text, maxID)
 			if err != nil {
 				return err
 			}
-			w.Missing = append(w.Missing, user)
+			*list = append(*list, user)
 		}
 	}
 	return nil
@@ -83,11 +113,12 @@ func (w *Work) lines(data []byte, maxID uint64) error {
 		if err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
-		if audit.Kind(kind) != audit.Missing {
+		list := w.list(audit.Kind(kind))
+		if list == nil {
 			w.Left[audit.Kind(kind)]++
 			continue
 		}
-		w.Missing = append(w.Missing, user)
+		*list = append(*list, user)
 	}
 	return lines.Err()
 }
@@ -98,7 +129,7 @@ type Result string
 // The results.
 const (
 	Granted Result = "granted" // by this, now or by an earlier attempt with the same file; in a dry run: would be
-	Had     Result = "had_it"  // somebody or something was faster
+	Had     Result = "had_it"  // somebody or something was faster; nothing is wrong with the user by now
 	Refused Result = "refused" // see Why: such as somebody who is excluded
 )
 
@@ -109,17 +140,39 @@ type Outcome struct {
 	Why    string       `json:"why,omitempty"`
 }
 
-// Acts do acts about users: ledger.Acts.
+// Acts do acts about users, and repair: ledger.Acts.
 type Acts interface {
 	Do(ctx context.Context, acts []ledger.UserAct, dry bool) ([]ledger.ActResult, error)
+	Mend(ctx context.Context, users []grant.UserID, act grant.Act, dry bool) ([]ledger.Mended, error)
+	ListChunks(ctx context.Context, chunks []uint64) error
 }
 
 // batch is how many users are granted at once.
 const batch = 10_000
 
-// Do grants those who are missing, by hand. It may be repeated: who was granted by the same file counts as granted again.
+// Do completes the index, makes bits and entries agree, and then grants those who are missing, by hand. It may be repeated: who
+// was granted by the same file counts as granted again.
 func Do(ctx context.Context, acts Acts, w *Work, who, why string, dry bool) ([]Outcome, error) {
-	out := make([]Outcome, 0, len(w.Missing))
+	if len(w.Chunks) > 0 && !dry {
+		if err := acts.ListChunks(ctx, w.Chunks); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]Outcome, 0, len(w.Missing)+len(w.Flawed))
+	for users := range slices.Chunk(w.Flawed, batch) {
+		act := grant.Act{ID: w.ID, Kind: grant.ActHand, Who: who, Via: "cli", Reason: why}
+		mended, err := acts.Mend(ctx, users, act, dry)
+		if err != nil {
+			return out, err
+		}
+		for _, m := range mended {
+			o := Outcome{User: m.User, Result: cmp.Or(Result(m.What), Had)}
+			if m.Err != nil {
+				o.Result, o.Why = Refused, m.Err.Error()
+			}
+			out = append(out, o)
+		}
+	}
 	for users := range slices.Chunk(w.Missing, batch) {
 		list := make([]ledger.UserAct, len(users))
 		for i, user := range users {
@@ -143,4 +196,27 @@ func Do(ctx context.Context, acts Acts, w *Work, who, why string, dry bool) ([]O
 		}
 	}
 	return out, nil
+}
+
+// Next says what a person has to do about what is not repaired here, because neither ledger nor topic says what is right.
+func Next(kind audit.Kind) string {
+	switch kind {
+	case audit.Extra:
+		return "the topic has no record of them: granter verify says which run granted them; " +
+			"if they should not have it: granter revoke --file"
+	case audit.Excluded, audit.Unreadable, audit.Swapped:
+		return "restore these chunks from a backup, or the ledger by granter import or granter rebuild"
+	case audit.RolledBack, audit.PartitionAdded, audit.NotComplete:
+		return "start granter run once more: it grants what is missing, and nobody twice"
+	case audit.NoLetter:
+		return "the records are still in the topic: granter verify --trace and the offsets in the report show them"
+	case audit.TopicChanged, audit.Truncated:
+		return "publish again who is lost, then granter run --new-topic"
+	case audit.OutsideCanary:
+		return "they keep what they have; if they should not: granter revoke --file"
+	case audit.HeldBack:
+		return "audit again when the open transaction is over"
+	default:
+		return "the audit says what to do"
+	}
 }
