@@ -15,7 +15,7 @@ func (w *world) does(user grant.UserID, act grant.Act) {
 	w.Helper()
 	store, err := ledger.Open(w.client, w.campaign, ledger.Config{})
 	require.NoError(w, err)
-	act.ID, act.Who, act.Via, act.Reason = fmt.Sprint("act-", user), "somebody", "cli", "a test"
+	act.ID, act.Who, act.Via, act.Reason = fmt.Sprint(act.Kind, user), "somebody", "cli", "a test"
 	done, err := ledger.NewActs(store, w.run).Do(w.Context(), []ledger.UserAct{{User: user, Act: act}}, false)
 	require.NoError(w, err)
 	require.NoError(w, done[0].Err)
@@ -25,19 +25,22 @@ func (w *world) does(user grant.UserID, act grant.Act) {
 // that something was done.
 func TestWhatPeopleDidAboutUsersIsCountedApart(t *testing.T) {
 	w := granted(t)
-	w.publish(0, "601")
+	w.publish(0, "601", "602")
 	w.does(grant.NumberID(600), grant.Act{Kind: grant.ActHand})
 	w.does(grant.NumberID(601), grant.Act{Kind: grant.ActExclude})
+	w.does(grant.NumberID(602), grant.Act{Kind: grant.ActExclude})
+	w.does(grant.NumberID(602), grant.Act{Kind: grant.ActReinstate})
 	w.does(grant.NumberID(3), grant.Act{Kind: grant.ActRevoke, Revocation: grant.RevokedMistake})
 	w.checkpoint(w.ends)
 	r := w.finds(Proven, map[Kind]int64{})
-	require.EqualValues(t, 1, r.Ledger.ByHand)
+	require.EqualValues(t, 2, r.Ledger.ByHand)
 	require.EqualValues(t, 1, r.Ledger.Excluded)
-	require.EqualValues(t, 1, r.Ledger.Acted)
+	require.EqualValues(t, 2, r.Ledger.Acted)
 	s, v := keys(t)
 	all, _ := w.receipts(s)
 	for user, of := range map[grant.UserID]struct{ byHand, acts bool }{
-		grant.NumberID(600): {true, false}, grant.NumberID(3): {false, true}, grant.NumberID(4): {},
+		grant.NumberID(600): {true, false}, grant.NumberID(602): {true, true},
+		grant.NumberID(3): {false, true}, grant.NumberID(4): {},
 	} {
 		got, err := all.Of(user)
 		require.NoError(t, err)

@@ -103,7 +103,22 @@ func (c *census) add(e *entry, text []byte) {
 		e.spread.into(&c.has)
 	case !e.kind.settles():
 		e.spread.into(&c.acted)
+		if e.kind == kindReinstate {
+			c.readmit(e)
+		}
 	}
+}
+
+// readmit grants those who were excluded until then.
+func (c *census) readmit(e *entry) {
+	number := uint32(len(c.entries))
+	e.spread.each(func(low uint16) {
+		if !c.has.has(low) {
+			c.owner[low] = number
+		}
+	})
+	c.entries = append(c.entries, statement{at: uint64(e.at), kind: kindHand})
+	e.spread.into(&c.has)
 }
 
 func (c *census) statement(chunk uint64, low uint16) statement {

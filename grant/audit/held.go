@@ -125,6 +125,14 @@ func (r *reading) entry(chunk uint64, at int64, text []byte) {
 	m := &r.e.spread
 	if !r.e.kind.settles() {
 		m.into(&r.acted)
+		if r.e.kind == kindReinstate { // who was excluded has it from then on
+			back := m.among(&r.out)
+			if back == nil {
+				return
+			}
+			r.out = *r.out.without(back)
+			r.byHand.or(back)
+		}
 		return
 	}
 	if twice := m.join(&r.union); twice != nil {
