@@ -51,7 +51,7 @@ func SignIn(w io.Writer, v *View, next string) error {
 		h.Form(h.Method("post"), h.Action(v.Root+"users/sign-in"), h.Class("card"), h.Aria("labelledby", "sign-in-title"),
 			h.H1(h.ID("sign-in-title"), g.Text(t.signInTitle)),
 			h.Label(h.For("token"), g.Text(t.token)),
-			h.Input(h.ID("token"), h.Name(FieldToken), h.Type("password"), h.AutoComplete("off"), h.Required(),
+			h.Input(h.ID("token"), h.Name(FieldToken), h.Type("password"), h.AutoComplete("off"), h.Required(), h.AutoFocus(),
 				h.Aria("describedby", "token-help sign-in-error")),
 			h.P(h.ID("token-help"), h.Class("note"), g.Text(t.tokenHelp)),
 			h.P(h.ID("sign-in-error"), h.Class("error"), h.Role("alert"), g.Text(v.Problem)),
