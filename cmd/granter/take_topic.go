@@ -167,11 +167,11 @@ func (c *takeFlags) takeSource(camp *grant.Campaign, pass grant.Pass, run grant.
 	in := take.Input(camp, c.topic)
 	in.DeadLetters = cmp.Or(c.deadLetters, c.topic+".rejected")
 	if in.DeadLetters == c.topic || c.topic == camp.Input.Topic || strings.ContainsAny(c.topic, " /") {
-		return nil, usageError(fmt.Errorf("--topic %q: want a topic of takes, which is neither the campaign's own, %s, nor where "+
-			"rejected takes go, %s", c.topic, camp.Input.Topic, in.DeadLetters))
+		return nil, usageError(fmt.Errorf("--topic %q: want a topic of takes, which is neither the campaign's own, %s, nor "+
+			"where rejected takes go, %s", c.topic, camp.Input.Topic, in.DeadLetters))
 	}
 	return source.New(source.Config{
-		Kafka: k, Topic: in, Campaign: camp.Name, Run: run, Pass: pass, RetryFor: c.retryFor, FetchMemory: 16 << 20, Log: log,
+		Kafka: k, Topic: in, Campaign: camp.Name, Run: run, Pass: pass, RetryFor: c.retryFor, FetchMemory: 32 << 20, Log: log,
 	})
 }
 

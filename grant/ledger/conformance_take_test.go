@@ -22,6 +22,7 @@ type conforms struct {
 
 var takesConform = []conforms{
 	{"has users take what they were offered, once", takesOnce},
+	{"has many users take an item among those who had taken it", takesAmongOthers},
 	{"lets nobody take who may not", refusesTakes},
 	{"knows a take whose reply was lost", knowsALostTake},
 	{"lets exactly so many take an item", takesTheFirst},
@@ -110,6 +111,28 @@ func takesOnce(w *world) {
 
 	_, err = t.Take(w.ctx, p.campaign, []Take{{user(1, 5), itemGiven}})
 	require.ErrorContains(w, err, "item 0 of sorry-2022 is none that users take")
+}
+
+// Users come in any order, few and many, so that their bits and times are written between those of others, in all ways.
+func takesAmongOthers(w *world) {
+	p, t := w.offering()
+	for _, item := range []int{itemTaken, itemTimed} {
+		lows, last := rand.Perm(3000), []Taken(nil)
+		for _, n := range []int{1, 30, 270, 900, 1799} {
+			wishes := make([]Take, n)
+			for i := range wishes {
+				wishes[i] = Take{user(2, uint16(lows[i])), item}
+			}
+			lows = lows[n:]
+			var err error
+			last, err = t.Take(w.ctx, p.campaign, wishes)
+			require.NoError(w, err)
+			for i := range last {
+				require.Equal(w, grant.OutcomeTaken, last[i].Outcome, "%v", wishes[i])
+			}
+		}
+	}
+	require.EqualValues(w, 6000, w.whole(p))
 }
 
 func outcomes(taken []Taken) (out []grant.Outcome) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding/dense"
@@ -60,7 +61,7 @@ type Taken struct {
 //
 // The campaign is that by which users are granted: ErrSpecChanged means that it is not.
 func (t *Takes) Take(ctx context.Context, c *grant.Campaign, wishes []Take) ([]Taken, error) {
-	return t.take(ctx, c, wishes, execute)
+	return t.take(ctx, c, wishes, 2, execute) // while Redis works on one pipeline, the next is made
 }
 
 // sender runs a pipeline.
@@ -71,7 +72,9 @@ func execute(ctx context.Context, pipe redis.Pipeliner) error {
 	return err
 }
 
-func (t *Takes) take(ctx context.Context, c *grant.Campaign, wishes []Take, send sender) (_ []Taken, err error) {
+func (t *Takes) take(
+	ctx context.Context, c *grant.Campaign, wishes []Take, atOnce int, send sender,
+) (_ []Taken, err error) {
 	ctx, span := tracer.Start(ctx, "ledger.take")
 	defer span.End()
 	defer func() { recordError(span, err) }()
@@ -80,6 +83,22 @@ func (t *Takes) take(ctx context.Context, c *grant.Campaign, wishes []Take, send
 	if err != nil {
 		return nil, err
 	}
+	if len(groups) < atOnce {
+		atOnce = 1
+	}
+	all, going := errgroup.WithContext(ctx)
+	for i := range atOnce {
+		part := groups[i*len(groups)/atOnce : (i+1)*len(groups)/atOnce]
+		all.Go(func() error { return t.rounds(going, slices.Clone(part), out, send) })
+	}
+	if err := all.Wait(); err != nil {
+		return nil, err
+	}
+	return out, t.since(ctx, c, wishes, out)
+}
+
+// rounds makes calls for some groups, one pipeline after the other, until none needs another.
+func (t *Takes) rounds(ctx context.Context, groups []*takeGroup, out []Taken, send sender) error {
 	for len(groups) > 0 {
 		n, users := 0, 0
 		for n < len(groups) && (n == 0 || users+len(groups[n].lows) <= takePipeline) {
@@ -88,11 +107,11 @@ func (t *Takes) take(ctx context.Context, c *grant.Campaign, wishes []Take, send
 		}
 		again, err := t.round(ctx, groups[:n], out, send)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		groups = append(again, groups[n:]...)
 	}
-	return out, t.since(ctx, c, wishes, out)
+	return nil
 }
 
 // takeGroup is the users of one chunk who want one item.
@@ -102,7 +121,7 @@ type takeGroup struct {
 	chunk    uint64
 	item     int
 	lows     []uint16          // ascending
-	of       map[uint16][]int  // indices of wishes
+	pairs    []uint64          // user and index of a wish, of every wish, ascending: see of
 	states   map[uint16]string // of users whom acts do not stand in the way of
 	unjudged []uint16          // users about whom it is not known whether they do
 	slept    int               // how often it was judged too long ago
@@ -110,34 +129,55 @@ type takeGroup struct {
 	tail     []byte            // the entry of the call under way, which is the same when it is sent again
 }
 
-// group puts wishes together that one call can fulfil.
+// group puts wishes together that one call can fulfil: of neighbours, because those share what the script writes.
 func (t *Takes) group(c *grant.Campaign, wishes []Take) ([]*takeGroup, error) {
 	type place struct {
 		chunk uint64
 		item  int
 	}
-	var order []*takeGroup
-	last := map[place]*takeGroup{}
+	var order []place
+	all := map[place][]uint64{}
 	for i, w := range wishes {
 		if w.Item < 0 || w.Item >= len(c.Items) || !c.Items[w.Item].Offered() {
 			return nil, fmt.Errorf("item %d of %s is none that users take", w.Item, c.Name)
 		}
 		chunk, low := dense.Split(w.User.Number())
-		g := last[place{chunk, w.Item}]
-		if g == nil || len(g.of) >= takeMembers && g.of[low] == nil {
-			g = &takeGroup{campaign: c, keys: t.takeKeys(c, chunk, w.Item), chunk: chunk, item: w.Item, of: map[uint16][]int{}}
-			last[place{chunk, w.Item}] = g
-			order = append(order, g)
+		at := place{chunk, w.Item}
+		if all[at] == nil {
+			order = append(order, at)
 		}
-		if g.of[low] == nil {
-			g.lows = append(g.lows, low)
+		all[at] = append(all[at], uint64(low)<<32|uint64(i))
+	}
+	var out []*takeGroup
+	for _, at := range order {
+		pairs := all[at]
+		slices.Sort(pairs)
+		for len(pairs) > 0 {
+			g := &takeGroup{campaign: c, keys: t.takeKeys(c, at.chunk, at.item), chunk: at.chunk, item: at.item}
+			n := 0
+			for ; n < len(pairs); n++ {
+				low := uint16(pairs[n] >> 32)
+				if last := len(g.lows) - 1; last >= 0 && g.lows[last] == low {
+					continue
+				}
+				if len(g.lows) == takeMembers {
+					break
+				}
+				g.lows = append(g.lows, low)
+			}
+			g.pairs, pairs = pairs[:n], pairs[n:]
+			out = append(out, g)
 		}
-		g.of[low] = append(g.of[low], i)
 	}
-	for _, g := range order {
-		slices.Sort(g.lows)
+	return out, nil
+}
+
+// of hands the indices of a user's wishes to fn, ascending.
+func (g *takeGroup) of(low uint16, fn func(n, wish int)) {
+	at, _ := slices.BinarySearch(g.pairs, uint64(low)<<32)
+	for n := 0; at+n < len(g.pairs) && uint16(g.pairs[at+n]>>32) == low; n++ {
+		fn(n, int(uint32(g.pairs[at+n])))
 	}
-	return order, nil
 }
 
 // round makes one call for each group, and returns those groups that need another.
@@ -271,12 +311,12 @@ func (g *takeGroup) settle(reply any, out []Taken) (more bool, err error) {
 // took says that all users of a group have the item.
 func (g *takeGroup) took(at time.Time, out []Taken) {
 	for _, low := range g.lows {
-		for n, wish := range g.of[low] {
+		g.of(low, func(n, wish int) {
 			out[wish] = Taken{grant.OutcomeTaken, at}
 			if n > 0 {
 				out[wish].Outcome = grant.OutcomeAlready
 			}
-		}
+		})
 	}
 }
 
@@ -295,9 +335,7 @@ func (g *takeGroup) reduce(says string, out []Taken) (more bool, err error) {
 			kept = append(kept, low)
 			continue
 		}
-		for _, wish := range g.of[low] {
-			out[wish].Outcome = outcome
-		}
+		g.of(low, func(_, wish int) { out[wish].Outcome = outcome })
 	}
 	g.lows = kept
 	return len(kept) > 0, nil
@@ -336,9 +374,7 @@ func (t *Takes) judgeStates(ctx context.Context, g *takeGroup, out []Taken) erro
 			continue
 		}
 		g.lows = slices.DeleteFunc(g.lows, func(other uint16) bool { return other == low })
-		for _, wish := range g.of[low] {
-			out[wish].Outcome = outcome
-		}
+		g.of(low, func(_, wish int) { out[wish].Outcome = outcome })
 	}
 	g.unjudged, g.judged = nil, time.Time{}
 	return nil

@@ -45,14 +45,20 @@ func takeCases(w *world, l *parts) []scriptCase {
 	for i := range many {
 		many[i] = uint16(20 * i)
 	}
+	crowd := make([]uint16, 700) // some segments have 32 and more of them, the last one fewer
+	for i := range crowd {
+		crowd[i] = uint16(3 * i)
+	}
 	judge := scriptCase{name: "judge", script: &judgeCall, before: settled, keys: l.keys.place(1),
 		args: []any{"aa11", []byte{0, 5, 0, 9}}}
 	judges := scriptCase{name: "judge many", script: &judgeCall, before: settled, keys: l.keys.place(1),
-		args: []any{"aa11", (&takeGroup{lows: many}).offsets()}}
+		args: []any{"aa11", (&takeGroup{lows: crowd}).offsets()}}
 	return []scriptCase{
 		call("first take", granted, itemTaken, 0, 5, 6, 2500),
 		call("take", half(itemTaken, 7), itemTaken, 0, 5, 6, 2500),
 		call("take of many", half(itemTaken, 7), itemTaken, 0, many...),
+		call("take of very many", half(itemTaken, 7), itemTaken, 0, crowd...),
+		call("first take of very many", granted, itemTaken, 0, crowd...),
 		call("take, taken before", half(itemTaken, 5), itemTaken, 0, 5),
 		judge, judges,
 		call("first take of some", granted, itemFirst, 10, 5, 6, 2500),
@@ -60,6 +66,7 @@ func takeCases(w *world, l *parts) []scriptCase {
 		call("take of the last", half(itemFirst, 7), itemFirst, 4, 5, 6, 2500),
 		call("take of more than there are", half(itemFirst, 7), itemFirst, 2, 5, 6),
 		call("take of many of some", half(itemFirst, 7), itemFirst, 1000, many...),
+		call("take of very many of some", half(itemFirst, 7), itemFirst, 1000, crowd...),
 		call("take of some, taken before", half(itemFirst, 5), itemFirst, 10, 5),
 	}
 }

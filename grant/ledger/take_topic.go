@@ -41,15 +41,15 @@ func (t *TopicTakes) Restart(ctx context.Context) error {
 	})
 }
 
-// TakeFrom is Take for the wishes of one lane, of which one call may be under way. ErrRegressed means that the ledger lost writes:
-// call Begin, and read again from what it returns.
+// TakeFrom is Take for the wishes of one lane, of which one call may be under way. ErrRegressed means that the ledger lost
+// writes: call Begin, and read again from what it returns.
 func (t *TopicTakes) TakeFrom(ctx context.Context, lane int, c *grant.Campaign, wishes []Take) ([]Taken, error) {
 	s := t.grants.session.Load()
 	if s == nil {
 		return nil, errNoSession
 	}
 	sh := s.shard(lane)
-	return t.take(ctx, c, wishes, func(ctx context.Context, pipe redis.Pipeliner) error {
+	return t.take(ctx, c, wishes, 1, func(ctx context.Context, pipe redis.Pipeliner) error {
 		err := t.grants.vouch(ctx, pipe, s, sh, lane)
 		if err == nil {
 			sh.acked.Store(sh.tip)

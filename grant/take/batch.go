@@ -7,7 +7,8 @@ import (
 	"github.com/granter/granter/grant/source"
 )
 
-// batch is what one fetch of a partition held. It keeps the records, because those that come to nothing go to the dead-letter topic.
+// batch is what one fetch of a partition held. It keeps the records, because those that come to nothing go to the dead-letter
+// topic.
 type batch struct {
 	partition int
 	next      int64 // everything below is in this batch or in one before

@@ -13,8 +13,8 @@ const ReasonItem source.Reason = "unknown_item"
 // Malformed are all reasons for which a record is no wish.
 func Malformed() []source.Reason { return append(source.Reasons(), ReasonItem) }
 
-// decoder reads records of a topic: a JSON object whose user is an ID, a number or a string of digits, and whose item is the ID of
-// an item that users take; without one all of some items are meant. Other fields are left alone.
+// decoder reads records of a topic: a JSON object whose user is an ID, a number or a string of digits, and whose item is the
+// ID of an item that users take; without one all of some items are meant. Other fields are left alone.
 type decoder struct {
 	user  func(key, value []byte) (uint64, source.Reason)
 	items map[string][]int

@@ -30,8 +30,8 @@ type session struct {
 	consumed, malformed int64
 }
 
-// run reports whether everything is settled, by whichever process. When the group changes, or ctx ends, it stops reading; what was
-// read until then is settled first.
+// run reports whether everything is settled, by whichever process. When the group changes, or ctx ends, it stops reading; what
+// was read until then is settled first.
 func (s *session) run(ctx context.Context) (done bool, err error) {
 	if err := s.begin(ctx); err != nil {
 		return false, err
@@ -48,7 +48,7 @@ func (s *session) run(ctx context.Context) (done bool, err error) {
 
 	var takers sync.WaitGroup
 	for lane := range s.lanes {
-		s.lanes[lane] = make(chan *batch, 1)
+		s.lanes[lane] = make(chan *batch, queued)
 		takers.Add(1)
 		writers.Go(func() error {
 			defer takers.Done()
@@ -179,8 +179,8 @@ func (s *session) settledUpTo(b *batch, malformed int) error {
 	if malformed == 0 || !source.TooMany(limit, s.malformed, s.consumed) {
 		return nil
 	}
-	return fmt.Errorf("%w: %d of %d are no takes, and the campaign's max_rejected is %s: is it the right topic? "+
-		"Its dead-letter topic has them, with the reasons", source.ErrTooManyRejected, s.malformed, s.consumed, grant.Percent(limit))
+	return fmt.Errorf("%w: %d of %d are no takes, and the campaign's max_rejected is %s: is it the right topic? Its dead-letter "+
+		"topic has them, with the reasons", source.ErrTooManyRejected, s.malformed, s.consumed, grant.Percent(limit))
 }
 
 // checkpoints says regularly how far the session is, and once more when all is taken.
@@ -246,8 +246,8 @@ func (s *session) report(ctx context.Context, next grant.Offsets) {
 	s.Observer.Behind(behind)
 }
 
-// awaitOthers stays in the group until all of the topic is settled, by whichever process, or for good: if one dies, its partitions
-// come to this one. What this one took may still be lost, so it goes on looking for that.
+// awaitOthers stays in the group until all of the topic is settled, by whichever process, or for good: if one dies, its
+// partitions come to this one. What this one took may still be lost, so it goes on looking for that.
 func (s *session) awaitOthers(ctx context.Context) (done bool, err error) {
 	for ctx.Err() == nil && s.assigned.Context().Err() == nil {
 		checkpoint, err := s.Ledger.Checkpoints(ctx)

@@ -66,7 +66,8 @@ type Topic struct {
 const (
 	checkpointEvery = 500 * time.Millisecond
 	lanes           = 2       // that take at the same time: one waits for Redis while another one encodes
-	callWishes      = 1 << 18 // about as many go to the ledger at once: of 48 million users some 350 to a chunk
+	queued          = 2       // batches of each lane, beside one of each partition
+	callWishes      = 1 << 19 // about as many go to the ledger at once at most: many of a chunk cost Redis less each
 )
 
 // ErrStopped means that the context ended before the topic did.

@@ -137,14 +137,15 @@ func (d *desk) reader(run grant.RunID, set ...func(*Topic)) (*Topic, *tally) {
 	pass := grant.Pass{Group: "granter-sorry-takes"}
 	log := slog.New(slog.NewTextHandler(d.Output(), nil))
 	s, err := source.New(source.Config{
-		Kafka: source.Kafka{Brokers: d.brokers}, Topic: Input(d.c, takesTopic), Campaign: d.c.Name, Run: run, Pass: pass, Log: log,
+		Kafka: source.Kafka{Brokers: d.brokers}, Topic: Input(d.c, takesTopic), Campaign: d.c.Name, Run: run, Pass: pass,
+		Log: log,
 	})
 	require.NoError(d, err)
 	d.Cleanup(func() { require.NoError(d, s.Close()) })
 	seen := &tally{outcomes: map[string]int{}}
 	t := &Topic{
-		Campaign: d.c, Items: []int{1, 2}, Pass: pass, Source: s, Ledger: ledger.NewTopicTakes(d.store, takesTopic, run), Observer: seen,
-		Log: log,
+		Campaign: d.c, Items: []int{1, 2}, Pass: pass, Source: s, Ledger: ledger.NewTopicTakes(d.store, takesTopic, run),
+		Observer: seen, Log: log,
 	}
 	for _, fn := range set {
 		fn(t)
@@ -177,7 +178,8 @@ func (d *desk) proven() {
 func TestATopicOfTakesIsReadOnceInEffect(t *testing.T) {
 	d := newDesk(t, 2)
 	d.ask(0, `{"user": 1, "item": "cheer"}`, `{"user":"1","item":"cheer","id":"again","at":"2023-01-05T09:00:00+09:00"}`,
-		`{"user": 500, "item": "cheer"}`, `{"user": 1001, "item": "cheer"}`, `{"user": 2, "item": "has"}`, `{"user": 2, "item": 7}`,
+		`{"user": 500, "item": "cheer"}`, `{"user": 1001, "item": "cheer"}`, `{"user": 2, "item": "has"}`,
+		`{"user": 2, "item": 7}`,
 		`{"user": 2, "item": "cheer", "item": "few"}`, `{"item": "cheer"}`, `not JSON`, ``)
 	d.ask(1, `{"user": 3, "item": "few"}`, `{"user": 4, "item": "few"}`, `{"user": 5, "item": "few"}`, `{"user": 6}`)
 	reader, seen := d.reader(7, once)
