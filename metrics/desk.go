@@ -14,6 +14,7 @@ type Desk struct {
 	Checks       *prometheus.CounterVec // by basis
 	CheckSeconds prometheus.Histogram
 	Listed       *prometheus.CounterVec // by basis
+	Takes        *prometheus.CounterVec // by item, outcome
 }
 
 // NewDesk registers the metrics.
@@ -35,6 +36,8 @@ func NewDesk(reg prometheus.Registerer, campaign string) *Desk {
 				"it is away.", "basis"),
 		CheckSeconds: f.histogram("desk_check_duration_seconds", "Time of the server for a check of a single user.",
 			prometheus.ExponentialBuckets(0.0001, 2, 14)),
+		Takes: f.takes("desk_takes_total", "Requests of the API to take an item, by what became of them: taken, already (the "+
+			"user had it before), or why not."),
 		Listed: f.counters("desk_listed_users_total", "Users that were checked in lists, by what the answer rests on.", "basis"),
 	}
 }

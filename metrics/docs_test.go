@@ -68,6 +68,9 @@ var lookWhen = map[string]string{
 	"publish_events_total":                   "asking how fast events go out",
 	"publish_behind_entries":                 "subscribers say that they miss something: are they behind?",
 	"publish_failing":                        "it is 1: the log and /readyz say what the subscriber answers",
+	"ledger_taken_users":                     "asking how many have taken what they were offered: its derivative is the rate",
+	"ledger_left_users":                      "it nears 0: who asks then is told that it is exhausted",
+	"desk_takes_total":                       "users say that they cannot take something: the outcome says why",
 	"takes_total":                            "asking how fast users take things, and why some do not get them",
 	"takes_malformed_total":                  "it grows: the reason says what is wrong with the topic of takes",
 	"takes_behind_records":                   "it grows, or take_until is near: who waits in the topic beyond it gets nothing",
@@ -159,12 +162,15 @@ const hooksPreface = `
 func TestTheDocumentIsFresh(t *testing.T) {
 	runs, _ := populated(t)
 	desk := prometheus.NewPedanticRegistry()
-	metrics.NewOverview(desk, labels.Campaign, labels.Version).Set(metrics.Campaign{Replays: map[string]int64{"granted": 1}})
+	metrics.NewOverview(desk, labels.Campaign, labels.Version).Set(metrics.Campaign{
+		Replays: map[string]int64{"granted": 1}, Taken: map[string]int64{"cheer": 1}, Left: map[string]int64{"month": 1},
+	})
 	d := metrics.NewDesk(desk, labels.Campaign)
 	d.Requests.WithLabelValues("status", "200")
 	d.Refusals.WithLabelValues("no_token")
 	d.Broken.WithLabelValues("access")
 	d.Checks.WithLabelValues("ledger")
+	d.Takes.WithLabelValues("cheer", "taken")
 	d.Listed.WithLabelValues("ledger")
 
 	events := prometheus.NewPedanticRegistry()

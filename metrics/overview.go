@@ -12,6 +12,8 @@ type Overview struct {
 	granted, expected, startsAt, started, lag, replicas, lost, version, throttle, paused, aborted prometheus.Gauge
 
 	replays *prometheus.GaugeVec // by outcome
+	taken   *prometheus.GaugeVec // by item
+	left    *prometheus.GaugeVec // by item
 
 	mu       sync.Mutex
 	notReady string
@@ -24,6 +26,7 @@ type Campaign struct {
 	StartsAt                                         time.Time
 	Started, Paused, Aborted                         bool
 	Replays                                          map[string]int64 // rejected records that were replayed, by outcome
+	Taken, Left                                      map[string]int64 // of items that users take: by how many, and of a quota
 }
 
 // NewOverview registers the metrics. Those that runs export, too, have the same names: take the maximum.
@@ -48,6 +51,9 @@ func NewOverview(reg prometheus.Registerer, campaign, version string) *Overview 
 		replicas: f.gauge("campaign_live_replicas", "Runs that have said within the last seconds that they are alive."),
 		replays: f.gauges("ledger_replayed_records", "Rejected records that were repaired and replayed, by outcome: granted, or "+
 			"duplicate where the user had been granted before.", "outcome"),
+		taken: f.gauges("ledger_taken_users", "Users who took an item that they are offered, by item.", "item"),
+		left: f.gauges("ledger_left_users", "Users who can still take an item of which there are only so many, by item.",
+			"item"),
 		notReady: "nothing is known yet",
 	}
 }
@@ -67,6 +73,12 @@ func (o *Overview) Set(c Campaign) {
 	o.aborted.Set(truth(c.Aborted))
 	for outcome, n := range c.Replays {
 		o.replays.WithLabelValues(outcome).Set(float64(n))
+	}
+	for item, n := range c.Taken {
+		o.taken.WithLabelValues(item).Set(float64(n))
+	}
+	for item, n := range c.Left {
+		o.left.WithLabelValues(item).Set(float64(n))
 	}
 	o.ready("")
 }

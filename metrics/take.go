@@ -15,8 +15,8 @@ func NewTakes(reg prometheus.Registerer, campaign, version string, items, outcom
 	f := factory{prometheus.WrapRegistererWith(prometheus.Labels{"campaign": campaign}, reg)}
 	f.gaugeWith("build_info", buildHelp, buildLabels(version)).Set(1)
 	t := &Takes{
-		Taken: f.takes("takes_total", "Requests of a topic to take an item, by what became of them: taken, already (the user had "+
-			"it before), or why not."),
+		Taken: f.takes("takes_total", "Requests of a topic to take an item, by what became of them: taken, already (the user "+
+			"had it before), or why not."),
 		Malformed: f.counters("takes_malformed_total", "Records of a topic of takes that are none, by reason.", "reason"),
 		Behind: f.gauge("takes_behind_records",
 			"Records of the assigned partitions that are not in the ledger yet, as of the last look."),
@@ -35,7 +35,8 @@ func NewTakes(reg prometheus.Registerer, campaign, version string, items, outcom
 }
 
 func (f factory) takes(name, help string) *prometheus.CounterVec {
-	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, []string{"item", "outcome"})
+	labels := []string{"item", "outcome"}
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
 	f.reg.MustRegister(c)
 	return c
 }

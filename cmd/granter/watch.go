@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/granter/granter/grant/desk"
+	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/status"
 	"github.com/granter/granter/metrics"
 )
@@ -132,7 +133,9 @@ func (w *watcher) count(ctx context.Context, s *desk.Subject, o *metrics.Overvie
 	st, missing := s.Status(ctx)
 	lost, started, err := s.Replicas(ctx)
 	if err == nil && st.Knows(status.Parts()...) { // of Kafka, it may be what it said last
+		taken, left := takenBy(st.Taken)
 		o.Set(metrics.Campaign{
+			Taken: taken, Left: left,
 			Granted: st.Granted, Expected: st.Expected, StartsAt: st.StartsAt, Lag: st.ToGo(), Replicas: st.Live(), Lost: lost,
 			Started: started, ControlVersion: st.Control.Version, Throttle: st.Control.Throttle, Paused: st.Control.Paused,
 			Aborted: st.Control.AbortedBy != nil,
@@ -140,4 +143,16 @@ func (w *watcher) count(ctx context.Context, s *desk.Subject, o *metrics.Overvie
 		})
 	}
 	return st, cmp.Or(missing, err)
+}
+
+// takenBy returns how many users took each item, and how many still can where there are only so many.
+func takenBy(items []ledger.ItemTaken) (taken, left map[string]int64) {
+	taken, left = map[string]int64{}, map[string]int64{}
+	for _, t := range items {
+		taken[t.Item] = t.Taken
+		if t.First > 0 {
+			left[t.Item] = t.First - t.Taken
+		}
+	}
+	return taken, left
 }

@@ -154,6 +154,9 @@ func (a *api) takeOne(r *http.Request, _ Principal) (any, error) {
 			return nil, err
 		}
 		taken, err := t.Take(wish)
+		if err == nil {
+			a.countTake(t.Campaign, wish, taken)
+		}
 		if errors.Is(err, ledger.ErrSpecChanged) && !again {
 			a.takings.forget(c.Campaign.Name)
 			continue
@@ -206,9 +209,15 @@ func (a *api) takeMany(r *http.Request, _ Principal) (any, error) {
 	}
 	out := takenMany{c.Campaign.Name, make([]Take, len(wishes))}
 	for i := range wishes {
+		a.countTake(t.Campaign, wishes[i], taken[i])
 		out.Takes[i] = t.answer(wishes[i], taken[i])
 	}
 	return out, nil
+}
+
+// countTake counts what became of a wish.
+func (a *api) countTake(c *grant.Campaign, wish ledger.Take, taken ledger.Taken) {
+	a.metrics.Takes.WithLabelValues(c.Items[wish.Item].ID, string(taken.Outcome)).Inc()
 }
 
 // notTaken says why a user did not get an item.

@@ -50,6 +50,12 @@ func TestAUserTakesWhatIsOffered(t *testing.T) {
 	var p Problem
 	late.into(&p)
 	require.Equal(t, grant.OutcomeExhausted, p.Outcome)
+	counted := func(item string, outcome grant.Outcome) float64 {
+		return w.metric("takes_total", "item", item, "outcome", string(outcome))
+	}
+	require.EqualValues(t, 1, counted("offer", grant.OutcomeTaken))
+	require.EqualValues(t, 1, counted("offer", grant.OutcomeAlready))
+	require.EqualValues(t, 1, counted("first", grant.OutcomeExhausted))
 	require.Contains(t, w.take("1", "cheer-up").is(http.StatusNotFound), "no item cheer-up that users take")
 	require.Contains(t, w.take("x", "offer").is(http.StatusBadRequest), "malformed")
 

@@ -76,8 +76,11 @@ func TestARealPrometheusEvaluatesEverythingAndFindsData(t *testing.T) {
 	require.NoError(t, s.Scrape(serve(t, r)))
 	lost := NewReplica("lossy")
 	desk, overview := NewDesk("eventful")
-	overview.Set(metrics.Campaign{StartsAt: time.Now().Add(-time.Minute), Throttle: 1000, Paused: true, Replicas: 1})
-	require.NoError(t, s.Scrape(serve(t, r), serve(t, lost), serve(t, desk)))
+	overview.Set(metrics.Campaign{
+		Taken: map[string]int64{"month": 2}, Left: map[string]int64{"month": 1},
+		StartsAt: time.Now().Add(-time.Minute), Throttle: 1000, Paused: true, Replicas: 1,
+	})
+	require.NoError(t, s.Scrape(serve(t, r), serve(t, lost), serve(t, desk), serve(t, NewTaker("eventful"))))
 	lost.Lose()
 
 	list, err := Expressions()

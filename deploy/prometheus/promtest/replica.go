@@ -1,6 +1,7 @@
 package promtest
 
 import (
+	"errors"
 	"maps"
 	"sync"
 
@@ -31,7 +32,20 @@ func NewDesk(campaign string) (*prometheus.Registry, *metrics.Overview) {
 	desk.Refusals.WithLabelValues("no_token")
 	desk.Checks.WithLabelValues("ledger")
 	desk.Listed.WithLabelValues("ledger")
-	return reg, metrics.NewOverview(reg, campaign, "v1.2.3")
+	for _, outcome := range grant.Outcomes() {
+		desk.Takes.WithLabelValues("month", string(outcome))
+	}
+	overview := metrics.NewOverview(reg, campaign, "v1.2.3")
+	overview.Set(metrics.Campaign{Taken: map[string]int64{"month": 2}, Left: map[string]int64{"month": 0}})
+	overview.Failed(errors.New("nothing is known yet"))
+	return reg, overview
+}
+
+// NewTaker exports what granter take --topic does.
+func NewTaker(campaign string) *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	metrics.NewTakes(reg, campaign, "v1.2.3", []string{"month"}, texts(grant.Outcomes()), texts(source.Reasons()))
+	return reg
 }
 
 // partitions is how many partitions, and shards, a Replica has.

@@ -85,13 +85,19 @@ function renderProgress() {
   if (!knows(status, "ledger")) return renderNoProgress();
   text($("granted"), f.count(granted));
   const taken = (status.taken ?? []).map((t) =>
-    `; ${t.item} taken by ${f.count(t.taken)}${t.first ? ` of the first ${f.count(t.first)}` : ""}`).join("");
+    `; ${t.item} taken by ${f.count(t.taken)}${takenShare(t, granted)}`).join("");
   text($("of-expected"), (expected ? `of ${f.count(expected)} users granted` : "users granted") + taken);
   text($("percentage"), f.percentage(percentage));
   text($("of-records"), expected ? "" : "of the records");
   set($("progress"), "value", Math.min(100, percentage).toFixed(2));
   set($("progress"), "aria-valuetext", `${f.percentage(percentage)}, ${f.count(granted)} users`);
 }
+
+// takenShare says how many of those who can have taken an item.
+const takenShare = ({ taken, first }, granted) => {
+  const of = first || granted;
+  return `${first ? ` of the first ${f.count(first)}` : ""}${of ? ` (${f.percentage((100 * taken) / of)})` : ""}`;
+};
 
 function renderNoProgress() {
   text($("granted"), "–");
