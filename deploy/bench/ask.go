@@ -39,12 +39,18 @@ func ask(args []string) error {
 	addr := f.String("addr", "", "host:port")
 	path := f.String("path", "/api/v1/entitlements/%d/cheer-up-90d", "with %d for the user")
 	token := f.String("token", "", "who asks")
+	body := f.String("body", "", "JSON to post; without it the requests are GET")
 	users := f.Uint64("users", 1, "IDs from 0 to this")
 	conns := f.Int("conns", 64, "connections")
 	rate := f.Float64("rate", 0, "requests a second, each due at its time; 0: each connection asks as fast as it is answered")
 	length := f.Duration("for", 5*time.Second, "how long")
 	if err := f.Parse(args); err != nil {
 		return err
+	}
+	method, rest := "GET", "\r\n"
+	if *body != "" {
+		method = "POST"
+		rest = fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(*body), *body)
 	}
 	until := time.Now().Add(*length)
 	took := make([][]time.Duration, *conns)
@@ -73,8 +79,8 @@ func ask(args []string) error {
 				if due.After(until) {
 					return nil
 				}
-				request = fmt.Appendf(request[:0], "GET "+*path+" HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n\r\n",
-					rand.Uint64N(*users), *token)
+				request = fmt.Appendf(request[:0], method+" "+*path+" HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n%s",
+					rand.Uint64N(*users), *token, rest)
 				if _, err := conn.Write(request); err != nil {
 					return err
 				}

@@ -31,6 +31,7 @@ func main() {
 	only := flag.String("only", "", "measure only the rows whose name contains this")
 	revision := flag.String("against", "", "compare this tree with this revision of the repository, on the first row that -only leaves or on 48 M dense, and measure nothing else")
 	onlyChecks := flag.Bool("checks", false, "measure checks only")
+	onlyTakes := flag.Bool("takes", false, "measure takes only")
 	docs := flag.String("docs", "", "write performance.md's table and plot into this folder")
 	flag.Parse()
 	err := devtest.Standalone(func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }, func(tb devtest.TB) error {
@@ -48,7 +49,7 @@ func main() {
 			return err
 		}
 		ctx := context.Background()
-		if !*onlyChecks {
+		if !*onlyChecks && !*onlyTakes {
 			results, err := b.all(ctx, *only)
 			if err != nil {
 				return err
@@ -64,16 +65,27 @@ func main() {
 		if *only != "" {
 			return nil
 		}
-		rows, err := b.checks(ctx)
-		if err != nil {
-			return err
+		for _, table := range []struct {
+			name    string
+			measure func(context.Context) ([]checked, error)
+			skip    bool
+		}{{"checks", b.checks, *onlyTakes}, {"takes", b.takes, *onlyChecks}} {
+			if table.skip {
+				continue
+			}
+			rows, err := table.measure(ctx)
+			if err != nil {
+				return err
+			}
+			text := b.reportChecks(rows)
+			fmt.Print(text)
+			if *docs != "" {
+				if err := replaceTable(filepath.Join(*docs, "performance.md"), table.name, text); err != nil {
+					return err
+				}
+			}
 		}
-		text := b.reportChecks(rows)
-		fmt.Print(text)
-		if *docs == "" {
-			return nil
-		}
-		return replaceTable(filepath.Join(*docs, "performance.md"), "checks", text)
+		return nil
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
