@@ -43,7 +43,7 @@ func TestALaneThatLostAnIDStopsItsPosition(t *testing.T) {
 		require.NoError(t, l.Mark(t.Context(), 1, true))
 		settle()
 		require.NoError(t, l.Add(t.Context(), 1, 2))
-		l.open[0].ids = l.open[0].ids[:0]
+		l.open[0].ids = l.open[0].ids.empty()
 		require.ErrorIs(t, l.Mark(t.Context(), 2, true), ErrUnbalanced)
 		settle()
 		require.Equal(t, int64(1), position(t, p).Next)
@@ -64,7 +64,7 @@ func TestABlockThatIsTakenInByPiecesIsGrantedWhole(t *testing.T) {
 		}
 		for range 4 { // as lanes do that are ahead
 			b := p.blocks.Get().(*block)
-			clear(b.ids[:cap(b.ids)])
+			clear(b.ids.Keys[:cap(b.ids.Keys)])
 		}
 		positions, err := p.Positions()
 		if err == nil && positions[0].Next != 0 {

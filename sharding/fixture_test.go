@@ -64,7 +64,7 @@ func (l *listed) Add(ids []uint64) (taken, fresh int, due bool) {
 	return taken, fresh, len(l.pending) >= l.target
 }
 
-func (l *listed) Flush(ctx context.Context, from []Range, ids [][]uint64) ([]Found, error) {
+func (l *listed) Flush(ctx context.Context, from []Range, ids []IDs) ([]Found, error) {
 	slices.Sort(l.pending)
 	l.pending = slices.DeleteFunc(l.pending, func(id uint64) bool { return l.excluded[id] })
 	before, err := l.grant(ctx, from, l.pending)
@@ -74,7 +74,7 @@ func (l *listed) Flush(ctx context.Context, from []Range, ids [][]uint64) ([]Fou
 	}
 	found := make([]Found, len(ids))
 	for i := range ids {
-		for _, id := range ids[i] {
+		for _, id := range ids[i].Keys {
 			switch {
 			case before[id]:
 				delete(before, id)

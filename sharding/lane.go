@@ -10,7 +10,7 @@ import (
 type block struct {
 	lane        int
 	first, last int64 // offsets of the first and last ID
-	ids         []uint64
+	ids         IDs
 	sent        int64 // IDs that the lane sent to this shard, this block included: the lane's own count
 	mark        int64 // if marked: everything of the lane below this offset has been sent
 	marked      bool
@@ -74,21 +74,44 @@ func (l *Lane) Await(ctx context.Context) error {
 func (l *Lane) Add(ctx context.Context, offset int64, id uint64) error {
 	s := id >> (l.groupBits & 63) & l.mask
 	b := l.open[s]
-	if len(b.ids) == cap(b.ids) {
+	if len(b.ids.Keys) == cap(b.ids.Keys) {
 		if !l.send(int(s), ctx.Done()) {
 			return ctx.Err()
 		}
 		b = l.open[s]
 	}
-	if len(b.ids) == 0 {
+	if len(b.ids.Keys) == 0 {
 		b.first = offset
 	}
-	b.ids = append(b.ids, id)
+	b.ids.Keys = append(b.ids.Keys, id)
 	b.last = offset
 	l.consumed++
 	l.quota--
 	return nil
 }
+
+// AddMember is Add for an opaque ID: its key is a hash of the member, which is copied.
+func (l *Lane) AddMember(ctx context.Context, offset int64, key uint64, member []byte) error {
+	s := key >> (l.groupBits & 63) & l.mask
+	b := l.open[s]
+	if n := len(b.ids.Keys); n > 0 && (n == cap(b.ids.Keys) || len(b.ids.members)+len(member) > maxMembers) {
+		if !l.send(int(s), ctx.Done()) {
+			return ctx.Err()
+		}
+		b = l.open[s]
+	}
+	if len(b.ids.Keys) == 0 {
+		b.first = offset
+	}
+	b.ids.Add(key, member)
+	b.last = offset
+	l.consumed++
+	l.quota--
+	return nil
+}
+
+// maxMembers bounds the bytes of opaque IDs in one block, so that blocks of long ones take no more memory than 4,096 of 16 bytes.
+const maxMembers = 64 << 10
 
 // Reject counts a record without a valid ID. The caller must have stored the record durably before the next Mark.
 func (l *Lane) Reject() { l.consumed++; l.pendingRejected++ }
@@ -127,7 +150,7 @@ func (l *Lane) count(next int64) error {
 	l.pendingRejected, l.pendingWithheld = 0, 0
 	var routed int64
 	for s, b := range l.open {
-		routed += l.sent[s] + int64(len(b.ids))
+		routed += l.sent[s] + int64(len(b.ids.Keys))
 	}
 	if l.consumed != routed+rejected+withheld {
 		return fmt.Errorf("%w in partition %d at offset %d: consumed %d, routed %d + rejected %d + withheld %d",
@@ -139,7 +162,7 @@ func (l *Lane) count(next int64) error {
 // send hands over the open block of a shard, unless it is stopped before the shard takes it.
 func (l *Lane) send(s int, stopped <-chan struct{}) bool {
 	b := l.open[s]
-	b.sent, b.limited = l.sent[s]+int64(len(b.ids)), l.limited
+	b.sent, b.limited = l.sent[s]+int64(len(b.ids.Keys)), l.limited
 	sent := b.sent // the shard owns b from now on
 	select {
 	case l.pool.shards[s].in <- b:

@@ -87,12 +87,18 @@ type Pool struct {
 	ended  chan struct{} // closed when Run returns: nobody takes blocks any more
 }
 
-// New makes a pool with one lane for each partition, which starts at the given offset. IDs that differ only in their
+// ByHighest as groupBits gives each shard the keys that begin with the same bits: those of its number.
+const ByHighest = 64
+
+// New makes a pool with one lane for each partition, which starts at the given offset. Keys that differ only in their
 // lowest groupBits bits are one group; group g belongs to shard g modulo the number of shards. newSet makes the set of
 // one shard of a pool, whose config has no defaults left.
 func New(cfg Config, groupBits uint, newSet func(shard int, cfg Config) Set, starts map[int]int64) *Pool {
 	p := &Pool{cfg: cfg.withDefaults(len(starts)), ended: make(chan struct{})}
-	p.blocks.New = func() any { return &block{ids: make([]uint64, 0, p.cfg.BlockIDs)} }
+	if groupBits == ByHighest {
+		groupBits -= uint(bits.Len(uint(p.cfg.Shards)) - 1)
+	}
+	p.blocks.New = func() any { return &block{ids: IDs{Keys: make([]uint64, 0, p.cfg.BlockIDs)}} }
 	for partition, start := range starts {
 		l := &Lane{
 			pool: p, partition: partition, index: len(p.lanes), start: start,
@@ -200,6 +206,6 @@ func (p *Pool) admit() int {
 
 func (p *Pool) block(l *Lane) *block {
 	b := p.blocks.Get().(*block)
-	*b = block{lane: l.index, ids: b.ids[:0]}
+	*b = block{lane: l.index, ids: b.ids.empty()}
 	return b
 }

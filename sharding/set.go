@@ -11,15 +11,15 @@ type Range struct {
 // Set is what one shard keeps of its IDs: which it knows, and which wait for the next flush. What it holds them in, and
 // what it flushes them to, is its own. Only its shard calls it, with one call at a time.
 type Set interface {
-	// Add takes in IDs from the front, and returns how many it took and how many of them are new: the next Flush grants
+	// Add takes in the keys of IDs from the front, and returns how many it took and how many of them are new: the next Flush grants
 	// these. It takes none when it is full, and at least one after a Flush. due says that a flush costs little more now
 	// for each ID than a larger one would later.
-	Add(ids []uint64) (taken, fresh int, due bool)
+	Add(keys []uint64) (taken, fresh int, due bool)
 	// Flush makes durable what was new since the last Flush; ids are all that was taken since then, and from is where
 	// they came from. Some that were new to the set may have been granted by others, or be excluded: it returns how many
 	// of each element of ids, or nil if none. After an error the set is not used any more. It returns soon after the
 	// context is cancelled.
-	Flush(ctx context.Context, from []Range, ids [][]uint64) ([]Found, error)
+	Flush(ctx context.Context, from []Range, ids []IDs) ([]Found, error)
 	// Bytes is about how much memory the set holds.
 	Bytes() int
 }

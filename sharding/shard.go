@@ -24,7 +24,7 @@ type segment struct {
 }
 
 // whole reports whether nothing of the block is still to be taken in.
-func (s segment) whole() bool { return s.to == len(s.ids) }
+func (s segment) whole() bool { return s.to == len(s.ids.Keys) }
 
 type shard struct {
 	index  int
@@ -34,11 +34,12 @@ type shard struct {
 	memory int // bytes of blocks and set that make it flush
 	in     chan *block
 
-	pending  int        // IDs that the next flush grants
-	held     []segment  // what is not flushed yet: it says where an ID came from
-	ids      [][]uint64 // of held; scratch of a flush
-	current  []counts   // by lane, with what is pending counted as granted
-	returned int64      // what the gate got back, of users who were not granted now
+	pending  int       // IDs that the next flush grants
+	held     []segment // what is not flushed yet: it says where an ID came from
+	heldSize int       // bytes of those blocks
+	ids      []IDs     // of held; scratch of a flush
+	current  []counts  // by lane, with what is pending counted as granted
+	returned int64     // what the gate got back, of users who were not granted now
 	timer    *time.Timer
 	deadline time.Time     // when the timer fires; zero: nothing waits
 	took     time.Duration // how long the last flush took
@@ -85,11 +86,11 @@ func (s *shard) run(ctx context.Context) error {
 // absorb takes in one block. A full set makes it flush in the middle of the block, so that memory stays bounded whatever
 // IDs arrive.
 func (s *shard) absorb(ctx context.Context, b *block) error {
-	s.current[b.lane].sent = b.sent - int64(len(b.ids))
+	s.current[b.lane].sent = b.sent - int64(len(b.ids.Keys))
 	due := false
-	for from := 0; from < len(b.ids); {
+	for from := 0; from < len(b.ids.Keys); {
 		var taken, fresh int
-		taken, fresh, due = s.set.Add(b.ids[from:])
+		taken, fresh, due = s.set.Add(b.ids.Keys[from:])
 		if taken == 0 {
 			if err := s.flush(ctx); err != nil {
 				return err
@@ -103,7 +104,7 @@ func (s *shard) absorb(ctx context.Context, b *block) error {
 		s.current[b.lane].next = b.mark
 	}
 	idle, limited := b.idle, b.limited
-	if len(b.ids) == 0 {
+	if len(b.ids.Keys) == 0 {
 		s.pool.blocks.Put(b) // no flush gives it back
 	}
 	switch {
@@ -127,12 +128,12 @@ func (s *shard) absorb(ctx context.Context, b *block) error {
 // limit, and not some millions every few seconds.
 const limitedDelay = 500 * time.Millisecond
 
-// minHeld is how many blocks a shard may always gather, however much its set holds.
+// minHeld is how many blocks of keys a shard may always gather, however much its set holds.
 const minHeld = 64
 
 // full reports whether a shard holds as much as it may.
 func (s *shard) full() bool {
-	return len(s.held) >= minHeld && len(s.held)*s.cfg.BlockIDs*8+s.set.Bytes() >= s.memory
+	return s.heldSize >= minHeld*8*s.cfg.BlockIDs && s.heldSize+s.set.Bytes() >= s.memory
 }
 
 // count counts what was taken in of a block, some of it new, and holds on to it until it is flushed.
@@ -146,6 +147,7 @@ func (s *shard) count(b *block, from, taken, fresh int) {
 		s.held[n-1].to += taken
 	} else {
 		s.held = append(s.held, segment{b, from, from + taken})
+		s.heldSize += b.ids.bytes()
 	}
 }
 
@@ -173,7 +175,7 @@ func (s *shard) flush(ctx context.Context) error {
 		}
 	}
 	clear(s.held)
-	s.held = s.held[:0]
+	s.held, s.heldSize = s.held[:0], 0
 	s.returnUnused()
 
 	s.mu.Lock()
@@ -187,7 +189,7 @@ func (s *shard) flush(ctx context.Context) error {
 func (s *shard) flushPending(ctx context.Context) error {
 	began := time.Now()
 	for _, seg := range s.held {
-		s.ids = append(s.ids, seg.ids[seg.from:seg.to])
+		s.ids = append(s.ids, seg.ids.slice(seg.from, seg.to))
 	}
 	found, err := s.set.Flush(ctx, s.ranges(), s.ids)
 	if err != nil {

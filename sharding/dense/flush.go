@@ -13,7 +13,7 @@ import (
 const maxDeltas = 256
 
 // Flush implements sharding.Set.
-func (s *set) Flush(ctx context.Context, from []sharding.Range, ids [][]uint64) ([]sharding.Found, error) {
+func (s *set) Flush(ctx context.Context, from []sharding.Range, ids []sharding.IDs) ([]sharding.Found, error) {
 	slices.SortFunc(s.touched, func(a, b *state) int { return cmp.Compare(a.chunk, b.chunk) })
 	settled := false
 	for part := range slices.Chunk(s.touched, maxDeltas) {
@@ -72,10 +72,10 @@ func (s *set) grant(ctx context.Context, part []*state, from []sharding.Range) (
 // found counts, for each block, the members of the flush whose place turned out to be settled before it. The first
 // occurrence of such a member was counted as new, any later one as duplicate already. Who is excluded is as unknown again as
 // before the flush: so each of that user's records comes to the sink, which withholds it, and the others cost no look.
-func (s *set) found(blocks [][]uint64) []sharding.Found {
+func (s *set) found(blocks []sharding.IDs) []sharding.Found {
 	counts := make([]sharding.Found, len(blocks))
-	for i, ids := range blocks {
-		for _, id := range ids {
+	for i := range blocks {
+		for _, id := range blocks[i].Keys {
 			chunk, low := Split(id)
 			st := s.find(chunk)
 			switch {

@@ -122,12 +122,12 @@ func TestASetGrantsEveryIDAndCountsItOnce(t *testing.T) {
 		)
 		granted, duplicates, withheld := 0, 0, 0
 		wantDuplicates, wantWithheld := 0, 0
-		var held [][]uint64
+		var held []sharding.IDs
 		flush := func() {
 			found, err := s.Flush(context.Background(), nil, held)
 			require.NoError(t, err)
 			for i, f := range found {
-				require.LessOrEqual(t, f.Repeats+f.Withheld+f.Again, len(held[i]))
+				require.LessOrEqual(t, f.Repeats+f.Withheld+f.Again, len(held[i].Keys))
 				granted -= f.Repeats + f.Withheld
 				duplicates += f.Repeats - f.Again
 				withheld += f.Withheld + f.Again
@@ -162,7 +162,7 @@ func TestASetGrantsEveryIDAndCountsItOnce(t *testing.T) {
 						want[id] = true
 					}
 				}
-				held = append(held, block[:taken])
+				held = append(held, sharding.Keys(block[:taken]...))
 				block = block[taken:]
 			}
 			if rapid.Bool().Draw(t, "flush") {
@@ -216,7 +216,7 @@ func TestAChunkKnowsNothingOfTheOneBeforeIt(t *testing.T) {
 	for _, id := range []uint64{Join(1, 7), Join(2, 7), Join(1<<40, 7), Join(1<<41, 7)} {
 		taken, fresh, _ := s.Add([]uint64{id})
 		require.Equal(t, []int{1, 1}, []int{taken, fresh})
-		_, err := s.Flush(t.Context(), nil, [][]uint64{{id}})
+		_, err := s.Flush(t.Context(), nil, []sharding.IDs{sharding.Keys(id)})
 		require.NoError(t, err)
 		require.True(t, sink.ids()[id])
 	}
@@ -235,7 +235,7 @@ func TestWhatTheSinkKnowsIsNotAskedAgain(t *testing.T) {
 	taken, fresh, due := s.Add([]uint64{500})
 	require.Equal(t, []int{1, 1}, []int{taken, fresh})
 	require.False(t, due)
-	repeats, err := s.Flush(t.Context(), nil, [][]uint64{{500}})
+	repeats, err := s.Flush(t.Context(), nil, []sharding.IDs{sharding.Keys(500)})
 	require.NoError(t, err)
 	require.Equal(t, []sharding.Found{{Repeats: 1}}, repeats)
 	require.Nil(t, s.find(0).duplicates, "8 KiB for each chunk")
@@ -288,7 +288,7 @@ func TestManyChunksAreFlushedInParts(t *testing.T) {
 	}
 	taken, fresh, _ := s.Add(ids)
 	require.Equal(t, []int{1024, 1024}, []int{taken, fresh}) // as many as there is room for chunks
-	_, err := s.Flush(t.Context(), from, [][]uint64{ids[:taken]})
+	_, err := s.Flush(t.Context(), from, []sharding.IDs{sharding.Keys(ids[:taken]...)})
 	require.NoError(t, err)
 	require.Equal(t, []int{256, 256}, parts)
 	require.Equal(t, flushed{{5, 512, 256}, {5, 512, 256}}, observed)
@@ -314,7 +314,7 @@ func TestEveryPartOfAFlushCounts(t *testing.T) {
 		}
 		_, fresh, _ := s.Add(ids)
 		require.Equal(t, len(ids), fresh)
-		repeats, err := s.Flush(t.Context(), nil, [][]uint64{ids})
+		repeats, err := s.Flush(t.Context(), nil, []sharding.IDs{sharding.Keys(ids...)})
 		require.NoError(t, err)
 		require.Equal(t, []sharding.Found{{Repeats: 1}}, repeats)
 
@@ -323,7 +323,7 @@ func TestEveryPartOfAFlushCounts(t *testing.T) {
 		}
 		s.Add(ids)
 		failing = 4 + uint64(part)
-		_, err = s.Flush(t.Context(), nil, [][]uint64{ids})
+		_, err = s.Flush(t.Context(), nil, []sharding.IDs{sharding.Keys(ids...)})
 		require.ErrorIs(t, err, failed)
 	}
 }

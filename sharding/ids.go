@@ -1,0 +1,47 @@
+package sharding
+
+// IDs are some IDs of one lane, in the order of their records. A dense ID is a key. An opaque one is bytes, its member, and its
+// key is a hash of them: lanes and shards go by keys alone.
+type IDs struct {
+	Keys    []uint64
+	members []byte   // of opaque IDs, one behind the other
+	ends    []uint32 // where each of them ends in members
+	start   uint32   // where the first of them begins
+}
+
+// Keys makes IDs of dense ones.
+func Keys(ids ...uint64) IDs { return IDs{Keys: ids} }
+
+// Add adds an opaque ID.
+func (b *IDs) Add(key uint64, member []byte) {
+	b.Keys = append(b.Keys, key)
+	b.members = append(b.members, member...)
+	b.ends = append(b.ends, uint32(len(b.members)))
+}
+
+// Member returns the i-th of opaque IDs. The memory belongs to the block.
+func (b *IDs) Member(i int) []byte {
+	from := b.start
+	if i > 0 {
+		from = b.ends[i-1]
+	}
+	return b.members[from:b.ends[i]]
+}
+
+// slice returns the IDs from, up to and without to.
+func (b *IDs) slice(from, to int) IDs {
+	part := IDs{Keys: b.Keys[from:to]}
+	if len(b.ends) > 0 {
+		part.members, part.ends, part.start = b.members, b.ends[from:to], b.start
+		if from > 0 {
+			part.start = b.ends[from-1]
+		}
+	}
+	return part
+}
+
+// empty forgets the IDs and keeps their memory.
+func (b *IDs) empty() IDs { return IDs{Keys: b.Keys[:0], members: b.members[:0], ends: b.ends[:0]} }
+
+// bytes is how much memory they take.
+func (b *IDs) bytes() int { return 8*cap(b.Keys) + cap(b.members) + 4*cap(b.ends) }
