@@ -11,8 +11,8 @@ type Range struct {
 // Set is what one shard keeps of its IDs: which it knows, and which wait for the next flush. What it holds them in, and
 // what it flushes them to, is its own. Only its shard calls it, with one call at a time.
 type Set interface {
-	// Add takes in the keys of IDs from the front, and returns how many it took and how many of them are new: the next Flush grants
-	// these. It takes none when it is full, and at least one after a Flush. due says that a flush costs little more now
+	// Add takes in the keys of IDs from the front, and returns how many it took and how many of them are new: the next Flush
+	// grants these. It takes none when it is full, and at least one after a Flush. due says that a flush costs little more now
 	// for each ID than a larger one would later.
 	Add(keys []uint64) (taken, fresh int, due bool)
 	// Flush makes durable what was new since the last Flush; ids are all that was taken since then, and from is where

@@ -23,7 +23,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 			return 5
 		case pkg == "sharding", pkg == "grant":
 			return 0
-		case pkg == "sharding/dense", pkg == "metrics":
+		case pkg == "sharding/dense", pkg == "sharding/opaque", pkg == "metrics":
 			return 1
 		case pkg == "grant/engine":
 			return 2
