@@ -87,6 +87,12 @@ var lookWhen = map[string]string{
 	"desk_checks_total":                      "services were answered without the ledger: any basis but ledger",
 	"desk_check_duration_seconds":            "services say that checks are slow: is it the desk and Redis, or the way?",
 	"desk_listed_users_total":                "judging how many users services ask about at once",
+	"audit_end_timestamp_seconds":            "nothing new is proven: are audits made at all?",
+	"audit_proven_timestamp_seconds":         "asking until when it is known that everybody has it, once",
+	"audit_interval_seconds":                 "judging how old a proof may be",
+	"audit_duration_seconds":                 "audits take longer and longer: the topic grows, or --memory makes passes",
+	"audit_findings":                         "it is not 0: the report names who is concerned, and what to do",
+	"audit_failures_total":                   "it grows: the audit's log says what could not be read",
 	"checkpoint_age_seconds":                 "it exceeds a few seconds while running: the ledger does not answer",
 	"checkpoint_duration_seconds":            "the age of the checkpoint grows: one slow master delays all",
 	"checkpoints_total":                      "it stands still while running",
@@ -141,6 +147,15 @@ const publishPreface = `
 |---|---|---|---|---|
 `
 
+const auditPreface = `
+## Audits
+
+` + "`granter audit --follow`" + ` serves these. Where several audit one campaign, take the maximum.
+
+| name | type | labels | what it is | look at it when |
+|---|---|---|---|---|
+`
+
 const takesPreface = `
 ## Takes
 
@@ -181,10 +196,13 @@ func TestTheDocumentIsFresh(t *testing.T) {
 	takes := prometheus.NewPedanticRegistry()
 	metrics.NewTakes(takes, labels.Campaign, labels.Version, []string{"cheer"}, []string{"taken"}, labels.Reasons)
 
+	audits := prometheus.NewPedanticRegistry()
+	metrics.NewAudit(audits, labels.Campaign, labels.Version, []string{"refuted", "not_proven"})
+
 	documented := map[string]bool{}
 	text := preface + tableOf(t, runs, documented) + deskPreface + tableOf(t, desk, documented) +
 		publishPreface + tableOf(t, events, documented) + takesPreface + tableOf(t, takes, documented) +
-		hooksPreface + tableOf(t, hooks, documented)
+		hooksPreface + tableOf(t, hooks, documented) + auditPreface + tableOf(t, audits, documented)
 	require.Len(t, lookWhen, len(documented), "lookWhen speaks of metrics that are not there")
 	if *update {
 		require.NoError(t, os.WriteFile(document, []byte(text), 0o644))

@@ -32,6 +32,8 @@ type auditFlags struct {
 	files    reportFiles
 	follow   bool
 	every    time.Duration
+
+	listen, logFormat string
 }
 
 func newAudit() *cobra.Command {
@@ -76,6 +78,8 @@ beside it what granter receipt makes receipts of users from: a secret, as the le
 		"commit to each user, and leave what receipts are made from beside the report")
 	f.BoolVar(&flags.follow, "follow", false, "audit again and again, until a signal")
 	f.DurationVar(&flags.every, "every", time.Hour, "with --follow: from the beginning of one audit to the next")
+	f.StringVar(&flags.listen, "listen", "127.0.0.1:9469", `with --follow: address of /metrics, /healthz and /readyz, or "off"`)
+	f.StringVar(&flags.logFormat, "log-format", "", "with --follow: text or json (default: text on a terminal, else json)")
 	cmd.AddCommand(newAuditKeygen(), newAuditVerify())
 	return cmd
 }
@@ -99,43 +103,27 @@ func (f *auditFlags) execute(cmd *cobra.Command) error {
 		return err
 	}
 	defer q.close()
-	if !f.follow {
-		return f.once(cmd.Context(), cmd, q)
+	if f.follow {
+		return f.followAudits(cmd, q)
 	}
-	ctx, stop := untilSignal(cmd.Context())
-	defer stop()
-	tick := time.NewTicker(f.every)
-	defer tick.Stop()
-	for {
-		err := f.once(ctx, cmd, q) // of the last audit, when a signal comes
-		if ctx.Err() != nil {
-			return nil
-		}
-		if _, judged := errors.AsType[*exitError](err); err != nil && !judged {
-			fmt.Fprintln(cmd.ErrOrStderr(), "granter: this audit failed:", err)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return err
-		}
-	}
+	_, err = f.once(cmd.Context(), cmd, q)
+	return err
 }
 
 // once makes one audit, and leaves and prints its report.
-func (f *auditFlags) once(ctx context.Context, cmd *cobra.Command, q *query) error {
+func (f *auditFlags) once(ctx context.Context, cmd *cobra.Command, q *query) (*audit.Report, error) {
 	before, err := f.files.before(q.campaign.Name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer f.files.discard()
 	r, spec, err := f.audit(ctx, cmd.ErrOrStderr(), q, before)
 	if err != nil {
-		return explain(err, f.brokers)
+		return nil, explain(err, f.brokers)
 	}
 	said, err := f.files.write(r, before, spec, f.lang())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if f.json {
 		err = printJSON(cmd.OutOrStdout(), r)
@@ -143,7 +131,7 @@ func (f *auditFlags) once(ctx context.Context, cmd *cobra.Command, q *query) err
 		r.Print(cmd.OutOrStdout(), f.lang())
 		fmt.Fprint(cmd.OutOrStdout(), said)
 	}
-	return errors.Join(err, judged(r))
+	return r, errors.Join(err, judged(r))
 }
 
 // judged is how a process ends after an audit.

@@ -151,6 +151,18 @@ var rollout = Dashboard{
 			graph("Losses of the ledger", "Times that Redis lost acknowledged writes, as each replica noticed.", plain,
 				query{`granter_ledger_regressions_total{<replicas>}`, "{{instance}}"}).from0().runbook("GranterLedgerRegressed"),
 		}},
+		{"Audits", 8, []panel{
+			stat("Proven", "When an audit last proved that everybody below the checkpoint has it, once. Empty: none did.", date,
+				`max(granter_audit_proven_timestamp_seconds{<replicas>} > 0) * 1000`).runbook("GranterAuditOld"),
+			graph("Findings", "Of the last audit. Refuted: the promise is not kept; not_proven: something cannot be seen.", plain,
+				query{`max by (verdict) (granter_audit_findings{<replicas>})`, "{{verdict}}"},
+				query{`sum(increase(granter_audit_failures_total{<replicas>}[$__rate_interval]))`, "audits that failed"}).
+				from0().runbook("GranterAuditRefuted"),
+			graph("Age and duration", "Since the last audit ended, how long it took, and how often one is to be made.", seconds,
+				query{`time() - max(granter_audit_end_timestamp_seconds{<replicas>} > 0)`, "age"},
+				query{`max(granter_audit_duration_seconds{<replicas>})`, "duration"},
+				query{`max(granter_audit_interval_seconds{<replicas>})`, "interval"}).from0().runbook("GranterAuditOld"),
+		}},
 		{"Replicas", 8, []panel{
 			timeline("States", "What each replica does. A line that stops: its process has ended.", "green",
 				query{`max by (instance, state) (granter_run_state{<replicas>} == 1)`, "{{instance}} {{state}}"}).runbook("GranterNobodyRuns"),

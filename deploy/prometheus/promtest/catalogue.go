@@ -29,7 +29,7 @@ func NewCatalogue() (Catalogue, error) {
 	metrics.NewHooks(told, "another", "chat")
 	events := prometheus.NewRegistry()
 	metrics.NewPublish(events, "third", "v1.2.3", "topic:grants:json")
-	families, err := prometheus.Gatherers{NewReplica("any"), desk, told, events, NewTaker("fourth")}.Gather()
+	families, err := prometheus.Gatherers{NewReplica("any"), desk, told, events, NewTaker("fourth"), NewAudit("audited")}.Gather()
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/audit"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/source"
 	"github.com/granter/granter/metrics"
@@ -45,6 +46,13 @@ func NewDesk(campaign string) (*prometheus.Registry, *metrics.Overview) {
 func NewTaker(campaign string) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	metrics.NewTakes(reg, campaign, "v1.2.3", []string{"month"}, texts(grant.Outcomes()), texts(source.Reasons()))
+	return reg
+}
+
+// NewAudit exports what granter audit --follow does, before its first audit has ended.
+func NewAudit(campaign string) *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	metrics.NewAudit(reg, campaign, "v1.2.3", texts([]audit.Verdict{audit.Refuted, audit.NotProven}))
 	return reg
 }
 

@@ -102,7 +102,8 @@ func (w *world) read(topic audit.Topic, from, until int64) (out seen) {
 func (w *world) readers() (own *source.Source, second *Topic) {
 	w.Helper()
 	own, err := source.New(source.Config{
-		Kafka: source.Kafka{Brokers: w.brokers}, Topic: grant.Input{Topic: w.topic, Format: grant.FormatDecimal}, RetryFor: patience,
+		Kafka: source.Kafka{Brokers: w.brokers}, Topic: grant.Input{Topic: w.topic, Format: grant.FormatDecimal},
+		RetryFor: patience,
 	})
 	require.NoError(w, err)
 	w.Cleanup(func() { own.Close() })

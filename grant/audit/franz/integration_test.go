@@ -26,7 +26,8 @@ func TestBothReadersAgreeOnRealServers(t *testing.T) {
 	for i := range 40 { // many small batches, of which compaction leaves little
 		var list []*kgo.Record
 		for j := range 20 {
-			list = append(list, &kgo.Record{Topic: name, Key: []byte(strconv.Itoa((20*i + j) % 37)), Value: fmt.Append(nil, 20*i+j)})
+			key := strconv.Itoa((20*i + j) % 37)
+			list = append(list, &kgo.Record{Topic: name, Key: []byte(key), Value: fmt.Append(nil, 20*i+j)})
 		}
 		require.NoError(t, w.client.ProduceSync(t.Context(), list...).FirstErr())
 	}
