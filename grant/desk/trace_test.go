@@ -63,7 +63,7 @@ func TestATopicIsSearchedForWhoMayLookUsersUp(t *testing.T) {
 	}
 }
 
-// While the ledger is away support is told so, also where the log of who read what is in the same Redis: there is nothing to read.
+// While the ledger is away support is told so, also where the log of who read what is in the same Redis: nothing is read.
 func TestThatTheLedgerIsAwayIsSaid(t *testing.T) {
 	log := readings{}
 	w := newWorld(t, func(w *world) { w.cfg.Reads = &log })

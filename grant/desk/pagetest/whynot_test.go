@@ -25,8 +25,9 @@ func (s *shipped) campaign(name string, startsAt time.Time, users int, items str
 	if items == "" {
 		items = "  - {id: thank-you, kind: emoticon, validity: permanent}\n"
 	}
-	spec = s.file(name+".yaml", fmt.Sprintf("campaign: %s\ntitle: 캠페인 %s\nstarts_at: %s\nzone: Asia/Seoul\n"+
-		"source: {topic: %s, max_id: 99999, max_rejected: 100%%}\nitems:\n%s", name, name, startsAt.Format(time.RFC3339), topic, items))
+	spec = s.file(name+".yaml", fmt.Sprintf("campaign: %[1]s\ntitle: 캠페인 %[1]s\nstarts_at: %s\nzone: Asia/Seoul\n"+
+		"source: {topic: %s, max_id: 99999, max_rejected: 100%%}\nitems:\n%s",
+		name, startsAt.Format(time.RFC3339), topic, items))
 	if users > 0 {
 		s.do("load", "-f", spec, "--generate", fmt.Sprint(users), "--first", "1")
 	}
@@ -128,7 +129,9 @@ func TestEveryWhyNot(t *testing.T) {
 	}
 	s.token = s.serve(map[string]realdesk.Role{"minseo": realdesk.RoleSupport}, flags...)["minseo"]
 	s.await("the slow run grants", func() bool {
-		return slices.ContainsFunc(s.reasons("slow", 999), func(r lookup.Reason) bool { return r.Lag != nil && r.When != nil })
+		return slices.ContainsFunc(s.reasons("slow", 999), func(r lookup.Reason) bool {
+			return r.Lag != nil && r.When != nil
+		})
 	})
 	p := openAt(t, s.desk+"/users")
 	p.enter(s.token)
@@ -151,7 +154,8 @@ func TestEveryWhyNot(t *testing.T) {
 	s.redis.Kill()
 	for _, lang := range lookup.Langs() {
 		p.do(chromedp.Navigate(fmt.Sprintf("%s/users/1?lang=%s", s.desk, lang)))
-		p.await(fmt.Sprintf("document.documentElement?.lang === %q && document.querySelector('[data-code=ledger_unavailable]')", lang))
+		p.await(fmt.Sprintf("document.documentElement?.lang === %q", lang))
+		p.await("document.querySelector('[data-code=ledger_unavailable]')")
 		p.shot("why-ledger-"+string(lang), true)
 	}
 	require.Contains(t, p.text("verdict"), "확인할 수 없습니다")
@@ -187,7 +191,8 @@ func (s *shipped) traced(p *page) {
 	require.Equal(s, fmt.Sprint(toTake), *a.Trace.Records[0].Value)
 }
 
-// heldByPreflight has a run wait for its start that was fit when it began. What it returns makes Redis unfit just before the start.
+// heldByPreflight has a run wait for its start that was fit when it began. What it returns makes Redis unfit just before the
+// start.
 func (s *shipped) heldByPreflight() (spec string, unfit func()) {
 	s.Helper()
 	starts := time.Now().Add(45 * time.Second)
@@ -205,7 +210,9 @@ func (s *shipped) heldByPreflight() (spec string, unfit func()) {
 		}
 		s.do("postpone", "-f", spec, "--until", starts.Format(time.RFC3339), "--why", "시험 끝")
 		s.await("preflight fails", func() bool {
-			return slices.ContainsFunc(s.reasons("held", 1), func(r lookup.Reason) bool { return r.Code == lookup.Preflight })
+			return slices.ContainsFunc(s.reasons("held", 1), func(r lookup.Reason) bool {
+				return r.Code == lookup.Preflight
+			})
 		})
 	}
 }
