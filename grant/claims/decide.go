@@ -19,6 +19,20 @@ const (
 	ReasonOther       Reason = "other"
 )
 
+// Reasons are all reasons, in the order in which people choose among them.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonNoLoss,
+		ReasonOpenedLater,
+		ReasonClosed,
+		ReasonIndustry,
+		ReasonExcluded,
+		ReasonTwice,
+		ReasonDocuments,
+		ReasonOther,
+	}
+}
+
 // Proposal is what the rules make of a claim, before any person or signal has a say.
 type Proposal struct {
 	Tier      int      `json:"tier"` // from 1; 0: none, it is declined

@@ -153,21 +153,26 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Line, error) {
 		limit = 100
 	}
 	args = append(args, limit)
-	rows, err := s.db.QueryContext(ctx, "SELECT id, unit, state, channel, received_at, changed_at, loss, tier, owed, tries "+
-		"FROM claims WHERE "+
+	rows, err := s.db.QueryContext(ctx, "SELECT "+lineColumns+" FROM claims WHERE "+
 		strings.Join(where, " AND ")+fmt.Sprintf(" ORDER BY id LIMIT $%d", len(args)), args...)
 	if err != nil {
 		return nil, err
 	}
 	lines := []Line{}
 	return lines, each(rows, func(scan func(...any) error) error {
-		var l Line
-		var received, changed int64
-		err := scan(&l.ID, &l.Unit, &l.State, &l.Channel, &received, &changed, &l.Loss, &l.Tier, &l.Owed, &l.Tries)
-		l.Received, l.Changed = moment(received), moment(changed)
+		l, err := readLine(scan)
 		lines = append(lines, l)
 		return err
 	})
+}
+
+const lineColumns = "id, unit, state, channel, received_at, changed_at, loss, tier, owed, tries"
+
+func readLine(scan func(...any) error) (l Line, err error) {
+	var received, changed int64
+	err = scan(&l.ID, &l.Unit, &l.State, &l.Channel, &received, &changed, &l.Loss, &l.Tier, &l.Owed, &l.Tries)
+	l.Received, l.Changed = moment(received), moment(changed)
+	return l, err
 }
 
 // Shared returns, for some claims, the other ones that share a mark with them, by kind. Those that were withdrawn or declined

@@ -182,18 +182,30 @@ func (c *commit) conflict(id string) error {
 
 // step adds an entry, if package claims allows it.
 func (c *commit) step(s *Step) error {
+	if err := s.Allowed(); err != nil {
+		return err
+	}
 	to, err := s.next()
 	if err != nil {
-		return fmt.Errorf("claim %s: %w", s.Claim.ID, err)
-	}
-	if err := s.apart(); err != nil {
-		return fmt.Errorf("claim %s: %w", s.Claim.ID, err)
+		return err
 	}
 	e := Entry{
 		Claim: s.Claim.ID, Seq: s.Claim.Seq + 1, At: c.at, By: s.By, From: s.Claim.State, Action: s.Action, To: to,
 		Reason: s.Reason, Change: s.Change, Prev: s.Claim.Head,
 	}
 	return c.add(s.Claim, e, s.Marks)
+}
+
+// Allowed fails with claims.ErrIllegal when a step is not possible from where its claim is, as it was read. Committing asks again.
+func (s *Step) Allowed() error {
+	_, err := s.next()
+	if err == nil {
+		err = s.apart()
+	}
+	if err != nil {
+		return fmt.Errorf("claim %s: %w", s.Claim.ID, err)
+	}
+	return nil
 }
 
 func (s *Step) next() (claims.State, error) {
