@@ -15,6 +15,7 @@ import (
 
 	"github.com/granter/granter/grant/accesslog"
 	"github.com/granter/granter/grant/audit"
+	"github.com/granter/granter/grant/claims/review"
 	"github.com/granter/granter/grant/desk"
 	"github.com/granter/granter/grant/entitle"
 	"github.com/granter/granter/grant/ledger"
@@ -48,7 +49,7 @@ func (d *deskFlags) addFlags(f *pflag.FlagSet) {
 
 // start serves a desk: of one campaign, or of many.
 func (d *deskFlags) start(
-	one desk.Subject, all desk.Campaigns, client redis.UniversalClient, label string, reg prometheus.Registerer, log *slog.Logger,
+	one desk.Subject, all desk.Campaigns, claims *review.Desk, client redis.UniversalClient, label string, reg prometheus.Registerer, log *slog.Logger,
 ) (*desk.Server, error) {
 	fallback, err := entitle.ParseFallback(cmp.Or(d.checkFallback, string(entitle.FallbackUnknown)))
 	if err != nil {
@@ -57,7 +58,7 @@ func (d *deskFlags) start(
 	cfg := desk.Config{
 		Addr: d.desk, Access: d.access, AccessGrace: d.grace, Cert: d.cert, Key: d.key, ClientCA: d.clientCA, Insecure: d.insecure,
 		CheckTimeout: d.checkTimeout, CheckFallback: fallback,
-		Subject: one, Campaigns: all, Reads: accesslog.New(client), Answers: ledger.NewAnswers(client), Label: label, Log: log, Registerer: reg,
+		Subject: one, Campaigns: all, Reads: accesslog.New(client), Answers: ledger.NewAnswers(client), Claims: claims, Label: label, Log: log, Registerer: reg,
 	}
 	if d.reports != "" {
 		cfg.Receipts = audit.NewShelf(d.reports)
@@ -82,7 +83,7 @@ func (j *job) openDesk(log *slog.Logger) (closeDesk func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	server, err := j.flags.deskFlags.start(*subject, nil, j.redis, j.campaign.Name, j.registry, log)
+	server, err := j.flags.deskFlags.start(*subject, nil, nil, j.redis, j.campaign.Name, j.registry, log)
 	if err != nil {
 		return nil, errors.Join(err, subject.Close())
 	}
@@ -96,6 +97,7 @@ func (j *job) openDesk(log *slog.Logger) (closeDesk func(), err error) {
 func newDesk() *cobra.Command {
 	var c connection
 	var d deskFlags
+	var claims reviewFlags
 	var listen, logFormat, otlp string
 	var files []string
 	cmd := &cobra.Command{
@@ -110,6 +112,9 @@ Who may do what, and in which campaigns, is in a file that may be changed at any
 ROLE, which is a set of rights (see granter token --help), campaigns:NAME,… if it is for some only, and the hash of a token.
 Whoever is taken out of it is out within a second. A file that can no longer be read, or has a mistake in it, lets nobody in after --desk-access-grace.
 Without TLS it listens on a loopback address only.
+
+With --claims it has the pages, too, on which staff judge and decide damage claims, at /claims; the rights there are duties, which do
+not include each other (docs/claims.md).
 
 ` + exitHelp,
 		Args: cobra.NoArgs,
@@ -131,19 +136,24 @@ Without TLS it listens on a loopback address only.
 				return err
 			}
 			defer stopTracing()
-			return serveDesk(cmd.Context(), all, client, &d, listen, log)
+			reviews, closeReviews, err := claims.open(cmd.Context(), log)
+			if err != nil {
+				return errors.Join(err, all.Close())
+			}
+			return errors.Join(serveDesk(cmd.Context(), all, reviews, client, &d, listen, log), closeReviews())
 		},
 	}
 	c.addServers(cmd, c.kafkaFlags, c.redisFlags)
 	filesFlag(cmd, &files)
 	d.addFlags(cmd.Flags())
+	claims.addFlags(cmd)
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:9466", `address of /metrics, /healthz and /readyz, or "off"`)
 	cmd.Flags().StringVar(&otlp, "otlp", "", otlpHelp)
 	cmd.Flags().StringVar(&logFormat, "log-format", "", "text or json (default: text on a terminal, else json)")
 	return cmd
 }
 
-func serveDesk(ctx context.Context, all *desk.Catalog, client redis.UniversalClient, d *deskFlags, listen string, log *slog.Logger) error {
+func serveDesk(ctx context.Context, all *desk.Catalog, claims *review.Desk, client redis.UniversalClient, d *deskFlags, listen string, log *slog.Logger) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	registry := newRegistry()
@@ -153,7 +163,7 @@ func serveDesk(ctx context.Context, all *desk.Catalog, client redis.UniversalCli
 	if names := all.Names(); len(names) == 1 && all.Given(names[0]) {
 		label = names[0]
 	}
-	server, err := d.start(desk.Subject{}, all, client, label, registry, log)
+	server, err := d.start(desk.Subject{}, all, claims, client, label, registry, log)
 	if err != nil {
 		return errors.Join(err, all.Close())
 	}

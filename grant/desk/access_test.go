@@ -152,7 +152,7 @@ func TestATokenIsLetInByItsLine(t *testing.T) {
 	_, _, err = NewToken("two words", RoleViewer)
 	require.Error(t, err)
 	_, _, err = NewToken("minji", "admin")
-	require.ErrorContains(t, err, "want viewer, support, operator or service")
+	require.ErrorContains(t, err, "want viewer, support, operator, service or auditor")
 }
 
 // Lines written for granter before rights were a set mean the same.
@@ -161,13 +161,13 @@ func TestARoleIsASetOfRights(t *testing.T) {
 		"viewer":                 {RightStatus, RightHistory},
 		"support":                {RightStatus, RightHistory, RightUsers, RightCheck, RightReceipt, RightNote},
 		"service":                {RightCheck},
-		"operator":               Rights(),
+		"operator":               campaignRights(),
 		"viewer,pause,resume":    {RightStatus, RightHistory, "pause", "resume"},
 		"users":                  {RightUsers},
 		"take":                   {RightTake},
 		"resume,pause,pause":     {"pause", "resume"},
 		"status,pause,viewer":    {RightStatus, RightHistory, "pause"},
-		"operator,viewer,status": Rights(),
+		"operator,viewer,status": campaignRights(),
 		"":                       {},
 	} {
 		require.Equal(t, want, text.rights(), text)

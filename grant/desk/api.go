@@ -96,7 +96,11 @@ func newAPI(cfg Config, files *files) *api {
 	}
 	for _, r := range a.searchRoutes() {
 		_, path, _ := strings.Cut(r.pattern, " ")
-		a.mux.Handle(r.pattern, a.counted(path, a.serveSearch(r)))
+		a.mux.Handle(r.pattern, a.counted(path, a.servePage(r, a.refuseSearch)))
+	}
+	for _, r := range a.claimsRoutes() {
+		_, path, _ := strings.Cut(r.pattern, " ")
+		a.mux.Handle(r.pattern, a.counted(path, a.servePage(r, a.refuseClaims)))
 	}
 	for _, asset := range assets() {
 		a.mux.Handle("GET "+asset.path, a.counted(asset.route, asset))

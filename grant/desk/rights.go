@@ -34,10 +34,10 @@ func toOrder() []Right {
 
 // Rights are all rights.
 func Rights() []Right {
-	return append([]Right{
+	return slices.Concat([]Right{
 		RightStatus, RightHistory, RightUsers, RightCheck, RightTake, RightReceipt, RightNote, RightAct,
 		RightApprove,
-	}, toOrder()...)
+	}, toOrder(), ofClaims)
 }
 
 // Role is what a principal may do, as the access file has it: the name of a role, a right, or some of either with commas
@@ -48,7 +48,8 @@ type Role string
 const (
 	RoleViewer   Role = "viewer"   // see how far campaigns are, and who ordered what
 	RoleSupport  Role = "support"  // look up users, make receipts and notes of them, too
-	RoleOperator Role = "operator" // everything
+	RoleOperator Role = "operator" // everything but claims
+	RoleAuditor  Role = "auditor"  // see how far campaigns are, who ordered what, and claims without their owners
 	RoleService  Role = "service"  // check, and nothing else
 )
 
@@ -64,7 +65,9 @@ func (r Role) named() []Right {
 	case RoleService:
 		return []Right{RightCheck}
 	case RoleOperator:
-		return Rights()
+		return campaignRights()
+	case RoleAuditor:
+		return []Right{RightStatus, RightHistory, RightClaims}
 	}
 	return nil
 }
@@ -73,7 +76,7 @@ func (r Role) named() []Right {
 func ParseRole(s string) (Role, error) {
 	for part := range strings.SplitSeq(s, ",") {
 		if Role(part).named() == nil && !slices.Contains(Rights(), Right(part)) {
-			return "", fmt.Errorf("role %q: want viewer, support, operator or service, or some of the rights %s, with commas "+
+			return "", fmt.Errorf("role %q: want viewer, support, operator, service or auditor, or some of the rights %s, with commas "+
 				"between",
 				s, words(Rights()))
 		}

@@ -58,16 +58,16 @@ func ofPage(pattern string) bool {
 	return path == searchPath || strings.HasPrefix(path, searchPath+"/")
 }
 
-// serveSearch serves a route of the page. Those who have shown no token or certificate are asked for one, and come back to
-// where they wanted to go.
-func (a *api) serveSearch(t route) http.HandlerFunc {
+// servePage serves a route of a page that needs no script. Those who have shown no token or certificate are asked for one, and
+// come back to where they wanted to go.
+func (a *api) servePage(t route, no func(http.ResponseWriter, *http.Request, Principal, *refusal)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", searchPolicy)
 		h.Set("Referrer-Policy", "same-origin") // with none, browsers say of no form where it comes from
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		token := r.PostFormValue(searchpage.FieldToken) // it reads the form
-		if r.Pattern != "POST "+signInPath {
+		if r.Pattern != "POST "+signInPath && r.Pattern != "POST "+claimsSignIn {
 			if c, err := r.Cookie(tokenCookie); err == nil {
 				token = c.Value
 			}
@@ -86,7 +86,7 @@ func (a *api) serveSearch(t route) http.HandlerFunc {
 			}
 			refusal = refuse(kindBusy, "too many requests at once: wait for those that are under way")
 		}
-		a.refuseSearch(w, r, who, refusal)
+		no(w, r, who, refusal)
 	}
 }
 
@@ -121,7 +121,12 @@ func backTo(path string) string {
 func (a *api) signIn(w http.ResponseWriter, r *http.Request, _ Principal) {
 	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	cookie(w, r, &http.Cookie{Name: tokenCookie, Value: token, HttpOnly: true}) //nolint:gosec // cookie adds what is missing
-	goOn(w, backTo(r.PostFormValue(searchpage.FieldNext)))
+	next := r.PostFormValue(searchpage.FieldNext)
+	if ofClaimsPage(r.Pattern) {
+		goOn(w, claimsBack(next))
+		return
+	}
+	goOn(w, backTo(next))
 }
 
 // signInAgain is for who loads the address again that a form led to: they are no user IDs.

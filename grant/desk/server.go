@@ -20,6 +20,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/accesslog"
 	"github.com/granter/granter/grant/audit"
+	"github.com/granter/granter/grant/claims/review"
 	"github.com/granter/granter/grant/entitle"
 	"github.com/granter/granter/grant/lookup"
 )
@@ -58,6 +59,8 @@ type Config struct {
 	Subject             // the one campaign that is served,
 	Campaigns Campaigns // or many; nil: the one
 	Label     string    // of metrics: the campaign, if they are of one
+
+	Claims *review.Desk // of damage claims; nil: this desk has none
 
 	Answers Answers // of requests with an Idempotency-Key; nil: that header counts for nothing
 

@@ -3,6 +3,7 @@
 package searchpage
 
 import (
+	"cmp"
 	"io"
 	"time"
 
@@ -22,6 +23,8 @@ type View struct {
 	Name string         // who is signed in; empty: nobody is
 	// Cookie says that the sign-in can be taken back here.
 	Cookie bool
+	// SignInAt is where a token is sent to, from Root on; empty: to this page's own.
+	SignInAt string
 
 	Problem string // that the page begins with; empty: there is none
 
@@ -48,7 +51,7 @@ const (
 func SignIn(w io.Writer, v *View, next string) error {
 	t := v.words()
 	return v.page(w, t.signIn, h.Main(h.Class("sign-in"),
-		h.Form(h.Method("post"), h.Action(v.Root+"users/sign-in"), h.Class("card"), h.Aria("labelledby", "sign-in-title"),
+		h.Form(h.Method("post"), h.Action(v.Root+cmp.Or(v.SignInAt, "users/sign-in")), h.Class("card"), h.Aria("labelledby", "sign-in-title"),
 			h.H1(h.ID("sign-in-title"), g.Text(t.signInTitle)),
 			h.Label(h.For("token"), g.Text(t.token)),
 			h.Input(h.ID("token"), h.Name(FieldToken), h.Type("password"), h.AutoComplete("off"), h.Required(), h.AutoFocus(),

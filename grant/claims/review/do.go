@@ -1,0 +1,405 @@
+package review
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
+
+	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/decide"
+	"github.com/granter/granter/grant/claims/documents"
+	"github.com/granter/granter/grant/claims/store"
+	"github.com/granter/granter/grant/claims/tell"
+	"github.com/granter/granter/grant/text"
+)
+
+// The fields of the forms.
+const (
+	fieldAction = "action"
+	fieldWhy    = "why"
+	fieldAmount = "amount"
+	fieldReason = "reason"
+	fieldSeq    = "seq"  // the entry up to which the claim was read: who decides about something else is told
+	fieldSure   = "sure" // of what was shown to be confirmed
+)
+
+const maxWhy = 2000 // characters
+
+// possible are the steps that somebody may take from where a claim is. Money is sent and settled by payments, and never here.
+func possible(s claims.State, who *Staff) (out []claims.Transition) {
+	for _, t := range claims.Transitions() {
+		if t.From != s || decide.Reserved(t.Action) || dutyFor(&t, who) == "" {
+			continue
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// dutyFor is the duty in which somebody may take a step; empty: in none.
+func dutyFor(t *claims.Transition, who *Staff) claims.Duty {
+	for _, d := range t.By {
+		if who.has(d) {
+			return d
+		}
+	}
+	return ""
+}
+
+// final are the steps that are shown once more before they are taken.
+func final(a claims.Action) bool {
+	switch a {
+	case claims.Approve, claims.Decline, claims.Uphold, claims.PartlyUphold, claims.Reject, claims.Withdraw, claims.Recoup:
+		return true
+	default:
+		return false
+	}
+}
+
+func takesAmount(a claims.Action) bool {
+	return a == claims.Approve || a == claims.Uphold || a == claims.PartlyUphold
+}
+
+// decisions are the forms of what the reader may do now.
+func (v *view) decisions(k *known) g.Node {
+	var forms g.Group
+	for _, t := range possible(k.State, &v.who) {
+		forms = append(forms, v.form(k, &t))
+	}
+	if len(v.who.Duties) > 0 {
+		forms = append(forms, v.form(k, &claims.Transition{From: k.State, Action: store.Note, To: k.State, Reason: true}))
+	}
+	if len(forms) == 0 {
+		return nil
+	}
+	return v.section("decide", "할 수 있는 일", "What you can do", forms)
+}
+
+func (v *view) form(k *known, t *claims.Transition) g.Node {
+	a := t.Action
+	id := func(field string) string { return string(a) + "-" + field }
+	name := actionName(a).In(v.Lang)
+	return h.Details(h.Class("action"), h.Summary(g.Text(name)),
+		h.Form(
+			h.Method("post"),
+			h.Action(v.root+"claims/"+k.ID+"/do"),
+			h.ID("do-"+string(a)),
+			h.AutoComplete("off"),
+			hidden(fieldAction, string(a)),
+			hidden(fieldSeq, strconv.Itoa(k.Seq)),
+			g.Iff(takesAmount(a), func() g.Node {
+				value := ""
+				if k.First != nil {
+					value = strconv.FormatInt(int64(*k.First), 10)
+				} else if k.Proposal != nil && !k.Proposal.Review && k.Proposal.Pay > 0 {
+					value = strconv.FormatInt(int64(k.Proposal.Pay), 10)
+				}
+				return g.Group{
+					h.Label(h.For(id(fieldAmount)), v.t("금액 (원)", "Amount (won)")),
+					h.Input(
+						h.ID(id(fieldAmount)),
+						h.Name(fieldAmount),
+						h.Value(value),
+						g.Attr("inputmode", "numeric"),
+						h.Required(),
+					),
+				}
+			}),
+			g.Iff(a == claims.Decline, func() g.Node {
+				options := g.Map(claims.Reasons(), func(r claims.Reason) g.Node {
+					return h.Option(
+						h.Value(string(r)),
+						g.If(r == claims.ReasonOther, h.Selected()),
+						g.Text(tell.Reason(r).In(v.Lang)),
+					)
+				})
+				return g.Group{h.Label(h.For(id(fieldReason)), v.t("신청인에게 알릴 사유", "The reason that the owner is told")),
+					h.Select(h.ID(id(fieldReason)), h.Name(fieldReason), options)}
+			}),
+			h.Label(h.For(id(fieldWhy)), v.whyLabel(a)),
+			h.Textarea(
+				h.ID(id(fieldWhy)),
+				h.Name(fieldWhy),
+				h.Rows("2"),
+				h.MaxLength(strconv.Itoa(maxWhy)),
+				g.If(t.Reason, h.Required()),
+			),
+			h.Button(h.Type("submit"), g.If(!final(a), h.Class("primary")), g.If(final(a), h.Class("danger")), g.Text(name)),
+		))
+}
+
+func hidden(name, value string) g.Node {
+	return h.Input(h.Type("hidden"), h.Name(name), h.Value(value))
+}
+
+func (v *view) whyLabel(a claims.Action) g.Node {
+	switch a {
+	case claims.Ask:
+		return v.t("신청인에게 보낼 질문", "The question to the owner")
+	case claims.Decline, claims.Reject, claims.Approve, claims.Uphold, claims.PartlyUphold:
+		return v.t("설명 (신청인이 읽음, 개인정보를 쓰지 말 것)", "Explanation (the owner reads it; write no personal data)")
+	case store.Note:
+		return v.t("메모 (다음 담당자가 읽음, 개인정보를 쓰지 말 것)", "Note (for the next colleague; write no personal data)")
+	default:
+		return v.t("이유 (기록에 남음, 개인정보를 쓰지 말 것)", "Why (kept in history; write no personal data)")
+	}
+}
+
+// decision is what a form says.
+type decision struct {
+	action claims.Action
+	why    string
+	amount *claims.Won
+	reason claims.Reason
+	seq    int
+	sure   bool
+}
+
+func readDecision(r *http.Request) (*decision, error) {
+	if err := r.ParseForm(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errForm, err)
+	}
+	d := &decision{
+		action: claims.Action(r.PostForm.Get(fieldAction)), why: strings.TrimSpace(r.PostForm.Get(fieldWhy)),
+		reason: claims.Reason(r.PostForm.Get(fieldReason)), sure: r.PostForm.Get(fieldSure) != "",
+	}
+	if len([]rune(d.why)) > maxWhy {
+		return nil, fmt.Errorf("%w: the text is longer than %d characters", errForm, maxWhy)
+	}
+	if claims.HoldsResidentNumber(d.why, false) {
+		return nil, fmt.Errorf("%w: the text holds a resident registration number, which nobody may keep here: "+
+			"주민등록번호는 적을 수 없습니다", errForm)
+	}
+	if amount := strings.NewReplacer(",", "", " ", "", "원", "").Replace(r.PostForm.Get(fieldAmount)); amount != "" {
+		won, err := strconv.ParseInt(amount, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%w: the amount is a number of won, such as 420000, and not %.40q", errForm, amount)
+		}
+		d.amount = (*claims.Won)(&won)
+	}
+	var err error
+	if d.seq, err = strconv.Atoi(cmp.Or(r.PostForm.Get(fieldSeq), "0")); err != nil {
+		return nil, fmt.Errorf("%w: open the claim again", errForm)
+	}
+	return d, nil
+}
+
+// step is what a decision of somebody about a claim comes to.
+func (d *decision) step(p *claims.Programme, c *store.Claim, who *Staff) (store.Step, error) {
+	if d.action == store.Note {
+		if d.why == "" {
+			return store.Step{}, fmt.Errorf("%w: a note needs a text", errForm)
+		}
+		if len(who.Duties) == 0 {
+			return store.Step{}, fmt.Errorf("%w: %s has no duty here", claims.ErrIllegal, who.Name)
+		}
+		return store.Step{Claim: c, Action: store.Note, By: store.Actor{Name: who.Name, Duty: who.Duties[0]}, Reason: d.why}, nil
+	}
+	by := store.Actor{Name: who.Name, Duty: cmp.Or(who.Duties...)}
+	for _, t := range claims.Transitions() {
+		if t.From == c.State && t.Action == d.action {
+			by.Duty = cmp.Or(dutyFor(&t, who), by.Duty)
+		}
+	}
+	full := decide.Decision{Action: d.action, By: by, Why: d.why, Amount: d.amount, Reason: d.reason}
+	if d.action != claims.Decline {
+		full.Reason = ""
+	}
+	step, err := full.Step(p, c)
+	if err != nil {
+		return step, err
+	}
+	err = step.Allowed()
+	return step, err
+}
+
+// do takes a step with one claim.
+func (d *Desk) do(w http.ResponseWriter, r *http.Request, who Staff) {
+	said, err := readDecision(r)
+	var k *known
+	if err == nil {
+		k, err = d.read(r, &who)
+	}
+	if err != nil {
+		d.fail(w, r, who, err)
+		return
+	}
+	v := d.view(w, r, who)
+	v.root = "../../"
+	if said.seq != k.Seq {
+		last := &k.history[len(k.history)-1]
+		err = &store.ConflictError{Claim: k.ID, By: last.By, Action: last.Action, At: last.At}
+	}
+	var step store.Step
+	if err == nil {
+		step, err = said.step(d.Programme, k.Claim, &who)
+	}
+	if err == nil && final(said.action) && !said.sure {
+		d.html(w, http.StatusOK, func(out io.Writer) error {
+			return v.page(out, actionName(said.action).In(v.Lang), v.confirm(k, said, &step))
+		})
+		return
+	}
+	if err == nil {
+		err = d.Store.Commit(r.Context(), []store.Step{step}, nil)
+	}
+	if text, status := explained(v.Lang, err); text != "" { // with the claim as it is now
+		again, readErr := d.read(r, &who)
+		if readErr == nil {
+			v.Problem = text
+			d.show(w, status, v, again, nil)
+			return
+		}
+	}
+	if err != nil {
+		d.fail(w, r, who, err)
+		return
+	}
+	w.Header().Set("Location", "../"+k.ID)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// confirm says once more exactly what will happen.
+func (v *view) confirm(k *known, said *decision, step *store.Step) g.Node {
+	what := g.Group{
+		v.pair("신청", "Claim", h.Code(g.Text(k.ID))),
+		v.pair("하는 일", "What", g.Text(actionName(step.Action).In(v.Lang))),
+	}
+	switch {
+	case step.Change.Approval != nil:
+		what = append(what, v.pair("금액", "Amount", g.Text(v.Lang.Won(*step.Change.Approval)+
+			v.say(" · 다른 사람이 한 번 더 결재해야 지급됩니다", " · it is paid when another person has approved it, too"))))
+	case step.Change.Owed != nil:
+		what = append(what, v.pair("금액", "Amount", g.Text(v.Lang.Won(*step.Change.Owed))))
+	case step.Change.Declined != "":
+		what = append(what, v.pair("사유", "Reason", g.Text(tell.Reason(step.Change.Declined).In(v.Lang))))
+	}
+	amount := ""
+	if said.amount != nil {
+		amount = strconv.FormatInt(int64(*said.amount), 10)
+	}
+	return h.Section(
+		h.Class("card"),
+		h.Aria("labelledby", "confirm"),
+		h.H1(h.ID("confirm"), v.t("확인해 주세요", "Please confirm")),
+		h.Dl(h.Class("pairs"), what, v.pair("설명", "Explanation", g.Text(said.why))),
+		h.Form(
+			h.Method("post"),
+			h.Action(v.root+"claims/"+k.ID+"/do"),
+			hidden(fieldAction, string(said.action)),
+			hidden(fieldSeq, strconv.Itoa(said.seq)),
+			hidden(fieldWhy, said.why),
+			hidden(fieldAmount, amount),
+			hidden(fieldReason, string(said.reason)),
+			hidden(fieldSure, "yes"),
+			h.Div(
+				h.Class("search-row"),
+				h.Button(
+					h.Type("submit"),
+					h.Class("danger"),
+					h.ID("sure"),
+					h.AutoFocus(),
+					g.Text(actionName(step.Action).In(v.Lang)),
+				),
+				h.A(h.Href(v.root+"claims/"+k.ID), v.t("그만두기", "Go back")),
+			),
+		),
+	)
+}
+
+// person shows who the owner of a claim is, for a reason that history keeps.
+func (d *Desk) person(w http.ResponseWriter, r *http.Request, who Staff) {
+	why := strings.TrimSpace(r.PostFormValue(fieldWhy))
+	switch {
+	case !who.seesPeople():
+		d.fail(w, r, who, fmt.Errorf("%w: who owners are is for those who take claims in, judge or decide", claims.ErrIllegal))
+		return
+	case why == "" || len([]rune(why)) > maxWhy:
+		d.fail(w, r, who, fmt.Errorf("%w: say why you need to know who it is", errForm))
+		return
+	}
+	if _, err := d.read(r, &who); err != nil {
+		d.fail(w, r, who, err)
+		return
+	}
+	person, err := d.Store.ReadPerson(r.Context(), r.PathValue("claim"), d.looker(&who), why)
+	var k *known
+	if err == nil {
+		k, err = d.read(r, &who)
+	}
+	if err != nil {
+		d.fail(w, r, who, err)
+		return
+	}
+	if person == nil {
+		person = &store.Person{}
+	}
+	d.show(w, http.StatusOK, d.view(w, r, who), k, person)
+}
+
+func (*Desk) looker(who *Staff) store.Actor { return store.Actor{Name: who.Name, Duty: who.Duties[0]} }
+
+func (v *view) person(k *known, p *store.Person) g.Node {
+	switch {
+	case k.Erased:
+		return v.section("person", "신청인", "The owner", h.P(v.t("개인정보를 삭제했습니다.", "Who it was has been erased.")))
+	case !v.who.seesPeople():
+		return nil
+	case p == nil:
+		return v.section("person", "신청인", "The owner", h.Form(h.Method("post"), h.Action(v.root+"claims/"+k.ID+"/person"),
+			h.Label(h.For("person-why"), v.t("개인정보를 보는 이유 (기록에 남음)", "Why you need to know who it is (kept in history)")),
+			h.Div(h.Class("search-row"), h.Input(h.ID("person-why"), h.Name(fieldWhy), h.Required(), h.AutoComplete("off")),
+				h.Button(h.Type("submit"), v.t("보기", "Show")))))
+	}
+	return v.section("person", "신청인", "The owner", h.Dl(h.Class("pairs"),
+		v.pair("상호", "Business", g.Text(p.Business)), v.pair("대표자", "Representative", g.Text(p.Representative)),
+		v.pair("전화", "Phone", g.Text(p.Phone)), g.If(p.Email != "", v.pair("이메일", "Email", g.Text(p.Email))),
+		g.If(p.Address != "", v.pair("주소", "Address", g.Text(p.Address))),
+		v.pair("계좌", "Account", g.Text(p.Bank+" "+p.Account+" · "+p.Holder))))
+}
+
+// document gives a document out, as a download.
+func (d *Desk) document(w http.ResponseWriter, r *http.Request, who Staff) {
+	err := fmt.Errorf("%w: documents are for those who take claims in, judge or decide", claims.ErrIllegal)
+	var doc *store.Kept
+	var data []byte
+	if who.seesPeople() && d.Documents != nil {
+		_, err = d.read(r, &who)
+		if err == nil {
+			doc, data, err = d.Documents.Open(r.Context(), r.PathValue("claim"), r.PathValue("digest"))
+		}
+		if err == nil { // what cannot be recorded is not shown
+			_, err = d.Store.ReadPerson(r.Context(), r.PathValue("claim"), d.looker(&who), "document "+doc.Digest[:12])
+		}
+	}
+	if err != nil {
+		d.fail(w, r, who, err)
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Type", "application/octet-stream")
+	header.Set(
+		"Content-Disposition",
+		"attachment; filename="+strconv.Quote(r.PathValue("claim")+"-"+doc.Kind+extension(doc.Type)),
+	)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Length", strconv.Itoa(len(data)))
+	_, _ = w.Write(data) //nolint:gosec // a download that nothing shows as a page; and the client may have gone
+}
+
+// extension is that of a file, by the type of what is in it.
+func extension(kind string) string {
+	return map[string]string{
+		documents.PDF: ".pdf", documents.JPEG: ".jpg", documents.PNG: ".png", documents.HEIC: ".heic", documents.XLSX: ".xlsx",
+	}[kind]
+}
+
+func size(bytes int64) string { return text.Number((bytes+1023)/1024) + " KiB" }

@@ -1,0 +1,147 @@
+package review
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
+
+	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/store"
+)
+
+// together are the steps that can be taken with many claims of some states at once: those for which nobody reads each claim again.
+// An amount that people choose is none of them.
+func (v *view) together(states []claims.State) []claims.Action {
+	if len(states) != 1 {
+		return nil
+	}
+	var out []claims.Action
+	for _, t := range possible(states[0], &v.who) {
+		switch t.Action {
+		case claims.Clear, claims.Approve, claims.Review, claims.Flag:
+			out = append(out, t.Action)
+		default:
+		}
+	}
+	return out
+}
+
+func (v *view) manyForm(list []claims.Action) g.Node {
+	return h.FieldSet(h.Class("many"), h.Legend(v.t("고른 신청을 한꺼번에", "With those chosen")),
+		h.Label(h.For("many-action"), v.t("하는 일", "What")),
+		h.Select(h.ID("many-action"), h.Name(fieldAction), g.Map(list, func(a claims.Action) g.Node {
+			return h.Option(h.Value(string(a)), g.Text(actionName(a).In(v.Lang)))
+		})),
+		h.Label(h.For("many-why"), v.t("이유 (기록에 남음, 개인정보를 쓰지 말 것)", "Why (kept in history; write no personal data)")),
+		h.Textarea(h.ID("many-why"), h.Name(fieldWhy), h.Rows("2"), h.Required()),
+		h.Button(h.Type("submit"), v.t("먼저 확인하기", "See what would happen")))
+}
+
+// outcome is what became, or would become, of one of many claims.
+type outcome struct {
+	id   string
+	step store.Step
+	err  error
+}
+
+// many takes one step with several claims: first it only says what would happen to each. Each is committed by itself, as it was
+// read just now, so that one that somebody else has changed meanwhile keeps none of the others back.
+func (d *Desk) many(w http.ResponseWriter, r *http.Request, who Staff) {
+	said, err := readDecision(r)
+	ids := r.PostForm["claim"]
+	switch {
+	case err != nil:
+	case len(ids) == 0:
+		err = fmt.Errorf("%w: choose at least one claim", errForm)
+	case len(ids) > perPage:
+		err = fmt.Errorf("%w: at most %d claims at once", errForm, perPage)
+	case said.amount != nil:
+		err = fmt.Errorf("%w: an amount is decided for one claim at a time", errForm)
+	}
+	if err != nil {
+		d.fail(w, r, who, err)
+		return
+	}
+	list := make([]outcome, len(ids))
+	for i, id := range ids {
+		list[i] = d.oneOfMany(r, said, id, &who)
+	}
+	v := d.view(w, r, who)
+	d.html(w, http.StatusOK, func(out io.Writer) error {
+		return v.page(out, v.say("여러 신청", "Several claims"), v.outcomes(list, said))
+	})
+}
+
+func (d *Desk) oneOfMany(r *http.Request, said *decision, id string, who *Staff) outcome {
+	out := outcome{id: id}
+	found, err := d.Store.Get(r.Context(), id)
+	if err == nil && found[0].Programme != d.Programme.Name {
+		err = store.ErrNotFound
+	}
+	if err == nil {
+		out.step, err = said.step(d.Programme, found[0], who)
+	}
+	if err == nil && said.sure {
+		err = d.Store.Commit(r.Context(), []store.Step{out.step}, nil)
+	}
+	out.err = err
+	return out
+}
+
+// outcomes is a table of what would happen, or has.
+func (v *view) outcomes(list []outcome, said *decision) g.Node {
+	rows, chosen := make(g.Group, 0, len(list)), g.Group{}
+	good := 0
+	for i := range list {
+		o := &list[i]
+		result := h.Span(h.Class("chip"), h.Data("tone", "good"), g.Text(v.result(o, said.sure)))
+		if o.err != nil {
+			problem, _ := explained(v.Lang, o.err)
+			if problem == "" {
+				problem = v.say("지금은 할 수 없습니다.", "This cannot be done now.")
+				v.desk.Log.Error("one of several claims failed", "claim", o.id, "who", v.who.Name, "error", o.err)
+			}
+			result = g.Group{h.Span(h.Class("chip"), h.Data("tone", "bad"), v.t("안 됨", "FAILED")), g.Text(" " + problem)}
+		} else {
+			good++
+			chosen = append(chosen, hidden("claim", o.id))
+		}
+		rows = append(rows, h.Tr(h.Td(h.A(h.Href(v.root+"claims/"+o.id), h.Code(g.Text(o.id)))), h.Td(result)))
+	}
+	all := "SUCCESS"
+	switch {
+	case good == 0:
+		all = "FAILED"
+	case good < len(list):
+		all = "PARTIAL"
+	}
+	title := v.say("이렇게 됩니다: ", "This would happen: ")
+	if said.sure {
+		title = v.say("결과: ", "Result: ")
+	}
+	return h.Section(h.Class("card"), h.Aria("labelledby", "title"),
+		h.H1(h.ID("title"), g.Text(title+all)),
+		h.P(h.Strong(g.Text(actionName(said.action).In(v.Lang))), g.Text(" · "+said.why)),
+		h.Div(h.Class("scroll"), h.TabIndex("0"), h.Role("group"), h.Aria("labelledby", "title"),
+			h.Table(h.THead(h.Tr(v.th("신청", "Claim"), v.th("결과", "Result"))), h.TBody(rows))),
+		g.If(!said.sure && good > 0, h.Form(h.Method("post"), h.Action(v.root+"claims/many"), chosen,
+			hidden(fieldAction, string(said.action)), hidden(fieldWhy, said.why), hidden(fieldSure, "yes"),
+			h.Button(h.Type("submit"), h.Class("danger"), h.ID("sure"), g.Text(actionName(said.action).In(v.Lang))))),
+		h.P(h.A(h.Href(v.root+"claims"), v.t("목록으로", "Back to the queues"))))
+}
+
+func (v *view) result(o *outcome, done bool) string {
+	what := actionName(o.step.Action).In(v.Lang)
+	if owed := o.step.Change.Owed; owed != nil {
+		what += " " + v.Lang.Won(*owed)
+	} else if first := o.step.Change.Approval; first != nil {
+		what += " " + v.Lang.Won(*first)
+	}
+	if done {
+		return "✓ " + what
+	}
+	return what
+}

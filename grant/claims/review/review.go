@@ -1,0 +1,132 @@
+// Package review serves the pages on which staff judge and decide claims: queues, and a claim on one page. They are HTML that
+// needs no script. Whoever serves them says who asks, and which duties they have; what a duty may do is the table of package claims.
+package review
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/documents"
+	"github.com/granter/granter/grant/claims/store"
+	"github.com/granter/granter/grant/claims/tell"
+)
+
+// Duties are those of staff; what else the table knows is done by owners, the rules and the bank.
+func Duties() []claims.Duty {
+	return []claims.Duty{claims.Intake, claims.Reviewer, claims.Approver, claims.Payer}
+}
+
+// Staff is who asks.
+type Staff struct {
+	Name   string
+	Duties []claims.Duty // an auditor has none, and sees what is no person's
+}
+
+// has reports whether somebody has one of some duties.
+func (s *Staff) has(some ...claims.Duty) bool {
+	return slices.ContainsFunc(s.Duties, func(d claims.Duty) bool { return slices.Contains(some, d) })
+}
+
+// seesPeople reports whether somebody may see who owners are, with a reason: whoever judges or takes claims in.
+func (s *Staff) seesPeople() bool { return s.has(claims.Intake, claims.Reviewer, claims.Approver) }
+
+// Desk is the review desk of one programme.
+type Desk struct {
+	Store     *store.Store
+	Programme *claims.Programme
+	Documents *documents.Keeper // nil: documents cannot be opened here
+	Within    time.Duration     // in which owners are promised a decision; 0: they are promised none
+	Log       *slog.Logger
+	Now       func() time.Time
+}
+
+// The paths, below where the desk is.
+const (
+	Path     = "/claims"
+	pathOne  = Path + "/{claim}"
+	pathDo   = pathOne + "/do"
+	pathWho  = pathOne + "/person"
+	pathDoc  = pathOne + "/documents/{digest}"
+	pathMany = Path + "/many"
+)
+
+// Handler serves a request of somebody.
+type Handler func(w http.ResponseWriter, r *http.Request, who Staff)
+
+// Routes are all pages, by the pattern of net/http's ServeMux.
+func (d *Desk) Routes() map[string]Handler {
+	return map[string]Handler{
+		"GET " + Path:      d.queue,
+		"POST " + pathMany: d.many,
+		"GET " + pathOne:   d.one,
+		"POST " + pathDo:   d.do,
+		"POST " + pathWho:  d.person,
+		"GET " + pathDoc:   d.document,
+	}
+}
+
+// MaxForm is how large a request is at most.
+const MaxForm = 64 << 10
+
+// fail says on a page what went wrong, and what to do next.
+func (d *Desk) fail(w http.ResponseWriter, r *http.Request, who Staff, err error) {
+	v := d.view(w, r, who)
+	status, problem := http.StatusInternalServerError, t(v.Lang, "지금은 답할 수 없습니다. 잠시 뒤에 다시 해 주세요.",
+		"This cannot be answered now. Try again in a moment.")
+	if text, code := explained(v.Lang, err); text != "" {
+		status, problem = code, text
+	} else if errors.Is(err, context.Canceled) {
+		return // whoever asked has gone
+	} else {
+		d.Log.Error("the review desk failed", "path", r.Pattern, "who", who.Name, "error", err)
+	}
+	v.Problem = problem
+	d.html(w, status, func(out io.Writer) error { return v.page(out, problem) })
+}
+
+// explained is an error that staff can do something about; empty: it is not.
+func explained(l tell.Lang, err error) (text string, status int) {
+	if conflict, ok := errors.AsType[*store.ConflictError](err); ok {
+		return tell.Text{
+			KO: "그사이에 {who}님이 이 신청을 먼저 바꾸었습니다 ({action}). 아무것도 저장하지 않았습니다. 아래의 지금 상태를 다시 보고 결정해 주세요.",
+			EN: "{who} was first, with “{action}”. Nothing was saved: look at the claim as it is now, and decide again.",
+		}.Fill(l, "{who}", conflict.By.Name, "{action}", actionName(conflict.Action).In(l)), http.StatusConflict
+	}
+	switch refused, isRefused := errors.AsType[*documents.Refused](err); {
+	case errors.Is(err, store.ErrNotFound):
+		return t(
+			l,
+			"그런 신청이나 서류가 없습니다. 번호를 확인해 주세요.",
+			"There is no such claim or document: check the number.",
+		), http.StatusNotFound
+	case errors.Is(err, claims.ErrIllegal), errors.Is(err, errForm):
+		return err.Error(), http.StatusConflict
+	case isRefused:
+		return refused.Error(), http.StatusConflict
+	}
+	return "", 0
+}
+
+// errForm means that a form does not say what is needed.
+var errForm = errors.New("not understood")
+
+// html answers with a page.
+func (d *Desk) html(w http.ResponseWriter, status int, render func(io.Writer) error) {
+	var page bytes.Buffer
+	if err := render(&page); err != nil {
+		d.Log.Error("a page of the review desk cannot be rendered", "error", err)
+		http.Error(w, "this page cannot be shown", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(page.Bytes()) // the client may have gone
+}

@@ -1,0 +1,80 @@
+package desk
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/review"
+	"github.com/granter/granter/grant/claims/store"
+	"github.com/granter/granter/grant/claims/store/storetest"
+)
+
+// withClaims gives a desk three claims, and tokens to reviewers and auditors.
+func withClaims(w *world) {
+	s, p := storetest.Open(w)
+	storetest.Receive(w, s, p, 3, 310_000)
+	w.cfg.Claims = &review.Desk{Store: s, Programme: p, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	for _, role := range []Role{RoleAuditor, "claims-reviewer", "claims-approver"} {
+		token, line, err := NewToken("a-"+string(role), role)
+		require.NoError(w, err)
+		w.tokens[role] = token
+		w.clients = append(w.clients, line)
+	}
+	w.rotate()
+}
+
+// Staff sign in to the pages of claims, and may do there what their duties say; nobody may because of another role.
+func TestClaimsAreForThoseWithADuty(t *testing.T) {
+	w := newWorld(t, withClaims)
+	b := newBrowser(w)
+	page := b.visit(http.MethodGet, "/claims/c-000001", nil)
+	page.isPage(http.StatusUnauthorized)
+	require.Contains(t, string(page.body), `action="../claims/sign-in"`)
+	require.Contains(t, string(page.body), `value="claims/c-000001"`)
+	in := b.visit(
+		http.MethodPost,
+		"/claims/sign-in",
+		url.Values{"token": {w.tokens["claims-reviewer"]}, "next": {"claims/c-000001"}},
+	)
+	in.is(http.StatusSeeOther)
+	require.Equal(t, "../claims/c-000001", in.header.Get("Location"))
+	page = b.visit(http.MethodGet, "/claims/c-000001", nil)
+	page.isPage(http.StatusOK)
+	require.Contains(t, readable(page.body), "a-claims-reviewer")
+	require.Contains(t, page.header.Get("Content-Security-Policy"), "form-action 'self'")
+	require.NotContains(t, string(page.body), "010-1234")
+
+	flag := url.Values{"action": {"check"}, "seq": {"1"}, "why": {"by hand"}}
+	foreign := b.visit(http.MethodPost, "/claims/c-000001/do", flag, "Sec-Fetch-Site", "cross-site")
+	foreign.isPage(http.StatusForbidden)
+	done := b.visit(http.MethodPost, "/claims/c-000001/do", flag)
+	done.is(http.StatusSeeOther)
+	require.Equal(t, "../c-000001", done.header.Get("Location"))
+	list, err := w.cfg.Claims.Store.Get(t.Context(), "c-000001")
+	require.NoError(t, err)
+	require.Equal(t, claims.Checking, list[0].State)
+	require.Equal(t, store.Actor{Name: "a-claims-reviewer", Duty: claims.Reviewer}, list[0].Hands[len(list[0].Hands)-1])
+
+	out := b.visit(http.MethodPost, "/claims/sign-out", nil)
+	out.is(http.StatusSeeOther)
+	for role, status := range map[Role]int{RoleOperator: 403, RoleSupport: 403, RoleAuditor: 200, "claims-approver": 200} {
+		b.cookies = map[string]string{}
+		b.visit(http.MethodPost, "/claims/sign-in", url.Values{"token": {w.tokens[role]}})
+		b.visit(http.MethodGet, "/claims", nil).isPage(status)
+	}
+	for _, next := range []string{"https://evil.example", "//evil.example", "claims/../users", "claims/sign-out", "users/1"} {
+		in := b.visit(http.MethodPost, "/claims/sign-in", url.Values{"token": {w.tokens[RoleAuditor]}, "next": {next}})
+		require.Equal(t, "../claims", in.header.Get("Location"), next)
+	}
+}
+
+func TestADeskWithoutClaimsHasNoPagesOfThem(t *testing.T) {
+	w := newWorld(t)
+	w.ask(request{method: http.MethodGet, path: "/claims"}).is(http.StatusNotFound)
+}
