@@ -46,6 +46,7 @@ type Row struct {
 	To     *grant.UserID // of a move
 	Reason string        // of its own; empty: the command's
 	Fields []string      // of a file, which are given back
+	Seen   string        // ledger.User.Seen as it was looked at; empty: it does not matter
 	Err    error         // why the row cannot be read; nil: it can
 
 	settled *Result // by what was found before; nil: it is to be done
@@ -210,7 +211,7 @@ func (d *Doer) do(ctx context.Context, c *Command, rows []Row, results []Result)
 		if rows[i].judged(&results[i]) {
 			continue
 		}
-		one := ledger.UserAct{User: rows[i].User, Act: rows[i].act(&c.Act), AfterEnd: c.AfterEnd}
+		one := ledger.UserAct{User: rows[i].User, Act: rows[i].act(&c.Act), AfterEnd: c.AfterEnd, Seen: rows[i].Seen}
 		acts, at = append(acts, one), append(at, i)
 	}
 	if len(acts) == 0 {

@@ -20,7 +20,7 @@ func (d *Doer) moveAll(ctx context.Context, c *Command, rows []Row, results []Re
 		if rows[i].judged(&results[i]) {
 			continue
 		}
-		err := d.move(ctx, ledger.AccountMove{User: rows[i].User, Act: rows[i].act(&c.Act)}, c.Dry)
+		err := d.move(ctx, ledger.AccountMove{User: rows[i].User, Act: rows[i].act(&c.Act)}, rows[i].Seen, c.Dry)
 		if err != nil && !errors.Is(err, grant.ErrRefused) && !errors.Is(err, grant.ErrUnchanged) {
 			return err
 		}
@@ -29,7 +29,7 @@ func (d *Doer) moveAll(ctx context.Context, c *Command, rows []Row, results []Re
 	return nil
 }
 
-func (d *Doer) move(ctx context.Context, m ledger.AccountMove, dry bool) error {
+func (d *Doer) move(ctx context.Context, m ledger.AccountMove, seen string, dry bool) error {
 	to := *m.Act.To
 	if to == m.User {
 		return fmt.Errorf("%w: that is the same account", grant.ErrRefused)
@@ -63,7 +63,7 @@ func (d *Doer) move(ctx context.Context, m ledger.AccountMove, dry bool) error {
 	if dry {
 		return nil
 	}
-	return d.carry(ctx, m, arrival, moved)
+	return d.carry(ctx, m, arrival, seen, moved)
 }
 
 // arriving is the act about the account that gets the grant.
@@ -78,16 +78,16 @@ func arriving(m *ledger.AccountMove, from, target *ledger.User) grant.Act {
 }
 
 // carry makes the two changes, the second of which may be all that is left to do.
-func (d *Doer) carry(ctx context.Context, m ledger.AccountMove, arrival grant.Act, left bool) error {
+func (d *Doer) carry(ctx context.Context, m ledger.AccountMove, arrival grant.Act, seen string, left bool) error {
 	if err := d.Ledger.BeginMove(ctx, m); err != nil {
 		return err
 	}
 	if !left {
-		if err := d.one(ctx, m.User, m.Act); err != nil {
+		if err := d.one(ctx, ledger.UserAct{User: m.User, Act: m.Act, Seen: seen}); err != nil {
 			return d.undo(ctx, m, err)
 		}
 	}
-	if err := d.one(ctx, *m.Act.To, arrival); err != nil {
+	if err := d.one(ctx, ledger.UserAct{User: *m.Act.To, Act: arrival}); err != nil {
 		if !errors.Is(err, grant.ErrRefused) && !errors.Is(err, grant.ErrUnchanged) {
 			return err
 		}
@@ -95,7 +95,7 @@ func (d *Doer) carry(ctx context.Context, m ledger.AccountMove, arrival grant.Ac
 		back := arrival
 		back.Kind, back.ID, back.From = grant.ActReinstate, m.Act.ID+"-back", m.Act.To
 		back.Reason = "the move ended: the other account was granted meanwhile"
-		if undone := d.one(ctx, m.User, back); undone != nil {
+		if undone := d.one(ctx, ledger.UserAct{User: m.User, Act: back}); undone != nil {
 			return errors.Join(err, undone)
 		}
 		return d.undo(ctx, m,
@@ -113,8 +113,8 @@ func (d *Doer) undo(ctx context.Context, m ledger.AccountMove, why error) error 
 }
 
 // one does one act.
-func (d *Doer) one(ctx context.Context, user grant.UserID, act grant.Act) error {
-	done, err := d.Ledger.Do(ctx, []ledger.UserAct{{User: user, Act: act}}, false)
+func (d *Doer) one(ctx context.Context, act ledger.UserAct) error {
+	done, err := d.Ledger.Do(ctx, []ledger.UserAct{act}, false)
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (d *Doer) Resume(ctx context.Context) (int, error) {
 	}
 	ended := 0
 	for _, m := range moves {
-		switch err := d.move(ctx, m, false); {
+		switch err := d.move(ctx, m, "", false); {
 		case errors.Is(err, grant.ErrUnchanged): // all but its note was there
 			err = d.Ledger.EndMove(ctx, m)
 			if err != nil {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/acts"
-	"github.com/granter/granter/grant/status"
 )
 
 // act is the route of acts: what somebody does about single users.
@@ -28,6 +27,7 @@ type actRequest struct {
 	Item       string               `json:"item,omitempty"`
 	Until      time.Time            `json:"until,omitzero"`
 	AfterEnd   bool                 `json:"after_end,omitempty"`
+	Seen       string               `json:"seen,omitempty"` // of the one user
 	DryRun     bool                 `json:"dry_run,omitempty"`
 	Propose    bool                 `json:"propose,omitempty"` // to a second person, whatever the campaign's rule
 }
@@ -63,18 +63,7 @@ func (a *api) act(r *http.Request, who Principal) (any, error) {
 
 // doer is what carries out acts about users of the campaign that a request names.
 func (a *api) doer(r *http.Request) (*acts.Doer, error) {
-	c, err := a.readable(r)
-	if err != nil {
-		return nil, err
-	}
-	if c.Acts == nil {
-		return nil, newProblem(kindUnavailable, "acts about users are not carried out here")
-	}
-	granted, _, err := status.InForce(r.Context(), c.Coordination, c.Reader, c.Campaign)
-	if err != nil {
-		return nil, err
-	}
-	return c.Acts(granted)
+	return a.doerOf(r.Context(), r.PathValue("campaign"))
 }
 
 // rightFor is what an act needs: notes are for everybody who looks users up.
@@ -121,6 +110,10 @@ func (b *actRequest) command(c *grant.Campaign, who Principal) (*acts.Command, e
 	if b.AfterEnd && b.Act != grant.ActHand {
 		return nil, newProblem(kindInvalid, "after_end is for hand; nothing was done")
 	}
+	if b.Seen != "" && len(rows) != 1 {
+		return nil, newProblem(kindInvalid, "seen is for one user; nothing was done")
+	}
+	rows[0].Seen = b.Seen
 	if err := act.Validate(); err != nil {
 		return nil, newProblem(kindInvalid, err.Error()+"; nothing was done")
 	}

@@ -146,3 +146,28 @@ func TestActsWaitForASecondPerson(t *testing.T) {
 	require.Equal(t, "a-operator", u.State.Revoked.Who)
 	require.Equal(t, "b-operator", w.trail()[1].Who)
 }
+
+// Of two people who look at one user and act, the second is told what the first one did.
+func TestTheSecondOfTwoWhoActAtOnceIsTold(t *testing.T) {
+	w := newWorld(t, acting)
+	w.grantTo(2)
+	var u lookup.Answer
+	w.get(RoleSupport, base+"/users/2").into(&u)
+	require.NotEmpty(t, u.Seen)
+	act := func(role Role, body string) (r acts.Report) {
+		answer := w.act(role, `{"users":["2"],"seen":"`+u.Seen+`",`+body+`}`)
+		answer.is(http.StatusOK)
+		answer.into(&r)
+		return r
+	}
+	require.Equal(t, acts.Success, act(RoleSupport, `"act":"note","reason":"waits for papers"`).Overall)
+	second := act(RoleOperator, `"act":"revoke","revocation":"fraud","reason":"bot"`)
+	require.Equal(t, acts.Failed, second.Overall)
+	require.Contains(t, second.Results[0].Why, "since you looked")
+	require.Contains(t, second.Results[0].Why, "by a-support")
+	require.Contains(t, second.Results[0].Why, "waits for papers")
+	w.get(RoleSupport, base+"/users/2").into(&u)
+	require.Nil(t, u.State.Revoked)
+	require.Equal(t, acts.Success, act(RoleOperator, `"act":"revoke","revocation":"fraud","reason":"bot"`).Overall)
+	w.act(RoleOperator, `{"act":"note","users":["1","2"],"seen":"x","reason":"r"}`).is(http.StatusUnprocessableEntity)
+}

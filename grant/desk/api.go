@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"slices"
@@ -25,6 +26,7 @@ type api struct {
 	lists   chan struct{} // has an element for each list that is being answered
 	traces  chan struct{} // and for each trace
 	takings *takings
+	sealKey []byte // of what is confirmed on the page by those who have no token
 	metrics *metrics.Desk
 	mux     *http.ServeMux
 }
@@ -75,6 +77,8 @@ func newAPI(cfg Config, files *files) *api {
 		m.Broken.WithLabelValues(name)
 	}
 	a.checks = entitle.New(entitle.Config{Campaigns: a.checkable, Timeout: cfg.CheckTimeout, Fallback: cfg.CheckFallback})
+	a.sealKey = make([]byte, 32)
+	_, _ = rand.Read(a.sealKey) // which never fails
 	a.lists, a.traces = make(chan struct{}, listsAtOnce), make(chan struct{}, tracesAtOnce)
 	a.takings = &takings{timeout: cfg.pace.request, byName: map[string]*taking{}}
 	a.hubs = newHubs(a.statusOf, cfg.pace.events, m.Listeners)

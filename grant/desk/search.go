@@ -18,8 +18,8 @@ import (
 )
 
 // The page on which support looks up users is rendered here, and works without a script. A browser sends no token with a
-// link or a form, so the page has a cookie with it: only under its own path, where nothing can be ordered, out of the reach
-// of scripts, and not sent along by other sites' forms. The API does not look at it.
+// link or a form, so the page has a cookie with it: only under its own path, where no order can be given, out of the reach
+// of scripts, and not sent along by other sites' forms. Acts about users are confirmed there (actpage.go). The API does not look at it.
 const (
 	searchPath  = "/users"
 	signInPath  = searchPath + "/sign-in"
@@ -39,7 +39,7 @@ var searchPolicy = strings.Replace(policy, "form-action 'none'", "form-action 's
 
 // searchRoutes are those of the page.
 func (a *api) searchRoutes() []route {
-	return []route{
+	return append(a.actRoutes(), []route{
 		{"GET " + searchPath, []Right{RightUsers}, a.searchForm},
 		{"POST " + searchPath, []Right{RightUsers}, a.search},
 		{"GET " + searchPath + "/{id}", []Right{RightUsers}, a.searchOne},
@@ -49,7 +49,7 @@ func (a *api) searchRoutes() []route {
 		{"POST " + signInPath, nil, a.signIn},
 		{"GET " + signOutPath, nil, a.signInAgain},
 		{"POST " + signOutPath, nil, a.signOut},
-	}
+	}...)
 }
 
 // ofPage reports whether a request is one of the page's, by the pattern of its route.
@@ -232,6 +232,7 @@ func (a *api) found(w http.ResponseWriter, r *http.Request, who Principal, query
 	if a.cfg.Receipts != nil && who.Role.may(RightReceipt) {
 		v.Receipts = a.cfg.Receipts.Has
 	}
+	v.MayDo, v.MayDecide = a.mayDo(who), who.Role.may(RightApprove)
 	v.Query, v.Asked, v.Pasted = query, strings.TrimSpace(query) != "", lookup.Understand(query)
 	status := http.StatusOK
 	if len(v.Pasted.Users) > 0 {
@@ -250,6 +251,7 @@ func (a *api) found(w http.ResponseWriter, r *http.Request, who Principal, query
 			}
 			v.Problem, v.Answers, status = searchpage.Failed(v.Lang, problem.Detail), nil, problem.Status
 		}
+		v.Notice = did(r, v.Lang, v.Answers)
 	}
 	a.html(w, status, func(out io.Writer) error { return searchpage.Search(out, v) })
 }

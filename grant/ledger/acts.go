@@ -46,6 +46,9 @@ type UserAct struct {
 	Act  grant.Act
 	// AfterEnd lets the user be granted by hand after ends_at.
 	AfterEnd bool
+	// Seen is User.Seen as whoever decided on the act saw it: if somebody else did something since, it is refused. Empty: it
+	// does not matter.
+	Seen string
 }
 
 // ActResult is what became of an act about one user.
@@ -240,6 +243,9 @@ func (c *chunkActs) plan(ctx context.Context, indices []int) ([]actCalled, error
 			continue // by an attempt whose reply was lost, or by a command that was killed
 		}
 		after, state, err := u.State.After(u.Place, act)
+		if seen := c.acts[i].Seen; seen != "" && seen != u.Seen() {
+			err = u.changed()
+		}
 		if err != nil {
 			c.results[i].Err = err
 			continue

@@ -56,6 +56,8 @@ type Answer struct {
 	// By is the act that granted the user by hand, or excluded the user; State is what acts made of the user since.
 	By    *grant.Act       `json:"by,omitempty"`
 	State *grant.UserState `json:"acts,omitempty"`
+	// Seen is ledger.User.Seen, for an act about the user as it is here.
+	Seen string `json:"seen,omitempty"`
 	// Entitlements are what the user holds, held, or may take. Empty: nothing has been granted.
 	Entitlements []Entitlement `json:"entitlements"`
 	Reasons      []Reason      `json:"reasons"` // why the user has not all that the campaign gives, the weightiest first
@@ -116,6 +118,7 @@ func Look(ctx context.Context, s *Subject, users []grant.UserID) ([]Answer, erro
 		answers[i] = newAnswer(c, user)
 		answers[i].SpecDiffers, answers[i].Known = differs, true
 		answers[i].acts(&found[i])
+		answers[i].Seen = found[i].Seen()
 		if found[i].Place == grant.PlaceGranted {
 			answers[i].granted(c, found[i].Settled, &held[i], runs[found[i].Settled.Run])
 		}

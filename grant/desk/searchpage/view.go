@@ -35,7 +35,12 @@ type View struct {
 	Answers [][]lookup.Answer
 	// Receipts reports whether there are receipts of a campaign; nil: of none.
 	Receipts func(campaign string) bool
-	Now      time.Time
+	// MayDo reports what whoever is signed in may do about users of a campaign; nil: nothing.
+	MayDo func(campaign string, kind grant.ActKind) bool
+	// MayDecide says that there is a queue of acts to decide about.
+	MayDecide bool
+	Notice    string // of what was done; empty: there is none
+	Now       time.Time
 }
 
 // Fields of the forms.
@@ -72,21 +77,26 @@ func Search(w io.Writer, v *View) error {
 	if len(v.Pasted.Users) == 1 {
 		title = t.user(v.Pasted.Users[0].User) + " – " + t.title
 	}
+	return v.framed(w, title, v.box(), v.understood(), v.answers())
+}
+
+// framed is a page for somebody who is signed in.
+func (v *View) framed(w io.Writer, title string, sections ...g.Node) error {
+	t := v.words()
 	return v.page(w, title,
 		h.A(h.Class("skip"), h.Href("#main"), g.Text(t.skip)),
 		h.Header(h.Class("top"),
 			h.A(h.Class("brand"), h.Href(v.Root+"?all"),
 				h.Img(h.Src(v.Root+"icon.svg"), h.Alt(""), h.Width("24"), h.Height("24")),
 				h.Span(g.Text("granter"))),
+			g.If(v.MayDecide, h.A(h.ID("waiting"), h.Href(v.Root+"users/waiting"), g.Text(t.waitingTitle()))),
 			h.Div(h.Class("user"),
 				h.Span(h.Span(h.Class("visually-hidden"), g.Text(t.signedIn+" ")), h.Strong(h.ID("user-name"), g.Text(v.Name))),
 				g.If(v.Cookie, h.Form(h.Method("post"), h.Action(v.Root+"users/sign-out"), h.Aria("label", t.signOut),
 					h.Button(h.Type("submit"), h.ID("sign-out"), g.Text(t.signOut)))),
 			),
 		),
-		h.Main(h.ID("main"), h.TabIndex("-1"),
-			h.Div(h.ID("sections"), v.box(), v.understood(), v.answers()),
-		),
+		h.Main(h.ID("main"), h.TabIndex("-1"), h.Div(h.ID("sections"), g.Group(sections))),
 		h.Footer(h.Class("bottom"), h.P(h.Class("note"), g.Text(t.footer))),
 	)
 }
@@ -133,6 +143,7 @@ func (v *View) box() g.Node {
 	}
 	return h.Section(h.Class("card"), h.Aria("labelledby", "title"),
 		h.H1(h.ID("title"), g.Text(t.title)),
+		g.If(v.Notice != "", h.P(h.ID("notice"), h.Class("notice"), h.Role("status"), g.Text(v.Notice))),
 		g.If(v.Problem != "", h.P(h.ID("problem"), h.Class("error"), h.Role("alert"), g.Text(v.Problem))),
 		h.Form(h.ID("search"), h.Method("post"), h.Action(v.Root+"users"), h.Role("search"), h.Aria("labelledby", "title"),
 			h.Label(h.For("q"), g.Text(t.ask)),
