@@ -27,7 +27,9 @@ func TestAUserIsTheTextOfTheID(t *testing.T) {
 		} else {
 			require.Greater(t, id.Number(), MaxUserID, "nobody else's number")
 		}
-		var again struct{ User *UserID }
+		var again struct {
+			User *UserID `json:"User"`
+		}
 		encoded, err := json.Marshal(map[string]UserID{"User": id})
 		require.NoError(t, err)
 		require.Equal(t, `{"User":"`+text+`"}`, string(encoded))

@@ -197,7 +197,7 @@ func TestAPoolGrantsWhatItsLanesAreGiven(t *testing.T) {
 	require.EqualValues(t, ids, positions[0].Granted+positions[1].Granted)
 	require.EqualValues(t, ids, positions[0].Duplicate+positions[1].Duplicate)
 	for _, p := range positions {
-		require.EqualValues(t, map[int]int64{0: ids, 1: ids + 50}[p.Partition], p.Next)
+		require.Equal(t, map[int]int64{0: ids, 1: ids + 50}[p.Partition], p.Next)
 	}
 }
 
