@@ -30,7 +30,9 @@ func (f *failing) Do(ctx context.Context, acts []ledger.UserAct, dry bool) ([]le
 	if f.left == 0 {
 		return make([]ledger.ActResult, len(acts)), errKilled
 	}
-	f.left--
+	if f.left > 0 { // by one at a time; without a limit, several may do things at once
+		f.left--
+	}
 	return f.Acts.Do(ctx, acts, dry)
 }
 
