@@ -28,7 +28,8 @@ items:
   - {id: few, kind: item, validity: {days: 30, from: taken}, first: 1000000000}
 `
 
-// takes measures how fast users can take items: by a desk, from a file and from a topic, beside redis-benchmark on the same Redis.
+// takes measures how fast users can take items: by a desk, from a file and from a topic, beside redis-benchmark on the same
+// Redis.
 func (b *bench) takes(ctx context.Context) ([]checked, error) {
 	r, err := comparedRow("")
 	if err != nil {

@@ -18,6 +18,7 @@ func (j *judgement) judgeCampaign() {
 	j.judgeSpec()
 	j.judgeProgress()
 	j.judgeOrders()
+	j.judgeOffers()
 }
 
 func (j *judgement) judgeDates() {
