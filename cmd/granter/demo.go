@@ -49,7 +49,8 @@ func newDemo() *cobra.Command {
 		Use:   "demo",
 		Short: "Watch a whole campaign, with Kafka and Redis inside the process",
 		Long: `Demo starts an in-process Kafka and Redis, publishes a generated population with duplicates and malformed records,
-runs the real granter on it, proves the result, and looks one user up. It needs nothing else.
+runs the real granter on it, proves the result, and looks one user up. It needs nothing else. With --keep it audits itself
+and leaves the signed report, which granter audit verify and granter receipt check when everything else is gone.
 
 It prints a link to the operations page, which is signed in as an operator. To be watched, it begins slowly, and is released
 after --watch, unless an operator has ordered something else by then. Then it serves the page, metrics and lookups until
@@ -72,6 +73,8 @@ The in-process servers stand in for real ones: they keep everything in memory, a
 	f.BoolVar(&d.json, "json", false, "print one JSON object for programs; implies --once")
 	f.DurationVar(&d.watch, "watch", 30*time.Second, "how long it grants slowly; 0: not at all")
 	f.Int64Var(&d.throttle, "throttle", 20_000, "users per second at which it grants slowly")
+	f.StringVar(&d.keep, "keep", "",
+		"directory to make, for what an auditor gets: a signed report of an audit, its public key, and receipts of users")
 	f.StringVar(&d.desk, "desk", "127.0.0.1:9465", `address of the operations page, or "off"`)
 	f.StringVar(&d.listen, "listen", "127.0.0.1:9464", `address of /metrics, /healthz, /readyz and /users/{id}, or "off"`)
 	return cmd
@@ -85,6 +88,7 @@ type demonstration struct {
 	throttle   int64
 	listen     string
 	desk       string
+	keep       string
 
 	out    io.Writer
 	link   string // to the operations page; empty: there is none
@@ -126,6 +130,11 @@ func (d *demonstration) perform(ctx context.Context, cmd *cobra.Command) error {
 	}
 	camp.Population, d.counts = d.users, plan.Counts()
 	camp.StartsAt = time.Now().Truncate(time.Second)
+	if d.keep != "" {
+		if err := d.makeKept(); err != nil {
+			return err
+		}
+	}
 	redis, err := miniredis.Run()
 	if err != nil {
 		return fmt.Errorf("starting the in-process Redis: %w", err)
@@ -173,7 +182,11 @@ func (d *demonstration) perform(ctx context.Context, cmd *cobra.Command) error {
 		log:        slog.New(slog.NewTextHandler(screen, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		embedded:   true,
 		serveUsers: func(mux *http.ServeMux) { mux.Handle("GET /users/{id}", lookups(led, camp)) },
-		afterRun:   func(s *Summary, err error) error { return d.show(ctx, led, camp, s, err) },
+		afterRun: func(s *Summary, err error) error {
+			return d.show(ctx, led, camp, s, err, func(user grant.UserID) error {
+				return d.auditKept(ctx, k, client, led, camp, user)
+			})
+		},
 	}
 	_, err = j.execute(ctx)
 	return err
@@ -264,7 +277,9 @@ func (d *demonstration) say(format string, args ...any) {
 }
 
 // show checks and shows what the run did and, unless told otherwise, keeps serving. An operator may have ended it early.
-func (d *demonstration) show(ctx context.Context, led opened, c *grant.Campaign, s *Summary, err error) error {
+func (d *demonstration) show(
+	ctx context.Context, led opened, c *grant.Campaign, s *Summary, err error, audit func(user grant.UserID) error,
+) error {
 	if err != nil && !errors.Is(err, engine.ErrAborted) {
 		return err
 	}
@@ -286,6 +301,11 @@ func (d *demonstration) show(ctx context.Context, led opened, c *grant.Campaign,
 	if err != nil {
 		return err
 	}
+	if d.json && d.keep != "" {
+		if err := audit(user); err != nil {
+			return err
+		}
+	}
 	shown := Demonstrated{Run: s, Proof: newProof(&proof), Lookup: answer}
 	if d.json {
 		return printJSON(d.out, shown)
@@ -294,6 +314,11 @@ func (d *demonstration) show(ctx context.Context, led opened, c *grant.Campaign,
 	printProof(d.out, shown.Proof)
 	fmt.Fprintln(d.out)
 	printAnswer(d.out, &shown.Lookup)
+	if d.keep != "" {
+		if err := audit(user); err != nil {
+			return err
+		}
+	}
 	if d.once || d.listen == "off" {
 		return nil
 	}

@@ -122,3 +122,23 @@ func TestDemoEndsWhenInterrupted(t *testing.T) {
 		require.True(t, strings.HasSuffix(p.out.String(), "stopped\n"), p.out.String())
 	}
 }
+
+// What a demo leaves is checked when its Kafka and Redis are gone.
+func TestADemoLeavesWhatAnAuditorNeeds(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "kept")
+	p := demo(t, "--once", "--users=70000", "--keep="+dir)
+	require.Zero(t, p.wait(), "%s%s", p.out.String(), p.err.String())
+	require.Contains(t, p.out.String(), "audited: PROVEN: all 70,000 users")
+	reports, err := filepath.Glob(dir + "/*.report")
+	require.NoError(t, err)
+	require.Len(t, reports, 1)
+	public := filepath.Join(dir, "audit.key.pub")
+	verify := granter(t, command{args: []string{"audit", "verify", "--public", public, reports[0]}})
+	require.Zero(t, verify.wait(), verify.err.String())
+	receipt := granter(t, command{args: []string{"receipt", "66000", "--report", dir, "--public", public}})
+	require.Zero(t, receipt.wait(), receipt.err.String())
+	require.Contains(t, receipt.out.String(), "VERIFIED: it leads to the root that granter-demo signed")
+	again := demo(t, "--once", "--users=100", "--keep="+dir)
+	require.Equal(t, exitUsage, again.wait())
+	require.Contains(t, again.err.String(), "name another directory")
+}

@@ -17,7 +17,7 @@ import (
 )
 
 func newReceipt() *cobra.Command {
-	var report, campaign, out string
+	var report, campaign, out, public string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "receipt USER --report REPORT|DIR",
@@ -59,6 +59,12 @@ A desk makes the same receipts: granter desk --reports DIR.
 			case err != nil:
 				return fmt.Errorf("%s: %w", file, err)
 			}
+			verified := ""
+			if public != "" {
+				if verified, err = verifyReceipt(r, public); err != nil {
+					return fmt.Errorf("%s: %w", file, err)
+				}
+			}
 			if out != "" {
 				if err := create(out, 0o600, func(f *os.File) error { return printJSON(f, r) }); err != nil {
 					return usageError(err)
@@ -68,6 +74,7 @@ A desk makes the same receipts: granter desk --reports DIR.
 				return printJSON(cmd.OutOrStdout(), r)
 			}
 			printReceipt(cmd.OutOrStdout(), r)
+			fmt.Fprint(cmd.OutOrStdout(), verified)
 			return nil
 		},
 	}
@@ -75,9 +82,24 @@ A desk makes the same receipts: granter desk --reports DIR.
 	f.StringVar(&report, "report", "", "signed report with its file of receipts beside it, or a directory of them")
 	f.StringVar(&campaign, "campaign", "", "name of the campaign, where a directory has reports of several")
 	f.StringVar(&out, "out", "", "file for the receipt")
+	f.StringVar(&public, "public", "", "file of the public key, to check the receipt by at once")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object for programs")
 	cmd.AddCommand(newReceiptVerify())
 	return cmd
+}
+
+// verifyReceipt checks a receipt by a public key, and says that it is good.
+func verifyReceipt(r *audit.Receipt, public string) (string, error) {
+	v, err := verifierOf(public)
+	if err != nil {
+		return "", err
+	}
+	about, err := r.Verify(v)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("VERIFIED: it leads to the root that %s signed in the report of %s, whose verdict is %s\n",
+		v.Name(), about.At, about.Verdict), nil
 }
 
 // receiptsOf returns the file of receipts that a report, or the newest one of a directory, has beside it.
