@@ -73,6 +73,7 @@ var answers = map[string][]string{
 	"granter pause":                 {"-f SPEC --why test", "-f SPEC --why test --json"},
 	"granter postpone":              {"-f LATER --why test --until 2100-01-01T00:00:00Z", "-f LATER --why test --until 2100-01-01T00:00:00Z --json"},
 	"granter publish":               {"-f SPEC --topic events --once", "-f SPEC --topic events --once --json"},
+	"granter purge":                 {"--help"}, // it ends the campaign: see TestACampaignIsPurged
 	"granter resume":                {"-f SPEC --why test", "-f SPEC --why test --json"},
 	"granter run":                   {"-f SPEC", "-f SPEC --json", "-f SPEC --dry-run", "-f SPEC --dry-run --json"},
 	"granter status":                {"-f SPEC", "-f SPEC --json", "-f SPEC --prove", "-f SPEC --prove --json"},

@@ -36,17 +36,19 @@ func (e *FormatError) Error() string {
 
 // askFormat adds to a pipeline the question which format the ledger has.
 func (l *Store) askFormat(ctx context.Context, pipe redis.Pipeliner) *redis.SliceCmd {
-	return pipe.HMGet(ctx, l.keys.format, "version", "granter", "import")
+	return pipe.HMGet(ctx, l.keys.format, "version", "granter", "import", "purge")
 }
 
 // checkFormat returns a *FormatError if the answer to askFormat is a format that is not known.
 func (l *Store) checkFormat(reply *redis.SliceCmd) error {
 	fields := reply.Val()
-	if len(fields) < 2 || fields[0] == nil {
+	if len(fields) < 4 || fields[0] == nil {
 		return nil
 	}
-	if mark, _ := fields[len(fields)-1].(string); len(fields) > 2 && mark != "" {
-		return l.readImport(mark)
+	for i, read := range []func(string) error{l.readImport, l.readPurge} {
+		if mark, _ := fields[2+i].(string); mark != "" {
+			return read(mark)
+		}
 	}
 	found, _ := fields[0].(string)
 	since, _ := fields[1].(string)
