@@ -28,7 +28,7 @@ database of claims, a file or a PostgreSQL.
 	cmd.AddCommand(newClaimsCheck(), newClaimsAssess(), newClaimsStates(), newClaimsImport(), newClaimsList(), newClaimsShow(),
 		newClaimsReport(), newClaimsProve(), newClaimsErase(), newClaimsProcess(), newClaimsDecide(),
 		newClaimsPay(), newClaimsReconcile(), newClaimsServe(), newClaimsCode(), newClaimsDocuments(),
-		newClaimsSimulate())
+		newClaimsNotify(), newClaimsNotices(), newClaimsSimulate())
 	return cmd
 }
 

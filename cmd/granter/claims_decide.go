@@ -73,23 +73,13 @@ func (flags *processFlags) execute(cmd *cobra.Command) error {
 			Store: s, Programme: p, Registry: identity.NewRegistry(flags.registry, key),
 			Bank: identity.NewBank(flags.bank, token),
 		}
-		for {
+		return repeat(ctx, flags.follow, func() error {
 			got, err := w.Pass(ctx)
 			if err != nil {
 				return err
 			}
-			if err := flags.say(cmd, got); err != nil {
-				return err
-			}
-			if flags.follow <= 0 {
-				return nil
-			}
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(flags.follow):
-			}
-		}
+			return flags.say(cmd, got)
+		})
 	})
 }
 

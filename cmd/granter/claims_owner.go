@@ -22,9 +22,10 @@ func newClaimsCode() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "code CLAIM --why TEXT",
 		Short: "Give the owner of a claim another secret code",
-		Long: `Code prints a number, a secret code and a link by which the owner sees the claim on the owner's page: for owners who have lost
-theirs, and for those whose claim came by phone, post or file. Make sure before that it is the owner who asks. The code that there was
-before, and whoever is signed in by it, is out at once. History keeps who gave it and why, and not the code.
+		Long: `Code prints a number, a secret code and a link by which the owner sees the claim on the owner's page: for
+owners who have lost theirs, and for those whose claim came by phone, post or file. Make sure before that it is the owner who
+asks. The code that there was before, and whoever is signed in by it, is out at once. History keeps who gave it and why, and
+not the code.
 
 ` + exitHelp,
 		Args: cobra.ExactArgs(1),
@@ -41,7 +42,12 @@ before, and whoever is signed in by it, is out at once. History keeps who gave i
 				if err != nil {
 					return err
 				}
-				step := store.Step{Claim: list[0], Action: store.Note, By: by, Reason: "another secret code was given: " + actor.why}
+				step := store.Step{
+					Claim:  list[0],
+					Action: store.Note,
+					By:     by,
+					Reason: "another secret code was given: " + actor.why,
+				}
 				if err := s.Commit(ctx, []store.Step{step}, nil); err != nil {
 					return err
 				}
@@ -81,8 +87,9 @@ func newClaimsDocuments() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "documents CLAIM",
 		Short: "List the documents of a claim, or read one",
-		Long: `Documents lists what the owner of a claim has sent. With --get it writes one into a file of its own, --out, and history keeps who
-read it and why. Open such files with care: they come from outside, and one that says "not_scanned" was not looked at for malware.
+		Long: `Documents lists what the owner of a claim has sent. With --get it writes one into a file of its own, --out,
+and history keeps who read it and why. Open such files with care: they come from outside, and one that says "not_scanned" was
+not looked at for malware.
 
 ` + exitHelp,
 		Args: cobra.ExactArgs(1),
@@ -127,7 +134,10 @@ func (flags *documentsFlags) list(ctx context.Context, cmd *cobra.Command, s *st
 	}
 	rows := []string{"digest\tdocument\ttype\tbytes\tmalware\treceived"}
 	for _, k := range kept {
-		rows = append(rows, fmt.Sprintf("%.12s\t%s\t%s\t%s\t%s\t%s", k.Digest, k.Kind, k.Type, text.Number(k.Size), k.Scan, text.Moment(k.At)))
+		rows = append(
+			rows,
+			fmt.Sprintf("%.12s\t%s\t%s\t%s\t%s\t%s", k.Digest, k.Kind, k.Type, text.Number(k.Size), k.Scan, text.Moment(k.At)),
+		)
 	}
 	table(cmd.OutOrStdout(), rows...)
 	return nil

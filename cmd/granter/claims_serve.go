@@ -41,7 +41,8 @@ func (f *siteFlags) addFlags(cmd *cobra.Command) {
 }
 
 func (f *siteFlags) addDocuments(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.documents, "documents", "", "folder in which documents are kept, encrypted; without it none are taken")
+	cmd.Flags().
+		StringVar(&f.documents, "documents", "", "folder in which documents are kept, encrypted; without it none are taken")
 	cmd.Flags().StringVar(&f.clamd, "clamd", "", "malware scanner: ClamAV's daemon, host:port or the path of its socket")
 }
 
@@ -54,8 +55,11 @@ func (f *siteFlags) check() error {
 	case (f.cert == "") != (f.key == ""):
 		errs = append(errs, errors.New("--cert and --key need each other"))
 	case f.cert == "" && !f.insecure && host != "localhost" && !net.ParseIP(host).IsLoopback():
-		errs = append(errs, fmt.Errorf("--page %s can be reached from elsewhere, and without TLS everybody on the way reads the owners' codes: "+
-			"add --cert and --key, listen on 127.0.0.1, or say --insecure when a proxy in front of it speaks TLS", f.page))
+		errs = append(
+			errs,
+			fmt.Errorf("--page %s can be reached from elsewhere, and without TLS everybody on the way reads the owners' codes: "+
+				"add --cert and --key, listen on 127.0.0.1, or say --insecure when a proxy in front of it speaks TLS", f.page),
+		)
 	}
 	if f.public != "" && !strings.HasPrefix(f.public, "https://") && !strings.HasPrefix(f.public, "http://") {
 		errs = append(errs, fmt.Errorf("--public %s: want an address such as https://claims.example.com", f.public))
@@ -93,9 +97,10 @@ func newClaimsServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the page on which owners report a loss and see to their claims",
-		Long: `Serve is the owner's part of the customer centre, in Korean and English: owners report a loss, send documents, see where their
-claim is and how it was computed, object, withdraw, and change the account. They need no account and no script; a claim is opened by
-its number and a secret code, which they get when they save or hand it in ("granter claims code" gives another one).
+		Long: `Serve is the owner's part of the customer centre, in Korean and English: owners report a loss, send documents,
+see where their claim is and how it was computed, object, withdraw, and change the account. They need no account and no script;
+a claim is opened by its number and a secret code, which they get when they save or hand it in ("granter claims code" gives
+another one).
 
 It decides nothing: "granter claims process" does, beside it. Several may run on one database and one folder of documents. Every
 minute documents are looked at for malware that came while the scanner was away, and what nobody needs any more is deleted:
@@ -245,7 +250,17 @@ func keepHouseOnce(ctx context.Context, s *store.Store, keeper *documents.Keeper
 		return err
 	}
 	if scanned.Malware > 0 || scanned.Waiting > 0 {
-		log.Warn("documents in quarantine", "clean", scanned.Clean, "malware", scanned.Malware, "waiting", scanned.Waiting, "scanner", scanned.Away)
+		log.Warn(
+			"documents in quarantine",
+			"clean",
+			scanned.Clean,
+			"malware",
+			scanned.Malware,
+			"waiting",
+			scanned.Waiting,
+			"scanner",
+			scanned.Away,
+		)
 	}
 	_, err = keeper.Sweep(ctx, time.Now())
 	return err

@@ -58,8 +58,13 @@ func selfSigned(t *testing.T) (cert, key string, pool *x509.CertPool) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "claims"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: "claims"},
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	require.NoError(t, err)
 	secret, err := x509.MarshalPKCS8PrivateKey(private)
@@ -77,10 +82,25 @@ func selfSigned(t *testing.T) (cert, key string, pool *x509.CertPool) {
 func TestTheOwnersPageIsServed(t *testing.T) {
 	database := claimsDatabase(t)
 	cert, key, pool := selfSigned(t)
-	url := serveClaims(t, "--database", database, "--documents", t.TempDir(), "--cert", cert, "--key", key, "--contact", "1577-0000")
+	url := serveClaims(
+		t,
+		"--database",
+		database,
+		"--documents",
+		t.TempDir(),
+		"--cert",
+		cert,
+		"--key",
+		key,
+		"--contact",
+		"1577-0000",
+	)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
 	t.Cleanup(transport.CloseIdleConnections)
-	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	get := func(method, path, body string) (*http.Response, string) {
 		req, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(body))
 		require.NoError(t, err)
@@ -96,7 +116,16 @@ func TestTheOwnersPageIsServed(t *testing.T) {
 	require.Contains(t, page, "1577-0000")
 	require.NotEmpty(t, resp.Header.Get("Strict-Transport-Security"))
 
-	code, out, errs := ask("code", "shown", "--database", database, "--why", "called back on the number that we have", "--public", url)
+	code, out, errs := ask(
+		"code",
+		"shown",
+		"--database",
+		database,
+		"--why",
+		"called back on the number that we have",
+		"--public",
+		url,
+	)
 	require.Zero(t, code, errs)
 	secret := regexp.MustCompile(`secret code +(\S+)`).FindStringSubmatch(out)[1]
 	require.Contains(t, out, url+"/enter/shown/"+secret)
@@ -142,7 +171,8 @@ func TestADocumentIsListedAndRead(t *testing.T) {
 	at := "--database=" + database
 	code, out, errs := ask("documents", "shown", at)
 	require.Zero(t, code, errs)
-	digest := regexp.MustCompile(`(?m)^([0-9a-f]{12}) +proof_of_service_use +application/pdf +15 +not_scanned`).FindStringSubmatch(out)[1]
+	listed := regexp.MustCompile(`(?m)^([0-9a-f]{12}) +proof_of_service_use +application/pdf +15 +not_scanned`)
+	digest := listed.FindStringSubmatch(out)[1]
 	file := filepath.Join(t.TempDir(), "x.pdf")
 	read := []string{"documents", "shown", at, "--documents", folder, "--get", digest, "--out", file}
 	code, _, errs = ask(read...)

@@ -37,6 +37,8 @@ var answers = map[string][]string{
 	"granter claims serve":          {"--help"}, // it answers by a page: see TestTheOwnersPageIsServed
 	"granter claims code":           {"shown --database CLAIMS --why test", "shown --database CLAIMS --why test --json"},
 	"granter claims documents":      {"shown --database CLAIMS", "shown --database CLAIMS --json"},
+	"granter claims notify":         {"--database CLAIMS --webhook SERVICES", "--database CLAIMS --webhook SERVICES --json"},
+	"granter claims notices":        {"--database CLAIMS", "--database CLAIMS --json"},
 	"granter claims erase":          {"erased --database CLAIMS --why test", "erased --database CLAIMS --why test --json"},
 	"granter claims import":         {"CLAIMS.csv --database CLAIMS", "CLAIMS.csv --database CLAIMS --json"},
 	"granter claims list":           {"--database CLAIMS", "--database CLAIMS --json"},
@@ -160,6 +162,7 @@ func TestAnAnswerThatCannotBeWrittenIsAFailure(t *testing.T) {
 	t.Cleanup(services.Close)
 	t.Setenv("GRANTER_BUSINESS_KEY", "key")
 	t.Setenv("GRANTER_ACCOUNT_TOKEN", "token")
+	t.Setenv("GRANTER_WEBHOOK_SECRET", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
 	for _, path := range slices.Sorted(slices.Values(all)) {
 		for _, flags := range answers[path] {
 			line := strings.TrimSpace(path + " " + flags)

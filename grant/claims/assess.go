@@ -55,7 +55,8 @@ type Step struct {
 	How    string `json:"how"`    // with the numbers in it
 	Result string `json:"result"` // exact: won, or a fraction of won
 
-	// The same for whoever puts it into words of another language. They are no part of what is stored: assessing again gives them.
+	// The same for whoever puts it into words of another language. They are no part of what is stored: assessing again gives
+	// them.
 	Kind  StepKind   `json:"-"`
 	Terms []*big.Rat `json:"-"` // what it was computed from, in the order in which it is said
 	Value *big.Rat   `json:"-"`
@@ -171,14 +172,26 @@ func (p *Programme) salesLoss(f *Facts, a *Assessment) *big.Rat {
 			usual.Add(usual, rat(w))
 		}
 		usual.Quo(usual, big.NewRat(int64(len(f.WeekSales)), 1))
-		a.add(StepMeanWeek, "usual week", fmt.Sprintf("mean of %d weeks", len(f.WeekSales)), usual, big.NewRat(int64(len(f.WeekSales)), 1))
+		a.add(
+			StepMeanWeek,
+			"usual week",
+			fmt.Sprintf("mean of %d weeks", len(f.WeekSales)),
+			usual,
+			big.NewRat(int64(len(f.WeekSales)), 1),
+		)
 	default:
 		for _, w := range f.WeekSales {
 			if r := rat(w); r.Cmp(usual) > 0 {
 				usual = r
 			}
 		}
-		a.add(StepHighestWeek, "usual week", fmt.Sprintf("highest of %d weeks", len(f.WeekSales)), usual, big.NewRat(int64(len(f.WeekSales)), 1))
+		a.add(
+			StepHighestWeek,
+			"usual week",
+			fmt.Sprintf("highest of %d weeks", len(f.WeekSales)),
+			usual,
+			big.NewRat(int64(len(f.WeekSales)), 1),
+		)
 	}
 	loss := new(big.Rat).Sub(usual, rat(f.OutageSales))
 	a.add(StepLoss, "sales loss", fmt.Sprintf("%s − %d", usual.RatString(), f.OutageSales), loss, usual, rat(f.OutageSales))

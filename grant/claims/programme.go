@@ -88,9 +88,13 @@ type Eligibility struct {
 	ExcludedIndustries map[string]string `json:"excluded_industries,omitempty"` // by industry, the reason that the owner is told
 }
 
-// Industries are those that the rules name, sorted: those with a profit rate of their own, and behind them those that are excluded.
+// Industries are those that the rules name, sorted: those with a profit rate of their own, and behind them those that are
+// excluded.
 func (p *Programme) Industries() []string {
 	out := slices.Sorted(maps.Keys(p.Assessment.ProfitRates))
-	out = slices.DeleteFunc(out, func(name string) bool { _, excluded := p.Eligibility.ExcludedIndustries[name]; return excluded })
+	out = slices.DeleteFunc(
+		out,
+		func(name string) bool { _, excluded := p.Eligibility.ExcludedIndustries[name]; return excluded },
+	)
 	return append(out, slices.Sorted(maps.Keys(p.Eligibility.ExcludedIndustries))...)
 }

@@ -167,15 +167,8 @@ func (s *Sender) Post(ctx context.Context, id, kind string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now().Unix()
 	r.Header.Set("Content-Type", kind)
-	r.Header.Set("User-Agent", "granter")
-	r.Header.Set("Idempotency-Key", id)
-	r.Header.Set(headerID, id)
-	r.Header.Set(headerTimestamp, strconv.FormatInt(now, 10))
-	if s.Secret != nil {
-		r.Header.Set(headerSignature, sign(s.Secret, id, now, body))
-	}
+	Sign(r, s.Secret, id, time.Now(), body)
 	answer, err := s.client.Do(r)
 	if err != nil {
 		if wrapped, ok := errors.AsType[*url.Error](err); ok { // its text has the URL, which may have a secret in it

@@ -1,4 +1,5 @@
-// Package ratelimit limits how often somebody may do something, by name or by address. Its memory is bounded, however many there are.
+// Package ratelimit limits how often somebody may do something, by name or by address. Its memory is bounded, however many there
+// are.
 package ratelimit
 
 import (

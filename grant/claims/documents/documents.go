@@ -1,5 +1,6 @@
-// Package documents keeps what owners send as evidence. What is no document of the few kinds that are taken is refused with a reason,
-// and nothing of it stays; what is taken is looked at for malware and kept encrypted, with a key for each claim, so that without the
+// Package documents keeps what owners send as evidence. What is no document of the few kinds that are taken is refused with a
+// reason, and nothing of it stays; what is taken is looked at for malware and kept encrypted, with a key for each claim, so that
+// without the
 // key nobody reads it again. Nothing that was sent is ever executed or shown as a page.
 package documents
 
@@ -84,7 +85,8 @@ type Sent struct {
 	By   store.Actor
 }
 
-// Add takes a document in. It fails with a Refused that says what is wrong with it; then nothing is kept. A document that is there
+// Add takes a document in. It fails with a Refused that says what is wrong with it; then nothing is kept. A document that is
+// there
 // already is there once. Claim is read anew when somebody else changed it meanwhile.
 func (k *Keeper) Add(ctx context.Context, claim *store.Claim, s Sent) (*store.Kept, error) {
 	select {
@@ -138,7 +140,13 @@ func (k *Keeper) find(ctx context.Context, claim, digest string) (*store.Kept, e
 }
 
 // keep encrypts a document, puts it in its place, and then says that it is there.
-func (k *Keeper) keep(ctx context.Context, claim *store.Claim, doc *store.Document, data []byte, by store.Actor) (*store.Kept, error) {
+func (k *Keeper) keep(
+	ctx context.Context,
+	claim *store.Claim,
+	doc *store.Document,
+	data []byte,
+	by store.Actor,
+) (*store.Kept, error) {
 	sealed, err := k.seal(ctx, claim.ID, data)
 	if err != nil {
 		return nil, err

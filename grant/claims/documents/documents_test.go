@@ -50,7 +50,10 @@ func workbook(t testing.TB, files map[string]int) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
-	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) { return flate.NewWriter(out, flate.BestSpeed) })
+	w.RegisterCompressor(
+		zip.Deflate,
+		func(out io.Writer) (io.WriteCloser, error) { return flate.NewWriter(out, flate.BestSpeed) },
+	)
 	for name, size := range files {
 		f, err := w.Create(name)
 		require.NoError(t, err)
@@ -128,7 +131,8 @@ func TestWhatIsNoDocumentIsRefused(t *testing.T) {
 
 // Whatever somebody sends, looking at it ends, and never panics.
 func FuzzInspect(f *testing.F) {
-	for _, seed := range [][]byte{[]byte(pdf), jpegOf(f), pngOf(f, 2, 2), heic(), workbook(f, map[string]int{"xl/workbook.xml": 9})} {
+	for _, seed := range [][]byte{[]byte(pdf), jpegOf(f), pngOf(f, 2, 2), heic(),
+		workbook(f, map[string]int{"xl/workbook.xml": 9})} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -35,17 +35,20 @@ func TestNobodySeesOrChangesSomebodyElsesClaim(t *testing.T) {
 
 	his.get("/claim/documents/" + digest)
 	require.Equal(t, http.StatusNotFound, his.status, "a document of another claim")
-	for _, path := range []string{"/claim/" + number, "/claim?id=" + number, "/claim?number=" + number, "/claim/documents/..%2f" + digest} {
+	for _, path := range []string{"/claim/" + number, "/claim?id=" + number, "/claim?number=" + number,
+		"/claim/documents/..%2f" + digest} {
 		his.get(path)
 		require.NotContains(t, his.page, number, path)
 	}
-	for n, c := range map[string]string{number: otherCode, other: code, "": "", number + " ": "0000-0000-0000-0000", "' OR '1'='1": "' OR '1'='1"} {
+	for n, c := range map[string]string{number: otherCode, other: code, "": "", number + " ": "0000-0000-0000-0000", "' OR " +
+		"'1'='1": "' OR '1'='1"} {
 		stranger := w.browser().post("/enter", "number", n, "code", c).shows("맞지 않습니다")
 		require.Equal(t, http.StatusForbidden, stranger.status)
 		require.NotContains(t, stranger.get("/claim").page, number)
 	}
 	stranger := w.browser()
-	for _, path := range []string{"/claim", "/claim/check", "/claim/account", "/claim/withdraw", "/claim/documents", "/claim/code",
+	for _, path := range []string{"/claim", "/claim/check", "/claim/account",
+		"/claim/withdraw", "/claim/documents", "/claim/code",
 		"/claim/objection", "/claim/documents/" + digest, "/claim/question/sales"} {
 		stranger.get(path)
 		require.Equal(t, "/enter", stranger.path, path)
@@ -136,7 +139,8 @@ func TestWhatOwnersWriteIsText(t *testing.T) {
 	require.NotContains(t, b.page, "<script>")
 	b.post("/claim/check").get("/claim")
 	require.NotContains(t, b.page, "<script>")
-	for _, path := range []string{"/enter/" + url.PathEscape(evil) + "/x", "/claim?done=" + url.QueryEscape(evil), "/claim/question/" + url.PathEscape(evil),
+	for _, path := range []string{"/enter/" + url.PathEscape(evil) + "/x", "/claim?done=" + url.QueryEscape(evil),
+		"/claim/question/" + url.PathEscape(evil),
 		"/claim?lang=" + url.QueryEscape(evil), "/" + url.PathEscape(evil)} {
 		require.NotContains(t, b.get(path).page, "<script>", path)
 	}
@@ -154,7 +158,8 @@ func TestDocumentsAreSentAndTheClaimGoesOn(t *testing.T) {
 	b.get("/claim").shows("서류 필요", "소상공인 확인서", "매출 피해를 보여 주는 자료", "2023년 2월 27일 23:59까지 보내 주세요")
 	kinds := w.load(number).Proposal.Documents
 	for i, kind := range kinds {
-		b.upload(kind, "서류.pdf", []byte(strings.Replace(pdf, "<<", strings.Repeat(" ", i)+"<<", 1))).shows("서류를 받았습니다", "악성코드 검사 안 함")
+		b.upload(kind, "서류.pdf", []byte(strings.Replace(pdf, "<<", strings.Repeat(" ", i)+"<<", 1))).
+			shows("서류를 받았습니다", "악성코드 검사 안 함")
 	}
 	require.Equal(t, claims.Checking, w.load(number).State)
 	w.process()
@@ -200,10 +205,16 @@ func TestWhatIsNoDocumentIsRefusedOnThePage(t *testing.T) {
 	require.NoError(t, err)
 	req, err := http.NewRequest(http.MethodPost, w.url+"/claim/documents", http.NoBody)
 	require.NoError(t, err)
-	fmt.Fprintf(conn, "POST /claim/documents HTTP/1.1\r\nHost: x\r\nCookie: %s=%s\r\nContent-Type: multipart/form-data; boundary=b\r\n"+
-		"Content-Length: 100000\r\n\r\n--b\r\nContent-Disposition: form-data; name=\"proof\"\r\n\r\n%s\r\n--b\r\n"+
-		"Content-Disposition: form-data; name=\"file\"; filename=\"x.pdf\"\r\n\r\n%s", cookie, b.client.Jar.Cookies(req.URL)[0].Value,
-		proofIn.FindStringSubmatch(b.page)[1], pdf)
+	fmt.Fprintf(
+		conn,
+		"POST /claim/documents HTTP/1.1\r\nHost: x\r\nCookie: %s=%s\r\nContent-Type: multipart/form-data; boundary=b\r\n"+
+			"Content-Length: 100000\r\n\r\n--b\r\nContent-Disposition: form-data; name=\"proof\"\r\n\r\n%s\r\n--b\r\n"+
+			"Content-Disposition: form-data; name=\"file\"; filename=\"x.pdf\"\r\n\r\n%s",
+		cookie,
+		b.client.Jar.Cookies(req.URL)[0].Value,
+		proofIn.FindStringSubmatch(b.page)[1],
+		pdf,
+	)
 	require.NoError(t, conn.Close())
 
 	kept, err := w.store.Documents(t.Context(), number)
@@ -222,8 +233,12 @@ func TestWhatIsNoDocumentIsRefusedOnThePage(t *testing.T) {
 	_, err = w.site.Documents.Rescan(t.Context())
 	require.NoError(t, err)
 	b.get("/claim/documents").shows("악성코드 없음")
-	require.Equal(t, store.Document{Kind: "small_business_confirmation", Type: documents.PDF, Size: int64(len(pdf)), Digest: kept[0].Digest,
-		Scan: documents.Clean}, w.load(number).Documents[0])
+	require.Equal(
+		t,
+		store.Document{Kind: "small_business_confirmation", Type: documents.PDF, Size: int64(len(pdf)), Digest: kept[0].Digest,
+			Scan: documents.Clean},
+		w.load(number).Documents[0],
+	)
 }
 
 func TestADatabaseThatIsAwayIsSaid(t *testing.T) {

@@ -33,22 +33,35 @@ func overview(v *visit) error {
 		return err
 	}
 	title := tell.State(c.State).In(v.lang)
-	return v.page(title, false, v.done(),
-		h.P(h.Class("step"), g.Text(v.t("접수번호 ", "Claim ")+c.ID)), v.heading(title),
+	return v.page(
+		title,
+		false,
+		v.done(),
+		h.P(h.Class("step"), g.Text(v.t("접수번호 ", "Claim ")+c.ID)),
+		v.heading(title),
 		h.P(g.Text(tell.Next(c.State).In(v.lang))),
-		v.todo(history, kept), v.decision(history), v.money(person),
-		h.H2(g.Text(v.t("지금까지의 일", "What happened so far"))), v.events(history),
-		h.H2(g.Text(v.t("신청한 내용", "What you claimed"))), v.claimed(person),
-		h.H2(g.Text(v.t("할 수 있는 일", "What you can do"))), v.actions(),
-		v.form("/sign-out", h.Div(h.Class("actions"), h.Button(h.Type("submit"), h.Class("second"), g.Text(v.t("나가기", "Sign out"))))),
+		v.todo(history, kept),
+		v.decision(history),
+		v.money(person),
+		h.H2(g.Text(v.t("지금까지의 일", "What happened so far"))),
+		v.events(history),
+		h.H2(g.Text(v.t("신청한 내용", "What you claimed"))),
+		v.claimed(person),
+		h.H2(g.Text(v.t("할 수 있는 일", "What you can do"))),
+		v.actions(),
+		v.form(
+			"/sign-out",
+			h.Div(h.Class("actions"), h.Button(h.Type("submit"), h.Class("second"), g.Text(v.t("나가기", "Sign out")))),
+		),
 	)
 }
 
 // said are what can be said once after something was done, by the name in the address.
 var said = map[string]tell.Text{
 	"withdrawn": {KO: "취소했습니다.", EN: "It is withdrawn."},
-	"account": {KO: "계좌를 바꿨습니다. 하루 뒤에 은행에 확인하고, 확인된 뒤에만 지급합니다.",
-		EN: "The account is changed. In a day we ask the bank about it, and pay only after that."},
+	"account": {KO: "계좌를 바꿨습니다. 하루 뒤에 은행에 확인하고, 확인된 뒤에만 지급합니다. 예전 연락처로도 알립니다.",
+		EN: "The account is changed. In a day we ask the bank about it, and pay only after that. We tell the contact that " +
+			"we had, too."},
 	"objection": {KO: "이의를 접수했습니다.", EN: "We have your objection."},
 	"reply":     {KO: "답변을 받았습니다.", EN: "We have your answer."},
 }
@@ -68,7 +81,13 @@ func (v *visit) todo(history []store.Entry, kept []store.Kept) g.Node {
 		var list g.Group
 		for _, kind := range v.missing(kept) {
 			name, help := tell.Document(kind)
-			list = append(list, h.Li(h.Strong(g.Text(name.In(v.lang))), g.If(help.In(v.lang) != "", h.P(h.Class("note"), g.Text(help.In(v.lang))))))
+			list = append(
+				list,
+				h.Li(
+					h.Strong(g.Text(name.In(v.lang))),
+					g.If(help.In(v.lang) != "", h.P(h.Class("note"), g.Text(help.In(v.lang)))),
+				),
+			)
 		}
 		if len(list) == 0 {
 			return h.Div(h.Class("box"), h.P(g.Text(v.t("서류를 모두 받았습니다. 악성코드 검사가 끝나면 계속됩니다.",
@@ -101,8 +120,10 @@ func (v *visit) deadline() g.Node {
 	p := v.Programme
 	window, _, open := p.Open(p.Windows, claims.DocumentsWindow, v.Now())
 	if open {
-		return h.P(h.Strong(g.Text(tell.Text{KO: "{until}까지 보내 주세요.", EN: "Please send them until {until}."}.Fill(v.lang, "{until}",
-			v.lang.Until(window.Closes, p.Zone)))))
+		return h.P(
+			h.Strong(g.Text(tell.Text{KO: "{until}까지 보내 주세요.", EN: "Please send them until {until}."}.Fill(v.lang, "{until}",
+				v.lang.Until(window.Closes, p.Zone)))),
+		)
 	}
 	return h.P(h.Strong(g.Text(v.lateDocuments())))
 }
@@ -156,7 +177,11 @@ func (v *visit) decision(history []store.Entry) g.Node {
 	return g.Group{g.If(len(head) > 0, h.H2(g.Text(v.t("결정", "Decision")))), head,
 		h.Details(g.If(len(head) > 0, g.Attr("open")), h.Summary(g.Text(v.t("왜 이 금액인가요?", "Why this amount?"))),
 			h.Dl(g.Map(lines, func(l tell.Line) g.Node {
-				return h.Div(h.Dt(g.Text(l.What)), h.Dd(h.Class("note"), g.Text(l.How)), h.Dd(h.Class("result"), g.Text(l.Result)))
+				return h.Div(
+					h.Dt(g.Text(l.What)),
+					h.Dd(h.Class("note"), g.Text(l.How)),
+					h.Dd(h.Class("result"), g.Text(l.Result)),
+				)
 			})))}
 }
 
@@ -246,7 +271,11 @@ func (v *visit) claimed(p *store.Person) g.Node {
 		out = append(out, pair(v.t("상호 / 대표자", "Business / representative"), p.Business+" / "+p.Representative),
 			pair(v.t("연락처", "Contact"), strings.TrimSpace(p.Phone+" "+p.Email)))
 	}
-	out = append(out, pair(v.t("업종", "Industry"), tell.Industry(f.Industry).In(v.lang)), pair(v.t("개업일", "Opened"), v.lang.Day(f.Opened)))
+	out = append(
+		out,
+		pair(v.t("업종", "Industry"), tell.Industry(f.Industry).In(v.lang)),
+		pair(v.t("개업일", "Opened"), v.lang.Day(f.Opened)),
+	)
 	if f.Reported != nil {
 		out = append(out, pair(v.t("줄어든 매출", "Sales that you lost"), v.lang.Won(*f.Reported)))
 	} else {
@@ -290,9 +319,13 @@ func (v *visit) objecting() (claims.Window, bool) {
 	return w, open && v.can(claims.Object)
 }
 
-var objectionField = field{name: "text", kind: "area", label: tell.Text{KO: "왜 다르다고 생각하시나요?", EN: "What do you think is wrong, and why?"},
+var objectionField = field{
+	name:  "text",
+	kind:  "area",
+	label: tell.Text{KO: "왜 다르다고 생각하시나요?", EN: "What do you think is wrong, and why?"},
 	hint: tell.Text{KO: "어느 금액이나 사실이 다른지 적어 주세요. 자료가 있으면 다음 화면에서 보낼 수 있습니다.",
-		EN: "Say which amount or fact is wrong. You can send documents afterwards."}}
+		EN: "Say which amount or fact is wrong. You can send documents afterwards."},
+}
 
 func askObjection(v *visit) error { return v.objectionPage("", "") }
 
@@ -305,7 +338,8 @@ func (v *visit) objectionPage(value, wrong string) error {
 	title := v.t("이의 제기", "Object to the decision")
 	return v.page(title, wrong != "", v.summary([]field{objectionField}, only(objectionField.name, wrong)), v.heading(title),
 		h.P(g.Text(tell.Text{KO: "처음 결정한 사람이 아닌 다른 사람이 다시 봅니다. {until}까지 할 수 있습니다.",
-			EN: "Somebody else than the person who decided looks at it again. You can object until {until}."}.Fill(v.lang, "{until}",
+			EN: "Somebody else than the person who decided looks at it again. You can object until " +
+				"{until}."}.Fill(v.lang, "{until}",
 			v.lang.Until(w.Closes, v.Programme.Zone)))),
 		v.form("/claim/objection", v.input(&objectionField, value, wrong),
 			h.Div(h.Class("actions"), button(v.t("이의 제기", "Object")), v.link("/claim", "돌아가기", "Go back"))))
@@ -368,8 +402,10 @@ func reply(v *visit) error {
 }
 
 func askWithdraw(v *visit) error {
-	title, what, do := v.t("신청 취소", "Withdraw the claim"), v.t("취소하면 지급하지 않습니다. 되돌릴 수 없지만, 접수 기간 안에는 다시 신청할 수 있습니다.",
-		"Nothing will be paid. This cannot be undone, but you can claim again while claims are taken."), v.t("신청 취소", "Withdraw it")
+	title, what, do := v.t("신청 취소", "Withdraw the claim"), v.t(
+		"취소하면 지급하지 않습니다. 되돌릴 수 없지만, 접수 기간 안에는 다시 신청할 수 있습니다.",
+		"Nothing will be paid. This cannot be undone, but you can claim again while claims are taken.",
+	), v.t("신청 취소", "Withdraw it")
 	switch {
 	case v.claim == nil:
 		title, what, do = v.t("작성한 내용 지우기", "Delete what I wrote"), v.t("적은 내용을 모두 지웁니다.", "All that you wrote is deleted."),
@@ -411,8 +447,11 @@ func (v *visit) accountPage(values, wrong map[string]string) error {
 	title := v.t("받을 계좌 바꾸기", "Change the account")
 	fields := accountFields()
 	return v.page(title, len(wrong) > 0, v.summary(fields, wrong), v.heading(title),
-		h.P(g.Text(v.t("새 계좌는 하루 동안 보류하고, 은행에 예금주를 확인한 뒤에 지급합니다.",
-			"A new account is held for a day, and paid to only after the bank has confirmed its holder."))),
+		h.P(g.Text(v.t(
+			"새 계좌는 하루 동안 보류하고, 은행에 예금주를 확인한 뒤에 지급합니다. 지금 연락처로 계좌가 바뀌었다고 알립니다.",
+			"A new account is held for a day, and paid to only after the bank has confirmed its holder. We tell the contact "+
+				"that we have that it was changed.",
+		))),
 		v.form("/claim/account", g.Map(fields, func(f field) g.Node { return v.input(&f, values[f.name], wrong[f.name]) }),
 			h.Div(h.Class("actions"), button(v.t("바꾸기", "Change it")), v.link("/claim", "돌아가기", "Go back"))))
 }

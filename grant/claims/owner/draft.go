@@ -68,7 +68,10 @@ func (v *visit) letIn(id string) error {
 
 func (v *visit) tooMany() error {
 	v.w.Header().Set("Retry-After", "60")
-	return &refusal{http.StatusTooManyRequests, v.t("너무 여러 번 시도했습니다. 1분 뒤에 다시 해 주세요.", "Too many attempts. Please wait a minute.")}
+	return &refusal{
+		http.StatusTooManyRequests,
+		v.t("너무 여러 번 시도했습니다. 1분 뒤에 다시 해 주세요.", "Too many attempts. Please wait a minute."),
+	}
 }
 
 var enterFields = []field{
@@ -94,16 +97,25 @@ func (v *visit) enterPage(number string, wrong map[string]string) error {
 	)
 }
 
-// enterByLink is where a secret link leads to: a button, because a program that only looks at links must open nothing, and because
+// enterByLink is where a secret link leads to: a button, because a program that only looks at links must open nothing, and
+// because
 // whoever is sent somebody else's link should see whose claim it is before he writes into it.
 func enterByLink(v *visit) error {
 	title := v.t("내 신청 열기", "Open my claim")
 	number := v.r.PathValue("number")
-	return v.page(title, false, v.heading(title),
-		h.P(g.Text(tell.Text{KO: "접수번호 {number}을(를) 엽니다.", EN: "This opens claim {number}."}.Fill(v.lang, "{number}", cut(number)))),
+	return v.page(
+		title,
+		false,
+		v.heading(title),
+		h.P(
+			g.Text(
+				tell.Text{KO: "접수번호 {number}을(를) 엽니다.", EN: "This opens claim {number}."}.Fill(v.lang, "{number}", cut(number)),
+			),
+		),
 		h.Form(h.Method("post"), h.Action("/enter"), h.Input(h.Type("hidden"), h.Name("number"), h.Value(number)),
 			h.Input(h.Type("hidden"), h.Name("code"), h.Value(v.r.PathValue("code"))),
-			h.Div(h.Class("actions"), button(v.t("열기", "Open")))))
+			h.Div(h.Class("actions"), button(v.t("열기", "Open")))),
+	)
 }
 
 func cut(s string) string {
@@ -158,14 +170,26 @@ func question(v *visit) error {
 func (v *visit) questionPage(i int, t *topic, values, wrong map[string]string) error {
 	title := t.title.In(v.lang)
 	all := len(v.topics())
-	return v.page(title, len(wrong) > 0, v.summary(t.fields, wrong),
-		h.P(h.Class("step"), g.Text(tell.Text{KO: "{n} / {all}", EN: "Question {n} of {all}"}.Fill(v.lang, "{n}", strconv.Itoa(i+1), "{all}",
-			strconv.Itoa(all)))),
+	return v.page(
+		title,
+		len(wrong) > 0,
+		v.summary(t.fields, wrong),
+		h.P(
+			h.Class("step"),
+			g.Text(tell.Text{KO: "{n} / {all}", EN: "Question {n} of {all}"}.Fill(v.lang, "{n}", strconv.Itoa(i+1), "{all}",
+				strconv.Itoa(all))),
+		),
 		v.heading(title),
-		v.form("/claim/question/"+t.name,
+		v.form(
+			"/claim/question/"+t.name,
 			g.Map(t.fields, func(f field) g.Node { return v.input(&f, values[f.name], wrong[f.name]) }),
 			g.If(v.r.URL.Query().Has("back"), h.Input(h.Type("hidden"), h.Name("back"), h.Value("check"))),
-			h.Div(h.Class("actions"), button(v.t("계속", "Continue")), h.A(h.Href("/claim/code"), g.Text(v.t("저장하고 나중에 계속", "Save and come back later"))))),
+			h.Div(
+				h.Class("actions"),
+				button(v.t("계속", "Continue")),
+				h.A(h.Href("/claim/code"), g.Text(v.t("저장하고 나중에 계속", "Save and come back later"))),
+			),
+		),
 		g.If(i > 0, h.P(h.A(h.Href("/claim/question/"+v.topics()[max(0, i-1)].name), g.Text(v.t("이전 질문", "Previous question"))))),
 	)
 }
@@ -251,10 +275,16 @@ func (v *visit) checkPage(problem string) error {
 	return v.page(title, problem != "",
 		g.If(problem != "", h.Div(h.Class("box bad"), h.Role("alert"), h.P(g.Text(problem)))),
 		v.heading(title), h.Dl(list), v.estimate(),
-		v.form("/claim/check",
+		v.form(
+			"/claim/check",
 			h.P(g.Text(v.t("제출하면, 적은 내용이 사실이며 국세청과 은행에 확인하는 데 동의하는 것입니다.",
 				"By handing it in you say that it is true, and agree that we ask the tax office and the bank about it."))),
-			h.Div(h.Class("actions"), button(v.t("제출", "Hand it in")), v.link("/claim/code", "저장하고 나중에 계속", "Save and come back later"))),
+			h.Div(
+				h.Class("actions"),
+				button(v.t("제출", "Hand it in")),
+				v.link("/claim/code", "저장하고 나중에 계속", "Save and come back later"),
+			),
+		),
 		h.P(v.link("/claim/withdraw", "작성한 내용 지우기", "Delete what I wrote")),
 	)
 }
@@ -299,12 +329,21 @@ func (v *visit) estimate() g.Node {
 		name, _ := tell.Document(kind)
 		documents = append(documents, h.Li(g.Text(name.In(v.lang))))
 	}
-	return h.Div(h.Class("box"), h.H2(g.Text(v.t("예상 결과", "What the rules say"))),
+	return h.Div(
+		h.Class("box"),
+		h.H2(g.Text(v.t("예상 결과", "What the rules say"))),
 		h.P(g.Text(v.t("매출 손실 ", "Your sales loss: ")+v.lang.Won(a.SalesLoss))),
 		h.P(g.Text(line.How+": "), h.Strong(g.Text(line.Result))),
-		g.If(len(documents) > 0, g.Group{h.P(g.Text(v.t("제출한 뒤 이 서류를 보내 주셔야 합니다:", "After handing it in, please send these documents:"))),
-			h.Ul(documents)}),
-		h.P(h.Class("note"), g.Text(v.t("사업자 정보와 계좌를 확인한 뒤 결정됩니다.", "It is decided once the business and the account are checked."))))
+		g.If(
+			len(documents) > 0,
+			g.Group{h.P(g.Text(v.t("제출한 뒤 이 서류를 보내 주셔야 합니다:", "After handing it in, please send these documents:"))),
+				h.Ul(documents)},
+		),
+		h.P(
+			h.Class("note"),
+			g.Text(v.t("사업자 정보와 계좌를 확인한 뒤 결정됩니다.", "It is decided once the business and the account are checked.")),
+		),
+	)
 }
 
 // handIn makes a claim of a draft. A second time is harmless.
@@ -332,8 +371,11 @@ func handIn(v *visit) error {
 	case store.Taken, store.Again:
 	case store.Twice:
 		// Whose claim it is, and its number, is none of this visitor's business.
-		return v.checkPage(v.t("이 사업자의 신청이 이미 있습니다. 한 사업자는 한 번만 신청할 수 있습니다. 그 신청의 접수번호와 코드로 들어가거나, 고객센터에 연락해 주세요.",
-			"There is a claim of this business already, and a business claims once. See it by its number and code, or contact the customer centre."))
+		return v.checkPage(v.t(
+			"이 사업자의 신청이 이미 있습니다. 한 사업자는 한 번만 신청할 수 있습니다. 그 신청의 접수번호와 코드로 들어가거나, 고객센터에 연락해 주세요.",
+			"There is a claim of this business already, and a business claims once. See it by its number and code, or "+
+				"contact the customer centre.",
+		))
 	default:
 		return fmt.Errorf("draft %s was handed in as something else: %s", v.id, filed[0].Outcome)
 	}

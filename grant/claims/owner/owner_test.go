@@ -32,7 +32,8 @@ func TestAnOwnerClaimsInSevenAnswersAndSeesWhatBecameOfIt(t *testing.T) {
 	other.get("/claim").shows("내 신청 보기")
 	require.Equal(t, "/enter", other.path)
 	other.post("/enter", "number", strings.ToLower(number), "code", strings.ReplaceAll(code, "-", " ")).shows("지급 결정")
-	other.get("/claim?lang=en").shows("Approved", "50,000 won", "a usual week, 1,300,000 won, less the week of the outage, 1,000,000 won")
+	other.get("/claim?lang=en").
+		shows("Approved", "50,000 won", "a usual week, 1,300,000 won, less the week of the outage, 1,000,000 won")
 	other.post("/sign-out")
 	require.Equal(t, "/", other.path)
 	other.get("/claim")
@@ -75,7 +76,8 @@ func TestWhatIsWrongIsSaidWhereItIs(t *testing.T) {
 	require.Equal(t, "/claim/question/account", b.path, "what is missing comes before the end")
 	b.post(b.path, "bank", "088", "account", "110-123-456789", "holder", "박사장")
 	b.shows("제출하기 전에", "1,000,000원", "신한은행", "박사장", "예상 결과", "매출 손실 300,000원", "50,000원")
-	b.get("/claim/question/sales?back=check").post("/claim/question/sales", "outage_sales", "1000000", "week_sales_1", "1299999", "back", "check")
+	b.get("/claim/question/sales?back=check").
+		post("/claim/question/sales", "outage_sales", "1000000", "week_sales_1", "1299999", "back", "check")
 	require.Equal(t, "/claim/check", b.path)
 	b.shows("매출 손실 299,999원", "30,000원")
 	b.get("/claim/question/nothing")
@@ -158,7 +160,8 @@ func TestAnOwnerChangesTheAccount(t *testing.T) {
 	number, _ := b.claim(1, 100_000)
 	w.process()
 	b.get("/claim").get("/claim/account").post("/claim/account", "bank", "088", "account", "900101-1234567").shows("주민등록번호로")
-	b.post("/claim/account", "bank", "088", "account", "110-999-888777").shows("계좌를 바꿨습니다", "확인될 때까지 지급하지 않습니다", "신한은행 ***-***-**8777")
+	b.post("/claim/account", "bank", "088", "account", "110-999-888777").
+		shows("계좌를 바꿨습니다", "확인될 때까지 지급하지 않습니다", "신한은행 ***-***-**8777")
 	require.Nil(t, w.load(number).Identity)
 	w.process()
 	require.Nil(t, w.load(number).Identity, "it is held for a day")

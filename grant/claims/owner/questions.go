@@ -38,14 +38,25 @@ func (v *visit) topics() []topic {
 		{"business", tell.Text{KO: "사업자등록번호", EN: "Your business number"}, []field{{
 			name: fieldNumber, label: tell.Text{KO: "사업자등록번호 10자리", EN: "Business registration number, 10 digits"},
 			hint: tell.Text{KO: "예: 120-81-47521", EN: "Such as 120-81-47521"}, mode: "numeric",
-			example: tell.Text{KO: "사업자등록번호 10자리를 다시 확인해 주세요. 예: 120-81-47521", EN: "Check the 10 digits of the business number, such as 120-81-47521"},
+			example: tell.Text{
+				KO: "사업자등록번호 10자리를 다시 확인해 주세요. 예: 120-81-47521",
+				EN: "Check the 10 digits of the business number, such as 120-81-47521",
+			},
 		}}},
 		{"registration", tell.Text{KO: "사업자등록증에 있는 내용", EN: "From the registration certificate"}, []field{
 			{name: "representative", label: tell.Text{KO: "대표자 이름", EN: "Name of the representative"}, complete: "name"},
 			{name: fieldOpened, label: tell.Text{KO: "개업일", EN: "Opening day"}, mode: "numeric",
-				hint:    tell.Text{KO: "예: 2020-03-01 또는 20200301", EN: "Such as 2020-03-01 or 20200301"},
-				example: tell.Text{KO: "개업일을 연-월-일로 적어 주세요. 예: 2020-03-01", EN: "Write the opening day as year, month and day, such as 2020-03-01"}},
-			{name: "business_name", label: tell.Text{KO: "상호", EN: "Name of the business"}, optional: true, complete: "organization"},
+				hint: tell.Text{KO: "예: 2020-03-01 또는 20200301", EN: "Such as 2020-03-01 or 20200301"},
+				example: tell.Text{
+					KO: "개업일을 연-월-일로 적어 주세요. 예: 2020-03-01",
+					EN: "Write the opening day as year, month and day, such as 2020-03-01",
+				}},
+			{
+				name:     "business_name",
+				label:    tell.Text{KO: "상호", EN: "Name of the business"},
+				optional: true,
+				complete: "organization",
+			},
 		}},
 		{"industry", tell.Text{KO: "업종", EN: "Industry"}, []field{{
 			name: fieldIndustry, label: tell.Text{KO: "어떤 일을 하시나요?", EN: "What does the business do?"}, kind: "choice",
@@ -65,11 +76,20 @@ func (v *visit) topics() []topic {
 	return append(out,
 		topic{"contact", tell.Text{KO: "연락처", EN: "How we reach you"}, []field{
 			{name: "phone", label: tell.Text{KO: "휴대전화 번호", EN: "Mobile phone number"}, kind: "tel", complete: "tel",
-				hint:    tell.Text{KO: "예: 010-1234-5678", EN: "Such as 010-1234-5678"},
-				example: tell.Text{KO: "전화번호를 숫자로 적어 주세요. 예: 010-1234-5678", EN: "Write the phone number in digits, such as 010-1234-5678"}},
+				hint: tell.Text{KO: "예: 010-1234-5678", EN: "Such as 010-1234-5678"},
+				example: tell.Text{
+					KO: "전화번호를 숫자로 적어 주세요. 예: 010-1234-5678",
+					EN: "Write the phone number in digits, such as 010-1234-5678",
+				}},
 			{name: "email", label: tell.Text{KO: "이메일", EN: "E-mail"}, kind: "email", complete: "email", optional: true,
-				hint:    tell.Text{KO: "적어 주시면 결과를 이메일로도 알려 드립니다.", EN: "If you give one, we tell you the result by e-mail, too."},
-				example: tell.Text{KO: "이메일 주소를 확인해 주세요. 예: owner@example.com", EN: "Check the e-mail address, such as owner@example.com"}},
+				hint: tell.Text{
+					KO: "적어 주시면 결과를 이메일로도 알려 드립니다.",
+					EN: "If you give one, we tell you the result by e-mail, too.",
+				},
+				example: tell.Text{
+					KO: "이메일 주소를 확인해 주세요. 예: owner@example.com",
+					EN: "Check the e-mail address, such as owner@example.com",
+				}},
 		}},
 		topic{"account", tell.Text{KO: "돈을 받을 계좌", EN: "Where the money goes"}, accountFields()},
 	)
@@ -80,7 +100,10 @@ func accountFields() []field {
 		{name: "bank", label: tell.Text{KO: "은행", EN: "Bank"}, kind: "list", options: banks,
 			example: tell.Text{KO: "은행을 골라 주세요.", EN: "Choose the bank."}},
 		{name: "account", label: tell.Text{KO: "계좌번호", EN: "Account number"}, mode: "numeric",
-			example: tell.Text{KO: "계좌번호를 숫자로 적어 주세요. 예: 110-123-456789", EN: "Write the account number in digits, such as 110-123-456789"}},
+			example: tell.Text{
+				KO: "계좌번호를 숫자로 적어 주세요. 예: 110-123-456789",
+				EN: "Write the account number in digits, such as 110-123-456789",
+			}},
 		{name: "holder", label: tell.Text{KO: "예금주", EN: "Account holder"}, optional: true, complete: "name",
 			hint: tell.Text{KO: "대표자와 같으면 비워 두세요.", EN: "Leave it empty if it is the representative."}},
 	}
@@ -95,8 +118,10 @@ func (v *visit) sales() []field {
 		return tell.Text{KO: of(tell.Korean, "%s ~ %s"), EN: of(tell.English, "%s to %s")}
 	}
 	if p.Loss.Weeks == claims.ReportedLoss {
-		return []field{{name: fieldReported, label: tell.Text{KO: "줄어든 매출", EN: "Sales that you lost"}, kind: "won", mode: "numeric",
-			hint: between(p.Outage.From, p.Outage.Through), example: amount}}
+		return []field{
+			{name: fieldReported, label: tell.Text{KO: "줄어든 매출", EN: "Sales that you lost"}, kind: "won", mode: "numeric",
+				hint: between(p.Outage.From, p.Outage.Through), example: amount},
+		}
 	}
 	out := []field{{
 		name: fieldOutage, label: tell.Text{KO: "장애 주간의 매출", EN: "Sales in the week of the outage"}, kind: "won", mode: "numeric",
@@ -105,8 +130,12 @@ func (v *visit) sales() []field {
 	if p.Loss.Weeks == claims.MaxWeek {
 		days := between(p.Loss.Baseline.From, p.Loss.Baseline.Through)
 		return append(out, field{
-			name: fieldWeek + "1", label: tell.Text{KO: "매출이 가장 높았던 한 주의 매출", EN: "Sales in your best week"}, kind: "won", mode: "numeric",
-			hint: tell.Text{KO: days.KO + " 가운데 토요일부터 금요일까지 한 주", EN: "A week of Saturday to Friday in " + days.EN}, example: amount,
+			name: fieldWeek + "1", label: tell.Text{KO: "매출이 가장 높았던 한 주의 매출", EN: "Sales in your best " +
+				"week"}, kind: "won", mode: "numeric",
+			hint: tell.Text{
+				KO: days.KO + " 가운데 토요일부터 금요일까지 한 주",
+				EN: "A week of Saturday to Friday in " + days.EN,
+			}, example: amount,
 		})
 	}
 	from, err := time.Parse(time.DateOnly, string(p.Loss.Baseline.From))
@@ -231,7 +260,14 @@ func (v *visit) read(f *field, given string) (value, wrong string) {
 		if f.kind == "choice" || f.kind == "list" {
 			return "", f.example.In(v.lang)
 		}
-		return "", tell.Text{KO: "{label}: 적어 주세요.", EN: "{label}: please fill this in."}.Fill(v.lang, "{label}", f.label.In(v.lang))
+		return "", tell.Text{
+			KO: "{label}: 적어 주세요.",
+			EN: "{label}: please fill this in.",
+		}.Fill(
+			v.lang,
+			"{label}",
+			f.label.In(v.lang),
+		)
 	case claims.HoldsResidentNumber(value, !numbers):
 		return "", v.t("주민등록번호로 보이는 숫자가 있습니다. 지워 주세요. 저장하지 않았습니다.",
 			"This looks like a resident registration number. Remove it. It was not saved.")

@@ -1,5 +1,6 @@
-// Package owner serves the page on which owners of small businesses see to their claims: a phone first, Korean and English, without an
-// account and without scripts. An owner is known by a claim's number and a secret code. What a request may see or change is decided by
+// Package owner serves the page on which owners of small businesses see to their claims: a phone first, Korean and English,
+// without an account and without scripts. An owner is known by a claim's number and a secret code. What a request may see or
+// change is decided by
 // its session alone: no address names a claim, so nobody can ask for somebody else's.
 package owner
 
@@ -33,10 +34,11 @@ type Config struct {
 	Documents *documents.Keeper // nil: none are taken
 	Secure    bool              // the browser speaks TLS, to this process or to a proxy in front of it
 	Proxied   bool              // a proxy in front adds the client's address to X-Forwarded-For
-	Public    string            // what links begin with, such as https://claims.example.com; empty: whatever the browser asked for
-	Contact   string            // who helps: a phone number or an address
-	Log       *slog.Logger      // nil: the default one
-	Now       func() time.Time  // nil: the clock
+	// what links begin with, such as https://claims.example.com; empty: whatever the browser asked for
+	Public  string
+	Contact string           // who helps: a phone number or an address
+	Log     *slog.Logger     // nil: the default one
+	Now     func() time.Time // nil: the clock
 }
 
 // Site is an http.Handler.
@@ -125,8 +127,11 @@ func New(cfg Config) *Site {
 // ServeHTTP implements http.Handler.
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "+
-		"frame-ancestors 'none'")
+	h.Set(
+		"Content-Security-Policy",
+		"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "+
+			"frame-ancestors 'none'",
+	)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin") // no code leaves by it
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")

@@ -48,7 +48,10 @@ func (v *visit) languages() g.Node {
 			out = append(out, h.Li(h.Span(h.Lang(string(l)), h.Aria("current", "true"), g.Text(langNames[l]))))
 			continue
 		}
-		out = append(out, h.Li(h.A(h.Href(path+"?lang="+string(l)), h.Lang(string(l)), g.Attr("hreflang", string(l)), g.Text(langNames[l]))))
+		out = append(
+			out,
+			h.Li(h.A(h.Href(path+"?lang="+string(l)), h.Lang(string(l)), g.Attr("hreflang", string(l)), g.Text(langNames[l]))),
+		)
 	}
 	return h.Nav(h.Aria("label", v.t("언어", "Language")), h.Ul(out))
 }
@@ -202,10 +205,14 @@ func start(v *visit) error {
 	} else {
 		when = h.Div(h.Class("box bad"), h.P(g.Text(v.closed(why))))
 	}
-	return v.page(title, false, v.heading(title),
+	return v.page(
+		title,
+		false,
+		v.heading(title),
 		h.P(g.Text(tell.Text{
 			KO: "{from}부터 {to}까지의 장애로 매출이 줄어든 소상공인을 위한 신청입니다. 3분이면 됩니다. 이 정도 손실에는 서류가 필요 없습니다: {tiers}.",
-			EN: "For small businesses that lost sales in the outage of {from} to {to}. It takes 3 minutes. No documents are needed for: {tiers}.",
+			EN: "For small businesses that lost sales in the outage of {from} to {to}. It takes 3 minutes. No documents are " +
+				"needed for: {tiers}.",
 		}.Fill(v.lang, "{from}", v.lang.Day(p.Outage.From), "{to}", v.lang.Day(p.Outage.Through), "{tiers}", v.plainTiers()))),
 		when,
 		h.H2(g.Text(v.t("준비하실 것", "What you need"))),
@@ -215,7 +222,10 @@ func start(v *visit) error {
 			h.Li(g.Text(v.t("장애 주간과 평소 주간의 매출", "Your sales in the week of the outage and in a usual week"))),
 			h.Li(g.Text(v.t("돈을 받을 계좌", "The account that the money goes to"))),
 		),
-		g.If(open, h.Form(h.Method("post"), h.Action("/start"), h.Div(h.Class("actions"), button(v.t("신청 시작", "Start a claim"))))),
+		g.If(
+			open,
+			h.Form(h.Method("post"), h.Action("/start"), h.Div(h.Class("actions"), button(v.t("신청 시작", "Start a claim")))),
+		),
 		h.H2(g.Text(v.t("이미 신청했거나 작성 중이라면", "If you have begun or handed in a claim"))),
 		h.P(h.A(h.Class("button second"), h.Href("/enter"), g.Text(v.t("내 신청 보기", "See my claim")))),
 	)

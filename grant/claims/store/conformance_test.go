@@ -48,6 +48,7 @@ func conformance(t *testing.T, open func(t *testing.T, where string) *Store) {
 		{"owners enter by number and code", ownersEnter},
 		{"what owners write is kept apart", lettersAreKeptApart},
 		{"the last document that was missing moves a claim on", documentsComplete},
+		{"owners are told of each event once", toldOnce},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t, "")) })
 	}

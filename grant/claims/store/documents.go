@@ -40,7 +40,8 @@ func (s *Store) Key(ctx context.Context, claim, fresh string) (secret string, er
 	})
 }
 
-// AddDocument adds a document that was put somewhere, unless the claim has most of them already, or more than so many bytes. That it
+// AddDocument adds a document that was put somewhere, unless the claim has most of them already, or more than so many bytes. That
+// it
 // is there becomes history when it is not quarantined.
 func (s *Store) AddDocument(ctx context.Context, claim *Claim, k Kept, most int, bytes int64, by Actor) error {
 	insert := func(tx *sql.Tx) error {
@@ -50,7 +51,8 @@ func (s *Store) AddDocument(ctx context.Context, claim *Claim, k Kept, most int,
 		}
 		var count int
 		var size int64
-		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM documents WHERE claim = $1",
+		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM documents WHERE "+
+			"claim = $1",
 			claim.ID).Scan(&count, &size); err != nil {
 			return err
 		}
@@ -61,8 +63,19 @@ func (s *Store) AddDocument(ctx context.Context, claim *Claim, k Kept, most int,
 		if k.Quarantined {
 			state = "quarantined"
 		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO documents (claim, digest, kind, type, size, blob, state, at) VALUES ($1, $2, $3, "+
-			"$4, $5, $6, $7, $8)", claim.ID, k.Digest, k.Kind, k.Type, k.Size, k.Blob, state, s.now().UnixMicro())
+		_, err := tx.ExecContext(
+			ctx,
+			"INSERT INTO documents (claim, digest, kind, type, size, blob, state, at) VALUES ($1, $2, $3, "+
+				"$4, $5, $6, $7, $8)",
+			claim.ID,
+			k.Digest,
+			k.Kind,
+			k.Type,
+			k.Size,
+			k.Blob,
+			state,
+			s.now().UnixMicro(),
+		)
 		return err
 	}
 	if k.Quarantined {
@@ -71,7 +84,8 @@ func (s *Store) AddDocument(ctx context.Context, claim *Claim, k Kept, most int,
 	return s.Commit(ctx, documentSteps(claim, &k.Document, by), insert)
 }
 
-// documentSteps are the entries that a document makes: it is there and, when it was the last one that was missing, the claim goes on.
+// documentSteps are the entries that a document makes: it is there and, when it was the last one that was missing, the claim goes
+// on.
 func documentSteps(c *Claim, d *Document, by Actor) []Step {
 	steps := []Step{{Claim: c, Action: AddDocument, By: by, Change: Change{Document: d},
 		Marks: []Mark{{claims.SameDocument, digestOf(string(claims.SameDocument), d.Digest)}}}}
@@ -130,13 +144,20 @@ func (s *Store) documents(ctx context.Context, which string, args ...any) ([]Kep
 // Release ends the quarantine of a document that was found clean: from now on it counts.
 func (s *Store) Release(ctx context.Context, claim *Claim, k Kept, by Actor) error {
 	return s.Commit(ctx, documentSteps(claim, &k.Document, by), func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, "UPDATE documents SET state = 'kept' WHERE claim = $1 AND digest = $2 AND state = 'quarantined'",
-			claim.ID, k.Digest)
+		res, err := tx.ExecContext(
+			ctx,
+			"UPDATE documents SET state = 'kept' WHERE claim = $1 AND digest = $2 AND state = 'quarantined'",
+			claim.ID,
+			k.Digest,
+		)
 		if err != nil {
 			return err
 		}
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, fmt.Errorf("document %.12s of claim %s was released by somebody else meanwhile", k.Digest, claim.ID))
+			return errors.Join(
+				err,
+				fmt.Errorf("document %.12s of claim %s was released by somebody else meanwhile", k.Digest, claim.ID),
+			)
 		}
 		return nil
 	})

@@ -198,7 +198,10 @@ func (c *Claim) apply(e *Entry) {
 	if e.Action == ChangeAccount {
 		at := e.At
 		c.MovedAt = &at
-		c.Cleared = slices.DeleteFunc(slices.Clone(c.Cleared), func(s claims.Signal) bool { return s.Kind == claims.NotConfirmed })
+		c.Cleared = slices.DeleteFunc(
+			slices.Clone(c.Cleared),
+			func(s claims.Signal) bool { return s.Kind == claims.NotConfirmed },
+		)
 	}
 	if ch.Identity != nil {
 		c.Identity = ch.Identity

@@ -229,7 +229,8 @@ func (s *Store) Sweep(ctx context.Context) error {
 	})
 }
 
-// Write commits a step with what the owner wrote about it. History gets a hash of the text, which is kept apart and can be erased.
+// Write commits a step with what the owner wrote about it. History gets a hash of the text, which is kept apart and can be
+// erased.
 func (s *Store) Write(ctx context.Context, step Step, text string) error {
 	salt := rand.Text()
 	step.Change.Letter = digestOf(salt, text)

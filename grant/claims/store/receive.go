@@ -217,6 +217,13 @@ func (s *Store) ChangePerson(ctx context.Context, claim *Claim, p Person, by Act
 			string(claims.SameDocument)); err != nil {
 			return err
 		}
+		var before string
+		if err := tx.QueryRowContext(ctx, "SELECT person FROM owners WHERE claim = $1", claim.ID).Scan(&before); err != nil {
+			return err
+		}
+		if err := tellBefore(ctx, tx, claim.ID, claim.Seq, before, s.now().UnixMicro()); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, "UPDATE owners SET salt = $2, person = $3 WHERE claim = $1", claim.ID, salt, text)
 		return err
 	})
@@ -235,7 +242,7 @@ func (s *Store) Erase(ctx context.Context, claim *Claim, by Actor, why string) e
 		return fmt.Errorf("claim %s: say why it is erased", claim.ID)
 	}
 	return s.Commit(ctx, []Step{{Claim: claim, Action: Erase, By: by, Reason: why}}, func(tx *sql.Tx) error {
-		for _, table := range []string{"owners", "marks", "letters", "codes", "sessions", "documents", "keys"} {
+		for _, table := range []string{"owners", "marks", "letters", "codes", "sessions", "documents", "keys", "notices"} {
 			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE claim = $1", claim.ID); err != nil {
 				return err
 			}

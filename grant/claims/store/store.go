@@ -79,6 +79,8 @@ var (
 	payments string
 	//go:embed schema/owners.sql
 	ownersOwn string
+	//go:embed schema/notices.sql
+	noticesToo string
 	//go:embed schema/triggers_sqlite.sql
 	triggersSQLite string
 	//go:embed schema/triggers_postgres.sql
@@ -92,7 +94,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	if s.postgres {
 		dialect, triggers = goose.DialectPostgres, triggersPostgres
 	}
-	steps := []string{tables + triggers, payments, ownersOwn}
+	steps := []string{tables + triggers, payments, ownersOwn, noticesToo}
 	migrations := make([]*goose.Migration, len(steps))
 	for i, text := range steps {
 		migrations[i] = goose.NewGoMigration(int64(i+1), &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {

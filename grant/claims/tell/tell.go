@@ -1,4 +1,5 @@
-// Package tell has the words in which owners are told about their claims, in Korean and English: on the page, and in notices. What is
+// Package tell has the words in which owners are told about their claims, in Korean and English: on the page, and in notices.
+// What is
 // computed or decided is told from the claim and the programme, never from a text that somebody translated by hand.
 package tell
 

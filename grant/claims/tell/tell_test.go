@@ -85,7 +85,12 @@ func TestWhyThisAmount(t *testing.T) {
 func TestTheWordsAgreeWithTheRules(t *testing.T) {
 	p := shipped(t)
 	for loss := claims.Won(-1000); loss < 600_000; loss += 50_000 - 1 {
-		f := &claims.Facts{Industry: "retail", Opened: "2020-01-01", OutageSales: 1_000_000, WeekSales: []claims.Won{1_000_000 + loss}}
+		f := &claims.Facts{
+			Industry:    "retail",
+			Opened:      "2020-01-01",
+			OutageSales: 1_000_000,
+			WeekSales:   []claims.Won{1_000_000 + loss},
+		}
 		a, err := p.Assess(f)
 		require.NoError(t, err)
 		proposal := p.Propose(f, &a)

@@ -78,15 +78,36 @@ func Span(l Lang, table []claims.Tier, i int) string {
 }
 
 var stepWords = map[claims.StepKind]struct{ what, how Text }{
-	claims.StepHighestWeek: {Text{"평소 주간 매출", "A usual week"}, Text{"적어 주신 {count}개 주 가운데 가장 높은 주", "the highest of the weeks that you gave ({count})"}},
-	claims.StepMeanWeek:    {Text{"평소 주간 매출", "A usual week"}, Text{"적어 주신 {count}개 주의 평균", "the mean of the weeks that you gave ({count})"}},
-	claims.StepReported:    {Text{"매출 손실", "Sales loss"}, Text{"적어 주신 금액", "as you reported it"}},
-	claims.StepLoss:        {Text{"매출 손실", "Sales loss"}, Text{"평소 주간 {a} − 장애 주간 {b}", "a usual week, {a}, less the week of the outage, {b}"}},
-	claims.StepProfit:      {Text{"영업이익", "Operating profit"}, Text{"{a} × 업종의 영업이익률 {share}", "{a} × {share}, the profit rate of the industry"}},
-	claims.StepOwnProfit:   {Text{"영업이익", "Operating profit"}, Text{"{a} × 증빙하신 영업이익률 {share}", "{a} × {share}, the profit rate that you showed"}},
-	claims.StepShare:       {Text{"서비스 비중", "Share of the service"}, Text{"{a} × 회사 서비스의 비중 {share}", "{a} × {share}, the company’s share"}},
-	claims.StepAlternative: {Text{"대체 서비스", "Another service"}, Text{"{a} × {share}: 다른 서비스를 쓸 수 있었음", "{a} × {share}: another service could be used"}},
-	claims.StepRounded:     {Text{"원 단위", "Whole won"}, Text{"{a}을 원 단위로", "{a} in whole won"}},
+	claims.StepHighestWeek: {
+		Text{"평소 주간 매출", "A usual week"},
+		Text{"적어 주신 {count}개 주 가운데 가장 높은 주", "the highest of the weeks that you gave ({count})"},
+	},
+	claims.StepMeanWeek: {
+		Text{"평소 주간 매출", "A usual week"},
+		Text{"적어 주신 {count}개 주의 평균", "the mean of the weeks that you gave ({count})"},
+	},
+	claims.StepReported: {Text{"매출 손실", "Sales loss"}, Text{"적어 주신 금액", "as you reported it"}},
+	claims.StepLoss: {
+		Text{"매출 손실", "Sales loss"},
+		Text{"평소 주간 {a} − 장애 주간 {b}", "a usual week, {a}, less the week of the outage, {b}"},
+	},
+	claims.StepProfit: {
+		Text{"영업이익", "Operating profit"},
+		Text{"{a} × 업종의 영업이익률 {share}", "{a} × {share}, the profit rate of the industry"},
+	},
+	claims.StepOwnProfit: {
+		Text{"영업이익", "Operating profit"},
+		Text{"{a} × 증빙하신 영업이익률 {share}", "{a} × {share}, the profit rate that you showed"},
+	},
+	claims.StepShare: {
+		Text{"서비스 비중", "Share of the service"},
+		Text{"{a} × 회사 서비스의 비중 {share}", "{a} × {share}, the company’s share"},
+	},
+	claims.StepAlternative: {
+		Text{"대체 서비스", "Another service"},
+		Text{"{a} × {share}: 다른 서비스를 쓸 수 있었음", "{a} × {share}: another service could be used"},
+	},
+	claims.StepRounded: {Text{"원 단위", "Whole won"}, Text{"{a}을 원 단위로", "{a} in whole won"}},
 }
 
 // terms are what a step is computed from, for its words.

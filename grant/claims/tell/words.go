@@ -26,7 +26,8 @@ var states = map[claims.State]struct{ name, next Text }{
 	claims.InReview: {Text{"심사 중", "Being reviewed"}, Text{
 		"심사 담당자가 금액을 결정합니다. 지금 하실 일은 없습니다.", "People decide on the amount. You need to do nothing now."}},
 	claims.Approved: {Text{"지급 결정", "Approved"}, Text{
-		"지급하기로 결정했습니다. 다음 지급 때 아래 계좌로 보내 드립니다.", "We have decided to pay. The money goes to your account with the next payment run."}},
+		"지급하기로 결정했습니다. 다음 지급 때 아래 계좌로 보내 드립니다.", "We have decided to pay. The money goes to your account with the next " +
+			"payment run."}},
 	claims.Declined: {Text{"지급하지 않음", "Declined"}, Text{
 		"지급하지 않기로 결정했습니다. 이유는 아래에 있습니다.", "We have decided not to pay. The reason is below."}},
 	claims.Withdrawn: {Text{"취소함", "Withdrawn"}, Text{

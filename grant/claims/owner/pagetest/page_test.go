@@ -96,8 +96,10 @@ func axe(t *testing.T) string {
 	folder := filepath.Join(home, "axe-owner")
 	script := filepath.Join(folder, "axe_playwright_python", "axe.min.js")
 	if _, err := os.Stat(script); err != nil {
-		out, err := exec.Command("python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--upgrade",
-			"--require-hashes", "--target", folder, "-r", "../../../desk/pagetest/testdata/requirements.txt").CombinedOutput()
+		out, err := exec.Command("python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
+			"--upgrade",
+			"--require-hashes", "--target", folder, "-r", "../../../desk/pagetest/testdata/requirements.txt").
+			CombinedOutput()
 		require.NoError(t, err, "installing axe-core: %s", out)
 	}
 	text, err := os.ReadFile(script)
@@ -129,7 +131,10 @@ func (p *page) heading(words string) {
 	defer tick.Stop()
 	for now := range tick.C {
 		ctx, cancel := context.WithTimeout(p.ctx, patience)
-		is, err := chromedp.Run(ctx, chromedp.Evaluate[string]("document.readyState === 'complete' ? document.querySelector('h1')?.innerText ?? '' : ''"))
+		is, err := chromedp.Run(
+			ctx,
+			chromedp.Evaluate[string]("document.readyState === 'complete' ? document.querySelector('h1')?.innerText ?? '' : ''"),
+		)
 		cancel()
 		if err == nil && strings.Contains(is, words) { // an error: the page is just being left
 			return
@@ -149,7 +154,10 @@ func (p *page) good() {
 	whole := true
 	shown, err := chromedp.Call(p.ctx, cdppage.CaptureScreenshot, cdppage.CaptureScreenshotParams{CaptureBeyondViewport: &whole})
 	require.NoError(p.t, err)
-	require.NoError(p.t, os.WriteFile(filepath.Join(p.t.ArtifactDir(), fmt.Sprintf("%s-%02d.png", p.name, p.seen)), shown.Data, 0o600))
+	require.NoError(
+		p.t,
+		os.WriteFile(filepath.Join(p.t.ArtifactDir(), fmt.Sprintf("%s-%02d.png", p.name, p.seen)), shown.Data, 0o600),
+	)
 }
 
 const (
@@ -169,7 +177,12 @@ func (p *page) reach(what string) {
 			return [e.id, e.innerText, e.getAttribute("aria-label")].join("|"); })()`)
 		for _, part := range strings.Split(at, "|") {
 			if part == what {
-				require.NotEqual(p.t, "none", eval[string](p, "getComputedStyle(document.activeElement).outlineStyle"), "the focus is seen")
+				require.NotEqual(
+					p.t,
+					"none",
+					eval[string](p, "getComputedStyle(document.activeElement).outlineStyle"),
+					"the focus is seen",
+				)
 				return
 			}
 		}
@@ -186,7 +199,8 @@ func (p *page) write(field, words string) {
 
 func (p *page) to(what string) { p.t.Helper(); p.reach(what); p.press(enter) }
 
-// TestAnOwnersWayWithTheKeyboardAlone goes from the first page to a decision, with a document, on a phone in Korean and at a desk in
+// TestAnOwnersWayWithTheKeyboardAlone goes from the first page to a decision, with a document, on a phone in Korean and at a desk
+// in
 // English, and looks at each page on the way.
 func TestAnOwnersWayWithTheKeyboardAlone(t *testing.T) {
 	for i, way := range []struct {
@@ -328,8 +342,9 @@ func choose(p *page, file string) {
 
 // words are what the page says, in one language.
 type words struct {
-	lang, start, begin, business, mistake, next, registration, industry, sales, alternative, contact, where, bank, check, hand       string
-	received, see, documents, sendDocuments, papers, send, noDocument, gotDocument, account, withdraw, withdrawIt, withdrawn, failed string
+	lang, start, begin, business, mistake, next, registration, industry, sales, alternative, contact, where    string
+	bank, check, hand, received, see, documents, sendDocuments, papers, send, noDocument, gotDocument, account string
+	withdraw, withdrawIt, withdrawn, failed                                                                    string
 }
 
 var korean = words{
@@ -341,10 +356,12 @@ var korean = words{
 }
 
 var english = words{
-	lang: "en", start: "Claim for damage", begin: "Start a claim", business: "Your business number", mistake: "Error", next: "Continue",
+	lang: "en", start: "Claim for damage", begin: "Start a claim", business: "Your business " +
+		"number", mistake: "Error", next: "Continue",
 	registration: "From the registration certificate", industry: "Industry", sales: "Your sales", alternative: "Another service",
 	contact: "How we reach you", where: "Where the money goes", bank: "S", check: "Check your answers", hand: "Hand it in",
-	received: "We have your claim", see: "See my claim", documents: "Documents needed", sendDocuments: "Send documents", papers: "Documents",
+	received: "We have your claim", see: "See my claim", documents: "Documents needed", sendDocuments: "Send " +
+		"documents", papers: "Documents",
 	send: "Send it", noDocument: "Only PDF", gotDocument: "We have the document", account: "Change the account",
 	withdraw: "Withdraw the claim", withdrawIt: "Withdraw it", withdrawn: "Withdrawn", failed: "That did not work",
 }
