@@ -228,7 +228,7 @@ func TestImageBinaryHasNothingOfTheDemo(t *testing.T) {
 	}
 	file, err := os.Stat(b.path)
 	require.NoError(t, err)
-	require.Less(t, file.Size(), int64(32<<20), "bytes, stripped")
+	require.Less(t, file.Size(), int64(40<<20), "bytes, stripped")
 	out, err := exec.Command(b.path, "demo").CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "make demo")

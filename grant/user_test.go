@@ -28,11 +28,11 @@ func TestAUserIsTheTextOfTheID(t *testing.T) {
 			require.Greater(t, id.Number(), MaxUserID, "nobody else's number")
 		}
 		var again struct {
-			User *UserID `json:"User"`
+			User *UserID `json:"user"`
 		}
-		encoded, err := json.Marshal(map[string]UserID{"User": id})
+		encoded, err := json.Marshal(map[string]UserID{"user": id})
 		require.NoError(t, err)
-		require.Equal(t, `{"User":"`+text+`"}`, string(encoded))
+		require.Equal(t, `{"user":"`+text+`"}`, string(encoded))
 		require.NoError(t, json.Unmarshal(encoded, &again))
 		require.Equal(t, id, *again.User)
 	}

@@ -17,9 +17,12 @@ func NewAudit(reg prometheus.Registerer, campaign, version string, verdicts []st
 	f := factory{prometheus.WrapRegistererWith(prometheus.Labels{"campaign": campaign}, reg)}
 	f.gaugeWith("build_info", buildHelp, buildLabels(version)).Set(1)
 	a := &Audit{
-		Ended:  f.gauge("audit_end_timestamp_seconds", "Unix time at which the last audit ended; 0: none has."),
-		Proven: f.gauge("audit_proven_timestamp_seconds", "Unix time of the last audit by which the promise is proven; 0: none was."),
-		Every:  f.gauge("audit_interval_seconds", "Time from the beginning of one audit to the next (--every)."),
+		Ended: f.gauge("audit_end_timestamp_seconds", "Unix time at which the last audit ended; 0: none has."),
+		Proven: f.gauge(
+			"audit_proven_timestamp_seconds",
+			"Unix time of the last audit by which the promise is proven; 0: none was.",
+		),
+		Every: f.gauge("audit_interval_seconds", "Time from the beginning of one audit to the next (--every)."),
 		Seconds: f.gauge("audit_duration_seconds",
 			"Time that the last audit took; near the interval, audits follow each other without a pause."),
 		Findings: f.gauges("audit_findings",

@@ -174,7 +174,7 @@ func printAccesses(w io.Writer, list []accesslog.Entry) error {
 	for _, e := range list {
 		user := ""
 		if e.User != nil {
-			user = fmt.Sprint(*e.User)
+			user = e.User.String()
 		}
 		rows = append(rows, []string{
 			strconv.FormatInt(e.N, 10), e.At.Format(time.RFC3339Nano), text.Cell(e.Who), e.From, string(e.What), user,

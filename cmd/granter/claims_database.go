@@ -24,8 +24,13 @@ const databaseHelp = "database of claims: a file (SQLite), or postgres://user@ho
 	"GRANTER_DATABASE_PASSWORD or the file GRANTER_DATABASE_PASSWORD_FILE"
 
 func (c *claimsFlags) addFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.database, "database", "claims.db", databaseHelp)
+	c.addDatabase(cmd)
 	cmd.Flags().BoolVar(&c.json, "json", false, "print one JSON object")
+}
+
+// addDatabase adds the flags of a command that prints no answer.
+func (c *claimsFlags) addDatabase(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.database, "database", "claims.db", databaseHelp)
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) }
 }
 

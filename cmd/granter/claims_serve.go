@@ -117,7 +117,7 @@ drafts after a month, and the files of erased claims.
 			})
 		},
 	}
-	flags.claimsFlags.addFlags(cmd)
+	flags.addDatabase(cmd)
 	flags.siteFlags.addFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&flags.programme, "programme", "", "claims programme, a YAML file; without it the one that the database has")

@@ -24,9 +24,9 @@ func newClaimsSimulate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "simulate PROPOSED",
 		Short: "Say what another programme would pay for the claims that there are, before anybody adopts it",
-		Long: `Simulate applies a proposed programme, a file, to every claim of the database, beside the one that is in force: what each
-tier costs, who would get more and who less, what is left of the budget, and how the losses are distributed. What people decide
-counts as they decided it, or with the assessed loss where they have not yet. Nothing is changed.
+		Long: `Simulate applies a proposed programme, a file, to every claim of the database, beside the one that is in force:
+what each tier costs, who would get more and who less, what is left of the budget, and how the losses are distributed. What people
+decide counts as they decided it, or with the assessed loss where they have not yet. Nothing is changed.
 
 ` + exitHelp,
 		Example: "  granter claims simulate proposed.yaml --csv > proposed.csv",

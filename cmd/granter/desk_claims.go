@@ -21,7 +21,12 @@ func (f *reviewFlags) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.database, "claims", "", "serve the pages on which staff decide damage claims, too: their "+databaseHelp)
 	flags.StringVar(&f.name, "claims-name", "", "name of the claims programme, when the database has several")
-	flags.DurationVar(&f.within, "decide-within", 0, "in which owners are promised a decision: what waits longer is shown as late; 0: none is promised")
+	flags.DurationVar(
+		&f.within,
+		"decide-within",
+		0,
+		"in which owners are promised a decision: what waits longer is shown as late; 0: none is promised",
+	)
 	f.addDocuments(cmd)
 }
 

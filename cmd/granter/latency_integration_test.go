@@ -76,7 +76,7 @@ func (s *scenario) measure(plan population.Plan) latencies {
 		l.lookedUp = append(l.lookedUp, d)
 	}
 	await(s.T, "all are granted", func() bool { return s.granted() == int64(plan.First)+plan.Users })
-	for chunk := uint64(plan.First) / dense.ChunkSize; chunk <= (uint64(plan.First)+uint64(plan.Users))/dense.ChunkSize; chunk++ {
+	for chunk := plan.First / dense.ChunkSize; chunk <= (plan.First+uint64(plan.Users))/dense.ChunkSize; chunk++ {
 		texts, err := s.client.LRange(s.Context(), fmt.Sprintf("granter:{%s/%d}:journal", s.campaign.Name, chunk), 0, -1).Result()
 		require.NoError(s, err)
 		for _, text := range texts {

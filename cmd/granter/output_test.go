@@ -25,6 +25,11 @@ var answers = map[string][]string{
 	"granter access purge":          {"--before 2000-01-01T00:00:00Z --why test", "--before 2000-01-01T00:00:00Z --why test --json"},
 	"granter access report":         {"", "--json", "--entries", "--entries --json"},
 	"granter access verify":         {"", "--json"},
+	"granter acts":                  {""},
+	"granter acts approve":          {"--help"}, // they need a proposal: see TestActsWaitForASecondPerson
+	"granter acts pending":          {"-f SPEC", "-f SPEC --json"},
+	"granter acts reject":           {"--help"},
+	"granter acts show":             {"--help"},
 	"granter abort":                 {"-f SPEC --why test", "-f SPEC --why test --json"},
 	"granter check":                 {"-f SPEC", "-f SPEC --json"},
 	"granter claims":                {""},

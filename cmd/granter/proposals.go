@@ -61,7 +61,8 @@ func newPending() *cobra.Command {
 	var f proposalFlags
 	cmd := &cobra.Command{
 		Use: "pending {-f SPEC | --campaign NAME}", Short: "List the proposals that wait for somebody", Args: cobra.NoArgs,
-		Long: "List the proposals that wait for a second person, and those that were approved and are not done to everybody.\n\n" +
+		Long: "List the proposals that wait for a second person, and those that were approved and are not done to " +
+			"everybody.\n\n" +
 			exitHelp,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			q, d, err := f.doer(cmd)
@@ -88,9 +89,10 @@ func newPending() *cobra.Command {
 func newShow() *cobra.Command {
 	var f proposalFlags
 	cmd := &cobra.Command{
-		Use: "show {-f SPEC | --campaign NAME} REQUEST", Short: "Show a proposal, and what it would do now", Args: cobra.ExactArgs(1),
-		Long: "Show a proposal, and what it would do now; of one that was carried out, what became of each user. --out writes all " +
-			"users to a CSV file.\n\n" + exitHelp,
+		Use: "show {-f SPEC | --campaign NAME} REQUEST", Short: "Show a proposal, and what it would do now",
+		Args: cobra.ExactArgs(1),
+		Long: "Show a proposal, and what it would do now; of one that was carried out, what became of each user. --out " +
+			"writes all users to a CSV file.\n\n" + exitHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q, d, err := f.doer(cmd)
 			if err != nil {
@@ -154,7 +156,7 @@ func (f *proposalFlags) tell(cmd *cobra.Command, p *grant.Proposal, r *acts.Repo
 	if f.out != "" && r != nil {
 		file := acts.File{Header: []string{"user"}, Rows: make([]acts.Row, len(r.Results))}
 		for i := range r.Results {
-			file.Rows[i].Fields = []string{fmt.Sprint(r.Results[i].User)}
+			file.Rows[i].Fields = []string{r.Results[i].User.String()}
 		}
 		var b bytes.Buffer
 		err := file.Write(&b, r.Results)

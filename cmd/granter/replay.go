@@ -215,7 +215,7 @@ func printReplay(w io.Writer, s *rejected.Summary, outcomes []rejected.Outcome) 
 		o := &outcomes[i]
 		user := ""
 		if o.User != nil {
-			user = fmt.Sprint(*o.User)
+			user = o.User.String()
 		}
 		rows = append(rows, fmt.Sprintf("%d/%d\t%s\t%s\t%s\t%s", o.Partition, o.Offset, o.Was, o.Result, user, o.Reason))
 	}

@@ -153,7 +153,12 @@ func TestEveryQueryAsksForWhatExists(t *testing.T) {
 // A metric that no dashboard shows, and no rule watches, is found by nobody at night.
 func TestEveryMetricIsAskedFor(t *testing.T) {
 	desk, _ := promtest.NewDesk("another")
-	families, err := prom.Gatherers{promtest.NewReplica("any"), desk, promtest.NewTaker("a-third"), promtest.NewAudit("audited")}.Gather()
+	families, err := prom.Gatherers{
+		promtest.NewReplica("any"),
+		desk,
+		promtest.NewTaker("a-third"),
+		promtest.NewAudit("audited"),
+	}.Gather()
 	require.NoError(t, err)
 	list, err := promtest.Expressions()
 	require.NoError(t, err)

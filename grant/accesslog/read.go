@@ -124,7 +124,7 @@ func (l *Log) Each(ctx context.Context, q Query, fn func(*Entry) error) error {
 			failed = fmt.Errorf("%s: the entry %s is not one of this log: granter access verify says more", logKey, id)
 		case !q.To.IsZero() && !e.At.Before(q.To):
 			return false
-		case e.At.Before(q.From), q.Who != "" && e.Who != q.Who, q.User != "" && (e.User == nil || q.User != fmt.Sprint(*e.User)):
+		case e.At.Before(q.From), q.Who != "" && e.Who != q.Who, q.User != "" && (e.User == nil || q.User != e.User.String()):
 		default:
 			failed = fn(e)
 		}

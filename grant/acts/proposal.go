@@ -231,8 +231,8 @@ func (d *Doer) found(r *Report, p, before *grant.Proposal, now time.Time) (*Repo
 
 // packed is a row in the ledger.
 type packed struct {
-	User   grant.UserID  `json:"user,string"`
-	To     *grant.UserID `json:"to,omitempty,string"`
+	User   grant.UserID  `json:"user"`
+	To     *grant.UserID `json:"to,omitempty"`
 	Reason string        `json:"reason,omitempty"`
 }
 
@@ -290,7 +290,7 @@ func digestOf(rows []Row) string {
 		}
 		to := ""
 		if rows[i].To != nil {
-			to = fmt.Sprint(*rows[i].To)
+			to = rows[i].To.String()
 		}
 		fmt.Fprintf(h, "%v %q %q\n", rows[i].User, to, rows[i].Reason)
 	}

@@ -36,11 +36,28 @@ func TestSplittingACommandDoesNotGetAroundTheSecondPerson(t *testing.T) {
 	other := d.act(grant.ActRevoke, "3")
 	other.Who = "Mira@host-2 (says Joe)"
 	require.Equal(t, Success, d.run(other, rows(grant.NumberID(1))...).Overall, "one is left")
-	require.Equal(t, Proposed, d.run(d.act(grant.ActReinstate, "4"), rows(grant.NumberID(1))...).Overall, "and none now, by any name of hers")
-	require.Equal(t, Success, d.run(d.act(grant.ActNote, "5"), rows(grant.NumberID(1), grant.NumberID(2), grant.NumberID(3), grant.NumberID(4), grant.NumberID(5))...).Overall, "notes do not count")
+	require.Equal(
+		t,
+		Proposed,
+		d.run(d.act(grant.ActReinstate, "4"), rows(grant.NumberID(1))...).Overall,
+		"and none now, by any name of hers",
+	)
+	require.Equal(
+		t,
+		Success,
+		d.run(
+			d.act(grant.ActNote, "5"),
+			rows(grant.NumberID(1), grant.NumberID(2), grant.NumberID(3), grant.NumberID(4), grant.NumberID(5))...).Overall,
+		"notes do not count",
+	)
 	joe := d.act(grant.ActHand, "6")
 	joe.Who = "joe"
-	require.Equal(t, Success, d.run(joe, rows(grant.NumberID(5), grant.NumberID(6), grant.NumberID(7))...).Overall, "another person has a count of his own")
+	require.Equal(
+		t,
+		Success,
+		d.run(joe, rows(grant.NumberID(5), grant.NumberID(6), grant.NumberID(7))...).Overall,
+		"another person has a count of his own",
+	)
 	d.proven()
 }
 
@@ -68,10 +85,21 @@ func TestTwoPeopleDoItOnce(t *testing.T) {
 	require.Equal(t, Proposed, r.Overall)
 	require.Equal(t, 48*time.Hour, r.Proposal.Until.Sub(r.Proposal.At))
 	require.Equal(t, map[string]int{"done": 2}, r.Proposal.Expected)
-	require.Equal(t, Proposed, d.run(d.act(grant.ActHand, "late"), rows(grant.NumberID(1), grant.NumberID(2))...).Overall, "the same again is the same proposal")
-	_, err := d.Doer.Run(t.Context(), &Command{Act: d.act(grant.ActHand, "late"), Rows: rows(grant.NumberID(1), grant.NumberID(2), grant.NumberID(3))})
+	require.Equal(
+		t,
+		Proposed,
+		d.run(d.act(grant.ActHand, "late"), rows(grant.NumberID(1), grant.NumberID(2))...).Overall,
+		"the same again is the same proposal",
+	)
+	_, err := d.Doer.Run(
+		t.Context(),
+		&Command{Act: d.act(grant.ActHand, "late"), Rows: rows(grant.NumberID(1), grant.NumberID(2), grant.NumberID(3))},
+	)
 	require.ErrorContains(t, err, "was proposed with other users")
-	_, err = d.Doer.Run(t.Context(), &Command{Act: d.act(grant.ActRevoke, "late"), Rows: rows(grant.NumberID(1), grant.NumberID(2))})
+	_, err = d.Doer.Run(
+		t.Context(),
+		&Command{Act: d.act(grant.ActRevoke, "late"), Rows: rows(grant.NumberID(1), grant.NumberID(2))},
+	)
 	require.ErrorContains(t, err, "as another act")
 	for _, self := range []string{"mira", "MIRA", "mira@elsewhere", "root@h (sudo from mira)"} {
 		_, _, err = d.decide("late", self, true)
@@ -163,7 +191,10 @@ func TestWhatWasApprovedIsContinued(t *testing.T) {
 
 func TestADryRunSaysThatItWouldTakeTwo(t *testing.T) {
 	d := ruled(t, grant.Approval{Above: 1})
-	r, err := d.Doer.Run(t.Context(), &Command{Act: d.act(grant.ActHand, "1"), Rows: rows(grant.NumberID(1), grant.NumberID(2)), Dry: true})
+	r, err := d.Doer.Run(
+		t.Context(),
+		&Command{Act: d.act(grant.ActHand, "1"), Rows: rows(grant.NumberID(1), grant.NumberID(2)), Dry: true},
+	)
 	require.NoError(t, err)
 	require.True(t, r.TakesTwo)
 	require.True(t, r.DryRun)

@@ -117,7 +117,7 @@ func (f *findings) users(kind Kind, chunk uint64, who *page, what string) {
 	who.each(func(low uint16) {
 		user := grant.NumberID(chunk<<chunkBits | uint64(low))
 		if len(found.Users) < namedUsers {
-			found.Users = append(found.Users, fmt.Sprint(user))
+			found.Users = append(found.Users, user.String())
 		}
 		if f.ids != nil && f.failed == nil {
 			f.failed = f.ids.Add(kind, user)

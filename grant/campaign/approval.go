@@ -62,7 +62,12 @@ func (d *decoder) approvedActs(f strict.Field) []grant.ActKind {
 		return nil
 	}
 	if f.Node.Kind != yaml.SequenceNode || len(f.Node.Content) == 0 {
-		d.Reportf(approvalActs, f.Line, f.Path, "must be a list of acts, such as [hand, revoke]: remove the field for all of them")
+		d.Reportf(
+			approvalActs,
+			f.Line,
+			f.Path,
+			"must be a list of acts, such as [hand, revoke]: remove the field for all of them",
+		)
 		return nil
 	}
 	has := map[grant.ActKind]bool{}
@@ -90,13 +95,19 @@ func (d *decoder) within(f strict.Field) time.Duration {
 	if part != nil {
 		count, err := strconv.ParseInt(part[1], 10, 64)
 		for _, u := range units {
-			if within := time.Duration(count) * u.length; u.letter == part[2] && err == nil && count <= int64(maxWithin/u.length) &&
+			if within := time.Duration(count) * u.length; u.letter == part[2] && err == nil &&
+				count <= int64(maxWithin/u.length) &&
 				within >= minWithin {
 				return within
 			}
 		}
 	}
-	d.Reportf(approvalWithin, f.Line, f.Path, "%s is no time to wait for the second person: write one from 1h to 30d, such as 72h",
-		strict.Describe(f.Node))
+	d.Reportf(
+		approvalWithin,
+		f.Line,
+		f.Path,
+		"%s is no time to wait for the second person: write one from 1h to 30d, such as 72h",
+		strict.Describe(f.Node),
+	)
 	return 0
 }

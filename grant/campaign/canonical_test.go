@@ -151,7 +151,8 @@ var campaigns = rapid.Custom(func(t *rapid.T) *grant.Campaign {
 		c.Approval = &grant.Approval{
 			Above:  rapid.Int64Range(0, maxAbove).Draw(t, "above"),
 			Within: time.Duration(rapid.IntRange(1, 720).Draw(t, "within")) * time.Hour,
-			Acts:   rapid.SampledFrom([][]grant.ActKind{nil, {grant.ActHand}, {grant.ActExclude, grant.ActRevoke}}).Draw(t, "acts"),
+			Acts: rapid.SampledFrom([][]grant.ActKind{nil, {grant.ActHand}, {grant.ActExclude, grant.ActRevoke}}).
+				Draw(t, "acts"),
 		}
 	}
 	return c

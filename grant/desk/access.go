@@ -114,7 +114,9 @@ func parseLine(line string) (who *Principal, credential string, err error) {
 	role, roleErr := ParseRole(fields[1])
 	if roleErr != nil {
 		// What it is may be a secret.
-		roleErr = errors.New("the second field wants to be viewer, support, operator, service or auditor, or rights with commas between")
+		roleErr = errors.New(
+			"the second field wants to be viewer, support, operator, service or auditor, or rights with commas between",
+		)
 	}
 	kind, value, _ := strings.Cut(strings.Join(fields[2:], " "), ":")
 	switch kind {

@@ -132,9 +132,11 @@ func (d *doing) seal(r *http.Request, who Principal, random []byte) string {
 	}
 	f := d.page.Fields
 	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(digestOf(who.Name, r.URL.Path, f[searchpage.FieldReason], f[searchpage.FieldRevocation], f[searchpage.FieldTime],
-		f[searchpage.FieldItem], f[searchpage.FieldTo], f[searchpage.FieldAfterEnd], f[searchpage.FieldRequest],
-		f[searchpage.FieldSeen])))
+	mac.Write(
+		[]byte(digestOf(who.Name, r.URL.Path, f[searchpage.FieldReason], f[searchpage.FieldRevocation], f[searchpage.FieldTime],
+			f[searchpage.FieldItem], f[searchpage.FieldTo], f[searchpage.FieldAfterEnd], f[searchpage.FieldRequest],
+			f[searchpage.FieldSeen])),
+	)
 	return hex.EncodeToString(mac.Sum(nil))
 }
 

@@ -83,7 +83,8 @@ func TestAnActIsConfirmedWithoutAScript(t *testing.T) {
 	require.Len(t, w.user(2).State.Acts, 1, "sent again, it is done once")
 	again := carried(b.form("/users/2/acts/sorry-2022/reinstate"))
 	again.Set("reason", "was wrong")
-	b.send("/users/2/acts/sorry-2022/reinstate", carried(b.send("/users/2/acts/sorry-2022/reinstate", again))).is(http.StatusSeeOther)
+	b.send("/users/2/acts/sorry-2022/reinstate", carried(b.send("/users/2/acts/sorry-2022/reinstate", again))).
+		is(http.StatusSeeOther)
 	require.Nil(t, w.user(2).State.Revoked)
 	b.send(revokePage, confirmed)
 	require.Nil(t, w.user(2).State.Revoked, "nor after something else was done")
@@ -155,11 +156,17 @@ func TestWhatCannotBeDoneIsSaidOnTheForm(t *testing.T) {
 	}{
 		{revokePage, url.Values{"reason": {"x"}}, http.StatusUnprocessableEntity, "want mistake, fraud or request"},
 		{revokePage, url.Values{"revocation": {"fraud"}}, http.StatusUnprocessableEntity, "say why"},
-		{revokePage, url.Values{"revocation": {"fraud"}, "reason": {strings.Repeat("가", 200)}}, http.StatusUnprocessableEntity, "600 bytes"},
+		{
+			revokePage, url.Values{"revocation": {"fraud"}, "reason": {strings.Repeat("가", 200)}},
+			http.StatusUnprocessableEntity, "600 bytes",
+		},
 		{"/users/2/acts/sorry-2022/exclude", url.Values{"reason": {"x"}}, http.StatusConflict, "only revoke takes that back"},
 		{"/users/2/acts/sorry-2022/move", url.Values{"reason": {"x"}, "to": {"2"}}, http.StatusConflict, "the same account"},
 		{"/users/2/acts/sorry-2022/move", url.Values{"reason": {"x"}, "to": {"1"}}, http.StatusConflict, "granted already"},
-		{"/users/2/acts/sorry-2022/extend", url.Values{"reason": {"x"}, "time": {"soon"}}, http.StatusBadRequest, "2023-01-20T09:00"},
+		{
+			"/users/2/acts/sorry-2022/extend", url.Values{"reason": {"x"}, "time": {"soon"}},
+			http.StatusBadRequest, "2023-01-20T09:00",
+		},
 		{"/users/99999999999999999999/acts/sorry-2022/hand", nil, http.StatusBadRequest, "Nothing was done"},
 		{"/users/2/acts/sorry-2022/explode", nil, http.StatusNotFound, "no such act"},
 		{"/users/2/acts/none/note", nil, http.StatusNotFound, "none"},

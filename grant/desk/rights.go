@@ -76,9 +76,12 @@ func (r Role) named() []Right {
 func ParseRole(s string) (Role, error) {
 	for part := range strings.SplitSeq(s, ",") {
 		if Role(part).named() == nil && !slices.Contains(Rights(), Right(part)) {
-			return "", fmt.Errorf("role %q: want viewer, support, operator, service or auditor, or some of the rights %s, with commas "+
-				"between",
-				s, words(Rights()))
+			return "", fmt.Errorf(
+				"role %q: want viewer, support, operator, service or auditor, or some of the rights %s, with commas "+
+					"between",
+				s,
+				words(Rights()),
+			)
 		}
 	}
 	return Role(s), nil

@@ -19,7 +19,8 @@ import (
 
 // The page on which support looks up users is rendered here, and works without a script. A browser sends no token with a
 // link or a form, so the page has a cookie with it: only under its own path, where no order can be given, out of the reach
-// of scripts, and not sent along by other sites' forms. Acts about users are confirmed there (actpage.go). The API does not look at it.
+// of scripts, and not sent along by other sites' forms. Acts about users are confirmed there
+// (actpage.go). The API does not look at it.
 const (
 	searchPath  = "/users"
 	signInPath  = searchPath + "/sign-in"

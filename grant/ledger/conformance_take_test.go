@@ -117,15 +117,14 @@ func takesOnce(w *world) {
 func takesAmongOthers(w *world) {
 	p, t := w.offering()
 	for _, item := range []int{itemTaken, itemTimed} {
-		lows, last := rand.Perm(3000), []Taken(nil)
+		lows := rand.Perm(3000)
 		for _, n := range []int{1, 30, 270, 900, 1799} {
 			wishes := make([]Take, n)
 			for i := range wishes {
 				wishes[i] = Take{user(2, uint16(lows[i])), item}
 			}
 			lows = lows[n:]
-			var err error
-			last, err = t.Take(w.ctx, p.campaign, wishes)
+			last, err := t.Take(w.ctx, p.campaign, wishes)
 			require.NoError(w, err)
 			for i := range last {
 				require.Equal(w, grant.OutcomeTaken, last[i].Outcome, "%v", wishes[i])

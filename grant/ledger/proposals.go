@@ -175,7 +175,12 @@ func (l *Coordination) Proposal(ctx context.Context, id string) (p *grant.Propos
 
 // Propose stores a proposal, with what its users are in pieces, for as long as it says from now on. One that is there already
 // stays, and is returned: whoever proposes the same again finds it.
-func (l *Coordination) Propose(ctx context.Context, p grant.Proposal, within time.Duration, pieces [][]byte) (grant.Proposal, error) {
+func (l *Coordination) Propose(
+	ctx context.Context,
+	p grant.Proposal,
+	within time.Duration,
+	pieces [][]byte,
+) (grant.Proposal, error) {
 	id := p.Act.ID
 	key := l.keys.proposed + id + ":" + p.Digest
 	err := l.retry(ctx, "proposing acts", func() error {

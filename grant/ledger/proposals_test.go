@@ -15,7 +15,11 @@ func TestADecisionOnWhatWasDecidedMeanwhileIsNotWritten(t *testing.T) {
 	client, err := Connect(Options{Addrs: []string{miniredis.RunT(t).Addr()}})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
-	store, err := Open(client, &grant.Campaign{Name: "sorry", Hash: "aa11", Canonical: []byte("spec")}, Config{RetryFor: time.Second})
+	store, err := Open(
+		client,
+		&grant.Campaign{Name: "sorry", Hash: "aa11", Canonical: []byte("spec")},
+		Config{RetryFor: time.Second},
+	)
 	require.NoError(t, err)
 	c := NewCoordination(store)
 	act := grant.Act{ID: "r", Kind: grant.ActHand, Who: "mira", Via: "cli", Reason: "late"}
@@ -52,7 +56,11 @@ func TestWhatOnePersonDidCountsForADay(t *testing.T) {
 	client, err := Connect(Options{Addrs: []string{redis.Addr()}})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
-	store, err := Open(client, &grant.Campaign{Name: "sorry", Hash: "aa11", Canonical: []byte("spec")}, Config{RetryFor: time.Second})
+	store, err := Open(
+		client,
+		&grant.Campaign{Name: "sorry", Hash: "aa11", Canonical: []byte("spec")},
+		Config{RetryFor: time.Second},
+	)
 	require.NoError(t, err)
 	c := NewCoordination(store)
 	alone := func(after time.Duration, users int64) (int64, bool) {

@@ -175,7 +175,7 @@ func (t *Takes) group(c *grant.Campaign, wishes []Take) ([]*takeGroup, error) {
 // of hands the indices of a user's wishes to fn, ascending.
 func (g *takeGroup) of(low uint16, fn func(n, wish int)) {
 	at, _ := slices.BinarySearch(g.pairs, uint64(low)<<32)
-	for n := 0; at+n < len(g.pairs) && uint16(g.pairs[at+n]>>32) == low; n++ {
+	for n := 0; at+n < len(g.pairs) && g.pairs[at+n]>>32 == uint64(low); n++ {
 		fn(n, int(uint32(g.pairs[at+n])))
 	}
 }

@@ -68,7 +68,7 @@ func TestWhatPeoplePaste(t *testing.T) {
 func described(p Pasted) string {
 	var out []string
 	for _, u := range p.Users {
-		words := []string{fmt.Sprint(u.User)}
+		words := []string{u.User.String()}
 		for _, how := range u.How {
 			words = append(words, string(how))
 		}

@@ -111,7 +111,7 @@ func (f *facts) reasons(a *Answer) []Reason {
 	if only {
 		return own
 	}
-	all := append(own, f.ofCampaign(a)...)
+	all := slices.Concat(own, f.ofCampaign(a))
 	if len(own) == 0 {
 		return all
 	}

@@ -212,7 +212,7 @@ func (p *payload) overLimit(id grant.UserID) uint64 {
 	if p.max < grant.MaxUserID {
 		room = min(room, grant.MaxUserID-p.max)
 	}
-	return uint64(p.max) + 1 + id.Number()%room
+	return p.max + 1 + id.Number()%room
 }
 
 var powersOf10 = func() (pow [20]uint64) {

@@ -51,7 +51,7 @@ func judge(topic grant.Input, part []byte) (grant.UserID, bool) {
 		return grant.UserID{}, false
 	}
 	id, err := strconv.ParseUint(text, 10, 63)
-	return grant.NumberID(id), err == nil && (topic.MaxID == 0 || uint64(id) <= topic.MaxID)
+	return grant.NumberID(id), err == nil && (topic.MaxID == 0 || id <= topic.MaxID)
 }
 
 func drawID(t *rapid.T, limit uint64) grant.UserID {
@@ -107,8 +107,8 @@ func TestPayloadExamples(t *testing.T) {
 
 	require.Equal(t, "0", encode(text, Record{ID: grant.NumberID(0)}))
 	require.Equal(t, "9223372036854775807", encode(text, Record{ID: grant.NumberID(grant.MaxUserID)}))
-	require.Equal(t, `{"user":{"id":123}}`, encode(document,
-		Record{ID: grant.NumberID(123)})) //nolint:testifylint // byte for byte
+	const bytes = `{"user":{"id":123}}`
+	require.Equal(t, bytes, encode(document, Record{ID: grant.NumberID(123)})) //nolint:testifylint // byte for byte
 	require.Equal(t, "\x00\x00\x00\x00\x00\x00\x01\x00", encode(binary, Record{ID: grant.NumberID(256)}))
 
 	for kind, want := range map[Kind]string{

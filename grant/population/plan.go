@@ -60,7 +60,7 @@ func (p Plan) Validate() error {
 		errs = append(errs, fmt.Errorf("spread: an ID space of %d cannot hold %d distinct users: want 0 or at least as many",
 			p.Spread, p.Users))
 	}
-	if limit := userid.Limit(p.Topic.MaxID); p.First > limit || uint64(max(p.space(), 1)-1) > uint64(limit-p.First) {
+	if limit := userid.Limit(p.Topic.MaxID); p.First > limit || uint64(max(p.space(), 1)-1) > limit-p.First {
 		errs = append(errs, fmt.Errorf("first: IDs from %d on, %d of them, exceed the topic's limit of %d",
 			p.First, p.space(), limit))
 	}

@@ -20,11 +20,26 @@ func TestOffersAreJudged(t *testing.T) {
 		status         Status
 		detail, advice string
 	}{
-		"one without an end":    {grant.Item{}, grant.Control{}, Pass, "1 item that users take; if everybody takes everything: ", ""},
-		"one in time":           {grant.Item{TakeUntil: end}, grant.Control{}, Pass, "1 item that users take", ""},
-		"postponed beyond it":   {grant.Item{TakeUntil: end}, grant.Control{StartsAt: &end}, Fail, "nobody could take it", "granter postpone"},
-		"one that is over":      {grant.Item{TakeUntil: now}, grant.Control{}, Warn, "later could be taken before", "another campaign"},
-		"a quota for everybody": {grant.Item{First: 1e12}, grant.Control{}, Warn, "nobody is ever told that it is exhausted", "quota"},
+		"one without an end": {
+			grant.Item{}, grant.Control{}, Pass,
+			"1 item that users take; if everybody takes everything: ", "",
+		},
+		"one in time": {
+			grant.Item{TakeUntil: end}, grant.Control{}, Pass,
+			"1 item that users take", "",
+		},
+		"postponed beyond it": {
+			grant.Item{TakeUntil: end}, grant.Control{StartsAt: &end}, Fail,
+			"nobody could take it", "granter postpone",
+		},
+		"one that is over": {
+			grant.Item{TakeUntil: now}, grant.Control{}, Warn,
+			"later could be taken before", "another campaign",
+		},
+		"a quota for everybody": {
+			grant.Item{First: 1e12}, grant.Control{}, Warn,
+			"nobody is ever told that it is exhausted", "quota",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

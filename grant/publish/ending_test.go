@@ -122,10 +122,16 @@ func TestTakesAndEndsComeInOrder(t *testing.T) {
 	l.pass(time.Hour)
 	require.Equal(t, grant.OutcomeTaken, l.take(grant.NumberID(1), 2))
 	require.Equal(t, grant.OutcomeTaken, l.take(grant.NumberID(1), 3))
-	require.NoError(t, l.try(grant.NumberID(2), grant.Act{Kind: grant.ActExtend, Item: "taken", Until: l.now.Add(300 * time.Hour)}))
+	require.NoError(
+		t,
+		l.try(grant.NumberID(2), grant.Act{Kind: grant.ActExtend, Item: "taken", Until: l.now.Add(300 * time.Hour)}),
+	)
 	l.pass(time.Millisecond)
 	require.Equal(t, grant.OutcomeTaken, l.take(grant.NumberID(2), 2))
-	require.NoError(t, l.try(grant.NumberID(3), grant.Act{Kind: grant.ActExtend, Item: "from-grant", Until: l.now.Add(80 * time.Hour)}))
+	require.NoError(
+		t,
+		l.try(grant.NumberID(3), grant.Act{Kind: grant.ActExtend, Item: "from-grant", Until: l.now.Add(80 * time.Hour)}),
+	)
 	require.NoError(t, l.try(grant.NumberID(4), grant.Act{Kind: grant.ActRevoke, Revocation: grant.RevokedMistake}))
 	require.NoError(t, l.try(grant.NumberID(5), grant.Act{Kind: grant.ActExtend, Item: "for-good", Until: l.now.Add(-time.Hour)}))
 	publish()
@@ -169,7 +175,16 @@ func TestWhenItIsPublishedChangesNothing(t *testing.T) {
 		l := newLife(t)
 		often, publishOften := l.postbox("often")
 		late, publishLate := l.postbox("late")
-		users := []grant.UserID{grant.NumberID(3), grant.NumberID(4), grant.NumberID(5), grant.NumberID(6), grant.NumberID(70_000), grant.NumberID(70_001), grant.NumberID(70_002), grant.NumberID(99)}
+		users := []grant.UserID{
+			grant.NumberID(3),
+			grant.NumberID(4),
+			grant.NumberID(5),
+			grant.NumberID(6),
+			grant.NumberID(70_000),
+			grant.NumberID(70_001),
+			grant.NumberID(70_002),
+			grant.NumberID(99),
+		}
 		over := map[string]bool{} // user and item: it is expired
 		ended := map[string]int{} // how often it came to be so
 		look := func() {

@@ -185,7 +185,7 @@ func TestWhatPeopleDidIsPublishedAsItWas(t *testing.T) {
 	for _, r := range last {
 		if bytes.Contains(r.Value, []byte(`"type":"granter.moved"`)) {
 			moved++
-			require.Contains(t, string(r.Value), fmt.Sprintf(`"to":"%s"`, to))
+			require.Contains(t, string(r.Value), `"to":"`+to.String()+`"`)
 		}
 	}
 	require.Equal(t, 1, moved)

@@ -97,7 +97,8 @@ func TestWhateverFailsEachEventIsThereOnce(t *testing.T) {
 		for range 12 {
 			var users []grant.UserID
 			for range 1 + r.IntN(60) {
-				if user := grant.NumberID(uint64(r.IntN(5)<<16 + r.IntN(2000))); !w.granted[user] && !slices.Contains(users, user) {
+				if user := grant.NumberID(uint64(r.IntN(5)<<16 + r.IntN(2000))); !w.granted[user] &&
+					!slices.Contains(users, user) {
 					users = append(users, user)
 				}
 			}

@@ -44,8 +44,13 @@ func Parse(s string, maxID uint64) (grant.UserID, error) {
 		if fault == OverLimit {
 			why = ErrOverLimit
 		}
-		return grant.UserID{}, fmt.Errorf("user ID %q is malformed (%w): want decimal digits from 0 to %d, without sign, spaces or leading "+
-			"zeros", s, why, maxID)
+		return grant.UserID{}, fmt.Errorf(
+			"user ID %q is malformed (%w): want decimal digits from 0 to %d, without sign, spaces or leading "+
+				"zeros",
+			s,
+			why,
+			maxID,
+		)
 	}
 	return grant.NumberID(id), nil
 }

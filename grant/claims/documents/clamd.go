@@ -58,7 +58,7 @@ func (c Clamd) ask(ctx context.Context, command string, data []byte) (string, er
 	if err != nil {
 		return "", err
 	}
-	defer conn.Close() //nolint:errcheck // what was asked is answered by then
+	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 	w := bufio.NewWriter(conn)
 	_, err = w.WriteString(command)
@@ -66,7 +66,7 @@ func (c Clamd) ask(ctx context.Context, command string, data []byte) (string, er
 		var size [4]byte
 		for at := 0; at < len(data) && err == nil; at += clamdChunk {
 			part := data[at:min(at+clamdChunk, len(data))]
-			binary.BigEndian.PutUint32(size[:], uint32(len(part))) //nolint:gosec // at most clamdChunk
+			binary.BigEndian.PutUint32(size[:], uint32(len(part)))
 			if _, err = w.Write(size[:]); err == nil {
 				_, err = w.Write(part)
 			}

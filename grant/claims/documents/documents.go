@@ -85,7 +85,7 @@ type Sent struct {
 	By   store.Actor
 }
 
-// Add takes a document in. It fails with a Refused that says what is wrong with it; then nothing is kept. A document that is
+// Add takes a document in. It fails with a RefusedError that says what is wrong with it; then nothing is kept. A document that is
 // there
 // already is there once. Claim is read anew when somebody else changed it meanwhile.
 func (k *Keeper) Add(ctx context.Context, claim *store.Claim, s Sent) (*store.Kept, error) {
@@ -96,11 +96,11 @@ func (k *Keeper) Add(ctx context.Context, claim *store.Claim, s Sent) (*store.Ke
 		return nil, ctx.Err()
 	}
 	if !Accepts(claim.State) {
-		return nil, &Refused{Code: Late, What: fmt.Sprintf("a claim in state %s takes no documents", claim.State)}
+		return nil, &RefusedError{Code: Late, What: fmt.Sprintf("a claim in state %s takes no documents", claim.State)}
 	}
 	data, err := io.ReadAll(io.LimitReader(s.Body, MaxFile+1))
 	if err != nil {
-		return nil, &Refused{Code: CutOff, What: "it did not come whole", Err: err}
+		return nil, &RefusedError{Code: CutOff, What: "it did not come whole", Err: err}
 	}
 	kind, err := Inspect(s.Name, data)
 	if err != nil {
@@ -114,7 +114,7 @@ func (k *Keeper) Add(ctx context.Context, claim *store.Claim, s Sent) (*store.Ke
 	if k.Scanner != nil {
 		switch found, err := k.Scanner.Scan(ctx, data); {
 		case found != "":
-			return nil, &Refused{Code: Malware, What: "it holds malware: " + found}
+			return nil, &RefusedError{Code: Malware, What: "it holds malware: " + found}
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err != nil:
@@ -158,12 +158,12 @@ func (k *Keeper) keep(
 	}
 	err = k.again(ctx, claim, func() error {
 		if !Accepts(claim.State) {
-			return &Refused{Code: Late, What: fmt.Sprintf("a claim in state %s takes no documents", claim.State)}
+			return &RefusedError{Code: Late, What: fmt.Sprintf("a claim in state %s takes no documents", claim.State)}
 		}
 		return k.Store.AddDocument(ctx, claim, kept, MaxFiles, MaxAll, by)
 	})
 	if errors.Is(err, store.ErrFull) {
-		err = &Refused{Code: Full, What: err.Error()}
+		err = &RefusedError{Code: Full, What: err.Error()}
 	}
 	if err != nil {
 		if other, findErr := k.find(ctx, claim.ID, doc.Digest); findErr == nil && other != nil && other.Blob != kept.Blob {
@@ -226,7 +226,7 @@ func (k *Keeper) Open(ctx context.Context, claim, digest string) (*store.Kept, [
 		return nil, nil, fmt.Errorf("document %.12s of claim %s: %w", digest, claim, store.ErrNotFound)
 	}
 	if doc.Quarantined {
-		return nil, nil, &Refused{Code: InQuarantine, What: "nobody has looked at it for malware yet"}
+		return nil, nil, &RefusedError{Code: InQuarantine, What: "nobody has looked at it for malware yet"}
 	}
 	data, err := k.open(ctx, doc)
 	return doc, data, err

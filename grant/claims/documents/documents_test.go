@@ -122,7 +122,7 @@ func TestWhatIsNoDocumentIsRefused(t *testing.T) {
 		"900101-1234567.pdf": {[]byte(pdf), Resident},
 	} {
 		_, err := Inspect(name, test.data)
-		refused, ok := errors.AsType[*Refused](err)
+		refused, ok := errors.AsType[*RefusedError](err)
 		require.True(t, ok, "%s: %v", name, err)
 		require.Equal(t, test.want, refused.Code, "%s: %v", name, err)
 		require.NotContains(t, err.Error(), "1234567")
@@ -227,7 +227,7 @@ func TestWhatIsRefusedLeavesNothingBehind(t *testing.T) {
 	refused := func(want Code, name string, body io.Reader) {
 		t.Helper()
 		_, err := a.add(name, body)
-		r, ok := errors.AsType[*Refused](err)
+		r, ok := errors.AsType[*RefusedError](err)
 		require.True(t, ok, "%v", err)
 		require.Equal(t, want, r.Code)
 		require.Empty(t, a.files())
@@ -287,7 +287,7 @@ func TestAScannerThatIsAwayMakesDocumentsWait(t *testing.T) {
 	bad, err := a.add("bad.pdf", strings.NewReader(strings.Replace(pdf, "<< >>", clamdtest.EICAR, 1)))
 	require.NoError(t, err)
 	_, _, err = a.Open(t.Context(), a.claim.ID, good.Digest)
-	r, ok := errors.AsType[*Refused](err)
+	r, ok := errors.AsType[*RefusedError](err)
 	require.True(t, ok, "%v", err)
 	require.Equal(t, InQuarantine, r.Code)
 	got, err := a.Rescan(t.Context())
@@ -347,7 +347,7 @@ func TestAClaimHasSoManyDocuments(t *testing.T) {
 			require.NoError(t, err)
 			continue
 		}
-		r, ok := errors.AsType[*Refused](err)
+		r, ok := errors.AsType[*RefusedError](err)
 		require.True(t, ok, "%v", err)
 		require.Equal(t, Full, r.Code)
 	}

@@ -35,16 +35,16 @@ const (
 // Codes are all of them.
 var Codes = []Code{Empty, TooBig, UnknownType, LyingType, CutOff, Bomb, Active, Resident, Malware, Full, Late, InQuarantine}
 
-// Refused means that a document was not taken. Nothing of it is kept.
-type Refused struct {
+// RefusedError means that a document was not taken. Nothing of it is kept.
+type RefusedError struct {
 	Code Code
 	What string
 	Err  error
 }
 
-func (r *Refused) Error() string { return "the document is refused: " + r.What }
+func (r *RefusedError) Error() string { return "the document is refused: " + r.What }
 
-func (r *Refused) Unwrap() error { return r.Err }
+func (r *RefusedError) Unwrap() error { return r.Err }
 
 // The types that are taken, by what their names end with. They are what phones and scanners make, and spreadsheets of sales.
 const (
@@ -78,10 +78,10 @@ const (
 	mostEntries = 2000        // files in a workbook
 )
 
-// Inspect returns the type of a document by what is in it, whatever its name says, or a Refused.
+// Inspect returns the type of a document by what is in it, whatever its name says, or a RefusedError.
 func Inspect(name string, data []byte) (string, error) {
 	refuse := func(c Code, format string, args ...any) (string, error) {
-		return "", &Refused{Code: c, What: fmt.Sprintf(format, args...)}
+		return "", &RefusedError{Code: c, What: fmt.Sprintf(format, args...)}
 	}
 	name = path.Base(strings.ReplaceAll(name, `\`, "/"))
 	switch {
@@ -103,7 +103,7 @@ func Inspect(name string, data []byte) (string, error) {
 	switch kind {
 	case PDF:
 		if !bytes.Contains(data[max(0, len(data)-4096):], []byte("%%EOF")) {
-			err = &Refused{Code: CutOff, What: "its end is missing"}
+			err = &RefusedError{Code: CutOff, What: "its end is missing"}
 		}
 	case JPEG:
 		err = inspectJPEG(data)
@@ -138,11 +138,11 @@ func sniff(data []byte) string {
 	}
 }
 
-var errCut = &Refused{Code: CutOff, What: "its end is missing: it did not come whole, or is broken"}
+var errCut = &RefusedError{Code: CutOff, What: "its end is missing: it did not come whole, or is broken"}
 
 func pixels(width, height uint64) error {
 	if width == 0 || height == 0 || width*height > mostPixels {
-		return &Refused{Code: Bomb, What: fmt.Sprintf("it has %d × %d pixels, %d at most", width, height, mostPixels)}
+		return &RefusedError{Code: Bomb, What: fmt.Sprintf("it has %d × %d pixels, %d at most", width, height, mostPixels)}
 	}
 	return nil
 }
@@ -199,7 +199,7 @@ func inspectPNG(data []byte) error {
 		case name == "IEND":
 			return nil
 		}
-		at += 12 + int(size) //nolint:gosec // it is within the data
+		at += 12 + int(size)
 	}
 	return errCut
 }
@@ -235,7 +235,7 @@ func inspectXLSX(data []byte) error {
 		return errCut
 	}
 	if len(archive.File) > mostEntries {
-		return &Refused{Code: Bomb, What: fmt.Sprintf("it has %d files in it, %d at most", len(archive.File), mostEntries)}
+		return &RefusedError{Code: Bomb, What: fmt.Sprintf("it has %d files in it, %d at most", len(archive.File), mostEntries)}
 	}
 	workbook := false
 	left := int64(mostInside)
@@ -243,18 +243,18 @@ func inspectXLSX(data []byte) error {
 		name := strings.ToLower(f.Name)
 		workbook = workbook || name == "xl/workbook.xml"
 		if strings.HasSuffix(name, ".bin") && strings.Contains(name, "vba") || strings.Contains(name, "activex") {
-			return &Refused{Code: Active, What: "it has a program in it (a macro): save it without"}
+			return &RefusedError{Code: Active, What: "it has a program in it (a macro): save it without"}
 		}
 		n, err := unpacked(f, left+1)
 		if err != nil {
 			return errCut
 		}
 		if left -= n; left < 0 {
-			return &Refused{Code: Bomb, What: fmt.Sprintf("unpacked it has more than %d MiB", mostInside>>20)}
+			return &RefusedError{Code: Bomb, What: fmt.Sprintf("unpacked it has more than %d MiB", mostInside>>20)}
 		}
 	}
 	if !workbook {
-		return &Refused{Code: UnknownType, What: "it is an archive, and no workbook"}
+		return &RefusedError{Code: UnknownType, What: "it is an archive, and no workbook"}
 	}
 	return nil
 }
@@ -264,6 +264,6 @@ func unpacked(f *zip.File, most int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer r.Close() //nolint:errcheck // it is only read
+	defer r.Close()
 	return io.Copy(io.Discard, io.LimitReader(r, most))
 }

@@ -131,7 +131,7 @@ func (w *Webhook) Send(ctx context.Context, m *Message) error {
 		}
 		return fmt.Errorf("the webhook: %w", err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // nothing of it is read
+	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode/100 == 2:
 		return nil

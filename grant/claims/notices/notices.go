@@ -125,7 +125,7 @@ func (s *Sender) send(ctx context.Context, list []store.Notice, out *Sent) error
 	}
 	if away != nil {
 		out.Away = away.Error()
-		return nil
+		return nil //nolint:nilerr // that it is away is told, and tried again later
 	}
 	return s.Channel.Close()
 }

@@ -40,7 +40,7 @@ func overview(v *visit) error {
 		h.P(h.Class("step"), g.Text(v.t("접수번호 ", "Claim ")+c.ID)),
 		v.heading(title),
 		h.P(g.Text(tell.Next(c.State).In(v.lang))),
-		v.todo(history, kept),
+		v.ahead(history, kept),
 		v.decision(history),
 		v.money(person),
 		h.H2(g.Text(v.t("지금까지의 일", "What happened so far"))),
@@ -74,12 +74,13 @@ func (v *visit) done() g.Node {
 	return h.Div(h.Class("box good"), h.Role("status"), h.P(g.Text(text.In(v.lang))))
 }
 
-// todo is what the owner is waited for, and until when.
-func (v *visit) todo(history []store.Entry, kept []store.Kept) g.Node {
+// ahead is what the owner is waited for, and until when.
+func (v *visit) ahead(history []store.Entry, kept []store.Kept) g.Node {
 	switch c := v.claim; c.State {
 	case claims.DocumentsMissing:
-		var list g.Group
-		for _, kind := range v.missing(kept) {
+		missing := v.missing(kept)
+		list := make(g.Group, 0, len(missing))
+		for _, kind := range missing {
 			name, help := tell.Document(kind)
 			list = append(
 				list,
@@ -172,7 +173,7 @@ func (v *visit) decision(history []store.Entry) g.Node {
 	lines, err := tell.Why(v.lang, v.Programme, &c.Facts)
 	if err != nil {
 		v.Log.Error("a claim cannot be computed again", "claim", c.ID, "error", err)
-		return g.Group(head)
+		return head
 	}
 	return g.Group{g.If(len(head) > 0, h.H2(g.Text(v.t("결정", "Decision")))), head,
 		h.Details(g.If(len(head) > 0, g.Attr("open")), h.Summary(g.Text(v.t("왜 이 금액인가요?", "Why this amount?"))),

@@ -191,7 +191,7 @@ func download(v *visit) error {
 	if errors.Is(err, store.ErrNotFound) {
 		return v.notFound()
 	}
-	if r, ok := errors.AsType[*documents.Refused](err); ok {
+	if r, ok := errors.AsType[*documents.RefusedError](err); ok {
 		return &refusal{http.StatusConflict, refusals[r.Code].In(v.lang)}
 	}
 	if err != nil {
@@ -224,14 +224,14 @@ func upload(v *visit) error {
 	for {
 		part, err := parts.NextPart()
 		if err != nil {
-			return v.notTaken(&documents.Refused{Code: documents.CutOff})
+			return v.notTaken(&documents.RefusedError{Code: documents.CutOff})
 		}
 		if part.FormName() == "file" {
 			return v.take(given, part)
 		}
 		text, err := io.ReadAll(io.LimitReader(part, 1024))
 		if err != nil {
-			return v.notTaken(&documents.Refused{Code: documents.CutOff})
+			return v.notTaken(&documents.RefusedError{Code: documents.CutOff})
 		}
 		given[part.FormName()] = string(text)
 	}
@@ -252,7 +252,7 @@ func (v *visit) take(given map[string]string, part *multipart.Part) error {
 		kind = tell.OtherDocument
 	}
 	_, err := v.Documents.Add(v.ctx(), v.claim, documents.Sent{Kind: kind, Name: part.FileName(), Body: part, By: store.Owner})
-	if r, ok := errors.AsType[*documents.Refused](err); ok {
+	if r, ok := errors.AsType[*documents.RefusedError](err); ok {
 		return v.notTaken(r)
 	}
 	if err != nil {
@@ -263,7 +263,7 @@ func (v *visit) take(given map[string]string, part *multipart.Part) error {
 }
 
 // notTaken says why a document was not taken, when the browser has sent all of it: before, it would show a broken connection.
-func (v *visit) notTaken(r *documents.Refused) error {
+func (v *visit) notTaken(r *documents.RefusedError) error {
 	v.drain()
 	v.Log.Info("a document was refused", "claim", v.id, "code", string(r.Code), "error", r.Error())
 	v.w.WriteHeader(http.StatusUnprocessableEntity)

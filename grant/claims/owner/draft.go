@@ -3,6 +3,7 @@ package owner
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -217,9 +218,7 @@ func answer(v *visit) error {
 		if err := v.Store.SaveDraft(v.ctx(), v.id, values); err != nil {
 			return err
 		}
-		for name, value := range values {
-			v.draft[name] = value
-		}
+		maps.Copy(v.draft, values)
 		v.see(v.nextPage(t.name, v.r.PostFormValue("back") != ""))
 		return nil
 	}

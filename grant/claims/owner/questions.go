@@ -313,7 +313,7 @@ func (v *visit) parse(f *field, value string) (string, error) {
 
 // banks by their codes, as the account holder check knows them.
 var banks = func() []option {
-	var out []option
+	out := make([]option, 0, 25)
 	for _, b := range []struct{ code, ko, en string }{
 		{"004", "KB국민은행", "KB Kookmin"}, {"088", "신한은행", "Shinhan"}, {"020", "우리은행", "Woori"}, {"081", "하나은행", "Hana"},
 		{"011", "NH농협은행", "NH Nonghyup"}, {"012", "지역 농·축협", "Local Nonghyup"}, {"003", "IBK기업은행", "IBK"},

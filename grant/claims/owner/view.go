@@ -163,7 +163,7 @@ func orOff(s string) string {
 }
 
 func (v *visit) choices(f *field, value string) g.Node {
-	var out g.Group
+	out := make(g.Group, 0, len(f.options))
 	for i, o := range f.options {
 		id := "f-" + f.name
 		if i > 0 {

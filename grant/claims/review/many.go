@@ -12,8 +12,8 @@ import (
 	"github.com/granter/granter/grant/claims/store"
 )
 
-// together are the steps that can be taken with many claims of some states at once: those for which nobody reads each claim again.
-// An amount that people choose is none of them.
+// together are the steps that can be taken with many claims of some states at once: those for which nobody reads each claim
+// again. An amount that people choose is none of them.
 func (v *view) together(states []claims.State) []claims.Action {
 	if len(states) != 1 {
 		return nil

@@ -1,5 +1,6 @@
 // Package review serves the pages on which staff judge and decide claims: queues, and a claim on one page. They are HTML that
-// needs no script. Whoever serves them says who asks, and which duties they have; what a duty may do is the table of package claims.
+// needs no script. Whoever serves them says who asks, and which duties they have; what a duty may do is the table of package
+// claims.
 package review
 
 import (
@@ -99,7 +100,7 @@ func explained(l tell.Lang, err error) (text string, status int) {
 			EN: "{who} was first, with “{action}”. Nothing was saved: look at the claim as it is now, and decide again.",
 		}.Fill(l, "{who}", conflict.By.Name, "{action}", actionName(conflict.Action).In(l)), http.StatusConflict
 	}
-	switch refused, isRefused := errors.AsType[*documents.Refused](err); {
+	switch refused, isRefused := errors.AsType[*documents.RefusedError](err); {
 	case errors.Is(err, store.ErrNotFound):
 		return t(
 			l,

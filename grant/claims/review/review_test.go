@@ -398,7 +398,8 @@ func TestBothLanguages(t *testing.T) {
 	for _, a := range append(actionsOfTable(), store.Note, store.Look, store.FirstApproval, store.Erase, store.ChangeAccount) {
 		require.NotEqual(t, string(a), actionName(a).KO)
 	}
-	for _, k := range []claims.SignalKind{claims.SameAccount, claims.SamePhone, claims.SameAddress, claims.SameDocument, claims.JustBelow,
+	for _, k := range []claims.SignalKind{
+		claims.SameAccount, claims.SamePhone, claims.SameAddress, claims.SameDocument, claims.JustBelow,
 		claims.OpenedLater, claims.AbovePeers, claims.NotConfirmed} {
 		require.NotEqual(t, string(k), signalName(k).KO)
 	}

@@ -1,5 +1,5 @@
-// Package simulate says what another programme would pay for the claims that there are, before anybody adopts it: what it costs, who
-// gets more and who less, what is left of the budget; and how the losses are distributed. It changes nothing.
+// Package simulate says what another programme would pay for the claims that there are, before anybody adopts it: what it costs,
+// who gets more and who less, what is left of the budget; and how the losses are distributed. It changes nothing.
 package simulate
 
 import (
@@ -24,7 +24,7 @@ type Result struct {
 	Tiers    []Tier         `json:"tiers"`
 	Declined map[string]int `json:"declined"` // claims, by reason
 	Cost     claims.Won     `json:"cost"`     // of what the table pays by itself
-	Reviewed claims.Won     `json:"reviewed"` // what the reviewed claims come to: as decided, or the assessed loss where nothing is
+	Reviewed claims.Won     `json:"reviewed"` // of those that people decide, or the assessed loss
 	Budget   claims.Won     `json:"budget"`
 	Left     claims.Won     `json:"left"`    // of the budget, after both; negative: it does not suffice
 	Refused  int            `json:"refused"` // claims whose facts this programme cannot compute

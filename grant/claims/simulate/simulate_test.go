@@ -12,7 +12,12 @@ import (
 )
 
 func facts(loss claims.Won) claims.Facts {
-	return claims.Facts{Industry: "retail", Opened: "2020-01-01", OutageSales: 1_000_000, WeekSales: []claims.Won{1_000_000 + loss}}
+	return claims.Facts{
+		Industry:    "retail",
+		Opened:      "2020-01-01",
+		OutageSales: 1_000_000,
+		WeekSales:   []claims.Won{1_000_000 + loss},
+	}
 }
 
 func TestWhatAnotherTableCosts(t *testing.T) {
@@ -45,7 +50,12 @@ func TestWhatAnotherTableCosts(t *testing.T) {
 	require.Equal(t, []int{2, 1, 2, 2}, counts(got.Proposed.Tiers))
 	require.Equal(t, map[string]int{"no_loss": 2}, got.Proposed.Declined)
 	require.Equal(t, 1, got.Present.Refused)
-	require.Equal(t, []int{0, 2, 3, 5}, []int{got.More, got.Less, got.Same, got.Unknown}, "300,000 and the two without a loss are as before")
+	require.Equal(
+		t,
+		[]int{0, 2, 3, 5},
+		[]int{got.More, got.Less, got.Same, got.Unknown},
+		"300,000 and the two without a loss are as before",
+	)
 	require.EqualValues(t, 10_000, got.Cut)
 	require.Equal(t, got.Proposed.Budget-got.Proposed.Cost-got.Proposed.Reviewed, got.Proposed.Left)
 	assessed, err := present.Assess(new(facts(5_000_000)))
@@ -53,8 +63,18 @@ func TestWhatAnotherTableCosts(t *testing.T) {
 	require.Equal(t, assessed.Assessed+1_000_000, got.Proposed.Reviewed)
 
 	require.Equal(t, 7, got.Losses.Count)
-	require.Equal(t, map[string]claims.Won{"p10": 299_999, "p25": 299_999, "p50": 500_000, "p75": 5_000_000, "p90": 6_000_000, "p99": 6_000_000},
-		got.Losses.Quantiles)
+	require.Equal(
+		t,
+		map[string]claims.Won{
+			"p10": 299_999,
+			"p25": 299_999,
+			"p50": 500_000,
+			"p75": 5_000_000,
+			"p90": 6_000_000,
+			"p99": 6_000_000,
+		},
+		got.Losses.Quantiles,
+	)
 	require.Equal(t, []Bin{{200_000, 500_000, 3}, {500_000, 1_000_000, 2}, {1_000_000, 2_000_000, 0}, {2_000_000, 5_000_000, 0},
 		{5_000_000, 10_000_000, 2}}, got.Losses.Histogram)
 }

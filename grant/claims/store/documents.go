@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/granter/granter/grant/claims"
@@ -25,7 +26,7 @@ var ErrFull = errors.New("the claim has as many documents as it may have")
 // Key returns the secret that a claim's documents are encrypted with. Fresh is kept if there is none yet; an empty fresh makes
 // none. ErrNotFound: there is none, or it was erased.
 func (s *Store) Key(ctx context.Context, claim, fresh string) (secret string, err error) {
-	return secret, s.inTx(ctx, func(tx *sql.Tx) error {
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
 		if fresh != "" {
 			if _, err := tx.ExecContext(ctx, "INSERT INTO keys (claim, secret) SELECT $1, $2 WHERE EXISTS "+
 				"(SELECT 1 FROM owners WHERE claim = $1) ON CONFLICT DO NOTHING", claim, fresh); err != nil {
@@ -38,11 +39,11 @@ func (s *Store) Key(ctx context.Context, claim, fresh string) (secret string, er
 		}
 		return err
 	})
+	return secret, err
 }
 
-// AddDocument adds a document that was put somewhere, unless the claim has most of them already, or more than so many bytes. That
-// it
-// is there becomes history when it is not quarantined.
+// AddDocument adds a document that was put somewhere, unless the claim has most of them already, or more than so many bytes.
+// That it is there becomes history when it is not quarantined.
 func (s *Store) AddDocument(ctx context.Context, claim *Claim, k Kept, most int, bytes int64, by Actor) error {
 	insert := func(tx *sql.Tx) error {
 		// Whoever adds another one at the same time waits here.
@@ -91,7 +92,7 @@ func documentSteps(c *Claim, d *Document, by Actor) []Step {
 		Marks: []Mark{{claims.SameDocument, digestOf(string(claims.SameDocument), d.Digest)}}}}
 	if c.State == claims.DocumentsMissing && c.Proposal != nil {
 		with := *c
-		with.Documents = append(with.Documents[:len(with.Documents):len(with.Documents)], *d)
+		with.Documents = append(slices.Clip(with.Documents), *d)
 		if len(with.Missing(c.Proposal)) == 0 {
 			steps = append(steps, Step{Claim: c, Action: claims.Complete, By: Owner})
 		}

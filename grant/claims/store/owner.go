@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -66,7 +67,8 @@ func (s *Store) Draft(ctx context.Context, id string) (map[string]string, error)
 		return nil, err
 	}
 	answers := map[string]string{}
-	return answers, json.Unmarshal([]byte(text), &answers)
+	err = json.Unmarshal([]byte(text), &answers)
+	return answers, err
 }
 
 // SaveDraft keeps some answers beside those that are there.
@@ -87,9 +89,7 @@ func (s *Store) SaveDraft(ctx context.Context, id string, answers map[string]str
 		if err := json.Unmarshal([]byte(text), &all); err != nil {
 			return err
 		}
-		for name, answer := range answers {
-			all[name] = answer
-		}
+		maps.Copy(all, answers)
 		data, err := json.Marshal(all)
 		if err != nil {
 			return err

@@ -196,7 +196,8 @@ func (c *commit) step(s *Step) error {
 	return c.add(s.Claim, e, s.Marks)
 }
 
-// Allowed fails with claims.ErrIllegal when a step is not possible from where its claim is, as it was read. Committing asks again.
+// Allowed fails with claims.ErrIllegal when a step is not possible from where its claim is, as it was read. Committing asks
+// again.
 func (s *Step) Allowed() error {
 	_, err := s.next()
 	if err == nil {

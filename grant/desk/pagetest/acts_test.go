@@ -105,7 +105,14 @@ func acting(t *testing.T, path string) *page {
 	all := fiveCampaigns()
 	at := time.Now()
 	first := &byHand{people: all[0], waiting: []grant.Proposal{{
-		Act:   grant.Act{ID: "bots", Kind: grant.ActRevoke, Who: "jiyoon", Via: "cli", Reason: "봇 계정 목록 12", Revocation: grant.RevokedFraud},
+		Act: grant.Act{
+			ID:         "bots",
+			Kind:       grant.ActRevoke,
+			Who:        "jiyoon",
+			Via:        "cli",
+			Reason:     "봇 계정 목록 12",
+			Revocation: grant.RevokedFraud,
+		},
 		Users: 5000, Expected: map[string]int{"done": 4990}, At: at, Until: at.Add(72 * time.Hour), State: grant.ProposalPending,
 	}}}
 	server, err := realdesk.Start(realdesk.Config{
@@ -122,7 +129,8 @@ func TestActsByKeyboard(t *testing.T) {
 	script := axe(t)
 	p := acting(t, fmt.Sprintf("/users/%d", customer))
 	look := func(name string) {
-		for theme, s := range map[string]screen{"light": desktop, "dark": {name: "narrow", width: 390, height: 844, mobile: true}} {
+		narrow := screen{name: "narrow", width: 390, height: 844, mobile: true}
+		for theme, s := range map[string]screen{"light": desktop, "dark": narrow} {
 			p.show(s, theme)
 			at := "acts-" + name + "-" + s.name + "-" + theme
 			p.shot(at, true)

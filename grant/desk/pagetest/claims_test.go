@@ -68,8 +68,8 @@ func reviewing(t *testing.T) (*page, *store.Store) {
 	return openAt(t, server.URL()+"/claims"), s
 }
 
-// TestAReviewersDay: in Korean, by keyboard only: sign in, judge the signals of two claims together, decide a large one, and be told
-// when somebody else was first.
+// TestAReviewersDay: in Korean, by keyboard only: sign in, judge the signals of two claims together, decide a large one, and be
+// told when somebody else was first.
 func TestAReviewersDay(t *testing.T) {
 	p, s := reviewing(t)
 	script := axe(t)

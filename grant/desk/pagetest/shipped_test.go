@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -122,13 +121,6 @@ func (s *shipped) start(args ...string) *live {
 	return p
 }
 
-// stop ends it as an operator does, with a checkpoint.
-func (p *live) stop() {
-	p.Helper()
-	require.NoError(p, p.cmd.Process.Signal(syscall.SIGTERM))
-	<-p.ended
-}
-
 // granter runs a granter to its end, with one of some exit codes, and returns what it wrote.
 func (s *shipped) granter(codes []int, args ...string) string {
 	s.Helper()
@@ -143,7 +135,7 @@ func (s *shipped) granter(codes []int, args ...string) string {
 }
 
 // do is granter with success.
-func (s *shipped) do(args ...string) string { s.Helper(); return s.granter([]int{0}, args...) }
+func (s *shipped) do(args ...string) { s.Helper(); s.granter([]int{0}, args...) }
 
 // serve starts a desk for principals, and returns their tokens.
 func (s *shipped) serve(roles map[string]realdesk.Role, flags ...string) map[string]string {

@@ -70,8 +70,8 @@ func Acts(a *lookup.Answer) []grant.ActKind {
 	return append(kinds, grant.ActNote)
 }
 
-// todo are links to what may be done about the user.
-func (v *View) todo(a *lookup.Answer) g.Node {
+// mayDo are links to what may be done about the user.
+func (v *View) mayDo(a *lookup.Answer) g.Node {
 	if v.MayDo == nil {
 		return nil
 	}
@@ -86,7 +86,7 @@ func (v *View) todo(a *lookup.Answer) g.Node {
 	if len(links) == 0 {
 		return nil
 	}
-	return h.Nav(h.Aria("label", t.todo(a.Campaign)), h.Ul(h.Class("todo"), links))
+	return h.Nav(h.Aria("label", t.mayDo(a.Campaign)), h.Ul(h.Class("todo"), links))
 }
 
 // Form renders the form of an act, or what is to be confirmed.
@@ -102,10 +102,19 @@ func (a *Act) Form(w io.Writer) error {
 	form := h.Form(h.ID("act"), h.Method("post"), h.Action(a.address(a.User)+"/acts/"+a.Campaign.Name+"/"+string(a.Kind)),
 		h.Aria("labelledby", "title"), a.fields(), h.Div(h.Class("act-row"), back))
 	if a.Confirm {
-		form = h.Form(h.ID("act"), h.Method("post"), h.Action(a.address(a.User)+"/acts/"+a.Campaign.Name+"/"+string(a.Kind)),
-			h.Aria("labelledby", "title"), a.confirmation(), a.hidden(),
-			h.Div(h.Class("act-row"), h.Button(h.Type("submit"), h.Class("primary"), h.ID("confirm"), g.Text(t.yes(a.Kind, a.TakesTwo))),
-				back))
+		form = h.Form(
+			h.ID("act"),
+			h.Method("post"),
+			h.Action(a.address(a.User)+"/acts/"+a.Campaign.Name+"/"+string(a.Kind)),
+			h.Aria("labelledby", "title"),
+			a.confirmation(),
+			a.hidden(),
+			h.Div(
+				h.Class("act-row"),
+				h.Button(h.Type("submit"), h.Class("primary"), h.ID("confirm"), g.Text(t.yes(a.Kind, a.TakesTwo))),
+				back,
+			),
+		)
 	}
 	return a.framed(w, title, h.Section(h.Class("card"), h.Aria("labelledby", "title"), inside, form))
 }
@@ -125,10 +134,7 @@ func (a *Act) hidden() g.Node {
 // confirmation says exactly what will happen.
 func (a *Act) confirmation() g.Node {
 	t := a.words()
-	out := g.Group{}
-	for _, line := range t.happensThen(a) {
-		out = append(out, h.Li(g.Text(line)))
-	}
+	out := g.Map(t.happensThen(a), func(line string) g.Node { return h.Li(g.Text(line)) })
 	return h.Div(h.ID("happens"), h.H2(g.Text(t.in("This will happen", "다음이 실행됩니다"))), h.Ul(h.Class("plain-list"), out),
 		h.P(g.Text(t.in("Reason:", "사유:")+" "), h.Q(g.Text(a.Fields[FieldReason]))))
 }
@@ -142,10 +148,14 @@ func (a *Act) fields() g.Node {
 	var out g.Group
 	switch a.Kind {
 	case grant.ActRevoke:
-		options := g.Group{h.Option(h.Value(""), g.Text(t.in("choose", "선택")))}
-		for _, kind := range []grant.RevocationKind{grant.RevokedMistake, grant.RevokedFraud, grant.RevokedRequest} {
-			options = append(options, h.Option(h.Value(string(kind)), g.If(a.Fields[FieldRevocation] == string(kind), h.Selected()),
-				g.Text(t.revocation(kind))))
+		kinds := []grant.RevocationKind{grant.RevokedMistake, grant.RevokedFraud, grant.RevokedRequest}
+		options := append(make(g.Group, 0, len(kinds)+1), h.Option(h.Value(""), g.Text(t.in("choose", "선택"))))
+		for _, kind := range kinds {
+			options = append(
+				options,
+				h.Option(h.Value(string(kind)), g.If(a.Fields[FieldRevocation] == string(kind), h.Selected()),
+					g.Text(t.revocation(kind))),
+			)
 		}
 		out = append(out, field(FieldRevocation, t.in("Kind", "종류"),
 			h.Select(h.ID("f-"+FieldRevocation), h.Name(FieldRevocation), h.Required(), options)),
@@ -155,13 +165,19 @@ func (a *Act) fields() g.Node {
 	case grant.ActRecall:
 		out = append(out, a.items(true))
 	case grant.ActMove:
-		out = append(out, field(FieldTo, t.in("To user", "받을 사용자 ID"), h.Input(h.ID("f-"+FieldTo), h.Name(FieldTo), h.Type("text"),
-			h.AutoComplete("off"), g.Attr("inputmode", "numeric"), h.Required(), h.Value(a.Fields[FieldTo]))))
+		out = append(
+			out,
+			field(FieldTo, t.in("To user", "받을 사용자 ID"), h.Input(h.ID("f-"+FieldTo), h.Name(FieldTo), h.Type("text"),
+				h.AutoComplete("off"), g.Attr("inputmode", "numeric"), h.Required(), h.Value(a.Fields[FieldTo]))),
+		)
 	case grant.ActHand:
 		if !a.Campaign.EndsAt.IsZero() {
-			out = append(out, h.Div(h.Class("field check"), h.Input(h.ID("f-"+FieldAfterEnd), h.Name(FieldAfterEnd), h.Type("checkbox"),
-				h.Value("yes"), g.If(a.Fields[FieldAfterEnd] != "", h.Checked())), h.Label(h.For("f-"+FieldAfterEnd),
-				g.Text(t.in("Also after the campaign has ended", "캠페인이 끝난 뒤에도 지급")))))
+			out = append(
+				out,
+				h.Div(h.Class("field check"), h.Input(h.ID("f-"+FieldAfterEnd), h.Name(FieldAfterEnd), h.Type("checkbox"),
+					h.Value("yes"), g.If(a.Fields[FieldAfterEnd] != "", h.Checked())), h.Label(h.For("f-"+FieldAfterEnd),
+					g.Text(t.in("Also after the campaign has ended", "캠페인이 끝난 뒤에도 지급")))),
+			)
 		}
 	case grant.ActExclude, grant.ActReinstate, grant.ActNote:
 	}
@@ -187,7 +203,10 @@ func (a *Act) items(offered bool) g.Node {
 	for i := range a.Campaign.Items {
 		item := &a.Campaign.Items[i]
 		if !offered || item.Offered() {
-			options = append(options, h.Option(h.Value(item.ID), g.If(a.Fields[FieldItem] == item.ID, h.Selected()), g.Text(item.ID)))
+			options = append(
+				options,
+				h.Option(h.Value(item.ID), g.If(a.Fields[FieldItem] == item.ID, h.Selected()), g.Text(item.ID)),
+			)
 		}
 	}
 	return h.Div(h.Class("field"), h.Label(h.For("f-"+FieldItem), g.Text(t.in("Item", "아이템"))),
@@ -232,8 +251,15 @@ func (v *View) proposal(of *Waiting, p *grant.Proposal, id string, mayDecide boo
 	t := v.words()
 	moment := func(at time.Time) string { return v.Lang.Moment(at.In(of.Zone)) }
 	approved := p.State == grant.ProposalApproved
-	return h.Article(h.Class("answer"), h.Data("request", p.Act.ID), h.Aria("labelledby", id),
-		h.H2(h.ID(id), g.Text(t.do(p.Act.Kind)+" – "+t.users(p.Users)+" – "), v.title(&lookup.Answer{Campaign: of.Campaign, Title: of.Title})),
+	return h.Article(
+		h.Class("answer"),
+		h.Data("request", p.Act.ID),
+		h.Aria("labelledby", id),
+		h.H2(
+			h.ID(id),
+			g.Text(t.do(p.Act.Kind)+" – "+t.users(p.Users)+" – "),
+			v.title(&lookup.Answer{Campaign: of.Campaign, Title: of.Title}),
+		),
 		h.P(g.Text(t.proposedBy(p.Act.Who, moment(p.At))+" "), h.Q(g.Text(p.Act.Reason))),
 		h.P(g.Text(t.expected(p)+" "), g.Text(t.details(&p.Act, moment))),
 		h.P(h.Class("note"), g.Text(t.in("Who they are, and what it would do now:", "대상과 현재 예상 결과:")+" "),
@@ -244,10 +270,31 @@ func (v *View) proposal(of *Waiting, p *grant.Proposal, id string, mayDecide boo
 		g.If(mayDecide, h.Form(h.Method("post"), h.Action(v.Root+"users/waiting"), h.Aria("label", t.in("Decide", "결정")),
 			h.Input(h.Type("hidden"), h.Name(FieldCampaign), h.Value(of.Campaign)),
 			h.Input(h.Type("hidden"), h.Name(FieldRequest), h.Value(p.Act.ID)),
-			h.Div(h.Class("field"), h.Label(h.For(id+"-why"), g.Text(t.in("Reason", "사유"))),
-				h.Input(h.ID(id+"-why"), h.Name(FieldReason), h.Type("text"), h.MaxLength("500"), h.Required(), h.AutoComplete("off"))),
-			h.Div(h.Class("act-row"),
-				h.Button(h.Type("submit"), h.Name(FieldDecision), h.Value("approve"), h.Class("primary"), g.Text(t.approve(p.Users))),
-				g.If(!approved, h.Button(h.Type("submit"), h.Name(FieldDecision), h.Value("reject"), g.Text(t.in("Reject", "거절"))))))),
+			h.Div(
+				h.Class("field"),
+				h.Label(h.For(id+"-why"), g.Text(t.in("Reason", "사유"))),
+				h.Input(
+					h.ID(id+"-why"),
+					h.Name(FieldReason),
+					h.Type("text"),
+					h.MaxLength("500"),
+					h.Required(),
+					h.AutoComplete("off"),
+				),
+			),
+			h.Div(
+				h.Class("act-row"),
+				h.Button(
+					h.Type("submit"),
+					h.Name(FieldDecision),
+					h.Value("approve"),
+					h.Class("primary"),
+					g.Text(t.approve(p.Users)),
+				),
+				g.If(
+					!approved,
+					h.Button(h.Type("submit"), h.Name(FieldDecision), h.Value("reject"), g.Text(t.in("Reject", "거절"))),
+				),
+			))),
 	)
 }

@@ -31,7 +31,7 @@ func (t *words) do(kind grant.ActKind) string {
 	return string(kind)
 }
 
-func (t *words) todo(campaign string) string {
+func (t *words) mayDo(campaign string) string {
 	return fmt.Sprintf(t.in("What to do, %s", "처리 – %s"), campaign)
 }
 
@@ -92,8 +92,15 @@ func (t *words) happensThen(a *Act) []string {
 		if !a.At.IsZero() {
 			when = at
 		}
-		say("%s loses %s (%s), from %s on: %s.", "%s의 %s 혜택(%s)을 회수합니다. 적용: %s, 종류: %s.", user, campaign, itemsOf(a.Campaign), when,
-			t.revocation(grant.RevocationKind(a.Fields[FieldRevocation])))
+		say(
+			"%s loses %s (%s), from %s on: %s.",
+			"%s의 %s 혜택(%s)을 회수합니다. 적용: %s, 종류: %s.",
+			user,
+			campaign,
+			itemsOf(a.Campaign),
+			when,
+			t.revocation(grant.RevocationKind(a.Fields[FieldRevocation])),
+		)
 		say("No replay of the topic grants it again; only reinstating does.", "토픽을 다시 읽어도 지급되지 않으며, 복원해야만 되돌아옵니다.")
 	case grant.ActReinstate:
 		if a.Now != nil && !a.Now.Granted {
@@ -109,7 +116,13 @@ func (t *words) happensThen(a *Act) []string {
 	case grant.ActMove:
 		say("%s loses %s, and %s gets it, with the same dates.", "%s의 %s 혜택을 %s에게 같은 날짜로 이전합니다.", user, campaign, t.user(a.To))
 	case grant.ActRecall:
-		say("%s of %s that %s has not taken is offered no more.", "%[3]s이(가) 아직 받지 않은 %[2]s의 %[1]s 제공을 철회합니다.", item, campaign, user)
+		say(
+			"%s of %s that %s has not taken is offered no more.",
+			"%[3]s이(가) 아직 받지 않은 %[2]s의 %[1]s 제공을 철회합니다.",
+			item,
+			campaign,
+			user,
+		)
 	case grant.ActNote:
 		say("Whoever looks %s up sees the note. It changes nothing.", "%s을(를) 조회하는 상담원이 메모를 봅니다. 혜택은 바뀌지 않습니다.", user)
 	}
@@ -141,7 +154,8 @@ func NotDone(l lookup.Lang, detail string) string {
 
 // ConfirmAgain says that what was confirmed is not what came.
 func ConfirmAgain(l lookup.Lang) string {
-	return (&View{Lang: l}).words().in("Nothing was done yet: look at this, and confirm it.", "아직 실행하지 않았습니다. 내용을 확인한 뒤 다시 확인을 눌러 주세요.")
+	return (&View{Lang: l}).words().
+		in("Nothing was done yet: look at this, and confirm it.", "아직 실행하지 않았습니다. 내용을 확인한 뒤 다시 확인을 눌러 주세요.")
 }
 
 // Decided says what became of a decision.
@@ -163,8 +177,11 @@ func (t *words) proposedBy(who, at string) string {
 }
 
 func (t *words) expected(p *grant.Proposal) string {
-	return fmt.Sprintf(t.in("When it was proposed, it would have been done to %s of %s users.", "요청 당시 예상: %[2]s명 중 %[1]s명에게 실행."),
-		t.lang.Number(int64(p.Expected["done"])), t.lang.Number(int64(p.Users)))
+	return fmt.Sprintf(
+		t.in("When it was proposed, it would have been done to %s of %s users.", "요청 당시 예상: %[2]s명 중 %[1]s명에게 실행."),
+		t.lang.Number(int64(p.Expected["done"])),
+		t.lang.Number(int64(p.Users)),
+	)
 }
 
 // details are what an act says beside its kind.

@@ -119,7 +119,7 @@ func (v *View) answer(a numberedAnswer) g.Node {
 		g.If(len(a.Reasons) > 0, h.Ul(h.Class("reasons"), g.Map(a.Reasons, v.reason))),
 		g.Iff(a.SpecDiffers != nil, func() g.Node { return h.P(h.Class("note"), g.Text(t.specDiffers)) }),
 		v.acts(a.Answer),
-		v.todo(a.Answer),
+		v.mayDo(a.Answer),
 		v.reply(a),
 		v.source(a.Answer),
 		v.trace(a.Answer),

@@ -55,8 +55,13 @@ const (
 // SignIn renders the page for somebody who has shown no token. Next is where to go on.
 func SignIn(w io.Writer, v *View, next string) error {
 	t := v.words()
-	return v.page(w, t.signIn, h.Main(h.Class("sign-in"),
-		h.Form(h.Method("post"), h.Action(v.Root+cmp.Or(v.SignInAt, "users/sign-in")), h.Class("card"), h.Aria("labelledby", "sign-in-title"),
+	return v.page(w, t.signIn, h.Main(
+		h.Class("sign-in"),
+		h.Form(
+			h.Method("post"),
+			h.Action(v.Root+cmp.Or(v.SignInAt, "users/sign-in")),
+			h.Class("card"),
+			h.Aria("labelledby", "sign-in-title"),
 			h.H1(h.ID("sign-in-title"), g.Text(t.signInTitle)),
 			h.Label(h.For("token"), g.Text(t.token)),
 			h.Input(h.ID("token"), h.Name(FieldToken), h.Type("password"), h.AutoComplete("off"), h.Required(), h.AutoFocus(),

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -175,16 +176,10 @@ func (p *page) reach(what string) {
 		p.press(tab)
 		at := eval[string](p, `(() => { const e = document.activeElement;
 			return [e.id, e.innerText, e.getAttribute("aria-label")].join("|"); })()`)
-		for _, part := range strings.Split(at, "|") {
-			if part == what {
-				require.NotEqual(
-					p.t,
-					"none",
-					eval[string](p, "getComputedStyle(document.activeElement).outlineStyle"),
-					"the focus is seen",
-				)
-				return
-			}
+		if slices.Contains(strings.Split(at, "|"), what) {
+			require.NotEqual(p.t, "none", eval[string](p, "getComputedStyle(document.activeElement).outlineStyle"),
+				"the focus is seen")
+			return
 		}
 	}
 	require.Fail(p.t, "nobody reaches it by the keyboard", what)
