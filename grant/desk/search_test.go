@@ -91,7 +91,7 @@ func TestUsersAreLookedUpWithoutAScript(t *testing.T) {
 	for _, want := range []string{
 		"User 2", "Granted: 1 of 1 campaigns.", "Granted Three emoticons for everybody",
 		"Active thank-you · emoticon · yours without an end",
-		"Timeline", "granter verify --campaign sorry-2022 --trace 2",
+		"Timeline", "Show the record itself",
 		"“Three emoticons for everybody” was added to your account",
 	} {
 		require.Contains(t, readable(one.body), want)
