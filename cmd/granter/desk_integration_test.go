@@ -160,6 +160,7 @@ func (d *served) ask(path string, into any) int {
 // ready asks /readyz.
 func (d *served) ready() (code int, why string) {
 	d.Helper()
+	await(d.T, "metrics are served", func() bool { return d.logged("serving", "metrics") != nil })
 	metrics, _ := d.logged("serving", "metrics").(string)
 	r, err := http.NewRequestWithContext(d.Context(), http.MethodGet, strings.TrimSuffix(metrics, "metrics")+"readyz", http.NoBody)
 	require.NoError(d, err)

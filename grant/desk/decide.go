@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -23,7 +24,11 @@ func (a *api) proposals(r *http.Request, _ Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := doer.Pending(r.Context(), r.URL.Query().Get("all") == "true")
+	all := cmp.Or(r.URL.Query().Get("all"), "false")
+	if all != "true" && all != "false" {
+		return nil, newProblem(kindMalformed, "all: want true or false")
+	}
+	list, err := doer.Pending(r.Context(), all == "true")
 	return waiting{doer.Campaign.Name, list}, err
 }
 

@@ -93,6 +93,7 @@ type mending struct {
 	excluded *dense.Bitmap  // the same, of who is excluded
 	replaced map[int]string // entries of the journal that lose members; empty: all of them
 	was      map[int]string
+	rest     bool // there is more to do than one call does
 }
 
 func (l *Acts) mendChunk(ctx context.Context, chunk uint64, users []*Mended, act grant.Act, dry bool) error {
@@ -102,7 +103,7 @@ func (l *Acts) mendChunk(ctx context.Context, chunk uint64, users []*Mended, act
 			return err
 		}
 		done, err := l.callMend(ctx, chunk, m, act)
-		if err != nil || done {
+		if err != nil || done && !m.rest {
 			return err
 		}
 	}
@@ -148,6 +149,9 @@ func (l *Acts) planMend(ctx context.Context, chunk uint64, users []*Mended) (*me
 	for number, gone := range taken {
 		m.was[number] = texts[number]
 		m.replaced[number] = entryWithout(texts[number], gone)
+	}
+	if len(taken) > 0 && (m.hand.Any() || m.excluded.Any()) {
+		m.hand, m.excluded, m.rest = new(dense.Bitmap), new(dense.Bitmap), true
 	}
 	return m, nil
 }
@@ -277,13 +281,16 @@ func (l *Acts) callMend(ctx context.Context, chunk uint64, m *mending, act grant
 	return done, err
 }
 
-// mendScript changes a chunk, if its journal is as it was read.
+// mendScript changes a chunk, if its journal is as it was read: all of it or nothing.
 //
 //	KEYS  granted excluded journal
 //	ARGV  length of the journal; users to be settled and to be excluded (2 bytes each, big-endian); two entries to append
 //	      without their first 7 bytes, or empty; (number, entry as it was, as it is to be or empty)…
+//
+// A call appends entries or replaces some, not both: what cannot be taken back is its last command. When a write fails, those
+// before it are taken back by the commands that made them.
 const mendScript = `
-local call, byte, floor = redis.call, string.byte, math.floor
+local call, try, byte, floor = redis.call, redis.pcall, string.byte, math.floor
 if call('LLEN', KEYS[3]) ~= tonumber(ARGV[1]) then
   return 0
 end
@@ -297,22 +304,48 @@ local ms, stamp = time[1] * 1000 + floor(time[2] / 1000), ''
 for _ = 1, 6 do
   stamp, ms = string.char(ms % 256) .. stamp, floor(ms / 256)
 end
-for i = 6, #ARGV, 3 do
-  call('LSET', KEYS[3], ARGV[i], ARGV[i + 2])
-end
-call('LREM', KEYS[3], 0, '')
-for i = 4, 5 do
-  if ARGV[i] ~= '' then
-    call('RPUSH', KEYS[3], string.char(2) .. stamp .. ARGV[i])
+local undo = {}
+local function write(back, ...)
+  local done = try(...)
+  if type(done) == 'table' and done.err then
+    for i = #undo, 1, -1 do
+      try(unpack(undo[i]))
+    end
+    for i = 1, 2 do
+      if try('BITPOS', KEYS[i], 1) == -1 then
+        try('DEL', KEYS[i])
+      end
+    end
+    return done
   end
+  undo[#undo + 1] = back
 end
 for k = 1, 2 do
   for i = 1, #ARGV[k + 1], 2 do
     local hi, lo = byte(ARGV[k + 1], i, i + 1)
-    call('SETBIT', KEYS[k], hi * 256 + lo, 1)
+    local user = hi * 256 + lo
+    local failed = write({'SETBIT', KEYS[k], user, 0}, 'SETBIT', KEYS[k], user, 1)
+    if failed then
+      return failed
+    end
   end
 end
-return 1`
+local push = {'RPUSH', KEYS[3]}
+for i = 4, 5 do
+  if ARGV[i] ~= '' then
+    push[#push + 1] = string.char(2) .. stamp .. ARGV[i]
+  end
+end
+if #push > 2 then
+  return write({}, unpack(push)) or 1
+end
+for i = 6, #ARGV, 3 do
+  local failed = write({'LSET', KEYS[3], ARGV[i], ARGV[i + 1]}, 'LSET', KEYS[3], ARGV[i], ARGV[i + 2])
+  if failed then
+    return failed
+  end
+end
+return #ARGV > 5 and write({}, 'LREM', KEYS[3], 0, '') or 1`
 
 var mendCall = newScript(mendScript)
 

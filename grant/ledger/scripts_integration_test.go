@@ -108,6 +108,24 @@ func scriptCases(w *world, l *parts) []scriptCase {
 		other(l)
 		require.NoError(w, w.client.HSet(w.ctx, keys.state, "3", "old").Err())
 	}
+	mends := func(name string, journal []string, bits []uint16, args ...any) scriptCase {
+		return scriptCase{name: name, script: &mendCall, keys: keys.act()[:3], args: args, before: func(*parts) {
+			for _, text := range journal {
+				require.NoError(w, w.client.RPush(w.ctx, keys.act()[2], text).Err())
+			}
+			for _, bit := range bits {
+				require.NoError(w, w.client.SetBit(w.ctx, keys.act()[0], int64(bit), 1).Err())
+			}
+		}}
+	}
+	body := func(kind grant.ActKind, members *dense.Bitmap) string {
+		return string(appendAct(nil, entryKinds[kind], fmt.Appendf(nil, `{"id":"a","kind":%q}`, kind), members))
+	}
+	entry := func(members ...uint16) string {
+		return "\x02\x01\x02\x03\x04\x05\x06" + body(grant.ActHand, bitmap(members...))
+	}
+	gone := "\x02\x01\x02\x03\x04\x05\x06" + body(grant.ActExclude, bitmap(3, 4))
+	two := appendOffsets(nil, bitmap(3, 4), 2)
 	proposals := []string{l.keys.proposals, l.keys.history}
 	proposed := func(*parts) { require.NoError(w, w.client.HSet(w.ctx, l.keys.proposals, "a", "before").Err()) }
 	return append(takeCases(w, l), []scriptCase{
@@ -115,6 +133,10 @@ func scriptCases(w *world, l *parts) []scriptCase {
 		{name: "decision", script: &proposalCall, keys: proposals, before: proposed, args: []any{"a", "before", "{}", "{}", 1 << 53}},
 		{name: "conclusion", script: &proposalCall, keys: proposals, before: proposed, args: []any{"a", "before", "{}", "", 0}},
 		{name: "alone", script: &aloneCall, keys: []string{l.keys.alone + "mira"}, before: none, args: []any{5, 10, 600, 86400, 0}},
+		mends("bits", []string{gone}, nil, 1, two, two, "", ""),
+		mends("an entry", nil, []uint16{3, 4}, 0, "", "", body(grant.ActHand, bitmap(3, 4)), ""),
+		mends("an entry less", []string{entry(5), entry(5)}, nil, 2, appendOffsets(nil, bitmap(5), 1), "", "", "", 1, entry(5), ""),
+		mends("a member less", []string{entry(5), entry(5, 6)}, []uint16{5, 6}, 2, "", "", "", "", 1, entry(5, 6), entry(6)),
 		acts("hand, first of the chunk", grant.ActHand, none, "0", "1"),
 		acts("hand with state", grant.ActHand, none, "0", "1", "", "new", "", "new"),
 		acts("exclude", grant.ActExclude, none, "0", "2"),
@@ -260,7 +282,7 @@ func TestNoScriptLeavesHalfAChange(t *testing.T) {
 		hit := refused[s]
 		for _, found := range commandsOf.FindAllStringSubmatch(s.text, -1) {
 			undo := s == &chunkCall && found[1] == "HDEL" ||
-				s == &actCall && (found[1] == "BITPOS" || found[1] == "DEL") ||
+				(s == &actCall || s == &mendCall) && (found[1] == "BITPOS" || found[1] == "DEL") ||
 				(s == &takeCall || s == &quotaCall) && slices.Contains([]string{"DEL", "BITPOS", "HDEL"}, found[1])
 			require.True(t, hit[found[1]] || undo, "%s is in the script %.60q, and no case comes to it", found[1], s.text)
 		}

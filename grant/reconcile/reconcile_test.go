@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -106,6 +107,10 @@ func TestBitsAndEntriesThatContradictEachOtherAreRepaired(t *testing.T) {
 			text := r.LIndex(ctx, journal, 1).Val() // of user 7: 7 becomes 5
 			return r.RPush(ctx, journal, text[:len(text)-2]+"\x05\x00").Err()
 		}, "granted_twice,5\n", "[{5 repeat_removed }]", 3},
+		"two entries, and a bit without one": {func(ctx context.Context, r redis.UniversalClient) error {
+			return errors.Join(r.RPush(ctx, journal, r.LIndex(ctx, journal, 0).Val()).Err(), r.SetBit(ctx, granted, 9, 1).Err())
+		}, "granted_twice,5\ngranted_twice,6\nbit_without_entry,9\n",
+			"[{5 repeat_removed } {6 repeat_removed } {9 entry_added }]", 4},
 		"nothing": {func(context.Context, redis.UniversalClient) error { return nil },
 			"entry_without_bit,5\nbit_without_entry,77\n",
 			"[{5 had_it } {77 refused refused: neither bitmap nor journal has the user}]", 2},

@@ -80,7 +80,11 @@ func TestARealPrometheusEvaluatesEverythingAndFindsData(t *testing.T) {
 		Taken: map[string]int64{"month": 2}, Left: map[string]int64{"month": 1},
 		StartsAt: time.Now().Add(-time.Minute), Throttle: 1000, Paused: true, Replicas: 1,
 	})
-	require.NoError(t, s.Scrape(serve(t, r), serve(t, lost), serve(t, desk), serve(t, NewTaker("eventful"))))
+	audits, audited := newAudit("eventful")
+	audited.Every.Set(3600)
+	audited.Ended.SetToCurrentTime()
+	audited.Proven.SetToCurrentTime()
+	require.NoError(t, s.Scrape(serve(t, r), serve(t, lost), serve(t, desk), serve(t, NewTaker("eventful")), serve(t, audits)))
 	lost.Lose()
 
 	list, err := Expressions()

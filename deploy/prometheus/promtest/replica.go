@@ -51,9 +51,13 @@ func NewTaker(campaign string) *prometheus.Registry {
 
 // NewAudit exports what granter audit --follow does, before its first audit has ended.
 func NewAudit(campaign string) *prometheus.Registry {
-	reg := prometheus.NewRegistry()
-	metrics.NewAudit(reg, campaign, "v1.2.3", texts([]audit.Verdict{audit.Refuted, audit.NotProven}))
+	reg, _ := newAudit(campaign)
 	return reg
+}
+
+func newAudit(campaign string) (*prometheus.Registry, *metrics.Audit) {
+	reg := prometheus.NewRegistry()
+	return reg, metrics.NewAudit(reg, campaign, "v1.2.3", texts([]audit.Verdict{audit.Refuted, audit.NotProven}))
 }
 
 // partitions is how many partitions, and shards, a Replica has.

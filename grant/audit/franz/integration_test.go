@@ -56,7 +56,7 @@ func TestBothReadersAgreeOnRealServers(t *testing.T) {
 	require.NoError(t, producer.ProduceSync(t.Context(), open).FirstErr())
 	held := w.read(second, end, open.Offset+1)
 	require.Equal(t, w.read(own, end, open.Offset+1), held)
-	require.Equal(t, end, held.next, "an open transaction holds it back")
+	require.LessOrEqual(t, held.next, open.Offset, "an open transaction holds it back") // the marker of the one before comes late
 	require.NoError(t, producer.EndTransaction(t.Context(), kgo.TryCommit))
 
 	for i := range 3 { // without a key nothing is compacted: a topic takes no such record, so keys that are new
