@@ -18,7 +18,7 @@ found=0
 while read -r package dir; do
   while read -r fuzz; do
     printf '%s in %s\n' "$fuzz" "${package#github.com/granter/granter/}"
-    once "$package" "$fuzz" "${1:-10s}" || { ended && once "$package" "$fuzz" "${1:-10s}"; }
+    once "$package" "$fuzz" "${1:-10s}" || { ended && once "$package" "$fuzz" "${1:-10s}"; } || exit
     found=$((found + 1))
   done < <(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$dir"/*_test.go 2>/dev/null)
 done < <(go list -f '{{.ImportPath}} {{.Dir}}' ./...)
