@@ -46,23 +46,7 @@ for i = 1, #offsets, 2 do
   end
 end
 call('HDEL', state, '')
-local undo = {}
-local function write(back, ...)
-  local done = try(...)
-  if type(done) == 'table' then
-    for i = #undo, 1, -1 do
-      try(unpack(undo[i]))
-    end
-    for i = 1, 2 do
-      if try('BITPOS', KEYS[i], 1) == -1 then
-        try('DEL', KEYS[i])
-      end
-    end
-    return done
-  end
-  undo[#undo + 1] = back
-end
-local failed = not spec and write({'HDEL', calls, 'spec'}, 'HSET', calls, 'spec', ARGV[1])
+` + writeLua + `local failed = not spec and write({'HDEL', calls, 'spec'}, 'HSET', calls, 'spec', ARGV[1])
 for i, user in ipairs(users) do
   if before == '0' and after ~= before and not failed then
     failed = write({'SETBIT', granted, user, 0}, 'SETBIT', granted, user, 1)
@@ -90,5 +74,25 @@ if failed then
   return failed
 end
 return 1`
+
+// writeLua has write, which makes a write and notes the command that takes it back. When a write fails, it takes back those before
+// it, the last one first, removes what of the first two keys, bitmaps, is empty then, and returns the error.
+const writeLua = `local undo = {}
+local function write(back, ...)
+  local done = try(...)
+  if type(done) == 'table' and done.err then
+    for i = #undo, 1, -1 do
+      try(unpack(undo[i]))
+    end
+    for i = 1, 2 do
+      if try('BITPOS', KEYS[i], 1) == -1 then
+        try('DEL', KEYS[i])
+      end
+    end
+    return done
+  end
+  undo[#undo + 1] = back
+end
+`
 
 var actCall = newScript(actScript)

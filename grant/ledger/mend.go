@@ -304,23 +304,7 @@ local ms, stamp = time[1] * 1000 + floor(time[2] / 1000), ''
 for _ = 1, 6 do
   stamp, ms = string.char(ms % 256) .. stamp, floor(ms / 256)
 end
-local undo = {}
-local function write(back, ...)
-  local done = try(...)
-  if type(done) == 'table' and done.err then
-    for i = #undo, 1, -1 do
-      try(unpack(undo[i]))
-    end
-    for i = 1, 2 do
-      if try('BITPOS', KEYS[i], 1) == -1 then
-        try('DEL', KEYS[i])
-      end
-    end
-    return done
-  end
-  undo[#undo + 1] = back
-end
-for k = 1, 2 do
+` + writeLua + `for k = 1, 2 do
   for i = 1, #ARGV[k + 1], 2 do
     local hi, lo = byte(ARGV[k + 1], i, i + 1)
     local user = hi * 256 + lo
