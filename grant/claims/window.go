@@ -70,26 +70,35 @@ func (p *Programme) Amended(amendments []Amendment) ([]Window, error) {
 // Open returns the window of a kind that is open at a moment. When none is, it returns false, and in words what the owner is to
 // be told.
 func (p *Programme) Open(windows []Window, kind WindowKind, at time.Time) (open Window, why string, ok bool) {
-	var last, next Window
+	var last Window
 	for _, w := range windows {
 		switch {
 		case w.Kind != kind:
 		case !at.Before(w.Opens) && at.Before(w.Closes):
 			return w, "", true
-		case at.Before(w.Opens) && (next.Name == "" || w.Opens.Before(next.Opens)):
-			next = w
 		case !at.Before(w.Closes) && w.Closes.After(last.Closes):
 			last = w
 		}
 	}
+	next, later := Next(windows, kind, at)
 	switch {
-	case next.Name != "":
+	case later:
 		return Window{}, "it opens at " + p.format(next.Opens), false
 	case last.Name != "":
 		return Window{}, "it closed at " + p.format(last.Closes), false
 	default:
 		return Window{}, fmt.Sprintf("the programme has no window of kind %s", kind), false
 	}
+}
+
+// Next returns the first window of a kind that opens after a moment.
+func Next(windows []Window, kind WindowKind, at time.Time) (next Window, ok bool) {
+	for _, w := range windows {
+		if w.Kind == kind && at.Before(w.Opens) && (!ok || w.Opens.Before(next.Opens)) {
+			next, ok = w, true
+		}
+	}
+	return next, ok
 }
 
 // format shows a moment in the programme's zone.

@@ -131,11 +131,9 @@ func (v *visit) deadline() g.Node {
 
 func (v *visit) lateDocuments() string {
 	p := v.Programme
-	for i := range p.Windows {
-		if w := &p.Windows[i]; w.Kind == claims.DocumentsWindow && v.Now().Before(w.Opens) {
-			return tell.Text{KO: "{from}부터 보낼 수 있습니다.", EN: "You can send them from {from} on."}.Fill(v.lang, "{from}",
-				v.lang.Moment(w.Opens, p.Zone))
-		}
+	if next, ok := claims.Next(p.Windows, claims.DocumentsWindow, v.Now()); ok {
+		return tell.Text{KO: "{from}부터 보낼 수 있습니다.", EN: "You can send them from {from} on."}.Fill(v.lang, "{from}",
+			v.lang.Moment(next.Opens, p.Zone))
 	}
 	return v.t("서류를 보내는 기간이 끝났습니다. 고객센터에 연락해 주세요.", "Documents are not taken any more. Please contact the customer centre.")
 }
@@ -161,14 +159,11 @@ func (v *visit) decision(history []store.Entry) g.Node {
 	switch {
 	case c.Declined != "":
 		head = g.Group{h.P(g.Text(tell.Reason(c.Declined).In(v.lang)))}
-		if why, by := lastDecision(history); by != claims.Rules && why != "" {
-			head = append(head, h.P(g.Text(v.t("담당자의 설명: ", "The person who decided says: ")), h.Q(g.Text(why))))
-		}
 	case c.Owed > 0:
 		head = g.Group{h.P(h.Class("amount"), g.Text(v.lang.Won(c.Owed)))}
-		if why, by := lastDecision(history); by != claims.Rules && why != "" {
-			head = append(head, h.P(g.Text(v.t("담당자의 설명: ", "The person who decided says: ")), h.Q(g.Text(why))))
-		}
+	}
+	if why, by := lastDecision(history); len(head) > 0 && by != claims.Rules && why != "" {
+		head = append(head, h.P(g.Text(v.t("담당자의 설명: ", "The person who decided says: ")), h.Q(g.Text(why))))
 	}
 	lines, err := tell.Why(v.lang, v.Programme, &c.Facts)
 	if err != nil {

@@ -18,21 +18,14 @@ import (
 )
 
 // open is the window in which claims are handed in now.
-func (v *visit) open() (claims.Window, string, bool) {
-	return v.Programme.Open(v.Programme.Windows, claims.ReportWindow, v.Now())
+func (v *visit) open() (claims.Window, bool) {
+	w, _, ok := v.Programme.Open(v.Programme.Windows, claims.ReportWindow, v.Now())
+	return w, ok
 }
 
 // closed says that claims are not taken now, and when they are.
-func (v *visit) closed(string) string {
-	now := v.Now()
-	var next *claims.Window
-	for i := range v.Programme.Windows {
-		w := &v.Programme.Windows[i]
-		if w.Kind == claims.ReportWindow && now.Before(w.Opens) && (next == nil || w.Opens.Before(next.Opens)) {
-			next = w
-		}
-	}
-	if next != nil {
+func (v *visit) closed() string {
+	if next, ok := claims.Next(v.Programme.Windows, claims.ReportWindow, v.Now()); ok {
 		return tell.Text{KO: "지금은 신청 기간이 아닙니다. {from}부터 신청할 수 있습니다.", EN: "Claims are not taken now. They are from {from} on."}.
 			Fill(v.lang, "{from}", v.lang.Moment(next.Opens, v.Programme.Zone))
 	}
@@ -44,8 +37,8 @@ func begin(v *visit) error {
 	if !v.starts.Allow(v.address()) {
 		return v.tooMany()
 	}
-	if _, why, ok := v.open(); !ok {
-		return &refusal{http.StatusConflict, v.closed(why)}
+	if _, ok := v.open(); !ok {
+		return &refusal{http.StatusConflict, v.closed()}
 	}
 	id, err := v.Store.NewDraft(v.ctx(), v.Programme.Name)
 	if err != nil {
@@ -170,7 +163,7 @@ func question(v *visit) error {
 
 func (v *visit) questionPage(i int, t *topic, values, wrong map[string]string) error {
 	title := t.title.In(v.lang)
-	all := len(v.topics())
+	topics := v.topics()
 	return v.page(
 		title,
 		len(wrong) > 0,
@@ -178,7 +171,7 @@ func (v *visit) questionPage(i int, t *topic, values, wrong map[string]string) e
 		h.P(
 			h.Class("step"),
 			g.Text(tell.Text{KO: "{n} / {all}", EN: "Question {n} of {all}"}.Fill(v.lang, "{n}", strconv.Itoa(i+1), "{all}",
-				strconv.Itoa(all))),
+				strconv.Itoa(len(topics)))),
 		),
 		v.heading(title),
 		v.form(
@@ -191,7 +184,7 @@ func (v *visit) questionPage(i int, t *topic, values, wrong map[string]string) e
 				h.A(h.Href("/claim/code"), g.Text(v.t("저장하고 나중에 계속", "Save and come back later"))),
 			),
 		),
-		g.If(i > 0, h.P(h.A(h.Href("/claim/question/"+v.topics()[max(0, i-1)].name), g.Text(v.t("이전 질문", "Previous question"))))),
+		g.If(i > 0, h.P(h.A(h.Href("/claim/question/"+topics[max(0, i-1)].name), g.Text(v.t("이전 질문", "Previous question"))))),
 	)
 }
 
@@ -406,7 +399,7 @@ func (v *visit) refused(err error) string {
 		}
 	}
 	if strings.Contains("\n"+err.Error(), "\nreceived:") {
-		out = append(out, v.closed(""))
+		out = append(out, v.closed())
 	}
 	if len(out) == 0 {
 		v.Log.Error("a form that was checked is not taken", "error", err)

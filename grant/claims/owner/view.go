@@ -197,13 +197,13 @@ func pair(name, value string) g.Node { return h.Div(h.Dt(g.Text(name)), h.Dd(g.T
 func start(v *visit) error {
 	p := v.Programme
 	title := v.t("피해 지원 신청", "Claim for damage")
-	window, why, open := v.open()
+	window, open := v.open()
 	var when g.Node
 	if open {
 		when = h.P(g.Text(tell.Text{KO: "{until}까지 신청할 수 있습니다.", EN: "You can claim until {until}."}.Fill(v.lang, "{until}",
 			v.lang.Until(window.Closes, p.Zone))))
 	} else {
-		when = h.Div(h.Class("box bad"), h.P(g.Text(v.closed(why))))
+		when = h.Div(h.Class("box bad"), h.P(g.Text(v.closed())))
 	}
 	return v.page(
 		title,
