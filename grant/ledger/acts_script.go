@@ -75,8 +75,8 @@ if failed then
 end
 return 1`
 
-// writeLua has write, which makes a write and notes the command that takes it back. When a write fails, it takes back those before
-// it, the last one first, removes what of the first two keys, bitmaps, is empty then, and returns the error.
+// writeLua has write, which makes a write and notes the command that takes it back. When a write fails, it takes back those
+// before it, the last one first, removes what of the first two keys, bitmaps, is empty then, and returns the error.
 const writeLua = `local undo = {}
 local function write(back, ...)
   local done = try(...)

@@ -161,20 +161,29 @@ type decision struct {
 	sure   bool
 }
 
+// readWhy reads what history keeps for ever.
+func readWhy(r *http.Request) (string, error) {
+	why := strings.TrimSpace(r.PostFormValue(fieldWhy))
+	if len([]rune(why)) > maxWhy {
+		return "", fmt.Errorf("%w: the text is longer than %d characters", errForm, maxWhy)
+	}
+	if err := claims.RefuseResident("the text", why, true); err != nil {
+		return "", fmt.Errorf("%w: %w (주민등록번호는 적을 수 없습니다)", errForm, err)
+	}
+	return why, nil
+}
+
 func readDecision(r *http.Request) (*decision, error) {
 	if err := r.ParseForm(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errForm, err)
 	}
 	d := &decision{
-		action: claims.Action(r.PostForm.Get(fieldAction)), why: strings.TrimSpace(r.PostForm.Get(fieldWhy)),
+		action: claims.Action(r.PostForm.Get(fieldAction)),
 		reason: claims.Reason(r.PostForm.Get(fieldReason)), sure: r.PostForm.Get(fieldSure) != "",
 	}
-	if len([]rune(d.why)) > maxWhy {
-		return nil, fmt.Errorf("%w: the text is longer than %d characters", errForm, maxWhy)
-	}
-	if claims.HoldsResidentNumber(d.why, false) {
-		return nil, fmt.Errorf("%w: the text holds a resident registration number, which nobody may keep here: "+
-			"주민등록번호는 적을 수 없습니다", errForm)
+	var err error
+	if d.why, err = readWhy(r); err != nil {
+		return nil, err
 	}
 	if amount := strings.NewReplacer(",", "", " ", "", "원", "").Replace(r.PostForm.Get(fieldAmount)); amount != "" {
 		won, err := strconv.ParseInt(amount, 10, 64)
@@ -183,7 +192,6 @@ func readDecision(r *http.Request) (*decision, error) {
 		}
 		d.amount = (*claims.Won)(&won)
 	}
-	var err error
 	if d.seq, err = strconv.Atoi(cmp.Or(r.PostForm.Get(fieldSeq), "0")); err != nil {
 		return nil, fmt.Errorf("%w: open the claim again", errForm)
 	}
@@ -222,51 +230,57 @@ func (d *decision) step(p *claims.Programme, c *store.Claim, who *Staff) (store.
 // do takes a step with one claim.
 func (d *Desk) do(w http.ResponseWriter, r *http.Request, who Staff) {
 	said, err := readDecision(r)
-	var k *known
+	var history []store.Entry
 	if err == nil {
-		k, err = d.read(r, &who)
+		history, err = d.history(r)
 	}
 	if err != nil {
 		d.fail(w, r, who, err)
 		return
 	}
-	v := d.view(w, r, who)
-	v.root = "../../"
-	if said.seq != k.Seq {
-		last := &k.history[len(k.history)-1]
-		err = &store.ConflictError{Claim: k.ID, By: last.By, Action: last.Action, At: last.At}
-	}
+	claim, last := store.Fold(history), &history[len(history)-1]
 	var step store.Step
-	if err == nil {
-		step, err = said.step(d.Programme, k.Claim, &who)
+	if said.seq == claim.Seq {
+		step, err = said.step(d.Programme, claim, &who)
+	} else {
+		err = &store.ConflictError{Claim: claim.ID, By: last.By, Action: last.Action, At: last.At}
 	}
+	v := d.view(w, r, who)
 	if err == nil && final(said.action) && !said.sure {
 		d.html(w, http.StatusOK, func(out io.Writer) error {
-			return v.page(out, actionName(said.action).In(v.Lang), v.confirm(k, said, &step))
+			return v.page(out, actionName(said.action).In(v.Lang), v.confirm(claim, said, &step))
 		})
 		return
 	}
 	if err == nil {
 		err = d.Store.Commit(r.Context(), []store.Step{step}, nil)
 	}
-	if text, status := explained(v.Lang, err); text != "" { // with the claim as it is now
-		again, readErr := d.read(r, &who)
-		if readErr == nil {
-			v.Problem = text
-			d.show(w, status, v, again, nil)
-			return
-		}
-	}
 	if err != nil {
-		d.fail(w, r, who, err)
+		d.refuse(w, r, v, err)
 		return
 	}
-	w.Header().Set("Location", "../"+k.ID)
+	w.Header().Set("Location", "../"+claim.ID)
 	w.WriteHeader(http.StatusSeeOther)
 }
 
+// refuse says why a step was not taken, with the claim as it is now.
+func (d *Desk) refuse(w http.ResponseWriter, r *http.Request, v *view, err error) {
+	text, status := explained(v.Lang, err)
+	if text == "" {
+		d.fail(w, r, v.who, err)
+		return
+	}
+	k, err := d.read(r, &v.who)
+	if err != nil {
+		d.fail(w, r, v.who, err)
+		return
+	}
+	v.Problem = text
+	d.show(w, status, v, k, nil)
+}
+
 // confirm says once more exactly what will happen.
-func (v *view) confirm(k *known, said *decision, step *store.Step) g.Node {
+func (v *view) confirm(k *store.Claim, said *decision, step *store.Step) g.Node {
 	what := g.Group{
 		v.pair("신청", "Claim", h.Code(g.Text(k.ID))),
 		v.pair("하는 일", "What", g.Text(actionName(step.Action).In(v.Lang))),
@@ -315,20 +329,17 @@ func (v *view) confirm(k *known, said *decision, step *store.Step) g.Node {
 
 // person shows who the owner of a claim is, for a reason that history keeps.
 func (d *Desk) person(w http.ResponseWriter, r *http.Request, who Staff) {
-	why := strings.TrimSpace(r.PostFormValue(fieldWhy))
+	why, err := readWhy(r)
 	switch {
 	case !who.seesPeople():
-		d.fail(w, r, who, fmt.Errorf("%w: who owners are is for those who take claims in, judge or decide", claims.ErrIllegal))
-		return
-	case why == "" || len([]rune(why)) > maxWhy:
-		d.fail(w, r, who, fmt.Errorf("%w: say why you need to know who it is", errForm))
-		return
+		err = fmt.Errorf("%w: who owners are is for those who take claims in, judge or decide", claims.ErrIllegal)
+	case err == nil && why == "":
+		err = fmt.Errorf("%w: say why you need to know who it is", errForm)
 	}
-	if _, err := d.read(r, &who); err != nil {
-		d.fail(w, r, who, err)
-		return
+	var person *store.Person
+	if err == nil {
+		person, err = d.look(r, &who, why)
 	}
-	person, err := d.Store.ReadPerson(r.Context(), r.PathValue("claim"), d.looker(&who), why)
 	var k *known
 	if err == nil {
 		k, err = d.read(r, &who)
@@ -343,7 +354,13 @@ func (d *Desk) person(w http.ResponseWriter, r *http.Request, who Staff) {
 	d.show(w, http.StatusOK, d.view(w, r, who), k, person)
 }
 
-func (*Desk) looker(who *Staff) store.Actor { return store.Actor{Name: who.Name, Duty: who.Duties[0]} }
+// look returns who the owner of the request's claim is; history keeps who looked, and why.
+func (d *Desk) look(r *http.Request, who *Staff, why string) (*store.Person, error) {
+	if _, err := d.history(r); err != nil {
+		return nil, err
+	}
+	return d.Store.ReadPerson(r.Context(), r.PathValue("claim"), store.Actor{Name: who.Name, Duty: who.Duties[0]}, why)
+}
 
 func (v *view) person(k *known, p *store.Person) g.Node {
 	switch {
@@ -370,12 +387,9 @@ func (d *Desk) document(w http.ResponseWriter, r *http.Request, who Staff) {
 	var doc *store.Kept
 	var data []byte
 	if who.seesPeople() && d.Documents != nil {
-		_, err = d.read(r, &who)
-		if err == nil {
-			doc, data, err = d.Documents.Open(r.Context(), r.PathValue("claim"), r.PathValue("digest"))
-		}
+		doc, data, err = d.Documents.Open(r.Context(), r.PathValue("claim"), r.PathValue("digest"))
 		if err == nil { // what cannot be recorded is not shown
-			_, err = d.Store.ReadPerson(r.Context(), r.PathValue("claim"), d.looker(&who), "document "+doc.Digest[:12])
+			_, err = d.look(r, &who, "document "+doc.Digest[:12])
 		}
 	}
 	if err != nil {

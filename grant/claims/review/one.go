@@ -24,16 +24,22 @@ type known struct {
 	linked  []*store.Claim // those that share something with it
 }
 
+// history returns that of the request's claim, if it is one of this desk's programme.
+func (d *Desk) history(r *http.Request) ([]store.Entry, error) {
+	history, err := d.Store.History(r.Context(), r.PathValue("claim"))
+	if err == nil && store.Fold(history).Programme != d.Programme.Name {
+		return nil, store.ErrNotFound
+	}
+	return history, err
+}
+
 func (d *Desk) read(r *http.Request, who *Staff) (*known, error) {
 	id := r.PathValue("claim")
-	history, err := d.Store.History(r.Context(), id)
+	history, err := d.history(r)
 	if err != nil {
 		return nil, err
 	}
 	k := &known{Claim: store.Fold(history), history: history}
-	if k.Programme != d.Programme.Name {
-		return nil, store.ErrNotFound
-	}
 	if k.kept, err = d.Store.Documents(r.Context(), id); err != nil {
 		return nil, err
 	}

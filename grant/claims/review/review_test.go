@@ -270,6 +270,9 @@ func TestWhatNobodyMayDoIsRefused(t *testing.T) {
 		"no amount":           {lee, claims.Approve, nil, "the rules propose no amount"},
 		"a long text":         {kim, claims.Ask, []string{fieldWhy, strings.Repeat("x", 2001)}, "longer than 2000"},
 		"a resident's number": {kim, claims.Ask, []string{fieldWhy, "is he 900101-1234567?"}, "resident registration number"},
+		"one without a hyphen, whose check digit is newer": {
+			kim, claims.Ask, []string{fieldWhy, "is he 9001013234567?"}, "resident registration number",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, body := o.do(c.who, c.action, c.fields...)
@@ -287,6 +290,8 @@ func TestWhoTheOwnerIs(t *testing.T) {
 	_, body := o.get("/claims/" + id(0))
 	require.NotContains(t, body, "김사장")
 	status, _ := o.post("/claims/"+id(0)+"/person", url.Values{fieldWhy: {" "}})
+	require.Equal(t, 409, status)
+	status, _ = o.post("/claims/"+id(0)+"/person", url.Values{fieldWhy: {"of 900101-1234567"}})
 	require.Equal(t, 409, status)
 	status, body = o.post("/claims/"+id(0)+"/person", url.Values{fieldWhy: {"to call back"}})
 	require.Equal(t, 200, status)

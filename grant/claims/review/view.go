@@ -2,7 +2,9 @@ package review
 
 import (
 	"io"
+	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -23,8 +25,9 @@ type view struct {
 	who     Staff
 	now     time.Time
 	Problem string // that the page begins with; empty: there is none
-	inOther string // where this page, or what it is about, is in the other language; the language follows
-	cookie  bool   // the sign-in can be taken back here
+	here    string // where this page is or, of one that was posted, where to begin again
+	query   url.Values
+	cookie  bool // the sign-in can be taken back here
 }
 
 const (
@@ -35,12 +38,9 @@ const (
 // view is the page before anything is on it, in the reader's language: as chosen just now, before, or in the browser.
 func (d *Desk) view(w http.ResponseWriter, r *http.Request, who Staff) *view {
 	v := &view{desk: d, who: who, now: d.Now(), root: strings.Repeat("../", strings.Count(strings.Trim(r.URL.Path, "/"), "/"))}
-	if query := r.URL.Query(); r.Method == http.MethodGet {
-		query.Del(fieldLang)
-		v.inOther = strings.TrimPrefix("?"+query.Encode()+"&", "?&")
-		v.inOther = "?" + strings.TrimPrefix(v.inOther, "?") + fieldLang + "="
-	} else { // what was sent is not sent again
-		v.inOther = v.root + "claims?" + fieldLang + "="
+	v.here = v.root + "claims"
+	if r.Method == http.MethodGet { // what was sent is not sent again
+		v.here, v.query = "", r.URL.Query()
 	}
 	_, err := r.Cookie("granter_token") // the desk's
 	v.cookie = err == nil
@@ -121,7 +121,7 @@ func (v *view) page(w io.Writer, title string, sections ...g.Node) error {
 						g.Text(" "),
 						h.Span(h.Class("note"), g.Text(v.duties())),
 					),
-					h.A(h.Href(v.inOther+string(other)), h.Lang(string(other)), g.Text(name)),
+					h.A(h.Href(v.inLang(other)), h.Lang(string(other)), g.Text(name)),
 					g.If(v.cookie, h.Form(h.Method("post"), h.Action(v.root+"claims/sign-out"),
 						h.Button(h.Type("submit"), h.ID("sign-out"), v.t("로그아웃", "Sign out")))),
 				)),
@@ -133,6 +133,14 @@ func (v *view) page(w io.Writer, title string, sections ...g.Node) error {
 				v.t("여기에서 하는 모든 일과 본 사람은 기록에 남습니다.", "Whatever is done here, and who looked at whom, is kept in history."))),
 		),
 	)).Render(w)
+}
+
+// inLang is where this page is in another language.
+func (v *view) inLang(l tell.Lang) string {
+	query := url.Values{}
+	maps.Copy(query, v.query)
+	query.Set(fieldLang, string(l))
+	return v.here + "?" + query.Encode()
 }
 
 func (v *view) duties() string {

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/granter/granter/grant/claims"
@@ -30,50 +29,21 @@ func (l *Line) Place() Place { return Place{l.Received, l.ID} }
 
 // InQueue returns the claims of a queue, and how many there are on all its pages.
 func (s *Store) InQueue(ctx context.Context, q Queue) (lines []Line, all int, err error) {
-	where, args := []string{"TRUE"}, []any{}
-	add := func(condition string, value any) {
-		args = append(args, value)
-		where = append(where, fmt.Sprintf("%s $%d", condition, len(args)))
-	}
-	if q.Programme != "" {
-		add("programme =", q.Programme)
-	}
-	if q.Unit != "" {
-		add("unit =", string(q.Unit))
-	}
+	var w where
+	w.claims(q.Programme, q.Unit, q.States)
 	if q.Tier > 0 {
-		add("tier =", q.Tier)
+		w.add("tier =", q.Tier)
 	}
-	if len(q.States) > 0 {
-		where = append(where, "state IN "+list(len(args)+1, len(q.States)))
-		for _, state := range q.States {
-			args = append(args, string(state))
-		}
-	}
-	chosen := " FROM claims WHERE " + strings.Join(where, " AND ")
-	if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*)"+chosen, args...).Scan(&all); err != nil {
+	if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*)"+w.from(), w.args...).Scan(&all); err != nil {
 		return nil, 0, err
 	}
 	if q.After.ID != "" {
-		n := len(args)
-		args = append(args, q.After.Received.UnixMicro(), q.After.ID)
-		chosen += fmt.Sprintf(" AND (received_at > $%d OR received_at = $%d AND id > $%d)", n+1, n+1, n+2)
+		n := len(w.args)
+		w.args = append(w.args, q.After.Received.UnixMicro(), q.After.ID)
+		w.conditions = append(w.conditions, fmt.Sprintf("(received_at > $%d OR received_at = $%d AND id > $%d)", n+1, n+1, n+2))
 	}
-	limit := q.Limit
-	if limit <= 0 {
-		limit = 50
-	}
-	args = append(args, limit)
-	rows, err := s.db.QueryContext(ctx, "SELECT "+lineColumns+chosen+
-		fmt.Sprintf(" ORDER BY received_at, id LIMIT $%d", len(args)), args...)
-	if err != nil {
-		return nil, 0, err
-	}
-	return lines, all, each(rows, func(scan func(...any) error) error {
-		l, err := readLine(scan)
-		lines = append(lines, l)
-		return err
-	})
+	lines, err = s.lines(ctx, &w, "received_at, id", q.Limit, 50)
+	return lines, all, err
 }
 
 // Stays returns how long claims were in which states, by their numbers.

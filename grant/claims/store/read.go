@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -125,36 +126,63 @@ type Line struct {
 
 // List returns claims in the order of their numbers.
 func (s *Store) List(ctx context.Context, f Filter) ([]Line, error) {
-	where, args := []string{"id > $1"}, []any{f.After}
-	add := func(condition string, value any) {
-		args = append(args, value)
-		where = append(where, fmt.Sprintf("%s $%d", condition, len(args)))
-	}
-	if f.Programme != "" {
-		add("programme =", f.Programme)
-	}
-	if f.Unit != "" {
-		add("unit =", string(f.Unit))
-	}
+	var w where
+	w.add("id >", f.After)
+	w.claims(f.Programme, f.Unit, f.States)
 	if !f.Due.IsZero() {
-		add("due <=", f.Due.UnixMicro())
+		w.add("due <=", f.Due.UnixMicro())
 	}
 	if f.Delayed {
-		where = append(where, "due > 0")
+		w.add("due >", 0)
 	}
-	if len(f.States) > 0 {
-		where = append(where, "state IN "+list(len(args)+1, len(f.States)))
-		for _, state := range f.States {
-			args = append(args, string(state))
+	return s.lines(ctx, &w, "id", f.Limit, 100)
+}
+
+// where are the conditions of a query, and their arguments.
+type where struct {
+	conditions []string
+	args       []any
+}
+
+func (w *where) add(condition string, value any) {
+	w.args = append(w.args, value)
+	w.conditions = append(w.conditions, fmt.Sprintf("%s $%d", condition, len(w.args)))
+}
+
+// claims are the conditions by which all lists are chosen; a zero value chooses all.
+func (w *where) claims(programme string, unit claims.BusinessNumber, states []claims.State) {
+	if programme != "" {
+		w.add("programme =", programme)
+	}
+	if unit != "" {
+		w.add("unit =", string(unit))
+	}
+	if len(states) > 0 {
+		w.conditions = append(w.conditions, "state IN "+list(len(w.args)+1, len(states)))
+		for _, state := range states {
+			w.args = append(w.args, string(state))
 		}
 	}
-	limit := f.Limit
-	if limit <= 0 {
-		limit = 100
+}
+
+// from is the rest of a query that begins with its columns.
+func (w *where) from() string {
+	if len(w.conditions) == 0 {
+		return " FROM claims"
 	}
-	args = append(args, limit)
-	rows, err := s.db.QueryContext(ctx, "SELECT "+lineColumns+" FROM claims WHERE "+
-		strings.Join(where, " AND ")+fmt.Sprintf(" ORDER BY id LIMIT $%d", len(args)), args...)
+	return " FROM claims WHERE " + strings.Join(w.conditions, " AND ")
+}
+
+// lines returns what is chosen, in an order, and no more than so many; 0: as many as is usual.
+func (s *Store) lines(ctx context.Context, w *where, order string, limit, usual int) ([]Line, error) {
+	if limit <= 0 {
+		limit = usual
+	}
+	args := append(slices.Clip(w.args), limit)
+	rows, err := s.db.QueryContext(
+		ctx,
+		"SELECT "+lineColumns+w.from()+fmt.Sprintf(" ORDER BY %s LIMIT $%d", order, len(args)),
+		args...)
 	if err != nil {
 		return nil, err
 	}
