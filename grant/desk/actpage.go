@@ -227,7 +227,7 @@ func (a *api) actRefused(w http.ResponseWriter, who Principal, d *doing, err err
 // failPage says on a page why something cannot be shown or done.
 func (a *api) failPage(w http.ResponseWriter, r *http.Request, who Principal, err error) {
 	if f := refused(err); f != nil {
-		a.refuseSearch(w, r, who, f)
+		a.refusePage(&searchArea, w, r, who, f)
 		return
 	}
 	v, problem := a.view(w, r, who), problemOf(err)
@@ -294,7 +294,7 @@ func (a *api) decidePage(w http.ResponseWriter, r *http.Request, who Principal) 
 	v := a.view(w, r, who)
 	if !who.in(name) {
 		f := refuse(kindScope, "your line of the access file is for other campaigns: "+who.only)
-		a.refuseSearch(w, r, who, a.gate.failure(who.Name, f))
+		a.refusePage(&searchArea, w, r, who, a.gate.failure(who.Name, f))
 		return
 	}
 	p, err := a.decideBy(r.Context(), name, r.PostFormValue(searchpage.FieldRequest), body, who)

@@ -100,11 +100,11 @@ func newAPI(cfg Config, files *files) *api {
 	}
 	for _, r := range a.searchRoutes() {
 		_, path, _ := strings.Cut(r.pattern, " ")
-		a.mux.Handle(r.pattern, a.counted(path, a.servePage(r, a.refuseSearch)))
+		a.mux.Handle(r.pattern, a.counted(path, a.servePage(&searchArea, r)))
 	}
 	for _, r := range a.claimsRoutes() {
 		_, path, _ := strings.Cut(r.pattern, " ")
-		a.mux.Handle(r.pattern, a.counted(path, a.servePage(r, a.refuseClaims)))
+		a.mux.Handle(r.pattern, a.counted(path, a.servePage(&claimsArea, r)))
 	}
 	for _, asset := range assets() {
 		a.mux.Handle("GET "+asset.path, a.counted(asset.route, asset))

@@ -162,7 +162,7 @@ func wantsType(pattern string) []string {
 	if pattern == "POST "+pathList {
 		return []string{kindLines, kindBinary}
 	}
-	if ofPage(pattern) || ofClaimsPage(pattern) {
+	if searchArea.has(pattern) || claimsArea.has(pattern) {
 		return []string{formType} // what other sites can send, too: where it comes from is asked before
 	}
 	return []string{"application/json"}

@@ -1,12 +1,9 @@
 package desk
 
 import (
-	"cmp"
-	"io"
 	"net/http"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/review"
@@ -35,10 +32,8 @@ func (r Role) duties() (out []claims.Duty) {
 	return out
 }
 
-const (
-	claimsSignIn  = review.Path + "/sign-in"
-	claimsSignOut = review.Path + "/sign-out"
-)
+// claimsArea is the pages of claims.
+var claimsArea = area{review.Path, claimsBack, searchpage.SignIn}
 
 // claimsRoutes are the pages on which staff judge and decide claims, if this desk has them.
 func (a *api) claimsRoutes() (out []route) {
@@ -50,49 +45,17 @@ func (a *api) claimsRoutes() (out []route) {
 			serve(w, r, review.Staff{Name: who.Name, Duties: who.Role.duties()})
 		}})
 	}
-	return append(out,
-		route{"GET " + claimsSignIn, nil, a.claimsAgain}, route{"POST " + claimsSignIn, nil, a.signIn},
-		route{"GET " + claimsSignOut, nil, a.claimsAgain}, route{"POST " + claimsSignOut, nil, a.claimsOut})
-}
-
-func (*api) claimsAgain(w http.ResponseWriter, _ *http.Request, _ Principal) { goOn(w, claimsBack("")) }
-
-func (*api) claimsOut(w http.ResponseWriter, r *http.Request, _ Principal) {
-	cookie(w, r, &http.Cookie{Name: tokenCookie, MaxAge: -1, HttpOnly: true}) //nolint:gosec // cookie adds what is missing
-	goOn(w, claimsBack(""))
+	return append(out, a.signRoutes(&claimsArea)...)
 }
 
 var pathOfClaim = regexp.MustCompile(`^claims/[A-Za-z0-9._-]+$`)
 
 // claimsBack is where somebody goes on who has signed in to these pages.
 func claimsBack(path string) string {
-	if pathOfClaim.MatchString(path) && path != claimsSignIn[1:] && path != claimsSignOut[1:] {
+	if pathOfClaim.MatchString(path) && path != review.Path[1:]+signIn && path != review.Path[1:]+signOut {
 		return path
 	}
 	return review.Path[1:]
-}
-
-// refuseClaims says no on a page, and to whom it does not know with a form to sign in.
-func (a *api) refuseClaims(w http.ResponseWriter, r *http.Request, who Principal, f *refusal) {
-	a.gate.note(w, r, who, f)
-	v := a.view(w, r, who)
-	if f.kind != kindNoToken { // who just came has done nothing wrong
-		v.Problem = f.Detail
-	}
-	if f.Status == http.StatusUnauthorized || who.Name == anonymous.Name {
-		if v.Problem != "" {
-			v.Problem = searchpage.Unknown(v.Lang, f.Detail)
-		}
-	}
-	next := cmp.Or(r.PostFormValue(searchpage.FieldNext), strings.TrimPrefix(r.URL.Path, "/"))
-	v.SignInAt = claimsSignIn[1:]
-	a.html(w, f.Status, func(out io.Writer) error { return searchpage.SignIn(out, v, claimsBack(next)) })
-}
-
-// ofClaimsPage reports whether a request is one of these pages', by the pattern of its route.
-func ofClaimsPage(pattern string) bool {
-	_, path, _ := strings.Cut(pattern, " ")
-	return path == review.Path || strings.HasPrefix(path, review.Path+"/")
 }
 
 // campaignRights are all rights but those on claims.

@@ -2,8 +2,6 @@ package desk
 
 import (
 	"bytes"
-	"cmp"
-	"context"
 	"io"
 	"net/http"
 	"slices"
@@ -22,9 +20,7 @@ import (
 // of scripts, and not sent along by other sites' forms. Acts about users are confirmed there
 // (actpage.go). The API does not look at it.
 const (
-	searchPath  = "/users"
-	signInPath  = searchPath + "/sign-in"
-	signOutPath = searchPath + "/sign-out"
+	searchPath = "/users"
 
 	tokenCookie = "granter_token"
 	langCookie  = "granter_lang"
@@ -38,73 +34,20 @@ const (
 // searchPolicy is policy with forms that go to this desk.
 var searchPolicy = strings.Replace(policy, "form-action 'none'", "form-action 'self'", 1)
 
+// searchArea is the page, and the controls on it.
+var searchArea = area{searchPath, backTo, func(out io.Writer, v *searchpage.View, _ string) error {
+	return searchpage.Search(out, v)
+}}
+
 // searchRoutes are those of the page.
 func (a *api) searchRoutes() []route {
-	return append(a.actRoutes(), []route{
+	return append(append(a.actRoutes(), []route{
 		{"GET " + searchPath, []Right{RightUsers}, a.searchForm},
 		{"POST " + searchPath, []Right{RightUsers}, a.search},
 		{"GET " + searchPath + "/{id}", []Right{RightUsers}, a.searchOne},
 		{"GET " + searchPath + "/{id}/receipts/{campaign}", []Right{RightReceipt}, a.downloadReceipt},
 		{"GET " + searchPath + "/{id}/trace/{campaign}", []Right{RightUsers}, a.searchTopic},
-		{"GET " + signInPath, nil, a.signInAgain},
-		{"POST " + signInPath, nil, a.signIn},
-		{"GET " + signOutPath, nil, a.signInAgain},
-		{"POST " + signOutPath, nil, a.signOut},
-	}...)
-}
-
-// ofPage reports whether a request is one of the page's, by the pattern of its route.
-func ofPage(pattern string) bool {
-	_, path, _ := strings.Cut(pattern, " ")
-	return path == searchPath || strings.HasPrefix(path, searchPath+"/")
-}
-
-// servePage serves a route of a page that needs no script. Those who have shown no token or certificate are asked for one, and
-// come back to where they wanted to go.
-func (a *api) servePage(t route, no func(http.ResponseWriter, *http.Request, Principal, *refusal)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", searchPolicy)
-		h.Set("Referrer-Policy", "same-origin") // with none, browsers say of no form where it comes from
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-		token := r.PostFormValue(searchpage.FieldToken) // it reads the form
-		if r.Pattern != "POST "+signInPath && r.Pattern != "POST "+claimsSignIn {
-			if c, err := r.Cookie(tokenCookie); err == nil {
-				token = c.Value
-			}
-		}
-		if r.Header.Get("Authorization") == "" && token != "" {
-			r.Header.Set("Authorization", "Bearer "+token)
-		}
-		who, refusal := a.gate.admit(r, t.needs)
-		if refusal == nil {
-			if ok, _ := a.gate.underWay.take(who); ok {
-				defer a.gate.underWay.giveBack(who)
-				ctx, cancel := context.WithTimeout(r.Context(), a.cfg.pace.request)
-				defer cancel()
-				t.serve(w, r.WithContext(ctx), who)
-				return
-			}
-			refusal = refuse(kindBusy, "too many requests at once: wait for those that are under way")
-		}
-		no(w, r, who, refusal)
-	}
-}
-
-// refuseSearch says no on a page, and to whom it does not know with a form to sign in.
-func (a *api) refuseSearch(w http.ResponseWriter, r *http.Request, who Principal, f *refusal) {
-	a.gate.note(w, r, who, f)
-	v := a.view(w, r, who)
-	if f.Status == http.StatusUnauthorized || who.Name == anonymous.Name {
-		if f.kind != kindNoToken { // who just came has done nothing wrong
-			v.Problem = searchpage.Unknown(v.Lang, f.Detail)
-		}
-		next := cmp.Or(r.PostFormValue(searchpage.FieldNext), strings.TrimPrefix(r.URL.Path, "/"))
-		a.html(w, f.Status, func(out io.Writer) error { return searchpage.SignIn(out, v, backTo(next)) })
-		return
-	}
-	v.Problem = f.Detail
-	a.html(w, f.Status, func(out io.Writer) error { return searchpage.Search(out, v) })
+	}...), a.signRoutes(&searchArea)...)
 }
 
 // backTo is where somebody goes on who has signed in, from where the desk begins: nowhere but on this page.
@@ -116,26 +59,6 @@ func backTo(path string) string {
 		}
 	}
 	return "users"
-}
-
-// signIn is reached by those whose token is right.
-func (a *api) signIn(w http.ResponseWriter, r *http.Request, _ Principal) {
-	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	cookie(w, r, &http.Cookie{Name: tokenCookie, Value: token, HttpOnly: true}) //nolint:gosec // cookie adds what is missing
-	next := r.PostFormValue(searchpage.FieldNext)
-	if ofClaimsPage(r.Pattern) {
-		goOn(w, claimsBack(next))
-		return
-	}
-	goOn(w, backTo(next))
-}
-
-// signInAgain is for who loads the address again that a form led to: they are no user IDs.
-func (a *api) signInAgain(w http.ResponseWriter, _ *http.Request, _ Principal) { goOn(w, backTo("")) }
-
-func (a *api) signOut(w http.ResponseWriter, r *http.Request, _ Principal) {
-	cookie(w, r, &http.Cookie{Name: tokenCookie, MaxAge: -1, HttpOnly: true}) //nolint:gosec // cookie adds what is missing
-	goOn(w, backTo(""))
 }
 
 // goOn sends the browser from signing in or out to another path of the page.

@@ -3,7 +3,6 @@
 package searchpage
 
 import (
-	"cmp"
 	"io"
 	"time"
 
@@ -23,7 +22,7 @@ type View struct {
 	Name string         // who is signed in; empty: nobody is
 	// Cookie says that the sign-in can be taken back here.
 	Cookie bool
-	// SignInAt is where a token is sent to, from Root on; empty: to this page's own.
+	// SignInAt is where a token is sent to, from Root on.
 	SignInAt string
 
 	Problem string // that the page begins with; empty: there is none
@@ -59,7 +58,7 @@ func SignIn(w io.Writer, v *View, next string) error {
 		h.Class("sign-in"),
 		h.Form(
 			h.Method("post"),
-			h.Action(v.Root+cmp.Or(v.SignInAt, "users/sign-in")),
+			h.Action(v.Root+v.SignInAt),
 			h.Class("card"),
 			h.Aria("labelledby", "sign-in-title"),
 			h.H1(h.ID("sign-in-title"), g.Text(t.signInTitle)),

@@ -1,0 +1,98 @@
+package desk
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/granter/granter/grant/desk/searchpage"
+)
+
+// area is pages below one path that are rendered here and need no script. People sign in to each by itself: a browser sends the
+// cookie only below that path.
+type area struct {
+	path string
+	// back is where somebody goes on who has signed in, from where the desk begins: nowhere but in the area.
+	back func(path string) string
+	// refused renders what somebody sees who is known, and may not.
+	refused func(out io.Writer, v *searchpage.View, next string) error
+}
+
+const signIn, signOut = "/sign-in", "/sign-out"
+
+// has reports whether a request is one of the area's, by the pattern of its route.
+func (p *area) has(pattern string) bool {
+	_, path, _ := strings.Cut(pattern, " ")
+	return path == p.path || strings.HasPrefix(path, p.path+"/")
+}
+
+// signRoutes are those by which people come into the area and leave it.
+func (a *api) signRoutes(p *area) []route {
+	// again is for who loads the address again that a form led to.
+	again := func(w http.ResponseWriter, _ *http.Request, _ Principal) { goOn(w, p.back("")) }
+	in := func(w http.ResponseWriter, r *http.Request, _ Principal) { // it is reached by those whose token is right
+		_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		cookie(w, r, &http.Cookie{Name: tokenCookie, Value: token, HttpOnly: true}) //nolint:gosec // cookie adds what is missing
+		goOn(w, p.back(r.PostFormValue(searchpage.FieldNext)))
+	}
+	out := func(w http.ResponseWriter, r *http.Request, _ Principal) {
+		cookie(w, r, &http.Cookie{Name: tokenCookie, MaxAge: -1, HttpOnly: true}) //nolint:gosec // cookie adds what is missing
+		goOn(w, p.back(""))
+	}
+	return []route{
+		{"GET " + p.path + signIn, nil, again}, {"POST " + p.path + signIn, nil, in},
+		{"GET " + p.path + signOut, nil, again}, {"POST " + p.path + signOut, nil, out},
+	}
+}
+
+// servePage serves a route of an area. Those who have shown no token or certificate are asked for one, and come back to where they
+// wanted to go.
+func (a *api) servePage(p *area, t route) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", searchPolicy)
+		h.Set("Referrer-Policy", "same-origin") // with none, browsers say of no form where it comes from
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		token := r.PostFormValue(searchpage.FieldToken) // it reads the form
+		if r.Pattern != "POST "+p.path+signIn {
+			if c, err := r.Cookie(tokenCookie); err == nil {
+				token = c.Value
+			}
+		}
+		if r.Header.Get("Authorization") == "" && token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		who, refusal := a.gate.admit(r, t.needs)
+		if refusal == nil {
+			if ok, _ := a.gate.underWay.take(who); ok {
+				defer a.gate.underWay.giveBack(who)
+				ctx, cancel := context.WithTimeout(r.Context(), a.cfg.pace.request)
+				defer cancel()
+				t.serve(w, r.WithContext(ctx), who)
+				return
+			}
+			refusal = refuse(kindBusy, "too many requests at once: wait for those that are under way")
+		}
+		a.refusePage(p, w, r, who, refusal)
+	}
+}
+
+// refusePage says no on a page, and to whom it does not know with a form to sign in.
+func (a *api) refusePage(p *area, w http.ResponseWriter, r *http.Request, who Principal, f *refusal) {
+	a.gate.note(w, r, who, f)
+	v := a.view(w, r, who)
+	v.SignInAt = p.path[1:] + signIn
+	next := p.back(cmp.Or(r.PostFormValue(searchpage.FieldNext), strings.TrimPrefix(r.URL.Path, "/")))
+	render := p.refused
+	if f.Status == http.StatusUnauthorized || who.Name == anonymous.Name {
+		render = searchpage.SignIn
+		if f.kind != kindNoToken { // who just came has done nothing wrong
+			v.Problem = searchpage.Unknown(v.Lang, f.Detail)
+		}
+	} else {
+		v.Problem = f.Detail
+	}
+	a.html(w, f.Status, func(out io.Writer) error { return render(out, v, next) })
+}
