@@ -1,9 +1,6 @@
 package hooks
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,7 +39,7 @@ const (
 
 var (
 	nameForm   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-	fileFields = []strict.Known{strict.Required("hooks", "[{name: chat, url_file: chat.url, body: …}]")}
+	hooksField = strict.Required("hooks", "[{name: chat, url_file: chat.url, body: …}]")
 	hookFields = []strict.Known{
 		strict.Required("name", "chat"),
 		strict.Optional("url", "https://chat.example/hook"), strict.Optional("url_file", "chat.url"),
@@ -54,41 +51,20 @@ var (
 
 // Load reads a file of hooks, and the files that it names, which count from its folder.
 func Load(path string) ([]Hook, error) {
-	data, err := strict.ReadFile(path, maxFile)
-	if err != nil {
-		return nil, err
-	}
 	d := &strict.Decoder{File: path, Subject: "hooks", Docs: "docs/hooks.md", MaxSize: maxFile}
-	root := d.Document(data)
-	if root == nil {
-		return nil, d.Err()
-	}
-	m := d.Mapping(strict.Field{Line: root.Line, Node: root}, fileFields)
-	if m == nil || m.Get("hooks").Node == nil {
-		return nil, d.Err()
-	}
-	list := m.Get("hooks")
-	if list.Node.Kind != yaml.SequenceNode {
-		d.Reportf(strict.ListType, list.Line, list.Path, "must be a list, not %s", strict.Describe(list.Node))
-		return nil, d.Err()
-	}
 	var out []Hook
-	for i, node := range list.Node.Content {
-		at := strict.Field{Path: fmt.Sprintf("hooks[%d]", i), Line: node.Line, Node: node}
-		if fields := d.Mapping(at, hookFields); fields != nil {
-			r := reader{d, fields, at, filepath.Dir(path)}
-			out = append(out, r.hook(out))
-		}
-	}
-	return out, d.Err()
+	err := d.FileOf(hooksField, hookFields, func(at strict.Field, m *strict.Mapping) {
+		r := reader{d, m, at}
+		out = append(out, r.hook(out))
+	})
+	return out, err
 }
 
 // reader reads one hook.
 type reader struct {
-	d      *strict.Decoder
-	m      *strict.Mapping
-	at     strict.Field
-	folder string
+	d  *strict.Decoder
+	m  *strict.Mapping
+	at strict.Field
 }
 
 func (r *reader) hook(others []Hook) Hook {
@@ -174,14 +150,7 @@ func (r *reader) secret() []byte {
 
 // file reads the text of a file that a field names.
 func (r *reader) file(f strict.Field) string {
-	name, ok := r.d.Text(f)
-	if !ok {
-		return ""
-	}
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(r.folder, name)
-	}
-	data, err := os.ReadFile(name) //nolint:gosec // the file of hooks names it
+	data, _, err := r.d.Beside(f)
 	if err != nil {
 		r.d.Reportf(ruleSecret, f.Line, f.Path, "%v", err)
 	}

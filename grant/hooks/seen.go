@@ -3,6 +3,7 @@ package hooks
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/granter/granter/grant"
@@ -154,17 +155,12 @@ func (s *seen) standing(o *outlook, say func(Kind, string, string, string, ...fu
 		case o.now.Sub(last) > quiet:
 			delete(s.Since, key)
 			delete(s.Told, key)
-			if cause, ok := cut(key, KindHold); ok {
+			if cause, ok := strings.CutPrefix(key, string(KindHold)+"/"); ok {
 				say(KindReleased, fmt.Sprintf("/%s/%d", cause, since.UnixMilli()), "it goes on: "+cause+" is over",
 					"다시 진행합니다: "+cause+" 해제", func(e *Event) { e.Cause = cause })
 			}
 		}
 	}
-}
-
-func cut(key string, kind Kind) (string, bool) {
-	n := len(kind) + 1
-	return key[min(n, len(key)):], len(key) > n && key[:n] == string(kind)+"/"
 }
 
 // grants reports whether a run for everybody is at work.

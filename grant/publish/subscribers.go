@@ -1,9 +1,6 @@
 package publish
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"time"
@@ -31,9 +28,9 @@ const (
 )
 
 var (
-	nameForm    = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-	fileFields  = []strict.Known{strict.Required("webhooks", "[{name: billing, url: …, secret_file: billing.secret}]")}
-	entryFields = []strict.Known{
+	nameForm      = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	webhooksField = strict.Required("webhooks", "[{name: billing, url: …, secret_file: billing.secret}]")
+	entryFields   = []strict.Known{
 		strict.Required("name", "billing"), strict.Required("url", "https://billing.example/granter"),
 		strict.Required("secret_file", "billing.secret"), strict.Optional("only", "[granted, revoked]"),
 		strict.Optional("batch", "100"), strict.Optional("timeout_seconds", "10"), strict.Optional("calls", "4"),
@@ -42,38 +39,15 @@ var (
 
 // LoadSubscribers reads a file of webhooks, and the files of their secrets, whose names count from its folder.
 func LoadSubscribers(path string) ([]Subscriber, error) {
-	data, err := strict.ReadFile(path, maxFile)
-	if err != nil {
-		return nil, err
-	}
 	d := &strict.Decoder{File: path, Subject: "subscribers", Docs: "docs/events.md", MaxSize: maxFile}
-	root := d.Document(data)
-	if root == nil {
-		return nil, d.Err()
-	}
 	var out []Subscriber
-	m := d.Mapping(strict.Field{Line: root.Line, Node: root}, fileFields)
-	if m == nil {
-		return nil, d.Err()
-	}
-	list := m.Get("webhooks")
-	if list.Node == nil {
-		return nil, d.Err()
-	}
-	if list.Node.Kind != yaml.SequenceNode {
-		d.Reportf(strict.ListType, list.Line, list.Path, "must be a list, not %s", strict.Describe(list.Node))
-		return nil, d.Err()
-	}
-	for i, node := range list.Node.Content {
-		at := strict.Field{Path: fmt.Sprintf("webhooks[%d]", i), Line: node.Line, Node: node}
-		if fields := d.Mapping(at, entryFields); fields != nil {
-			out = append(out, readSubscriber(d, fields, filepath.Dir(path), out))
-		}
-	}
-	return out, d.Err()
+	err := d.FileOf(webhooksField, entryFields, func(_ strict.Field, m *strict.Mapping) {
+		out = append(out, readSubscriber(d, m, out))
+	})
+	return out, err
 }
 
-func readSubscriber(d *strict.Decoder, m *strict.Mapping, folder string, others []Subscriber) Subscriber {
+func readSubscriber(d *strict.Decoder, m *strict.Mapping, others []Subscriber) Subscriber {
 	at := m.Get("name")
 	s := Subscriber{Name: d.Match(at, ruleName, nameForm, "1 to 63 small letters, digits and hyphens")}
 	if slices.ContainsFunc(others, func(o Subscriber) bool { return o.Name == s.Name && s.Name != "" }) {
@@ -91,11 +65,7 @@ func readSubscriber(d *strict.Decoder, m *strict.Mapping, folder string, others 
 		}
 		s.URL = text
 	}
-	if name, ok := d.Text(m.Get("secret_file")); ok {
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(folder, name)
-		}
-		text, err := os.ReadFile(name) //nolint:gosec // the file of subscribers names it
+	if text, ok, err := d.Beside(m.Get("secret_file")); ok {
 		if err == nil {
 			s.Secret, err = ParseSecret(string(text))
 		}

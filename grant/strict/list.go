@@ -1,0 +1,51 @@
+package strict
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// FileOf reads the decoder's file, whose one field is a list of mappings, and hands each of them to fn. The error is all problems, or
+// that of reading the file.
+func (d *Decoder) FileOf(list Known, fields []Known, each func(at Field, m *Mapping)) error {
+	data, err := ReadFile(d.File, int64(d.MaxSize))
+	if err != nil {
+		return err
+	}
+	root := d.Document(data)
+	if root == nil {
+		return d.Err()
+	}
+	m := d.Mapping(Field{Line: root.Line, Node: root}, []Known{list})
+	if m == nil || m.Get(list.Name).Node == nil {
+		return d.Err()
+	}
+	f := m.Get(list.Name)
+	if f.Node.Kind != yaml.SequenceNode {
+		d.Reportf(ListType, f.Line, f.Path, "must be a list, not %s", Describe(f.Node))
+		return d.Err()
+	}
+	for i, node := range f.Node.Content {
+		at := Field{Path: fmt.Sprintf("%s[%d]", list.Name, i), Line: node.Line, Node: node}
+		if m := d.Mapping(at, fields); m != nil {
+			each(at, m)
+		}
+	}
+	return d.Err()
+}
+
+// Beside reads a file that a field names, which counts from the folder of the decoder's own; ok is false if it names none.
+func (d *Decoder) Beside(f Field) (data []byte, ok bool, err error) {
+	name, ok := d.Text(f)
+	if !ok {
+		return nil, false, nil
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(filepath.Dir(d.File), name)
+	}
+	data, err = os.ReadFile(name) //nolint:gosec // the decoder's file names it
+	return data, true, err
+}
