@@ -47,8 +47,8 @@ func (a *api) signRoutes(p *area) []route {
 	}
 }
 
-// servePage serves a route of an area. Those who have shown no token or certificate are asked for one, and come back to where they
-// wanted to go.
+// servePage serves a route of an area. Those who have shown no token or certificate are asked for one, and come back to where
+// they wanted to go.
 func (a *api) servePage(p *area, t route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

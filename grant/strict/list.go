@@ -8,8 +8,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// FileOf reads the decoder's file, whose one field is a list of mappings, and hands each of them to fn. The error is all problems, or
-// that of reading the file.
+// FileOf reads the decoder's file, whose one field is a list of mappings, and hands over each of them. The error is all problems,
+// or that of reading the file.
 func (d *Decoder) FileOf(list Known, fields []Known, each func(at Field, m *Mapping)) error {
 	data, err := ReadFile(d.File, int64(d.MaxSize))
 	if err != nil {
