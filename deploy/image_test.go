@@ -228,7 +228,8 @@ func TestImageBinaryHasNothingOfTheDemo(t *testing.T) {
 	}
 	file, err := os.Stat(b.path)
 	require.NoError(t, err)
-	require.Less(t, file.Size(), int64(40<<20), "bytes, stripped")
+	// 42.1 MiB with Protobuf, registries and the desk of claims: .ci/binary.sh says what weighs how much.
+	require.Less(t, file.Size(), int64(44<<20), "bytes, stripped")
 	out, err := exec.Command(b.path, "demo").CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "make demo")
