@@ -30,7 +30,8 @@ type Lane struct {
 	sent      []int64  // IDs routed to each shard
 	consumed  int64
 
-	includes func(id uint64) bool // Config.Includes
+	includes       func(id uint64) bool // Config.Includes
+	includesMember func(hash uint64, member []byte) bool
 
 	quota int         // IDs that may still be added before the gate is asked
 	held  atomic.Bool // it waits at the gate
@@ -45,6 +46,11 @@ type Lane struct {
 // Withheld reports whether the users of this run do not include an ID; its record is to be counted by Withhold.
 func (l *Lane) Withheld(id uint64) bool {
 	return l.includes != nil && !l.includes(id)
+}
+
+// WithheldMember is Withheld for an opaque ID.
+func (l *Lane) WithheldMember(hash uint64, member []byte) bool {
+	return l.includesMember != nil && !l.includesMember(hash, member)
 }
 
 // Admitted reports whether an ID may be added without waiting.

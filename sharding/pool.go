@@ -41,6 +41,8 @@ type Config struct {
 	Gate Gate
 	// Includes says which IDs are granted in this run; nil: all. Lanes call it concurrently, once for each ID.
 	Includes func(id uint64) bool
+	// IncludesMember is Includes of IDs that are not dense; hash is the member's key.
+	IncludesMember func(hash uint64, member []byte) bool
 }
 
 // Gate holds lanes back while a run is paused or slowed down. Lanes call it concurrently.
@@ -103,6 +105,7 @@ func New(cfg Config, groupBits uint, newSet func(shard int, cfg Config) Set, sta
 		l := &Lane{
 			pool: p, partition: partition, index: len(p.lanes), start: start,
 			groupBits: groupBits, mask: uint64(p.cfg.Shards - 1), includes: p.cfg.Includes,
+			includesMember: p.cfg.IncludesMember,
 		}
 		l.open = make([]*block, p.cfg.Shards)
 		l.sent = make([]int64, p.cfg.Shards)

@@ -10,18 +10,20 @@ import (
 	"github.com/granter/granter/sharding"
 )
 
-// ref is where an ID waits.
+// ref is where a member lies in the memory of a flush, and which of its blocks brought it.
 type ref struct {
-	hash         uint64
-	block, index uint32
+	hash      uint64
+	at, block uint32
 }
 
 // scratch is the memory of a flush under way.
 type scratch struct {
-	refs, sorted []ref
-	counts       []uint32
-	prints       []uint32
-	bytes        []byte
+	refs    []ref
+	sorted  []ref  // a part of refs
+	members []byte // of refs, as Width.Append writes them
+	counts  []uint32
+	prints  []uint32
+	bytes   []byte // of deltas
 }
 
 // flush is one under way.
@@ -38,43 +40,90 @@ type flush struct {
 type waiting struct {
 	*bucket
 	number uint64
-	refs   []ref // ascending by hash, and by their bytes where that is the same; all are different
+	refs   []ref    // ascending by hash, and by their bytes where that is the same; all are different
+	after  []uint32 // fingerprints of the bucket when refs are granted as they are; nil: not known
 }
 
-func (f *flush) member(r ref) []byte { return f.ids[r.block].Member(int(r.index)) }
+func (f *flush) member(r ref) []byte { return f.layout.Width.member(f.members[r.at:]) }
 
-// gather sorts what waits by hash, and in the order of arrival where that is the same. Hashes are spread evenly, so counting by
-// as many of their first bits as there are IDs leaves few in each place.
+// gather sorts what waits by hash, and in the order of arrival where that is the same. It is first split into parts that stay
+// in a processor's cache while they are sorted, compared and encoded; so blocks are read once, in their own order.
 func (f *flush) gather() {
 	n := 0
 	for i := range f.ids {
 		n += len(f.ids[i].Keys)
 	}
-	f.refs, f.sorted = slices.Grow(f.refs[:0], n)[:n], slices.Grow(f.sorted[:0], n)[:n]
-	depth := max(bits.Len(uint(n))-2, 1)
-	fixed := uint(bits.Len64(f.first) - 1 - (bits.Len(uint(len(f.buckets))) - 1)) // bits that all of a shard share
+	depth := min(max(bits.Len(uint(n)/partMembers), 1), maxParts)
+	fixed := bits.Len64(f.first) - 1 - (bits.Len(uint(len(f.buckets))) - 1) // bits that all of a shard share
+	part := func(hash uint64) uint64 { return hash << fixed >> (64 - depth) }
+	var counts, sizes [1<<maxParts + 1]uint32
+	width := f.layout.Width
+	for i := range f.ids {
+		for j, hash := range f.ids[i].Keys {
+			counts[part(hash)+1]++
+			if width == 0 {
+				sizes[part(hash)+1] += uint32(width.size(f.ids[i].Member(j)))
+			}
+		}
+	}
+	for i := range 1 << depth {
+		counts[i+1] += counts[i]
+		sizes[i+1] = max(sizes[i]+sizes[i+1], counts[i+1]*uint32(width))
+	}
+	f.refs = slices.Grow(f.refs[:0], n)[:n]
+	size := int(sizes[1<<depth])
+	f.members = slices.Grow(f.members[:0], size)[:size]
+	for i := range f.ids {
+		ids := &f.ids[i]
+		for j, hash := range ids.Keys {
+			p := part(hash)
+			at := sizes[p]
+			f.refs[counts[p]] = ref{hash, at, uint32(i)}
+			counts[p]++
+			sizes[p] += uint32(width.put(f.members[at:], ids.Member(j)))
+		}
+	}
+	for i, from := 0, uint32(0); i < 1<<depth; i++ {
+		to := counts[i]
+		f.sort(f.refs[from:to], fixed+depth)
+		from = to
+	}
+}
+
+// A flush is split into at most 256 parts, since a processor has about as many lines of its first cache for writing them, and
+// into no more than leave this many members in each: 128 KiB of UUIDs and refs.
+const (
+	maxParts    = 8
+	partMembers = 4096
+)
+
+// sort sorts refs that have their first bits in common. Hashes are spread evenly, so counting by as many of the next bits as
+// there are refs leaves few in each place.
+func (f *flush) sort(refs []ref, fixed int) {
+	depth := bits.Len(uint(len(refs))) - 2
+	if depth < 3 {
+		sortFew(refs)
+		return
+	}
 	place := func(hash uint64) uint64 { return hash << fixed >> (64 - depth) }
 	f.counts = slices.Grow(f.counts[:0], 1<<depth+1)[:1<<depth+1]
 	clear(f.counts)
-	at := 0
-	for i := range f.ids {
-		for j, hash := range f.ids[i].Keys {
-			f.refs[at] = ref{hash, uint32(i), uint32(j)}
-			f.counts[place(hash)+1]++
-			at++
-		}
+	for i := range refs {
+		f.counts[place(refs[i].hash)+1]++
 	}
 	for i := range 1 << depth {
 		f.counts[i+1] += f.counts[i]
 	}
-	for _, r := range f.refs {
+	f.sorted = slices.Grow(f.sorted[:0], len(refs))[:len(refs)]
+	for _, r := range refs {
 		p := place(r.hash)
 		f.sorted[f.counts[p]] = r
 		f.counts[p]++
 	}
+	copy(refs, f.sorted)
 	for i, from := 0, uint32(0); i < 1<<depth; i++ {
 		to := f.counts[i]
-		sortFew(f.sorted[from:to])
+		sortFew(refs[from:to])
 		from = to
 	}
 }
@@ -94,7 +143,7 @@ func sortFew(refs []ref) {
 
 // dropRepeats leaves the first of each member.
 func (f *flush) dropRepeats() {
-	all, kept := f.sorted, 0
+	all, kept := f.refs, 0
 	for i := 0; i < len(all); {
 		run := 1
 		for i+run < len(all) && all[i+run].hash == all[i].hash {
@@ -119,19 +168,19 @@ func (f *flush) dropRepeats() {
 		}
 		i += run
 	}
-	f.sorted = all[:kept]
+	f.refs = all[:kept]
 }
 
 // grantAll grants what waits, some buckets at a time.
 func (f *flush) grantAll(ctx context.Context) error {
 	part := make([]waiting, 0, MaxDeltas)
-	for rest := f.sorted; len(rest) > 0; {
+	for rest := f.refs; len(rest) > 0; {
 		number := f.layout.Bucket(rest[0].hash)
 		n := 1
 		for n < len(rest) && f.layout.Bucket(rest[n].hash) == number {
 			n++
 		}
-		part = append(part, waiting{&f.buckets[number-f.first], number, rest[:n]})
+		part = append(part, waiting{bucket: &f.buckets[number-f.first], number: number, refs: rest[:n]})
 		if rest = rest[n:]; len(rest) > 0 && len(part) < MaxDeltas {
 			continue
 		}
@@ -215,21 +264,25 @@ func (f *flush) lookUp(ctx context.Context, part []waiting) error {
 // maxRead is about how many bytes of buckets are read at once.
 const maxRead = 4 << 20
 
-// suspicious reports whether a member has the fingerprint of one that was seen.
+// suspicious reports whether a member has the fingerprint of one that was seen. If none has, it keeps what the bucket's
+// fingerprints are with them.
 func (f *flush) suspicious(w *waiting) bool {
+	seen := w.prints
+	all := make([]uint32, len(seen)+len(w.refs))
 	at := 0
-	for _, r := range w.refs {
+	for i, r := range w.refs {
 		p := f.layout.print(r.hash)
-		for at < len(w.prints) && w.prints[at] < p {
+		for at < len(seen) && seen[at] < p {
+			all[at+i] = seen[at]
 			at++
 		}
-		if at == len(w.prints) {
-			return false
-		}
-		if w.prints[at] == p {
+		if at < len(seen) && seen[at] == p {
 			return true
 		}
+		all[at+i] = p
 	}
+	copy(all[at+len(w.refs):], seen[at:])
+	w.after = all
 	return false
 }
 
@@ -260,7 +313,8 @@ func (f *flush) meet(w *waiting, members []byte, fresh bool) error {
 	kept += copy(w.refs[kept:], w.refs[at:])
 	w.refs = w.refs[:kept]
 	if fresh {
-		f.learn(w.bucket, f.prints)
+		w.after = nil
+		f.learn(w.bucket, merge(w.prints, f.prints))
 	}
 	return nil
 }
@@ -268,14 +322,24 @@ func (f *flush) meet(w *waiting, members []byte, fresh bool) error {
 // deltas are what is still to be granted.
 func (f *flush) deltas(part []waiting) (deltas []Delta, of []*waiting) {
 	f.bytes = f.bytes[:0]
+	width := f.layout.Width
 	for i := range part {
 		w := &part[i]
 		if len(w.refs) == 0 {
 			continue
 		}
 		from := len(f.bytes)
-		for _, r := range w.refs {
-			f.bytes = f.layout.Width.Append(f.bytes, f.member(r))
+		if width == 0 {
+			for _, r := range w.refs {
+				f.bytes = append(f.bytes, width.encoded(f.members[r.at:])...)
+			}
+		} else {
+			f.bytes = slices.Grow(f.bytes, int(width)*len(w.refs))
+			to := f.bytes[from : from+int(width)*len(w.refs)]
+			for i, r := range w.refs {
+				width.put(to[i*int(width):], f.members[r.at:])
+			}
+			f.bytes = f.bytes[:from+len(to)]
 		}
 		deltas = append(deltas, Delta{
 			Bucket: w.number, Seen: w.seen, Count: len(w.refs), Width: f.layout.Width,
@@ -288,10 +352,14 @@ func (f *flush) deltas(part []waiting) (deltas []Delta, of []*waiting) {
 
 // granted remembers that the members of a bucket are in its next entry.
 func (f *flush) granted(w *waiting) {
-	f.prints = f.prints[:0]
-	for _, r := range w.refs {
-		f.prints = append(f.prints, f.layout.print(r.hash))
+	all := w.after
+	if all == nil {
+		f.prints = f.prints[:0]
+		for _, r := range w.refs {
+			f.prints = append(f.prints, f.layout.print(r.hash))
+		}
+		all = merge(w.prints, f.prints)
 	}
-	w.refs = nil
-	f.learn(w.bucket, f.prints)
+	w.refs, w.after = nil, nil
+	f.learn(w.bucket, all)
 }

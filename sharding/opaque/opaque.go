@@ -6,6 +6,9 @@
 package opaque
 
 import (
+	"bytes"
+	"cmp"
+
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/granter/granter/sharding"
@@ -19,6 +22,9 @@ const (
 
 // Hash is what places a member: XXH64 of its bytes, seed 0. It must never change.
 func Hash(member []byte) uint64 { return xxhash.Sum64(member) }
+
+// Compare orders members as every entry has them: by hash, and by their bytes where that is the same.
+func Compare(a, b []byte) int { return cmp.Or(cmp.Compare(Hash(a), Hash(b)), bytes.Compare(a, b)) }
 
 // Layout says how members become buckets.
 type Layout struct {
@@ -52,8 +58,9 @@ type Config struct {
 	sharding.Config
 
 	Layout Layout
-	// TargetPerBucket is the mean number of members for each bucket at which a shard flushes. Default 4,096: what an entry costs
-	// besides its members is then below a hundredth of it.
+	// TargetPerBucket is the mean number of members for each bucket at which a shard flushes. Default 3,840: what an entry costs
+	// besides its members is then below a hundredth of it, and nearly all of them, of UUIDs and numbers, are a little smaller
+	// than 64 and 32 KiB. If they were a little larger, Redis's allocator would give them 80 and 40.
 	TargetPerBucket int
 	// Observer is told of every flush; it may be nil.
 	Observer Observer

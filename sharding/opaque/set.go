@@ -38,18 +38,23 @@ func newSet(cfg Config, sink Sink, shard int, turns chan *scratch) *set {
 	shards := bits.Len(uint(cfg.Shards)) - 1
 	s := &set{
 		shard: shard, layout: cfg.Layout, sink: sink, observer: cfg.Observer, turns: turns, hash: Hash,
-		// As many bytes again for blocks: those that fill the pool's memory make a shard flush.
-		most:    cfg.Memory / cfg.Shards / 2,
+		// The rest is for blocks: those that fill the pool's memory make a shard flush. What is not remembered has to be read
+		// again at each flush, which costs more than smaller flushes do.
+		most:    cfg.Memory / cfg.Shards / 4 * 3,
 		buckets: make([]bucket, max(1<<cfg.Layout.Bits>>shards, 1)),
 	}
 	s.first = 1<<cfg.Layout.Bits | uint64(shard)<<(int(cfg.Layout.Bits)-shards)
 	target := cfg.TargetPerBucket
 	if target <= 0 {
-		target = 4096
+		target = 3840
 	}
-	s.target = target * len(s.buckets)
+	s.target = min(target*len(s.buckets), maxFlush)
 	return s
 }
+
+// maxFlush bounds what a flush has in hand besides what waits: 32 bytes for each UUID, 128 MiB; and far below 4 GiB, where refs
+// end, of the longest strings.
+const maxFlush = 4 << 20
 
 // Add implements sharding.Set. Whether an ID is new is found out when it is flushed.
 func (s *set) Add(keys []uint64) (taken, fresh int, due bool) {
@@ -100,37 +105,32 @@ func (s *set) grant(ctx context.Context, ranges []sharding.Range, deltas []Delta
 	return nil
 }
 
-// learn remembers the fingerprints of one more entry, if there is room: a bucket of which not all entries are remembered is read
-// anew by the next flush.
-func (s *set) learn(b *bucket, prints []uint32) {
+// learn remembers one more entry, with which the bucket's fingerprints are all.
+func (s *set) learn(b *bucket, all []uint32) {
 	b.seen++
-	had := cap(b.prints)
-	b.prints = merge(b.prints, prints)
-	s.size += 4 * (cap(b.prints) - had)
+	s.size += 4 * (len(all) - len(b.prints))
+	b.prints = all
 }
 
-// forget makes room where a set remembers more than it may.
+// forget makes room where a set remembers more than it may: the next flush to that bucket reads it anew.
 func (s *set) forget(b *bucket) {
 	if s.size > s.most {
-		s.size -= 4 * cap(b.prints)
+		s.size -= 4 * len(b.prints)
 		*b = bucket{}
 	}
 }
 
-// merge adds ascending numbers to others.
-func merge(to, more []uint32) []uint32 {
-	i, j := len(to)-1, len(more)-1
-	to = append(to, more...)
-	for at := len(to) - 1; j >= 0; at-- {
-		if i >= 0 && to[i] > more[j] {
-			to[at] = to[i]
-			i--
+// merge returns two lists of ascending numbers as one, in memory that has room for no more.
+func merge(a, b []uint32) []uint32 {
+	out := make([]uint32, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if a[0] <= b[0] {
+			out, a = append(out, a[0]), a[1:]
 		} else {
-			to[at] = more[j]
-			j--
+			out, b = append(out, b[0]), b[1:]
 		}
 	}
-	return to
+	return append(append(out, a...), b...)
 }
 
 // walk hands the members of an entry to fn. It fails if they are not those of a bucket, in their order.

@@ -20,6 +20,51 @@ func (w Width) Append(dst, member []byte) []byte {
 	return append(dst, member...)
 }
 
+// size is how many bytes Append appends.
+func (w Width) size(member []byte) int {
+	if w == 0 && len(member) >= 1<<7 {
+		return 2 + len(member)
+	}
+	if w == 0 {
+		return 1 + len(member)
+	}
+	return int(w)
+}
+
+// put is Append into memory that has room, and returns how much that took.
+func (w Width) put(dst, member []byte) int {
+	switch w {
+	case 16:
+		*(*[16]byte)(dst) = [16]byte(member)
+		return 16
+	case 8:
+		*(*[8]byte)(dst) = [8]byte(member)
+		return 8
+	case 0:
+		n := binary.PutUvarint(dst, uint64(len(member)))
+		return n + copy(dst[n:], member)
+	}
+	return copy(dst[:w], member[:w])
+}
+
+// encoded is the first of the members that Append or put wrote.
+func (w Width) encoded(b []byte) []byte {
+	if w == 0 {
+		n, size := binary.Uvarint(b)
+		return b[:size+int(n)]
+	}
+	return b[:w]
+}
+
+// member is the first of the members that Append or put wrote.
+func (w Width) member(b []byte) []byte {
+	if w == 0 {
+		n, size := binary.Uvarint(b)
+		return b[size : size+int(n)]
+	}
+	return b[:w]
+}
+
 var errCutOff = errors.New("a member is cut off")
 
 // Next splits the first member off.

@@ -108,3 +108,10 @@ func (m *Memory) Reads() int {
 
 // Join makes the sink one of another pool, which counts its flushes from 1.
 func (m *Memory) Join() { m.mu.Lock(); defer m.mu.Unlock(); clear(m.seqs) }
+
+// Entries returns the members of each entry of a bucket.
+func (m *Memory) Entries(bucket uint64) [][]byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.buckets[bucket])
+}
