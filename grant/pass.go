@@ -10,6 +10,9 @@ type Pass struct {
 	Group    string               // consumer group whose members share the partitions
 	Key      string               // tells its checkpoint from those of other passes; empty: everybody's
 	Includes func(id uint64) bool // who is granted; nil: everybody
+	// IncludesMember is Includes of a campaign whose IDs are not dense: of the bytes by which the ledger knows a user, and their
+	// hash.
+	IncludesMember func(hash uint64, member []byte) bool
 	// Private passes leave nothing in Kafka: neither offsets nor rejected records.
 	Private bool
 	// AcceptGaps are the offsets that an operator decided to go without.
@@ -20,6 +23,13 @@ type Pass struct {
 func (p Pass) Some(name, key string, includes func(id uint64) bool) Pass {
 	p.Name, p.Key, p.Includes, p.Private = name, key, includes, true
 	p.Group += "-" + key
+	return p
+}
+
+// SomeMembers is Some in a campaign whose IDs are not dense.
+func (p Pass) SomeMembers(name, key string, includes func(hash uint64, member []byte) bool) Pass {
+	p = p.Some(name, key, nil)
+	p.IncludesMember = includes
 	return p
 }
 

@@ -2,6 +2,9 @@ package grant
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"strconv"
 	"testing"
 
@@ -52,4 +55,14 @@ func TestUsersHaveAnOrder(t *testing.T) {
 		require.Equal(t, a == b, a.Compare(b) == 0)
 		require.Equal(t, a.Compare(b), -b.Compare(a))
 	})
+}
+
+// What goes wrong with one user says to whoever asked who it is, and to a log only as much as finds the line again.
+func TestALogNamesNoUser(t *testing.T) {
+	inner := &UserError{TextID("3f2a91c0-9c0d-4b62-8a10-0e8a52d57c01"), errors.New("not in the journal of chunk 41231007")}
+	err := fmt.Errorf("looking up: %w", errors.Join(io.EOF, &UserError{NumberID(41_231_007), fmt.Errorf("the move: %w", inner)}))
+	require.ErrorIs(t, err, io.EOF)
+	require.ErrorContains(t, err, "user 41231007: the move: user 3f2a91c0-9c0d-4b62-8a10-0e8a52d57c01: not in the journal")
+	require.Equal(t, "looking up: EOF\nuser …07: the move: user …01: not in the journal of chunk 41231007", Masked(err))
+	require.Equal(t, "user …: EOF", Masked(&UserError{NumberID(7), io.EOF}), "of a short one the end would tell all")
 }

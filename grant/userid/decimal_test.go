@@ -117,6 +117,27 @@ func TestParseTakesALimit(t *testing.T) {
 	require.ErrorContains(t, err, "leading_zero")
 }
 
+// Eight digits are read at once: whatever stands at any place of an ID of any length is found.
+func TestEveryByteAtEveryPlaceOfADecimalID(t *testing.T) {
+	for length := 1; length <= 20; length++ {
+		for at := range length {
+			for c := range 256 {
+				data := []byte("12345678901234567890"[:length])
+				data[at] = byte(c)
+				id, fault := Decimal(data, largest)
+				want, err := strconv.ParseUint(string(data), 10, 63)
+				if err != nil || c == '+' || c == '-' || data[0] == '0' && length > 1 {
+					require.NotEmpty(t, fault, "%q", data)
+					require.Zero(t, id)
+					continue
+				}
+				require.Empty(t, fault, "%q", data)
+				require.Equal(t, want, id, "%q", data)
+			}
+		}
+	}
+}
+
 func FuzzDecimal(f *testing.F) {
 	for _, s := range []string{"", "0", "7", "007", "+1", "-1", " 1", "9223372036854775807", "9223372036854775808",
 		"18446744073709551616", "1_0", "0x1"} {
@@ -145,4 +166,15 @@ func FuzzDecimal(f *testing.F) {
 			require.Zero(t, id)
 		}
 	})
+}
+
+func BenchmarkDecimal(b *testing.B) {
+	for _, text := range []string{"1234567", "12345678", "123456789", "1234567890123456"} {
+		b.Run(strconv.Itoa(len(text)), func(b *testing.B) {
+			data := []byte(text)
+			for b.Loop() {
+				Decimal(data, largest)
+			}
+		})
+	}
 }

@@ -46,6 +46,8 @@ func (e *LineError) Unwrap() error { return ErrBadLine }
 type List struct {
 	r       io.Reader
 	limit   uint64
+	form    *Form       // of IDs that are not dense; nil: they are
+	member  []byte      // of the last of those
 	chunks  chan chunk  // read, to be parsed
 	spare   chan []byte // parsed, to be read into
 	current chunk
@@ -62,6 +64,16 @@ type chunk struct {
 
 // ReadList returns the list that r holds. IDs are bounded by a topic's max_id, where 0 is no limit of its own.
 func ReadList(r io.Reader, maxID uint64) *List { return &List{r: r, limit: Limit(maxID)} }
+
+// ReadListOf returns the list that r holds of the users of a topic.
+func ReadListOf(r io.Reader, in *grant.Input) *List {
+	l := ReadList(r, in.MaxID)
+	if in.Opaque() {
+		form := FormOf(in)
+		l.form = &form
+	}
+	return l
+}
 
 // Each hands every ID of the list to fn, in its order. It fails with a *LineError at the first line that is not one.
 func (l *List) Each(ctx context.Context, fn func(id grant.UserID)) error {
@@ -156,6 +168,9 @@ func (l *List) parse(line []byte, dst []grant.UserID) int {
 	if l.line == 1 {
 		line = bytes.TrimPrefix(line, byteOrderMark)
 	}
+	if l.form != nil {
+		return l.parseMember(line, dst)
+	}
 	id, fault := Decimal(line, l.limit)
 	switch {
 	case fault == "":
@@ -165,6 +180,21 @@ func (l *List) parse(line []byte, dst []grant.UserID) int {
 		l.err = tooLong(l.line, line)
 	default:
 		l.err = &LineError{Line: l.line, Text: excerpt(line), Problem: l.problem(fault)}
+	}
+	return 0
+}
+
+func (l *List) parseMember(line []byte, dst []grant.UserID) int {
+	var fault Fault
+	l.member, fault = l.form.Member(l.member[:0], line)
+	switch {
+	case fault == "":
+		dst[0] = l.form.ID(l.member)
+		return 1
+	case fault == Empty:
+		l.err = &LineError{Line: l.line, Text: excerpt(line), Problem: l.problem(fault)}
+	default:
+		l.err = &LineError{Line: l.line, Text: excerpt(line), Problem: fmt.Sprintf("want %s (%s)", l.form.want(), fault)}
 	}
 	return 0
 }
