@@ -21,11 +21,17 @@ const (
 	ActMove      ActKind = "move"      // another account has it in their place
 	ActRecall    ActKind = "recall"    // what was offered and not taken is offered no more
 	ActNote      ActKind = "note"      // something that the next colleague should know
+	ActErase     ActKind = "erase"     // why anything was done about them is forgotten; what was done stays
 )
 
 // ActKinds are all kinds of acts.
 func ActKinds() []ActKind {
-	return []ActKind{ActHand, ActExclude, ActRevoke, ActReinstate, ActExtend, ActMove, ActRecall, ActNote}
+	return []ActKind{ActHand, ActExclude, ActRevoke, ActReinstate, ActExtend, ActMove, ActRecall, ActNote, ActErase}
+}
+
+// ListKinds are the kinds of acts that are done to lists of users.
+func ListKinds() []ActKind {
+	return slices.DeleteFunc(ActKinds(), func(k ActKind) bool { return k == ActErase })
 }
 
 // RevocationKind says why somebody lost what was granted.
@@ -36,6 +42,7 @@ const (
 	RevokedMistake RevocationKind = "mistake"
 	RevokedFraud   RevocationKind = "fraud"
 	RevokedRequest RevocationKind = "request"
+	RevokedErased  RevocationKind = "erased" // why is not known any more: nobody revokes by it
 )
 
 // Act is one thing that somebody did about one user, or the same about several. It is in the journal of each of them.
@@ -63,6 +70,9 @@ type Act struct {
 
 const maxActID = 64 // bytes
 
+// Years of the times in acts: those that a campaign's own times may be in.
+const minYear, maxYear = 2000, 2199
+
 // Validate reports what is wrong with an act in itself.
 func (a *Act) Validate() error {
 	var errs []error
@@ -89,10 +99,29 @@ func (a *Act) Validate() error {
 	if a.Kind == ActExtend && a.Until.IsZero() {
 		wrong("the new end is missing")
 	}
+	for name, at := range map[string]time.Time{"the new end": a.Until, "the time since when": a.Effective} {
+		if !at.IsZero() && (at.UTC().Year() < minYear || at.UTC().Year() > maxYear) {
+			wrong("%s, %s: want one of the years %d to %d", name, at.Format(time.RFC3339), minYear, maxYear)
+		}
+	}
 	if a.Kind == ActMove && a.To == nil {
 		wrong("the account to move to is missing")
 	}
 	return errors.Join(errs...)
+}
+
+// WithoutWhy is the act without why it was done, as an erasure leaves it: what it did, when and by whom stays. An erasure keeps
+// its ground.
+func (a *Act) WithoutWhy() Act {
+	out := *a
+	if a.Kind == ActErase {
+		return out
+	}
+	out.Reason = ""
+	if out.Revocation != "" {
+		out.Revocation = RevokedErased
+	}
+	return out
 }
 
 // Since is from when on a revocation holds.
@@ -124,6 +153,8 @@ type UserState struct {
 	Ends      map[string]time.Time `json:"ends,omitempty"`       // by item; "" stands for those that are not named
 	Recalled  map[string]Remark    `json:"recalled,omitempty"`   // by item; "" is all of them
 	Notes     []Remark             `json:"notes,omitempty"`      // oldest first
+	// Erased says when reasons and notes were erased last, by whom and on what ground: what is older has none.
+	Erased *Remark `json:"erased,omitempty"`
 }
 
 // Revocation says since when somebody has lost the campaign, and why. It may be to come.

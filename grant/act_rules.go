@@ -25,6 +25,8 @@ func (s *UserState) After(place Place, a *Act) (Place, UserState, error) {
 		place, err = next.reinstate(place, a)
 	case ActNote:
 		next.Notes = append(next.Notes, a.remark())
+	case ActErase:
+		next.erase(a)
 	default:
 		if err = s.mayChange(place, a.Kind); err == nil {
 			err = next.change(a)
@@ -58,26 +60,49 @@ func unchanged(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrUnchanged, fmt.Errorf(format, args...))
 }
 
+// erase forgets why anything was done about the user, and the notes. What acts made of the user stays.
+func (s *UserState) erase(a *Act) {
+	s.Notes, s.Erased = nil, new(a.remark())
+	for item, said := range s.Recalled {
+		said.Reason = ""
+		s.Recalled[item] = said
+	}
+	if s.Revoked != nil {
+		revoked := *s.Revoked
+		revoked.Reason, revoked.Kind = "", RevokedErased
+		s.Revoked = &revoked
+	}
+}
+
+// Told is an act as it may be told of this user. The entry of a list is about others, too, and keeps its reason when one of them
+// is erased; of that one nobody is to read it any more, wherever the entry is shown.
+func (s *UserState) Told(a *Act) *Act {
+	if a == nil || s.Erased == nil || a.At.After(s.Erased.At) {
+		return a
+	}
+	return new(a.WithoutWhy())
+}
+
 func (s *UserState) mayHand(place Place) error {
 	switch {
 	case place == PlaceNone:
 		return nil
 	case place == PlaceExcluded:
-		return refused("the user is excluded: reinstate ends that, and grants")
+		return Coded(WhyExcluded, refused("the user is excluded: reinstate ends that, and grants"))
 	case s.MovedTo != nil:
-		return refused("the grant was moved to user %s: move it back", *s.MovedTo)
+		return Coded(WhyMoved, refused("the grant was moved to user %s: move it back", *s.MovedTo))
 	case s.Revoked != nil:
-		return refused("the grant was revoked (%s: %s): reinstate it", s.Revoked.Kind, s.Revoked.Reason)
+		return Coded(WhyRevoked, refused("the grant was revoked (%s: %s): reinstate it", s.Revoked.Kind, s.Revoked.Reason))
 	}
-	return unchanged("the user is granted already")
+	return Coded(WhyGranted, unchanged("the user is granted already"))
 }
 
 func mayExclude(place Place) error {
 	switch place {
 	case PlaceGranted:
-		return refused("the user is granted already: only revoke takes that back")
+		return Coded(WhyGranted, refused("the user is granted already: only revoke takes that back"))
 	case PlaceExcluded:
-		return unchanged("the user is excluded already")
+		return Coded(WhyExcluded, unchanged("the user is excluded already"))
 	case PlaceNone:
 	}
 	return nil
@@ -87,15 +112,15 @@ func mayExclude(place Place) error {
 func (s *UserState) reinstate(place Place, a *Act) (Place, error) {
 	switch {
 	case place == PlaceNone:
-		return "", refused("the user has neither been granted nor excluded: grant-user grants by hand")
+		return "", Coded(WhyNotGranted, refused("the user has neither been granted nor excluded: grant-user grants by hand"))
 	case place == PlaceExcluded:
 		s.GrantedAt = a.At
 	case s.MovedTo != nil && a.From == nil:
-		return "", refused("the grant was moved to user %s: move it back", *s.MovedTo)
+		return "", Coded(WhyMoved, refused("the grant was moved to user %s: move it back", *s.MovedTo))
 	case s.MovedTo != nil:
 		s.MovedTo, s.MovedFrom, s.GrantedAt, s.Ends = nil, a.From, a.GrantedAt, a.Ends
 	case s.Revoked == nil:
-		return "", unchanged("the grant is not revoked")
+		return "", Coded(WhyNotRevoked, unchanged("the grant is not revoked"))
 	}
 	s.Revoked = nil // the dates of the grant stay as they were
 	return PlaceGranted, nil
@@ -105,19 +130,19 @@ func (s *UserState) reinstate(place Place, a *Act) (Place, error) {
 func (s *UserState) mayChange(place Place, kind ActKind) error {
 	switch {
 	case place == PlaceNone && kind == ActRevoke:
-		return refused("the user has not been granted: exclude keeps a grant from coming")
+		return Coded(WhyNotGranted, refused("the user has not been granted: exclude keeps a grant from coming"))
 	case place == PlaceNone:
-		return refused("the user has not been granted: grant-user grants by hand")
+		return Coded(WhyNotGranted, refused("the user has not been granted: grant-user grants by hand"))
 	case place == PlaceExcluded && kind == ActRevoke:
-		return unchanged("the user is excluded, and was never granted")
+		return Coded(WhyExcluded, unchanged("the user is excluded, and was never granted"))
 	case place == PlaceExcluded:
-		return refused("the user is excluded, and was never granted")
+		return Coded(WhyExcluded, refused("the user is excluded, and was never granted"))
 	case s.MovedTo != nil:
-		return refused("the grant was moved to user %s", *s.MovedTo)
+		return Coded(WhyMoved, refused("the grant was moved to user %s", *s.MovedTo))
 	case s.Revoked != nil && kind == ActRevoke:
-		return unchanged("the grant is revoked already (%s: %s)", s.Revoked.Kind, s.Revoked.Reason)
+		return Coded(WhyRevoked, unchanged("the grant is revoked already (%s: %s)", s.Revoked.Kind, s.Revoked.Reason))
 	case s.Revoked != nil:
-		return refused("the grant is revoked (%s: %s): reinstate it first", s.Revoked.Kind, s.Revoked.Reason)
+		return Coded(WhyRevoked, refused("the grant is revoked (%s: %s): reinstate it first", s.Revoked.Kind, s.Revoked.Reason))
 	}
 	return nil
 }
@@ -131,7 +156,7 @@ func (s *UserState) change(a *Act) error {
 		s.MovedTo = a.To
 	case ActExtend:
 		if end, ok := s.Ends[a.Item]; ok && end.Equal(a.Until) {
-			return unchanged("it ends at %s already", a.Until.Format(time.RFC3339))
+			return Coded(WhyAsItIs, unchanged("it ends at %s already", a.Until.Format(time.RFC3339)))
 		}
 		if a.Item == "" {
 			clear(s.Ends) // all means those that were given an end of their own, too
@@ -142,7 +167,7 @@ func (s *UserState) change(a *Act) error {
 		s.Ends[a.Item] = a.Until
 	case ActRecall:
 		if _, ok := s.Recalled[a.Item]; ok {
-			return unchanged("it is recalled already")
+			return Coded(WhyAsItIs, unchanged("it is recalled already"))
 		}
 		if s.Recalled == nil {
 			s.Recalled = map[string]Remark{}

@@ -95,3 +95,23 @@ func TestAStateComesBackAsItWas(t *testing.T) {
 	require.False(t, s.RevokedAt(time.Date(2022, 12, 31, 14, 59, 59, 0, time.UTC)))
 	require.True(t, s.RevokedAt(time.Date(2022, 12, 31, 15, 0, 0, 5, time.UTC)))
 }
+
+// Times of acts are in the years that a campaign's own may be in: an end in the year 1 or 9999 is a mistake of somebody.
+func TestTimesOfActsAreOfThisWorld(t *testing.T) {
+	for text, good := range map[string]bool{
+		"0001-01-01T00:00:01Z": false, "1999-12-31T23:59:59Z": false, "2000-01-01T00:00:00Z": true, "2199-12-31T23:59:59Z": true,
+		"2200-01-01T08:00:00+09:00": true, "2200-01-01T09:00:00+09:00": false, "9999-12-31T23:59:59Z": false,
+	} {
+		at, err := time.Parse(time.RFC3339, text)
+		require.NoError(t, err)
+		extend := Act{ID: "a", Kind: ActExtend, Who: "mira", Reason: "x", Until: at}
+		revoke := Act{ID: "a", Kind: ActRevoke, Who: "mira", Reason: "x", Revocation: RevokedFraud, Effective: at}
+		for _, act := range []Act{extend, revoke} {
+			if err := act.Validate(); good {
+				require.NoError(t, err, text)
+			} else {
+				require.ErrorContains(t, err, "2000 to 2199", text)
+			}
+		}
+	}
+}

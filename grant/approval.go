@@ -52,6 +52,22 @@ func Person(who string) string {
 	return strings.ToLower(strings.TrimSpace(name))
 }
 
+// SamePerson reports whether two names are of one person. Who signed in by an OpenID provider, "mira@example.com (1001 at
+// id.example)", is whom the provider means by 1001, whatever the name was at the time.
+func SamePerson(a, b string) bool {
+	return Person(a) == Person(b) || subject(a) != "" && subject(a) == subject(b)
+}
+
+// subject is who a name of an OpenID provider is of there; empty: it is none.
+func subject(who string) string {
+	_, behind, ok := strings.Cut(who, " (")
+	first, _, at := strings.Cut(behind, " at ")
+	if !ok || !at || strings.Contains(first, " ") || !strings.HasSuffix(behind, ")") {
+		return ""
+	}
+	return behind
+}
+
 // Proposal is what somebody wants done about users, that takes a second person. Its ID is that of the act, so that it is done
 // to each user once.
 type Proposal struct {
@@ -117,7 +133,7 @@ func (p *Proposal) Decide(d *Decision) (Proposal, error) {
 		return *p, refused("it was decided already: %s", p.Decided.say())
 	case state != ProposalPending:
 		return *p, refused("it was decided already")
-	case d.Approve && Person(d.Who) == Person(p.Act.Who):
+	case d.Approve && SamePerson(d.Who, p.Act.Who):
 		return *p, refused("%s proposed it, so somebody else has to approve it", p.Act.Who)
 	}
 	if err := ValidateWhy(d.Why); err != nil {

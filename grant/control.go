@@ -208,7 +208,7 @@ func (c *Control) Apply(o *Order, campaign *Campaign, now time.Time) (Control, e
 			return refuse("%s has passed: postpone to a moment that is to come", next.Start(campaign).Format(time.RFC3339))
 		}
 	case ActionStartEarly, ActionForce, ActionNewTopic, ActionExpire, ActionReplay, ActionAct, ActionExport, ActionImport,
-		ActionRebuild, ActionReconcile, ActionTake, ActionPropose, ActionApprove, ActionReject: // Notes
+		ActionRebuild, ActionReconcile, ActionTake, ActionPropose, ActionApprove, ActionReject, ActionPurge: // Notes
 		next.Version = c.Version // recorded, but nothing for replicas to obey
 	}
 	return next, nil

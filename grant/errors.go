@@ -3,6 +3,7 @@ package grant
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -20,4 +21,36 @@ type EarlyError struct {
 
 func (e *EarlyError) Error() string {
 	return fmt.Sprintf("the campaign starts at %s, and the ledger's clock says %s", e.Start.Format(time.RFC3339Nano), e.Now.Format(time.RFC3339Nano))
+}
+
+// UserError is an error about one user. Whoever asked about the user reads whom it is about; logs do not: see Masked.
+type UserError struct {
+	User UserID
+	Err  error
+}
+
+func (e *UserError) Error() string { return "user " + e.User.String() + ": " + e.Err.Error() }
+func (e *UserError) Unwrap() error { return e.Err }
+
+// Masked is the text of an error for a log: without the IDs of the users whom it is about.
+func Masked(err error) string {
+	text := err.Error()
+	var mask func(error)
+	mask = func(err error) {
+		if of, ok := err.(*UserError); ok { //nolint:errorlint // each of the tree is looked at
+			text = strings.ReplaceAll(text, "user "+of.User.String()+":", "user "+of.User.Masked()+":")
+		}
+		switch of := err.(type) { //nolint:errorlint // the same
+		case interface{ Unwrap() error }:
+			if inner := of.Unwrap(); inner != nil {
+				mask(inner)
+			}
+		case interface{ Unwrap() []error }:
+			for _, inner := range of.Unwrap() {
+				mask(inner)
+			}
+		}
+	}
+	mask(err)
+	return text
 }

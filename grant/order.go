@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Action is what somebody did.
@@ -33,18 +35,19 @@ const (
 	ActionRebuild    Action = "rebuild"     // the ledger was made again of the topic
 	ActionReconcile  Action = "reconcile"   // users whom an audit missed were granted by hand
 	ActionTake       Action = "take"        // somebody had users take items, or reads a topic of takes: see HistoryEntry.Acted
+	ActionPurge      Action = "purge"       // classes of records are removed: see HistoryEntry.Purged
 )
 
 // Notes are the actions that are recorded, and change nothing that replicas obey.
 func Notes() []Action {
 	return []Action{
 		ActionStartEarly, ActionForce, ActionNewTopic, ActionExpire, ActionReplay, ActionAct, ActionExport, ActionImport,
-		ActionRebuild, ActionReconcile, ActionTake, ActionPropose, ActionApprove, ActionReject,
+		ActionRebuild, ActionReconcile, ActionTake, ActionPropose, ActionApprove, ActionReject, ActionPurge,
 	}
 }
 
 // unordered are the notes that no order makes.
-var unordered = []Action{ActionExpire, ActionAct, ActionTake, ActionPropose, ActionApprove, ActionReject}
+var unordered = []Action{ActionExpire, ActionAct, ActionTake, ActionPropose, ActionApprove, ActionReject, ActionPurge}
 
 // Noted reports whether an action is one of Notes.
 func (a Action) Noted() bool { return slices.Contains(Notes(), a) }
@@ -72,8 +75,12 @@ var ErrRefused = errors.New("refused")
 // ErrChanged means that an order was refused because others have been given since the version that it is for.
 var ErrChanged = fmt.Errorf("%w: something else was ordered meanwhile", ErrRefused)
 
+// ErrUserChanged means that an act was refused because of another one since its sender looked at the user.
+var ErrUserChanged = fmt.Errorf("%w: somebody did something about the user since you looked", ErrRefused)
+
 const (
-	maxWhy = 500 // bytes
+	// MaxWhy is how long a reason may be, in characters: in every language it is as long.
+	MaxWhy = 500
 
 	minFor = time.Second
 	maxFor = 366 * 24 * time.Hour
@@ -118,8 +125,13 @@ func ValidateWhy(why string) error {
 	switch {
 	case strings.TrimSpace(why) == "":
 		return errors.New("say why: the audit trail keeps it for those who ask tomorrow")
-	case len(why) > maxWhy: // spaces too: they are stored
-		return fmt.Errorf("the reason has %d bytes: %d at most", len(why), maxWhy)
+	case !utf8.ValidString(why), strings.ContainsRune(why, utf8.RuneError):
+		return errors.New("the reason is no UTF-8, or was damaged on its way: a character of it is lost")
+	case strings.ContainsFunc(why, func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\n\r\t", r) }):
+		return errors.New("the reason has a control character in it: leave it out")
+	}
+	if n := utf8.RuneCountInString(why); n > MaxWhy { // spaces too: they are stored
+		return fmt.Errorf("the reason has %d characters: %d at most", n, MaxWhy)
 	}
 	return nil
 }
