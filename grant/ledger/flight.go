@@ -145,8 +145,10 @@ func (s *session) identity(f *dense.Flush, round uint32) string {
 
 // send makes one attempt: the index, then the chunk calls, and the tips behind them.
 func (l *Grants) send(ctx context.Context, s *session, sh *shard, f *dense.Flush) error {
-	// The index of chunks is on one master. It is written before anything that it must cover, so that it never lacks a
-	// chunk; and again with it, before a tip that vouches for it: the first write may be lost before the pipeline comes.
+	if err := l.inFlight.take(ctx); err != nil {
+		return err
+	}
+	defer l.inFlight.giveBack()
 	unknown := sh.unknown(f)
 	pipe := l.client.Pipeline()
 	if len(unknown) > 0 {

@@ -25,11 +25,12 @@ type Grants struct {
 	notBefore atomic.Int64 // the same for when the campaign starts
 	surveyed  atomic.Bool  // the index of chunks was compared with the keys of all masters
 	inDoubt   atomic.Bool  // whether some call was applied is not known
+	inFlight  turns        // pipelines of chunk calls
 }
 
 // NewGrants makes what a run writes to a store.
 func NewGrants(s *Store, run grant.RunID) *Grants {
-	g := &Grants{Store: s, run: run, reader: NewReader(s), coordination: NewCoordination(s)}
+	g := &Grants{Store: s, run: run, reader: NewReader(s), coordination: NewCoordination(s), inFlight: newTurns()}
 	g.NotBefore(s.campaign.StartsAt)
 	return g
 }

@@ -135,7 +135,7 @@ func (l *Store) execute(ctx context.Context, pipe redis.Pipeliner, calls []*redi
 // RetryFor. An attempt must be idempotent. A cancelled context is noticed within the client's read timeout.
 func (l *Store) retry(ctx context.Context, what string, attempt func() error) error {
 	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = 20*time.Millisecond, 2*time.Second
+	pause.InitialInterval, pause.MaxInterval = min(20*time.Millisecond, l.retryFor), 2*time.Second
 	failure := UnavailableError{What: what}
 	forgotten := 0
 	for {
