@@ -241,6 +241,31 @@ func TestTakesCountForTheNextCheck(t *testing.T) {
 	require.Equal(t, []grant.State{active, active, grant.StateExhausted, none}, in("first-two", time.Time{}))
 }
 
+// Whoever took an item in a call of many has it from then on, though no time is kept for each of them.
+func TestWhoTookAnItemAmongManyHasItFromThenOn(t *testing.T) {
+	offer := sorry()
+	offer.Items = append(offer.Items, grant.Item{
+		ID: "take-me", Kind: grant.KindItem, Validity: grant.Validity{Length: days90, Taken: true},
+	})
+	w := newWorld(t, offer)
+	var crowd, others []grant.UserID
+	for n := range uint64(400) {
+		crowd, others = append(crowd, grant.NumberID(2*n)), append(others, grant.NumberID(2*n+1))
+	}
+	w.grant("sorry-2022", began, append(crowd, others...)...)
+	checker := w.checker()
+	in := func(at time.Time) []grant.State {
+		return w.states(checker, "take-me", at, grant.NumberIDs(0, 1, 2, 3, 798, 799, 5000, 5001, 5002, 5003)...)[:7]
+	}
+	offered := grant.StateOffered
+	w.take(began.Add(time.Hour), 2, crowd...)
+	require.Equal(t, []grant.State{active, offered, active, offered, active, offered, none}, in(began.Add(2*time.Hour)))
+	w.take(began.Add(3*time.Hour), 2, others[:300]...)
+	require.Equal(t, []grant.State{active, active, active, active, active, offered, none}, in(began.Add(days90)))
+	require.Equal(t, []grant.State{expired, active, expired, active, expired, offered, none}, in(began.Add(days90+2*time.Hour)))
+	require.Equal(t, []grant.State{expired, expired, expired, expired, expired, offered, none}, in(began.Add(days90+4*time.Hour)))
+}
+
 func TestACampaignThatBeginsIsKnown(t *testing.T) {
 	w := newWorld(t)
 	asked := 0

@@ -138,6 +138,11 @@ func (q *question) decide(ctx context.Context) (state grant.State, err error) {
 		return StateNone, err
 	}
 	taken := g.Taken()
+	if g.AmongMany() {
+		if taken, err = q.momentAmong(ctx, g.Chunk, q.item, g.Low); err != nil {
+			return "", err
+		}
+	}
 	if g.State() != "" || q.ask.Quota && taken.IsZero() { // the last may have been taken by others
 		return q.decideHeld(q.held(ctx, q.user, q.when))
 	}

@@ -98,15 +98,21 @@ func (w *world) act(at time.Time, act grant.Act, user grant.UserID) {
 }
 
 // take takes an item of the first campaign, by its place in the spec.
-func (w *world) take(at time.Time, item int, user grant.UserID) {
+func (w *world) take(at time.Time, item int, users ...grant.UserID) {
 	w.Helper()
 	w.redis.SetTime(at)
 	if w.takes == nil {
 		w.takes = ledger.NewTakes(w.stores[0], 9)
 	}
-	out, err := w.takes.Take(w.Context(), w.campaigns[0].Campaign, []ledger.Take{{User: user, Item: item}})
+	wishes := make([]ledger.Take, len(users))
+	for i, user := range users {
+		wishes[i] = ledger.Take{User: user, Item: item}
+	}
+	out, err := w.takes.Take(w.Context(), w.campaigns[0].Campaign, wishes)
 	require.NoError(w, err)
-	require.True(w, out[0].At.Equal(at), "%+v", out)
+	for i := range out {
+		require.True(w, out[i].At.Equal(at), "%+v", out[i])
+	}
 }
 
 // checker asks the world. Changes are to its configuration.

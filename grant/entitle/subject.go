@@ -17,6 +17,7 @@ type Ledger interface {
 	Glance(g *ledger.Glances, user grant.UserID, ask ledger.Ask) ledger.Glance
 	Spans(ctx context.Context, chunks ...uint64) ([]ledger.Span, error)
 	Extend(ctx context.Context, chunk uint64, t *ledger.Times) error
+	ExtendTakes(ctx context.Context, chunk uint64, item int, t *ledger.Times) error
 	Images(ctx context.Context, chunks []uint64, ask ledger.Ask) ([]ledger.Image, error)
 	Held(ctx context.Context, c *grant.Campaign, users []grant.UserID) ([]ledger.User, []grant.Holding, error)
 	Chunks(ctx context.Context) ([]uint64, error)
@@ -47,7 +48,13 @@ type subject struct {
 
 	mu    sync.Mutex
 	spans map[uint64]span
-	times map[uint64]*times
+	times map[timesKey]*times
+}
+
+// timesKey is what times are of: the grants of a chunk, or its takes of an item in calls of many.
+type timesKey struct {
+	chunk uint64
+	item  int // −1: the grants
 }
 
 type span struct {
@@ -64,7 +71,7 @@ type times struct {
 }
 
 func newSubject(c Campaign) *subject {
-	s := &subject{Campaign: c, spans: map[uint64]span{}, times: map[uint64]*times{}, timed: make([]bool, len(c.Items))}
+	s := &subject{Campaign: c, spans: map[uint64]span{}, times: map[timesKey]*times{}, timed: make([]bool, len(c.Items))}
 	for i := range c.Items {
 		item := &c.Items[i]
 		s.timed[i] = !item.Offered() && !item.Validity.Permanent() // an offer's state depends on when it was taken
@@ -127,7 +134,34 @@ func (s *subject) nowhere(chunk uint64) error {
 // moment returns when a user was settled who is. Its chunk's journal is read once for all of its users, and then only what is
 // new.
 func (s *subject) moment(ctx context.Context, chunk uint64, low uint16) (time.Time, error) {
-	t := s.timesOf(chunk)
+	at, err := s.timesOf(timesKey{chunk, -1}).at(low, func(seen *ledger.Times) error {
+		return s.Ledger.Extend(ctx, chunk, seen)
+	})
+	if err == nil && at.IsZero() {
+		err = s.nowhere(chunk)
+	}
+	return at, err
+}
+
+// momentAmong is moment for a user who took an item in a call of many.
+func (s *subject) momentAmong(ctx context.Context, chunk uint64, item int, low uint16) (time.Time, error) {
+	at, err := s.timesOf(timesKey{chunk, item}).at(low, func(seen *ledger.Times) error {
+		return s.Ledger.ExtendTakes(ctx, chunk, item, seen)
+	})
+	if err == nil && at.IsZero() {
+		err = fmt.Errorf(
+			"%w: campaign %s: a user of chunk %d took %s, and nothing says when",
+			ledger.ErrInconsistent,
+			s.Name,
+			chunk,
+			s.Items[item].ID,
+		)
+	}
+	return at, err
+}
+
+// at returns the time of a user, after reading on if it is not known; zero: there is none.
+func (t *times) at(low uint16, extend func(*ledger.Times) error) (time.Time, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if time.Since(t.made) > timesLife {
@@ -137,7 +171,7 @@ func (s *subject) moment(ctx context.Context, chunk uint64, low uint16) (time.Ti
 		if at, ok := t.seen.At(low); ok {
 			return at, nil
 		}
-		if err := s.Ledger.Extend(ctx, chunk, &t.seen); err != nil {
+		if err := extend(&t.seen); err != nil {
 			return time.Time{}, err
 		}
 	}
@@ -145,13 +179,13 @@ func (s *subject) moment(ctx context.Context, chunk uint64, low uint16) (time.Ti
 		return at, nil
 	}
 	t.made = time.Time{}
-	return time.Time{}, s.nowhere(chunk)
+	return time.Time{}, nil
 }
 
-func (s *subject) timesOf(chunk uint64) *times {
+func (s *subject) timesOf(key timesKey) *times {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.times[chunk]
+	t := s.times[key]
 	if t == nil {
 		if len(s.times) >= maxTimes {
 			for other := range s.times { // any of them
@@ -160,7 +194,7 @@ func (s *subject) timesOf(chunk uint64) *times {
 			}
 		}
 		t = &times{}
-		s.times[chunk] = t
+		s.times[key] = t
 	}
 	return t
 }

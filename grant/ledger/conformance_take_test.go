@@ -23,6 +23,7 @@ type conforms struct {
 var takesConform = []conforms{
 	{"has users take what they were offered, once", takesOnce},
 	{"has many users take an item among those who had taken it", takesAmongOthers},
+	{"has many users take an item at once, among those who may not", takesByMany},
 	{"lets nobody take who may not", refusesTakes},
 	{"knows a take whose reply was lost", knowsALostTake},
 	{"lets exactly so many take an item", takesTheFirst},

@@ -74,13 +74,11 @@ func appendTail(dst, head, ranges []byte, members *dense.Bitmap) ([]byte, int) {
 		runs += bits.OnesCount64(w &^ (w>>1 | last<<63)) // set, and the one before is not
 		last = w & 1
 	}
-	dst = append(dst, head...)
-	dst = binary.AppendUvarint(dst, uint64(count))
-	dst = append(dst, ranges...)
+	dst = appendOrigin(dst, head, ranges, count)
 	switch {
 	case count == 0:
 		return dst, 0
-	case 2+4*runs < min(2*count, roaringBitmapLen):
+	case shorterAsRuns(runs, count):
 		return appendRuns(dst, members, count, runs), count
 	case count <= roaringArrayMax:
 		dst = appendContainerHeader(dst, count)
@@ -92,6 +90,42 @@ func appendTail(dst, head, ranges []byte, members *dense.Bitmap) ([]byte, int) {
 		}
 		return dst, count
 	}
+}
+
+// appendOrigin appends what is before the members.
+func appendOrigin(dst, head, ranges []byte, count int) []byte {
+	dst = append(dst, head...)
+	dst = binary.AppendUvarint(dst, uint64(count))
+	return append(dst, ranges...)
+}
+
+func shorterAsRuns(runs, count int) bool { return 2+4*runs < min(2*count, roaringBitmapLen) }
+
+// appendTailOf is appendTail of members in a list, ascending, and needs no bitmap where they are few.
+func appendTailOf(dst, head, ranges []byte, lows []uint16) []byte {
+	runs := 0
+	for i, low := range lows {
+		if i == 0 || low != lows[i-1]+1 {
+			runs++
+		}
+	}
+	if len(lows) == 0 || len(lows) > roaringArrayMax || shorterAsRuns(runs, len(lows)) {
+		dst, _ = appendTail(dst, head, ranges, bitmapOf(lows))
+		return dst
+	}
+	dst = appendContainerHeader(appendOrigin(dst, head, ranges, len(lows)), len(lows))
+	for _, low := range lows {
+		dst = binary.LittleEndian.AppendUint16(dst, low)
+	}
+	return dst
+}
+
+func bitmapOf(lows []uint16) *dense.Bitmap {
+	members := new(dense.Bitmap)
+	for _, low := range lows {
+		members.Set(low)
+	}
+	return members
 }
 
 // appendContainerHeader begins a Roaring bitmap with one container that is an array or a bitmap.
@@ -216,7 +250,7 @@ func (e *Entry) unmarshalHead(b []byte) (memberSet, error) {
 	}
 	e.At, e.Run = entryTime(b), grant.RunID(binary.BigEndian.Uint64(rest))
 	r := fields{rest: rest[runLength:]}
-	e.origin(&r)
+	e.origin(&r, dense.ChunkSize)
 	e.Act, e.act = nil, nil
 	if e.Kind != EntryGrant {
 		e.act = r.bytes("act", maxActBytes)

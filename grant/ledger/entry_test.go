@@ -38,8 +38,10 @@ func span(from, n, step int) *dense.Bitmap {
 // scattered makes a set of n members without any pattern.
 func scattered(r *rand.Rand, n int) *dense.Bitmap {
 	b := new(dense.Bitmap)
-	for _, low := range r.Perm(dense.ChunkSize)[:n] {
-		b.Set(uint16(low))
+	for n > 0 {
+		if b.Set(uint16(r.UintN(dense.ChunkSize))) {
+			n--
+		}
 	}
 	return b
 }
@@ -252,6 +254,32 @@ func FuzzEntry(f *testing.F) {
 		require.NoError(t, again.UnmarshalBinary(encode(t, &e)))
 		sameEntry(t, &e, &again)
 	})
+}
+
+// A list of members is written as their bitmap is.
+func TestAListIsWrittenAsABitmap(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	sets := []*dense.Bitmap{
+		new(dense.Bitmap), span(0, 1, 1), span(7, 9, 1), span(65_530, 65_536, 1), span(0, dense.ChunkSize, 1), span(0, 8190, 2),
+		span(0, 8192, 2), span(0, 8194, 2),
+	}
+	for range 500 {
+		sets = append(sets, scattered(r, 1+r.IntN(60)))
+	}
+	for _, n := range []int{4095, 4096, 4097} {
+		sets = append(sets, scattered(r, n))
+	}
+	for _, members := range sets {
+		var lows []uint16
+		for low := range dense.ChunkSize {
+			if members.Has(uint16(low)) {
+				lows = append(lows, uint16(low))
+			}
+		}
+		want, count := appendTail([]byte("a"), []byte("head"), []byte("ranges"), members)
+		require.Len(t, lows, count)
+		require.Equal(t, want, appendTailOf([]byte("a"), []byte("head"), []byte("ranges"), lows))
+	}
 }
 
 func BenchmarkEntry(b *testing.B) {

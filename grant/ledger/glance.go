@@ -51,6 +51,7 @@ type Glance struct {
 	settled *redis.IntCmd
 	except  *redis.IntCmd
 	state   *redis.StringCmd
+	took    *redis.IntCmd    // nil: was not asked
 	taken   *redis.StringCmd // nil: was not asked
 	entries *redis.IntCmd    // nil: was not asked
 }
@@ -73,6 +74,7 @@ func (l *Reader) Glance(g *Glances, user grant.UserID, ask Ask) Glance {
 	if ask.Take {
 		k := l.keys.take(chunk, ask.Item, ask.Quota)
 		key, at := k.segment(low)
+		out.took = g.pipe.GetBit(g.ctx, k.taken, int64(low)) // before the time, which comes with it
 		out.taken = g.pipe.GetRange(g.ctx, key, at, at+stampedBytes-1)
 	}
 	if ask.Entries { // behind the bit: they are those that the user can be in, and more
@@ -85,7 +87,7 @@ func (l *Reader) Glance(g *Glances, user grant.UserID, ask Ask) Glance {
 func (g *Glance) Err() error {
 	err := cmp.Or(g.settled.Err(), g.except.Err())
 	if err == nil && g.taken != nil {
-		err = g.taken.Err()
+		err = cmp.Or(g.took.Err(), g.taken.Err())
 	}
 	if stateErr := g.state.Err(); err == nil && !errors.Is(stateErr, redis.Nil) {
 		err = stateErr
@@ -99,7 +101,10 @@ func (g *Glance) Err() error {
 // Granted reports whether the user has or had the campaign: the place is settled, and not by an exclusion.
 func (g *Glance) Granted() bool { return g.settled.Val() == 1 && g.except.Val() == 0 }
 
-// Taken is when the user took the item that was asked about; zero: has not, or was not asked.
+// AmongMany reports whether the user took the item in a call of many, so that ExtendTakes knows when.
+func (g *Glance) AmongMany() bool { return g.took != nil && g.took.Val() == 1 && g.Taken().IsZero() }
+
+// Taken is when the user took the item that was asked about; zero: has not, or AmongMany, or was not asked.
 func (g *Glance) Taken() time.Time {
 	if g.taken == nil {
 		return time.Time{}
@@ -280,7 +285,8 @@ func (l *Reader) Images(ctx context.Context, chunks []uint64, ask Ask) ([]Image,
 		for _, field := range acts[i].Val() {
 			low, err := strconv.ParseUint(field, 10, dense.ChunkBits)
 			if err != nil {
-				return nil, fmt.Errorf("%w: %s: field %q", ErrInconsistent, l.keys.of(chunks[i], "state"), field)
+				key := l.keys.of(chunks[i], "state") //nolint:gosec // out has one for each chunk
+				return nil, fmt.Errorf("%w: %s: field %q", ErrInconsistent, key, field)
 			}
 			if out[i].Acts == nil {
 				out[i].Acts = new(dense.Bitmap)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -21,8 +20,8 @@ import (
 const (
 	// takeMembers is how many users take an item in one call at most: about 2 ms of Redis.
 	takeMembers = 2048
-	// takePipeline is how many users a pipeline is for, so that others wait no longer behind it: about 8 ms of Redis.
-	takePipeline = 8192
+	// takePipeline is how many microseconds of Redis a pipeline takes, so that others wait no longer behind it.
+	takePipeline = 2500
 	// judgedFor is how long a user who was found to be one who may take an item with a quota may do so, by the clocks of two
 	// masters. Whoever sleeps longer in between is judged again.
 	judgedFor = 10 * time.Second
@@ -61,7 +60,11 @@ type Taken struct {
 //
 // The campaign is that by which users are granted: ErrSpecChanged means that it is not.
 func (t *Takes) Take(ctx context.Context, c *grant.Campaign, wishes []Take) ([]Taken, error) {
-	return t.take(ctx, c, wishes, 2, execute) // while Redis works on one pipeline, the next is made
+	out, err := t.take(ctx, c, wishes, 2, execute) // while Redis works on one pipeline, the next is made
+	if err != nil {
+		return nil, err
+	}
+	return out, t.since(ctx, c, wishes, out)
 }
 
 // sender runs a pipeline.
@@ -72,6 +75,7 @@ func execute(ctx context.Context, pipe redis.Pipeliner) error {
 	return err
 }
 
+// take is Take without the moments of those who had an item before.
 func (t *Takes) take(
 	ctx context.Context, c *grant.Campaign, wishes []Take, atOnce int, send sender,
 ) (_ []Taken, err error) {
@@ -94,15 +98,15 @@ func (t *Takes) take(
 	if err := all.Wait(); err != nil {
 		return nil, err
 	}
-	return out, t.since(ctx, c, wishes, out)
+	return out, nil
 }
 
 // rounds makes calls for some groups, one pipeline after the other, until none needs another.
 func (t *Takes) rounds(ctx context.Context, groups []*takeGroup, out []Taken, send sender) error {
 	for len(groups) > 0 {
-		n, users := 0, 0
-		for n < len(groups) && (n == 0 || users+len(groups[n].lows) <= takePipeline) {
-			users += len(groups[n].lows)
+		n, cost := 0, 0
+		for n < len(groups) && (n == 0 || cost+groups[n].cost() <= takePipeline) {
+			cost += groups[n].cost()
 			n++
 		}
 		again, err := t.round(ctx, groups[:n], out, send)
@@ -127,6 +131,9 @@ type takeGroup struct {
 	slept    int               // how often it was judged too long ago
 	judged   time.Time         // of an item with a quota: until when the users count as judged; zero: they are not
 	tail     []byte            // the entry of the call under way, which is the same when it is sent again
+	number   uint64            // of that call
+	many     bool              // the call works on bitmaps
+	members  *dense.Bitmap     // of the call, if it does
 }
 
 // group puts wishes together that one call can fulfil: of neighbours, because those share what the script writes.
@@ -154,18 +161,22 @@ func (t *Takes) group(c *grant.Campaign, wishes []Take) ([]*takeGroup, error) {
 		slices.Sort(pairs)
 		for len(pairs) > 0 {
 			g := &takeGroup{campaign: c, keys: t.takeKeys(c, at.chunk, at.item), chunk: at.chunk, item: at.item}
-			n := 0
+			n, most := 0, takeMembers
+			if g.keys.first == "" {
+				most = dense.ChunkSize
+			}
 			for ; n < len(pairs); n++ {
 				low := uint16(pairs[n] >> 32)
 				if last := len(g.lows) - 1; last >= 0 && g.lows[last] == low {
 					continue
 				}
-				if len(g.lows) == takeMembers {
+				if len(g.lows) == most {
 					break
 				}
 				g.lows = append(g.lows, low)
 			}
 			g.pairs, pairs = pairs[:n], pairs[n:]
+			g.many = g.keys.first == "" && len(g.lows) >= manyFrom
 			out = append(out, g)
 		}
 	}
@@ -191,7 +202,7 @@ func (t *Takes) round(ctx context.Context, groups []*takeGroup, out []Taken, sen
 	err = t.retry(ctx, "taking items", func() error {
 		pipe := t.client.Pipeline()
 		for i, g := range groups {
-			calls[i] = t.call(ctx, g)
+			calls[i] = t.call(ctx, pipe, g)
 			if err := pipe.Process(ctx, calls[i]); err != nil {
 				return err
 			}
@@ -205,6 +216,14 @@ func (t *Takes) round(ctx context.Context, groups []*takeGroup, out []Taken, sen
 		return nil, err
 	}
 	for i, g := range groups {
+		if g.many {
+			rest, err := g.settleMany(calls[i].Val(), out)
+			if err != nil {
+				return nil, err
+			}
+			again = append(again, rest...)
+			continue
+		}
 		more, err := g.settle(calls[i].Val(), out)
 		if err != nil {
 			return nil, err
@@ -227,27 +246,29 @@ var ErrSpecChanged = errors.New("users were granted by another spec")
 
 // entry is the entry of a call, without its first 7 bytes. The number of the call tells it from all others of this process.
 func (t *Takes) entry(g *takeGroup) []byte {
-	var members dense.Bitmap
-	for _, low := range g.lows {
-		members.Set(low)
-	}
-	head := appendHead(nil, t.run, 0, t.calls.Add(1))
+	g.number = t.calls.Add(1)
+	head := appendHead(nil, t.run, 0, g.number)
 	head[0] = byte(EntryTake)
-	tail, _ := appendTail(nil, head, appendTake([]byte{0}, g.item), &members)
+	ranges := appendTake([]byte{0}, g.item)
+	if !g.many {
+		return appendTailOf(nil, head, ranges, g.lows)
+	}
+	g.members = bitmapOf(g.lows)
+	tail, _ := appendTail(nil, head, ranges, g.members)
 	return tail
 }
 
-// call is the call that a group needs next.
-func (t *Takes) call(ctx context.Context, g *takeGroup) *redis.Cmd {
+// call is the call that a group needs next. What it has to find there is in the pipeline before it.
+func (t *Takes) call(ctx context.Context, pipe redis.Pipeliner, g *takeGroup) *redis.Cmd {
+	spec, until := g.campaign.Hash, g.until()
+	if g.many {
+		return t.callMany(ctx, pipe, g, until)
+	}
 	offsets, place, states := g.offsets(), t.keys.place(g.chunk), []any(nil)
 	for _, low := range g.lows {
 		if len(g.states) > 0 {
 			states = append(states, g.states[low])
 		}
-	}
-	spec, until := g.campaign.Hash, int64(math.MaxInt64)
-	if end := g.campaign.Items[g.item].TakeUntil; !end.IsZero() {
-		until = milliseconds(end)
 	}
 	keys := append([]string{g.keys.taken, g.keys.list}, g.keys.segments(g.lows)...)
 	switch {

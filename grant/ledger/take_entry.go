@@ -38,7 +38,7 @@ func (e *TakeEntry) UnmarshalBinary(b []byte) error {
 	}
 	e.Kind, e.At, e.Run = EntryTake, entryTime(b), grant.RunID(binary.BigEndian.Uint64(b[stampBytes+kindBytes:]))
 	r := fields{rest: b[stampBytes+kindBytes+runLength:]}
-	e.origin(&r)
+	e.origin(&r, dense.ChunkSize)
 	e.Item = int(r.uvarint("item", maxItemIndex))
 	if r.err != nil {
 		return fmt.Errorf("entry: %w", r.err)
@@ -61,10 +61,10 @@ func entryTime(b []byte) time.Time {
 }
 
 // origin reads shard, flush, the number of members and the ranges.
-func (e *Entry) origin(r *fields) {
+func (e *Entry) origin(r *fields, most uint64) {
 	e.Shard = int(r.uvarint("shard", math.MaxInt32))
 	e.Flush = r.uvarint("flush", math.MaxUint64)
-	e.Count = int(r.uvarint("members", dense.ChunkSize))
+	e.Count = int(r.uvarint("members", most))
 	n := int(r.uvarint("ranges", maxRanges))
 	e.Ranges = e.Ranges[:0]
 	for range n {

@@ -11,12 +11,14 @@ import (
 //
 //	granter:{C/<chunk>}:…, granter:{C}:<chunk>:…
 //	  taken:<n>            string  one bit for each user of the chunk who took the item with index n in the spec
-//	  taken:<n>:<segment>  string  when: 6 bytes for each of 1,024 users, Unix milliseconds, big-endian; 0: has not
+//	  taken:<n>:<segment>  string  when: 6 bytes for each of 1,024 users, Unix milliseconds, big-endian; 0: has not, or see many
+//	  taken:<n>:many       string  4 bytes for each call of many users: where its entry is in takes, big-endian
 //	  takes                list    one TakeEntry for each call, oldest first
 //	granter:{C}:first:<n>  hash    taken: how many users took the item; full_at: when the last could, Unix milliseconds
 //
 // The bits are what counts, the entries say whose they are and from where they came, and the times answer for one user
-// without a look into the list, which grows by an entry with each user who takes an item alone.
+// without a look into the list, which grows by an entry with each user who takes an item alone. Who took it in a call of many
+// has no time but that of the call's entry: there are few of those.
 type takeKeys struct {
 	base        string
 	taken, list string
@@ -49,6 +51,9 @@ func (k *keys) place(chunk uint64) []string {
 func (k *takeKeys) segment(low uint16) (key string, at int64) {
 	return k.taken + ":" + strconv.Itoa(int(low)/segmentUsers), int64(low) % segmentUsers * stampedBytes
 }
+
+// many is the key that says where the entries of calls of many users are.
+func (k *takeKeys) many() string { return k.taken + ":many" }
 
 // segments are the keys of the times of some users, who are in ascending order.
 func (k *takeKeys) segments(lows []uint16) []string {

@@ -80,6 +80,8 @@ func (p *takeProof) violated(format string, args ...any) {
 type itemTakes struct {
 	bits  *redis.StringCmd
 	times []*redis.StringCmd
+	many  *redis.StringCmd
+	among map[int64]bool // entries of many users, by their place: those have no times
 	taken dense.Bitmap
 	told  dense.Bitmap // by the entries
 	at    []time.Time
@@ -96,7 +98,7 @@ func (l *Reader) lookAtTakes(
 		all := make(map[int]*itemTakes, len(items))
 		for _, item := range items {
 			k := l.takeKeys(c, chunk, item)
-			t := &itemTakes{bits: pipe.Get(ctx, k.taken), at: make([]time.Time, dense.ChunkSize)}
+			t := &itemTakes{bits: pipe.Get(ctx, k.taken), many: pipe.Get(ctx, k.many()), at: make([]time.Time, dense.ChunkSize)}
 			for low := 0; low < dense.ChunkSize; low += segmentUsers {
 				key, _ := k.segment(uint16(low))
 				t.times = append(t.times, pipe.Get(ctx, key))
@@ -146,6 +148,9 @@ func (l *Reader) proveTakes(ctx context.Context, c *grant.Campaign, chunk uint64
 				p.violated("%d users "+check.what+", the first is %d", n, id, dense.Join(chunk, first))
 			}
 		}
+		for place := range t.among {
+			p.violated("%v: take %d is no entry of many who took %s", t.many.Args()[1], place, id)
+		}
 		t.compareTimes(&p, id, chunk)
 	}
 	return p, nil
@@ -156,6 +161,16 @@ func (t *itemTakes) read(p *takeProof) {
 	text, err := t.bits.Result()
 	if misused(err) || copy(t.taken[:], text) < len(text) {
 		p.violated("%v is no bitmap of a chunk (%v)", t.bits.Args()[1], err)
+	}
+	key := fmt.Sprint(t.many.Args()[1])
+	text, err = t.many.Result()
+	found, odd := places(key, text)
+	if misused(err) || odd != nil {
+		p.violated("%s does not say where entries are (%v, %v)", key, err, odd)
+	}
+	t.among = make(map[int64]bool, len(found))
+	for _, place := range found {
+		t.among[place] = true
 	}
 }
 
@@ -192,12 +207,14 @@ func (l *Reader) readTakes(
 
 // tell adds an entry to what is told of an item.
 func (t *itemTakes) tell(e *TakeEntry, n int64, chunk uint64, p *takeProof) {
+	among := t.among[n]
+	delete(t.among, n)
 	for i := range dense.Words {
 		if both := t.told.Word(i) & e.Members.Word(i); both != 0 {
 			first := uint16(i*64 + bits.LeadingZeros64(both))
 			p.violated("take %d: a user is in an earlier entry too: %d", n, dense.Join(chunk, first))
 		}
-		for w := e.Members.Word(i); w != 0; {
+		for w := e.Members.Word(i); w != 0 && !among; {
 			lead := bits.LeadingZeros64(w)
 			t.at[i*64+lead] = e.At
 			w &^= 1 << (63 - lead)

@@ -17,7 +17,8 @@ import (
 // takenPage is how many users are asked about in one pipeline.
 const takenPage = 4096
 
-// TakenAt returns when users took items, in their order; the zero time is for who has not. It costs a command each.
+// TakenAt returns when users took items, in their order; the zero time is for who has not. It costs up to
+// three commands each.
 func (l *Reader) TakenAt(ctx context.Context, c *grant.Campaign, asked []Take) ([]time.Time, error) {
 	out := make([]time.Time, 0, len(asked))
 	for page := range slices.Chunk(asked, takenPage) {
@@ -38,6 +39,9 @@ func (l *Reader) TakenAt(ctx context.Context, c *grant.Campaign, asked []Take) (
 		}
 		for _, reply := range replies {
 			out = append(out, takenTime(reply.Val()))
+		}
+		if err := l.amongMany(ctx, c, page, out[len(out)-len(page):]); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil

@@ -41,7 +41,8 @@ func (t *TopicTakes) Restart(ctx context.Context) error {
 	})
 }
 
-// TakeFrom is Take for the wishes of one lane, of which one call may be under way. ErrRegressed means that the ledger lost
+// TakeFrom is Take for the wishes of one lane, of which one call may be under way; it does not say since when users have what
+// they had before. ErrRegressed means that the ledger lost
 // writes: call Begin, and read again from what it returns.
 func (t *TopicTakes) TakeFrom(ctx context.Context, lane int, c *grant.Campaign, wishes []Take) ([]Taken, error) {
 	s := t.grants.session.Load()
