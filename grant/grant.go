@@ -40,6 +40,7 @@ type Campaign struct {
 	Input      Input
 	Items      []Item
 	Approval   *Approval // of acts about users; nil: nothing takes two people
+	Exclude    []Exclude // lists of users who do not get it, in the order in which the first reason counts
 	Hash       string    // hex SHA-256 of the canonical spec
 	Canonical  []byte    // the canonical spec itself, as the ledger stores it
 }

@@ -80,6 +80,9 @@ func (l *Acts) Do(ctx context.Context, acts []UserAct, dry bool) ([]ActResult, e
 	if err := l.timely(acts, now); err != nil {
 		return results, err
 	}
+	if err := l.listed(ctx, hands); err != nil {
+		return results, err
+	}
 	if !dry {
 		if err := l.begin(ctx); err != nil {
 			return results, err
@@ -126,6 +129,19 @@ func (l *Acts) timely(acts []UserAct, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// listed refuses to grant anybody by hand before those on the lists of the spec are excluded: it might be one of them.
+func (l *Acts) listed(ctx context.Context, hands bool) error {
+	if !hands || len(l.campaign.Exclude) == 0 {
+		return nil
+	}
+	listed, err := l.grants.coordination.Listed(ctx)
+	if err == nil && listed == nil {
+		err = fmt.Errorf("%w: nobody has read yet whom the spec excludes: granter exclude -f SPEC --listed does, and so does "+
+			"the first run", grant.ErrRefused)
+	}
+	return err
 }
 
 // control is what operators ordered, and the time by the clock that everybody goes by.

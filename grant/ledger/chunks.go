@@ -63,3 +63,35 @@ func (l *Reader) Bitmaps(ctx context.Context, chunks []uint64) ([]*dense.Bitmap,
 	}
 	return out, err
 }
+
+// Settled returns of some chunks whose place is settled, and which of those users are excluded; nil where there are none. Who is
+// excluded is asked first, so who is in it is in the other, too.
+func (l *Reader) Settled(ctx context.Context, chunks []uint64) (settled, excluded []*dense.Bitmap, err error) {
+	replies := make([]*redis.StringCmd, 0, 2*len(chunks))
+	err = l.retry(ctx, "reading who is granted or excluded", func() error {
+		pipe := l.client.Pipeline()
+		replies = replies[:0]
+		for _, chunk := range chunks {
+			keys := l.keys.chunk(chunk, "")
+			replies = append(replies, pipe.Get(ctx, keys.excluded), pipe.Get(ctx, keys.granted))
+		}
+		_, err := pipe.Exec(ctx)
+		return named(replies, err)
+	})
+	bitmap := func(i int) *dense.Bitmap {
+		text := replies[i].Val()
+		if text == "" {
+			return nil
+		}
+		b := new(dense.Bitmap)
+		copy(b[:], text)
+		return b
+	}
+	settled, excluded = make([]*dense.Bitmap, len(chunks)), make([]*dense.Bitmap, len(chunks))
+	for i := range chunks {
+		if err == nil {
+			excluded[i], settled[i] = bitmap(2*i), bitmap(2*i+1)
+		}
+	}
+	return settled, excluded, err
+}

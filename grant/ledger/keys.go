@@ -24,6 +24,7 @@ import (
 //	granter:{C}:format              hash    version: of all this, see format.go; granter: the first version that knows it
 //	granter:{C}:leases              hash    run → until when it may grant, in Unix milliseconds, and under which spec
 //	granter:{C}:runs                hash    run (16 hex digits) → grant.RunRecord as JSON
+//	granter:{C}:rebuilt             list    grant.Rebuilt as JSON, when the ledger was made again; oldest first
 //	granter:{C}:control             string  grant.Control as JSON
 //	granter:{C}:history             list    grant.HistoryEntry as JSON, of orders that were carried out; oldest first
 //	granter:{C}:refusals            list    grant.HistoryEntry as JSON, of the last orders that were refused
@@ -60,6 +61,7 @@ type keys struct {
 	format   string
 	leases   string
 	runs     string
+	rebuilt  string
 	control  string
 	history  string
 	refusals string
@@ -83,7 +85,7 @@ func newKeys(campaign, hash string, cluster bool) keys {
 	base := "granter:{" + campaign + "}:"
 	k := keys{campaign: campaign, version: specVersion(hash), progress: "checkpoint"}
 	k.chunks, k.spec, k.runs = base+"chunks", base+"spec", base+"runs"
-	k.format, k.leases = base+"format", base+"leases"
+	k.format, k.leases, k.rebuilt = base+"format", base+"leases", base+"rebuilt"
 	k.moves, k.proposals, k.proposed, k.alone = base+"moves", base+"proposals", base+"proposed:", base+"alone:"
 	k.control, k.history, k.refusals, k.budget = base+"control", base+"history", base+"refusals", base+"budget"
 	k.replays, k.replayedNew, k.replayedOld = base+"replays", base+"replays:granted", base+"replays:duplicate"

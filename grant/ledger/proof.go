@@ -134,12 +134,12 @@ func (l *Reader) proveRest(ctx context.Context, p *Proof) error {
 	if err = p.found("checkpoint", err); err != nil {
 		return err
 	}
-	missing, err := l.missing(ctx)
-	if err = p.found(l.keys.chunks, err); err != nil {
+	var index Totals
+	if err = p.found(l.keys.chunks, l.remembered(ctx, &index)); err != nil {
 		return err
 	}
-	if missing > 0 {
-		p.violated(l.keys.chunks, fmt.Sprintf("it has had %d more chunks than it lists", missing))
+	if index.Missing > 0 {
+		p.violated(l.keys.chunks, fmt.Sprintf("it has had %d more chunks than it lists", index.Missing))
 	}
 	if Contradiction(l.campaign.Name, Totals{Granted: p.Granted}, checkpoint.Next, runs, spec.Hash) == "" {
 		return nil

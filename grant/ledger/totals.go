@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/redis/go-redis/v9"
 
@@ -25,13 +26,17 @@ type Totals struct {
 	Missing  int64 `json:"missing"` // chunks that the index has lost: their users are not counted. Prove finds them
 
 	Replays grant.Replays `json:"replays"` // rejected records that were repaired
+
+	Listed *Listed `json:"listed,omitempty"` // what became of the lists of users whom the spec excludes; nil: none was read
+
+	Rebuilt []grant.Rebuilt `json:"rebuilt,omitempty"` // when the ledger was made again, oldest first
 }
 
 // Totals counts the users whose place is settled. It takes about 10 µs of Redis for each chunk.
 func (l *Reader) Totals(ctx context.Context) (Totals, error) {
 	var t Totals
-	var err error
-	if t.Missing, err = l.missing(ctx); err != nil {
+	err := l.remembered(ctx, &t)
+	if err != nil {
 		return t, err
 	}
 	if t.Replays, err = l.Replays(ctx); err != nil {
@@ -70,21 +75,28 @@ func (l *Reader) Totals(ctx context.Context) (Totals, error) {
 	return t, nil
 }
 
-// missing returns how many chunks the index has lost, by what the spec remembers of it.
-func (l *Reader) missing(ctx context.Context) (int64, error) {
-	var most, listed int64
-	err := l.retry(ctx, "counting chunks", func() error {
+// remembered adds how many chunks the index has lost, by what the spec remembers of it, what became of the spec's lists, and when
+// the ledger was made again.
+func (l *Reader) remembered(ctx context.Context, t *Totals) error {
+	return l.retry(ctx, "counting chunks", func() error {
 		pipe := l.client.Pipeline()
-		had, has := pipe.HGet(ctx, l.keys.spec, "chunks"), pipe.SCard(ctx, l.keys.chunks)
+		had, chunks := pipe.HMGet(ctx, l.keys.spec, "chunks", listedField), pipe.SCard(ctx, l.keys.chunks)
+		rebuilt := pipe.LRange(ctx, l.keys.rebuilt, 0, -1)
 		_, err := pipe.Exec(ctx)
-		if err := named([]redis.Cmder{had, has}, err); err != nil {
+		if err := named([]redis.Cmder{had, chunks, rebuilt}, err); err != nil {
 			return err
 		}
-		most, _ = had.Int64() // version 0.1 did not count
-		listed = has.Val()
-		return nil
+		fields := had.Val()
+		count, _ := fields[0].(string)
+		most, _ := strconv.ParseInt(count, 10, 64) // version 0.1 did not count
+		t.Missing = max(0, most-chunks.Val())
+		text, _ := fields[1].(string)
+		if t.Listed, err = l.parseListed(text); err != nil {
+			return err
+		}
+		t.Rebuilt, err = l.parseRebuilds(rebuilt.Val())
+		return err
 	})
-	return max(0, most-listed), err
 }
 
 // estimateBytes asks for the memory of some chunks, evenly spread, and extrapolates. It is a service, not a promise: where
