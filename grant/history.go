@@ -16,6 +16,14 @@ type HistoryEntry struct {
 	After   *Control  `json:"after,omitempty"`
 	Refused string    `json:"refused,omitempty"` // why nothing was done; empty: it was done
 	Acted   *Acted    `json:"acted,omitempty"`   // of ActionAct and ActionTake: what was done about users; and of proposals
+	Purged  []Purged  `json:"purged,omitempty"`  // of ActionPurge
+}
+
+// Purged is what was removed of one class of records: the digest shows of an export that was kept that it has them.
+type Purged struct {
+	Class   string `json:"class"`
+	Records int64  `json:"records"`
+	Digest  string `json:"digest"` // hex of a SHA-256
 }
 
 // Acted sums up what one command or request did about single users. Who they are is in the journals alone. Of takes it

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -22,6 +23,7 @@ type purgeFlags struct {
 	connection
 	why, who, confirm string
 	trail, dryRun     bool
+	only              []string
 }
 
 // PurgeResult is what granter purge --json prints.
@@ -45,10 +47,14 @@ campaign. The spec stays, and so do the orders and their trail, which name opera
 It refuses while a run goes on or may, while somebody publishes its events, and while the campaign is not over. When it is
 cut off, do it again: nobody is granted meanwhile. docs/ledger.md says what else there is, in Kafka and elsewhere.
 
+With --only some classes of records are removed, and the campaign stays as it is: it can be asked about, proven and replayed.
+How many they were and a digest of each class stay in the history. --dry-run prints the same of what is there now.
+
 ` + exitHelp,
 		Example: `  granter purge --campaign sorry-2022 --dry-run
   granter export --campaign sorry-2022 --why "before the purge" sorry-2022.ledger
-  granter purge --campaign sorry-2022 --why "kept for five years" --confirm sorry-2022`,
+  granter purge --campaign sorry-2022 --why "kept for five years" --confirm sorry-2022
+  granter purge --campaign sorry-2022 --only samples,proposals --why "kept for a year" --confirm sorry-2022`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.execute(cmd) },
 	}
@@ -58,6 +64,8 @@ cut off, do it again: nobody is granted meanwhile. docs/ledger.md says what else
 	cmd.Flags().StringVar(&f.confirm, "confirm", "",
 		"the campaign's name once more: there is no way back (required without --dry-run)")
 	cmd.Flags().BoolVar(&f.trail, "trail", false, "remove orders and their audit trail, too: they name operators")
+	cmd.Flags().StringSliceVar(&f.only, "only", nil,
+		"remove these classes of records alone, and leave the campaign as it is: "+strings.Join(classNames(), ", "))
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would go, and remove nothing")
 	return cmd
 }
@@ -81,6 +89,9 @@ func (f *purgeFlags) execute(cmd *cobra.Command) error {
 	mark, err := purger.Mark(ctx)
 	if err != nil {
 		return err
+	}
+	if cmd.Flags().Changed("only") {
+		return f.some(cmd, name, store, purger, mark)
 	}
 	if mark != nil && mark.Done != nil {
 		return f.print(cmd.OutOrStdout(), &PurgeResult{Campaign: name, Purge: *mark})
@@ -125,6 +136,8 @@ func (f *purgeFlags) named() (name string, err error) {
 	switch {
 	case !campaign.ValidName(name):
 		return "", usageError(fmt.Errorf("--campaign %q: no campaign has such a name", name))
+	case f.trail && f.only != nil:
+		return "", usageError(errors.New("--trail is of a purge of everything: say --only trail"))
 	case f.dryRun:
 		return name, nil
 	case f.confirm != name:
@@ -143,20 +156,9 @@ func (f *purgeFlags) mark(ctx context.Context, purger *ledger.Purger) (*ledger.P
 		return nil, err
 	}
 	defer q.close()
-	st, err := q.status(ctx)
-	if st == nil || !st.Knows(status.PartSpec, status.PartControl, status.PartRuns) {
-		return nil, fmt.Errorf("it is not known whether the campaign is over: %w", err)
-	}
-	if why := unfinished(st); why != "" {
-		return nil, fmt.Errorf("%w: %s", ledger.ErrPurgeRefused, why)
-	}
-	busy, err := purger.Busy(ctx)
+	st, err := f.over(ctx, q, purger)
 	if err != nil {
 		return nil, err
-	}
-	if len(busy) > 0 {
-		return nil, fmt.Errorf("%w: somebody publishes its events or tells its hooks (%s): end that, and wait for 15 s",
-			ledger.ErrPurgeRefused, strings.Join(busy, ", "))
 	}
 	store, err := ledger.Open(q.redis, q.campaign, ledger.Config{RetryFor: f.retryFor})
 	if err != nil {
@@ -173,6 +175,26 @@ func (f *purgeFlags) mark(ctx context.Context, purger *ledger.Purger) (*ledger.P
 	return &ledger.Purge{Who: who, Why: f.why, Trail: f.trail, Proof: ledger.PurgeProof{
 		Spec: st.Spec, Granted: end.Granted, Excluded: end.Excluded, Chunks: end.Chunks, Users: end.Users, Ledger: end.Ledger,
 	}}, nil
+}
+
+// over returns the status of a campaign, if it is over and nobody works with it.
+func (f *purgeFlags) over(ctx context.Context, q *query, purger *ledger.Purger) (*status.Status, error) {
+	st, err := q.status(ctx)
+	if st == nil || !st.Knows(status.PartSpec, status.PartControl, status.PartRuns) {
+		return nil, fmt.Errorf("it is not known whether the campaign is over: %w", err)
+	}
+	if why := unfinished(st); why != "" {
+		return nil, fmt.Errorf("%w: %s", ledger.ErrPurgeRefused, why)
+	}
+	busy, err := purger.Busy(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(busy) > 0 {
+		return nil, fmt.Errorf("%w: somebody publishes its events or tells its hooks (%s): end that, and wait for 15 s",
+			ledger.ErrPurgeRefused, strings.Join(busy, ", "))
+	}
+	return st, nil
 }
 
 // unfinished says why a campaign is not over; empty: it is. Where Kafka has nothing of it any more, orders and ends_at decide.
@@ -200,7 +222,7 @@ func (f *purgeFlags) print(w io.Writer, r *PurgeResult) error {
 	case r.DryRun:
 		fmt.Fprintf(w, "%s: %s keys would be removed\n", r.Campaign, text.Number(r.Keys))
 	default:
-		fmt.Fprintf(w, "%s was purged by %s at %s: %s\n", r.Campaign, r.Who, text.Moment(r.At), r.Why)
+		fmt.Fprintf(w, "%s was purged by %s at %s: %s\n", r.Campaign, oneLine(r.Who), text.Moment(r.At), oneLine(r.Why))
 	}
 	table(w,
 		"granted\t"+text.Number(r.Proof.Granted)+" users", "excluded\t"+text.Number(r.Proof.Excluded)+" users",

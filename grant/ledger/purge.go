@@ -92,14 +92,17 @@ end
 call('HSET', KEYS[1], 'version', ARGV[1], 'granter', '(it was purged)', 'purge', ARGV[2])
 return 1`
 
+var purgeCall = newScript(purgeScript)
+
 // Purger removes what a ledger has of a campaign.
 type Purger struct {
 	*Store
 	reader *Reader
+	trail  [][]string // the entries of the audit trail that Classes counted
 }
 
 // NewPurger makes a purger of a store.
-func NewPurger(s *Store) *Purger { return &Purger{s, NewReader(s)} }
+func NewPurger(s *Store) *Purger { return &Purger{Store: s, reader: NewReader(s)} }
 
 // ErrPurgeRefused means that nothing was removed, because somebody still works with the campaign.
 var ErrPurgeRefused = errors.New("it cannot be purged now")
@@ -132,11 +135,11 @@ func (p *Purger) Begin(ctx context.Context, mark *Purge, goesOn bool) error {
 	if goesOn {
 		again = "1"
 	}
-	reply, err := p.client.Eval(ctx, purgeScript, []string{p.keys.format, p.keys.leases}, purged, text, again).Result()
+	reply, err := p.reader.coordination.callAny(ctx, &purgeCall, []string{p.keys.format, p.keys.leases}, purged, text, again)
 	if err != nil {
 		return fmt.Errorf("marking the ledger: %w", err)
 	}
-	if why, ok := reply.(string); ok {
+	if why, ok := reply.Val().(string); ok {
 		return fmt.Errorf("%w: %s", ErrPurgeRefused, why)
 	}
 	return nil
