@@ -93,7 +93,7 @@ func (l *Acts) Do(ctx context.Context, acts []UserAct, dry bool) ([]ActResult, e
 	for i := range acts {
 		acts[i].Act.At = now
 		if err := acts[i].Act.Validate(); err != nil {
-			return results, fmt.Errorf("user %s: %w", acts[i].User, err)
+			return results, &grant.UserError{User: acts[i].User, Err: err}
 		}
 		chunk, _ := dense.Split(acts[i].User.Number())
 		byChunk[chunk] = append(byChunk[chunk], i)
@@ -210,6 +210,9 @@ type actedOn struct {
 
 // do looks at the users, and changes those who can be; what is not as it was looked at is looked at again.
 func (c *chunkActs) do(ctx context.Context, indices []int, dry bool) error {
+	if c.acts[indices[0]].Act.Kind == grant.ActErase {
+		return c.eraseAll(ctx, indices, dry)
+	}
 	for range actSpins {
 		calls, err := c.plan(ctx, indices)
 		if err != nil || dry {
@@ -259,8 +262,8 @@ func (c *chunkActs) plan(ctx context.Context, indices []int) ([]actCalled, error
 			continue // by an attempt whose reply was lost, or by a command that was killed
 		}
 		after, state, err := u.State.After(u.Place, act)
-		if seen := c.acts[i].Seen; seen != "" && seen != u.Seen() {
-			err = u.changed()
+		if changed := u.StillAs(c.acts[i].Seen); changed != nil {
+			err = changed
 		}
 		if err != nil {
 			c.results[i].Err = err
@@ -310,6 +313,17 @@ func add(calls *[]actCalled, index int, u *User, wanted *UserAct, place grant.Pl
 // placeDigits are what the act script calls places.
 var placeDigits = map[grant.Place]string{grant.PlaceNone: "0", grant.PlaceGranted: "1", grant.PlaceExcluded: "2"}
 
+// actFence is what the script judges a call by.
+func (c *chunkActs) actFence(a *actCalled) fence {
+	f := c.grants.fence()
+	if !a.anew {
+		f.notBefore, f.ends = 0, 0
+	} else if a.afterEnd {
+		f.ends = 0
+	}
+	return f
+}
+
 // call makes one call, and reports whether it was carried out: it is not where users are not as they were looked at.
 func (c *chunkActs) call(ctx context.Context, a *actCalled) (done bool, err error) {
 	slices.SortFunc(a.users, func(x, y actedOn) int { return int(x.low) - int(y.low) })
@@ -326,12 +340,7 @@ func (c *chunkActs) call(ctx context.Context, a *actCalled) (done bool, err erro
 	keys := c.keys.chunk(c.chunk, "")
 	what := fmt.Sprintf("doing acts about users of chunk %d", c.chunk)
 	err = c.grants.deliver(ctx, what, func() error {
-		fence := c.grants.fence()
-		if !a.anew {
-			fence.notBefore, fence.ends = 0, 0
-		} else if a.afterEnd {
-			fence.ends = 0
-		}
+		fence := c.actFence(a)
 		args := []any{fence.spec, fence.notBefore, fence.notAfter(), entry, offsets, before, after}
 		for _, u := range a.users {
 			if u.after != "" {

@@ -1,10 +1,12 @@
 package ledger
 
 import (
+	"context"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
@@ -24,6 +26,7 @@ func conformanceOfActs(t *testing.T, options Options) {
 		{"does each kind of act, and proves it", doesEachKindOfAct},
 		{"does an act once, whatever is lost", doesAnActOnce},
 		{"lets rivals do something about the same users", letsRivalsAct},
+		{"looks up who is excluded meanwhile", looksUpWhoIsExcludedMeanwhile},
 		{"grants by hand within the time, or after the end if that is asked", fencesHands},
 		{"fixes the spec by the first act", actsFixTheSpec},
 		{"finds what is wrong about acts", findsViolationsOfActs},
@@ -69,7 +72,7 @@ func (a *actor) unasked(act grant.Act, user grant.UserID) error {
 	require.NoError(a.w, a.begin(a.w.ctx))
 	defer a.end(a.w.ctx)
 	act.At = a.w.now()
-	c := chunkActs{a.Acts, 0, []UserAct{{User: user, Act: act}}, make([]ActResult, 1)}
+	c := chunkActs{Acts: a.Acts, acts: []UserAct{{User: user, Act: act}}, results: make([]ActResult, 1)}
 	return c.do(a.w.ctx, []int{0}, false)
 }
 
@@ -237,6 +240,48 @@ func doesEachKindOfAct(w *world) {
 		require.ErrorIs(w, a.does(act, user)[0].Err, grant.ErrRefused, "%s of somebody who has nothing", kind)
 	}
 	w.proven(101, 0)
+}
+
+// A lookup asks twice where acts were done: whoever is settled between the two is in an entry that the first did not count.
+func looksUpWhoIsExcludedMeanwhile(w *world) {
+	a := w.actor()
+	a.done(a.act(grant.ActExclude), users(7, 1)...)
+	reads, looked := 0, &meanwhile{}
+	looked.after = func() {
+		if reads++; reads == 1 {
+			a.done(a.act(grant.ActExclude), users(7, 2)...)
+		}
+	}
+	client := w.connect()
+	client.AddHook(looked)
+	l, err := open(client, w.campaign(), 0, Config{})
+	require.NoError(w, err)
+	found, err := l.Users(w.ctx, users(7, 2))
+	require.NoError(w, err)
+	require.Equal(w, grant.PlaceExcluded, found[0].Place)
+	require.Equal(w, EntryExclude, found[0].Settled.Kind)
+	require.Equal(w, 2, reads)
+}
+
+// meanwhile is a hook that does something after each pipeline of bits.
+type meanwhile struct {
+	redis.Hook
+
+	after func()
+}
+
+func (m *meanwhile) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (m *meanwhile) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (m *meanwhile) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		if cmds[0].Name() == "getbit" {
+			m.after()
+		}
+		return err
+	}
 }
 
 // Whatever is lost, the request or the reply, the act is done once, and so is the same act of a command that is started again.

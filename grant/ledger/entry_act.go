@@ -25,17 +25,20 @@ const (
 	EntryMove      EntryKind = 8
 	EntryRecall    EntryKind = 9
 	EntryNote      EntryKind = 10
+	EntryErase     EntryKind = 11 // why the entries before it about the same user were made is erased
 )
 
 // entryKinds are the kinds of entries by that of the act that they carry.
 var entryKinds = map[grant.ActKind]EntryKind{
 	grant.ActHand: EntryHand, grant.ActExclude: EntryExclude, grant.ActRevoke: EntryRevoke, grant.ActReinstate: EntryReinstate,
 	grant.ActExtend: EntryExtend, grant.ActMove: EntryMove, grant.ActRecall: EntryRecall, grant.ActNote: EntryNote,
+	grant.ActErase: EntryErase,
 }
 
 func (k EntryKind) known() bool {
 	switch k { // a take is in a list of its own
-	case EntryGrant, EntryHand, EntryExclude, EntryRevoke, EntryReinstate, EntryExtend, EntryMove, EntryRecall, EntryNote:
+	case EntryGrant, EntryHand, EntryExclude, EntryRevoke, EntryReinstate, EntryExtend, EntryMove, EntryRecall, EntryNote,
+		EntryErase:
 		return true
 	case EntryTake: // in a list of its own
 	}

@@ -164,7 +164,8 @@ func (l *Reader) lookUp(ctx context.Context, chunk uint64, asked []*User) (left 
 			}
 			bad = e.readAct()
 			u.Settled = &Grant{
-				User: u.User, Kind: e.Kind, At: e.At, Run: e.Run, Shard: e.Shard, Flush: e.Flush, Ranges: slices.Clone(e.Ranges), Act: e.Act,
+				User: u.User, Kind: e.Kind, At: e.At, Run: e.Run, Shard: e.Shard, Flush: e.Flush, Ranges: slices.Clone(e.Ranges),
+				Act: u.State.Told(e.Act),
 			}
 			return true
 		})
@@ -174,7 +175,7 @@ func (l *Reader) lookUp(ctx context.Context, chunk uint64, asked []*User) (left 
 }
 
 func notInJournal(u *User, chunk uint64) error {
-	return fmt.Errorf("user %s is settled, but is not in the journal of chunk %d: %w", u.User, chunk, ErrInconsistent)
+	return &grant.UserError{User: u.User, Err: fmt.Errorf("settled, but not in the journal of chunk %d: %w", chunk, ErrInconsistent)}
 }
 
 func (u *User) low() uint16 { _, low := dense.Split(u.User.Number()); return low }

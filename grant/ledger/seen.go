@@ -20,8 +20,11 @@ func (u *User) Seen() string {
 	return fmt.Sprintf("%s/%d/%s/%s", u.Place, len(u.State.Acts), settled, last)
 }
 
-// changed says that a user is not as somebody saw, and what is so now.
-func (u *User) changed() error {
+// StillAs fails with grant.ErrUserChanged when a user is not as somebody saw, and says what is so now. Empty: it does not matter.
+func (u *User) StillAs(seen string) error {
+	if seen == "" || seen == u.Seen() {
+		return nil
+	}
 	said := func(what string, r grant.Remark) string {
 		return fmt.Sprintf("%s by %s at %s (%s)", what, r.Who, r.At.Format(time.RFC3339), r.Reason)
 	}
@@ -39,6 +42,5 @@ func (u *User) changed() error {
 	case len(notes) > 0:
 		now += said("; the last note was", notes[len(notes)-1])
 	}
-	return fmt.Errorf("%w: somebody did something about the user since you looked: now %s; look again, and decide then",
-		grant.ErrRefused, now)
+	return fmt.Errorf("%w: now %s; look again, and decide then", grant.ErrUserChanged, now)
 }
