@@ -95,14 +95,17 @@ func (l *Acts) Do(ctx context.Context, acts []UserAct, dry bool) ([]ActResult, e
 		if err := acts[i].Act.Validate(); err != nil {
 			return results, &grant.UserError{User: acts[i].User, Err: err}
 		}
-		chunk, _ := dense.Split(acts[i].User.Number())
-		byChunk[chunk] = append(byChunk[chunk], i)
+		group, err := l.group(acts[i].User)
+		if err != nil {
+			return results, err
+		}
+		byChunk[group] = append(byChunk[group], i)
 	}
 	work, ctx := errgroup.WithContext(ctx)
 	work.SetLimit(actChunks)
 	for chunk, indices := range byChunk {
 		work.Go(func() error {
-			c := chunkActs{l, chunk, acts, results}
+			c := chunkActs{Acts: l, chunk: chunk, acts: acts, results: results}
 			for _, some := range apart(acts, indices) {
 				if err := c.do(ctx, some, dry); err != nil {
 					return err
@@ -184,10 +187,11 @@ func apart(acts []UserAct, indices []int) [][]int {
 	return lists
 }
 
-// chunkActs are the acts about users of one chunk.
+// chunkActs are the acts about users of one chunk, or bucket.
 type chunkActs struct {
 	*Acts
 	chunk   uint64
+	seen    int64 // entries of the bucket
 	acts    []UserAct
 	results []ActResult
 }
@@ -245,6 +249,9 @@ func (c *chunkActs) plan(ctx context.Context, indices []int) ([]actCalled, error
 		asked[n] = &c.results[i].Before
 	}
 	err := c.retry(ctx, fmt.Sprintf("looking up users of chunk %d", c.chunk), func() error {
+		if c.campaign.Input.Opaque() {
+			return c.lookInBucket(ctx, asked)
+		}
 		left, err := c.reader.lookUp(ctx, c.chunk, asked)
 		if err == nil && len(left) > 0 {
 			err = notInJournal(left[0], c.chunk)
@@ -326,6 +333,9 @@ func (c *chunkActs) actFence(a *actCalled) fence {
 
 // call makes one call, and reports whether it was carried out: it is not where users are not as they were looked at.
 func (c *chunkActs) call(ctx context.Context, a *actCalled) (done bool, err error) {
+	if c.campaign.Input.Opaque() {
+		return c.callBucket(ctx, a)
+	}
 	slices.SortFunc(a.users, func(x, y actedOn) int { return int(x.low) - int(y.low) })
 	members := new(dense.Bitmap)
 	for _, u := range a.users {

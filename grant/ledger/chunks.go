@@ -53,6 +53,9 @@ func (l *Reader) readBitmaps(ctx context.Context, chunks []uint64) ([]*redis.Str
 
 // Bitmaps returns the granted users of some chunks; nil where there are none.
 func (l *Reader) Bitmaps(ctx context.Context, chunks []uint64) ([]*dense.Bitmap, error) {
+	if err := l.Dense("comparing users by bitmaps"); err != nil {
+		return nil, err
+	}
 	out := make([]*dense.Bitmap, len(chunks))
 	replies, err := l.readBitmaps(ctx, chunks)
 	for i, reply := range replies {

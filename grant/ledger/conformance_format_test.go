@@ -67,7 +67,7 @@ func raisesTheFormat(w *world) {
 func refusesANewerFormat(w *world) {
 	p := w.join()
 	p.grant(1, delta(1, bitmap(1)))
-	require.NoError(w, w.client.HSet(w.ctx, p.keys.format, "version", format+1, "granter", "0.9").Err())
+	require.NoError(w, w.client.HSet(w.ctx, p.keys.format, "version", formatLast+1, "granter", "0.9").Err())
 	before := w.snapshot()
 	other := *w.campaign()
 	other.Hash = "bb22"

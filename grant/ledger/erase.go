@@ -70,6 +70,9 @@ func ErasuresIn(journal []string) (Erasures, error) {
 
 // Erasures asks for those of some users of a chunk.
 func (l *Reader) Erasures(ctx context.Context, chunk uint64, of *dense.Bitmap) (Erasures, error) {
+	if err := l.Dense("asking what was erased"); err != nil {
+		return nil, err
+	}
 	out, key := Erasures{}, l.keys.place(chunk)[3]
 	for lows := range slices.Chunk(of.Lows(nil), surveyPage) {
 		fields := make([]string, len(lows))
@@ -173,6 +176,9 @@ func (t *told) add(e *Entry, index int64, text string, from *grant.UserID) {
 
 // ActsAbout returns the IDs of the acts that the journal has about a user, oldest first; some may be there twice.
 func (l *Acts) ActsAbout(ctx context.Context, user grant.UserID) ([]string, error) {
+	if err := l.Dense("erasing why something was done about a user"); err != nil {
+		return nil, err
+	}
 	t, err := l.reader.told(ctx, user, nil)
 	return t.ids, err
 }

@@ -38,6 +38,9 @@ type flight struct {
 	buf     []byte   // entries and offsets of the pipeline
 	sent    int      // bytes
 	applied int      // chunk calls
+
+	tails     [][2]int // of a flush to buckets: the entries, in buf
+	attempted bool     // and whether it was sent before
 }
 
 // call is one chunk call of a pipeline. Positions are into flight.buf.
@@ -150,12 +153,9 @@ func (l *Grants) send(ctx context.Context, s *session, sh *shard, f *dense.Flush
 	}
 	defer l.inFlight.giveBack()
 	unknown := sh.unknown(f)
-	pipe := l.client.Pipeline()
-	if len(unknown) > 0 {
-		if err := l.client.SAdd(ctx, l.keys.chunks, unknown...).Err(); err != nil {
-			return err
-		}
-		pipe.SAdd(ctx, l.keys.chunks, unknown...)
+	pipe, err := l.indexed(ctx, unknown)
+	if err != nil {
+		return err
 	}
 	fence := l.fence()
 	if err := sh.addCalls(ctx, pipe, &fence, f); err != nil {
@@ -164,11 +164,30 @@ func (l *Grants) send(ctx context.Context, s *session, sh *shard, f *dense.Flush
 	if err := l.vouch(ctx, pipe, s, sh, f.Shard); err != nil {
 		return fence.refused(err)
 	}
+	sh.acknowledge(unknown)
+	return nil
+}
+
+// indexed puts chunks into the index, and returns a pipeline for what is to be written to them. The index is on one master. It
+// is written before anything that it must cover, so that it never lacks a chunk; and again with it, before a tip that vouches
+// for it: the first write may be lost before the pipeline comes.
+func (l *Grants) indexed(ctx context.Context, unknown []any) (redis.Pipeliner, error) {
+	pipe := l.client.Pipeline()
+	if len(unknown) > 0 {
+		if err := l.client.SAdd(ctx, l.keys.chunks, unknown...).Err(); err != nil {
+			return nil, err
+		}
+		pipe.SAdd(ctx, l.keys.chunks, unknown...)
+	}
+	return pipe, nil
+}
+
+// acknowledge notes that a pipeline was answered: its tip is there, and its chunks are in the index.
+func (sh *shard) acknowledge(indexed []any) {
 	sh.acked.Store(sh.tip)
-	for _, chunk := range unknown {
+	for _, chunk := range indexed {
 		sh.known[chunk.(uint64)] = struct{}{}
 	}
-	return nil
 }
 
 // unknown returns the chunks of the calls that this session has not put into the index.

@@ -12,12 +12,26 @@ import (
 //
 //	1  granter 0.1: the key is missing; journal entries are of version 1
 //	2  granter 0.2: journal entries may be of version 2, which say what they record
+//	3  granter 0.3: buckets in place of chunks, with entries of version 3; where IDs are not dense
 //
 // A run raises the format when it takes its lease (specScript), before it grants anybody; format 1 and 2 are read.
 const (
-	format      = 2
-	formatSince = "0.2" // the first version of granter that knows it
+	format       = 2
+	formatBucket = 3 // of campaigns whose IDs are not dense
+	formatLast   = formatBucket
+	formatSince  = "0.2" // the first version of granter that knows format
 )
+
+// formatSinces are the first versions of granter that know a format.
+var formatSinces = map[int]string{format: formatSince, formatBucket: "0.3"}
+
+// formatOf returns the format in which the campaign's ledger is written.
+func (l *Store) formatOf() int {
+	if l.campaign.Input.Opaque() {
+		return formatBucket
+	}
+	return format
+}
 
 // FormatError says that a newer granter wrote the ledger, and this one cannot read all of it.
 type FormatError struct {
@@ -31,7 +45,7 @@ func (e *FormatError) Error() string {
 	if e.Since != "" {
 		needs = "granter " + e.Since + " or later"
 	}
-	return fmt.Sprintf("%s: the ledger has format %s, and this granter knows up to %d: use %s", e.Key, e.Found, format, needs)
+	return fmt.Sprintf("%s: the ledger has format %s, and this granter knows up to %d: use %s", e.Key, e.Found, formatLast, needs)
 }
 
 // askFormat adds to a pipeline the question which format the ledger has.
@@ -56,7 +70,7 @@ func (l *Store) checkFormat(reply *redis.SliceCmd) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: %s: %w", ErrInconsistent, l.keys.format, err)
-	case n > format:
+	case n > formatLast:
 		return &FormatError{l.keys.format, found, since}
 	}
 	return nil

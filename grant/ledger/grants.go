@@ -56,10 +56,8 @@ func (l *Grants) Grant(ctx context.Context, f *dense.Flush) (err error) {
 	defer span.End()
 	defer func() { recordError(span, err) }()
 	began := time.Now()
-	if l.lease.Load() == 0 {
-		if err := l.EnsureSpec(ctx, l.campaign); err != nil {
-			return err
-		}
+	if err := l.ensureLease(ctx); err != nil {
+		return err
 	}
 	sh := s.shard(f.Shard)
 	if err := sh.take(l, f); err != nil {
@@ -69,9 +67,7 @@ func (l *Grants) Grant(ctx context.Context, f *dense.Flush) (err error) {
 		if err := sh.encode(l, s, f); err != nil {
 			return err
 		}
-		what := fmt.Sprintf("granting flush %d of shard %d", f.Seq, f.Shard)
-		if err := l.deliver(ctx, what, func() error { return l.send(ctx, s, sh, f) }); err != nil {
-			l.inDoubt.Store(true)
+		if err := l.deliverFlush(ctx, f.Shard, f.Seq, func() error { return l.send(ctx, s, sh, f) }); err != nil {
 			return err
 		}
 		if err := sh.settle(f); err != nil {
@@ -87,4 +83,21 @@ func (l *Grants) Grant(ctx context.Context, f *dense.Flush) (err error) {
 		l.observer.FlushDone(f.Shard, members, sh.applied, sh.sent, time.Since(began))
 	}
 	return nil
+}
+
+// ensureLease takes the lease of the spec, if a run has none yet.
+func (l *Grants) ensureLease(ctx context.Context) error {
+	if l.lease.Load() != 0 {
+		return nil
+	}
+	return l.EnsureSpec(ctx, l.campaign)
+}
+
+// deliverFlush sends what a flush has to say until Redis has answered. If it gives up, some of it may still arrive.
+func (l *Grants) deliverFlush(ctx context.Context, shard int, seq uint64, send func() error) error {
+	err := l.deliver(ctx, fmt.Sprintf("granting flush %d of shard %d", seq, shard), send)
+	if err != nil {
+		l.inDoubt.Store(true)
+	}
+	return err
 }

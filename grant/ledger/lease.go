@@ -180,7 +180,8 @@ func (l *Grants) askForLease(ctx context.Context, c *grant.Campaign, searched st
 		}
 		pipe := l.client.Pipeline()
 		reply := specCall.command(ctx, []string{l.keys.spec, l.keys.chunks, l.keys.leases, l.keys.format}, c.Hash, c.Canonical,
-			time.Now().UTC().Format(time.RFC3339), l.run.String(), leaseLife.Milliseconds(), searched, format, formatSince)
+			time.Now().UTC().Format(time.RFC3339), l.run.String(), leaseLife.Milliseconds(), searched, l.formatOf(),
+			formatSinces[l.formatOf()])
 		if err := pipe.Process(ctx, reply); err != nil {
 			return err
 		}

@@ -93,6 +93,9 @@ func (l *Reader) Users(ctx context.Context, users []grant.UserID) (_ []User, err
 	ctx, span := tracer.Start(ctx, "ledger.lookup") // without the users: traces go to where user IDs do not belong
 	defer span.End()
 	defer func() { recordError(span, err) }()
+	if l.campaign.Input.Opaque() {
+		return l.usersOfBuckets(ctx, users)
+	}
 	found := make([]User, len(users))
 	byChunk := map[uint64][]*User{}
 	for i, user := range users {
@@ -208,6 +211,7 @@ func (l *Reader) places(ctx context.Context, chunk uint64, asked []*User) (int64
 		bits[i] = pipe.GetBit(ctx, keys.excluded, int64(u.low()))
 		states[i] = pipe.HGet(ctx, keys.state, strconv.Itoa(int(u.low())))
 	}
+	entries = pipe.LLen(ctx, keys.journal) // of those who were excluded meanwhile, too
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return 0, err
 	}
@@ -225,12 +229,19 @@ func (l *Reader) places(ctx context.Context, chunk uint64, asked []*User) (int64
 		case err != nil:
 			return 0, fmt.Errorf("%s: %w", keys.state, err)
 		}
-		if err := json.Unmarshal([]byte(text), &u.State); err != nil {
+		if err := u.readState(text); err != nil {
 			return 0, fmt.Errorf("%w: %s[%d]: %w", ErrInconsistent, keys.state, u.low(), err)
 		}
-		u.stored = text
 	}
 	return entries.Val(), nil
+}
+
+// readState reads what acts made of a user, as it is stored; empty: nothing.
+func (u *User) readState(text string) error {
+	if u.stored = text; text == "" {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), &u.State)
 }
 
 // newestFirst hands the first entries of a chunk's journal to fn, the last of them first, until it returns false: most who

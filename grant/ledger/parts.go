@@ -238,7 +238,7 @@ func (l *Reader) readOnce(ctx context.Context, base string, names []string) (par
 			return nil, false, fmt.Errorf("%w: %s%s is a %s", ErrInconsistent, base, name, types[i].Val())
 		}
 		if items := wholeOf(kind, values[i]); name == "calls" {
-			parts = append(parts, Part{Name: name, Kind: kind, Items: onlySpec(items)})
+			parts = append(parts, Part{Name: name, Kind: kind, Items: withoutCalls(items)})
 		} else if known {
 			parts = append(parts, Part{Name: name, Kind: kind, Items: items})
 		}
@@ -246,15 +246,19 @@ func (l *Reader) readOnce(ctx context.Context, base string, names []string) (par
 	return slices.DeleteFunc(parts, func(p Part) bool { return len(p.Items) == 0 }), again, nil
 }
 
-// onlySpec leaves out the calls of runs: they mean something to the Redis that they were sent to.
-func onlySpec(items []string) []string {
+// withoutCalls leaves out the calls of runs: they mean something to the Redis that they were sent to.
+func withoutCalls(items []string) (kept []string) {
 	for i := 0; i+1 < len(items); i += 2 {
-		if items[i] == "spec" {
-			return items[i : i+2]
+		if slices.Contains(ofCalls, items[i]) {
+			kept = append(kept, items[i:i+2]...)
 		}
 	}
-	return nil
+	return kept
 }
+
+// ofCalls are the fields of calls that are no calls: the spec of the first grant, how many members a bucket has, and how many of
+// them are excluded.
+var ofCalls = []string{"spec", "count", "excluded"}
 
 func readWhole(ctx context.Context, pipe redis.Pipeliner, kind PartKind, key string) redis.Cmder {
 	switch kind {

@@ -75,10 +75,16 @@ func (l *Reader) Prove(ctx context.Context) (Proof, error) {
 	chunks := append(found.chunks(), listed...)
 	slices.Sort(chunks)
 	var users digest.Users
+	var members digest.Members
+	opaque := l.campaign.Input.Opaque()
 	for _, chunk := range slices.Compact(chunks) {
 		var result chunkProof
 		err := l.retry(ctx, fmt.Sprintf("proving chunk %d", chunk), func() (err error) {
-			result, err = l.proveChunk(ctx, chunk)
+			if opaque {
+				result, err = l.proveBucket(ctx, chunk, &members)
+			} else {
+				result, err = l.proveChunk(ctx, chunk)
+			}
 			return err
 		})
 		if err != nil {
@@ -96,7 +102,9 @@ func (l *Reader) Prove(ctx context.Context) (Proof, error) {
 		p.Journaled += result.journaled
 		p.violated(fmt.Sprintf("chunk %d", chunk), result.violations...)
 	}
-	p.Digest = users.Sum()
+	if p.Digest = users.Sum(); opaque {
+		p.Digest = members.Sum()
+	}
 	err = l.proveRest(ctx, &p)
 	return p, err
 }

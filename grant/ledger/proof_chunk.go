@@ -136,16 +136,21 @@ func (p *chunkProof) compare(chunk uint64, bitmap, journal *dense.Bitmap, what s
 // compareStates looks whether what is stored about users is what the journal makes of them.
 func (p *chunkProof) compareStates(stored map[string]string, told map[uint16]grant.UserState) {
 	for _, low := range slices.Sorted(maps.Keys(told)) {
-		want, err := json.Marshal(told[low])
-		field := strconv.Itoa(int(low))
-		if err != nil || stored[field] != string(want) {
-			p.violated("state[%s] is %q, and the journal makes it %q", field, stored[field], want)
-		}
-		delete(stored, field)
+		state := told[low]
+		p.compareState(stored, strconv.Itoa(int(low)), &state)
 	}
 	for _, field := range slices.Sorted(maps.Keys(stored)) {
 		p.violated("state[%s] is %q, and the journal has no act about that user", field, stored[field])
 	}
+}
+
+// compareState looks at what is stored about one user, and takes it out.
+func (p *chunkProof) compareState(stored map[string]string, field string, told *grant.UserState) {
+	want, err := json.Marshal(told)
+	if err != nil || stored[field] != string(want) {
+		p.violated("state[%s] is %q, and the journal makes it %q", field, stored[field], want)
+	}
+	delete(stored, field)
 }
 
 // story is what the entries of a journal make of a chunk's users, one after the other.

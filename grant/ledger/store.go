@@ -11,6 +11,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/userid"
+	"github.com/granter/granter/sharding/opaque"
 )
 
 // Errors that a caller decides on.
@@ -53,6 +55,8 @@ type Store struct {
 	keys     keys
 	retryFor time.Duration
 	observer Observer
+	layout   opaque.Layout // of a campaign whose IDs are not dense
+	form     userid.Form
 }
 
 // Open makes the store of a campaign; it does not talk to Redis yet. The client must not repeat commands by itself, as
@@ -80,6 +84,9 @@ func Open(client redis.UniversalClient, campaign *grant.Campaign, cfg Config) (*
 	}
 	l.keys = newKeys(campaign.Name, campaign.Hash, l.cluster != nil)
 	l.keys.pass = cfg.Pass.Key
+	if campaign.Input.Opaque() {
+		l.layout, l.form = LayoutOf(campaign), userid.FormOf(&campaign.Input)
+	}
 	return l, nil
 }
 

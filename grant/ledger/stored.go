@@ -7,7 +7,8 @@ import (
 )
 
 // StoredChunk is one chunk as Redis has it, for whoever reads it by other code than the ledger's: the layout of the bitmaps
-// is in keys.go, that of the entries in entry.go. What belongs together is of one moment.
+// is in keys.go, that of the entries in entry.go. What belongs together is of one moment. A bucket is one without bitmaps, whose
+// entries are those of bucket.go.
 type StoredChunk struct {
 	Granted  string   // bitmap of who is settled
 	Excluded string   // bitmap of those of them who are excluded
@@ -34,7 +35,10 @@ func (l *Reader) stored(ctx context.Context, chunk uint64, entry func(at int64, 
 	if err != nil {
 		return out, err
 	}
-	page := s.page
+	page, size := s.page, int64(lookupPage)
+	if l.campaign.Input.Opaque() {
+		size = journalPage // its entries are larger
+	}
 	for at := int64(0); at < s.entries; {
 		if len(page) == 0 {
 			out.Misused = append(out.Misused, keys.journal+" became shorter")
@@ -47,7 +51,7 @@ func (l *Reader) stored(ctx context.Context, chunk uint64, entry func(at int64, 
 		if at == s.entries {
 			break
 		}
-		if page, err = l.client.LRange(ctx, keys.journal, at, at+lookupPage-1).Result(); err != nil {
+		if page, err = l.client.LRange(ctx, keys.journal, at, at+size-1).Result(); err != nil {
 			return out, fmt.Errorf("%s: %w", keys.journal, err)
 		}
 	}

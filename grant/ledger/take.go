@@ -79,6 +79,9 @@ func execute(ctx context.Context, pipe redis.Pipeliner) error {
 func (t *Takes) take(
 	ctx context.Context, c *grant.Campaign, wishes []Take, atOnce int, send sender,
 ) (_ []Taken, err error) {
+	if err := t.Dense("taking items"); err != nil {
+		return nil, err
+	}
 	ctx, span := tracer.Start(ctx, "ledger.take")
 	defer span.End()
 	defer func() { recordError(span, err) }()

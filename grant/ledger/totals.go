@@ -46,6 +46,12 @@ func (l *Reader) Totals(ctx context.Context) (Totals, error) {
 	if err != nil {
 		return t, err
 	}
+	if l.campaign.Input.Opaque() {
+		filled, err := l.countBuckets(ctx, chunks, &t)
+		t.Chunks = len(filled)
+		t.Bytes = l.estimateBytes(ctx, filled)
+		return t, err
+	}
 	var filled []uint64
 	for page := range slices.Chunk(chunks, countPage) {
 		counts := make([]*redis.IntCmd, 2*len(page))
