@@ -39,8 +39,11 @@ func (l *Acts) Mend(ctx context.Context, users []grant.UserID, act grant.Act, dr
 	byChunk := map[uint64][]*Mended{}
 	for i, user := range users {
 		out[i].User = user
-		chunk, _ := dense.Split(user.Number())
-		byChunk[chunk] = append(byChunk[chunk], &out[i])
+		group, err := l.group(user)
+		if err != nil {
+			return out, err
+		}
+		byChunk[group] = append(byChunk[group], &out[i])
 	}
 	_, now, err := l.control(ctx)
 	if err != nil {
@@ -97,8 +100,12 @@ type mending struct {
 }
 
 func (l *Acts) mendChunk(ctx context.Context, chunk uint64, users []*Mended, act grant.Act, dry bool) error {
+	plan := l.planMend
+	if l.campaign.Input.Opaque() {
+		plan = l.planMendBucket
+	}
 	for range actSpins {
-		m, err := l.planMend(ctx, chunk, users)
+		m, err := plan(ctx, chunk, users)
 		if err != nil || dry {
 			return err
 		}
