@@ -110,19 +110,25 @@ type replica struct {
 // granted; in the end everybody is; and nobody ever twice.
 func TestSimulatedFaults(t *testing.T) {
 	for _, rate := range []float64{0, 0.03, 0.15} {
-		t.Run(fmt.Sprintf("rate %v", rate), func(t *testing.T) {
-			w := newWorld(t, Options{Addrs: []string{startMini(t).Addr()}})
-			r := seeded(t)
-			topic := make([][]uint64, 4)
-			for partition := range topic {
-				for range 2000 {
-					topic[partition] = append(topic[partition], dense.Join(r.Uint64N(3), uint16(r.UintN(6000))))
+		for _, layout := range layouts {
+			t.Run(fmt.Sprintf("rate %v in %s", rate, layout.name), func(t *testing.T) {
+				w := newWorld(t, Options{Addrs: []string{startMini(t).Addr()}})
+				w.ids = layout.ids
+				r := seeded(t)
+				s := simulation{world: w, r: r, topic: make([][]uint64, 4), chaos: &chaos{w: w, r: r, rate: rate}, atOnce: 400}
+				users := uint(6000)
+				if layout.ids == grant.IDsInt64 { // a call for each of them, nearly
+					s.atOnce, users, s.chaos.rate = 15, 40, rate/3
 				}
-			}
-			s := simulation{world: w, r: r, topic: topic, chaos: &chaos{w: w, r: r, rate: rate}}
-			s.run()
-			t.Logf("%d losses, %d sessions begun", s.chaos.losses, s.sessions)
-		})
+				for partition := range s.topic {
+					for range 5 * s.atOnce {
+						s.topic[partition] = append(s.topic[partition], dense.Join(r.Uint64N(3), uint16(r.UintN(users))))
+					}
+				}
+				s.run()
+				t.Logf("%d losses, %d sessions begun", s.chaos.losses, s.sessions)
+			})
+		}
 	}
 }
 
@@ -132,6 +138,7 @@ type simulation struct {
 	topic    [][]uint64
 	chaos    *chaos
 	sessions int
+	atOnce   int // records of a partition that are read at once, at most
 }
 
 func (s *simulation) run() {
@@ -205,7 +212,7 @@ func (s *simulation) step(rep *replica) error {
 	shards := [2]map[uint64]*dense.Bitmap{{}, {}}
 	for _, partition := range slices.Sorted(maps.Keys(rep.at)) {
 		users := s.topic[partition][rep.at[partition]:]
-		users = users[:min(len(users), s.r.IntN(400))]
+		users = users[:min(len(users), s.r.IntN(s.atOnce))]
 		rep.at[partition] += len(users)
 		for _, user := range users {
 			chunk, low := dense.Split(user)

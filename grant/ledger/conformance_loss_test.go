@@ -121,7 +121,7 @@ func noticesSnapshotAtCheckpoint(w *world) {
 	require.NoError(w, p.Checkpoint(w.ctx, grant.Offsets{0: 9}, nil))
 	p.grant(2, delta(2, span(0, 9, 1)))
 	old := w.snapshot()
-	p.grant(2, delta(2, span(9, 3000, 1)))
+	p.grant(2, delta(2, span(9, w.many(), 1)))
 	w.restore(old)
 	p.grant(1, delta(1, span(9, 9, 1))) // this shard lost nothing
 	require.ErrorIs(w, p.Checkpoint(w.ctx, grant.Offsets{0: 18, 1: 3009}, nil), ErrRegressed)

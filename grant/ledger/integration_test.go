@@ -41,13 +41,20 @@ func single(t *testing.T, opts ...devtest.RedisOption) (*world, *devtest.Redis) 
 
 // A power cut takes the end of the append-only file: everything after the last fsync, cut anywhere, even within an entry.
 func TestPowerCutIsNoticedOrHarmless(t *testing.T) {
+	for _, layout := range layouts {
+		t.Run(layout.name, func(t *testing.T) { powerCuts(t, layout.ids) })
+	}
+}
+
+func powerCuts(t *testing.T, ids grant.IDs) {
 	r := seeded(t)
 	regressed := 0
 	for round := range 6 {
 		w, server := single(t, devtest.RedisSet("appendonly", "yes"), devtest.RedisSet("appendfsync", "everysec"))
+		w.ids = ids
 		p := w.join()
 		want := oracle{}
-		users := func(i int) *dense.Bitmap { return span(i*2000, 2000, 1) }
+		users := func(i int) *dense.Bitmap { return span(i*2000, w.many(), 1) }
 		for i := range 20 {
 			p.grant(i%2, delta(uint64(i%2), users(i)), delta(9, bitmap(uint16(i))))
 			if i%5 == 4 && i < 15 {
@@ -327,22 +334,29 @@ func nodeID(t *testing.T, node *devtest.Redis) string {
 }
 
 func TestSentinelFailover(t *testing.T) {
-	primary := devtest.StartRedis(t)
-	replica := devtest.StartRedis(t, devtest.ReplicaOf(primary))
-	sentinel := startSentinel(t, primary, replica)
-	w := newWorld(t, Options{Addrs: []string{sentinel}, Sentinel: "sorry"})
-	p := w.joinFor(time.Minute)
-	killed, until := false, 0
-	marathon(w, p, func(step int) bool {
-		if !killed && step == 20 {
-			primary.Kill()
-			killed = true
-			until = step + 20
-		}
-		return until > 0 && step >= until
-	})
-	t.Logf("errors: %v", p.seen.kinds)
-	require.NotEmpty(t, p.seen.kinds)
+	t.Parallel()
+	for _, layout := range layouts {
+		t.Run(layout.name, func(t *testing.T) {
+			t.Parallel()
+			primary := devtest.StartRedis(t)
+			replica := devtest.StartRedis(t, devtest.ReplicaOf(primary))
+			sentinel := startSentinel(t, primary, replica)
+			w := newWorld(t, Options{Addrs: []string{sentinel}, Sentinel: "sorry"})
+			w.ids = layout.ids
+			p := w.joinFor(time.Minute)
+			killed, until := false, 0
+			marathon(w, p, func(step int) bool {
+				if !killed && step == 20 {
+					primary.Kill()
+					killed = true
+					until = step + 20
+				}
+				return until > 0 && step >= until
+			})
+			t.Logf("errors: %v", p.seen.kinds)
+			require.NotEmpty(t, p.seen.kinds)
+		})
+	}
 }
 
 // startSentinel watches the primary with a quorum of one, and returns once it knows the replica.

@@ -126,6 +126,34 @@ func scriptCases(w *world, l *parts) []scriptCase {
 	}
 	gone := "\x02\x01\x02\x03\x04\x05\x06" + body(grant.ActExclude, bitmap(3, 4))
 	two := appendOffsets(nil, bitmap(3, 4), 2)
+	bucket := func(name string, before func(*parts), seen int) scriptCase {
+		return scriptCase{name: name, script: &bucketCall, before: before, keys: []string{keys.journal, keys.calls},
+			args: []any{seen, 2, "tail", "aa11", 0, 1 << 53, restEntries, MaxBucket}}
+	}
+	inBucket := func(*parts) {
+		require.NoError(w, w.client.RPush(w.ctx, keys.journal, "entry").Err())
+		require.NoError(w, w.client.HSet(w.ctx, keys.calls, "spec", "aa11", "count", 1).Err())
+	}
+	bucketActs := func(name string, before func(*parts), args ...any) scriptCase {
+		c := scriptCase{name: name, script: &bucketActCall, before: before, keys: []string{keys.journal, keys.state, keys.calls}}
+		c.args = append([]any{"aa11", 0, 1 << 53}, args...)
+		return c
+	}
+	bucketState := func(l *parts) {
+		inBucket(l)
+		require.NoError(w, w.client.HSet(w.ctx, keys.state, "5", "old").Err())
+		require.NoError(w, w.client.HSet(w.ctx, keys.calls, "excluded", 1).Err())
+	}
+	erases := func(name string, before func(*parts), args ...any) scriptCase {
+		args = append([]any{"aa11", 1 << 53, "5"}, args...)
+		return scriptCase{name: name, script: &eraseCall, before: before, keys: keys.act(), args: args}
+	}
+	noted := func(*parts) {
+		require.NoError(w, w.client.RPush(w.ctx, keys.journal, entry(5)).Err())
+		require.NoError(w, w.client.HSet(w.ctx, keys.state, "5", "old").Err())
+	}
+	listed := func(*parts) { require.NoError(w, w.client.RPush(w.ctx, l.keys.history, "a", "b", "c").Err()) }
+	ran := func(*parts) { require.NoError(w, w.client.HSet(w.ctx, l.keys.runs, "r", "before").Err()) }
 	proposals := []string{l.keys.proposals, l.keys.history}
 	proposed := func(*parts) { require.NoError(w, w.client.HSet(w.ctx, l.keys.proposals, "a", "before").Err()) }
 	return append(takeCases(w, l), []scriptCase{
@@ -133,6 +161,20 @@ func scriptCases(w *world, l *parts) []scriptCase {
 		{name: "decision", script: &proposalCall, keys: proposals, before: proposed, args: []any{"a", "before", "{}", "{}", 1 << 53}},
 		{name: "conclusion", script: &proposalCall, keys: proposals, before: proposed, args: []any{"a", "before", "{}", "", 0}},
 		{name: "alone", script: &aloneCall, keys: []string{l.keys.alone + "mira"}, before: none, args: []any{5, 10, 600, 86400, 0}},
+		erases("erasure", noted, "0", "old", "new", body(grant.ActErase, bitmap(5)), 0, entry(5), entry(5)+" "),
+		erases("erasure of who has no state", none, "0", "", "new", body(grant.ActErase, bitmap(5))),
+		erases("erasure with the other account of a move", noted, "", "", "", "", 0, entry(5), entry(5)+" "),
+		{name: "swap", script: &swapCall, keys: orders[1:], before: listed, args: []any{1, "b", "B"}},
+		{name: "replacement", script: &replaceCall, keys: []string{l.keys.runs}, before: ran, args: []any{"r", "before", "after"}},
+		{name: "shorter", script: &shortenCall, keys: orders[1:], before: listed, args: []any{"a", "b"}},
+		{name: "purge", script: &purgeCall, keys: []string{l.keys.format, l.keys.leases}, before: none, args: []any{purged, "{}", "0"}},
+		bucket("first of the bucket", none, 0),
+		bucket("bucket", inBucket, 1),
+		bucket("bucket, others were first", inBucket, 0),
+		bucketActs("hand, first of the bucket", none, 0, 2, 0, MaxBucket, "tail"),
+		bucketActs("exclude in a bucket", inBucket, 1, 2, 2, MaxBucket, "tail"),
+		bucketActs("exclusion lifted in a bucket", bucketState, 1, 0, -1, MaxBucket, "tail", "5", "new", "6", "new"),
+		bucketActs("act in a bucket, others were first", inBucket, 0, 2, 0, MaxBucket, "tail"),
 		mends("bits", []string{gone}, nil, 1, two, two, "", ""),
 		mends("an entry", nil, []uint16{3, 4}, 0, "", "", body(grant.ActHand, bitmap(3, 4)), ""),
 		mends("an entry less", []string{entry(5), entry(5)}, nil, 2, appendOffsets(nil, bitmap(5), 1), "", "", "", 1, entry(5), ""),
@@ -191,7 +233,11 @@ func TestNoScriptLeavesHalfAChange(t *testing.T) {
 	allow := func() { setUser(t, admin, "granter", "~*", "+@all") }
 	run := func(c *scriptCase) (any, error) {
 		if c.stage != nil {
-			require.NoError(t, admin.Set(w.ctx, c.keys[3], c.stage, time.Minute).Err())
+			at := 3
+			if c.script == &manyCall {
+				at = 7
+			}
+			require.NoError(t, admin.Set(w.ctx, c.keys[at], c.stage, time.Minute).Err())
 		}
 		cmd := c.script.command(w.ctx, c.keys, c.args...)
 		_ = user.Process(w.ctx, cmd)
@@ -209,9 +255,13 @@ func TestNoScriptLeavesHalfAChange(t *testing.T) {
 		allow()
 		reply, err := run(c)
 		require.NoError(t, err)
-		taking := c.script == &takeCall || c.script == &judgeCall || c.script == &quotaCall // the reply is a time
+		// The reply is a time.
+		taking := slices.Contains([]*script{&takeCall, &manyCall, &judgeCall, &quotaCall}, c.script)
 		if !taking && c.script != &budgetCall && c.script != &specCall && c.script != &anewCall {
 			require.Equal(t, whole, reply)
+		}
+		if c.script == &purgeCall {
+			return // it is refused from then on
 		}
 		proof, err := l.Prove(w.ctx)
 		require.NoError(t, err)
@@ -282,8 +332,9 @@ func TestNoScriptLeavesHalfAChange(t *testing.T) {
 		hit := refused[s]
 		for _, found := range commandsOf.FindAllStringSubmatch(s.text, -1) {
 			undo := s == &chunkCall && found[1] == "HDEL" ||
-				(s == &actCall || s == &mendCall) && (found[1] == "BITPOS" || found[1] == "DEL") ||
-				(s == &takeCall || s == &quotaCall) && slices.Contains([]string{"DEL", "BITPOS", "HDEL"}, found[1])
+				s == &bucketCall && found[1] == "DEL" ||
+				(s == &actCall || s == &bucketActCall || s == &mendCall || s == &eraseCall) && (found[1] == "BITPOS" || found[1] == "DEL") ||
+				(s == &takeCall || s == &manyCall || s == &quotaCall) && slices.Contains([]string{"DEL", "BITPOS", "HDEL"}, found[1])
 			require.True(t, hit[found[1]] || undo, "%s is in the script %.60q, and no case comes to it", found[1], s.text)
 		}
 	}

@@ -49,6 +49,26 @@ func takeCases(w *world, l *parts) []scriptCase {
 	for i := range crowd {
 		crowd[i] = uint16(3 * i)
 	}
+	manyOf := func(name string, before func(*parts), more ...uint16) scriptCase {
+		g := &takeGroup{campaign: c, chunk: 1, item: itemTaken, many: true, lows: append(more, crowd...)}
+		g.keys = l.takeKeys(c, 1, itemTaken)
+		g.tail = t.entry(g)
+		k := l.keys.chunk(1, "x")
+		return scriptCase{name: name, script: &manyCall, before: before, stage: g.members[:],
+			keys: append(l.keys.place(1), g.keys.taken, g.keys.list, g.keys.many(), k.delta, k.scratch),
+			args: []any{"aa11", g.members.Count(), math.MaxInt64, g.tail}}
+	}
+	tookMany := func(first uint16) func(l *parts) {
+		return func(l *parts) {
+			granted(l)
+			var wishes []Take
+			for _, low := range crowd {
+				wishes = append(wishes, Take{user(1, low+first), itemTaken})
+			}
+			_, err := NewTakes(l.Store, 8).Take(w.ctx, c, wishes)
+			require.NoError(w, err)
+		}
+	}
 	judge := scriptCase{name: "judge", script: &judgeCall, before: settled, keys: l.keys.place(1),
 		args: []any{"aa11", []byte{0, 5, 0, 9}}}
 	judges := scriptCase{name: "judge many", script: &judgeCall, before: settled, keys: l.keys.place(1),
@@ -61,6 +81,9 @@ func takeCases(w *world, l *parts) []scriptCase {
 		call("first take of very many", granted, itemTaken, 0, crowd...),
 		call("take, taken before", half(itemTaken, 5), itemTaken, 0, 5),
 		judge, judges,
+		manyOf("first take on bitmaps", granted), manyOf("take on bitmaps", tookMany(1)),
+		manyOf("take on bitmaps, taken before", tookMany(0)),
+		manyOf("take on bitmaps, one took it before", half(itemTaken, 7), 7), manyOf("take on bitmaps, with acts", settled, 9),
 		call("first take of some", granted, itemFirst, 10, 5, 6, 2500),
 		call("take of some", half(itemFirst, 7), itemFirst, 10, 5, 6, 2500),
 		call("take of the last", half(itemFirst, 7), itemFirst, 4, 5, 6, 2500),

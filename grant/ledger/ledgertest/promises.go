@@ -149,7 +149,7 @@ func noticesLoss(s *subject) {
 	s.Lose()
 	require.ErrorIs(s, m.Grant(s.Context(), m.flushes.Next(1, 8)), grant.ErrRegressed)
 	require.ErrorIs(s, m.Checkpoint(s.Context(), grant.Offsets{0: 1}, nil), grant.ErrRegressed)
-	s.holds()
+	require.NotContains(s, s.Granted(), uint64(7)) // 8 may be granted: only its acknowledgement is withheld
 
 	// A session that granted nothing notices by what it began with.
 	m.begin()

@@ -1,0 +1,78 @@
+//go:build integration
+
+package ledger
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/deploy/dev/devtest"
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/sharding/dense"
+)
+
+// BenchmarkTake measures calls in which so many users of a hundred chunks, at random, take an item, as requests that come at the
+// same time are put together: the wall time, the processor's time of this process, and what Redis says it spent, of one user.
+func BenchmarkTake(b *testing.B) {
+	const chunks, kept = 100, 1 << 20
+	for _, item := range []int{0, 1} {
+		for _, n := range []int{1, 8, 32, 128} {
+			b.Run([]string{"offered/", "quota/"}[item]+strconv.Itoa(n), func(b *testing.B) {
+				client, err := Connect(Options{Addrs: []string{devtest.StartRedis(b).Addr}})
+				require.NoError(b, err)
+				defer client.Close()
+				c := &grant.Campaign{Name: "bench", Hash: "h", Items: []grant.Item{
+					{ID: "offered", Validity: grant.Validity{Taken: true}},
+					{ID: "quota", Validity: grant.Validity{Taken: true}, First: 1e9},
+				}}
+				l, err := open(client, c, grant.NewRunID(time.Now()), Config{})
+				require.NoError(b, err)
+				_, err = l.Begin(b.Context(), aTopic)
+				require.NoError(b, err)
+				for chunk := range uint64(chunks) {
+					all := new(dense.Bitmap)
+					for low := range dense.ChunkSize {
+						all.Set(uint16(low))
+					}
+					f := &dense.Flush{Shard: 1, Seq: chunk + 1, Deltas: []dense.Delta{
+						{Chunk: chunk, Members: all, Count: dense.ChunkSize},
+					}}
+					require.NoError(b, l.Grant(b.Context(), f))
+				}
+				takes := NewTakes(l.Store, 7)
+				r := rand.New(rand.NewPCG(1, 2))
+				client.(*redis.Client).ConfigResetStat(b.Context())
+				before, taken := processor(b), 0
+				wishes := make([]Take, n)
+				for b.Loop() {
+					for i := range wishes {
+						wishes[i] = Take{User: grant.NumberID(r.Uint64N(chunks * dense.ChunkSize)), Item: item}
+					}
+					got, err := takes.Take(b.Context(), c, wishes)
+					if err != nil || !got[0].Outcome.Has() {
+						b.Fatal(got, err)
+					}
+					taken += n
+				}
+				b.StopTimer()
+				b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(taken), "µs/user")
+				b.ReportMetric(float64((processor(b)-before).Microseconds())/float64(taken), "own-µs/user")
+				b.ReportMetric(spent(b, client.(*redis.Client))/float64(taken), "redis-µs/user")
+			})
+		}
+	}
+}
+
+// processor is how long this process has used processors.
+func processor(b *testing.B) time.Duration {
+	b.Helper()
+	var used syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
