@@ -67,6 +67,7 @@ func (t Type) fits(ids grant.IDs) bool {
 // Schema is a schema, compiled for the path of an ID.
 type Schema struct {
 	avro    *finder
+	proto   []*protoMessage // the messages of its file; nil: it is no Protobuf
 	problem Fault
 	detail  string
 	about   string
@@ -78,9 +79,11 @@ func Compile(in *grant.Input, s *grant.Schema) (*Schema, error) {
 	switch in.Format {
 	case grant.FormatAvro:
 		return compileAvro(in, s)
+	case grant.FormatProtobuf:
+		return compileProtobuf(in, s)
 	case grant.FormatJSONSchema:
 		return &Schema{about: "a JSON Schema, whose field " + in.Path + " is looked up in each record"}, jsonTexts(s)
-	case grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE, grant.FormatText, grant.FormatProtobuf:
+	case grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE, grant.FormatText:
 	}
 	return nil, fmt.Errorf("records in the format %s have no schema", in.Format)
 }
@@ -100,13 +103,24 @@ func (s *Schema) About() string {
 }
 
 // TypeOf is the type of a payload, of those schemas that name types; empty: it has none.
-func (s *Schema) TypeOf([]byte) string { return s.name }
+func (s *Schema) TypeOf(payload []byte) string {
+	if s.proto == nil {
+		return s.name
+	}
+	message, _ := s.messageOf(payload)
+	if message == nil {
+		return ""
+	}
+	return message.name
+}
 
 // Find takes what is at the path out of a payload in Avro or Protobuf.
 func (s *Schema) Find(payload []byte) (Value, Fault) {
 	switch {
 	case s.problem == Unusable:
 		return Value{}, Unusable
+	case s.proto != nil:
+		return s.findProto(payload)
 	}
 	v, rest, fault := s.avro.find(payload, 0)
 	if len(rest) > 0 {
