@@ -93,7 +93,7 @@ func TestBothSidesOfEveryLimit(t *testing.T) {
 			[]string{"a", "A.b_c-9", "...", "rejected", "a.rejected.b", "a_rejected", long("a", 240)},
 			[]string{long("a", 241), ".", "..", ".rejected", "a.rejected", "a/b", "a b", "가", "''", "7"},
 		},
-		{"format", []string{"json"}, []string{"decimal", "int64be", "JSON", "''", "protobuf"}}, // path is given
+		{"format", []string{"json"}, []string{"decimal", "int64be", "JSON", "''", "thrift"}}, // path is given
 		{
 			"path",
 			[]string{"a", "a.b", "가", "'a b'", "$", "'0'", "items.0.id", long("a", 250)},

@@ -5,6 +5,7 @@ package campaign
 import (
 	"bytes"
 	"fmt"
+	"path/filepath"
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/strict"
@@ -16,14 +17,17 @@ const MaxSize = 1 << 20
 // ValidName reports whether a campaign may have a name.
 func ValidName(name string) bool { return slug.MatchString(name) }
 
-// Load reads the spec at path. An error of the file system is wrapped; any other error is about the spec, as Parse
+// Load reads the spec at path, and the files of schemas that it names, seen from its folder: their text is part of the campaign.
+// An error of the file system is wrapped; any other error is about the spec, as Parse
 // describes it, and reading the same file again gives it again.
 func Load(path string) (*grant.Campaign, error) {
 	data, err := strict.ReadFile(path, MaxSize)
 	if err != nil {
 		return nil, fmt.Errorf("reading the campaign spec: %w", err)
 	}
-	return Parse(path, data)
+	d := newDecoder(path)
+	d.folder = filepath.Dir(path)
+	return d.parse(data)
 }
 
 // Parse reads a spec; name stands for the file in errors. The error joins every problem of the spec, in the order of the
@@ -31,7 +35,10 @@ func Load(path string) (*grant.Campaign, error) {
 //
 // The campaign keeps the offset of its times as written. Canonical and Hash do not: the same instant is the same spec.
 func Parse(name string, data []byte) (*grant.Campaign, error) {
-	d := newDecoder(name)
+	return newDecoder(name).parse(data)
+}
+
+func (d *decoder) parse(data []byte) (*grant.Campaign, error) {
 	root := d.Document(data)
 	if root == nil {
 		return nil, d.Err()

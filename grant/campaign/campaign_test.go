@@ -62,10 +62,14 @@ func TestParseFillsEveryField(t *testing.T) {
 // and a later version that computes another one would refuse to go on with it.
 func TestGoodSpecsHaveTheirGoldenCanonicalForm(t *testing.T) {
 	hashes := map[string]string{
+		"avro":      "475c91567c97c447ab0e454b064331a2e92a7ebd1e009eb59f77473c6f6aa4b0",
 		"cash":      "be028e7e2052dadf440f16e25ea9d8de9837dbeb097bd085908e606347216106",
 		"emoticons": "c0cf0f1f9371f9f7519e68fa6620e5e10a1d5a37ed0be558f445c781372da795",
+		"excluded":  "eb4104314cd86884f0394de68ec75d127d47b9b993e5cb85947ce8b4cd025bd1",
+		"header":    "e5e894685310a16331cec58b68413d73a4319112ae44a7703d381bbb29101d28",
 		"keys":      "1ef98b0efe0a103d7b1f89b7ac12dcd153252d46cbd3cdedd99d7aa943438f68",
 		"letters":   "34a0456f76d2322f52b1310eefa6fc6f493eac84768e73c08e606b07ff19ebea",
+		"protobuf":  "105ef6b9d7521e84ffdd77c4a5a79dbaf542e071f89cd821b43c8f0324baae52",
 		"offers":    "a5c1cb60cedc4f61fb31e5790bd7d2c0d119b02d02fffa87d0c89fcfa80a978b",
 		"minimal":   "3850c1077ac930eaac8b4d6066d0c1878f1495d9d800638f438a2281b8512a27",
 	}

@@ -23,6 +23,7 @@ type spec struct {
 	Source     source    `json:"source"`
 	Items      []item    `json:"items"` // in the order of the file, which is the order in which users see them
 	Approval   *approval `json:"approval,omitempty"`
+	Exclude    []exclude `json:"exclude,omitempty"`
 }
 
 type source struct {
@@ -30,10 +31,14 @@ type source struct {
 	Format      string `json:"format"`
 	Path        string `json:"path,omitempty"`
 	From        string `json:"from"`
-	MaxID       uint64 `json:"max_id"`
-	MaxRejected string `json:"max_rejected"` // in percent, without trailing zeros
+	MaxID       uint64 `json:"max_id,omitempty"` // 0: IDs that are not dense have none
+	MaxRejected string `json:"max_rejected"`     // in percent, without trailing zeros
 	DeadLetters string `json:"dead_letters,omitempty"`
 	Tombstones  string `json:"tombstones,omitempty"`
+	ID          string `json:"id,omitempty"`
+	Normalise   string `json:"normalise,omitempty"`
+	Schemas     []text `json:"schemas,omitempty"`
+	Registry    string `json:"registry,omitempty"`
 }
 
 type item struct {
@@ -70,9 +75,16 @@ func Canonical(c *grant.Campaign) []byte {
 			MaxRejected: grant.Percent(c.Input.MaxRejected),
 			DeadLetters: c.Input.DeadLetters,
 			Tombstones:  string(c.Input.Tombstones),
+			Normalise:   c.Input.Normalise,
+			Schemas:     formatSchemas(c.Input.Schemas),
+			Registry:    c.Input.Registry,
 		},
 		Items:    make([]item, len(c.Items)),
 		Approval: formatApproval(c.Approval),
+		Exclude:  formatExcludes(c.Exclude),
+	}
+	if c.Input.Opaque() {
+		s.Source.ID, s.Source.MaxID = string(c.Input.IDs), 0
 	}
 	if !c.EndsAt.IsZero() {
 		s.EndsAt = c.EndsAt.UTC()

@@ -39,6 +39,7 @@ var (
 		strict.Required("source", "{topic: kakaotalk-users}"),
 		strict.Required("items", "[{id: cheer-up-90d, kind: emoticon, validity: 90d}]"),
 		strict.Optional("approval", "{above: 100}"),
+		strict.Optional("exclude", "[{file: foreign-phones.csv, reason: foreign phone number}]"),
 	}
 	sourceFields = []strict.Known{
 		strict.Required("topic", "kakaotalk-users"),
@@ -49,6 +50,10 @@ var (
 		strict.Optional("max_rejected", "1%"),
 		strict.Optional("dead_letters", "kakaotalk-users.rejected"),
 		strict.Optional("tombstones", "reject"),
+		strict.Optional("id", "dense"),
+		strict.Optional("normalise", "trim lower"),
+		strict.Optional("schemas", "[{id: 7, file: user-v1.avsc}]"),
+		strict.Optional("registry", "https://schemas.example:8081"),
 	}
 	itemFields = []strict.Known{
 		strict.Required("id", "cheer-up-90d"),
@@ -62,14 +67,20 @@ var (
 )
 
 // decoder is one that knows what a campaign spec has.
-type decoder struct{ *strict.Decoder }
+type decoder struct {
+	*strict.Decoder
+
+	folder string // that files of schemas are seen from; empty: there are none, as in a spec that was stored
+}
 
 func newDecoder(file string) *decoder {
-	return &decoder{&strict.Decoder{
+	return &decoder{Decoder: &strict.Decoder{
 		File: file, Subject: "campaign", Docs: "docs/campaign-spec.md", MaxSize: MaxSize,
 		Places: []strict.Place{{Name: "the top of the file", Known: campaignFields}, {Name: "source", Known: sourceFields},
 			{Name: "an item", Known: itemFields}, {Name: "a validity", Known: validityFields},
-			{Name: "approval", Known: approvalFields}},
+			{Name: "approval", Known: approvalFields}, {Name: "an element of exclude", Known: excludeFields},
+			{Name: "an element of source.schemas", Known: schemaFields}, {Name: "an element of references",
+				Known: referenceFields}},
 	}}
 }
 
@@ -102,6 +113,11 @@ func (d *decoder) campaign(root *yaml.Node) *grant.Campaign {
 	}
 	c.Items = d.items(m.Get("items"), c)
 	c.Approval = d.approval(m.Get("approval"))
+	c.Exclude = d.excludes(m.Get("exclude"), c.Input.Topic)
+	if lists := m.Get("exclude"); !lists.Absent && c.Input.Opaque() {
+		d.Reportf(excludeForbidden, lists.Line, lists.Path,
+			"is not possible yet with source.id %s: remove it, and leave these users out of the topic", c.Input.IDs)
+	}
 	if c.Zone != nil {
 		c.In(c.Zone)
 	}
@@ -127,13 +143,17 @@ func (d *decoder) source(f strict.Field) grant.Input {
 		return t
 	}
 	t.Topic = d.topic(m.Get("topic"), m.Get("dead_letters"))
-	t.Format = strict.OneOf(d.Decoder, m.Get("format"), formatKnown, grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE)
+	t.IDs = d.ids(m.Get("id"))
+	t.Format = d.format(m.Get("format"), &t)
 	t.Path = d.path(m.Get("path"), t.Format)
-	t.From = strict.OneOf(d.Decoder, m.Get("from"), fromKnown, grant.FromValue, grant.FromKey)
-	t.MaxID = uint64(d.Integer(m.Get("max_id"), int64(grant.MaxUserID), int64(grant.MaxUserID)))
+	t.From = d.from(m.Get("from"))
+	t.MaxID = d.maxID(m.Get("max_id"), &t)
+	t.Normalise = d.normalise(m.Get("normalise"), &t)
 	t.MaxRejected = d.share(m.Get("max_rejected"), DefaultMaxRejected)
 	t.DeadLetters = d.deadLetters(m.Get("dead_letters"), t.Topic)
 	t.Tombstones = d.tombstones(m.Get("tombstones"), t.From)
+	t.Registry = d.registry(m.Get("registry"), &t)
+	t.Schemas = d.schemas(m.Get("schemas"), !m.Get("registry").Absent, &t)
 	return t
 }
 
@@ -175,9 +195,9 @@ func (d *decoder) tombstones(f strict.Field, from grant.Part) grant.Tombstones {
 	switch {
 	case t == grant.RejectTombstones:
 		return "" // the default, however it is written
-	case t == grant.GrantTombstones && from == grant.FromValue:
+	case t == grant.GrantTombstones && from != grant.FromKey:
 		d.Reportf(tombstonesForbidden, f.Line, f.Path,
-			"a record without a value holds no user ID when IDs are values: remove the line, or write from: key")
+			"says what a key without a value is, when IDs are keys: remove the line, or write from: key")
 	}
 	return t
 }
@@ -199,10 +219,10 @@ func (d *decoder) topic(f, deadLetters strict.Field) string {
 
 func (d *decoder) path(f strict.Field, format grant.Format) string {
 	switch {
-	case format == grant.FormatJSON && f.Absent:
-		d.Reportf(pathRequired, f.Line, f.Path, "is missing: add where in the JSON document the ID is, such as path: user.id")
+	case format.Fields() && f.Absent:
+		d.Reportf(pathRequired, f.Line, f.Path, "is missing: add where in the record the ID is, such as path: user.id")
 		return ""
-	case format != grant.FormatJSON && format != "" && !f.Absent:
+	case !format.Fields() && format != "" && !f.Absent:
 		d.Reportf(pathForbidden, f.Line, f.Path,
 			"a record in the format %s has no fields: remove the line, or write format: json", format)
 		return ""
@@ -264,6 +284,10 @@ func (d *decoder) item(m *strict.Mapping, c *grant.Campaign) grant.Item {
 		Kind: strict.OneOf(d.Decoder, m.Get("kind"), kindKnown, grant.KindEmoticon, grant.KindCredit, grant.KindCash,
 			grant.KindItem),
 		Validity: d.validity(m.Get("validity"), c.Zone),
+	}
+	if from := m.Get("validity"); item.Offered() && c.Input.Opaque() {
+		d.Reportf(offerForbidden, from.Line, from.Path,
+			"is of an item that users take, which is not possible yet with source.id %s: write from: granted", c.Input.IDs)
 	}
 	item.TakeUntil = d.takeUntil(m.Get("take_until"), c, item.Offered())
 	item.First = d.first(m.Get("first"), item.Offered())
