@@ -229,9 +229,9 @@ func printLetters(w io.Writer, c *grant.Campaign, list *rejected.List, replays g
 	}
 	rows = []string{"\npartition/offset\treason\tholds\treplayed"}
 	for i := range list.Last {
-		l := newLetterJSON(&list.Last[i])
-		holds := excerpt(source.Holder(c.Input, l.Key, l.Value))
-		rows = append(rows, fmt.Sprintf("%d/%d\t%s\t%s\t%s", l.Partition, l.Offset, l.Reason, holds, l.Replay))
+		l := &list.Last[i]
+		holds := excerpt(l.Holder(&c.Input))
+		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s", l.Place(), l.Reason, holds, replayedText(l.Replayed)))
 	}
 	table(w, rows...)
 }

@@ -49,7 +49,7 @@ func reader(args []string) error {
 			var err error
 			switch *how {
 			case "own":
-				_, err = src.Read(ctx, partition, 0, end, func(int64, []byte, []byte) error { n++; return nil })
+				_, err = src.Read(ctx, partition, 0, end, func(int64, *source.Parts) error { n++; return nil })
 			case "kafka-go":
 				n, err = batchRead(ctx, *brokers, *topic, partition, end)
 			case "set-nx":

@@ -156,7 +156,7 @@ func (t letterTopic) Each(ctx context.Context, visit func(Letter)) (gone int64, 
 	for _, partition := range bounds.Partitions() {
 		first, end := bounds.Firsts[partition], bounds.Ends[partition]
 		gone += first
-		err := t.Find(ctx, partition, first, end, func([]byte, []byte) bool { return true }, func(r source.Record) error {
+		err := t.Find(ctx, partition, first, end, func(*source.Parts) bool { return true }, func(r source.Record) error {
 			visit(LetterOf(func(key string) string {
 				at := slices.IndexFunc(r.Headers, func(h source.Header) bool { return h.Key == key })
 				if at < 0 {

@@ -33,16 +33,25 @@ type Meaning struct {
 // A Repair says which users letters mean, in their order.
 type Repair func(ctx context.Context, letters []*source.Letter) ([]Meaning, error)
 
-// ByDecoder reads letters by the rules of another input than the campaign's.
-func ByDecoder(in grant.Input) (Repair, error) {
-	decode, err := source.Decoder(in)
+// ByDecoder reads letters by the rules of another input than the campaign's. Of Kafka it uses how the schema registry is
+// reached, if the input has one.
+func ByDecoder(in grant.Input, k source.Kafka) (Repair, error) {
+	s, err := source.New(source.Config{Kafka: k, Topic: in})
 	if err != nil {
 		return nil, err
 	}
-	return each(func(l *source.Letter) Meaning {
-		user, reason := decode(l.Key, l.Value)
-		return Meaning{grant.NumberID(user), reason}
-	}), nil
+	return func(ctx context.Context, letters []*source.Letter) ([]Meaning, error) {
+		defer s.Close() //nolint:errcheck // only idle connections are closed
+		for _, l := range letters {
+			if err := s.Learn(ctx, l.Parts()); err != nil {
+				return nil, err
+			}
+		}
+		return each(func(l *source.Letter) Meaning {
+			user, reason := s.Decode(l.Parts())
+			return Meaning{user, reason}
+		})(ctx, letters)
+	}, nil
 }
 
 // each makes a repair of one that looks at a letter alone.
@@ -60,8 +69,8 @@ func each(one func(*source.Letter) Meaning) Repair {
 
 // ReadMapping reads a file of two columns, comma-separated: what a record holds where the ID should be, as text or as 0x and
 // hexadecimal digits, and the user ID that it means. A line that begins with # is none.
-func ReadMapping(r io.Reader, maxID uint64) (map[string]grant.UserID, error) {
-	out := map[string]grant.UserID{}
+func ReadMapping(r io.Reader, in grant.Input) (map[string]grant.UserID, error) {
+	out, form := map[string]grant.UserID{}, userid.FormOf(&in)
 	lines := csv.NewReader(r)
 	lines.Comment, lines.FieldsPerRecord = '#', 2
 	for {
@@ -81,7 +90,7 @@ func ReadMapping(r io.Reader, maxID uint64) (map[string]grant.UserID, error) {
 			}
 			from = string(raw)
 		}
-		to, err := userid.Parse(fields[1], maxID)
+		to, err := form.Parse(fields[1])
 		if err != nil {
 			return nil, fmt.Errorf("mapping, line %d: %w", line, err)
 		}
@@ -95,7 +104,7 @@ func ReadMapping(r io.Reader, maxID uint64) (map[string]grant.UserID, error) {
 // ByMapping looks letters up, by what they hold where the campaign's input has the ID.
 func ByMapping(mapping map[string]grant.UserID, in grant.Input) Repair {
 	return each(func(l *source.Letter) Meaning {
-		if user, ok := mapping[string(source.Holder(in, l.Key, l.Value))]; ok {
+		if user, ok := mapping[string(l.Parts().Holder(&in))]; ok {
 			return Meaning{User: user}
 		}
 		return Meaning{Reason: NotMapped}
@@ -105,13 +114,13 @@ func ByMapping(mapping map[string]grant.UserID, in grant.Input) Repair {
 // ByCommand asks a shell command, which gets what each letter holds where the campaign's input has the ID as a line, and
 // answers each with a line: a user ID, or nothing. It is started once for some thousands of them.
 func ByCommand(command string, in grant.Input) Repair {
-	limit := userid.Limit(in.MaxID)
+	form := userid.FormOf(&in)
 	return func(ctx context.Context, letters []*source.Letter) ([]Meaning, error) {
 		out := make([]Meaning, len(letters))
 		var lines bytes.Buffer
 		var asked []int
 		for i, l := range letters {
-			data := source.Holder(in, l.Key, l.Value)
+			data := l.Parts().Holder(&in)
 			switch {
 			case l.Whole > 0:
 				out[i].Reason = CutOff
@@ -141,8 +150,8 @@ func ByCommand(command string, in grant.Input) Repair {
 		for n, i := range asked {
 			text := strings.TrimSuffix(answers[n], "\r")
 			if out[i].Reason = NotRepaired; text != "" {
-				id, fault := userid.Decimal([]byte(text), limit)
-				out[i] = Meaning{grant.NumberID(id), source.Reason(fault)}
+				user, fault := form.Read([]byte(text))
+				out[i] = Meaning{user, source.Reason(fault)}
 			}
 		}
 		return out, nil

@@ -123,13 +123,16 @@ type records struct {
 	delta int64 // offset delta of the last one; −1: none yet
 	err   error
 
+	header string // which to look for; empty: none
+
 	stream *stream // where more data come from; nil: they are all in data
 	window []byte  // data as it was when more came last
 }
 
 // open inflates a batch, into buf if need be, and returns its records, which are valid until buf changes.
-func (b *batch) open(buf *bytes.Buffer) (r records, err error) {
-	r = records{batch: b, left: b.count, delta: -1}
+// In each record it looks for a header; empty: for none.
+func (b *batch) open(buf *bytes.Buffer, header string) (r records, err error) {
+	r = records{batch: b, left: b.count, delta: -1, header: header}
 	if r.data, err = b.inflate(buf); errors.Is(err, errInflated) {
 		*buf = bytes.Buffer{} // what has come of it is of no use
 		if s, failed := b.stream(); s != nil && failed == nil {
@@ -151,11 +154,11 @@ func (r *records) next(rec *record) bool {
 		return false
 	}
 	r.left--
-	rest, err := readRecord(r.data, rec)
+	rest, err := r.read(rec)
 	for more := r.stream != nil; err != nil && more; { // a record may end in the next window
 		if r.data, more = r.stream.more(r.data); more {
 			r.window = r.data
-			rest, err = readRecord(r.data, rec)
+			rest, err = r.read(rec)
 		}
 	}
 	if r.data = rest; err != nil {
@@ -170,17 +173,90 @@ func (r *records) next(rec *record) bool {
 		return false
 	}
 	r.delta = rec.delta
+	if r.header != "" {
+		if err := rec.findHeader(r.header); err != nil {
+			r.left, r.data, r.err = 0, nil, fmt.Errorf("batch at offset %d: %w", r.batch.base, err)
+			return false
+		}
+	}
 	return true
 }
 
-// record is one record of a batch. It points into the batch's memory; nil and empty differ.
-type record struct {
-	delta      int64 // offset minus the batch's base offset
-	key, value []byte
+// read reads a record, and where its headers are only if one is looked for.
+func (r *records) read(rec *record) (rest []byte, err error) {
+	if r.header != "" {
+		return readAny(r.data, rec)
+	}
+	return readRecord(r.data, rec)
 }
 
-// readRecord reads the first record in data and returns what follows it. Headers are skipped.
+// Parts are what a record has that may hold the ID, in memory of whoever hands it out; nil and empty differ.
+type Parts struct {
+	Key, Value []byte
+	Header     []byte // the last value of the header that the input names, empty if that is null; nil: it has none
+}
+
+// record is one record of a batch. It points into the batch's memory.
+type record struct {
+	Parts
+
+	delta   int64  // offset minus the batch's base offset
+	headers []byte // all of them, not looked at yet
+}
+
+// readRecord reads the first record in data and returns what follows it. Headers are passed over.
 func readRecord(data []byte, rec *record) (rest []byte, err error) {
+	if rest, ok := readShort(data, rec); ok {
+		return rest, nil
+	}
+	return readAny(data, rec)
+}
+
+// readShort reads a record of less than 64 bytes whose key is null, as nearly all are that hold a user ID alone. What is
+// anything else readAny reads, and judges.
+func readShort(data []byte, rec *record) (rest []byte, ok bool) {
+	if len(data) < 8 || data[0] > 0x7e {
+		return nil, false
+	}
+	end := 1 + int(data[0]>>1)
+	if data[0]&1 != 0 || end < 8 || end > len(data) {
+		return nil, false
+	}
+	body := data[2:end] // behind length and attributes
+	i := 1              // behind the times
+	for ; body[i-1] > 0x7f; i++ {
+		if i == 4 {
+			return nil, false
+		}
+	}
+	body = body[i:]
+	if len(body) < 5 {
+		return nil, false
+	}
+	delta := uint32(body[0])
+	i = 1
+	if delta > 0x7f {
+		delta = delta&0x7f | uint32(body[1])<<7
+		i = 2
+		if delta > 0x3fff {
+			delta = delta&0x3fff | uint32(body[2])<<14
+			i = 3
+			if delta > 0x1fffff {
+				return nil, false
+			}
+		}
+	}
+	size := int(body[i+1])
+	body, at := body[i+2:], size>>1
+	if delta&1 != 0 || data[end-len(body)-2] != 1 || size > 0x7f || size&1 != 0 || at > len(body) {
+		return nil, false
+	}
+	rec.delta, rec.Key, rec.Value = int64(delta>>1), nil, body[:at:at]
+	return data[end:], true
+}
+
+// readAny reads a record of any shape. Its headers are left as they are.
+func readAny(data []byte, rec *record) (rest []byte, err error) {
 	length, n := varint(data)
 	if n <= 0 || length < 0 || length > int64(len(data)-n) {
 		return nil, errRecord
@@ -197,11 +273,38 @@ func readRecord(data []byte, rec *record) (rest []byte, err error) {
 	if rec.delta, n = varint(body); n <= 0 {
 		return nil, errRecord
 	}
-	if rec.key, body, err = field(body[n:]); err != nil {
+	if rec.Key, body, err = field(body[n:]); err != nil {
 		return nil, err
 	}
-	rec.value, _, err = field(body)
+	rec.Value, rec.headers, err = field(body)
 	return rest, err
+}
+
+// findHeader looks for the last header of a name.
+func (rec *record) findHeader(name string) error {
+	rec.Header = nil
+	count, n := varint(rec.headers)
+	if n <= 0 || count < 0 || count > int64(len(rec.headers)) {
+		return errRecord
+	}
+	rest := rec.headers[n:]
+	for range count {
+		var key, value []byte
+		var err error
+		if key, rest, err = field(rest); err == nil {
+			value, rest, err = field(rest)
+		}
+		if err != nil {
+			return err
+		}
+		if string(key) != name {
+			continue
+		}
+		if rec.Header = value; value == nil {
+			rec.Header = []byte{}
+		}
+	}
+	return nil
 }
 
 var errRecord = fmt.Errorf("%w: a record's lengths do not fit", errCorrupt)

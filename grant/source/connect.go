@@ -19,6 +19,7 @@ import (
 	"github.com/segmentio/kafka-go/sasl/scram"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/registry"
 )
 
 // ClientID is the name by which brokers know this program, in their logs and as a group's member.
@@ -32,6 +33,8 @@ type Kafka struct {
 	TLS     *tls.Config    // nil: plain text
 	SASL    sasl.Mechanism // nil: no authentication
 	Timeout time.Duration  // to connect, and for each request. Default 10 s.
+	// Registry is how the schema registry is reached, of a topic whose records name schemas that the spec does not have.
+	Registry registry.Access
 }
 
 // Mechanism returns the SASL mechanism of a name: plain, scram-sha-256 or scram-sha-512.
@@ -54,6 +57,15 @@ func (k Kafka) timeout() time.Duration {
 		return k.Timeout
 	}
 	return defaultTimeout
+}
+
+// registry is Registry, with the time that everything else has.
+func (k Kafka) registry() registry.Access {
+	a := k.Registry
+	if a.Timeout <= 0 {
+		a.Timeout = k.timeout()
+	}
+	return a
 }
 
 // Dialer returns what kafka-go's consumer group connects with.
@@ -173,14 +185,16 @@ const (
 	KindAuthorization ErrorKind = "authorization"  // not allowed; does not pass by waiting
 	KindAuthenticate  ErrorKind = "authentication" // wrong credentials, or a certificate that one side does not trust
 	KindTopic         ErrorKind = "unknown_topic"
-	KindCorrupt       ErrorKind = "corrupt" // a record batch contradicts itself or its CRC, or an answer makes no sense
+	KindCorrupt       ErrorKind = "corrupt"  // a record batch contradicts itself or its CRC, or an answer makes no sense
+	KindRegistry      ErrorKind = "registry" // the schema registry does not answer, or refuses to
 	KindOther         ErrorKind = "other"
 )
 
 // ErrorKinds lists every kind, so that metrics can start at zero.
 func ErrorKinds() []ErrorKind {
 	return []ErrorKind{
-		KindLeader, KindBroker, KindNetwork, KindRange, KindAuthorization, KindAuthenticate, KindTopic, KindCorrupt, KindOther,
+		KindLeader, KindBroker, KindNetwork, KindRange, KindAuthorization, KindAuthenticate, KindTopic, KindCorrupt,
+		KindRegistry, KindOther,
 	}
 }
 
@@ -190,7 +204,10 @@ func Classify(err error) (kind ErrorKind, retry bool) {
 	var network net.Error
 	var remote *net.OpError
 	var certificate *tls.CertificateVerificationError
+	var schemas *registryError
 	switch {
+	case errors.As(err, &schemas):
+		return KindRegistry, registry.Temporary(err)
 	case errors.Is(err, grant.ErrTopicChanged):
 		return KindTopic, false
 	case errors.Is(err, errCorrupt), errors.Is(err, errTruncated), errors.Is(err, errResponse):

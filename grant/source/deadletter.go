@@ -26,7 +26,8 @@ const (
 	HeaderCampaign  = "granter-campaign"
 	HeaderRun       = "granter-run"
 	HeaderTopicID   = "granter-topic-id"  // what the offset counts in, as grant.TopicID writes it; missing: not known
-	HeaderTruncated = "granter-truncated" // original length of key and value together; the longer is cut to what the topic takes
+	HeaderDetail    = "granter-detail"    // what is wrong, in words, where the reason is one of many
+	HeaderTruncated = "granter-truncated" // original length of key, value and Parts.Header together; the longest is cut
 )
 
 // One request takes this much: with some 250 bytes of headers for each letter, below the 1 MiB that a topic takes by default.
@@ -40,6 +41,7 @@ type deadLetters struct {
 	client   *kafka.Client
 	campaign string
 	run      grant.RunID
+	header   string               // that holds the IDs, which letters keep; empty: none
 	topic    string               // the source
 	name     string               // where they go
 	id       func() grant.TopicID // of the source, as far as it is known
@@ -47,29 +49,33 @@ type deadLetters struct {
 
 // deadLetter is a rejected record, with memory of its own. Nil and empty differ.
 type deadLetter struct {
-	offset     int64
-	reason     Reason
-	key, value []byte
-	whole      int // size before it was cut; 0: it is whole
+	Parts
+
+	offset int64
+	reason Reason
+	detail string
+	whole  int // size before it was cut; 0: it is whole
 }
 
-func newDeadLetter(offset int64, rec *record, reason Reason) deadLetter {
-	l := deadLetter{offset: offset, reason: reason, key: rec.key, value: rec.value}
+func newDeadLetter(offset int64, parts *Parts, reason Reason) deadLetter {
+	l := deadLetter{Parts: *parts, offset: offset, reason: reason}
 	for l.size() > MaxDeadLetter { // it would be cut anyway
 		l.cut()
 	}
-	l.key, l.value = bytes.Clone(l.key), bytes.Clone(l.value)
+	l.Key, l.Value, l.Header = bytes.Clone(l.Key), bytes.Clone(l.Value), bytes.Clone(l.Header)
 	return l
 }
 
-func (l *deadLetter) size() int { return len(l.key) + len(l.value) }
+func (l *deadLetter) size() int { return len(l.Key) + len(l.Value) + len(l.Header) }
 
 // cut halves the longer part of a letter that is too large for the dead-letter topic. The source still has the whole
 // record. It reports whether there was anything to cut.
 func (l *deadLetter) cut() bool {
-	longer := &l.value
-	if len(l.key) > len(l.value) {
-		longer = &l.key
+	longer := &l.Value
+	for _, other := range []*[]byte{&l.Key, &l.Header} {
+		if len(*other) > len(*longer) {
+			longer = other
+		}
 	}
 	if len(*longer) < 2 {
 		return false
@@ -116,7 +122,7 @@ func (d *deadLetters) produce(ctx context.Context, from, to int, letters []deadL
 	list := make([]kafka.Record, len(letters))
 	for i := range letters {
 		l := &letters[i]
-		list[i] = kafka.Record{Key: kafka.NewBytes(l.key), Value: kafka.NewBytes(l.value), Headers: d.headers(from, l)}
+		list[i] = kafka.Record{Key: kafka.NewBytes(l.Key), Value: kafka.NewBytes(l.Value), Headers: d.headers(from, l)}
 	}
 	resp, err := d.client.Produce(ctx, &kafka.ProduceRequest{
 		Topic: d.name, Partition: to, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(list...),
@@ -151,6 +157,12 @@ func (d *deadLetters) headers(partition int, l *deadLetter) []kafka.Header {
 	if id := d.id(); id != (grant.TopicID{}) {
 		h = append(h, kafka.Header{Key: HeaderTopicID, Value: []byte(id.String())})
 	}
+	if l.detail != "" {
+		h = append(h, kafka.Header{Key: HeaderDetail, Value: []byte(l.detail)})
+	}
+	if d.header != "" && l.Header != nil {
+		h = append(h, kafka.Header{Key: d.header, Value: l.Header})
+	}
 	if l.whole > 0 {
 		h = append(h, kafka.Header{Key: HeaderTruncated, Value: strconv.AppendInt(nil, int64(l.whole), 10)})
 	}
@@ -179,7 +191,10 @@ func ensureDeadLetterTopic(ctx context.Context, client *kafka.Client, name strin
 	if _, err := describe(ctx, client, name); !errors.Is(err, kafka.UnknownTopicOrPartition) {
 		return err
 	}
-	resp, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{deadLetterTopic(name, source)}})
+	resp, err := client.CreateTopics(
+		ctx,
+		&kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{deadLetterTopic(name, source)}},
+	)
 	if err == nil {
 		err = resp.Errors[name]
 	}
@@ -187,7 +202,11 @@ func ensureDeadLetterTopic(ctx context.Context, client *kafka.Client, name strin
 		return nil
 	}
 	if errors.Is(err, kafka.InvalidTopic) {
-		return fmt.Errorf("creating dead-letter topic %s (choose another name by source.dead_letters in the spec): %w", name, err)
+		return fmt.Errorf(
+			"creating dead-letter topic %s (choose another name by source.dead_letters in the spec): %w",
+			name,
+			err,
+		)
 	}
 	return fmt.Errorf("creating dead-letter topic %s (create it yourself, or allow %s to): %w", name, ClientID, err)
 }

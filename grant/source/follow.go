@@ -8,8 +8,8 @@ import (
 
 // Sink takes in the records of a partition.
 type Sink interface {
-	// Add is given one record; key and value are valid during the call only, nil and empty differ. An error ends the reading.
-	Add(offset int64, key, value []byte) error
+	// Add is given one record; its parts are valid during the call only. An error ends the reading.
+	Add(offset int64, parts *Parts) error
 	// Mark says that everything below an offset was added, and whether there is nothing more at the moment. It may wait, which
 	// stops the reading meanwhile. An error ends it.
 	Mark(ctx context.Context, next int64, idle bool) error
@@ -50,8 +50,8 @@ func (p *partition) pour(ctx context.Context, f fetched) error {
 		if p.until >= 0 {
 			end = min(end, p.until)
 		}
-		return next, b.visit(&p.inflated, next, end, func(offset int64, key, value []byte) error {
-			if err := p.sink.Add(offset, key, value); err != nil {
+		return next, b.visit(&p.inflated, p.header, next, end, func(offset int64, parts *Parts) error {
+			if err := p.sink.Add(offset, parts); err != nil {
 				return err
 			}
 			next = offset + 1
@@ -72,16 +72,20 @@ func (p *partition) pour(ctx context.Context, f fetched) error {
 type Reject struct {
 	Offset     int64
 	Reason     Reason
+	Detail     string // what is wrong, in words; may be empty
 	Key, Value []byte // nil and empty differ
 }
 
 // Reject returns when records of a partition are in the dead-letter topic, on all in-sync replicas, in order. What may pass is
-// tried again until Config.RetryFor is up; a record may then be there twice: topic, partition and offset in its headers name it.
+// tried again until Config.RetryFor is up; a record may then be there twice: topic, partition and offset in its headers name
+// it.
 func (s *Source) Reject(ctx context.Context, partition int, rejects []Reject) error {
 	letters := make([]deadLetter, 0, len(rejects))
 	for i := range rejects {
 		r := &rejects[i]
-		letters = append(letters, newDeadLetter(r.Offset, &record{key: r.Key, value: r.Value}, r.Reason))
+		l := newDeadLetter(r.Offset, &Parts{Key: r.Key, Value: r.Value}, r.Reason)
+		l.detail = r.Detail
+		letters = append(letters, l)
 	}
 	left := slices.Clone(letters)
 	return s.retry(ctx, "storing rejected records", func() error { return s.dead.write(ctx, partition, &left) })

@@ -69,7 +69,8 @@ func (s *Source) Join() (grant.Group, error) {
 	return g, nil
 }
 
-// assigner assigns partitions as kafka-go's range balancer does, and remembers how many there were.
+// assigner assigns partitions as kafka-go's range balancer does, and remembers how many there were, plus one: a topic may have
+// none for its broker just then, and 0 is who does not assign.
 type assigner struct {
 	kafka.RangeGroupBalancer
 	topic    string
@@ -77,7 +78,7 @@ type assigner struct {
 }
 
 func (d assigner) AssignGroups(members []kafka.GroupMember, partitions []kafka.Partition) kafka.GroupMemberAssignments {
-	n := 0
+	n := 1
 	for i := range partitions {
 		if partitions[i].Topic == d.topic {
 			n++
@@ -127,7 +128,7 @@ func (g *Group) Next(ctx context.Context) (grant.Generation, error) {
 	}
 	out.ctx, out.cancel = context.WithCancel(context.Background())
 	if assigned := g.assigned.Swap(0); assigned > 0 {
-		gen.Start(func(ended context.Context) { g.watch(ended, int(assigned)) })
+		gen.Start(func(ended context.Context) { g.watch(ended, int(assigned-1)) })
 	}
 	gen.Start(func(ended context.Context) {
 		// The group waits for this function before it joins the next generation.
@@ -175,10 +176,14 @@ func (g *Group) watch(ended context.Context, assigned int) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		if t, err := g.source.topic(ended); err == nil && len(t.Partitions) > assigned {
+		t, err := g.source.topic(ended)
+		if err == nil && len(t.Partitions) > assigned {
 			g.source.cfg.Log.Info("the topic has grown, joining the group again", "partitions", len(t.Partitions), "before",
 				assigned)
 			return
+		}
+		if assigned == 0 && errors.Is(err, kafka.UnknownTopicOrPartition) {
+			return // whoever asks for the next generation is told, and nobody reads a partition that would
 		}
 		select {
 		case <-tick.C:

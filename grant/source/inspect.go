@@ -14,6 +14,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol/metadata"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/schema"
 )
 
 // Ping asks a broker something that it answers only when it has accepted the credentials, or wants none. It takes
@@ -53,8 +54,12 @@ type Place struct {
 type Sampled struct {
 	Offset int64
 	ID     grant.UserID
-	Reason Reason // empty: ID is valid
-	Data   []byte // what is no valid ID, up to 64 bytes of it
+	Reason Reason       // empty: ID is valid
+	Fits   grant.IDs    // with a Reason: a kind of which it would be a valid ID; empty: none
+	Other  grant.UserID // that ID
+	Data   []byte       // what is no valid ID, up to 64 bytes of it
+	Schema uint32       // that the record names, in a format with schemas; 0: none
+	Type   string       // of the record, of schemas that name types
 }
 
 // Sample is what a place holds, as Consume would see it.
@@ -125,7 +130,7 @@ func (s *sampler) take(ctx context.Context, out *Sample) error {
 			continue
 		}
 		before := next
-		if next, err = s.add(out, f, next); err != nil {
+		if next, err = s.add(ctx, out, f, next); err != nil {
 			return err
 		}
 		if next > before {
@@ -141,7 +146,7 @@ func (s *sampler) take(ctx context.Context, out *Sample) error {
 }
 
 // add appends the records of a fetch from an offset on, and returns the offset behind the last one it looked at.
-func (s *sampler) add(out *Sample, f fetched, next int64) (int64, error) {
+func (s *sampler) add(ctx context.Context, out *Sample, f fetched, next int64) (int64, error) {
 	next, err := f.visible(next, out.Until, func(b *batch, next int64, hidden bool) (int64, error) {
 		if len(out.Records) >= out.Limit {
 			return next, errEnough
@@ -154,7 +159,7 @@ func (s *sampler) add(out *Sample, f fetched, next int64) (int64, error) {
 			out.Hidden++
 			return next, nil
 		}
-		return next, s.addBatch(out, b, next)
+		return next, s.addBatch(ctx, out, b, next)
 	})
 	if errors.Is(err, errEnough) {
 		err = nil
@@ -165,15 +170,26 @@ func (s *sampler) add(out *Sample, f fetched, next int64) (int64, error) {
 // errEnough ends a visit early.
 var errEnough = errors.New("the sample is large enough")
 
-func (s *sampler) addBatch(out *Sample, b *batch, next int64) error {
-	err := b.visit(&s.inflated, next, out.Until, func(offset int64, key, value []byte) error {
+func (s *sampler) addBatch(ctx context.Context, out *Sample, b *batch, next int64) error {
+	err := b.visit(&s.inflated, s.header, next, out.Until, func(offset int64, parts *Parts) error {
 		if len(out.Records) >= out.Limit {
 			return errEnough
 		}
-		id, reason := s.decode(key, value)
-		sampled := Sampled{Offset: offset, ID: grant.NumberID(id), Reason: reason}
+		if err := s.Learn(ctx, parts); err != nil {
+			return err
+		}
+		id, reason := s.Decode(parts)
+		sampled := Sampled{Offset: offset, ID: id, Reason: reason}
+		if s.schemas != nil {
+			var payload []byte
+			sampled.Schema, payload, _ = schema.Frame(parts.Holder(&s.cfg.Topic))
+			if by := s.Schemas()[sampled.Schema]; by != nil {
+				sampled.Type = by.TypeOf(payload)
+			}
+		}
 		if reason != "" {
-			data := s.holder(key, value)
+			sampled.Fits, sampled.Other = s.fits(parts)
+			data := parts.Holder(&s.cfg.Topic)
 			sampled.Data = bytes.Clone(data[:min(len(data), sampleData)])
 		}
 		out.Records = append(out.Records, sampled)

@@ -21,6 +21,7 @@ type Letter struct {
 	Whole     int    // size of key and value before they were cut; 0: they are whole
 	Key       []byte // nil and empty differ
 	Value     []byte
+	Header    []byte // as Parts has it
 }
 
 // EachLetter hands every record that the dead-letter topic has now to visit, partition by partition. A record that no granter
@@ -42,8 +43,8 @@ func (s *Source) EachLetter(ctx context.Context, visit func(*Letter) error) erro
 	for _, number := range bounds.Partitions() {
 		next, end := bounds.Firsts[number], bounds.Ends[number]
 		err := dead.retry(ctx, "reading rejected records", func() error {
-			return dead.Find(ctx, number, next, end, func(_, _ []byte) bool { return true }, func(rec Record) error {
-				letter, err := readLetter(&rec)
+			return dead.Find(ctx, number, next, end, func(*Parts) bool { return true }, func(rec Record) error {
+				letter, err := readLetter(&rec, &s.cfg.Topic)
 				if err == nil {
 					err = visit(letter)
 				}
@@ -65,8 +66,8 @@ func (s *Source) EachLetter(ctx context.Context, visit func(*Letter) error) erro
 }
 
 // readLetter makes a letter of a record; nil: no granter wrote it.
-func readLetter(rec *Record) (*Letter, error) {
-	l := Letter{Key: rec.Key, Value: rec.Value}
+func readLetter(rec *Record, in *grant.Input) (*Letter, error) {
+	l := Letter{Key: rec.Key, Value: rec.Value, Header: rec.Parts(in).Header}
 	named := 0 // of topic, partition and offset
 	for _, h := range rec.Headers {
 		var err error
@@ -113,7 +114,7 @@ func (s *Source) Original(ctx context.Context, l *Letter) (rec *Record, err erro
 		return nil, err
 	}
 	err = s.retry(ctx, "reading a record", func() error {
-		return s.Find(ctx, l.Partition, l.Offset, l.Offset+1, func(_, _ []byte) bool { return true }, func(r Record) error {
+		return s.Find(ctx, l.Partition, l.Offset, l.Offset+1, func(*Parts) bool { return true }, func(r Record) error {
 			rec = &r
 			return nil
 		}, func(int64) {})
@@ -121,10 +122,57 @@ func (s *Source) Original(ctx context.Context, l *Letter) (rec *Record, err erro
 	return rec, err
 }
 
-// Holder is the part of a record that should hold the ID.
-func Holder(in grant.Input, key, value []byte) []byte {
-	if in.From == grant.FromKey {
-		return key
+// Parts are what the record had that may hold the ID.
+func (l *Letter) Parts() *Parts { return &Parts{l.Key, l.Value, l.Header} }
+
+// RestoreLetters writes the letters of the rejected records of a partition, from one offset up to another, that are lost; dry
+// writes none. Each is told when it is on all in-sync replicas, and one may be written twice after an error. Prepare and Bind
+// must have been called, but for a dry one.
+func (s *Source) RestoreLetters(
+	ctx context.Context,
+	number int,
+	from, until int64,
+	lost func(offset int64) bool,
+	dry bool,
+	told func(offset int64, reason Reason),
+) error {
+	var held []deadLetter
+	write := func() error {
+		if !dry {
+			left := held // write takes off what is there
+			err := s.retry(ctx, "storing rejected records", func() error { return s.dead.write(ctx, number, &left) })
+			if err != nil {
+				return &permanent{err}
+			}
+		}
+		for i := range held {
+			told(held[i].offset, held[i].reason)
+		}
+		from, held = held[len(held)-1].offset+1, nil
+		return nil
 	}
-	return value
+	decode := s.decoder()
+	isRejected := func(p *Parts) bool { _, reason := decode(p); return reason != "" }
+	err := s.retry(ctx, "reading rejected records", func() error {
+		held = nil
+		return s.Find(ctx, number, from, until, isRejected, func(r Record) error {
+			if !lost(r.Offset) {
+				return nil
+			}
+			parts := r.Parts(&s.cfg.Topic)
+			_, reason := decode(parts)
+			held = append(held, newDeadLetter(r.Offset, parts, reason.answered()))
+			if len(held) < letterCount {
+				return nil
+			}
+			return write()
+		}, func(int64) {})
+	})
+	if err == nil && len(held) > 0 {
+		err = write()
+	}
+	if broken, ok := errors.AsType[*permanent](err); ok {
+		return broken.error
+	}
+	return err
 }

@@ -28,6 +28,8 @@ type partition struct {
 	until     int64 // stop before it; negative: never
 	lane      *sharding.Lane
 	sink      Sink // in place of the lane
+	decode    decoder
+	members   *memberDecoder // nil: IDs are dense
 	conn      *conn
 	maxBytes  int
 	inflated  bytes.Buffer
@@ -42,7 +44,13 @@ type partition struct {
 // that is negative) or the context is cancelled, which is no error. Failures that may pass are retried until
 // Config.RetryFor has gone by without a record or an answer.
 func (s *Source) Consume(ctx context.Context, number int, from, until int64, lane *sharding.Lane) error {
-	p := &partition{Source: s, number: number, next: from, until: until, lane: lane, epoch: s.epochs.begin(number, from)}
+	p := &partition{
+		Source: s, number: number, next: from, until: until, lane: lane, epoch: s.epochs.begin(number, from), decode: s.decode,
+	}
+	if s.cfg.Topic.Opaque() {
+		p.members = newMemberDecoder(&s.cfg.Topic, s.schemas)
+		p.decode = p.members.decode
+	}
 	return p.consume(ctx, p.handOver)
 }
 
@@ -304,7 +312,7 @@ func (f *fetched) visible(next, until int64, visit func(b *batch, next int64, hi
 
 // addRecords adds the records of a batch from an offset on, and returns the offset behind the last one it dealt with.
 func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64, error) {
-	list, err := b.open(&p.inflated)
+	list, err := b.open(&p.inflated, p.header)
 	if err != nil {
 		return next, err
 	}
@@ -317,20 +325,22 @@ func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64
 		if p.until >= 0 && offset >= p.until {
 			return p.until, nil
 		}
-		switch id, reason := p.decode(rec.key, rec.value); {
-		case reason != "":
-			if len(p.letters) == maxLetters || p.held > maxHeld {
-				return next, errLettersFull
+	decode:
+		id, reason := p.decode(&rec.Parts)
+		if reason != "" {
+			known, err := p.refuse(ctx, next, offset, &rec.Parts, reason)
+			if err != nil {
+				return next, err
 			}
-			l := newDeadLetter(offset, &rec, reason)
-			p.held += l.size()
-			p.letters = append(p.letters, l)
-			p.lane.Reject()
-			if p.breaker.first() && !p.cfg.IgnoreLimit {
-				p.added++
-				return next, errFirstRejected
+			if known {
+				goto decode
 			}
-		case p.lane.Withheld(id):
+			next = offset + 1
+			continue
+		}
+		switch {
+		case p.members == nil && p.lane.Withheld(id),
+			p.members != nil && p.lane.WithheldMember(id, p.members.member):
 			p.lane.Withhold()
 		default:
 			if !p.lane.Admitted() {
@@ -338,7 +348,7 @@ func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64
 					return next, err
 				}
 			}
-			if err := p.lane.Add(ctx, offset, id); err != nil {
+			if err := p.add(ctx, offset, id); err != nil {
 				return next, err
 			}
 		}
@@ -346,6 +356,35 @@ func (p *partition) addRecords(ctx context.Context, b *batch, next int64) (int64
 		p.added++
 	}
 	return next, list.err
+}
+
+// refuse takes a record in hand that holds no ID, and counts it; unless its schema was not known, and is now.
+func (p *partition) refuse(ctx context.Context, next, offset int64, parts *Parts, reason Reason) (known bool, err error) {
+	if reason == reasonUnasked {
+		if reason, err = p.ask(ctx, next, parts); err != nil || reason == "" {
+			return err == nil, err
+		}
+	}
+	if len(p.letters) == maxLetters || p.held > maxHeld {
+		return false, errLettersFull
+	}
+	l := newDeadLetter(offset, parts, reason)
+	p.held += l.size()
+	p.letters = append(p.letters, l)
+	p.lane.Reject()
+	p.added++
+	if p.breaker.first() && !p.cfg.IgnoreLimit {
+		return false, errFirstRejected
+	}
+	return false, nil
+}
+
+// add adds the ID that was decoded last.
+func (p *partition) add(ctx context.Context, offset int64, id uint64) error {
+	if p.members != nil {
+		return p.lane.AddMember(ctx, offset, id, p.members.member)
+	}
+	return p.lane.Add(ctx, offset, id)
 }
 
 // waitAtGate waits at a closed gate. Unless it opens soon, what is in hand is handed over: it may stay closed for hours,
@@ -360,12 +399,20 @@ func (p *partition) waitAtGate(ctx context.Context, next int64) error {
 		}
 	}
 	p.settledAt = time.Now()
+	if err := p.handIn(ctx, next); err != nil {
+		return err
+	}
+	return p.lane.Await(ctx)
+}
+
+// handIn hands over everything below an offset, in the middle of a fetch.
+func (p *partition) handIn(ctx context.Context, next int64) error {
 	if err := p.settle(ctx, next, false); err != nil {
 		return err
 	}
 	p.added = 0 // the breaker has counted them
 	p.cfg.Observer.Position(p.number, next, -1)
-	return p.lane.Await(ctx)
+	return nil
 }
 
 // settleEvery bounds the work that a throttled run makes of handing over a few records at a time, while it goes on.

@@ -10,23 +10,76 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/registry"
 )
 
 // Decoder returns what takes a user ID from a record of a topic, as a run would read it; with a reason, a record holds none.
-func Decoder(topic grant.Input) (func(key, value []byte) (id uint64, reason Reason), error) {
-	return newDecoder(topic)
+func Decoder(topic grant.Input) (func(*Parts) (id uint64, reason Reason), error) {
+	if !topic.Format.Schemas() {
+		return newDecoder(topic, nil)
+	}
+	if registry.Reads(&topic) {
+		return nil, errOfRegistry(&topic)
+	}
+	by, err := newSchemas(&topic, registry.Access{})
+	if err != nil {
+		return nil, err
+	}
+	return newDecoder(topic, by)
+}
+
+// MemberDecoder returns what makes decoders of a topic whose IDs are not dense, each for one goroutine: they take the bytes by
+// which the ledger knows a user from a record, as a run would read it, valid until the next call; with a reason, a record holds
+// none.
+func MemberDecoder(topic *grant.Input) (func() func(*Parts) (member []byte, reason Reason), error) {
+	var by *schemas
+	if topic.Format.Schemas() {
+		if registry.Reads(topic) {
+			return nil, errOfRegistry(topic)
+		}
+		var err error
+		if by, err = newSchemas(topic, registry.Access{}); err != nil {
+			return nil, err
+		}
+	}
+	return func() func(*Parts) ([]byte, Reason) { return newMemberDecoder(topic, by).members() }, nil
+}
+
+func errOfRegistry(topic *grant.Input) error {
+	return fmt.Errorf("the schemas of %s are in a registry: they are asked for by whoever reads the topic", topic.Topic)
+}
+
+// Members makes a decoder of the topic as MemberDecoder does, by what Learn has learned.
+func (s *Source) Members() func(*Parts) (member []byte, reason Reason) {
+	return newMemberDecoder(&s.cfg.Topic, s.schemas).members()
+}
+
+func (d *memberDecoder) members() func(*Parts) ([]byte, Reason) {
+	return func(p *Parts) ([]byte, Reason) {
+		_, reason := d.decode(p)
+		return d.member, reason.answered()
+	}
 }
 
 // Read hands the records of a partition from one offset up to, not including, another to visit: those that a committed
-// transaction, or none, wrote. Key and value are valid during the call only. It reads in the same way as Consume but belongs to
+// transaction, or none, wrote. The parts are valid during the call only. It reads in the same way as Consume but belongs to
 // no group, and grants nothing. What may pass is tried again from where it was, until Config.RetryFor has gone by without a
 // record. It returns the offset that it came to, which is before until when an open transaction holds the
 // records from there on back. A *grant.GapError says that retention removed records before they were read.
 func (s *Source) Read(ctx context.Context, number int, from, until int64,
-	visit func(offset int64, key, value []byte) error,
+	visit func(offset int64, parts *Parts) error,
 ) (next int64, err error) {
 	p := &partition{Source: s, number: number, next: from, until: until, epoch: -1}
 	defer p.disconnect()
+	if s.schemas != nil {
+		known := visit
+		visit = func(offset int64, parts *Parts) error {
+			if err := s.Learn(ctx, parts); err != nil {
+				return err
+			}
+			return known(offset, parts)
+		}
+	}
 	pause, failing := pauses(), time.Time{}
 	for p.next < until {
 		before := p.next
@@ -61,9 +114,9 @@ type visitError struct{ error }
 func (e visitError) Unwrap() error { return e.error }
 
 // read fetches once and hands over what came. held says that an open transaction holds the next record back.
-func (p *partition) read(ctx context.Context, visit func(offset int64, key, value []byte) error) (held bool, err error) {
+func (p *partition) read(ctx context.Context, visit func(offset int64, parts *Parts) error) (held bool, err error) {
 	before := p.next
-	f, err := p.once(ctx, func(b *batch, next int64) error { return b.visit(&p.inflated, next, p.until, visit) })
+	f, err := p.once(ctx, func(b *batch, next int64) error { return b.visit(&p.inflated, p.header, next, p.until, visit) })
 	if errors.Is(err, kafka.OffsetOutOfRange) {
 		return false, p.gone(ctx, err)
 	}
@@ -93,15 +146,17 @@ func (p *partition) once(ctx context.Context, each func(b *batch, next int64) er
 }
 
 // visit hands the records of a batch from one offset up to another to fn.
-func (b *batch) visit(inflated *bytes.Buffer, from, until int64, fn func(offset int64, key, value []byte) error) error {
-	list, err := b.open(inflated)
+func (b *batch) visit(inflated *bytes.Buffer, header string, from, until int64,
+	fn func(offset int64, parts *Parts) error,
+) error {
+	list, err := b.open(inflated, header)
 	if err != nil {
 		return err
 	}
 	var rec record
 	for list.next(&rec) {
 		if offset := b.base + rec.delta; offset >= from && offset < until {
-			if err := fn(offset, rec.key, rec.value); err != nil {
+			if err := fn(offset, &rec.Parts); err != nil {
 				return visitError{err}
 			}
 		}

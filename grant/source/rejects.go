@@ -11,7 +11,7 @@ import (
 
 // sample is the part of a rejected record that should hold an ID, quoted, as far as a person reads.
 func (p *partition) sample(l *deadLetter) string {
-	field := p.holder(l.key, l.value)
+	field := l.Holder(&p.cfg.Topic)
 	return strconv.Quote(string(field[:min(len(field), 60)]))
 }
 

@@ -56,6 +56,8 @@ type Source struct {
 	client    *kafka.Client
 	dead      *deadLetters
 	decode    decoder
+	schemas   *schemas // nil: records name none
+	header    string   // that holds the IDs; empty: key or value does
 	breaker   breaker
 	directory *directory
 	binding   binding
@@ -83,19 +85,29 @@ func New(cfg Config) (*Source, error) {
 	if cfg.Observer == nil {
 		cfg.Observer = silent{}
 	}
-	decode, err := newDecoder(cfg.Topic)
-	if err != nil {
-		return nil, err
+	var by *schemas
+	if cfg.Topic.Format.Schemas() {
+		var err error
+		if by, err = newSchemas(&cfg.Topic, cfg.Kafka.registry()); err != nil {
+			return nil, err
+		}
+	}
+	var decode decoder // of IDs that are not dense each partition has its own
+	if !cfg.Topic.Opaque() {
+		var err error
+		if decode, err = newDecoder(cfg.Topic, by); err != nil {
+			return nil, err
+		}
 	}
 	s := &Source{
-		cfg: cfg, transport: cfg.Kafka.Transport(), decode: decode,
+		cfg: cfg, transport: cfg.Kafka.Transport(), decode: decode, schemas: by, header: cfg.Topic.From.Header(),
 		directory: newDirectory(cfg.Kafka), epochs: epochs{parts: map[int][]epochStart{}}, peers: map[string]*directory{},
 	}
 	// By name, because brokers leave topics out of the list of all that they only refuse to describe.
 	s.transport.MetadataTopics = []string{cfg.Topic.Topic, cfg.Topic.DeadLetterTopic()}
 	s.client = cfg.Kafka.Client(s.transport)
 	s.dead = &deadLetters{client: s.client, topic: cfg.Topic.Topic, name: cfg.Topic.DeadLetterTopic(), campaign: cfg.Campaign,
-		run: cfg.Run, id: s.bound}
+		run: cfg.Run, header: s.header, id: s.bound}
 	s.breaker = breaker{limit: cfg.Topic.MaxRejected, topic: cfg.Topic.Topic}
 	return s, nil
 }
@@ -103,6 +115,7 @@ func New(cfg Config) (*Source, error) {
 // Close releases all connections.
 func (s *Source) Close() error {
 	s.transport.CloseIdleConnections()
+	s.schemas.close()
 	s.directory.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()

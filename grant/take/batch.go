@@ -35,7 +35,8 @@ type inbox struct {
 }
 
 // Add implements source.Sink.
-func (in *inbox) Add(offset int64, key, value []byte) error {
+func (in *inbox) Add(offset int64, parts *source.Parts) error {
+	key, value := parts.Key, parts.Value
 	if in.open == nil {
 		in.open = &batch{partition: in.partition}
 	}

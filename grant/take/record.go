@@ -16,7 +16,7 @@ func Malformed() []source.Reason { return append(source.Reasons(), ReasonItem) }
 // decoder reads records of a topic: a JSON object whose user is an ID, a number or a string of digits, and whose item is the
 // ID of an item that users take; without one all of some items are meant. Other fields are left alone.
 type decoder struct {
-	user  func(key, value []byte) (uint64, source.Reason)
+	user  func(*source.Parts) (uint64, source.Reason)
 	items map[string][]int
 	all   []int
 }
@@ -41,7 +41,7 @@ func Input(c *grant.Campaign, topic string) grant.Input {
 
 // read returns who wants which items; with a reason, nobody does.
 func (d *decoder) read(value []byte) (user grant.UserID, items []int, reason source.Reason) {
-	id, reason := d.user(nil, value)
+	id, reason := d.user(&source.Parts{Value: value})
 	if reason != "" {
 		return grant.UserID{}, nil, reason
 	}

@@ -93,28 +93,12 @@ func (s *session) positions() grant.Offsets {
 // begin finds out where each partition starts and ends.
 func (s *session) begin(ctx context.Context) error {
 	checkpoint, err := s.Ledger.Begin(ctx, s.topic)
-	if err == nil {
-		err = s.Source.Intact(ctx, checkpoint.Only(s.committed))
-	}
 	if err != nil {
 		return err
 	}
-	bounds, err := s.Source.Bounds(ctx)
+	s.settled, s.until, err = source.Resume(ctx, s.Source, checkpoint, s.committed, s.Pass, s.ends, s.Log)
 	if err != nil {
 		return err
-	}
-	start := s.Pass.Start(checkpoint.Next, s.committed, bounds)
-	if err := start.Err(); err != nil {
-		return err
-	}
-	if len(start.Accepted) > 0 {
-		s.Log.Warn("continuing behind gaps, as told", "gaps", start.Accepted)
-	}
-	s.settled, s.until = start.From, grant.Offsets{}
-	for partition, from := range s.settled {
-		if s.until[partition] = -1; s.Once {
-			s.until[partition] = max(from, s.ends[partition])
-		}
 	}
 	s.Log.Info("partitions assigned", "from", s.settled)
 	return nil

@@ -11,20 +11,6 @@ import (
 	"github.com/granter/granter/grant/source"
 )
 
-// Source reads the topic: source.Source.
-type Source interface {
-	Prepare(ctx context.Context) error
-	Bind(ctx context.Context) (grant.TopicID, error)
-	Bounds(ctx context.Context) (grant.Bounds, error)
-	Peek(ctx context.Context) (grant.Bounds, error)
-	Intact(ctx context.Context, at grant.Checkpoint) error
-	Epoch(partition int, next int64) int32
-	Join() (grant.Group, error)
-	Follow(ctx context.Context, partition int, from, until int64, to source.Sink) error
-	// Reject returns when records are stored durably; after an error, some may be stored twice.
-	Reject(ctx context.Context, partition int, rejects []source.Reject) error
-}
-
 // Sessions take items, and remember how far a topic is read: ledger.TopicTakes.
 type Sessions interface {
 	Begin(ctx context.Context, topic grant.TopicID) (grant.Checkpoint, error)
@@ -52,7 +38,7 @@ type Topic struct {
 	Campaign *grant.Campaign // by which users are granted
 	Items    []int           // that a record without an item is for
 	Pass     grant.Pass      // its consumer group, and accepted gaps
-	Source   Source
+	Source   source.Reader
 	Ledger   Sessions
 	Observer Observer
 	Log      *slog.Logger
