@@ -30,11 +30,15 @@ type connection struct {
 
 	stored *grant.Campaign // what the ledger has by that name, once it was asked
 
+	command string // as people call it
+	opaque  bool   // it is built for campaigns whose IDs are not dense, too
+
 	brokers   []string
 	group     string
 	kafkaUser string
 	mechanism string
 	kafkaTLS  tlsFiles
+	registry  registrySettings
 
 	redis     []string
 	cluster   bool
@@ -71,8 +75,24 @@ func (c *connection) addServers(cmd *cobra.Command, more ...func(*pflag.FlagSet)
 		add(f)
 	}
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		c.command = cmd.CommandPath()
 		return errors.Join(fromEnvironment(cmd.Flags()), c.oneSubject(cmd.Flags()), refuseIdle(cmd.Flags()))
 	}
+}
+
+// anyIDs says that a command is built for IDs of every kind. Whatever does not say so refuses campaigns whose IDs are not dense,
+// before it asks anybody anything.
+func (c *connection) anyIDs(*pflag.FlagSet) { c.opaque = true }
+
+// fits fails if a command is not built for the IDs of a campaign.
+func (c *connection) fits(camp *grant.Campaign) error {
+	if c.opaque {
+		return nil
+	}
+	if err := ledger.Dense(camp, c.command); err != nil {
+		return usageError(err)
+	}
+	return nil
 }
 
 func (c *connection) jsonFlag(f *pflag.FlagSet) {
@@ -219,7 +239,7 @@ func (c *connection) campaign() (*grant.Campaign, error) {
 	if c.group == "" {
 		c.group = "granter-" + camp.Name
 	}
-	return camp, nil
+	return camp, c.fits(camp)
 }
 
 func (c *connection) kafka() (source.Kafka, error) {
@@ -244,7 +264,8 @@ func (c *connection) kafka() (source.Kafka, error) {
 	if k.SASL, err = source.Mechanism(c.mechanism, c.kafkaUser, secret); err != nil {
 		return k, usageError(err)
 	}
-	return k, nil
+	k.Registry, err = c.registry.access()
+	return k, err
 }
 
 // quiet keeps go-redis from writing lines of its own among the log: what goes wrong is in the errors that it returns.

@@ -124,7 +124,7 @@ says so. docs/hooks.md says what hooks get.
 			return c.followHooks(cmd.Context(), campaign, all, listen, log)
 		},
 	}
-	c.addFlags(cmd, c.nameFlag, c.jsonFlag, c.kafkaFlags, c.redisFlags)
+	c.addFlags(cmd, c.anyIDs, c.nameFlag, c.jsonFlag, c.kafkaFlags, c.redisFlags)
 	file.addFlag(cmd.Flags())
 	cmd.Flags().BoolVar(&test, "test", false, "call each hook once, with an event of the kind test, and say how that went")
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:9468", `address of /metrics, /healthz and /readyz, or "off"`)

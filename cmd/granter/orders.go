@@ -108,7 +108,7 @@ func newOrder(action grant.Action, use, short string, read func(o *grant.Order, 
 			return flags.execute(cmd, o)
 		},
 	}
-	flags.connection.addFlags(cmd, flags.nameFlag, flags.jsonFlag, flags.redisFlags)
+	flags.connection.addFlags(cmd, flags.anyIDs, flags.nameFlag, flags.jsonFlag, flags.redisFlags)
 	if flags.topic = action == grant.ActionFinish; flags.topic {
 		flags.kafkaFlags(cmd.Flags())
 	}
@@ -228,7 +228,7 @@ func (o *Ordered) await(ctx context.Context, channel orderChannel, until time.Ti
 }
 
 func printOrdered(w io.Writer, o *Ordered, zone *time.Location, waited bool) {
-	fmt.Fprintf(w, "%s of %s, as ordered by %s: %s\n", o.Action, o.Campaign, o.Who, change(&o.HistoryEntry, zone))
+	fmt.Fprintf(w, "%s of %s, as ordered by %s: %s\n", o.Action, o.Campaign, oneLine(o.Who), change(&o.HistoryEntry, zone))
 	switch {
 	case !waited:
 	case o.Replicas == 0:
@@ -276,11 +276,11 @@ func (d direct) Order(ctx context.Context, o grant.Order) (grant.HistoryEntry, e
 		}
 		bounds, err := d.source.Bounds(ctx)
 		if err != nil {
-			return grant.HistoryEntry{}, unreachable(err, d.brokers)
+			return grant.HistoryEntry{}, unreachable(err, d.kafka.Brokers)
 		}
 		o.Ends = bounds.Ends
 		if o.Topic, err = d.source.Identify(ctx); err != nil {
-			return grant.HistoryEntry{}, unreachable(err, d.brokers)
+			return grant.HistoryEntry{}, unreachable(err, d.kafka.Brokers)
 		}
 	}
 	return d.coordination.Order(ctx, o)

@@ -15,7 +15,7 @@ import (
 // query is a campaign and its servers, to ask and to order, but not to grant.
 type query struct {
 	campaign *grant.Campaign
-	brokers  []string
+	kafka    source.Kafka
 	redis    redis.UniversalClient
 	opened
 	source   *source.Source // nil: only the ledger is asked
@@ -45,11 +45,9 @@ func (c *connection) query(ctx context.Context, retryFor time.Duration) (*query,
 	if err != nil {
 		return nil, err
 	}
-	q.brokers = c.brokers
-	k, err := c.kafka()
-	if err == nil {
+	if q.kafka, err = c.kafka(); err == nil {
 		q.source, err = source.New(source.Config{
-			Kafka: k, Topic: q.campaign.Input, Campaign: q.campaign.Name, RetryFor: retryFor,
+			Kafka: q.kafka, Topic: q.campaign.Input, Campaign: q.campaign.Name, RetryFor: retryFor,
 		})
 	}
 	if err != nil {
@@ -58,6 +56,18 @@ func (c *connection) query(ctx context.Context, retryFor time.Duration) (*query,
 	}
 	q.gatherer = status.NewGatherer(q.campaign, q.coordination, q.reader, q.source)
 	return q, nil
+}
+
+// reading is the source that reads records as a spec says: the query's own, or one of the spec that the ledger has where the
+// file has another.
+func (q *query) reading(camp *grant.Campaign, retryFor time.Duration) (s *source.Source, closing func(), err error) {
+	if camp == q.campaign {
+		return q.source, func() {}, nil
+	}
+	if s, err = source.New(source.Config{Kafka: q.kafka, Topic: camp.Input, RetryFor: retryFor}); err != nil {
+		return nil, nil, err
+	}
+	return s, func() { _ = s.Close() }, nil // only idle connections are closed
 }
 
 // queryLedger is query without the topic.
@@ -87,5 +97,5 @@ func (q *query) close() {
 // status says how far the campaign is, as far as that can be asked; the error says what cannot.
 func (q *query) status(ctx context.Context) (*status.Status, error) {
 	s, err := q.gatherer.Gather(ctx)
-	return s, explain(err, q.brokers)
+	return s, explain(err, q.kafka.Brokers)
 }

@@ -56,6 +56,9 @@ func (c *connection) subject(ctx context.Context) (*grant.Campaign, error) {
 		return nil, err
 	}
 	c.stored, err = status.Stored(ctx, led.coordination, c.name)
+	if err == nil {
+		err = c.fits(c.stored)
+	}
 	if !errors.Is(err, status.ErrNoSpec) {
 		return c.stored, err
 	}
