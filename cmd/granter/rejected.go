@@ -24,13 +24,13 @@ import (
 func newRejected() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rejected",
-		Short: "List, show and replay the records that held no valid user ID",
+		Short: "List, show, replay and recover the records that held no valid user ID",
 		Long: `A record without a valid user ID goes to the dead-letter topic, with the reason and where it was. These commands
 show those of a campaign, and replay them once somebody says what they mean.
 
 ` + exitHelp,
 	}
-	cmd.AddCommand(newRejectedList(), newRejectedShow(), newRejectedReplay())
+	cmd.AddCommand(newRejectedList(), newRejectedShow(), newRejectedReplay(), newRejectedRecover())
 	return cmd
 }
 
@@ -42,11 +42,13 @@ type letterFlags struct {
 	runs       []string
 }
 
-func (f *letterFlags) addFlags(cmd *cobra.Command, filter bool) {
-	f.connection.addFlags(cmd, f.nameFlag, f.jsonFlag, f.kafkaFlags, f.redisFlags, f.retryFlag)
-	if !filter {
-		return
-	}
+func (f *letterFlags) addFlags(cmd *cobra.Command) {
+	f.connection.addFlags(cmd, f.anyIDs, f.nameFlag, f.jsonFlag, f.kafkaFlags, f.registryFlags, f.redisFlags, f.retryFlag)
+}
+
+// addFilterFlags are those of commands that are for some of the records.
+func (f *letterFlags) addFilterFlags(cmd *cobra.Command) {
+	f.addFlags(cmd)
 	cmd.Flags().StringSliceVar(&f.reasons, "reason", nil, "only those with these reasons, such as not_decimal,space")
 	cmd.Flags().IntSliceVar(&f.partitions, "partition", nil, "only those that were in these partitions of the topic")
 	cmd.Flags().StringSliceVar(&f.runs, "run", nil, "only those that these runs rejected")
@@ -78,82 +80,48 @@ func (f *letterFlags) filter(args []string) (out rejected.Filter, err error) {
 	return out, nil
 }
 
-// letters opens the campaign as its ledger has it, its topic and its runs.
-func (f *letterFlags) letters(ctx context.Context) (q *query, runs []grant.RunRecord, err error) {
+// letters opens the campaign as its ledger has it, and its topic.
+func (f *letterFlags) letters(ctx context.Context) (q *query, err error) {
 	if q, err = f.query(ctx, f.retryFor); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	stored, _, err := status.InForce(ctx, q.coordination, q.reader, q.campaign)
 	if err == nil {
 		err = status.OtherTopic(stored, q.campaign)
 		q.campaign = stored
 	}
-	if err == nil {
-		runs, err = q.coordination.Runs(ctx)
-	}
 	if err != nil {
 		q.close()
-		return nil, nil, explain(err, f.brokers)
+		return nil, explain(err, f.brokers)
 	}
-	return q, runs, nil
+	return q, nil
 }
 
-// lettersError says what a dead-letter topic that is not there means.
-func (f *letterFlags) lettersError(err error) error {
+func (f *letterFlags) lettersError(err error) error { return explainLetters(err, f.brokers) }
+
+// explainLetters says what a dead-letter topic that is not there means.
+func explainLetters(err error, brokers []string) error {
+	if err == nil {
+		return nil
+	}
 	if source.NoTopic(err) {
 		return fmt.Errorf("there is no topic of rejected records: no run has begun, or "+
 			"source.dead_letters of the spec is not what it was (%w)", err)
 	}
-	return explain(err, f.brokers)
+	return explain(err, brokers)
 }
 
-// letterJSON is a rejected record for programs.
-type letterJSON struct {
-	Partition int           `json:"partition"`
-	Offset    int64         `json:"offset"`
-	TopicID   string        `json:"topic_id,omitempty"`
-	Reason    source.Reason `json:"reason"`
-	Run       grant.RunID   `json:"run"`
-	Key       []byte        `json:"key"`               // base64; null: there is none
-	Value     []byte        `json:"value"`             // the same
-	Whole     int           `json:"bytes,omitempty"`   // of key and value, where they were cut
-	Replay    *replayJSON   `json:"replay,omitempty"`  // what became of it
-	Headers   []headerJSON  `json:"headers,omitempty"` // of the record in the topic, if that still has it
-}
-
-type replayJSON struct {
-	User   grant.UserID    `json:"user"`
-	Run    grant.RunID     `json:"run"`
-	Result rejected.Result `json:"result,omitempty"` // missing: a replay was cut off; do it again
-}
-
-type headerJSON struct {
-	Name  string `json:"name"`
-	Value []byte `json:"value"`
-}
-
-func newLetterJSON(s *rejected.Shown) letterJSON {
-	out := letterJSON{
-		Partition: s.Partition, Offset: s.Offset, TopicID: s.TopicID.String(), Reason: s.Reason, Run: s.Letter.Run,
-		Key: s.Key, Value: s.Value, Whole: s.Whole,
-	}
-	if s.Claim.Letter != "" {
-		out.Replay = &replayJSON{User: s.User, Run: s.Claim.Run}
-		switch {
-		case s.Granted:
-			out.Replay.Result = rejected.Granted
-		case s.Duplicate:
-			out.Replay.Result = rejected.Duplicate
-		}
-	}
-	return out
-}
-
-func (r *replayJSON) String() string {
+func replayedText(r *rejected.Replayed) string {
 	if r == nil {
 		return ""
 	}
 	return fmt.Sprintf("user %s: %s", r.User, cmp.Or(string(r.Result), "cut off, replay it again"))
+}
+
+// find lists rejected records.
+func (f *letterFlags) find(ctx context.Context, q *query, filter rejected.Filter, last int) (*rejected.Listing, error) {
+	list, err := rejected.Find(ctx, q.source, q.coordination, q.reader, q.campaign, filter, last)
+	return list, f.lettersError(err)
 }
 
 func newRejectedList() *cobra.Command {
@@ -174,43 +142,29 @@ run that was repeated stored it. It prints the last ones of each partition, and 
 			if err != nil {
 				return err
 			}
-			q, runs, err := f.letters(cmd.Context())
+			q, err := f.letters(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer q.close()
-			list, err := rejected.Read(cmd.Context(), q.source, q.coordination, q.campaign, runs, filter, last)
-			if err != nil {
-				return f.lettersError(err)
-			}
-			replays, err := q.reader.Replays(cmd.Context())
+			list, err := f.find(cmd.Context(), q, filter, last)
 			if err != nil {
 				return err
 			}
-			if !f.json {
-				printLetters(cmd.OutOrStdout(), q.campaign, list, replays)
-				return nil
+			if f.json {
+				return printJSON(cmd.OutOrStdout(), list)
 			}
-			out := struct {
-				Campaign string                  `json:"campaign"`
-				Topic    string                  `json:"topic"` // of the letters
-				Letters  int64                   `json:"letters"`
-				Reasons  map[source.Reason]int64 `json:"reasons"`
-				Replays  grant.Replays           `json:"replays"`
-				Last     []letterJSON            `json:"last"`
-			}{q.campaign.Name, q.campaign.Input.DeadLetterTopic(), list.Letters, list.Reasons, replays, []letterJSON{}}
-			for i := range list.Last {
-				out.Last = append(out.Last, newLetterJSON(&list.Last[i]))
-			}
-			return printJSON(cmd.OutOrStdout(), out)
+			printLetters(cmd.OutOrStdout(), q.campaign, list)
+			return nil
 		},
 	}
-	f.addFlags(cmd, true)
+	f.addFilterFlags(cmd)
 	cmd.Flags().IntVar(&last, "last", 5, "how many of each partition to list")
 	return cmd
 }
 
-func printLetters(w io.Writer, c *grant.Campaign, list *rejected.List, replays grant.Replays) {
+func printLetters(w io.Writer, c *grant.Campaign, list *rejected.Listing) {
+	replays := list.Replays
 	fmt.Fprintf(w, "%s: %s rejected records in %s\n", c.Name, text.Number(list.Letters), c.Input.DeadLetterTopic())
 	if replays != (grant.Replays{}) {
 		fmt.Fprintf(w, "replayed: %s granted, %s whose users had it before\n",
@@ -241,11 +195,7 @@ func excerpt(data []byte) string {
 	if data == nil {
 		return "(nothing)"
 	}
-	out := fmt.Sprintf("%+q", data[:min(len(data), 60)])
-	if len(data) > 60 {
-		out += "…"
-	}
-	return out
+	return rejected.Quote(data, 60)
 }
 
 func newRejectedShow() *cobra.Command {
@@ -264,37 +214,23 @@ read from the topic, if it still has the record: dead letters carry those of gra
 			if err != nil {
 				return err
 			}
-			q, runs, err := f.letters(cmd.Context())
+			q, err := f.letters(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer q.close()
-			list, err := rejected.Read(cmd.Context(), q.source, q.coordination, q.campaign, runs, filter, len(args))
+			list, err := f.find(cmd.Context(), q, filter, len(args))
 			if err != nil {
-				return f.lettersError(err)
+				return err
 			}
-			return f.show(cmd, q, list)
+			return f.show(cmd, list.Last)
 		},
 	}
-	f.addFlags(cmd, false)
+	f.addFlags(cmd)
 	return cmd
 }
 
-func (f *letterFlags) show(cmd *cobra.Command, q *query, list *rejected.List) error {
-	out := []letterJSON{}
-	for i := range list.Last {
-		l := newLetterJSON(&list.Last[i])
-		original, err := q.source.Original(cmd.Context(), list.Last[i].Letter)
-		if err != nil {
-			return explain(err, f.brokers)
-		}
-		if original != nil {
-			for _, h := range original.Headers {
-				l.Headers = append(l.Headers, headerJSON{h.Key, h.Value})
-			}
-		}
-		out = append(out, l)
-	}
+func (f *letterFlags) show(cmd *cobra.Command, out []rejected.Record) error {
 	if len(out) == 0 {
 		return errors.New("no such record was rejected: granter rejected list shows some, as PARTITION/OFFSET of the topic")
 	}
@@ -307,13 +243,13 @@ func (f *letterFlags) show(cmd *cobra.Command, q *query, list *rejected.List) er
 	return nil
 }
 
-func printLetter(w io.Writer, l *letterJSON) {
+func printLetter(w io.Writer, l *rejected.Record) {
 	fmt.Fprintf(w, "%d/%d: %s, rejected by run %s\n", l.Partition, l.Offset, l.Reason, l.Run)
 	if l.Whole > 0 {
 		fmt.Fprintf(w, "  it had %s bytes, and was cut to what the dead-letter topic takes\n", text.Number(int64(l.Whole)))
 	}
-	if l.Replay != nil {
-		fmt.Fprintln(w, "  replayed:", l.Replay)
+	if l.Replayed != nil {
+		fmt.Fprintln(w, "  replayed:", replayedText(l.Replayed))
 	}
 	for _, part := range []struct {
 		name string

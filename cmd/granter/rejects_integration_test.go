@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/deploy/dev/devtest"
+	"github.com/granter/granter/grant/audit"
 	"github.com/granter/granter/grant/campaign"
 )
 
@@ -159,4 +160,31 @@ func TestRejectedRecordsAreRepairedAndReplayedOnce(t *testing.T) {
 	require.Contains(t, granter(t, s.command("verify", "70000")).out.String(), "partition 0")
 	require.Contains(t, granter(t, s.command("history")).out.String(), "SUP-77")
 	require.Zero(t, s.finish().Consumed, "a run has nothing to do with it")
+
+	// Retention takes the letters, and somebody the whole topic: an audit names what is lost, and it is written again.
+	r := s.audit()
+	require.Equal(t, audit.Proven, r.Verdict, "%+v", r.Findings)
+	s.removeFrom(s.campaign.Input.DeadLetterTopic(), 0, 3)
+	r = s.audit()
+	require.Equal(t, audit.NotProven, r.Verdict)
+	require.Equal(t, audit.LettersGone, r.Findings[0].Kind)
+	require.Equal(t, []string{"0/1", "0/2", "0/4"}, r.Findings[0].Users)
+	require.Contains(
+		t,
+		command(exitOK, "recover", "--dry-run"),
+		"1 dead letters were in "+s.campaign.Input.DeadLetterTopic()+"; 3 are lost",
+	)
+	require.Equal(t, audit.NotProven, s.audit().Verdict, "a dry run writes nothing")
+	require.Contains(t, command(exitOK, "recover"), "3 were lost, and are written again")
+	require.Equal(t, audit.Proven, s.audit().Verdict)
+	require.Contains(t, command(exitOK, "show", "0/2"), "replayed: user 70000: granted")
+	require.Contains(t, command(exitOK, "recover"), "4 dead letters were in "+s.campaign.Input.DeadLetterTopic()+"; 0 were lost")
+	dead := s.campaign.Input.DeadLetterTopic()
+	gone, err := s.kafka.DeleteTopics(t.Context(), &kafka.DeleteTopicsRequest{Topics: []string{dead}})
+	require.NoError(t, err)
+	require.NoError(t, gone.Errors[dead])
+	await(t, "the audit sees that the topic is gone", func() bool { return s.audit().Verdict == audit.Refuted })
+	require.Contains(t, command(exitOK, "recover"), "0 dead letters were in "+dead+"; 4 were lost, and are written again")
+	require.Contains(t, command(exitOK, "list"), "4 rejected records")
+	require.Equal(t, audit.Proven, s.audit().Verdict)
 }

@@ -60,12 +60,12 @@ user it was for. What has no user stays where it is, with the new reason. The au
 			return f.replay(cmd, filter)
 		},
 	}
-	f.addFlags(cmd, true)
+	f.addFilterFlags(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.mapping, "map", "", "file of two columns: what a record holds, and the user ID that it means")
 	flags.StringVar(&f.command, "command", "", "shell command that answers each line with a user ID, or with an empty line")
-	flags.StringVar(&f.format, "format", "", "read the records in another format: decimal, json or int64be")
-	flags.StringVar(&f.path, "path", "", "with --format json: where the ID is")
+	flags.StringVar(&f.format, "format", "", "read the records in another format: decimal, json, int64be or text")
+	flags.StringVar(&f.path, "path", "", "with a format that has fields, such as json: where the ID is")
 	flags.StringVar(&f.from, "from", "", "read the key or the value (default: as the spec says)")
 	flags.StringVar(&f.tombstones, "tombstones", "", "grant: a key without a value is a user like others")
 	flags.Uint64Var(&f.maxID, "max-id", 0, "another limit for IDs")
@@ -96,7 +96,7 @@ func (f *replayFlags) repair(c *grant.Campaign) (rejected.Repair, error) {
 			return nil, fmt.Errorf("--map: %w", err)
 		}
 		defer file.Close()
-		mapping, err := rejected.ReadMapping(file, in.MaxID)
+		mapping, err := rejected.ReadMapping(file, in)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.mapping, err)
 		}
@@ -110,8 +110,12 @@ func (f *replayFlags) repair(c *grant.Campaign) (rejected.Repair, error) {
 	if f.path != "" {
 		in.Path = f.path
 	}
-	if (in.Format == grant.FormatJSON) != (in.Path != "") {
-		return nil, errors.New("--format json and --path need each other")
+	if in.Format.Schemas() && in.Format != c.Input.Format {
+		return nil, fmt.Errorf("--format %s: its schemas would have to be in the spec: say what they mean by --map or --command",
+			in.Format)
+	}
+	if in.Format.Fields() != (in.Path != "") {
+		return nil, errors.New("--path and a format with fields, such as --format json, need each other")
 	}
 	if f.from != "" {
 		in.From = grant.Part(f.from)
@@ -119,8 +123,9 @@ func (f *replayFlags) repair(c *grant.Campaign) (rejected.Repair, error) {
 	if f.tombstones != "" {
 		in.Tombstones = grant.Tombstones(f.tombstones)
 	}
-	if !slices.Contains([]grant.Part{grant.FromKey, grant.FromValue, ""}, in.From) {
-		return nil, fmt.Errorf("--from %s: want key or value", f.from)
+	if !slices.Contains([]grant.Part{grant.FromKey, grant.FromValue, "", c.Input.From}, in.From) {
+		return nil, fmt.Errorf("--from %s: want key or value, or the header that the spec names: letters keep no other",
+			f.from)
 	}
 	if !slices.Contains([]grant.Tombstones{grant.GrantTombstones, grant.RejectTombstones, ""}, in.Tombstones) {
 		return nil, fmt.Errorf("--tombstones %s: want grant or reject", f.tombstones)
@@ -128,7 +133,11 @@ func (f *replayFlags) repair(c *grant.Campaign) (rejected.Repair, error) {
 	if f.maxID != 0 {
 		in.MaxID = f.maxID
 	}
-	return rejected.ByDecoder(in)
+	k, err := f.kafka()
+	if err != nil {
+		return nil, err
+	}
+	return rejected.ByDecoder(in, k)
 }
 
 // maxOutcomes is how many outcomes are printed for people; --json has all.
@@ -140,7 +149,7 @@ func (f *replayFlags) replay(cmd *cobra.Command, filter rejected.Filter) error {
 	if err != nil {
 		return err
 	}
-	q, _, err := f.letters(ctx)
+	q, err := f.letters(ctx)
 	if err != nil {
 		return err
 	}

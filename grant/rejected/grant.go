@@ -9,8 +9,10 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/userid"
 	"github.com/granter/granter/sharding"
 	"github.com/granter/granter/sharding/dense"
+	"github.com/granter/granter/sharding/opaque"
 )
 
 // granting is the run of a replay that grants users out of letters of one topic: each topic has offsets of its own, and the
@@ -84,14 +86,15 @@ func (w *replaying) grantAll(ctx context.Context, letters []letter, claims []led
 			return err
 		}
 		slices.SortStableFunc(list, func(a, b claimed) int {
-			return cmp.Or(a.user.Compare(b.user), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+			return cmp.Or(cmp.Compare(w.group(a.user), w.group(b.user)), a.user.Compare(b.user),
+				cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 		})
 		for len(list) > 0 {
-			chunk, n := chunkOf(list[0].user), 1
-			for n < len(list) && chunkOf(list[n].user) == chunk {
+			group, n := w.group(list[0].user), 1
+			for n < len(list) && w.group(list[n].user) == group {
 				n++
 			}
-			if err := w.grantChunk(ctx, g, chunk, list[:n]); err != nil {
+			if err := w.grantGroup(ctx, g, list[:n]); err != nil {
 				return err
 			}
 			list = list[n:]
@@ -103,42 +106,52 @@ func (w *replaying) grantAll(ctx context.Context, letters []letter, claims []led
 	return nil
 }
 
-func chunkOf(user grant.UserID) uint64 {
+// group is the chunk, or bucket, that a user is in.
+func (w *replaying) group(user grant.UserID) uint64 {
+	if w.Campaign.Input.Opaque() {
+		return ledger.LayoutOf(w.Campaign).Bucket(opaque.Hash(w.member(user)))
+	}
 	chunk, _ := dense.Split(user.Number())
 	return chunk
 }
 
-// grantChunk grants the users of a chunk in one flush, whose ranges are those letters, and no others: so the journal says
-// of each user which record it was. Of several letters of a user the first one grants.
-func (w *replaying) grantChunk(ctx context.Context, g *granting, chunk uint64, list []claimed) error {
-	var members dense.Bitmap
+// member is what the ledger knows a user by whose ID is not dense.
+func (w *replaying) member(user grant.UserID) []byte {
+	form := userid.FormOf(&w.Campaign.Input)
+	member, _ := form.Member(nil, []byte(user.String())) // it was read by the same form
+	return member
+}
+
+// grantGroup grants the users of a chunk, or bucket, in one flush, whose ranges are those letters, and no others: so the journal
+// says of each user which record it was. Of several letters of a user the first one grants.
+func (w *replaying) grantGroup(ctx context.Context, g *granting, list []claimed) error {
+	var users []grant.UserID
 	var places []Place
-	for _, c := range list {
-		if _, low := dense.Split(c.user.Number()); members.Set(low) {
-			places = append(places, Place{c.Partition, c.Offset})
+	for i, c := range list {
+		if i == 0 || c.user != list[i-1].user {
+			users, places = append(users, c.user), append(places, Place{c.Partition, c.Offset})
 		}
 	}
 	if err := w.admit(ctx, int64(len(places))); err != nil {
 		return err
 	}
-	g.seq++
-	deltas := []dense.Delta{{Chunk: chunk, Members: &members, Count: len(places)}}
-	f := &dense.Flush{Seq: g.seq, Ranges: ranges(places), Deltas: deltas}
-	if err := g.grants.Grant(ctx, f); err != nil {
+	grants := w.grantDense
+	if w.Campaign.Input.Opaque() {
+		grants = w.grantMembers
+	}
+	isNew, err := grants(ctx, g, users, ranges(places))
+	if err != nil {
 		return err
 	}
-	by, err := w.grantedBy(ctx, list, f.Deltas[0].Duplicates)
+	by, err := w.grantedBy(ctx, list, isNew)
 	if err != nil {
 		return err
 	}
 	var granted, duplicate []string
 	outcomes := make([]Outcome, len(list))
-	done := map[grant.UserID]bool{}
 	for i, c := range list {
-		_, low := dense.Split(c.user.Number())
-		isNew := members.Has(low) && !done[c.user] || by[i]
-		done[c.user] = true
-		if outcomes[i] = (Outcome{Result: Duplicate, User: &list[i].user}); isNew {
+		first := i == 0 || c.user != list[i-1].user
+		if outcomes[i] = (Outcome{Result: Duplicate, User: &list[i].user}); isNew[c.user] && first || by[i] {
 			outcomes[i].Result = Granted
 			granted = append(granted, c.name)
 		} else {
@@ -157,19 +170,57 @@ func (w *replaying) grantChunk(ctx context.Context, g *granting, chunk uint64, l
 	return nil
 }
 
+// grantDense grants users of one chunk, and returns those who had no place before.
+func (w *replaying) grantDense(
+	ctx context.Context, g *granting, users []grant.UserID, of []sharding.Range,
+) (map[grant.UserID]bool, error) {
+	var members dense.Bitmap
+	for _, user := range users {
+		_, low := dense.Split(user.Number())
+		members.Set(low)
+	}
+	g.seq++
+	deltas := []dense.Delta{{Chunk: w.group(users[0]), Members: &members, Count: len(users)}}
+	if err := g.grants.Grant(ctx, &dense.Flush{Seq: g.seq, Ranges: of, Deltas: deltas}); err != nil {
+		return nil, err
+	}
+	isNew := map[grant.UserID]bool{}
+	for _, user := range users {
+		_, low := dense.Split(user.Number())
+		isNew[user] = members.Has(low)
+	}
+	return isNew, nil
+}
+
+// grantMembers is grantDense of one bucket.
+func (w *replaying) grantMembers(
+	ctx context.Context, g *granting, users []grant.UserID, of []sharding.Range,
+) (map[grant.UserID]bool, error) {
+	members := make([][]byte, len(users))
+	for i, user := range users {
+		members[i] = w.member(user)
+	}
+	granted, err := g.grants.AddSome(ctx, &g.seq, of, members)
+	isNew := map[grant.UserID]bool{}
+	for _, m := range granted {
+		isNew[w.Store.UserOf(m)] = true
+	}
+	return isNew, err
+}
+
 // grantedBy reports which letters granted their users in a replay that was killed before it could say so, or in one that
 // goes on beside this one: the journal has the user in an entry of a replay with the letter in its ranges.
-func (w *replaying) grantedBy(ctx context.Context, list []claimed, duplicates *dense.Bitmap) ([]bool, error) {
+func (w *replaying) grantedBy(ctx context.Context, list []claimed, isNew map[grant.UserID]bool) ([]bool, error) {
 	out := make([]bool, len(list))
-	if duplicates == nil {
-		return out, nil
-	}
 	var asked []int
 	var users []grant.UserID
 	for i, c := range list {
-		if _, low := dense.Split(c.user.Number()); duplicates.Has(low) {
+		if !isNew[c.user] {
 			asked, users = append(asked, i), append(users, c.user)
 		}
+	}
+	if len(asked) == 0 {
+		return out, nil
 	}
 	found, err := w.Reader.LookupAll(ctx, users)
 	if err != nil {

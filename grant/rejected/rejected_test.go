@@ -17,6 +17,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/grant/userid"
 	"github.com/granter/granter/sharding"
 	"github.com/granter/granter/sharding/dense"
 )
@@ -88,11 +89,17 @@ func (k *killer) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 	}
 }
 
-func newDesk(t *testing.T) *desk {
+func newDesk(t *testing.T) *desk { t.Helper(); return newDeskOf(t, "") }
+
+// kinds are dense IDs, and others whose text is the same.
+var kinds = []grant.IDs{"", grant.IDsInt64}
+
+func newDeskOf(t *testing.T, ids grant.IDs) *desk {
 	t.Helper()
 	d := &desk{T: t, mini: miniredis.RunT(t), kill: &killer{}}
 	d.c = &grant.Campaign{Name: "sorry", Hash: "aa11", Canonical: []byte("{}")}
-	d.c.Input = grant.Input{Topic: "users", Format: grant.FormatDecimal}
+	d.c.Input = grant.Input{Topic: "users", Format: grant.FormatDecimal, IDs: ids}
+	d.c.Population = 1000
 	client, err := ledger.Connect(ledger.Options{Addrs: []string{d.mini.Addr()}, PoolSize: 2})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
@@ -132,7 +139,7 @@ func (d *desk) replay(letters stored, repair Repair, set ...func(*Replay)) (Summ
 // trimmed takes the spaces out.
 var trimmed = each(func(l *source.Letter) Meaning {
 	decode, _ := source.Decoder(grant.Input{Format: grant.FormatDecimal})
-	user, reason := decode(nil, []byte(strings.ReplaceAll(string(l.Value), " ", "")))
+	user, reason := decode(&source.Parts{Value: []byte(strings.ReplaceAll(string(l.Value), " ", ""))})
 	return Meaning{grant.NumberID(user), reason}
 })
 
@@ -143,18 +150,32 @@ func (d *desk) grantBefore(user grant.UserID, partition int, offset int64) {
 	g := ledger.NewGrants(d.store, run)
 	_, err := g.Begin(d.Context(), aTopic)
 	require.NoError(d, err)
-	chunk, low := dense.Split(user.Number())
-	members := new(dense.Bitmap)
-	members.Set(low)
-	require.NoError(d, g.Grant(d.Context(), &dense.Flush{
-		Seq: 1, Ranges: []sharding.Range{{Partition: partition, First: max(0, offset-10), Last: offset + 10}},
-		Deltas: []dense.Delta{{Chunk: chunk, Members: members, Count: 1}},
-	}))
+	ranges := []sharding.Range{{Partition: partition, First: max(0, offset-10), Last: offset + 10}}
+	if d.c.Input.Opaque() {
+		form, seq := userid.FormOf(&d.c.Input), uint64(0)
+		member, fault := form.Member(nil, []byte(user.String()))
+		require.Empty(d, fault)
+		_, err := g.AddSome(d.Context(), &seq, ranges, [][]byte{member})
+		require.NoError(d, err)
+	} else {
+		chunk, low := dense.Split(user.Number())
+		members := new(dense.Bitmap)
+		members.Set(low)
+		require.NoError(d, g.Grant(d.Context(), &dense.Flush{
+			Seq: 1, Ranges: ranges, Deltas: []dense.Delta{{Chunk: chunk, Members: members, Count: 1}},
+		}))
+	}
 	require.NoError(d, g.SaveRun(d.Context(), grant.RunRecord{Run: run, Spec: d.c.Hash, State: grant.RunFinished, Topic: aTopic}))
 }
 
 func TestALetterIsReplayedOnce(t *testing.T) {
-	d := newDesk(t)
+	for _, ids := range kinds {
+		t.Run("IDs "+string(ids), func(t *testing.T) { replaysOnce(newDeskOf(t, ids)) })
+	}
+}
+
+func replaysOnce(d *desk) {
+	t := d.T
 	d.grantBefore(grant.NumberID(5), 0, 3) // its range has letter 0/3 in it, which did not grant it
 	letters := stored{
 		bad(0, 1, " 70000"), bad(0, 2, "70000 "), bad(0, 3, "5 "), bad(1, 9, "oops"), bad(1, 10, "8 8"), bad(0, 1, " 70000"), nil,
@@ -205,12 +226,12 @@ func TestALetterIsReplayedOnce(t *testing.T) {
 func TestAReplayThatIsKilledAnywhereIsDoneAgain(t *testing.T) {
 	letters := stored{bad(0, 1, " 7"), bad(0, 2, "7 "), bad(0, 5, "70000 "), bad(1, 1, "5 "), bad(1, 2, "9 ")}
 	other := each(func(l *source.Letter) Meaning { return Meaning{User: grant.NumberID(uint64(1000 + l.Offset))} })
-	for _, silent := range []bool{false, true} {
+	for i, silent := range []bool{false, true, false, true} {
 		calls := int64(0)
 		for through := false; !through; {
 			calls++
-			t.Run(fmt.Sprint("call ", calls, ", carried out: ", silent), func(t *testing.T) {
-				d := newDesk(t)
+			t.Run(fmt.Sprint("IDs ", kinds[i/2], ", call ", calls, ", carried out: ", silent), func(t *testing.T) {
+				d := newDeskOf(t, kinds[i/2])
 				d.grantBefore(grant.NumberID(5), 1, 1)
 				d.kill.silent = silent
 				d.kill.left.Store(calls)

@@ -12,9 +12,9 @@ import (
 
 func TestRepairs(t *testing.T) {
 	in := grant.Input{Topic: "users", Format: grant.FormatDecimal, MaxID: 1000}
-	mapping, err := ReadMapping(strings.NewReader("# repaired by hand\nminji,12\n\"a,b\",13\n0x00ff,14\n"), in.MaxID)
+	mapping, err := ReadMapping(strings.NewReader("# repaired by hand\nminji,12\n\"a,b\",13\n0x00ff,14\n"), in)
 	require.NoError(t, err)
-	decoder, err := ByDecoder(grant.Input{Format: grant.FormatJSON, Path: "id"})
+	decoder, err := ByDecoder(grant.Input{Format: grant.FormatJSON, Path: "id"}, source.Kafka{})
 	require.NoError(t, err)
 	bytes := func(values ...string) (list []*source.Letter) {
 		for _, v := range values {
@@ -53,7 +53,7 @@ func TestRepairs(t *testing.T) {
 	for text, says := range map[string]string{
 		"a": "two columns", "a,x": "line 1", "a,1\na,2": "means user 1 and user 2", "0xf,1": "hexadecimal", "a,1001": "1000",
 	} {
-		_, err := ReadMapping(strings.NewReader(text), in.MaxID)
+		_, err := ReadMapping(strings.NewReader(text), in)
 		require.ErrorContains(t, err, says, text)
 	}
 	_, err = ParsePlace("3-4")
