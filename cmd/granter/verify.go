@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/accesslog"
 	"github.com/granter/granter/grant/desk"
 	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/text"
@@ -25,6 +27,7 @@ type verification struct {
 	connection
 	trace    string // "", traceGrant or traceTopic
 	traceFor time.Duration
+	why, who string // of a list
 }
 
 // What --trace reads.
@@ -41,7 +44,8 @@ func newVerify() *cobra.Command {
 		Long: `Verify answers the question of support for one or more users: granted or not, when, by which run and replica, from which
 records of the topic, and how each item stands; and who has nothing, why, and what to do next. Without -f or --campaign it
 answers for every campaign of the ledger. Instead of users, - reads them from the standard input, one ID a line: ten
-thousand take about a second.
+thousand take about a second. More than 20 at once need a --reason, which is kept in the access log (granter access) with
+whose records were read, and by whom.
 
 A flush journals the users of many records at once, so it is known that the user's record is one of those, not which.
 --trace reads those again and shows the record itself, with its time, key and headers. Of who has not been granted a
@@ -52,7 +56,7 @@ how often the ID came again. It reads as fast as a run does, and stops after --t
 		Example: `  granter verify 12345678
   granter verify -f deploy/campaigns/emoticons.yaml 12345678
   granter verify --campaign sorry-2022 --trace 12345678
-  granter verify -f deploy/campaigns/emoticons.yaml --json - < users.txt | jq '.[] | select(.granted | not).user'`,
+  granter verify -f deploy/campaigns/emoticons.yaml --json --reason "ticket 4711" - < users.txt | jq '.[] | select(.granted | not).user'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError(errors.New("which user? Give one or more user IDs, or - to read them from the standard input"))
@@ -64,23 +68,60 @@ how often the ID came again. It reads as fast as a run does, and stops after --t
 				return usageError(fmt.Errorf("--trace %q: want %s or %s", v.trace, traceGrant, traceTopic))
 			}
 			one := v.spec != "" || v.name != ""
+			in := grant.Input{}
 			if one {
-				if _, err := v.subject(cmd.Context()); err != nil {
+				camp, err := v.subject(cmd.Context())
+				if err != nil {
 					return err
 				}
+				in = camp.Input
 			}
-			users, err := userIDs(cmd.Context(), args, cmd.InOrStdin()) // before anybody is asked
-			if err != nil {
+			users, malformed := userIDs(cmd.Context(), in, args, cmd.InOrStdin()) // before anybody is asked
+			if malformed != nil {
+				if one || args[0] == "-" {
+					return malformed
+				}
+				users = nil
+				for _, arg := range args { // a campaign may have such IDs
+					users = append(users, grant.TextID(arg))
+				}
+			}
+			if err := v.record(cmd.Context(), users); err != nil {
 				return err
 			}
 			if one {
 				return v.one(cmd, users)
 			}
-			return v.all(cmd, users)
+			return v.all(cmd, users, malformed)
 		},
 	}
-	v.addFlags(cmd, v.nameFlag, v.jsonFlag, v.kafkaFlags, v.redisFlags, v.traceFlags)
+	v.addFlags(cmd, v.anyIDs, v.nameFlag, v.jsonFlag, v.kafkaFlags, v.registryFlags, v.redisFlags, v.traceFlags)
+	cmd.Flags().StringVar(&v.why, "reason", "", "why, for the access log: more than 20 users at once need one")
+	cmd.Flags().StringVar(&v.who, "who", "", whoHelp)
 	return cmd
+}
+
+// record notes in the access log whose records are about to be read, where that is many users or a reason is given: what cannot
+// be recorded is not shown.
+func (v *verification) record(ctx context.Context, users []grant.UserID) error {
+	if err := accesslog.NeedsReason(len(users), v.why); err != nil {
+		return usageError(fmt.Errorf("--reason: %w", err))
+	}
+	if v.why == "" {
+		return nil
+	}
+	who, err := whoami(v.who)
+	if err != nil {
+		return err
+	}
+	client, err := v.redisClient()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return accesslog.New(client).Record(ctx, accesslog.Access{
+		Who: who, From: "cli", Why: strings.TrimSpace(v.why), What: accesslog.WhatLookup, Users: users,
+	})
 }
 
 func (v *verification) traceFlags(f *pflag.FlagSet) {
@@ -89,17 +130,19 @@ func (v *verification) traceFlags(f *pflag.FlagSet) {
 	f.DurationVar(&v.traceFor, "trace-for", 2*time.Minute, "how long a trace may read at most")
 }
 
-// userIDs reads users' IDs; a single - stands for the list on the standard input.
-func userIDs(ctx context.Context, args []string, stdin io.Reader) (users []grant.UserID, err error) {
+// userIDs reads users' IDs, which are as those of a campaign, or dense; a single - stands for the list on the standard input.
+func userIDs(ctx context.Context, in grant.Input, args []string, stdin io.Reader) (users []grant.UserID, err error) {
+	in.MaxID = 0
 	if len(args) == 1 && args[0] == "-" {
-		err := userid.ReadList(stdin, 0).Each(ctx, func(id grant.UserID) { users = append(users, id) })
+		err := userid.ReadListOf(stdin, &in).Each(ctx, func(id grant.UserID) { users = append(users, id) })
 		if errors.Is(err, userid.ErrBadLine) {
 			err = usageError(err)
 		}
 		return users, err
 	}
+	form := userid.FormOf(&in)
 	for _, arg := range args {
-		user, err := userid.Parse(arg, grant.MaxUserID)
+		user, err := form.Parse(arg)
 		if err != nil {
 			return nil, usageError(err)
 		}
@@ -168,8 +211,19 @@ func (v *verification) subjects() (s *subjects, done func(), err error) {
 	return &subjects{redis: client, kafka: k, brokers: v.brokers, askFor: v.timeout}, func() { client.Close() }, nil
 }
 
-// all answers for every campaign of the ledger.
-func (v *verification) all(cmd *cobra.Command, users []grant.UserID) error {
+// possible reports whether each of some users may be one of some campaign, since not all are dense.
+func possible(subjects []*desk.Subject, users []grant.UserID) bool {
+	return !slices.ContainsFunc(users, func(user grant.UserID) bool {
+		return !user.IsNumber() && !slices.ContainsFunc(subjects, func(s *desk.Subject) bool {
+			form := userid.FormOf(&s.Campaign.Input)
+			_, err := form.Parse(user.String())
+			return s.Broken == nil && err == nil
+		})
+	})
+}
+
+// all answers for every campaign of the ledger. Malformed says that not all users are dense.
+func (v *verification) all(cmd *cobra.Command, users []grant.UserID, malformed error) error {
 	ctx := cmd.Context()
 	all, client, err := v.catalog(nil, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -193,6 +247,9 @@ func (v *verification) all(cmd *cobra.Command, users []grant.UserID) error {
 			subject = &desk.Subject{Campaign: &grant.Campaign{Name: name}, Broken: err}
 		}
 		opened, asked = append(opened, subject), append(asked, subject.Lookup())
+	}
+	if malformed != nil && !possible(opened, users) {
+		return malformed
 	}
 	byUser := lookup.All(ctx, asked, users)
 	if err := v.traceEverywhere(cmd, opened, byUser); err != nil {
@@ -251,7 +308,9 @@ func printAnswer(w io.Writer, a *lookup.Answer) {
 		r := &a.Reasons[i]
 		fmt.Fprintf(w, "  why: %s (%s)\n", r.Says.EN, r.Code)
 		if r.Detail != "" {
-			fmt.Fprintf(w, "       %s\n", strings.ReplaceAll(r.Detail, "\n", "\n       "))
+			for line := range strings.Lines(r.Detail) {
+				fmt.Fprintln(w, "       "+oneLine(strings.TrimRight(line, "\r\n")))
+			}
 		}
 		printLag(w, r.Lag)
 		fmt.Fprintf(w, "  next: %s\n", r.Next.EN)
@@ -276,7 +335,8 @@ func printAnswer(w io.Writer, a *lookup.Answer) {
 // printActs says who granted by hand, and what colleagues noted.
 func printActs(w io.Writer, a *lookup.Answer) {
 	if a.Granted && a.By != nil {
-		fmt.Fprintf(w, "  %s: %s by %s: %s\n", text.Moment(a.By.At.In(a.Zone())), a.By.Kind, oneLine(a.By.Who), oneLine(a.By.Reason))
+		fmt.Fprintf(w, "  %s: %s by %s: %s\n", text.Moment(a.By.At.In(a.Zone())), a.By.Kind, oneLine(a.By.Who),
+			cmp.Or(oneLine(a.By.Reason), "(the reason was erased)"))
 	}
 	if a.State == nil {
 		return
@@ -286,6 +346,9 @@ func printActs(w io.Writer, a *lookup.Answer) {
 	}
 	for _, n := range a.State.Notes {
 		fmt.Fprintf(w, "  note, %s: %s: %s\n", text.Moment(n.At.In(a.Zone())), oneLine(n.Who), oneLine(n.Reason))
+	}
+	if e := a.State.Erased; e != nil {
+		fmt.Fprintf(w, "  reasons and notes erased, %s: %s: %s\n", text.Moment(e.At.In(a.Zone())), oneLine(e.Who), oneLine(e.Reason))
 	}
 }
 
@@ -351,12 +414,16 @@ func standing(e *lookup.Entitlement) string {
 	switch {
 	case e.LastDay != "" && e.State == grant.StateActive:
 		s = "to the end of " + e.LastDay
-	case e.LastDay != "":
+	case e.LastDay != "" && e.State == grant.StateExpired:
 		s += " at the end of " + e.LastDay
+	case e.LastDay != "":
+		s += " (else to the end of " + e.LastDay + ")"
 	case e.ExpiresAt != nil && e.State == grant.StateActive:
 		s = "until " + text.Moment(*e.ExpiresAt)
-	case e.ExpiresAt != nil:
+	case e.ExpiresAt != nil && e.State == grant.StateExpired:
 		s += " " + text.Moment(*e.ExpiresAt)
+	case e.ExpiresAt != nil:
+		s += " (else until " + text.Moment(*e.ExpiresAt) + ")"
 	case e.TakenAt == nil && e.TakeUntil != nil && e.State == grant.StateOffered:
 		s += " (possible before " + text.Moment(*e.TakeUntil) + ")"
 	case e.TakenAt == nil && e.TakeUntil != nil:

@@ -40,14 +40,18 @@ func excluded(by *grant.Act) *Reason {
 		Says: say("This user is excluded from the campaign.", "이 사용자는 캠페인 대상에서 제외되었습니다."),
 		Next: say("Read the reason; if it does not apply, an operator can end it (granter reinstate), which grants at once.",
 			"사유를 확인하세요. 사유가 맞지 않으면 운영자가 제외를 해제할 수 있으며(granter reinstate) 즉시 지급됩니다."),
-		Detail: by.Who + ": " + by.Reason,
+		Detail: by.Who + ": " + why(by.Reason),
 	}
 }
+
+// why is a reason, or that it was erased.
+func why(reason string) string { return cmp.Or(reason, "(erased)") }
 
 var revocationWords = map[grant.RevocationKind]Text{
 	grant.RevokedMistake: {"by mistake granted", "착오 지급"},
 	grant.RevokedFraud:   {"fraud", "부정 이용"},
 	grant.RevokedRequest: {"at the user's request", "사용자 요청"},
+	grant.RevokedErased:  {"why was erased", "사유 삭제됨"},
 }
 
 func revoked(r *grant.Revocation, zone *time.Location) *Reason {
@@ -56,7 +60,7 @@ func revoked(r *grant.Revocation, zone *time.Location) *Reason {
 		Says: say("The grant is revoked from %s on (%s).", "지급이 %s부터 회수되었습니다(%s).", r.Since.In(zone), revocationWords[r.Kind]),
 		Next: say("Read the reason; if it does not apply, an operator can reinstate the grant, with its first dates.",
 			"사유를 확인하세요. 사유가 맞지 않으면 운영자가 최초 기한 그대로 복원할 수 있습니다."),
-		Detail: r.Who + ": " + r.Reason,
+		Detail: r.Who + ": " + why(r.Reason),
 	}
 }
 
@@ -77,8 +81,8 @@ func recalled(a *Answer, e *Entitlement) Reason {
 		Next: say("Tell the customer that it is not offered any more.", "고객에게 더 이상 제공되지 않음을 안내하세요."),
 	}
 	if a.State != nil {
-		why := cmp.Or(a.State.Recalled[e.ID], a.State.Recalled[""])
-		r.Detail = why.Who + ": " + why.Reason
+		said := cmp.Or(a.State.Recalled[e.ID], a.State.Recalled[""])
+		r.Detail = said.Who + ": " + why(said.Reason)
 	}
 	return r
 }

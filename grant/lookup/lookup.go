@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/status"
@@ -100,27 +102,20 @@ func (a *Answer) Zone() *time.Location {
 // Look answers about some users in one campaign, in their order. It fails when the ledger cannot be asked, or contradicts
 // itself; Unanswered makes answers of that.
 func Look(ctx context.Context, s *Subject, users []grant.UserID) ([]Answer, error) {
-	c, differs, err := s.InForce(ctx)
+	k, err := s.know(ctx, users)
 	if err != nil {
 		return nil, err
 	}
-	found, held, err := s.Reader.Held(ctx, c, users)
-	if err != nil {
-		return nil, err
-	}
-	runs, err := runsOf(ctx, s.Coordination, found)
-	if err != nil {
-		return nil, err
-	}
+	c, users, found := k.campaign, k.users, k.found
 	answers := make([]Answer, len(users))
 	missing := false
 	for i, user := range users {
 		answers[i] = newAnswer(c, user)
-		answers[i].SpecDiffers, answers[i].Known = differs, true
+		answers[i].SpecDiffers, answers[i].Known = k.differs, true
 		answers[i].acts(&found[i])
 		answers[i].Seen = found[i].Seen()
 		if found[i].Place == grant.PlaceGranted {
-			answers[i].granted(c, found[i].Settled, &held[i], runs[found[i].Settled.Run])
+			answers[i].granted(c, found[i].Settled, &k.held[i], k.runs[found[i].Settled.Run])
 		}
 		missing = missing || found[i].Place == grant.PlaceNone
 	}
@@ -129,6 +124,53 @@ func Look(ctx context.Context, s *Subject, users []grant.UserID) ([]Answer, erro
 		answers[i].Reasons = f.reasons(&answers[i])
 	}
 	return answers, nil
+}
+
+// knowledge is what the ledger knows about some users.
+type knowledge struct {
+	campaign *grant.Campaign // by the spec that they are granted by
+	differs  *status.Differs
+	users    []grant.UserID // as that campaign has them
+	found    []ledger.User
+	held     []grant.Holding
+	runs     map[grant.RunID]*grant.RunRecord
+}
+
+// know asks the ledger for the spec, the users and the runs at the same time: while a run is under way at full speed, each
+// wait for Redis is what an answer takes. That the spec is another than ours shows afterwards; then the users are asked again.
+func (s *Subject) know(ctx context.Context, users []grant.UserID) (*knowledge, error) {
+	if s.Broken != nil {
+		return nil, s.Broken
+	}
+	k := &knowledge{users: own(s.Campaign, users)}
+	var heldErr, runsErr error
+	all, asking := errgroup.WithContext(ctx)
+	all.Go(func() (err error) {
+		k.campaign, k.differs, err = s.InForce(asking)
+		return err
+	})
+	all.Go(func() error {
+		k.found, k.held, heldErr = s.Reader.Held(asking, s.Campaign, k.users)
+		return nil
+	})
+	all.Go(func() error {
+		k.runs, runsErr = runsOf(asking, s.Coordination)
+		return nil
+	})
+	if err := all.Wait(); err != nil {
+		return nil, err
+	}
+	if k.campaign != s.Campaign {
+		k.users = own(k.campaign, users)
+		k.found, k.held, heldErr = s.Reader.Held(ctx, k.campaign, k.users)
+	}
+	if heldErr != nil {
+		return nil, heldErr
+	}
+	if runsErr != nil && slices.ContainsFunc(k.found, byRun) {
+		return nil, runsErr
+	}
+	return k, nil
 }
 
 // InForce returns the campaign by the spec that users are granted by, and how the file differs from it.
@@ -182,12 +224,11 @@ func replica(r *grant.RunRecord) string {
 	return r.Host + ":" + itoa(r.PID)
 }
 
-// runsOf returns what each run has said of itself, if somebody was granted. One record that cannot be read takes no other
-// along.
-func runsOf(ctx context.Context, c Coordination, found []ledger.User) (map[grant.RunID]*grant.RunRecord, error) {
-	if !slices.ContainsFunc(found, func(u ledger.User) bool { return u.Settled != nil && u.Settled.Kind == ledger.EntryGrant }) {
-		return nil, nil
-	}
+// byRun says whether somebody was granted by a run.
+func byRun(u ledger.User) bool { return u.Settled != nil && u.Settled.Kind == ledger.EntryGrant }
+
+// runsOf returns what each run has said of itself. One record that cannot be read takes no other along.
+func runsOf(ctx context.Context, c Coordination) (map[grant.RunID]*grant.RunRecord, error) {
 	list, err := c.Runs(ctx)
 	if err != nil && !errors.Is(err, ledger.ErrInconsistent) {
 		return nil, err
@@ -258,7 +299,27 @@ func order(a, b Answer) int {
 	return cmp.Or(cmp.Compare(rank(&a), rank(&b)), begins(&b).Compare(begins(&a)), strings.Compare(a.Campaign, b.Campaign))
 }
 
-// tooLarge reports whether a campaign can have no user of that ID.
-func tooLarge(c *grant.Campaign, user grant.UserID) bool {
+// impossible reports whether a campaign can have no user of that ID.
+func impossible(c *grant.Campaign, user grant.UserID) bool {
+	if c.Input.Opaque() {
+		form := userid.FormOf(&c.Input)
+		_, err := form.Parse(user.String())
+		return err != nil
+	}
 	return user.Number() > userid.Limit(c.Input.MaxID)
+}
+
+// own returns users as a campaign writes their IDs, where they can be its own.
+func own(c *grant.Campaign, users []grant.UserID) []grant.UserID {
+	if !c.Input.Opaque() {
+		return users
+	}
+	form := userid.FormOf(&c.Input)
+	out := slices.Clone(users)
+	for i, user := range users {
+		if id, err := form.Parse(user.String()); err == nil {
+			out[i] = id
+		}
+	}
+	return out
 }

@@ -13,15 +13,16 @@ import (
 	"github.com/granter/granter/grant/userid"
 )
 
-// MaxPasted is how many users are taken from one text.
-const MaxPasted = 500
+// MaxAtOnce is how many users are taken from one text. A page of any list, of a desk and of its API, has as many elements at
+// most: it is one number to remember.
+const MaxAtOnce = 1000
 
 // Pasted is what people meant by a text that they put into a search box. Elsewhere IDs are strict (package userid): only
 // people paste, and only they can see how it was understood.
 type Pasted struct {
 	Users    []Understood
 	Refused  []Refused
-	Surplus  int // users beyond MaxPasted, who were left out
+	Surplus  int // users beyond MaxAtOnce, who were left out
 	Repeated int // users who were there already
 }
 
@@ -85,16 +86,22 @@ var (
 	}()
 )
 
-// Understand finds the users whom a pasted text means: one, or a list with any of the usual separators between them.
-func Understand(text string) Pasted {
+// Understand finds the users whom a pasted text means: one, or a list with any of the usual separators between them. Others are
+// the forms of IDs that are not dense. A string with spaces in it is looked up by its path.
+func Understand(text string, others ...userid.Form) Pasted {
 	var out Pasted
 	seen := map[grant.UserID]bool{}
 	var take func(raw string, finer []func(string) []string)
 	take = func(raw string, finer []func(string) []string) {
-		if raw = strings.TrimFunc(raw, invisible); !strings.ContainsFunc(raw, unicode.IsDigit) {
-			return // words among a list
+		raw = strings.TrimFunc(raw, invisible)
+		var maybe *grant.UserID
+		u, why := other(raw, others)
+		if why == NoID {
+			if !strings.ContainsFunc(raw, unicode.IsDigit) {
+				return // words among a list
+			}
+			u, why, maybe = one(raw)
 		}
-		u, why, maybe := one(raw)
 		switch {
 		case why == NoID && len(finer) > 0:
 			parts := finer[0](raw)
@@ -105,7 +112,7 @@ func Understand(text string) Pasted {
 			out.Refused = append(out.Refused, Refused{cut(strings.Trim(raw, " ,.")), why, maybe})
 		case seen[u.User]:
 			out.Repeated++
-		case len(out.Users) == MaxPasted:
+		case len(out.Users) == MaxAtOnce:
 			seen[u.User] = true
 			out.Surplus++
 		default:
@@ -119,6 +126,27 @@ func Understand(text string) Pasted {
 		take(line, []func(string) []string{bySpace, byComma})
 	}
 	return out
+}
+
+// other reads a text that holds one ID that is not dense; NoID: it holds none.
+func other(raw string, forms []userid.Form) (u Understood, why Refusal) {
+	u.Text = cut(raw)
+	if raw == "" || strings.ContainsFunc(raw, unicode.IsSpace) || strings.Contains(raw, ",") {
+		return u, NoID
+	}
+	if _, why, _ := one(raw); why == "" && !strings.ContainsAny(raw, "-{") { // a number
+		return u, NoID
+	}
+	for _, form := range forms {
+		if form.Width() == 16 && len(raw) < 32 { // the 16 bytes of one, which nobody pastes
+			continue
+		}
+		if id, err := form.Parse(raw); err == nil {
+			u.User = id
+			return u, ""
+		}
+	}
+	return u, NoID
 }
 
 // invisible are characters that are copied along with a text and that nobody sees.
@@ -248,7 +276,15 @@ func numbers(text string) []grant.UserID {
 }
 
 // mentions reports whether a malformed record seems to mean a user.
-func mentions(text string, user grant.UserID) bool { return slices.Contains(numbers(text), user) }
+func mentions(text string, user grant.UserID) bool {
+	if !user.IsNumber() {
+		return strings.Contains(strings.ToLower(text), strings.ToLower(user.String()))
+	}
+	return slices.Contains(numbers(text), user)
+}
+
+// Means reports whether the sample of a malformed record, as runs keep it, seems to mean a user.
+func Means(sample string, user grant.UserID) bool { return mentions(unquote(sample), user) }
 
 // unquote takes back strconv.Quote; what is none stays.
 func unquote(s string) string {

@@ -89,11 +89,11 @@ func described(p Pasted) string {
 
 func TestALongListIsCutAndSaysSo(t *testing.T) {
 	var list strings.Builder
-	for i := range MaxPasted + 7 {
+	for i := range MaxAtOnce + 7 {
 		fmt.Fprintln(&list, i)
 	}
 	p := Understand(list.String())
-	require.Len(t, p.Users, MaxPasted)
+	require.Len(t, p.Users, MaxAtOnce)
 	require.Equal(t, 7, p.Surplus)
 }
 

@@ -14,7 +14,7 @@ type Code string
 
 // The codes that are about the user.
 const (
-	OutsidePopulation Code = "outside_population" // the ID is above the campaign's max_id: no record can name it
+	OutsidePopulation Code = "outside_population" // the ID is above max_id, or of another kind: no record can name it
 	Rejected          Code = "rejected"           // a record that seems to mean the user was malformed
 	NeverInTopic      Code = "never_in_topic"     // the whole topic was searched
 	NotFound          Code = "not_found"          // everything in the topic is settled; nobody has searched it
@@ -136,8 +136,8 @@ func (f *facts) ofUser(a *Answer) (own []Reason, only bool) {
 		}
 		return own, true
 	}
-	if tooLarge(f.campaign, a.User) {
-		return []Reason{outside(f.campaign)}, true
+	if impossible(f.campaign, a.User) {
+		return []Reason{outside(f.campaign, a.User)}, true
 	}
 	if r := f.rejected(a); r != nil {
 		return []Reason{*r}, false
@@ -267,7 +267,7 @@ func (f *facts) rejected(a *Answer) *Reason {
 		return nil
 	}
 	for _, r := range f.status.Samples { // the last of each kind; a trace looks at all
-		if mentions(unquote(r.Value), a.User) {
+		if Means(r.Value, a.User) {
 			return rejected(r.Partition, r.Offset, r.Reason, r.Value)
 		}
 	}

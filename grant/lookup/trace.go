@@ -62,8 +62,8 @@ type Topic interface {
 	Identify(ctx context.Context) (grant.TopicID, error)
 	Bounds(ctx context.Context) (grant.Bounds, error)
 	Peek(ctx context.Context) (grant.Bounds, error) // Bounds in one attempt
-	Decode(key, value []byte) (grant.UserID, source.Reason)
-	Find(ctx context.Context, partition int, from, until int64, match func(key, value []byte) bool,
+	Decode(parts *source.Parts) (grant.UserID, source.Reason)
+	Find(ctx context.Context, partition int, from, until int64, match func(*source.Parts) bool,
 		found func(source.Record) error, read func(records int64)) error
 }
 
@@ -212,13 +212,13 @@ func (s *search) read(ctx context.Context, ranges []Range) error {
 	for _, r := range ranges {
 		s.all += r.Last - r.First + 1
 	}
-	return s.eachRange(ctx, ranges, s.Topic, func(key, value []byte) bool {
-		id, reason := s.Topic.Decode(key, value)
+	return s.eachRange(ctx, ranges, s.Topic, func(p *source.Parts) bool {
+		id, reason := s.Topic.Decode(p)
 		return reason == "" && s.wanted[id] != nil
 	}, s.add)
 }
 
-func (s *search) eachRange(ctx context.Context, ranges []Range, topic Topic, match func(key, value []byte) bool,
+func (s *search) eachRange(ctx context.Context, ranges []Range, topic Topic, match func(*source.Parts) bool,
 	found func(source.Record) error,
 ) error {
 	work, ctx := errgroup.WithContext(ctx)
@@ -248,7 +248,7 @@ func (s *search) tell(records int64) {
 }
 
 func (s *search) add(r source.Record) error {
-	id, _ := s.Topic.Decode(r.Key, r.Value)
+	id, _ := s.Topic.Decode(r.Parts(&s.Input))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range s.wanted[id] {
@@ -283,17 +283,9 @@ func (s *search) readLetters(ctx context.Context) error {
 			s.all += bounds.Ends[p] - bounds.Firsts[p]
 		}
 	}
-	return s.eachRange(ctx, ranges, letters, func(key, value []byte) bool {
-		return slices.ContainsFunc(numbers(string(s.held(key, value))), func(id grant.UserID) bool { return s.wanted[id] != nil })
+	return s.eachRange(ctx, ranges, letters, func(p *source.Parts) bool {
+		return slices.ContainsFunc(numbers(string(p.Holder(&s.Input))), func(id grant.UserID) bool { return s.wanted[id] != nil })
 	}, s.addLetter)
-}
-
-// held is the part of a record that should hold the ID.
-func (s *search) held(key, value []byte) []byte {
-	if s.Input.From == grant.FromKey {
-		return key
-	}
-	return value
 }
 
 func (s *search) addLetter(r source.Record) error {
@@ -312,7 +304,7 @@ func (s *search) addLetter(r source.Record) error {
 			}
 		}
 	}
-	field := s.held(r.Key, r.Value)
+	field := r.Parts(&s.Input).Holder(&s.Input)
 	l.Value = strconv.Quote(string(field[:min(len(field), 60)]))
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,7 +11,20 @@ import (
 	"github.com/granter/granter/grant/userid"
 )
 
-func outside(c *grant.Campaign) Reason {
+func outside(c *grant.Campaign, user grant.UserID) Reason {
+	if c.Input.Opaque() || !user.IsNumber() {
+		return Reason{
+			Code: OutsidePopulation,
+			Says: say("No user of this campaign has such an ID: its IDs are %s.", "이 캠페인에는 이런 ID의 사용자가 없습니다. ID 형식은 %s입니다.",
+				map[grant.IDs]Text{
+					"": say("numbers", "숫자"), grant.IDsInt64: say("numbers of 64 bits", "64비트 숫자"), grant.IDsUUID: say("UUIDs",
+						"UUID"),
+					grant.IDsString: say("texts of up to 256 bytes", "최대 256바이트의 문자열"),
+				}[c.Input.IDs]),
+			Next: say("Ask the customer for the ID again; it may be that of another campaign.",
+				"고객에게 ID를 다시 확인하세요. 다른 캠페인의 ID일 수 있습니다."),
+		}
+	}
 	return Reason{
 		Code: OutsidePopulation,
 		Says: say("The ID is above %s, the largest that this campaign has users for.",

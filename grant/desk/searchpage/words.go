@@ -27,7 +27,8 @@ var languageNames = map[lookup.Lang]string{lookup.English: "English", lookup.Kor
 
 var english = words{ //nolint:gosec // these are no credentials
 	lang: lookup.English, title: "Look up users", ask: "User IDs", lookUp: "Look up", skip: "Skip to the search",
-	askHelp: "Paste one ID or a list of up to 500, one on each line or with commas between. Spaces, thousands separators, " +
+	askHelp: "Paste one ID or a list of up to " + lookup.English.Number(lookup.MaxAtOnce) + ", one on each line or with commas " +
+		"between. Spaces, thousands separators, " +
 		"leading zeros and full-width digits do not matter.",
 	footer: "Every lookup is logged with who asked. Whatever is under “For engineers”, or said by operators, is not for " +
 		"customers.",
@@ -49,7 +50,8 @@ var english = words{ //nolint:gosec // these are no credentials
 
 var korean = words{ //nolint:gosec // these are no credentials
 	lang: lookup.Korean, title: "사용자 조회", ask: "사용자 ID", lookUp: "조회", skip: "검색으로 건너뛰기",
-	askHelp: "ID 하나 또는 최대 500개의 목록을 한 줄에 하나씩, 또는 쉼표로 구분해 붙여 넣으세요. 공백, 천 단위 구분, 앞자리 0, 전각 숫자는 " +
+	askHelp: "ID 하나 또는 최대 " + lookup.Korean.Number(lookup.MaxAtOnce) + "개의 목록을 한 줄에 하나씩, 또는 쉼표로 구분해 " +
+		"붙여 넣으세요. 공백, 천 단위 구분, 앞자리 0, 전각 숫자는 " +
 		"그대로 두어도 됩니다.",
 	footer: "모든 조회는 조회한 사람과 함께 기록됩니다. ‘엔지니어용’ 내용과 운영자의 말은 고객에게 전달하지 마세요.",
 	zone:   "함께 표시할 시간대", campaignsZone: "캠페인 시간대만", language: "언어",
@@ -254,7 +256,7 @@ func (t *words) surplus(n int) string {
 	return fmt.Sprintf(t.in("Only the first %s users were looked up; %s more were left out. For long lists: "+
 		"granter verify - < FILE.",
 		"처음 %s명만 조회했고 %s명은 제외되었습니다. 긴 목록은 granter verify - < FILE 로 조회하세요."),
-		t.lang.Number(lookup.MaxPasted), t.lang.Number(int64(n)))
+		t.lang.Number(lookup.MaxAtOnce), t.lang.Number(int64(n)))
 }
 
 // Unknown says to somebody whom the desk does not know why, and what to do.
