@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +32,7 @@ type actFlags struct {
 	item                 string
 	resume               bool
 	topic                string
+	listed               bool // of exclude: whom the spec names
 }
 
 const actHelp = `
@@ -108,12 +108,15 @@ func newAct(kind grant.ActKind, use, short, say string) *cobra.Command {
 		flags.BoolVar(&f.resume, "resume", false, "continue the moves that stopped half way")
 	case grant.ActExclude:
 		f.excludeFlags(cmd)
-	case grant.ActReinstate, grant.ActNote:
+	case grant.ActReinstate, grant.ActNote, grant.ActErase: // the last is a command of its own
 	}
 	return cmd
 }
 
 func (f *actFlags) execute(cmd *cobra.Command, kind grant.ActKind, args []string) error {
+	if f.listed {
+		return f.settleListed(cmd, args)
+	}
 	act, err := f.act(kind)
 	if err != nil {
 		return err
@@ -141,7 +144,7 @@ func (f *actFlags) execute(cmd *cobra.Command, kind grant.ActKind, args []string
 		return err
 	}
 	if act.ID = f.request; act.ID == "" {
-		act.ID = f.requestID(kind, digest)
+		act.ID = f.requestID(&act, digest)
 	}
 	if err := act.Validate(); err != nil && kind != grant.ActMove {
 		return usageError(err)
@@ -192,13 +195,11 @@ func (f *actFlags) act(kind grant.ActKind) (a grant.Act, err error) {
 
 // requestID names a request. Users on the command line are a request of their own each time; a file is the same one as long as
 // nothing about it changes, so that a command that was killed can be started again.
-func (f *actFlags) requestID(kind grant.ActKind, digest []byte) string {
+func (f *actFlags) requestID(act *grant.Act, digest []byte) string {
 	if digest == nil {
 		return grant.NewRunID(time.Now()).String()
 	}
-	h := sha256.New()
-	fmt.Fprintf(h, "%s %q %q %q %q %q %x", kind, f.reason, f.kind, f.effective, f.until, f.item, digest)
-	return "file-" + hex.EncodeToString(h.Sum(nil)[:12])
+	return acts.RequestOf(act, f.effective, f.until, digest)
 }
 
 // rows reads who it is about; the digest is that of a file, or of a topic.
@@ -323,6 +324,6 @@ func printReport(w io.Writer, r *acts.Report) {
 			fmt.Fprintln(w, "  and more: --out or --json has all")
 			return
 		}
-		fmt.Fprintf(w, "  user %s: %s\n", result.User.String(), result.Why)
+		fmt.Fprintf(w, "  %s: %s\n", result.Whom(), oneLine(result.Why))
 	}
 }

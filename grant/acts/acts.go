@@ -4,8 +4,10 @@ package acts
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
@@ -18,6 +20,10 @@ type Ledger interface {
 	BeginMove(ctx context.Context, m ledger.AccountMove) error
 	EndMove(ctx context.Context, m ledger.AccountMove) error
 	Moves(ctx context.Context) ([]ledger.AccountMove, error)
+	// ActsAbout returns the IDs of acts about a user; Forget erases what is kept about a user beside the journal. Both may be
+	// repeated.
+	ActsAbout(ctx context.Context, user grant.UserID) ([]string, error)
+	Forget(ctx context.Context, f ledger.Forget, dry bool) (ledger.Forgotten, error)
 }
 
 // Reader says what users took, which no move takes along.
@@ -46,6 +52,7 @@ type Row struct {
 	To     *grant.UserID // of a move
 	Reason string        // of its own; empty: the command's
 	Fields []string      // of a file, which are given back
+	Line   int           // of that file, on which it begins
 	Seen   string        // ledger.User.Seen as it was looked at; empty: it does not matter
 	Err    error         // why the row cannot be read; nil: it can
 
@@ -56,7 +63,7 @@ type Row struct {
 func (r *Row) judged(result *Result) bool {
 	switch {
 	case r.Err != nil:
-		result.Status, result.Why = Invalid, r.Err.Error()
+		result.Status, result.Why, result.Code = Invalid, r.Err.Error(), grant.WhyUnreadable
 	case r.settled != nil:
 		*result = *r.settled
 	default:
@@ -101,13 +108,42 @@ const (
 )
 
 // Result is what became of one row.
-type Result struct {
+type Result struct { //nolint:recvcheck // lists of them are JSON, too
 	User   grant.UserID `json:"user"`
 	Status Status       `json:"status"`
 	Why    string       `json:"why,omitempty"`
+	// Code says the same for programs, and for pages in every language; empty: there is none.
+	Code grant.WhyNot `json:"code,omitempty"`
 
-	again bool // it was done before
+	line    int  // of a file
+	again   bool // it was done before
+	changed bool
 }
+
+// Whom says which row it is about: one that cannot be read is about nobody.
+func (r *Result) Whom() string {
+	if r.Status == Invalid && r.line > 0 {
+		return "line " + strconv.Itoa(r.line)
+	}
+	return "user " + r.User.String()
+}
+
+// MarshalJSON leaves out the user of a row that cannot be read, and has its line instead: it would be somebody else's.
+func (r Result) MarshalJSON() ([]byte, error) {
+	type plain Result
+	if r.Status != Invalid {
+		return json.Marshal(plain(r))
+	}
+	return json.Marshal(struct {
+		Line   int          `json:"line,omitempty"`
+		Status Status       `json:"status"`
+		Why    string       `json:"why"`
+		Code   grant.WhyNot `json:"code"`
+	}{r.line, r.Status, r.Why, r.Code})
+}
+
+// Changed reports whether it was refused because the user is not as Row.Seen says.
+func (r *Result) Changed() bool { return r.changed }
 
 // Report is what became of a command.
 type Report struct {
@@ -120,9 +156,14 @@ type Report struct {
 	Results  []Result        `json:"results"`
 	TakesTwo bool            `json:"takes_two,omitempty"` // it is, or of a dry run: would be, left to a second person
 	Proposal *grant.Proposal `json:"proposal,omitempty"`  // that it is, or was, left to a second person by
+	// Erased is, of an erasure, what else went or would go.
+	Erased *ledger.Forgotten `json:"erased,omitempty"`
 
 	fresh int // rows that this command does, and no earlier one of the same request did
 }
+
+// Again is how many rows an earlier command of the same request did.
+func (r *Report) Again() int { return r.Counts[Done] - r.fresh }
 
 // batch is how many rows are done at a time: an error, or a kill, leaves the others untried.
 const batch = 5000
@@ -146,14 +187,17 @@ func (d *Doer) run(ctx context.Context, c *Command) (*Report, error) {
 	r := &Report{Campaign: d.Campaign.Name, Request: c.Act.ID, Act: c.Act.Kind, DryRun: c.Dry, Counts: map[Status]int{}}
 	r.Results = make([]Result, len(c.Rows))
 	for i := range c.Rows {
-		r.Results[i] = Result{User: c.Rows[i].User, Status: Untried}
+		r.Results[i] = Result{User: c.Rows[i].User, Status: Untried, line: c.Rows[i].Line}
 	}
 	err := d.checkItem(&c.Act)
 	for from := 0; err == nil && from < len(c.Rows); from += batch {
 		to := min(from+batch, len(c.Rows))
-		if c.Act.Kind == grant.ActMove {
+		switch c.Act.Kind {
+		case grant.ActMove:
 			err = d.moveAll(ctx, c, c.Rows[from:to], r.Results[from:to])
-		} else {
+		case grant.ActErase:
+			err = d.erase(ctx, c, r)
+		default:
 			err = d.do(ctx, c, c.Rows[from:to], r.Results[from:to])
 		}
 	}
@@ -247,16 +291,14 @@ func (r *Result) settle(err error) {
 		r.Status = Unchanged
 	default:
 		r.Status = Refused
+		r.changed = errors.Is(err, grant.ErrUserChanged)
 	}
-	r.Why = err.Error()
+	r.Why, r.Code = err.Error(), grant.WhyNotOf(err)
 }
 
 // record leaves one line in the audit trail.
 func (d *Doer) record(ctx context.Context, c *Command, r *Report, failed error) error {
-	entry := grant.HistoryEntry{
-		Action: grant.ActionAct, Who: c.Act.Who, Via: c.Act.Via, Why: c.Act.Reason,
-		Acted: r.acted(),
-	}
+	entry := c.line(r)
 	if failed != nil && r.Counts[Done] == 0 {
 		entry.Refused = failed.Error()
 	}
@@ -266,9 +308,13 @@ func (d *Doer) record(ctx context.Context, c *Command, r *Report, failed error) 
 	return nil
 }
 
-func (r *Report) acted() *grant.Acted {
-	return &grant.Acted{
-		Request: r.Request, Kind: r.Act, Users: len(r.Results), Done: r.Counts[Done], Unchanged: r.Counts[Unchanged],
-		Refused: r.Counts[Refused] + r.Counts[Invalid], Untried: r.Counts[Untried],
+// line is that of the command in the audit trail.
+func (c *Command) line(r *Report) grant.HistoryEntry {
+	return grant.HistoryEntry{
+		Action: grant.ActionAct, Who: c.Act.Who, Via: c.Act.Via, Why: c.Act.Reason,
+		Acted: &grant.Acted{
+			Request: r.Request, Kind: r.Act, Users: len(r.Results), Done: r.Counts[Done], Unchanged: r.Counts[Unchanged],
+			Refused: r.Counts[Refused] + r.Counts[Invalid], Untried: r.Counts[Untried],
+		},
 	}
 }

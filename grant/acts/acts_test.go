@@ -3,6 +3,7 @@ package acts
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -110,6 +111,12 @@ func TestAFileComesBackWithWhatBecameOfEachRow(t *testing.T) {
 	r := d.run(d.act(grant.ActExclude, "2"), f.Rows...)
 	require.Equal(t, Partial, r.Overall)
 	require.Equal(t, map[Status]int{Done: 2, Invalid: 1, Refused: 1}, r.Counts)
+	said, err := json.Marshal(r.Results[1])
+	require.NoError(t, err)
+	require.Contains(t, string(said), `{"line":3,"status":"invalid","why":`, "and not that it is user 0")
+	require.NotContains(t, string(said), `"user"`)
+	require.Equal(t, "user 7", r.Results[0].Whom())
+	require.Equal(t, "line 3", r.Results[1].Whom())
 	var out bytes.Buffer
 	require.NoError(t, f.Write(&out, r.Results))
 	lines := strings.Split(out.String(), "\n")
@@ -240,4 +247,19 @@ func TestAnAbortedCampaignGrantsNobodyByHand(t *testing.T) {
 	require.ErrorIs(t, err, grant.ErrRefused)
 	require.ErrorContains(t, err, "aborted")
 	require.Equal(t, Success, d.run(d.act(grant.ActExclude, "2"), rows(grant.NumberID(1))...).Overall)
+}
+
+// What spreadsheets save as text is read, and what is none says what to do.
+func TestAFileIsReadAsSpreadsheetsSaveIt(t *testing.T) {
+	const wide = "\xff\xfeu\x00s\x00e\x00r\x00,\x00r\x00e\x00a\x00s\x00o\x00n\x00\r\x00\n\x007\x00,\x00\x80\xbd\r\x00\n\x00"
+	f, err := ReadFile(strings.NewReader(wide), 0)
+	require.NoError(t, err)
+	require.Equal(t, grant.NumberID(7), f.Rows[0].User)
+	require.Equal(t, "부", f.Rows[0].Reason)
+	require.Equal(t, 2, f.Rows[0].Line)
+	_, err = ReadFile(strings.NewReader("PK\x03\x04\x14\x00"), 0)
+	require.ErrorContains(t, err, "save it as CSV (UTF-8)")
+	f, err = ReadFile(strings.NewReader("user,reason\n7,\xba\xce\n"), 0)
+	require.NoError(t, err)
+	require.ErrorContains(t, f.Rows[0].Err, "not UTF-8")
 }

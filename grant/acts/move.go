@@ -32,7 +32,7 @@ func (d *Doer) moveAll(ctx context.Context, c *Command, rows []Row, results []Re
 func (d *Doer) move(ctx context.Context, m ledger.AccountMove, seen string, dry bool) error {
 	to := *m.Act.To
 	if to == m.User {
-		return fmt.Errorf("%w: that is the same account", grant.ErrRefused)
+		return grant.Coded(grant.WhySameAccount, fmt.Errorf("%w: that is the same account", grant.ErrRefused))
 	}
 	found, held, err := d.Reader.Held(ctx, d.Campaign, []grant.UserID{m.User, to})
 	if err != nil {
@@ -40,9 +40,12 @@ func (d *Doer) move(ctx context.Context, m ledger.AccountMove, seen string, dry 
 	}
 	from, target := &found[0], &found[1]
 	moved := from.State.MovedTo != nil && *from.State.MovedTo == to
+	if err := from.StillAs(seen); err != nil && !moved {
+		return err
+	}
 	switch _, _, err := from.State.After(from.Place, &m.Act); {
 	case moved && target.State.MovedFrom != nil && *target.State.MovedFrom == m.User:
-		return fmt.Errorf("%w: it is moved already", grant.ErrUnchanged)
+		return grant.Coded(grant.WhyAsItIs, fmt.Errorf("%w: it is moved already", grant.ErrUnchanged))
 	case moved: // and not at its end
 	case err != nil:
 		return err
@@ -50,15 +53,15 @@ func (d *Doer) move(ctx context.Context, m ledger.AccountMove, seen string, dry 
 	if !moved {
 		for i, at := range held[0].TakenAt {
 			if !at.IsZero() {
-				return fmt.Errorf("%w: the user took %s, and what was taken cannot be moved: "+
-					"revoke here, and grant the other account by hand", grant.ErrRefused, d.Campaign.Items[i].ID)
+				return grant.Coded(grant.WhyTaken, fmt.Errorf("%w: the user took %s, and what was taken cannot be moved: "+
+					"revoke here, and grant the other account by hand", grant.ErrRefused, d.Campaign.Items[i].ID))
 			}
 		}
 	}
 	arrival := arriving(&m, from, target)
 	if _, _, err := target.State.After(target.Place, &arrival); err != nil {
 		//nolint:errorlint // what is unchanged there is refused here
-		return fmt.Errorf("%w: the other account, %s: %v", grant.ErrRefused, to, err)
+		return grant.Coded(grant.WhyOtherAccount, fmt.Errorf("%w: the other account, %s: %v", grant.ErrRefused, to, err))
 	}
 	if dry {
 		return nil
@@ -136,7 +139,7 @@ func (d *Doer) Resume(ctx context.Context) (int, error) {
 				return ended, err
 			}
 		case err != nil:
-			return ended, fmt.Errorf("the move of user %s: %w", m.User, err)
+			return ended, &grant.UserError{User: m.User, Err: fmt.Errorf("the move: %w", err)}
 		}
 		ended++
 	}

@@ -32,7 +32,8 @@ type Proposals interface {
 	Proposed(ctx context.Context, p *grant.Proposal) ([]string, error)
 	// Decide fails with grant.ErrRefused when there is nothing to decide any more, or this person may not.
 	Decide(ctx context.Context, id string, d grant.Decision) (grant.Proposal, error)
-	Conclude(ctx context.Context, id string, result *grant.Acted) error
+	// Conclude notes what became of what was approved, with a line in the audit trail, unless that is noted.
+	Conclude(ctx context.Context, id string, line grant.HistoryEntry) error
 }
 
 // Pending returns the proposals of the campaign, oldest first: those that somebody has to do something about, or all.
@@ -91,13 +92,13 @@ func (d *Doer) Decide(ctx context.Context, id string, decision grant.Decision) (
 		return p, nil, err
 	}
 	r, err := d.run(ctx, c)
-	result := r.acted()
-	err = errors.Join(err, d.record(ctx, c, r, err))
 	if err != nil {
+		err = errors.Join(err, d.record(ctx, c, r, err))
 		return p, r, fmt.Errorf("it is approved, and was not done to everybody: approve it again to continue: %w", err)
 	}
-	p.State, p.Result = grant.ProposalDone, result
-	return p, r, d.Proposals.Conclude(ctx, id, result)
+	line := c.line(r)
+	p.State, p.Result = grant.ProposalDone, line.Acted
+	return p, r, d.Proposals.Conclude(ctx, id, line)
 }
 
 // command is what a proposal wants done, in the name of both.
@@ -236,8 +237,9 @@ type packed struct {
 	Reason string        `json:"reason,omitempty"`
 }
 
-// maxPiece bounds what one piece may be unpacked to: batch rows with reasons of the most that is allowed.
-const maxPiece = batch * 1024
+// maxPiece bounds what one piece may be unpacked to: batch rows with reasons of the most that is allowed, of characters that JSON
+// escapes.
+const maxPiece = batch * (6*grant.MaxWhy + 256)
 
 // pack puts the rows that can be read into pieces.
 func pack(rows []Row) ([][]byte, error) {

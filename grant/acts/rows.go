@@ -1,13 +1,20 @@
 package acts
 
 import (
+	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/csv"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/text"
@@ -25,7 +32,7 @@ const (
 )
 
 // File is a CSV file of users: with a header that has the column user and may have to and reason, or without one, when the
-// first column is the user. Separators are commas; lines may end with CRLF; a byte order mark may come first.
+// first column is the user. Separators are commas; lines may end with CRLF; it is UTF-8, or what a byte order mark in front says.
 type File struct {
 	Header []string // nil: there is none
 	Rows   []Row
@@ -34,35 +41,68 @@ type File struct {
 // ReadFile reads a file of users whose IDs are bounded by a topic's max_id. A row that cannot be read is kept with its error;
 // what is no CSV is an error.
 func ReadFile(r io.Reader, maxID uint64) (*File, error) {
-	text, err := io.ReadAll(r)
+	f := &File{}
+	header, err := ScanFile(r, maxID, func(line int, row Row) error {
+		row.Line = line
+		f.Rows = append(f.Rows, row)
+		return nil
+	})
+	if err == nil && len(f.Rows) == 0 {
+		err = errors.New("the file names no user")
+	}
+	if f.Header = header; err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+var errNoText = errors.New("the file is no text: save it as CSV (UTF-8), or as one ID a line")
+
+// opened is the text of a file, in UTF-8 and without a byte order mark. Spreadsheets, archives and images have bytes of zero
+// near their beginning, and texts have none.
+func opened(r io.Reader) (io.Reader, error) {
+	text := bufio.NewReader(transform.NewReader(r, unicode.BOMOverride(transform.Nop)))
+	first, err := text.Peek(512)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if bytes.IndexByte(first, 0) >= 0 {
+		return nil, errNoText
+	}
+	return text, nil
+}
+
+// ScanFile is ReadFile row by row, with the line on which each begins. It returns the header, nil if there is none.
+func ScanFile(r io.Reader, maxID uint64, each func(line int, row Row) error) (header []string, err error) {
+	text, err := opened(r)
 	if err != nil {
 		return nil, err
 	}
-	c := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff"))))
+	c := csv.NewReader(text)
 	c.FieldsPerRecord, c.TrimLeadingSpace = -1, true
-	f := &File{}
 	columns := map[string]int{columnUser: 0}
-	for first := true; ; first = false {
+	for rows, first := 0, true; ; first = false {
 		fields, err := c.Read()
 		switch {
 		case errors.Is(err, io.EOF):
-			if len(f.Rows) == 0 {
-				return nil, errors.New("the file names no user")
-			}
-			return f, nil
+			return header, nil
 		case err != nil:
-			return nil, err
-		case len(f.Rows) == maxRows:
-			return nil, fmt.Errorf("the file has more than %d rows: split it", maxRows)
+			return header, err
 		case first && slices.Contains(lowered(fields), columnUser):
-			f.Header = fields
+			header = fields
 			columns = map[string]int{}
 			for i, name := range lowered(fields) {
 				columns[name] = i
 			}
 			continue
 		}
-		f.Rows = append(f.Rows, readRow(fields, columns, maxID))
+		if rows++; rows > maxRows {
+			return header, fmt.Errorf("the file has more than %d rows: split it", maxRows)
+		}
+		line, _ := c.FieldPos(0)
+		if err := each(line, readRow(fields, columns, maxID)); err != nil {
+			return header, err
+		}
 	}
 }
 
@@ -88,7 +128,9 @@ func readRow(fields []string, columns map[string]int, maxID uint64) Row {
 		row.To, row.Err = &id, err
 	}
 	if row.Reason = cell(columnReason); row.Reason != "" && row.Err == nil {
-		row.Err = grant.ValidateWhy(row.Reason)
+		if row.Err = grant.ValidateWhy(row.Reason); !utf8.ValidString(row.Reason) {
+			row.Err = errors.New("the reason is not UTF-8: save the file as CSV (UTF-8)")
+		}
 	}
 	return row
 }
@@ -116,4 +158,12 @@ func (f *File) Write(w io.Writer, results []Result) error {
 	}
 	c.Flush()
 	return c.Error()
+}
+
+// RequestOf names the request that a file asks for, by its digest and what else is said: so whatever stopped it, the same file
+// with the same words goes on with it, on the page as on the command line.
+func RequestOf(a *grant.Act, effective, until string, digest []byte) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %q %q %q %q %q %x", a.Kind, a.Reason, string(a.Revocation), effective, until, a.Item, digest)
+	return "file-" + hex.EncodeToString(h.Sum(nil)[:12])
 }

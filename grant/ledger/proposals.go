@@ -284,15 +284,16 @@ func (l *Coordination) Decide(ctx context.Context, id string, d grant.Decision) 
 	return out, err
 }
 
-// Conclude notes what became of a proposal that was approved.
-func (l *Coordination) Conclude(ctx context.Context, id string, result *grant.Acted) error {
+// Conclude notes what became of a proposal that was approved, in the audit trail, too: once, however many have carried it out at
+// the same time.
+func (l *Coordination) Conclude(ctx context.Context, id string, line grant.HistoryEntry) error {
 	return l.retry(ctx, "noting what became of a proposal", func() error {
-		p, text, _, err := l.proposal(ctx, id)
+		p, text, now, err := l.proposal(ctx, id)
 		if err != nil || p == nil || p.State != grant.ProposalApproved {
 			return err
 		}
-		p.State, p.Result = grant.ProposalDone, result
-		_, err = l.storeProposal(ctx, p, text, nil, time.Time{})
+		line.At, p.State, p.Result = now, grant.ProposalDone, line.Acted
+		_, err = l.storeProposal(ctx, p, text, &line, time.Time{})
 		return err
 	})
 }
