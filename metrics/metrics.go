@@ -44,6 +44,7 @@ type Metrics struct {
 	Throttle       prometheus.Gauge
 	Limit          prometheus.Gauge
 	LedgerGranted  prometheus.Gauge
+	LedgerExcluded prometheus.Gauge
 	RedisLatency   prometheus.Gauge
 	RedisMemory    prometheus.Gauge
 	RedisMemoryMax prometheus.Gauge
@@ -69,6 +70,9 @@ const (
 	grantedHelp  = "Users that the ledger has as granted, by whichever process, as of the last count; every process exports " +
 		"the same."
 )
+
+// excludedHelp is about users who do not get the campaign.
+const excludedHelp = "Users who are excluded: runs withhold them, whatever the topic says; as of the last count."
 
 // Outcomes are the values of the label outcome.
 var Outcomes = []string{"granted", "duplicate", "rejected", "withheld"}
@@ -122,7 +126,8 @@ func New(reg prometheus.Registerer, l Labels) *Metrics {
 			"Limit that operators have set, for all replicas together; 0: none."),
 		Limit: f.gauge("feedback_limit_users_per_second",
 			"Limit that this process sets itself because a measurement is above --slow-at; 0: none."),
-		LedgerGranted: f.gauge("ledger_granted_users", grantedHelp),
+		LedgerGranted:  f.gauge("ledger_granted_users", grantedHelp),
+		LedgerExcluded: f.gauge("ledger_excluded_users", excludedHelp),
 		RedisLatency: f.gauge("redis_latency_seconds",
 			"Time of a small call to the ledger's Redis, the worst of the last second."),
 		RedisMemory: f.gauge("redis_memory_used_bytes", "Memory that the master nearest to its limit uses; -1: unknown."),

@@ -9,7 +9,7 @@ import (
 
 // Overview holds the metrics of a whole campaign that a process exports which grants nobody itself.
 type Overview struct {
-	granted, expected, startsAt, started, lag, replicas, lost, version, throttle, paused, aborted prometheus.Gauge
+	granted, excluded, expected, startsAt, started, lag, replicas, lost, version, throttle, paused, aborted prometheus.Gauge
 
 	replays *prometheus.GaugeVec // by outcome
 	taken   *prometheus.GaugeVec // by item
@@ -21,12 +21,13 @@ type Overview struct {
 
 // Campaign is how far a campaign is.
 type Campaign struct {
-	Granted, Expected, Lag, ControlVersion, Throttle int64
-	Replicas, Lost                                   int // live ones, and those that are gone and did not end
-	StartsAt                                         time.Time
-	Started, Paused, Aborted                         bool
-	Replays                                          map[string]int64 // rejected records that were replayed, by outcome
-	Taken, Left                                      map[string]int64 // of items that users take: by how many, and of a quota
+	Granted, Excluded, Expected, Lag, ControlVersion, Throttle int64
+	Replicas, Lost                                             int // live ones, and those that are gone and did not end
+	StartsAt                                                   time.Time
+	Started, Paused, Aborted                                   bool
+	Replays                                                    map[string]int64 // rejected records that were replayed, by outcome
+	// Taken are users by item, Left those who can still take one of a quota.
+	Taken, Left map[string]int64
 }
 
 // NewOverview registers the metrics. Those that runs export, too, have the same names: take the maximum.
@@ -35,6 +36,7 @@ func NewOverview(reg prometheus.Registerer, campaign, version string) *Overview 
 	f.gaugeWith("build_info", buildHelp, buildLabels(version)).Set(1)
 	return &Overview{
 		granted:  f.gauge("ledger_granted_users", grantedHelp),
+		excluded: f.gauge("ledger_excluded_users", excludedHelp),
 		expected: f.gauge("campaign_expected_users", expectedHelp),
 		startsAt: f.gauge("campaign_start_timestamp_seconds", startHelp),
 		started:  f.gauge("campaign_started", startedHelp),
@@ -61,6 +63,7 @@ func NewOverview(reg prometheus.Registerer, campaign, version string) *Overview 
 // Set sets all metrics.
 func (o *Overview) Set(c Campaign) {
 	o.granted.Set(float64(c.Granted))
+	o.excluded.Set(float64(c.Excluded))
 	o.expected.Set(float64(c.Expected))
 	o.startsAt.Set(float64(c.StartsAt.Unix()))
 	o.started.Set(truth(c.Started))

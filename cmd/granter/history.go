@@ -49,7 +49,7 @@ first: of each who was refused a hundred, and about a thousand in all. Times are
 			return nil
 		},
 	}
-	flags.connection.addFlags(cmd, flags.nameFlag, flags.jsonFlag, flags.redisFlags)
+	flags.connection.addFlags(cmd, flags.anyIDs, flags.nameFlag, flags.jsonFlag, flags.redisFlags)
 	flags.remote.addFlags(cmd.Flags())
 	return cmd
 }
@@ -86,6 +86,9 @@ func change(a *grant.HistoryEntry, zone *time.Location) string {
 		return acted(a.Acted)
 	case a.Acted != nil:
 		return fmt.Sprintf("%s of %s users (request %s)", a.Acted.Kind, text.Number(int64(a.Acted.Users)), a.Acted.Request)
+	}
+	if a.Action == grant.ActionPurge {
+		return purged(a.Purged)
 	}
 	if a.Before == nil || a.After == nil {
 		return ""
@@ -130,9 +133,18 @@ func change(a *grant.HistoryEntry, zone *time.Location) string {
 		return "the ledger is made again of the topic"
 	case grant.ActionReplay:
 		return "rejected records were repaired and replayed"
-	case grant.ActionAct, grant.ActionTake, grant.ActionPropose, grant.ActionApprove, grant.ActionReject:
+	case grant.ActionAct, grant.ActionTake, grant.ActionPropose, grant.ActionApprove, grant.ActionReject, grant.ActionPurge:
 	}
 	return ""
+}
+
+// purged says what was removed. The digests are in --json.
+func purged(classes []grant.Purged) string {
+	var parts []string
+	for _, c := range classes {
+		parts = append(parts, c.Class+": "+text.Number(c.Records))
+	}
+	return "records removed: " + strings.Join(parts, ", ")
 }
 
 // acted sums up what was done about users.

@@ -71,7 +71,7 @@ the granted users, which is the same for the same users, in whichever ledger and
 			return errors.Join(err, missing)
 		},
 	}
-	c.addFlags(cmd, c.nameFlag, c.jsonFlag, c.kafkaFlags, c.redisFlags)
+	c.addFlags(cmd, c.anyIDs, c.nameFlag, c.jsonFlag, c.kafkaFlags, c.redisFlags)
 	cmd.Flags().BoolVar(&prove, "prove", false, "prove that journal and bitmaps agree; reads the whole ledger")
 	return cmd
 }
@@ -146,6 +146,17 @@ func printStatus(w io.Writer, s *Status) {
 		if s.Excluded > 0 {
 			rows = append(rows, "excluded\t"+text.Number(s.Excluded)+" users: runs withhold them")
 		}
+		if l := s.Listed; l != nil {
+			rows = append(rows, fmt.Sprintf("lists\t%s users to exclude, as read at %s by run %s", text.Number(l.Users),
+				text.Moment(l.At.In(zone)), l.Run))
+			if l.Granted > 0 {
+				rows = append(rows, "NOT EXCLUDED\t"+text.Number(l.Granted)+" users were granted before they were listed: "+
+					"granter exclude --users FILE --dry-run names them, granter revoke takes it back")
+			}
+		}
+	}
+	for i := range s.Rebuilt {
+		rows = append(rows, "REBUILT\t"+oneLine(s.Rebuilt[i].String()))
 	}
 	if s.Knows(status.PartKafka, status.PartCheckpoint) {
 		rows = append(rows, fmt.Sprintf("records\t%s in the topic, %s to go", text.Number(s.Records), text.Number(s.Lag)))
@@ -170,6 +181,9 @@ func printStatus(w io.Writer, s *Status) {
 			says += fmt.Sprintf(" (%s records to go up to there)", text.Number(*s.FinishLag))
 		}
 		rows = append(rows, "ordered\t"+says)
+	}
+	for i := range s.Subscribers {
+		rows = append(rows, subscriberOf(&s.Subscribers[i], zone))
 	}
 	if s.Damage != "" {
 		rows = append(rows, "DAMAGED\t"+s.Damage)
@@ -229,8 +243,11 @@ func countdown(at time.Time) string {
 func printProof(w io.Writer, p *Proof) {
 	fmt.Fprintln(w)
 	if p.Holds {
-		fmt.Fprintf(w, "PROVEN: %s users granted exactly once: bitmaps and the %s entries of the journal of %s chunks agree\n",
-			text.Number(p.Granted), text.Number(p.Entries), text.Number(p.Chunks))
+		form := "PROVEN: %s users granted exactly once: bitmaps and the %s entries of the journal of %s chunks agree\n"
+		if strings.HasPrefix(p.Digest, "members-") {
+			form = "PROVEN: %s users granted exactly once: each is in one of the %s entries of %s buckets\n"
+		}
+		fmt.Fprintf(w, form, text.Number(p.Granted), text.Number(p.Entries), text.Number(p.Chunks))
 		if p.Takes > 0 {
 			fmt.Fprintf(w, "%s items were taken, each once and by a user who is granted: bits, times and %s entries agree\n",
 				text.Number(p.Taken), text.Number(p.Takes))
@@ -249,6 +266,32 @@ func printProof(w io.Writer, p *Proof) {
 }
 
 // takenOf says how many users took an item, of those who can.
+// subscriberOf says how somebody is served who is sent events; what needs somebody is in capitals.
+func subscriberOf(s *grant.Subscriber, zone *time.Location) string {
+	label, says := "subscriber", string(s.State)
+	if !s.Well() {
+		label = "NOT SERVED"
+	}
+	if s.State == grant.SubscriberFailing || s.State == grant.SubscriberSilent {
+		says += " since " + text.Moment(s.Since.In(zone))
+	}
+	behind, took := " entries behind", ", last took events at "
+	if strings.HasPrefix(s.Name, "hook:") {
+		behind, took = " events to be told", ", last told at "
+	}
+	if s.Failures > 1 {
+		says += ", " + text.Number(s.Failures) + " times in a row"
+	}
+	says += ", " + text.Number(s.Behind) + behind
+	if s.Last != nil {
+		says += took + text.Moment(s.Last.In(zone))
+	}
+	if s.Error != "" {
+		says += ": " + oneLine(s.Error)
+	}
+	return label + "\t" + s.Name + ": " + says
+}
+
 func takenOf(t ledger.ItemTaken, granted int64) string {
 	out := fmt.Sprintf("%s: %s users", t.Item, text.Number(t.Taken))
 	of, who := granted, "granted"

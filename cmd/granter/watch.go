@@ -135,7 +135,7 @@ func (w *watcher) count(ctx context.Context, s *desk.Subject, o *metrics.Overvie
 	if err == nil && st.Knows(status.Parts()...) { // of Kafka, it may be what it said last
 		taken, left := takenBy(st.Taken)
 		o.Set(metrics.Campaign{
-			Taken: taken, Left: left,
+			Taken: taken, Left: left, Excluded: st.Excluded,
 			Granted: st.Granted, Expected: st.Expected, StartsAt: st.StartsAt, Lag: st.ToGo(), Replicas: st.Live(), Lost: lost,
 			Started: started, ControlVersion: st.Control.Version, Throttle: st.Control.Throttle, Paused: st.Control.Paused,
 			Aborted: st.Control.AbortedBy != nil,

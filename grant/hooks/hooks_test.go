@@ -9,8 +9,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +71,7 @@ func boardOf(t testing.TB, addr string) *ledger.Coordination {
 func (s *stage) is(change func(*status.Status)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.now.Runs = slices.Clone(s.now.Runs) // who has looked before may still read those
 	change(&s.now)
 }
 
@@ -348,4 +351,42 @@ func TestFilesOfHooks(t *testing.T) {
 	} {
 		require.ErrorContains(t, err, says)
 	}
+}
+
+// How each hook takes what it is told is in the ledger: for the status, wherever whoever tells it runs.
+func TestHowHooksStandIsToldInTheLedger(t *testing.T) {
+	s, good, bad := newStage(t), newServer(t), newServer(t)
+	var mend atomic.Bool
+	bad.answer = func(w http.ResponseWriter, _ *http.Request, _ int) {
+		if !mend.Load() {
+			w.WriteHeader(http.StatusGone)
+		}
+	}
+	stop := s.follow(s.config("x", good.hook(), bad.hook(func(h *Hook) { h.Name = "chat" })))
+	standing := func(name string) (out grant.Subscriber) {
+		all, err := s.board.Subscribers(t.Context())
+		require.NoError(t, err)
+		for _, one := range all {
+			if one.Name == name {
+				out = one
+			}
+		}
+		return out
+	}
+	s.is(running)
+	s.eventually("it fails", func() bool {
+		at := standing("hook:chat")
+		return at.State == grant.SubscriberFailing && at.Failures > 1 && at.Behind == 1 && strings.Contains(at.Error, "410")
+	})
+	s.eventually("the other one is told", func() bool {
+		at := standing("hook:h")
+		return at.State == grant.SubscriberCurrent && at.Last != nil && at.Behind == 0 && at.Failures == 0
+	})
+	mend.Store(true)
+	s.eventually("it is told", func() bool {
+		at := standing("hook:chat")
+		return at.State == grant.SubscriberCurrent && at.Last != nil && at.Failures == 0 && at.Error == "" && at.Behind == 0
+	})
+	stop()
+	require.Equal(t, grant.SubscriberStopped, standing("hook:chat").State)
 }

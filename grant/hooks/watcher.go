@@ -24,6 +24,9 @@ type Board interface {
 	Cursors(ctx context.Context, name string) (map[string]string, error)
 	Advance(ctx context.Context, name, who string, lead time.Duration, moves []ledger.Move) (bool, error)
 	Now(ctx context.Context) (time.Time, error)
+	// Tell notes how a hook takes what it is told, beside the subscribers of events; it makes one attempt.
+	Tell(ctx context.Context, s grant.Subscriber) error
+	Subscribers(ctx context.Context) ([]grant.Subscriber, error)
 }
 
 // Config is what a watcher works with.
@@ -72,6 +75,10 @@ type Watcher struct {
 	stored string // doc, as Redis has it
 	busy   map[string]bool
 	done   chan told
+
+	standings map[string]*grant.Subscriber // by hook
+	news      bool                         // one of them has changed since it was noted
+	noted     time.Time
 }
 
 // told is that a hook needs not be told of an event any more.
@@ -85,7 +92,9 @@ func New(cfg Config) *Watcher {
 	if cfg.Grace <= 0 {
 		cfg.Grace = grace
 	}
-	w := &Watcher{Config: cfg, busy: map[string]bool{}, done: make(chan told, len(cfg.Hooks))}
+	w := &Watcher{
+		Config: cfg, busy: map[string]bool{}, standings: map[string]*grant.Subscriber{}, done: make(chan told, len(cfg.Hooks)),
+	}
 	for _, h := range cfg.Hooks {
 		w.callers = append(w.callers, newCaller(h))
 	}
@@ -126,6 +135,9 @@ func (w *Watcher) finish(ctx context.Context, leads bool, calls *sync.WaitGroup)
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
+		if leads {
+			w.note(ctx, true)
+		}
 		if err := w.Board.Cede(ctx, leadName, w.Who); err != nil {
 			w.Log.Warn("the lead of the hooks could not be given back, and lapses", "error", err)
 		}
@@ -162,7 +174,9 @@ func (w *Watcher) idle() bool {
 func (w *Watcher) step(ctx context.Context, leads bool, calls *sync.WaitGroup) bool {
 	ok, err := w.Board.Lead(ctx, leadName, w.Who, leadFor)
 	if err == nil && ok && !leads {
-		err = w.load(ctx)
+		if err = w.load(ctx); err == nil {
+			err = w.restore(ctx)
+		}
 	}
 	if err == nil && ok {
 		err = w.look(ctx)
@@ -175,6 +189,7 @@ func (w *Watcher) step(ctx context.Context, leads bool, calls *sync.WaitGroup) b
 	}
 	if ok {
 		w.start(ctx, calls)
+		w.note(ctx, false)
 	}
 	return ok
 }
@@ -284,6 +299,9 @@ func (w *Watcher) attempt(ctx context.Context, c *caller, e *Event) {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := c.call(ctx, e)
 		w.count(c.Name, err)
+		if err == nil || ctx.Err() == nil {
+			w.attempted(c.Name, err)
+		}
 		if err != nil && ctx.Err() == nil {
 			w.Log.Warn("a hook fails", "hook", c.Name, "event", e.ID, "error", err)
 		}

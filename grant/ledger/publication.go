@@ -3,10 +3,12 @@ package ledger
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"math/bits"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 // it to the world keeps for each subscriber a cursor in each chunk, in a hash of the campaign, and leads by a lease.
 //
 //	granter:{C}:published:<subscriber>  hash    chunk → cursor, a text that is the publisher's; other fields are its own, too
+//	granter:{C}:published:subscribers   hash    subscriber → how it is served: grant.Subscriber as JSON
 //	granter:{C}:publisher:<subscriber>  string  who leads, until it expires
 func (k *keys) published(subscriber string) string {
 	return "granter:{" + k.campaign + "}:published:" + subscriber
@@ -28,6 +31,9 @@ func (k *keys) published(subscriber string) string {
 func (k *keys) publisher(subscriber string) string {
 	return "granter:{" + k.campaign + "}:publisher:" + subscriber
 }
+
+// subscribers is a hash of what publishers say of each subscriber, as JSON: who looks at it needs no publisher.
+func (k *keys) subscribers() string { return "granter:{" + k.campaign + "}:published:subscribers" }
 
 // leadScript makes somebody lead, or go on leading, unless another one does.
 //
@@ -85,6 +91,34 @@ type Move struct {
 func (l *Coordination) Lead(ctx context.Context, subscriber, who string, lead time.Duration) (bool, error) {
 	reply, err := l.call(ctx, &leadCall, []string{l.keys.publisher(subscriber)}, who, lead.Milliseconds())
 	return reply == 1, err
+}
+
+// Tell notes how a subscriber is served. It makes one attempt: what is not noted is told again soon.
+func (l *Coordination) Tell(ctx context.Context, s grant.Subscriber) error {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return l.client.HSet(ctx, l.keys.subscribers(), s.Name, text).Err()
+}
+
+// Subscribers returns what was said last of each subscriber, by name.
+func (l *Coordination) Subscribers(ctx context.Context) ([]grant.Subscriber, error) {
+	var out []grant.Subscriber
+	err := l.retry(ctx, "asking how subscribers are served", func() error {
+		texts, err := l.client.HGetAll(ctx, l.keys.subscribers()).Result()
+		out = make([]grant.Subscriber, 0, len(texts))
+		for name, text := range texts {
+			s := grant.Subscriber{Name: name}
+			if json.Unmarshal([]byte(text), &s) != nil { // of a version that says it otherwise
+				s = grant.Subscriber{Name: name, State: grant.SubscriberWaiting}
+			}
+			out = append(out, s)
+		}
+		return err
+	})
+	slices.SortFunc(out, func(a, b grant.Subscriber) int { return strings.Compare(a.Name, b.Name) })
+	return out, err
 }
 
 // Cede ends the lead of somebody.
@@ -171,6 +205,9 @@ func (l *Reader) Clock(ctx context.Context) (time.Time, error) {
 // Lengths returns how many entries some lists of some chunks have: by chunk, then by list. The journals are asked last: what
 // the others refer to is in them.
 func (l *Reader) Lengths(ctx context.Context, chunks []uint64, lists []List) ([][]int64, error) {
+	if err := l.Dense("publishing events"); err != nil {
+		return nil, err
+	}
 	out := make([][]int64, len(chunks))
 	for i := range out {
 		out[i] = make([]int64, len(lists))
@@ -210,6 +247,9 @@ type Range struct {
 // Texts returns parts of lists as they are stored, for Entry.UnmarshalBinary and TakeEntry.UnmarshalBinary. A part is shorter
 // where the list is.
 func (l *Reader) Texts(ctx context.Context, parts []Range) ([][]string, error) {
+	if err := l.Dense("publishing events"); err != nil {
+		return nil, err
+	}
 	out := make([][]string, len(parts))
 	err := l.retry(ctx, "reading journals", func() error {
 		pipe := l.client.Pipeline()

@@ -163,8 +163,33 @@ func (p *Publisher) ending(
 	return h, out, nil
 }
 
-// correct looks up what acts had made of the ends of items, for those who took them afterwards.
+// hide finds those of a list of users of whom nobody is told any more why it was done. Events say of that which kind of
+// revocation it was, and nothing else.
+func (p *Publisher) hide(ctx context.Context, pieces []piece) error {
+	for i := range pieces {
+		at := &pieces[i]
+		a := at.entry.Act
+		if a == nil || a.Revocation == "" || at.entry.Count == 1 { // that of one user is erased where it is stored
+			continue
+		}
+		erased, err := p.reader.Erasures(ctx, at.chunk, &at.entry.Members)
+		if err != nil {
+			return err
+		}
+		for user, low := range users(at) {
+			if erased.Told(low, a) != a {
+				at.untold = append(at.untold, user)
+			}
+		}
+	}
+	return nil
+}
+
+// correct looks up what acts had made of the ends of items, for those who took them afterwards; and whom hide finds.
 func (p *Publisher) correct(ctx context.Context, pieces []piece) error {
+	if err := p.hide(ctx, pieces); err != nil {
+		return err
+	}
 	var chunks []uint64
 	for i := range pieces {
 		if l := pieces[i].list; l != ledger.ListJournal && l != listEndings && !slices.Contains(chunks, pieces[i].chunk) {

@@ -10,13 +10,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/granter/granter/grant/ledger"
 )
 
-// head identifies an entry by what is in it: the first 48 bits of its SHA-256.
+// head identifies an entry by what is in it: the first 48 bits of its SHA-256, without why an act was done, so that an erasure
+// neither makes another entry of it nor leaves something to guess a reason by.
 type head uint64
 
 func headOf(text string) head {
-	sum := sha256.Sum256([]byte(text))
+	sum := sha256.Sum256([]byte(ledger.WithoutWhy(text)))
 	return head(binary.BigEndian.Uint64(sum[:]) >> 16)
 }
 

@@ -43,7 +43,8 @@ type life struct {
 
 func newLife(t *testing.T) *life {
 	t.Helper()
-	l := &life{mini: miniredis.RunT(t), now: time.Now().Add(-30 * 24 * time.Hour).Truncate(time.Hour).UTC()}
+	const day = 24 * time.Hour // what ends with a day comes before or after what ends by the hour: it is always nine here
+	l := &life{mini: miniredis.RunT(t), now: time.Now().UTC().Truncate(day).Add(-30*day + 9*time.Hour)}
 	l.mini.SetTime(l.now)
 	l.world = newWorldOf(t, l.mini.Addr(), offers())
 	l.takes, l.acts = ledger.NewTakes(l.store, 8), ledger.NewActs(l.store, 9)

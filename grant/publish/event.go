@@ -27,6 +27,7 @@ const (
 	TypeRecalled   Type = "recalled"   // what was offered and not taken is offered no more
 	TypeTaken      Type = "taken"      // the user took an item that was offered
 	TypeExpired    Type = "expired"    // an item that the user had is over
+	TypeErased     Type = "erased"     // why anything was done about the user is forgotten: so should be copies of it
 )
 
 // typeNone is of entries that are for colleagues, and for nobody outside.
@@ -36,6 +37,7 @@ const typeNone Type = ""
 func Types() []Type {
 	return []Type{
 		TypeGranted, TypeExcluded, TypeRevoked, TypeReinstated, TypeExtended, TypeMoved, TypeRecalled, TypeTaken, TypeExpired,
+		TypeErased,
 	}
 }
 
@@ -61,6 +63,8 @@ func typeOf(p *piece) (Type, error) {
 		return TypeRecalled, nil
 	case ledger.EntryTake:
 		return TypeTaken, nil
+	case ledger.EntryErase:
+		return TypeErased, nil
 	case ledger.EntryNote:
 		return typeNone, nil
 	default:
@@ -145,7 +149,8 @@ func (w *writer) lists() []ledger.List {
 	return []ledger.List{ledger.ListJournal}
 }
 
-// template is the JSON of the events of one entry: they differ in their user alone, and in the end of what few of them took.
+// template is the JSON of the events of one entry: they differ in their user alone, but for the end of what few of them took, and
+// for those of whom nobody is told why any more.
 type template struct {
 	id, user, data []byte
 	of             map[grant.UserID][]byte // data
@@ -156,21 +161,24 @@ func (w *writer) template(p *piece, t Type) (*template, error) {
 	common := func(v any) []byte { b, _ := json.Marshal(v); return b } //nolint:errchkjson // texts
 	attributes := fmt.Sprintf(`{"specversion":"1.0","type":%s,"source":%s,"time":%s,"datacontenttype":"application/json","id":`,
 		common(TypePrefix+string(t)), common(source(w.campaign.Name)), common(p.entry.At))
-	behind := func(end *time.Time) ([]byte, error) {
-		data, err := json.Marshal(w.data(p, end))
+	behind := func(a *grant.Act, end *time.Time) ([]byte, error) {
+		data, err := json.Marshal(w.data(p, a, end))
 		return append([]byte(`","data":{"user":"`), append([]byte(`",`), data[1:]...)...), err
 	}
 	id := common(entryID(w.campaign, p) + "/")
 	out := &template{id: append([]byte(attributes), id[:len(id)-1]...), user: []byte(`","subject":"`)}
 	var err error
-	if out.data, err = behind(nil); err != nil {
+	if out.data, err = behind(p.entry.Act, nil); err != nil {
 		return nil, err
 	}
+	out.of = make(map[grant.UserID][]byte, len(p.ends)+len(p.untold))
 	for user, end := range p.ends {
-		if out.of == nil {
-			out.of = map[grant.UserID][]byte{}
+		if out.of[user], err = behind(nil, &end); err != nil {
+			return nil, err
 		}
-		if out.of[user], err = behind(&end); err != nil {
+	}
+	for _, user := range p.untold {
+		if out.of[user], err = behind(new(p.entry.Act.WithoutWhy()), nil); err != nil {
 			return nil, err
 		}
 	}
@@ -211,8 +219,9 @@ type payload struct {
 	From       *grant.UserID        `json:"from,omitempty"`
 }
 
-// data is what an event says. end is the one that somebody had given the item that a user took; nil: the spec's.
-func (w *writer) data(p *piece, end *time.Time) payload {
+// data is what an event says. The act, nil: none, is as it may be told. end is the one that somebody had given the item that a
+// user took; nil: the spec's.
+func (w *writer) data(p *piece, a *grant.Act, end *time.Time) payload {
 	out := payload{Campaign: w.campaign.Name}
 	t, err := typeOf(p)
 	switch {
@@ -228,7 +237,6 @@ func (w *writer) data(p *piece, end *time.Time) payload {
 		out.Items = itemsOf(w.campaign, p.entry)
 	}
 	out.Run = p.entry.Run
-	a := p.entry.Act
 	if a == nil {
 		return out
 	}
@@ -256,6 +264,8 @@ type batchHead struct {
 	payload
 	// Of takes: the ends that the item has for some users, because somebody had changed them before.
 	Ends map[string]time.Time `json:"ends,omitempty"`
+	// Of revocations: users whose revocation is of the kind "erased" instead.
+	Erased []grant.UserID `json:"erased,omitempty"`
 }
 
 // compact is the form of an entry as a whole: a JSON object, a line feed, and the members as a portable Roaring bitmap of what
@@ -263,9 +273,9 @@ type batchHead struct {
 func (w *writer) compact(p *piece, t Type) ([]byte, error) {
 	h := batchHead{
 		Campaign: w.campaign.Name, Chunk: p.chunk, Index: p.index, Type: TypePrefix + string(t), At: p.entry.At,
-		First: ledger.FirstUser(p.chunk), Count: p.entry.Count,
+		First: ledger.FirstUser(p.chunk), Count: p.entry.Count, Erased: p.untold,
 	}
-	h.payload = w.data(p, nil)
+	h.payload = w.data(p, p.entry.Act, nil)
 	for user, end := range p.ends {
 		if h.Ends == nil {
 			h.Ends = map[string]time.Time{}

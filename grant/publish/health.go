@@ -1,6 +1,12 @@
 package publish
 
-import "time"
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/granter/granter/grant"
+)
 
 // State is how a subscriber is served.
 type State string
@@ -20,7 +26,9 @@ type Health struct {
 	Since      time.Time `json:"since"`
 	Error      string    `json:"error,omitempty"` // of the last attempt; only while it fails
 	Events     int64     `json:"events"`          // that were acknowledged, of this process
-	Behind     int64     `json:"behind_entries"`  // of the journals, when they were looked at last
+
+	last   time.Time // when some were; zero: none
+	Behind int64     `json:"behind_entries"` // of the journals, when they were looked at last
 }
 
 // Health returns how the subscriber is served.
@@ -49,6 +57,10 @@ func (p *Publisher) says(s State, err error) {
 			"subscriber", p.Name, "for", time.Since(p.health.Since).Round(time.Second).String())
 	}
 	p.health.State, p.health.Since = s, time.Now().UTC()
+	select {
+	case p.changed <- struct{}{}:
+	default: // that one is to be told is known already
+	}
 	if p.Metrics != nil {
 		failing := 0.0
 		if s == StateFailing {
@@ -82,8 +94,61 @@ func (p *Publisher) delivered(pieces []piece) {
 	p.says(StateSending, nil)
 	p.mu.Lock()
 	p.health.Events += n
+	p.health.last = time.Now().UTC()
 	p.mu.Unlock()
 	if p.Metrics != nil {
 		p.Metrics.Events.WithLabelValues(p.Name).Add(float64(n))
+	}
+}
+
+// tell says in the ledger how the subscriber is served, for whoever looks there, while this process leads, and once more at the
+// end.
+func (p *Publisher) tell(ctx context.Context) {
+	tick := time.NewTicker(grant.SubscriberEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			p.note(ctx, "")
+		case <-p.changed:
+			p.note(ctx, "")
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			p.note(last, grant.SubscriberStopped)
+			cancel()
+			return
+		}
+	}
+}
+
+// telling tells until what it returns is called.
+func (p *Publisher) telling(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	work.Go(func() { p.tell(ctx) })
+	return func() { cancel(); work.Wait() }
+}
+
+// note says once how the subscriber is served; ended: by nobody any more.
+func (p *Publisher) note(ctx context.Context, ended grant.SubscriberState) {
+	h := p.Health()
+	if h.State == StateWaiting { // another process leads, and says it
+		return
+	}
+	s := grant.Subscriber{
+		Name: p.Name, State: grant.SubscriberState(h.State), Since: h.Since, Error: h.Error, Behind: h.Behind, Events: h.Events,
+	}
+	if !h.last.IsZero() {
+		s.Last = &h.last
+	}
+	if ended != "" && h.State != StateFailing { // that it failed is worth more
+		s.State, s.Since = ended, time.Now().UTC()
+	}
+	now, err := p.coordination.Now(ctx)
+	if s.At = now.UTC(); err == nil {
+		err = p.coordination.Tell(ctx, s)
+	}
+	if err != nil && ctx.Err() == nil {
+		p.Log.Warn("how the subscriber is served could not be noted", "subscriber", p.Name, "error", err)
 	}
 }

@@ -45,8 +45,10 @@ type piece struct {
 	entry *ledger.Entry // of an ending: as if there was one
 	item  int           // of a take or an ending: its index in the spec
 	ends  map[grant.UserID]time.Time
-	first int // the members from this one on, ascending
-	count int // how many of them
+	// untold are those members of an act's entry of whom nobody is told why any more.
+	untold []grant.UserID
+	first  int // the members from this one on, ascending
+	count  int // how many of them
 }
 
 // readPiece makes a piece of an entry as it is stored.

@@ -74,6 +74,7 @@ type Publisher struct {
 	horizons map[uint64]*horizon // by chunk
 	waiting  time.Time           // when the first thing came to be that the last sweep left for the next one; zero: nothing
 	health   Health
+	changed  chan struct{} // has an element when the state is another one
 }
 
 const (
@@ -92,7 +93,7 @@ func New(coordination *ledger.Coordination, reader *ledger.Reader, to Target, cf
 	p := &Publisher{
 		Config: cfg, coordination: coordination, reader: reader, target: to, writer: writer{only: cfg.Only},
 		cursors: map[place]cursor{}, stored: map[place]string{}, seen: map[place]int64{}, horizons: map[uint64]*horizon{},
-		health: Health{Subscriber: cfg.Name, State: StateWaiting},
+		health: Health{Subscriber: cfg.Name, State: StateWaiting}, changed: make(chan struct{}, 1),
 	}
 	if cfg.Rate > 0 {
 		p.limiter = rate.NewLimiter(rate.Limit(cfg.Rate), int(max(1, cfg.Rate/4)))
@@ -107,6 +108,7 @@ var errLead = errors.New("another process publishes to it")
 // GiveUp, and waits as long for another process that leads: the lead of one that was killed lapses.
 func (p *Publisher) Once(ctx context.Context) error {
 	defer p.cede(ctx)
+	defer p.telling(ctx)()
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := p.take(ctx)
 		if err == nil {
@@ -152,6 +154,7 @@ func (p *Publisher) everything(ctx context.Context) error {
 // Follow sends what is in the ledger and what comes, until the context ends. While another process leads it waits.
 func (p *Publisher) Follow(ctx context.Context) error {
 	defer p.cede(ctx)
+	defer p.telling(ctx)()
 	wait := func(d time.Duration) {
 		select {
 		case <-time.After(d):

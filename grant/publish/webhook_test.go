@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -130,6 +132,27 @@ func TestADeadSubscriberHoldsUpNobody(t *testing.T) {
 		time.Minute, time.Millisecond)
 	require.Contains(t, first.Health().Error, "it answers 410 Gone")
 	require.Positive(t, w.count("failing"))
+	told := func(name string, state grant.SubscriberState) (one grant.Subscriber) {
+		require.Eventually(t, func() bool {
+			all, err := w.coordination.Subscribers(t.Context())
+			require.NoError(t, err)
+			for _, s := range all {
+				if s.Name == name && s.State == state {
+					one = s
+					return true
+				}
+			}
+			return false
+		}, time.Minute, time.Millisecond, "%s is %s in the ledger, for whoever looks there", name, state)
+		return one
+	}
+	s := told(first.Name, grant.SubscriberFailing)
+	require.Contains(t, s.Error, "it answers 410 Gone")
+	require.Nil(t, s.Last)
+	s = told("other", grant.SubscriberCurrent)
+	require.NotNil(t, s.Last)
+	require.Equal(t, grant.SubscriberCurrent, s.AsOf(s.At.Add(10*time.Second)).State)
+	require.Equal(t, grant.SubscriberSilent, s.AsOf(s.At.Add(20*time.Second)).State, "nobody says anything any more")
 	dead.mu.Lock()
 	dead.answer = func(int) int { return 204 }
 	dead.mu.Unlock()
@@ -137,7 +160,67 @@ func TestADeadSubscriberHoldsUpNobody(t *testing.T) {
 		time.Minute, time.Millisecond)
 	stop()
 	work.Wait()
+	s = told(first.Name, grant.SubscriberStopped)
+	require.Equal(t, grant.SubscriberStopped, s.AsOf(s.At.Add(time.Hour)).State, "which was wanted")
 	w.holds(dead.order)
+}
+
+// One that takes requests and never answers is failing like a dead one, holds up nobody, and gets everything when it answers.
+func TestASlowSubscriberHoldsUpNobody(t *testing.T) {
+	slow, alive, w := newHook(t), newHook(t), newWorld(t, miniredis.RunT(t).Addr())
+	w.grant(span(grant.NumberID(100), 30)...)
+	answers := make(chan struct{})
+	handler := slow.Config.Handler
+	slow.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-answers:
+			handler.ServeHTTP(w, r)
+		case <-r.Context().Done():
+		}
+	})
+	to := NewWebhook(Webhook{URL: slow.URL, Secret: aSecret, Batch: 10, Timeout: time.Second, Calls: 2})
+	t.Cleanup(to.Close)
+	ctx, stop := context.WithCancel(t.Context())
+	var work sync.WaitGroup
+	first := w.publisher(to)
+	second := w.publisher(alive.target(t, 10), func(c *Config) { c.Name = "other" })
+	work.Go(func() { first.Follow(ctx) })
+	work.Go(func() { second.Follow(ctx) })
+	require.Eventually(t, func() bool { return alive.has() == 30 && first.Health().State == StateFailing },
+		time.Minute, time.Millisecond)
+	require.Contains(t, first.Health().Error, "Client.Timeout exceeded")
+	close(answers)
+	require.Eventually(t, func() bool { return slow.has() == 30 && first.Health().State == StateCurrent },
+		time.Minute, time.Millisecond)
+	stop()
+	work.Wait()
+}
+
+// One that fails again and again is asked by one request at a time, after pauses that become longer, and not by all that wait.
+func TestWhoFailsAgainAndAgainIsSpared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := new(breaker)
+		down := errors.New("down")
+		began := time.Now()
+		var asked []time.Duration
+		for range breakAfter + 4 {
+			require.NoError(t, b.enter(t.Context(), 10*time.Second))
+			asked = append(asked, time.Since(began))
+			b.leave(down)
+		}
+		require.Equal(t, []time.Duration{0, 0, 0, 0, 0, 1e9, 3e9, 7e9, 15e9}, asked)
+		for range 9 {
+			b.leave(down)
+		}
+		began = time.Now()
+		require.NoError(t, b.enter(t.Context(), 10*time.Second))
+		require.Equal(t, maxPause, time.Since(began))
+		soon, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		require.ErrorIs(t, b.enter(soon, 10*time.Second), context.DeadlineExceeded, "while one asks, the others wait")
+		b.leave(nil)
+		require.NoError(t, b.enter(t.Context(), 10*time.Second), "it takes something: nobody waits")
+	})
 }
 
 // A failure that does not pass ends --once, and the next one begins where it was.

@@ -121,6 +121,7 @@ type answers struct {
 	spec       answer[inForce]
 	control    answer[ordered]
 	runs       answer[[]grant.RunRecord]
+	sent       answer[[]grant.Subscriber] // it is of the part that has the runs
 	totals     answer[ledger.Totals]
 	taken      answer[[]ledger.ItemTaken] // it is of the part that has the totals
 	checkpoint answer[grant.Checkpoint]
@@ -186,6 +187,7 @@ func (g *Gatherer) Gather(ctx context.Context) (*Status, error) {
 	g.last.spec.keep(a.spec)
 	g.last.control.keep(a.control)
 	g.last.runs.keep(a.runs)
+	g.last.sent.keep(a.sent)
 	g.last.totals.keep(a.totals)
 	g.last.taken.keep(a.taken)
 	g.last.checkpoint.keep(a.checkpoint)
@@ -219,6 +221,7 @@ func (g *Gatherer) ask(ctx context.Context, a *answers) {
 		if a.runs.ask(runs, err); errors.Is(err, ledger.ErrInconsistent) { // of one record; the others are good
 			a.runs.value, a.runs.at = runs, time.Now()
 		}
+		a.sent.ask(g.coordination.Subscribers(ctx))
 	})
 	wg.Go(func() { a.totals.ask(g.reader.Totals(ctx)) })
 	var now topic
@@ -231,6 +234,9 @@ func (g *Gatherer) ask(ctx context.Context, a *answers) {
 	wg.Wait()
 	if a.totals.err == nil {
 		a.totals.err = a.taken.err
+	}
+	if a.runs.err == nil {
+		a.runs.err = a.sent.err
 	}
 	if a.totals.err == nil && a.damage(a.spec.value.campaign) != "" {
 		a.totals.ask(g.reader.Totals(ctx)) // they may have been counted before the others spoke
@@ -263,11 +269,15 @@ func newStatus(file *grant.Campaign, a *answers) *Status {
 	s := &Status{
 		At: time.Now(), Campaign: c.Name, Title: c.Title, Spec: c.Hash, SpecDiffers: a.spec.value.differs, Topic: c.Input.Topic,
 		StartsAt: c.StartsAt, Expected: c.Population, Granted: a.totals.value.Granted, Taken: a.taken.value, Excluded: a.totals.value.Excluded,
+		Listed: a.totals.value.Listed, Rebuilt: a.totals.value.Rebuilt,
 		Replays:     a.totals.value.Replays,
 		LedgerBytes: a.totals.value.Bytes, Control: control,
 		Orders: control.Standing(c.StartsAt.Location()),
 		Holds:  []grant.Hold{}, Rejects: map[string]int64{}, Samples: []grant.Reject{},
 		Partitions: []Partition{}, Runs: []Replica{}, Parts: a.parts(), Damage: a.damage(c),
+	}
+	for _, one := range a.sent.value {
+		s.Subscribers = append(s.Subscribers, one.AsOf(now))
 	}
 	if !c.EndsAt.IsZero() {
 		s.EndsAt = &c.EndsAt

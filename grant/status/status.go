@@ -16,6 +16,8 @@ type Coordination interface {
 	Specs
 	Runs(ctx context.Context) ([]grant.RunRecord, error)
 	Control(ctx context.Context) (grant.Control, time.Time, error)
+	// Subscribers returns how those are served who are sent events.
+	Subscribers(ctx context.Context) ([]grant.Subscriber, error)
 }
 
 // Reader is what a status asks about the users who are granted.
@@ -81,6 +83,8 @@ type Status struct {
 	Taken        []ledger.ItemTaken `json:"taken,omitempty"`      // by item, of those that users take
 	Granted      int64              `json:"granted"`              // users who have the campaign, or had it
 	Excluded     int64              `json:"excluded,omitempty"`   // users who will not get it
+	Listed       *ledger.Listed     `json:"listed,omitempty"`     // what became of the spec's lists of them; missing: none was read
+	Rebuilt      []grant.Rebuilt    `json:"rebuilt,omitempty"`    // when the ledger was made again, oldest first
 	Expected     int64              `json:"expected,omitempty"`   // the spec's population
 	Percentage   float64            `json:"percentage"`           // of expected or, without it, of the records
 	Records      int64              `json:"records"`              // in the topic
@@ -102,6 +106,9 @@ type Status struct {
 	Replays        grant.Replays    `json:"replays"` // of rejected records, those that were repaired and replayed
 	Partitions     []Partition      `json:"partitions"`
 	Runs           []Replica        `json:"runs"` // the youngest last
+
+	Subscribers []grant.Subscriber `json:"subscribers,omitempty"` // who are, or were, sent events
+
 	// What all this is put together from. Of a part that was never told there is nothing above: 0, or an empty list.
 	Parts []Part `json:"parts"`
 }

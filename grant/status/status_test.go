@@ -21,17 +21,18 @@ var aTopic = grant.TopicID{Cluster: "a-cluster", Topic: [16]byte{7}}
 
 // world is a campaign, the ledger and the topic, as the test wants them.
 type world struct {
-	campaign   grant.Campaign
-	totals     ledger.Totals
-	spec       *ledger.StoredSpec
-	checkpoint grant.Checkpoint
-	id         grant.TopicID
-	lost       *grant.TruncatedError
-	runs       []grant.RunRecord
-	control    grant.Control
-	at         time.Time
-	bounds     grant.Bounds
-	errs       map[string]error // by method
+	subscribers []grant.Subscriber
+	campaign    grant.Campaign
+	totals      ledger.Totals
+	spec        *ledger.StoredSpec
+	checkpoint  grant.Checkpoint
+	id          grant.TopicID
+	lost        *grant.TruncatedError
+	runs        []grant.RunRecord
+	control     grant.Control
+	at          time.Time
+	bounds      grant.Bounds
+	errs        map[string]error // by method
 }
 
 // newWorld is a campaign under way: a tenth of 1,000 records is granted, and nobody runs.
