@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/source"
 )
 
 // Topic is what an audit reads of Kafka: without a group, and without a trace.
@@ -23,7 +24,8 @@ type Topic interface {
 	// Read hands the records of a partition from one offset up to another to visit, those that no aborted transaction wrote,
 	// and returns the offset that it came to: before until where an open transaction holds records back. Key and value are
 	// valid during the call. A *grant.GapError says that the next records are gone.
-	Read(ctx context.Context, partition int, from, until int64, visit func(offset int64, key, value []byte) error) (int64, error)
+	Read(ctx context.Context, partition int, from, until int64,
+		visit func(offset int64, parts *source.Parts) error) (int64, error)
 }
 
 // Letter is where a dead letter says that it is from.
@@ -41,23 +43,31 @@ type Letters interface {
 	Each(ctx context.Context, visit func(Letter)) (gone int64, err error)
 }
 
-// Config of an audit. Campaign, Ledger, Topic, Decode and Letters are required.
+// Config of an audit. Campaign, Ledger, Topic, Decode or Members, and Letters are required.
 type Config struct {
-	Campaign   *grant.Campaign // by the spec that is granted by
-	Ledger     Ledger
-	Topic      Topic
-	Decode     func(key, value []byte) (id uint64, malformed bool)
+	Campaign *grant.Campaign // by the spec that is granted by
+	Ledger   Ledger
+	Topic    Topic
+	// Decode is source.Decoder; each user costs a call. Where IDs are not dense, Members is source.MemberDecoder instead.
+	Decode     func(*source.Parts) (id uint64, malformed source.Reason)
+	Members    func() func(*source.Parts) (member []byte, malformed source.Reason)
+	Learn      func(context.Context, *source.Parts) error // source.Learn: what they need of a registry
 	Letters    Letters
 	Checkpoint func(ctx context.Context) (grant.Checkpoint, error) // of the pass that grants everybody
 	// Committed is what Kafka has for the campaign's group; it is asked before the checkpoint. Nil: it is not known.
 	Committed func(ctx context.Context, id grant.TopicID) (grant.Offsets, error)
 	Runs      []grant.RunRecord
 	Canaries  map[grant.RunID]*grant.Pass // the passes of those runs that were canaries
-	Memory    int64                       // bytes for users' bits; default 256 MiB
-	Complete  bool                        // records that wait keep it from being proven
-	IDs       IDs                         // gets every user that something is found about; may be nil
-	Previous  *Report                     // the one before; may be nil
-	Tree      *Tree                       // what the report commits to; nil: to nothing
+	// Anew is when somebody last ordered to begin anew in the topic, because it is another one or lost records. Zero: nobody did.
+	Anew    time.Time
+	Rebuilt []grant.Rebuilt // when the ledger was made again, oldest first
+	// Compacted says that Kafka may have removed records of the topic one by one: then whoever is in none may have been in those.
+	Compacted bool
+	Memory    int64   // bytes for users' bits and users that wait for theirs; default 256 MiB
+	Complete  bool    // records that wait keep it from being proven
+	IDs       IDs     // gets every user that something is found about; may be nil
+	Previous  *Report // the one before; may be nil
+	Tree      *Tree   // what the report commits to; nil: to nothing
 }
 
 // Tree is how a report commits to the ledger, chunk by chunk.
@@ -74,6 +84,7 @@ const defaultMemory = 256 << 20
 type audit struct {
 	Config
 	ledger   Ledger
+	room     *room
 	findings *findings
 	canaries map[uint64]*grant.Pass
 	report   *Report
@@ -85,14 +96,19 @@ type audit struct {
 	counting   bool // records are counted in the first pass only
 	users      digest
 	settled    digest
+	granted    digest
+	layout     *layout // nil: the IDs are dense
+	ofBuckets  bucketDigests
 	damaged    []damaged
 	salted     *salted
-	foreign    map[grant.RunID]bool // runs that read another topic
+	foreign    map[grant.RunID]bool // runs that read another topic, or this one before it lost records
 	repairing  map[uint64]bool      // runs that replayed rejected records
 
 	mu         sync.Mutex
 	partitions map[int]*Partition
 	rejected   map[int]*rejects
+	holes      map[int]*holes
+	waits      map[int]bool // partitions with records behind the checkpoint: markers alone are nothing to be granted
 }
 
 // Run audits. What is wrong is in the report, whatever it is; an error means that something could not be read.
@@ -103,7 +119,8 @@ type audit struct {
 func Run(ctx context.Context, cfg Config) (*Report, error) {
 	a := &audit{
 		Config: cfg, ledger: cfg.Ledger, findings: newFindings(cfg.IDs), canaries: map[uint64]*grant.Pass{}, counting: true,
-		repairing: map[uint64]bool{}, partitions: map[int]*Partition{}, rejected: map[int]*rejects{},
+		repairing: map[uint64]bool{}, partitions: map[int]*Partition{}, rejected: map[int]*rejects{}, holes: map[int]*holes{},
+		waits: map[int]bool{}, layout: layoutOf(cfg.Campaign),
 	}
 	for run, pass := range cfg.Canaries {
 		a.canaries[uint64(run)] = pass
@@ -118,6 +135,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	}
 	began := time.Now()
 	a.report = newReport(cfg.Campaign, began)
+	a.report.Rebuilt = cfg.Rebuilt
 	if err := a.circumstances(ctx); err != nil {
 		return nil, err
 	}
@@ -126,17 +144,12 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		return nil, err
 	}
 	a.index(unlisted, damage)
-	for from := uint64(0); from < noLimit; {
-		c := newCells(from, int(cmp.Or(cfg.Memory, defaultMemory)/pageBytes))
-		if err := a.pass(ctx, c, chunks); err != nil {
-			return nil, err
-		}
-		if err := a.judge(ctx, c); err != nil {
-			return nil, err
-		}
-		from = c.limit.Load()
-		a.report.Passes++
-		a.counting = false
+	compare := a.compareChunks
+	if a.layout != nil {
+		compare = a.compareBuckets
+	}
+	if err := compare(ctx, chunks); err != nil {
+		return nil, err
 	}
 	if err := a.letters(ctx); err != nil {
 		return nil, err
@@ -148,14 +161,41 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	return a.report, nil
 }
 
+// compareChunks compares topic and ledger where IDs are dense.
+func (a *audit) compareChunks(ctx context.Context, chunks []uint64) error {
+	a.room = newRoom(cmp.Or(a.Memory, defaultMemory))
+	for from := uint64(0); from < noLimit; {
+		c := a.room.begin(from, chunks)
+		if err := a.pass(ctx, c, chunks); err != nil {
+			return err
+		}
+		if err := a.judge(ctx, c); err != nil {
+			return err
+		}
+		from = c.limit.Load()
+		a.room.end(c)
+		a.report.Passes++
+		a.counting = false
+	}
+	return nil
+}
+
 func (a *audit) index(unlisted []uint64, damage string) {
 	if damage != "" {
 		a.findings.add(Unreadable, "granter:{"+a.Campaign.Name+"}:chunks", 1, damage, look)
 	}
 	for _, chunk := range unlisted {
-		a.findings.add(Unlisted, fmt.Sprintf("chunk %d", chunk), 1, "the index of chunks does not list it",
+		a.findings.add(Unlisted, fmt.Sprintf("%s %d", a.unit(), chunk), 1, "the index of chunks does not list it",
 			"Start the campaign once more: a run repairs its index")
 	}
+}
+
+// unit is what the ledger's parts are called.
+func (a *audit) unit() string {
+	if a.layout != nil {
+		return "bucket"
+	}
+	return "chunk"
 }
 
 // pass looks at some chunks: it reads the ledger while it reads the topic below the checkpoint, and then the rest of the topic,
@@ -163,20 +203,29 @@ func (a *audit) index(unlisted []uint64, damage string) {
 func (a *audit) pass(ctx context.Context, c *cells, chunks []uint64) error {
 	g, reading := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.readLedger(reading, c, chunks) })
-	g.Go(func() error { return a.readTopic(reading, a.first, a.below, c, below) })
+	g.Go(func() error { return a.markTopic(reading, a.first, a.below, c, below) })
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	bounds, err := a.Topic.Bounds(ctx)
+	from, until, err := a.rest(ctx)
 	if err != nil {
 		return err
 	}
-	from := grant.Offsets{}
+	return a.markTopic(ctx, from, until, c, beyond)
+}
+
+// rest is where the part of the topic is that nobody has to be granted from yet. It is asked when the ledger was read.
+func (a *audit) rest(ctx context.Context) (from, until grant.Offsets, err error) {
+	bounds, err := a.Topic.Bounds(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	from = grant.Offsets{}
 	for partition := range bounds.Ends {
 		from[partition] = max(a.below[partition], a.first[partition])
 	}
 	a.ends(bounds)
-	return a.readTopic(ctx, from, bounds.Ends, c, beyond)
+	return from, bounds.Ends, nil
 }
 
 // readers is how many chunks are asked for at the same time.
@@ -227,16 +276,46 @@ const (
 	beyond part = true
 )
 
-// readTopic marks the users of some offsets.
-func (a *audit) readTopic(ctx context.Context, from, until grant.Offsets, c *cells, part part) error {
-	g, ctx := errgroup.WithContext(ctx)
+// markTopic marks the users of some offsets.
+func (a *audit) markTopic(ctx context.Context, from, until grant.Offsets, c *cells, part part) error {
+	records := int64(0)
+	for partition, end := range until {
+		records += max(end-from[partition], 0)
+	}
+	m := c.markers(part, records)
+	err := a.readTopic(ctx, from, until, part, func() (func(*source.Parts) bool, func()) {
+		ids := make([]uint64, 0, blockUsers)
+		return func(parts *source.Parts) bool {
+			id, malformed := a.Decode(parts)
+			if malformed != "" {
+				return false
+			}
+			if ids = append(ids, id); len(ids) == cap(ids) {
+				m.add(ids)
+				ids = ids[:0]
+			}
+			return true
+		}, func() { m.add(ids) }
+	})
+	if err == nil {
+		m.done()
+	}
+	return err
+}
+
+// readTopic reads some offsets. For each partition open returns what marks the user of a record, and reports whether there is
+// one, and what is called in the end.
+func (a *audit) readTopic(ctx context.Context, from, until grant.Offsets, part part,
+	open func() (mark func(*source.Parts) bool, done func()),
+) error {
+	g, reading := errgroup.WithContext(ctx)
 	g.SetLimit(maxPartitions)
-	readers := min(len(until), maxPartitions)
 	for _, partition := range slices.Sorted(maps.Keys(until)) {
 		if from[partition] < until[partition] {
 			g.Go(func() error {
-				next, end := from[partition], until[partition]
-				return a.readPartition(ctx, partition, next, end, c.marker(part, readers, end-next))
+				mark, done := open()
+				defer done()
+				return a.readPartition(reading, partition, from[partition], until[partition], part, mark)
 			})
 		}
 	}
@@ -246,35 +325,49 @@ func (a *audit) readTopic(ctx context.Context, from, until grant.Offsets, c *cel
 // maxPartitions bounds how many partitions are read at the same time: each has memory for a fetch.
 const maxPartitions = 64
 
-func (a *audit) readPartition(ctx context.Context, partition int, next, until int64, m *marker) error {
+// blockUsers are handed to a marker at once.
+const blockUsers = 1024
+
+func (a *audit) readPartition(
+	ctx context.Context, partition int, next, until int64, part part, mark func(*source.Parts) bool,
+) error {
 	var seen Partition
-	defer func() { a.count(partition, &seen) }()
-	defer m.flush()
-	malformed := a.malformed(partition, m.part)
+	defer func() { a.count(partition, &seen, part == beyond && (seen.Records > 0 || next < until)) }()
+	malformed, holes := a.malformed(partition, part), a.holesOf(partition, next)
 	for next < until {
 		var err error
-		next, err = a.Topic.Read(ctx, partition, next, until, func(offset int64, key, value []byte) error {
+		next, err = a.Topic.Read(ctx, partition, next, until, func(offset int64, parts *source.Parts) error {
 			seen.Records++
-			id, bad := a.Decode(key, value)
-			if bad {
+			if a.Learn != nil {
+				if err := a.Learn(ctx, parts); err != nil {
+					return err
+				}
+			}
+			if holes != nil {
+				holes.before(offset)
+			}
+			if !mark(parts) {
 				seen.Malformed++
 				malformed(offset)
-				return nil
 			}
-			m.add(id)
 			return nil
 		})
 		gap, gone := errors.AsType[*grant.GapError](err)
 		switch {
 		case gone:
 			a.gone(partition, gap.Gaps[0].From, gap.Gaps[0].To)
-			next = gap.Gaps[0].To
+			if next = gap.Gaps[0].To; holes != nil {
+				holes.expected = next
+			}
 		case err != nil:
 			return err
 		case next < until:
 			a.heldBack(partition, next, until)
 			return nil
 		}
+	}
+	if holes != nil {
+		holes.before(until)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ const (
 	pageWords  = 1 << chunkBits / 64
 	pageBytes  = pageWords * 8
 	noLimit    = 1 << (64 - chunkBits)
-	nearChunks = 1 << 20 // chunks from a pass's first on that are found without a hash: 68 G of IDs
+	nearChunks = 1 << 18 // chunks from a pass's first on that are found without a hash: 17 G of IDs
 )
 
 // page has a bit for each of the 65,536 numbers of a chunk. Bit 0 is the highest of word 0, as in a bitmap of Redis.
@@ -107,23 +107,16 @@ type cell struct {
 // cells are those of the chunks from one up to, not including, a limit. When they become too many, the limit falls, and what is
 // beyond it is left to the next pass: so memory is bounded whatever IDs a topic holds.
 type cells struct {
-	from   uint64
-	limit  atomic.Uint64
-	budget int // pages at most
+	*room
 
-	near  []atomic.Pointer[cell]
+	from  uint64
+	limit atomic.Uint64
 	locks locks
 
-	mu    sync.Mutex
-	far   sync.Map // chunk → *cell
-	pages int
-	all   []uint64 // chunks that have one
-}
-
-func newCells(from uint64, budget int) *cells {
-	c := &cells{from: from, budget: max(budget, 8), near: make([]atomic.Pointer[cell], nearChunks)}
-	c.limit.Store(noLimit)
-	return c
+	mu   sync.Mutex
+	far  sync.Map // chunk → *cell
+	used int      // pages
+	all  []uint64 // chunks that have one
 }
 
 // at returns the cell of a chunk; nil: it is none of this pass, or there is none.
@@ -154,10 +147,10 @@ func (c *cells) need(chunk uint64) *cell {
 	if chunk >= c.limit.Load() {
 		return nil
 	}
-	made := new(cell)
+	made := c.cell()
 	c.put(chunk, made)
 	c.all = append(c.all, chunk)
-	c.pages++
+	c.used++
 	return made
 }
 
@@ -171,12 +164,12 @@ func (c *cells) put(chunk uint64, v *cell) {
 
 // makeRoom lowers the limit until so many more pages fit. One chunk stays in any case, so that every pass comes further.
 func (c *cells) makeRoom(more int) {
-	for c.pages+more > c.budget && len(c.all) > 1 {
+	for c.used+more > c.budget && len(c.all) > 1 {
 		slices.Sort(c.all)
 		half := len(c.all) / 2
 		c.limit.Store(c.all[half])
 		for _, chunk := range c.all[half:] {
-			c.pages -= c.at(chunk).size()
+			c.used -= c.at(chunk).size()
 			if at := chunk - c.from; at < uint64(len(c.near)) {
 				c.near[at].Store(nil)
 			} else {
@@ -212,7 +205,7 @@ func (c *cells) hold(chunk uint64, h *held) bool {
 		return false
 	}
 	found.ledger = h
-	c.pages += h.size()
+	c.used += h.size()
 	return true
 }
 

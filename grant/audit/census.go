@@ -21,14 +21,23 @@ import (
 //	        content = HMAC-SHA-256(salt; bitmap 8,192, SHA-256 of all entries, each behind its length in 8 bytes)
 //	root    a tree over all chunks, ascending
 //
+// Where IDs are not dense there are buckets in place of chunks, and
+//
+//	user    SHA-256(0, blind 16, length of the ID 2, ID as it is printed, at 8, run 8, flush 8, kind 1, acts 1)
+//	        blind = AES-256(salt; the first 16 bytes of SHA-256("granter member\n", ID as it is printed))
+//	leaf    "granter bucket 1\n", number of the bucket 8, of its users 4, content 32, root of users 32
+//	        content = HMAC-SHA-256(salt; SHA-256 of all entries, each behind its length in 8 bytes)
+//
 // Without the salt nothing of a hash can be guessed, so a path tells of others only how many they are in the group and the chunk.
 // Groups are chosen, and their members ordered, by what the salt makes of IDs: neither tells who is whose neighbour.
 const (
-	groups      = 256
-	saltSize    = 32
-	blindSize   = aes.BlockSize
-	chunkPrefix = "granter chunk 1\n"
-	userSize    = blindSize + 8 + 8 + 8 + 8 + 1 + 1
+	groups       = 256
+	saltSize     = 32
+	blindSize    = aes.BlockSize
+	chunkPrefix  = "granter chunk 1\n"
+	bucketPrefix = "granter bucket 1\n"
+	memberPrefix = "granter member\n"
+	userSize     = blindSize + 8 + 8 + 8 + 8 + 1 + 1
 )
 
 // salted makes blinds of one salt.
@@ -45,6 +54,16 @@ func newSalted(salt [saltSize]byte) *salted {
 	return &salted{salt, block}
 }
 
+// of is the blind of whoever a statement is about.
+func (s *salted) of(said *statement) (out [blindSize]byte) {
+	if said.text == "" {
+		return s.blind(said.user)
+	}
+	h := sha256.Sum256(append([]byte(memberPrefix), said.text...))
+	s.block.Encrypt(out[:], h[:blindSize])
+	return out
+}
+
 func (s *salted) blind(user uint64) (out [blindSize]byte) {
 	copy(out[:], "granter\x00")
 	binary.BigEndian.PutUint64(out[8:], user)
@@ -54,6 +73,7 @@ func (s *salted) blind(user uint64) (out [blindSize]byte) {
 
 // statement is what a report says of one user.
 type statement struct {
+	text                 string // the ID, where it is not dense
 	user, at, run, flush uint64
 	kind                 kind
 	acted                bool
@@ -62,7 +82,12 @@ type statement struct {
 // data is the content of the user's leaf.
 func (s *statement) data(dst []byte, blind [blindSize]byte) []byte {
 	dst = append(dst, blind[:]...)
-	for _, v := range [...]uint64{s.user, s.at, s.run, s.flush} {
+	if s.text != "" {
+		dst = append(binary.BigEndian.AppendUint16(dst, uint16(len(s.text))), s.text...)
+	} else {
+		dst = binary.BigEndian.AppendUint64(dst, s.user)
+	}
+	for _, v := range [...]uint64{s.at, s.run, s.flush} {
 		dst = binary.BigEndian.AppendUint64(dst, v)
 	}
 	acted := byte(0)
@@ -78,22 +103,34 @@ type census struct {
 	owner   [1 << chunkBits]uint32
 	has     page
 	acted   page
-	content hash.Hash
-	read    uint64
+	content journalHash
 }
 
 func (c *census) begin() {
-	c.entries, c.has, c.acted, c.read = c.entries[:0], page{}, page{}, 0
-	c.content = sha256.New()
+	c.entries, c.has, c.acted = c.entries[:0], page{}, page{}
+	c.content.begin()
+}
+
+// journalHash is the hash of all entries of a journal, as they are stored.
+type journalHash struct {
+	hash.Hash
+
+	read uint64 // entries
+}
+
+func (h *journalHash) begin() { h.Hash, h.read = sha256.New(), 0 }
+
+func (h *journalHash) add(text []byte) {
+	h.read++
+	var length [8]byte
+	binary.BigEndian.PutUint64(length[:], uint64(len(text)))
+	h.Write(length[:])
+	h.Write(text)
 }
 
 // add adds an entry as it was read, and as it is stored.
 func (c *census) add(e *entry, text []byte) {
-	c.read++
-	var length [8]byte
-	binary.BigEndian.PutUint64(length[:], uint64(len(text)))
-	c.content.Write(length[:])
-	c.content.Write(text)
+	c.content.add(text)
 	switch {
 	case e == nil:
 	case e.kind == kindGrant || e.kind == kindHand:
@@ -129,7 +166,8 @@ func (c *census) statement(chunk uint64, low uint16) statement {
 
 // chunkLeaf is what is kept of a chunk for the tree.
 type chunkLeaf struct {
-	chunk     uint64
+	bucket    bool   // it is of a bucket
+	chunk     uint64 // or bucket
 	entries   uint64 // of the journal
 	users     uint32
 	content   sum
@@ -141,7 +179,7 @@ type chunkLeaf struct {
 
 // leaf commits to the users of the chunk. It also makes what receipts of them are made from, if somebody wants that.
 func (c *census) leaf(s *salted, chunk uint64, bitmap *page, t *Tree) *chunkLeaf {
-	out := &chunkLeaf{chunk: chunk, entries: c.read, users: uint32(c.has.count())}
+	out := &chunkLeaf{chunk: chunk, entries: c.content.read, users: uint32(c.has.count())}
 	mac := hmac.New(sha256.New, s.salt[:])
 	mac.Write(bitmap.bytes())
 	mac.Write(c.content.Sum(nil))
@@ -157,7 +195,7 @@ func (c *census) leaf(s *salted, chunk uint64, bitmap *page, t *Tree) *chunkLeaf
 	c.has.each(func(low uint16) {
 		said := c.statement(chunk, low)
 		blind := s.blind(said.user)
-		m := member{sha256.Sum256(said.data(buf[:1], blind)), low, c.owner[low], said.acted}
+		m := member{hash: sha256.Sum256(said.data(buf[:1], blind)), low: low, entry: c.owner[low], acted: said.acted}
 		members[blind[0]] = append(members[blind[0]], m)
 	})
 	var roots [groups]sum
@@ -167,7 +205,7 @@ func (c *census) leaf(s *salted, chunk uint64, bitmap *page, t *Tree) *chunkLeaf
 	}
 	out.usersRoot = treeRoot(overGroups(&roots))
 	if t.Receipts != nil {
-		out.block = encodeBlock(&roots, c.entries, &members)
+		out.block = encodeBlock(false, &roots, c.entries, &members)
 	}
 	return out
 }
@@ -176,6 +214,7 @@ func (c *census) leaf(s *salted, chunk uint64, bitmap *page, t *Tree) *chunkLeaf
 type member struct {
 	hash  sum // of the leaf
 	low   uint16
+	id    []byte // as it is stored, where it is not dense
 	entry uint32 // of the chunk's entries that grant
 	acted bool
 }
@@ -198,8 +237,12 @@ func overGroups(roots *[groups]sum) []sum {
 }
 
 // data is the content of the chunk's leaf. usersRoot is zero where the report does not commit to single users.
-func chunkData(chunk uint64, users uint32, content, usersRoot sum) []byte {
-	out := append(make([]byte, 0, 128), chunkPrefix...)
+func chunkData(bucket bool, chunk uint64, users uint32, content, usersRoot sum) []byte {
+	prefix := chunkPrefix
+	if bucket {
+		prefix = bucketPrefix
+	}
+	out := append(make([]byte, 0, 128), prefix...)
 	out = binary.BigEndian.AppendUint64(out, chunk)
 	out = binary.BigEndian.AppendUint32(out, users)
 	out = append(out, content[:]...)
@@ -207,5 +250,5 @@ func chunkData(chunk uint64, users uint32, content, usersRoot sum) []byte {
 }
 
 func (l *chunkLeaf) hash() sum {
-	return leafHash(chunkData(l.chunk, l.users, l.content, l.usersRoot))
+	return leafHash(chunkData(l.bucket, l.chunk, l.users, l.content, l.usersRoot))
 }

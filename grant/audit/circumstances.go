@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/granter/granter/grant"
 )
@@ -88,10 +89,21 @@ func (a *audit) corrected() bool {
 // identity says whether the topic is the one that was granted, and which runs read another.
 func (a *audit) identity(checkpoint grant.Checkpoint) {
 	a.foreign = map[grant.RunID]bool{}
+	cut := int64(0) // runs that read this topic before it lost records
 	for i := range a.Runs {
-		if r := &a.Runs[i]; !a.id.Continues(r.Topic) {
+		switch r := &a.Runs[i]; {
+		case !a.id.Continues(r.Topic):
 			a.foreign[r.Run] = true
+		case r.UpdatedAt.Before(a.Anew):
+			a.foreign[r.Run] = true
+			cut++
 		}
+	}
+	if cut > 0 {
+		a.findings.add(Truncated, "topic "+a.Campaign.Input.Topic, cut, fmt.Sprintf(
+			"runs read it before %s, when somebody ordered to begin anew as it had lost records: who had those cannot be seen",
+			a.Anew.Format(time.RFC3339)),
+			"Publish the users of the lost records again. The audits of before are the proof of them")
 	}
 	const do = "To grant what the topic holds now: granter run --new-topic --why TEXT (nobody is granted twice). " +
 		"What the topic before held is proven by the audits that were made of it only"
@@ -100,8 +112,8 @@ func (a *audit) identity(checkpoint grant.Checkpoint) {
 		a.findings.add(TopicChanged, "topic "+a.Campaign.Input.Topic, 1, fmt.Sprintf(
 			"the checkpoint counts in topic %s, and Kafka has %s now: it was deleted and created again, or is on another cluster",
 			checkpoint.Topic, a.id), do)
-	case len(a.foreign) > 0:
-		a.findings.add(TopicChanged, "topic "+a.Campaign.Input.Topic, int64(len(a.foreign)),
+	case int64(len(a.foreign)) > cut:
+		a.findings.add(TopicChanged, "topic "+a.Campaign.Input.Topic, int64(len(a.foreign))-cut,
 			"runs have granted from another topic of this name, which is gone", do)
 	}
 }
@@ -140,10 +152,11 @@ func (a *audit) heldBack(partition int, next, until int64) {
 		"Audit again when the transaction is over; kafka-transactions.sh find-hanging finds it")
 }
 
-// count adds what was read of a partition.
-func (a *audit) count(partition int, seen *Partition) {
+// count adds what was read of a partition, and notes whether any of it waits to be granted.
+func (a *audit) count(partition int, seen *Partition, waits bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.waits[partition] = a.waits[partition] || waits
 	if !a.counting {
 		return
 	}

@@ -22,6 +22,7 @@ const (
 	Excluded         Kind = "excluded_differs"  // the bitmap of who is excluded is not what the journal says
 	OutsideCanary    Kind = "outside_canary"    // granted by a canary that should have withheld them
 	Swapped          Kind = "swapped_chunk"     // a chunk has what another one should have
+	Misplaced        Kind = "misplaced"         // in a bucket that is not the user's: nobody looks there
 	Unreadable       Kind = "unreadable"        // a key or an entry that no granter writes
 	Unlisted         Kind = "unlisted_chunk"    // the index lacks a chunk that is there
 	NoLetter         Kind = "rejected_unkept"   // a malformed record that is not in the dead-letter topic
@@ -30,9 +31,11 @@ const (
 	PartitionAdded   Kind = "partition_added"   // a partition that no run has read
 	Truncated        Kind = "truncated"         // a partition ends before the checkpoint
 	RolledBack       Kind = "rolled_back"       // the ledger was further than it is
+	ActsGone         Kind = "acts_gone"         // what people did about users is not in the ledger any more
+	LedgerChanged    Kind = "ledger_changed"    // the ledger is not the one of the report before
 	SpecChanged      Kind = "spec_changed"      // the spec is not the one of the report before
 	RecordsGone      Kind = "records_gone"      // retention removed records that would have to be read
-	LettersGone      Kind = "letters_gone"      // and dead letters
+	LettersGone      Kind = "letters_gone"      // malformed records whose dead letters are gone
 	Unprovable       Kind = "unprovable"        // users whose records are gone
 	HeldBack         Kind = "held_back"         // records behind an open transaction, below the checkpoint
 	NotComplete      Kind = "not_complete"      // records wait, and the audit was asked for the whole topic
@@ -40,7 +43,8 @@ const (
 )
 
 // undecided are the kinds that contradict nothing: something cannot be seen any more.
-var undecided = []Kind{TopicChanged, PartitionAdded, Truncated, RecordsGone, LettersGone, Unprovable, HeldBack, NotComplete}
+var undecided = []Kind{TopicChanged, PartitionAdded, Truncated, RecordsGone, LettersGone, Unprovable, HeldBack, NotComplete,
+	LedgerChanged}
 
 // Finding is one thing that speaks against the promise, or that keeps it from being proven.
 type Finding struct {
@@ -110,12 +114,30 @@ func (f *findings) users(kind Kind, chunk uint64, who *page, what string) {
 	if n == 0 {
 		return
 	}
+	f.name(kind, fmt.Sprintf("chunk %d", chunk), n, what, func(one func(grant.UserID)) {
+		who.each(func(low uint16) { one(grant.NumberID(chunk<<chunkBits | uint64(low))) })
+	})
+}
+
+// members adds users of a bucket; none adds nothing.
+func (f *findings) members(kind Kind, bucket uint64, who []grant.UserID, what string) {
+	if len(who) == 0 {
+		return
+	}
+	f.name(kind, fmt.Sprintf("bucket %d", bucket), int64(len(who)), what, func(one func(grant.UserID)) {
+		for _, user := range who {
+			one(user)
+		}
+	})
+}
+
+// name adds so many users, whom each hands over.
+func (f *findings) name(kind Kind, where string, n int64, what string, each func(one func(grant.UserID))) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	found := f.get(kind, fmt.Sprintf("chunk %d", chunk), what, remedies[kind])
+	found := f.get(kind, where, what, remedies[kind])
 	found.Count += n
-	who.each(func(low uint16) {
-		user := grant.NumberID(chunk<<chunkBits | uint64(low))
+	each(func(user grant.UserID) {
 		if len(found.Users) < namedUsers {
 			found.Users = append(found.Users, user.String())
 		}
@@ -161,20 +183,22 @@ func (f *findings) list() []Finding {
 }
 
 const (
-	restore = "Restore Redis from a backup, run the campaign again, and audit again"
-	look    = "Somebody wrote to the ledger's keys: keep a copy of Redis, find out who, and restore it from a backup"
+	repair = "granter audit --ids FILE, then granter reconcile FILE"
+	look   = "Somebody wrote to the ledger's keys: keep a copy of Redis, find out who, and restore it from a backup"
 )
 
 // remedies are what to do about users.
 var remedies = map[Kind]string{
-	Missing: "Run the campaign again from the first record: delete its checkpoint keys as docs/ledger.md says, " +
-		"then granter run. Nobody is granted twice",
-	Extra:         "Find out who was granted without a record: granter verify says by which run. " + look,
-	Twice:         look,
-	BitOnly:       "The user counts as granted, and nothing says since when. " + look,
-	EntryOnly:     "The user was granted, and is not any more. " + restore,
+	Missing: "Run the campaign once more, if the ledger was put back to an older state; else grant them by hand: " + repair,
+	Extra:   "Find out who was granted without a record: granter verify says by which run. " + look,
+	Twice: "Somebody wrote to the ledger's keys: keep a copy of Redis, and find out who. The first entry counts, and the " +
+		"others are taken out: " + repair,
+	BitOnly: "The user counts as granted, and nothing says since when. Restore Redis from a backup that knows, or have " +
+		"an entry made that says so from now on: " + repair,
+	EntryOnly:     "The user was granted, and is not any more, though the journal has it. The bit is set again: " + repair,
 	Excluded:      look,
 	OutsideCanary: "The canary's share or the campaign's name was changed between runs: look at granter status",
 	Swapped:       look,
+	Misplaced:     look,
 	Unprovable:    "Their records are gone from the topic. Keep audits that were made before retention: they are the proof",
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
 )
 
@@ -23,6 +24,7 @@ type held struct {
 	pages   int // that found and replays keep
 	replays []replayed
 	leaf    *chunkLeaf // nil: no tree is asked for
+	granted []byte     // where somebody is excluded: the digest's leaf of all others
 	totals
 }
 
@@ -94,6 +96,9 @@ func (r *reading) chunk(ctx context.Context, chunk uint64) (*held, error) {
 	r.users(Excluded, chunk, excluded.without(&r.out), "users are excluded by the bitmap, and by no entry of the journal")
 	r.users(Excluded, chunk, r.out.without(&excluded), "users are excluded by the journal, and not by the bitmap")
 	h := r.hold(&bitmap)
+	if h.excluded > 0 {
+		h.granted = digestLeaf(chunk, h.settled.without(&r.out))
+	}
 	if r.census != nil {
 		h.leaf = r.census.leaf(r.salted, chunk, &bitmap, r.Tree)
 	}
@@ -157,13 +162,17 @@ func (r *reading) entry(chunk uint64, at int64, text []byte) {
 				outside.set(low)
 			}
 		})
-		r.users(OutsideCanary, chunk, outside, "users were granted by a run of "+canary.Name+", which should have withheld them")
+		r.users(OutsideCanary, chunk, outside, outsideCanary(canary))
 	}
+}
+
+func outsideCanary(p *grant.Pass) string {
+	return "users were granted by a run of " + p.Name + ", which should have withheld them"
 }
 
 // hold returns what is kept of the chunk until the topic is read.
 func (r *reading) hold(bitmap *page) *held {
-	h := &held{settled: new(page), found: r.found, pages: r.pages, replays: r.replays, totals: totals{
+	h := &held{settled: r.room.page(), found: r.found, pages: r.pages, replays: r.replays, totals: totals{
 		entries: r.entries, byRun: r.byRun.count(), byReplay: r.repairs.count(), byHand: r.byHand.count(),
 		excluded: r.out.count(), acted: r.acted.count(),
 	}}
@@ -171,7 +180,7 @@ func (r *reading) hold(bitmap *page) *held {
 	h.settled.or(&r.union)
 	h.byRun = h.settled
 	if r.byRun != *h.settled {
-		h.byRun = new(page)
+		h.byRun = r.room.page()
 		*h.byRun = r.byRun
 	}
 	return h

@@ -24,13 +24,14 @@ const (
 	kindMove      kind = 8
 	kindRecall    kind = 9
 	kindNote      kind = 10
+	kindErase     kind = 11
 )
 
 // settles reports whether the members of such an entry are in no other one that does.
 func (k kind) settles() bool { return k == kindGrant || k == kindHand || k == kindExclude }
 
 func (k kind) acts() bool {
-	return k == kindHand || k == kindExclude || k == kindRevoke || k == kindReinstate || k >= kindExtend && k <= kindNote
+	return k == kindHand || k == kindExclude || k == kindRevoke || k == kindReinstate || k >= kindExtend && k <= kindErase
 }
 
 // span is some offsets of a partition, both included.
@@ -53,12 +54,12 @@ type entry struct {
 
 var errCutOff = errors.New("it is cut off")
 
-// read reads an entry as it is stored. Its spans use the memory of the one before.
+// read reads an entry of a chunk as it is stored. Its spans use the memory of the one before.
 func (e *entry) read(text []byte) error {
 	if len(text) < 15 {
 		return errCutOff
 	}
-	e.kind, e.at = kindGrant, int64(binary.BigEndian.Uint64(text[:8])>>8&(1<<48-1))
+	e.kind, e.at = kindGrant, timeOf(text)
 	rest := text[7:]
 	switch text[0] {
 	case 1:
@@ -67,11 +68,23 @@ func (e *entry) read(text []byte) error {
 	default:
 		return fmt.Errorf("it is of version %d, and this granter knows 1 and 2: use a newer one", text[0])
 	}
+	rest, err := e.head(rest)
+	if err != nil {
+		return err
+	}
+	return e.spread.read(rest, e.count)
+}
+
+// timeOf is when an entry was appended.
+func timeOf(text []byte) int64 { return int64(binary.BigEndian.Uint64(text[:8]) >> 8 & (1<<48 - 1)) }
+
+// head reads what is between the kind and the members, and returns these.
+func (e *entry) head(rest []byte) ([]byte, error) {
 	if e.kind != kindGrant && !e.kind.acts() {
-		return fmt.Errorf("it is of kind %d, which this granter does not know: use a newer one", e.kind)
+		return nil, fmt.Errorf("it is of kind %d, which this granter does not know: use a newer one", e.kind)
 	}
 	if len(rest) < 8 {
-		return errCutOff
+		return nil, errCutOff
 	}
 	e.run = binary.BigEndian.Uint64(rest)
 	n := numbers{rest: rest[8:]}
@@ -80,7 +93,7 @@ func (e *entry) read(text []byte) error {
 	e.count = int(n.next())
 	ranges := n.next()
 	if ranges > uint64(len(n.rest)) {
-		return errCutOff
+		return nil, errCutOff
 	}
 	e.spans = e.spans[:0]
 	for range ranges {
@@ -91,12 +104,12 @@ func (e *entry) read(text []byte) error {
 		e.act = n.bytes(int(n.next()))
 	}
 	if n.short {
-		return errCutOff
+		return nil, errCutOff
 	}
 	if e.kind.acts() && !json.Valid(e.act) {
-		return errors.New("the act behind it is no JSON")
+		return nil, errors.New("the act behind it is no JSON")
 	}
-	return e.spread.read(n.rest, e.count)
+	return n.rest, nil
 }
 
 // numbers reads unsigned varints.

@@ -25,7 +25,7 @@ func (a *audit) judge(ctx context.Context, c *cells) error {
 		for _, tell := range h.found {
 			tell(a.findings)
 		}
-		a.report.Ledger.add(h)
+		a.report.Ledger.add(&h.totals)
 		if h.leaf != nil && (h.leaf.entries > 0 || *h.settled != nothing) {
 			a.report.leaves = append(a.report.leaves, h.leaf)
 		}
@@ -37,7 +37,7 @@ func (a *audit) judge(ctx context.Context, c *cells) error {
 			a.report.Topic.Waiting += more.without(h.settled).without(&cell.below).count()
 		}
 		missing, extra := cell.below.without(h.settled), h.byRun.without(topic)
-		a.findings.users(Missing, chunk, missing, "users have a record below the checkpoint, and the ledger does not have them")
+		a.findings.users(Missing, chunk, missing, missed)
 		if err := a.extra(ctx, chunk, extra); err != nil {
 			return err
 		}
@@ -46,8 +46,13 @@ func (a *audit) judge(ctx context.Context, c *cells) error {
 			a.damaged = append(a.damaged, damaged{chunk, sha256.Sum256(cell.below.bytes()), sha256.Sum256(h.settled.bytes())})
 		}
 		a.report.Topic.Users += cell.below.count()
-		a.users.add(chunk, &cell.below)
-		a.settled.add(chunk, h.settled)
+		a.users.add(digestLeaf(chunk, &cell.below))
+		settled := digestLeaf(chunk, h.settled)
+		a.settled.add(settled)
+		if h.excluded > 0 {
+			settled = h.granted
+		}
+		a.granted.add(settled)
 	}
 	a.swapped()
 	return nil
@@ -78,14 +83,19 @@ func (a *audit) extra(ctx context.Context, chunk uint64, who *page) error {
 		}
 	}
 	a.findings.users(Unprovable, chunk, unprovable, fromGone)
-	a.findings.users(Extra, chunk, who.without(unprovable), "users were granted by a run, and no record of the topic has them")
+	a.findings.users(Extra, chunk, who.without(unprovable), unrecorded)
 	return nil
 }
 
-const fromGone = "users were granted from records that are no longer in the topic, or by runs of another topic"
+const missed = "users have a record below the checkpoint, and the ledger does not have them"
+
+const unrecorded = "users were granted by a run, and no record of the topic has them"
+
+const fromGone = "users were granted from records that are no longer in the topic (retention, deletion, compaction), " +
+	"or by runs of another topic, or before it lost some"
 
 func (a *audit) anythingGone() bool {
-	if len(a.foreign) > 0 {
+	if len(a.foreign) > 0 || len(a.holes) > 0 {
 		return true
 	}
 	for _, p := range a.partitions {
@@ -103,7 +113,7 @@ func (a *audit) mayBeGone(e *entry) bool {
 	}
 	for _, s := range e.spans {
 		p, known := a.partitions[s.partition]
-		if !known || s.first < p.First || s.last >= p.End {
+		if !known || s.first < p.First || s.last >= p.End || a.missing(s.partition, s.first, s.last) {
 			return true
 		}
 	}
@@ -131,22 +141,27 @@ func (a *audit) swapped() {
 // digest is the digest of a set of users, as grant/digest defines it, from chunks in ascending order.
 type digest struct{ sum hash.Hash }
 
-func (d *digest) add(chunk uint64, who *page) {
-	if d.sum == nil {
-		d.sum = sha256.New()
-		d.sum.Write([]byte("granter users\n"))
-	}
-	if *who == (page{}) {
-		return
+// digestLeaf is what a digest has of one chunk; nil: nobody is in it.
+func digestLeaf(chunk uint64, who *page) []byte {
+	if who.empty() {
+		return nil
 	}
 	leaf := sha256.New()
 	leaf.Write([]byte("granter chunk\n"))
 	leaf.Write(binary.BigEndian.AppendUint64(nil, chunk))
 	leaf.Write(who.bytes())
-	d.sum.Write(leaf.Sum(nil))
+	return leaf.Sum(nil)
+}
+
+func (d *digest) add(leaf []byte) {
+	if d.sum == nil {
+		d.sum = sha256.New()
+		d.sum.Write([]byte("granter users\n"))
+	}
+	d.sum.Write(leaf)
 }
 
 func (d *digest) text() string {
-	d.add(0, new(page))
+	d.add(nil)
 	return hex.EncodeToString(d.sum.Sum(nil))
 }

@@ -87,6 +87,9 @@ type rejects struct {
 	used  *places // whose user a replay granted
 }
 
+const again = "granter rejected recover writes them again, from the records of the topic. The dead-letter topic's " +
+	"retention.ms should be -1"
+
 // letters compares the malformed records with the dead-letter topic.
 func (a *audit) letters(ctx context.Context) error {
 	topic, where := a.Campaign.Input.Topic, "topic "+a.Campaign.Input.DeadLetterTopic()
@@ -104,7 +107,7 @@ func (a *audit) letters(ctx context.Context) error {
 		a.report.Letters.Letters++
 		r, p := a.rejected[l.Partition], a.partitions[l.Partition]
 		switch {
-		case p != nil && l.Offset < p.First: // the record is gone
+		case p != nil && l.Offset < p.First || a.missing(l.Partition, l.Offset, l.Offset): // the record is gone
 		case r == nil || !r.must.has(l.Offset) && !r.may.has(l.Offset):
 			if r == nil {
 				r = &rejects{must: newPlaces(), may: newPlaces(), found: newPlaces(), stray: newPlaces(), used: newPlaces()}
@@ -121,18 +124,13 @@ func (a *audit) letters(ctx context.Context) error {
 	for partition, r := range a.rejected {
 		n, _ := r.must.some(0)
 		a.report.Letters.Malformed += n
-		lost := r.must.without(r.found)
-		if gone == 0 {
-			a.findings.records(NoLetter, partition, lost,
-				"malformed records below the checkpoint are not in the dead-letter topic",
-				"Whoever sent them cannot be told. "+look)
+		kind, what := NoLetter, "malformed records below the checkpoint are not in the dead-letter topic"
+		if gone > 0 { // it may have had them
+			kind, what = LettersGone, "the dead-letter topic no longer has its first records, and none of these malformed ones"
 		}
+		a.findings.records(kind, partition, r.must.without(r.found), what, again)
 		a.findings.records(StrayLetter, partition, r.stray, "dead letters are of records that are not malformed, or not there",
 			"The spec's source was changed, or another program writes to the dead-letter topic")
-	}
-	if n := a.report.Letters.Malformed; gone > 0 && n > 0 {
-		a.findings.add(LettersGone, where, gone, "the dead-letter topic no longer has its first records",
-			"Set its retention.ms to -1")
 	}
 	return nil
 }

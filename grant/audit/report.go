@@ -34,6 +34,7 @@ type Report struct {
 	Reader    string        `json:"reader,omitempty"`  // what read the topic: granter or franz-go
 	Passes    int           `json:"passes"`            // over the topic, because of the limit on memory
 	Spec      string        `json:"spec"`              // hash of the spec that is granted by
+	IDs       grant.IDs     `json:"ids,omitempty"`     // what users' IDs are, where they are not dense: then chunks are buckets
 	Topic     TopicReport   `json:"topic"`
 	Ledger    LedgerReport  `json:"ledger"`
 	Letters   LettersReport `json:"dead_letters"`
@@ -42,6 +43,8 @@ type Report struct {
 	FirstRuns []grant.RunID `json:"runs,omitempty"` // that granted, oldest first: with them a ledger is known again
 	Tree      *TreeReport   `json:"tree,omitempty"`
 	Previous  *Link         `json:"previous,omitempty"` // the report before this one
+
+	Rebuilt []grant.Rebuilt `json:"rebuilt,omitempty"` // when the ledger was made again, oldest first: what it lacks since
 
 	leaves []*chunkLeaf
 }
@@ -93,14 +96,16 @@ type LedgerReport struct {
 	Acted    int64  `json:"acted"` // users about whom there are acts: revocations, extensions, notes and the like
 	Chunks   int64  `json:"chunks"`
 	Entries  int64  `json:"entries"`
-	Digest   string `json:"digest"` // of everybody whose place is settled: that of granter status --prove
+	Digest   string `json:"digest"` // of everybody whose place is settled, the excluded too: to be held against the topic's
+	// GrantedDigest is of those who have it, or had it: that of granter status --prove, digest and export.
+	GrantedDigest string `json:"granted_digest"`
 }
 
-func (l *LedgerReport) add(h *held) {
-	l.ByRun += h.totals.byRun
+func (l *LedgerReport) add(h *totals) {
+	l.ByRun += h.byRun
 	l.ByReplay += h.byReplay
 	l.ByHand += h.byHand
-	l.Granted += h.totals.byRun + h.byReplay + h.byHand
+	l.Granted += h.byRun + h.byReplay + h.byHand
 	l.Excluded += h.excluded
 	l.Acted += h.acted
 	l.Entries += h.entries
@@ -114,12 +119,16 @@ type LettersReport struct {
 }
 
 func newReport(c *grant.Campaign, at time.Time) *Report {
-	return &Report{
+	out := &Report{
 		Format: 1, Campaign: c.Name, Title: c.Title, Spec: c.Hash, Expected: c.Population,
 		At:      at.UTC().Truncate(time.Millisecond),
 		Topic:   TopicReport{Name: c.Input.Topic},
 		Letters: LettersReport{Topic: c.Input.DeadLetterTopic()},
 	}
+	if c.Input.Opaque() {
+		out.IDs = c.Input.IDs
+	}
+	return out
 }
 
 // finish fills in what all passes came to.
@@ -127,13 +136,16 @@ func (a *audit) finish(took time.Duration) {
 	r := a.report
 	r.Seconds = took.Seconds()
 	r.Topic.Partitions = a.sortedPartitions()
-	r.Topic.Digest, r.Ledger.Digest = a.users.text(), a.settled.text()
+	r.Topic.Digest, r.Ledger.Digest, r.Ledger.GrantedDigest = a.users.text(), a.settled.text(), a.granted.text()
+	if b := &a.ofBuckets; a.layout != nil {
+		r.Topic.Digest, r.Ledger.Digest, r.Ledger.GrantedDigest = b.users.text(), b.settled.text(), b.granted.text()
+	}
 	r.Over = r.Topic.Waiting == 0
 	for i := range r.Topic.Partitions {
 		p := &r.Topic.Partitions[i]
 		r.Topic.Records += p.Records
 		r.Topic.Malformed += p.Malformed
-		r.Over = r.Over && a.below[p.Partition] >= p.End
+		r.Over = r.Over && !a.waits[p.Partition]
 	}
 	for i := range a.Runs {
 		if a.Runs[i].Tally.Granted > 0 && len(r.FirstRuns) < maxRuns {
@@ -170,7 +182,8 @@ func treeReport(chunks []*chunkLeaf, users bool) *TreeReport {
 	return &TreeReport{Size: len(leaves), Root: base64.StdEncoding.EncodeToString(root[:]), Users: users}
 }
 
-// sinceThen compares with the report before: a ledger never has fewer users than before, and never another spec.
+// sinceThen compares with the report before: a ledger never has fewer users than before, never less that people did about them,
+// and never another spec.
 func (a *audit) sinceThen() {
 	was, is := a.Previous, a.report
 	if was == nil {
@@ -180,8 +193,13 @@ func (a *audit) sinceThen() {
 		a.findings.add(SpecChanged, "", 1,
 			"users were granted by spec "+was.Spec+" when the report before was made, and now it is "+is.Spec, look)
 	}
+	a.sameLedger()
 	if fewer := was.Ledger.Granted - is.Ledger.Granted; fewer > 0 {
-		a.findings.add(RolledBack, "", fewer, "the ledger has fewer users than when the report before was made", restore)
+		a.findings.add(RolledBack, "", fewer, "the ledger has fewer users than when the report before was made",
+			"Restore Redis from a backup, run the campaign once more, and audit again")
+	}
+	if fewer := was.Ledger.actsBeyond(&is.Ledger); fewer > 0 {
+		a.actsGone(fewer)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/text"
 )
 
@@ -62,12 +63,19 @@ func (r *Report) Sentence(lang string) string {
 	if !r.Over {
 		out += " " + fmt.Sprintf(t.waits, text.Number(r.Topic.Waiting))
 	}
+	if n := len(r.Rebuilt); n > 0 {
+		out += " " + t.remade(&r.Rebuilt[n-1])
+	}
 	return out
 }
 
 // Rows are the counts of the report, each with what it is of.
 func (r *Report) Rows(lang string) [][2]string {
 	t := words(lang)
+	entries := t.entries
+	if r.IDs != "" {
+		entries = t.entriesOfBuckets
+	}
 	rows := [][2]string{
 		{t.at, r.At.Format(time.RFC3339)},
 		{t.by, strings.TrimSpace(r.By + ", granter " + r.Version + ", " + r.Reader)},
@@ -79,10 +87,16 @@ func (r *Report) Rows(lang string) [][2]string {
 		{t.granted, fmt.Sprintf(t.grantedBy,
 			text.Number(r.Ledger.Granted), text.Number(r.Ledger.ByRun), text.Number(r.Ledger.ByHand))},
 		{t.excluded, text.Number(r.Ledger.Excluded)},
-		{t.journal, fmt.Sprintf(t.entries, text.Number(r.Ledger.Entries), text.Number(r.Ledger.Chunks))},
+		{t.journal, fmt.Sprintf(entries, text.Number(r.Ledger.Entries), text.Number(r.Ledger.Chunks))},
 		{t.malformed, fmt.Sprintf(t.letters, text.Number(r.Letters.Malformed), text.Number(r.Letters.Letters), r.Letters.Topic)},
 		{t.digestTopic, r.Topic.Digest},
 		{t.digestLedger, r.Ledger.Digest},
+	}
+	if r.Ledger.Excluded > 0 && r.Ledger.GrantedDigest != "" {
+		rows = append(rows, [2]string{t.digestGranted, r.Ledger.GrantedDigest})
+	}
+	if r.Ledger.Acted > 0 {
+		rows = append(rows, [2]string{t.acted, text.Number(r.Ledger.Acted)})
 	}
 	if r.Ledger.ByReplay > 0 {
 		rows = append(rows, [2]string{t.replayed, text.Number(r.Ledger.ByReplay)})
@@ -99,7 +113,17 @@ type vocabulary struct {
 	at, by, spec, topic, records, users, waiting, granted, grantedBy, excluded string
 	journal, entries, malformed, letters, digestTopic, digestLedger, expected  string
 	partition, first, checkpoint, end, heading, findings, partitions, seal     string
-	signed, unsigned, printed, before, replayed                                string
+	signed, unsigned, printed, before, replayed, entriesOfBuckets              string
+	rebuilt, rebuiltFrom, digestGranted, acted                                 string
+}
+
+// remade says that the ledger was made again, and what it lacks since.
+func (t *vocabulary) remade(r *grant.Rebuilt) string {
+	at := r.At.UTC().Format(time.RFC3339)
+	if r.Export == nil {
+		return fmt.Sprintf(t.rebuilt, at, r.Who)
+	}
+	return fmt.Sprintf(t.rebuiltFrom, at, r.Who, r.Export.At.UTC().Format(time.RFC3339))
 }
 
 func words(lang string) *vocabulary {
@@ -118,13 +142,18 @@ var english = vocabulary{
 	waits:     "It is not over: %s users wait to be granted.",
 	at:        "audited", by: "by", spec: "spec", topic: "topic", records: "records", users: "users below the checkpoint",
 	waiting: "users waiting", granted: "granted", grantedBy: "%s (%s by runs, %s by hand)", excluded: "excluded",
-	journal: "journal", entries: "%s entries in %s chunks", malformed: "malformed",
+	journal: "journal", entries: "%s entries in %s chunks", entriesOfBuckets: "%s entries in %s buckets", malformed: "malformed",
 	letters:     "%s below the checkpoint, %s dead letters in %s",
 	digestTopic: "digest of the topic", digestLedger: "digest of the ledger", expected: "expected by the spec",
 	partition: "partition", first: "first", checkpoint: "checkpoint", end: "end",
 	heading: "Audit report", findings: "Findings", partitions: "Partitions", seal: "Signature",
 	signed: "Signed by key", printed: "SHA-256 of the signed report", before: "SHA-256 of the report before",
 	unsigned: "This report is not signed.", replayed: "granted by replays of rejected records",
+	digestGranted: "digest without the excluded", acted: "users with other acts",
+	rebuilt: "The ledger was made again at %s by %s, of the topic alone: what people did about users before (grants by hand, " +
+		"exclusions, revocations and other acts), takes, replayed records, orders and the times of grants are not in it.",
+	rebuiltFrom: "The ledger was made again at %s by %s, of an export of %s and the rest of the topic: what people did about " +
+		"users between the two, takes, replayed records, orders and the times of those grants are not in it.",
 }
 
 var korean = vocabulary{
@@ -135,10 +164,16 @@ var korean = vocabulary{
 	waits:     "아직 끝나지 않았습니다: 사용자 %s명이 지급을 기다립니다.",
 	at:        "감사 시각", by: "감사자", spec: "명세", topic: "토픽", records: "레코드", users: "체크포인트 이전 사용자",
 	waiting: "대기 중인 사용자", granted: "지급", grantedBy: "%s명(자동 %s, 수동 %s)", excluded: "제외",
-	journal: "저널", entries: "항목 %s개, 청크 %s개", malformed: "잘못된 레코드", letters: "체크포인트 이전 %s건, 데드레터 %s건(%s)",
+	journal: "저널", entries: "항목 %s개, 청크 %s개", entriesOfBuckets: "항목 %s개, 버킷 %s개",
+	malformed: "잘못된 레코드", letters: "체크포인트 이전 %s건, 데드레터 %s건(%s)",
 	digestTopic: "토픽 다이제스트", digestLedger: "원장 다이제스트", expected: "명세의 예상 인원",
 	partition: "파티션", first: "처음", checkpoint: "체크포인트", end: "끝",
 	heading: "감사 보고서", findings: "발견 사항", partitions: "파티션", seal: "서명",
 	signed: "서명 키", printed: "서명된 보고서의 SHA-256", before: "이전 보고서의 SHA-256",
 	unsigned: "이 보고서는 서명되지 않았습니다.", replayed: "거부된 레코드의 재처리로 지급",
+	digestGranted: "제외자를 뺀 원장 다이제스트", acted: "그 밖의 조치가 있는 사용자",
+	rebuilt: "이 원장은 %s에 %s 님이 토픽만으로 다시 만들었습니다. 그 전의 수동 지급, 제외, 회수 등의 조치와 수령, 재처리, 명령, 지급 시각은 " +
+		"들어 있지 않습니다.",
+	rebuiltFrom: "이 원장은 %s에 %s 님이 %s의 내보내기 파일과 그 이후의 토픽으로 다시 만들었습니다. 그 사이의 수동 지급, 제외, 회수 등의 조치와 " +
+		"수령, 재처리, 명령, 지급 시각은 들어 있지 않습니다.",
 }

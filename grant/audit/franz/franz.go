@@ -33,11 +33,13 @@ const (
 type Topic struct {
 	client   *kgo.Client
 	name     string
+	header   string // that holds the IDs; empty: none
 	retryFor time.Duration
 }
 
 // Open connects when it is asked for something. What may pass is retried for a time. The caller closes it.
-func Open(k source.Kafka, topic string, retryFor time.Duration) (*Topic, error) {
+// In each record it looks for a header; empty: for none.
+func Open(k source.Kafka, topic, header string, retryFor time.Duration) (*Topic, error) {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(k.Brokers...), kgo.ClientID(source.ClientID), kgo.FetchMaxBytes(fetchBytes),
 		kgo.RetryTimeout(retryFor), kgo.MetadataMinAge(50 * time.Millisecond), kgo.BrokerMaxReadBytes(mostBytes),
@@ -52,7 +54,7 @@ func Open(k source.Kafka, topic string, retryFor time.Duration) (*Topic, error) 
 		opts = append(opts, kgo.SASL(mechanism{k.SASL}))
 	}
 	client, err := kgo.NewClient(opts...)
-	return &Topic{client, topic, retryFor}, err
+	return &Topic{client, topic, header, retryFor}, err
 }
 
 // Close closes the connections.
@@ -170,11 +172,21 @@ type visitError struct{ error }
 func (e visitError) Unwrap() error { return e.error }
 
 // Read implements audit.Topic.
-func (t *Topic) Read(ctx context.Context, partition int, from, until int64, visit func(offset int64, key, value []byte) error) (
+func (t *Topic) Read(ctx context.Context, partition int, from, until int64, visit func(offset int64, parts *source.Parts) error) (
 	next int64, err error,
 ) {
 	r := t.reader(partition, from, until)
-	return r.read(ctx, func(rec *kgo.Record) error { return visit(rec.Offset, rec.Key, rec.Value) })
+	return r.read(ctx, func(rec *kgo.Record) error {
+		parts := source.Parts{Key: rec.Key, Value: rec.Value}
+		for _, h := range rec.Headers {
+			if t.header != "" && h.Key == t.header {
+				if parts.Header = h.Value; h.Value == nil {
+					parts.Header = []byte{}
+				}
+			}
+		}
+		return visit(rec.Offset, &parts)
+	})
 }
 
 // Each implements audit.Letters, of the topic that dead letters are in.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -48,7 +49,7 @@ func (r *reader) read(ctx context.Context, visit func(*kgo.Record) error) (int64
 // step fetches once.
 func (r *reader) step(ctx context.Context, visit func(*kgo.Record) error) (held bool, err error) {
 	fetched, err := r.fetch(ctx)
-	if err != nil {
+	if err != nil || fetched == nil {
 		return false, err
 	}
 	got, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
@@ -87,6 +88,25 @@ func (r *reader) step(ctx context.Context, visit func(*kgo.Record) error) (held 
 	return len(before) == 0 && end <= r.next && got.HighWatermark > r.next, nil
 }
 
+// throttled waits for as long as a broker says whose quota is exhausted: it sends nothing for now, and that is no failure.
+func throttled(ctx context.Context, millis int32) error {
+	if millis <= 0 {
+		return errEmpty
+	}
+	wait := time.NewTimer(time.Duration(millis) * time.Millisecond)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// errEmpty is tried again.
+var errEmpty = errors.New("a broker sent nothing that was asked for")
+
+// fetch asks for what comes next; nil: a quota holds it back.
 func (r *reader) fetch(ctx context.Context) (*kmsg.FetchResponseTopicPartition, error) {
 	if r.leader == nil {
 		id, leaders, err := r.describe(ctx)
@@ -119,7 +139,7 @@ func (r *reader) fetch(ctx context.Context) (*kmsg.FetchResponseTopicPartition, 
 		return nil, err
 	}
 	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		return nil, kerr.UnknownServerError // a quota: the broker sends nothing for now
+		return nil, throttled(ctx, resp.ThrottleMillis)
 	}
 	return &resp.Topics[0].Partitions[0], nil
 }
