@@ -37,7 +37,7 @@ func newReconcile() *cobra.Command {
   entry_without_bit  the bit is set again, since the journal has the user
   bit_without_entry  an entry by hand says from now on what the bit says: since when it was is not known any more
   granted_twice      the first entry of the user stays, the others lose the user
-  unlisted_chunk     the index gets the chunk (from the report only)
+  unlisted_chunk     the index gets the chunk, or bucket (from the report only)
 
 Of everything else it says what a person has to do, and leaves it alone. FILE is that of granter audit --ids, the report of
 granter audit --json (if it names all users), or a list of user IDs who are missing, one a line. Audit again afterwards.
@@ -52,7 +52,7 @@ writes nothing.
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.reconcile(cmd, args[0]) },
 	}
-	f.addFlags(cmd, f.nameFlag, f.jsonFlag, f.redisFlags, f.retryFlag)
+	f.addFlags(cmd, f.anyIDs, f.nameFlag, f.jsonFlag, f.redisFlags, f.retryFlag)
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would be done, and write nothing")
 	cmd.Flags().StringVar(&f.why, "why", "", "the reason, for the journal and the audit trail")
 	cmd.Flags().StringVar(&f.who, "who", "", whoHelp)
@@ -103,7 +103,7 @@ func (f *reconcileFlags) reconcile(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
-	work, err := reconcile.Read(data, q.campaign.Input.MaxID)
+	work, err := reconcile.Read(data, &q.campaign.Input)
 	if err != nil {
 		return usageError(fmt.Errorf("%s: %w", path, err))
 	}

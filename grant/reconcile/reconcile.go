@@ -47,15 +47,16 @@ func (w *Work) list(kind audit.Kind) *[]grant.UserID {
 func (w *Work) Anything() bool { return len(w.Missing)+len(w.Flawed)+len(w.Chunks) > 0 }
 
 // Read reads what is to be done: a list of user IDs, one a line, who are missing; the file of granter audit --ids; or the JSON
-// report of an audit, if it names all of the missing users.
-func Read(data []byte, maxID uint64) (*Work, error) {
+// report of an audit, if it names all of the missing users. IDs are read as those of the campaign.
+func Read(data []byte, in *grant.Input) (*Work, error) {
 	sum := sha256.Sum256(data)
 	w := &Work{ID: "reconcile-" + hex.EncodeToString(sum[:8]), Left: map[audit.Kind]int64{}}
 	var err error
+	form := userid.FormOf(in)
 	if trimmed := bytes.TrimSpace(data); len(trimmed) > 0 && trimmed[0] == '{' {
-		err = w.report(trimmed, maxID)
+		err = w.report(trimmed, &form)
 	} else {
-		err = w.lines(data, maxID)
+		err = w.lines(data, &form)
 	}
 	for _, list := range []*[]grant.UserID{&w.Missing, &w.Flawed} {
 		slices.SortFunc(*list, grant.UserID.Compare)
@@ -64,13 +65,14 @@ func Read(data []byte, maxID uint64) (*Work, error) {
 	return w, err
 }
 
-func (w *Work) report(data []byte, maxID uint64) error {
+func (w *Work) report(data []byte, form *userid.Form) error {
 	var r audit.Report
 	if err := json.Unmarshal(data, &r); err != nil {
 		return fmt.Errorf("no report of granter audit --json: %w", err)
 	}
 	for _, f := range r.Findings {
-		if chunk, of := strings.CutPrefix(f.Where, "chunk "); of && f.Kind == audit.Unlisted {
+		if f.Kind == audit.Unlisted {
+			_, chunk, _ := strings.Cut(f.Where, " ") // "chunk 12", or "bucket 4711"
 			n, err := strconv.ParseUint(chunk, 10, 64)
 			if err != nil {
 				return fmt.Errorf("%s: %w", f.Where, err)
@@ -88,7 +90,7 @@ func (w *Work) report(data []byte, maxID uint64) error {
 				len(f.Users), f.Count, f.Where, f.Kind)
 		}
 		for _, text := range f.Users {
-			user, err := userid.Parse(text, maxID)
+			user, err := form.Parse(text)
 			if err != nil {
 				return err
 			}
@@ -98,7 +100,7 @@ func (w *Work) report(data []byte, maxID uint64) error {
 	return nil
 }
 
-func (w *Work) lines(data []byte, maxID uint64) error {
+func (w *Work) lines(data []byte, form *userid.Form) error {
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
@@ -109,7 +111,7 @@ func (w *Work) lines(data []byte, maxID uint64) error {
 		case !ofAudit:
 			kind, text = string(audit.Missing), line
 		}
-		user, err := userid.Parse(text, maxID)
+		user, err := form.Parse(text)
 		if err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
@@ -204,16 +206,18 @@ func Next(kind audit.Kind) string {
 	case audit.Extra:
 		return "the topic has no record of them: granter verify says which run granted them; " +
 			"if they should not have it: granter revoke --file"
-	case audit.Excluded, audit.Unreadable, audit.Swapped:
-		return "restore these chunks from a backup, or the ledger by granter import or granter rebuild"
+	case audit.Excluded, audit.Unreadable, audit.Swapped, audit.Misplaced:
+		return "restore these chunks or buckets from a backup, or the ledger by granter import or granter rebuild"
 	case audit.RolledBack, audit.PartitionAdded, audit.NotComplete:
 		return "start granter run once more: it grants what is missing, and nobody twice"
-	case audit.NoLetter:
-		return "the records are still in the topic: granter verify --trace and the offsets in the report show them"
+	case audit.NoLetter, audit.LettersGone:
+		return "the records are still in the topic: granter rejected recover writes their dead letters again"
 	case audit.TopicChanged, audit.Truncated:
 		return "publish again who is lost, then granter run --new-topic"
 	case audit.OutsideCanary:
 		return "they keep what they have; if they should not: granter revoke --file"
+	case audit.ActsGone:
+		return "restore the ledger by granter import or granter rebuild --from, or do again what people did"
 	case audit.HeldBack:
 		return "audit again when the open transaction is over"
 	default:

@@ -35,7 +35,7 @@ func TestWhatIsToBeDone(t *testing.T) {
 		"flaws":   {"granted_twice,7\nentry_without_bit,9\n", nil, map[audit.Kind]int64{}},
 		"nothing": {"", nil, map[audit.Kind]int64{}},
 	} {
-		w, err := Read([]byte(c.text), 100)
+		w, err := Read([]byte(c.text), &grant.Input{MaxID: 100})
 		require.NoError(t, err, name)
 		require.Equal(t, c.missing, w.Missing, name)
 		require.Equal(t, c.left, w.Left, name)
@@ -44,7 +44,7 @@ func TestWhatIsToBeDone(t *testing.T) {
 		"x": "line 1", "101": "line 1", "{": "no report", "missing,x": "line 1",
 		`{"findings":[{"kind":"missing","where":"chunk 0","count":21,"users":["8"]}]}`: "--ids",
 	} {
-		_, err := Read([]byte(text), 100)
+		_, err := Read([]byte(text), &grant.Input{MaxID: 100})
 		require.ErrorContains(t, err, says, text)
 	}
 }
@@ -58,7 +58,7 @@ func TestTheMissingAreGrantedOnce(t *testing.T) {
 	reader := ledger.NewReader(store)
 	do := func(text string, dry bool) string {
 		t.Helper()
-		w, err := Read([]byte(text), 0)
+		w, err := Read([]byte(text), new(grant.Input))
 		require.NoError(t, err)
 		out, err := Do(t.Context(), ledger.NewActs(store, 9), w, "m", "INC-12", dry)
 		require.NoError(t, err)
@@ -129,7 +129,7 @@ func TestBitsAndEntriesThatContradictEachOtherAreRepaired(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, name == "nothing", proof.Holds())
 			was := client.Dump(t.Context(), journal).Val() + client.Get(t.Context(), granted).Val()
-			w, err := Read([]byte(c.file), 0)
+			w, err := Read([]byte(c.file), new(grant.Input))
 			require.NoError(t, err)
 			for _, dry := range []bool{true, false} {
 				out, err := Do(t.Context(), ledger.NewActs(store, 9), w, "m", "INC-12", dry)
@@ -171,7 +171,7 @@ func TestAnExclusionAndAGrantOfOneUserAreLeftToAPerson(t *testing.T) {
 	const journal = "granter:{sorry/0}:journal"
 	text := client.LIndex(t.Context(), journal, 1).Val()
 	require.NoError(t, client.RPush(t.Context(), journal, text[:len(text)-2]+"\x05\x00").Err())
-	w, err := Read([]byte("granted_twice,5\n"), 0)
+	w, err := Read([]byte("granted_twice,5\n"), new(grant.Input))
 	require.NoError(t, err)
 	out, err := Do(t.Context(), acts, w, "m", "INC-12", false)
 	require.NoError(t, err)
@@ -188,7 +188,7 @@ func TestTheIndexIsCompleted(t *testing.T) {
 	require.NoError(t, err)
 	grantTo(t, store, 1, 5)
 	require.NoError(t, client.SRem(t.Context(), "granter:{sorry}:chunks", 0).Err())
-	w, err := Read([]byte(`{"findings":[{"kind":"unlisted_chunk","where":"chunk 0","count":1}]}`), 0)
+	w, err := Read([]byte(`{"findings":[{"kind":"unlisted_chunk","where":"chunk 0","count":1}]}`), new(grant.Input))
 	require.NoError(t, err)
 	_, err = Do(t.Context(), ledger.NewActs(store, 9), w, "m", "INC-12", false)
 	require.NoError(t, err)
