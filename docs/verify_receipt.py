@@ -2,7 +2,7 @@
 """Checks a receipt of granter with nothing but Python: verify_receipt.py FILE.pub RECEIPT.json
 
 It recomputes what docs/audit.md describes, so that nobody has to believe granter about its own receipts."""
-import base64, hashlib, json, struct, sys
+import base64, hashlib, json, re, struct, sys
 from datetime import datetime
 
 # Ed25519, verification only (RFC 8032, section 6).
@@ -85,17 +85,36 @@ def opened(head, public):
     raise ValueError("the root is not signed by this key")
 
 
+def once(pairs):
+    """An object none of whose names comes twice: readers differ in which one they take."""
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a name comes twice")
+    return dict(pairs)
+
+
 def check(receipt, public):
     head = opened(receipt["head"], public)
-    blind, user = bytes.fromhex(receipt["blind"]), int(receipt["user"])
+    blind, chunk = bytes.fromhex(receipt["blind"]), receipt["chunk"]
+    if receipt["format"] == 1:
+        user, prefix, number = struct.pack(">Q", int(receipt["user"])), b"granter chunk 1\n", int(receipt["user"]) >> 16
+        if str(int(receipt["user"])) != receipt["user"]:
+            raise ValueError("a number is not in the form that granter gives it")
+    elif receipt["format"] == 2:  # IDs that are not dense; which bucket a user is in says nothing about the user
+        text = receipt["user"].encode()
+        user, prefix, number = struct.pack(">H", len(text)) + text, b"granter bucket 1\n", int(chunk["chunk"])
+    else:
+        raise ValueError("a receipt of another format: use the verifier of a newer granter")
     stamp = datetime.fromisoformat(receipt["granted_at"].replace("Z", "+00:00"))
     at = round(stamp.timestamp() * 1000)
-    said = blind + struct.pack(">QQQQBB", user, at, int(receipt["run"], 16), int(receipt["flush"]),
-                               5 if receipt["by_hand"] else 1, receipt["acts"])
-    chunk = receipt["chunk"]
+    form = [f"{int(receipt['run'], 16):016x}", str(int(receipt["flush"]))]
+    if form != [receipt["run"], receipt["flush"]] or not re.fullmatch(
+            r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z", receipt["granted_at"]):
+        raise ValueError("a number or time is not in the form that granter gives it")
+    said = blind + user + struct.pack(">QQQBB", at, int(receipt["run"], 16), int(receipt["flush"]),
+                                      5 if receipt["by_hand"] else 1, receipt["acts"])
     users = root(chunk, root(receipt["group"], said))
-    data = b"granter chunk 1\n" + struct.pack(">QI", user >> 16, chunk["users"]) + bytes.fromhex(chunk["content"]) + users
-    if chunk["index"] != blind[0] or chunk["size"] != 256 or chunk["chunk"] != str(user >> 16):
+    data = prefix + struct.pack(">QI", number, chunk["users"]) + bytes.fromhex(chunk["content"]) + users
+    if chunk["index"] != blind[0] or chunk["size"] != 256 or chunk["chunk"] != str(number):
         raise ValueError("the user is of another chunk or group")
     if head[0] != "granter.audit/" + receipt["campaign"] or head[1] != str(receipt["report"]["size"]):
         raise ValueError("the root is of another campaign or report")
@@ -107,7 +126,7 @@ def check(receipt, public):
 
 if __name__ == "__main__":
     with open(sys.argv[1]) as public, open(sys.argv[2]) as file:
-        receipt = json.load(file)
+        receipt = json.load(file, object_pairs_hook=once)
         check(receipt, public.read())
     print(f"VERIFIED: user {receipt['user']} was granted {receipt['campaign']} at {receipt['granted_at']}")
     print(receipt["spec"])

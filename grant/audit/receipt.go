@@ -22,7 +22,7 @@ import (
 // Receipt shows that one user was granted, and leads from that to the signed root of a report. It can be checked without any
 // server: by granter receipt verify, and by docs/verify_receipt.py. Nothing in it is about another user but how many they are.
 type Receipt struct {
-	Format   int       `json:"format"` // 1
+	Format   int       `json:"format"` // 1; 2 where the campaign's IDs are not dense
 	Campaign string    `json:"campaign"`
 	User     string    `json:"user"`
 	At       time.Time `json:"granted_at"`
@@ -63,8 +63,12 @@ type ChunkStep struct {
 
 func newReceipt(c *grant.Campaign, head string, s statement, blind [blindSize]byte) *Receipt {
 	at := time.UnixMilli(int64(s.at)).UTC()
+	format, user := 1, strconv.FormatUint(s.user, 10)
+	if s.text != "" {
+		format, user = 2, s.text
+	}
 	return &Receipt{
-		Format: 1, Campaign: c.Name, User: strconv.FormatUint(s.user, 10), At: at, Run: grant.RunID(s.run).String(),
+		Format: format, Campaign: c.Name, User: user, At: at, Run: grant.RunID(s.run).String(),
 		Flush: strconv.FormatUint(s.flush, 10), ByHand: s.kind == kindHand, Acts: s.acted, Spec: string(c.Canonical),
 		Items: itemsOf(c, at), Blind: hex.EncodeToString(blind[:]), Head: head,
 	}
@@ -126,8 +130,8 @@ func readHead(text string) (h headSays, err error) {
 
 // Verify checks the receipt against a public key, offline.
 func (r *Receipt) Verify(v note.Verifier) (about About, err error) {
-	if r.Format != 1 {
-		return about, fmt.Errorf("the receipt has format %d, and this granter knows 1: use a newer one", r.Format)
+	if r.Format != 1 && r.Format != 2 {
+		return about, fmt.Errorf("the receipt has format %d, and this granter knows 1 and 2: use a newer one", r.Format)
 	}
 	head, err := note.Open([]byte(r.Head), note.VerifierList(v))
 	if err != nil {
@@ -142,23 +146,23 @@ func (r *Receipt) Verify(v note.Verifier) (about About, err error) {
 	case said.spec != hex.EncodeToString(hash[:]):
 		return about, ErrSpec
 	}
-	if err := r.climb(said.root); err != nil {
-		return about, fmt.Errorf("%w: %w", ErrReceipt, err)
-	}
-	about.At, about.Verdict = said.at, Verdict(said.verdict)
 	c, err := campaign.Parse("the receipt", []byte(r.Spec))
 	if err != nil {
 		return about, fmt.Errorf("%w: %w", ErrSpec, err)
 	}
+	if err := r.climb(layoutOf(c), said.root); err != nil {
+		return about, fmt.Errorf("%w: %w", ErrReceipt, err)
+	}
+	about.At, about.Verdict = said.at, Verdict(said.verdict)
 	if want := itemsOf(c, r.At); fmt.Sprint(want) != fmt.Sprint(r.Items) || c.Name != r.Campaign {
 		return about, fmt.Errorf("%w: by the spec and the time of the grant the items are %v", ErrReceipt, want)
 	}
 	return about, nil
 }
 
-// climb goes from the user to the root.
-func (r *Receipt) climb(root []byte) error {
-	said, err := r.statement()
+// climb goes from the user to the root. The layout is that of the campaign's users; nil: their IDs are dense.
+func (r *Receipt) climb(l *layout, root []byte) error {
+	said, number, err := r.statement(l)
 	blind, err2 := hex.DecodeString(r.Blind)
 	content, err3 := hex.DecodeString(r.Chunk.Content)
 	if err := errors.Join(err, err2, err3); err != nil {
@@ -167,8 +171,8 @@ func (r *Receipt) climb(root []byte) error {
 	if len(blind) != blindSize || len(content) != len(sum{}) || int(blind[0]) != r.Chunk.Index || r.Chunk.Size != groups {
 		return errors.New("the blind is not that of the group")
 	}
-	if chunk := strconv.FormatUint(said.user>>chunkBits, 10); chunk != r.Chunk.Chunk {
-		return fmt.Errorf("the user belongs into chunk %s", chunk)
+	if chunk := strconv.FormatUint(number, 10); chunk != r.Chunk.Chunk {
+		return fmt.Errorf("the user belongs into chunk or bucket %s", chunk)
 	}
 	group, err := r.Group.root(said.data(nil, [blindSize]byte(blind)))
 	if err != nil {
@@ -178,7 +182,7 @@ func (r *Receipt) climb(root []byte) error {
 	if err != nil {
 		return err
 	}
-	got, err := r.Report.root(chunkData(said.user>>chunkBits, r.Chunk.Users, sum(content), sum(users)))
+	got, err := r.Report.root(chunkData(l != nil, number, r.Chunk.Users, sum(content), sum(users)))
 	if err != nil {
 		return err
 	}
@@ -188,15 +192,35 @@ func (r *Receipt) climb(root []byte) error {
 	return nil
 }
 
-func (r *Receipt) statement() (s statement, err error) {
-	user, err := strconv.ParseUint(r.User, 10, 64)
-	run, err2 := grant.ParseRunID(r.Run)
-	flush, err3 := strconv.ParseUint(r.Flush, 10, 64)
-	s = statement{user: user, at: uint64(r.At.UnixMilli()), run: uint64(run), flush: flush, kind: kindGrant, acted: r.Acts}
+// statement returns what the receipt says of its user, and in which chunk, or bucket, the user is.
+func (r *Receipt) statement(l *layout) (s statement, number uint64, err error) {
+	if s, err = r.said(); err != nil {
+		return s, 0, err
+	}
+	if l == nil {
+		s.user, err = strconv.ParseUint(r.User, 10, 64)
+		return s, s.user >> chunkBits, err
+	}
+	if r.Format != 2 {
+		return s, 0, errors.New("a receipt of IDs that are not dense has format 2")
+	}
+	s.text = r.User
+	member, fault := l.form.Member(nil, []byte(s.text))
+	if fault != "" || l.form.ID(member).String() != s.text {
+		return s, 0, fmt.Errorf("%q is not how an ID of the campaign is written", s.text)
+	}
+	return s, l.bucket(hashOf(member)), nil
+}
+
+// said is the statement without its user.
+func (r *Receipt) said() (s statement, err error) {
+	run, err := grant.ParseRunID(r.Run)
+	flush, err2 := strconv.ParseUint(r.Flush, 10, 64)
+	s = statement{at: uint64(r.At.UnixMilli()), run: uint64(run), flush: flush, kind: kindGrant, acted: r.Acts}
 	if r.ByHand {
 		s.kind = kindHand
 	}
-	return s, errors.Join(err, err2, err3)
+	return s, errors.Join(err, err2)
 }
 
 // root computes the root that a leaf and its path lead to, by a library that shares no code with what made them.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/campaign"
+	"github.com/granter/granter/grant/userid"
 )
 
 // Receipts makes receipts of the users of one report. It is safe for concurrent use.
@@ -25,6 +26,8 @@ type Receipts struct {
 	closer io.Closer
 	spec   *grant.Campaign
 	salted *salted
+	bucket bool    // the file is one of buckets
+	layout *layout // of its users; nil: their IDs are dense
 	root   []byte
 	chunks []chunkLeaf
 	leaves []sum
@@ -64,7 +67,7 @@ func readReceipts(file io.ReaderAt, size int64) (*Receipts, error) {
 	}
 	at := binary.BigEndian.Uint64(end)
 	switch {
-	case !strings.HasPrefix(string(begin), receiptsMagic):
+	case !strings.HasPrefix(string(begin), receiptsMagic) && !strings.HasPrefix(string(begin), membersMagic):
 		return nil, errors.New("no file of receipts that this granter reads: granter audit --receipts writes one")
 	case string(end[8:]) != indexMagic || at > uint64(size)-uint64(foot) || at < uint64(head):
 		return nil, errReceiptsDamaged
@@ -74,12 +77,16 @@ func readReceipts(file io.ReaderAt, size int64) (*Receipts, error) {
 		return nil, err
 	}
 	r := &Receipts{file: file, salted: newSalted([saltSize]byte(begin[len(receiptsMagic):]))}
+	r.bucket = strings.HasPrefix(string(begin), membersMagic)
 	spec, err := r.parseIndex(index)
 	if err != nil {
 		return nil, err
 	}
 	if r.spec, err = campaign.Parse("the file of receipts", spec); err != nil {
 		return nil, fmt.Errorf("%w: %w", errReceiptsDamaged, err)
+	}
+	if r.layout = layoutOf(r.spec); r.bucket != (r.layout != nil) {
+		return nil, errReceiptsDamaged
 	}
 	said, err := readHead(r.Head)
 	if root := treeRoot(r.leaves); err != nil || !bytes.Equal(said.root, root[:]) || said.spec != r.spec.Hash ||
@@ -93,17 +100,38 @@ func readReceipts(file io.ReaderAt, size int64) (*Receipts, error) {
 // ErrNotInReport means that a user was not granted when the report was made.
 var ErrNotInReport = errors.New("the user was not granted when the report was made")
 
+// User reads the ID of a user as the campaign of the report does.
+func (r *Receipts) User(text string) (grant.UserID, error) {
+	if r.layout == nil {
+		return userid.Parse(text, grant.MaxUserID)
+	}
+	return r.layout.form.Parse(text)
+}
+
+// whose returns which chunk, or bucket, a user is in, and what a statement about the user begins with. There is none about an ID
+// that is not of the campaign's form.
+func (r *Receipts) whose(user grant.UserID) (chunk uint64, said statement, of bool) {
+	if r.layout == nil {
+		return user.Number() >> chunkBits, statement{user: user.Number()}, true
+	}
+	member, fault := r.layout.form.Member(nil, []byte(user.String()))
+	if fault != "" {
+		return 0, said, false
+	}
+	return r.layout.bucket(hashOf(member)), statement{text: r.layout.form.ID(member).String()}, true
+}
+
 // Of makes the receipt of a user.
 func (r *Receipts) Of(user grant.UserID) (*Receipt, error) {
-	chunk, low := user.Number()>>chunkBits, uint16(user.Number())
+	chunk, whose, of := r.whose(user)
 	at, found := slices.BinarySearchFunc(r.chunks, chunk, func(l chunkLeaf, chunk uint64) int {
 		return cmp.Compare(l.chunk, chunk)
 	})
-	if !found {
+	if !found || !of {
 		return nil, ErrNotInReport
 	}
 	leaf := &r.chunks[at]
-	blind := r.salted.blind(user.Number())
+	blind := r.salted.of(&whose)
 	b := block{r: r, leaf: leaf}
 	members, roots := b.group(blind[0]), b.roots
 	if b.err != nil {
@@ -113,11 +141,9 @@ func (r *Receipts) Of(user grant.UserID) (*Receipt, error) {
 	var mine *statement
 	index := -1
 	for i := range members {
-		m := &members[i]
-		blindOf := r.salted.blind(chunk<<chunkBits | uint64(m.low))
-		said := b.statement(m)
-		hashes[i] = leafHash(said.data(nil, blindOf))
-		if m.low == low {
+		said := b.statement(&members[i])
+		hashes[i] = leafHash(said.data(nil, r.salted.of(&said)))
+		if said.text == whose.text && said.user == whose.user {
 			index, mine = i, &said
 		}
 	}
@@ -134,7 +160,7 @@ func (r *Receipts) Of(user grant.UserID) (*Receipt, error) {
 		Chunk: fmt.Sprint(chunk), Users: leaf.users, Content: hex.EncodeToString(leaf.content[:]),
 	}
 	out.Report = Step{Index: at, Size: len(r.leaves), Path: texts(treePath(r.leaves, at))}
-	if err := out.climb(r.root); err != nil { // no receipt is handed out that nobody could verify
+	if err := out.climb(r.layout, r.root); err != nil { // no receipt is handed out that nobody could verify
 		return nil, fmt.Errorf("%w: %w", errReceiptsDamaged, err)
 	}
 	return out, nil
@@ -177,19 +203,20 @@ func (b *block) group(number byte) []member {
 	if number > 0 {
 		from = int(be.Uint32(counts[4*(int(number)-1):]))
 	}
-	if until < from || until > 1<<chunkBits || b.count > int(b.leaf.size)/entrySize {
+	if until < from || b.count > int(b.leaf.size)/entrySize || b.r.layout == nil && until > 1<<chunkBits {
 		b.err = cmp.Or(b.err, errReceiptsDamaged)
 		return nil
 	}
-	wide := width(b.count)
-	rows := b.read(len(head)+b.count*entrySize+from*(2+wide), (until-from)*(2+wide))
+	wide, begins := width(b.count), len(head)+b.count*entrySize
+	if b.r.layout != nil {
+		return b.memberRows(b.read(begins+from, until-from), wide)
+	}
+	rows := b.read(begins+from*(2+wide), (until-from)*(2+wide))
 	out := make([]member, 0, until-from)
 	for ; len(rows) > 0; rows = rows[2+wide:] {
-		v := uint32(0)
-		for _, c := range rows[2 : 2+wide] {
-			v = v<<8 | uint32(c)
-		}
-		out = append(out, member{low: be.Uint16(rows), entry: v >> 1, acted: v&1 == 1})
+		m := member{low: be.Uint16(rows)}
+		m.read(rows[2 : 2+wide])
+		out = append(out, m)
 	}
 	return out
 }
@@ -203,7 +230,11 @@ func (b *block) statement(m *member) statement {
 		s = statement{at: be.Uint64(row), run: be.Uint64(row[8:]), flush: be.Uint64(row[16:]), kind: kind(row[24])}
 		b.entries[m.entry] = s
 	}
-	s.user, s.acted = b.leaf.chunk<<chunkBits|uint64(m.low), m.acted
+	if s.acted = m.acted; m.id != nil {
+		s.text = b.r.layout.user(m.id).String()
+	} else {
+		s.user = b.leaf.chunk<<chunkBits | uint64(m.low)
+	}
 	return s
 }
 

@@ -35,7 +35,7 @@ func BenchmarkReceipt(b *testing.B) {
 	require.NoError(b, err)
 	s, err := note.NewSigner(private)
 	require.NoError(b, err)
-	camp, err := campaign.Parse("test", []byte(spec))
+	camp, err := campaign.Parse("test", fmt.Appendf(nil, spec, "audited"))
 	require.NoError(b, err)
 	const chunks = 733
 	for _, entries := range []int{8, 1 << chunkBits} {
@@ -43,7 +43,7 @@ func BenchmarkReceipt(b *testing.B) {
 		file, err := os.Create(name)
 		require.NoError(b, err)
 		tree := &Tree{Users: true}
-		tree.Receipts, err = NewReceiptsWriter(file, tree.Salt)
+		tree.Receipts, err = NewReceiptsWriter(file, camp, tree.Salt)
 		require.NoError(b, err)
 		r := &Report{Format: 1, Campaign: camp.Name, Spec: camp.Hash, Verdict: Proven}
 		var whole page

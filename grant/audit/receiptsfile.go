@@ -24,9 +24,11 @@ import (
 //	        members of all groups, each group's in the order of its tree: place in the chunk 2, entry twice and 1 more where
 //	        there are acts about the user: 1, 2 or 4 bytes, whatever suffices for all entries of the chunk
 //
-// Integers are big-endian.
+// Integers are big-endian. Where IDs are not dense, the file begins with "granter receipts 3\n", chunks are buckets, a member's
+// place is the member as a bucket has it, and in place of how many members the groups have it says how many bytes those take.
 const (
 	receiptsMagic = "granter receipts 2\n"
+	membersMagic  = "granter receipts 3\n"
 	indexMagic    = "granter index 2\n"
 	rootsSize     = groups * 32
 	countsSize    = groups * 4
@@ -41,10 +43,14 @@ type ReceiptsWriter struct {
 	at  uint64
 }
 
-// NewReceiptsWriter begins the file of receipts of a tree with users.
-func NewReceiptsWriter(out io.Writer, salt [saltSize]byte) (*ReceiptsWriter, error) {
+// NewReceiptsWriter begins the file of receipts of a campaign and a tree with users.
+func NewReceiptsWriter(out io.Writer, c *grant.Campaign, salt [saltSize]byte) (*ReceiptsWriter, error) {
 	w := &ReceiptsWriter{out: out}
-	_, err := w.write(append([]byte(receiptsMagic), salt[:]...))
+	magic := receiptsMagic
+	if c.Input.Opaque() {
+		magic = membersMagic
+	}
+	_, err := w.write(append([]byte(magic), salt[:]...))
 	return w, err
 }
 
@@ -107,19 +113,28 @@ func width(entries int) int {
 	return 4
 }
 
-func encodeBlock(roots *[groups]sum, entries []statement, members *[groups][]member) []byte {
-	be, wide, n := binary.BigEndian, width(len(entries)), 0
+func encodeBlock(bucket bool, roots *[groups]sum, entries []statement, members *[groups][]member) []byte {
+	be, wide := binary.BigEndian, width(len(entries))
+	var ends [groups]uint32
+	n, size := uint32(0), 0
 	for i := range members {
-		n += len(members[i])
+		for k := range members[i] {
+			m := &members[i][k]
+			if size += 2 + wide; m.id != nil {
+				size += len(m.id) - 2
+			}
+		}
+		if n += uint32(len(members[i])); bucket {
+			n = uint32(size)
+		}
+		ends[i] = n
 	}
-	b := make([]byte, 0, rootsSize+countsSize+4+entrySize*len(entries)+n*(2+wide))
+	b := make([]byte, 0, rootsSize+countsSize+4+entrySize*len(entries)+size)
 	for i := range roots {
 		b = append(b, roots[i][:]...)
 	}
-	n = 0
-	for i := range members {
-		n += len(members[i])
-		b = be.AppendUint32(b, uint32(n))
+	for _, end := range &ends {
+		b = be.AppendUint32(b, end)
 	}
 	b = be.AppendUint32(b, uint32(len(entries)))
 	for _, e := range entries {
@@ -127,15 +142,12 @@ func encodeBlock(roots *[groups]sum, entries []statement, members *[groups][]mem
 		b = append(b, byte(e.kind))
 	}
 	for i := range members {
-		for _, m := range members[i] {
-			b = be.AppendUint16(b, m.low)
-			var said [4]byte
-			v := m.entry << 1
-			if m.acted {
-				v |= 1
+		for k := range members[i] {
+			m := &members[i][k]
+			if b = append(b, m.id...); !bucket {
+				b = be.AppendUint16(b, m.low)
 			}
-			be.PutUint32(said[:], v)
-			b = append(b, said[4-wide:]...)
+			b = m.append(b, wide)
 		}
 	}
 	return b
@@ -156,6 +168,7 @@ func (r *Receipts) parseIndex(b []byte) (spec []byte, err error) {
 	r.chunks, r.leaves = make([]chunkLeaf, n), make([]sum, n)
 	for i := range r.chunks {
 		l := &r.chunks[i]
+		l.bucket = r.bucket
 		l.chunk, l.at, l.size, l.users = f.number(8), f.number(8), uint32(f.number(4)), uint32(f.number(4))
 		copy(l.content[:], f.take(len(l.content)))
 		copy(l.usersRoot[:], f.take(len(l.usersRoot)))

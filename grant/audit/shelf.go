@@ -26,6 +26,14 @@ func FileName(campaign string, at time.Time) string {
 	return campaign + "-" + at.UTC().Format(fileTime) + ReportSuffix
 }
 
+// NamedAt is the time in the name of a file of a campaign; false: it has none.
+func NamedAt(path, campaign, suffix string) (time.Time, bool) {
+	name, of := strings.CutSuffix(filepath.Base(path), suffix)
+	text, is := strings.CutPrefix(name, campaign+"-")
+	at, err := time.Parse(fileTime, text)
+	return at, of && is && err == nil
+}
+
 // Newest returns the last file of a campaign in a directory that ends so; empty: there is none.
 func Newest(dir, campaign, suffix string) (string, error) {
 	all, err := newest(dir, suffix)

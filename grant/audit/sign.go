@@ -29,14 +29,15 @@ func Keygen(name string) (private, public string, err error) {
 	return note.GenerateKey(rand.Reader, name)
 }
 
-// Signer reads a private key file, which nobody else may read, and what verifies what it signs.
+// Signer reads a private key file, and what verifies what it signs. Its group may read it, because that is how Kubernetes gives a
+// pod a secret; nobody else may, and the group may not write.
 func Signer(file string) (note.Signer, note.Verifier, error) {
 	info, err := os.Stat(file)
 	if err != nil {
 		return nil, nil, err
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, nil, fmt.Errorf("%s: others may read it (%04o), and it signs reports: "+
+	if mode := info.Mode().Perm(); mode&0o027 != 0 {
+		return nil, nil, fmt.Errorf("%s: others may use it (%04o), and it signs reports: "+
 			"chmod 600 it, or make another by granter audit keygen", file, mode)
 	}
 	content, err := os.ReadFile(file) //nolint:gosec // the operator names the file
@@ -113,19 +114,28 @@ var (
 	ErrChain     = errors.New("it does not continue the report before it")
 )
 
-// Open verifies a signed report, and reads it.
-func Open(signed []byte, v note.Verifier) (*Report, error) {
+// Text verifies whatever was signed, and returns its text.
+func Text(signed []byte, v note.Verifier) (string, error) {
 	n, err := note.Open(signed, note.VerifierList(v))
 	if err != nil {
-		return nil, fmt.Errorf("%w (%w)", ErrSignature, err)
+		return "", fmt.Errorf("%w (%w)", ErrSignature, err)
 	}
 	for _, sig := range n.Sigs { // the last character has bits that say nothing: only one form of a report has its name
 		if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil {
-			return nil, fmt.Errorf("%w (%w)", ErrSignature, err)
+			return "", fmt.Errorf("%w (%w)", ErrSignature, err)
 		}
 	}
+	return n.Text, nil
+}
+
+// Open verifies a signed report, and reads it.
+func Open(signed []byte, v note.Verifier) (*Report, error) {
+	text, err := Text(signed, v)
+	if err != nil {
+		return nil, err
+	}
 	var r Report
-	if err := json.Unmarshal([]byte(n.Text), &r); err != nil {
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		return nil, fmt.Errorf("the report is signed, and is none that this granter reads: %w", err)
 	}
 	if r.Format != 1 {
@@ -150,6 +160,25 @@ func Name(signed []byte) string {
 // Follows makes r the report after another one.
 func (r *Report) Follows(signed []byte, before *Report) {
 	r.Previous = &Link{SHA256: Name(signed), At: before.At}
+}
+
+// Remarks say what a chain that is in order leaves open: what was before it, and where clocks were set back.
+func Remarks(reports []*Report) (out []string) {
+	if len(reports) == 0 {
+		return nil
+	}
+	if p := reports[0].Previous; p != nil {
+		out = append(out, fmt.Sprintf(
+			"the first of them, of %s, continues another one, of %s (SHA-256 %s), which is not among them",
+			reports[0].At.Format(time.RFC3339), p.At.Format(time.RFC3339), p.SHA256))
+	}
+	for i := 1; i < len(reports); i++ {
+		if now, was := reports[i].At, reports[i-1].At; !now.After(was) {
+			out = append(out, fmt.Sprintf("report %d is of %s, and the one before it of %s: a clock was set back", i+1,
+				now.Format(time.RFC3339Nano), was.Format(time.RFC3339Nano)))
+		}
+	}
+	return out
 }
 
 // Chain verifies signed reports, oldest first, each of which must name the one before: one that is left out, exchanged or put
