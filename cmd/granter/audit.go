@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -30,8 +32,10 @@ type auditFlags struct {
 	korean   bool
 	second   bool
 	files    reportFiles
+	wait     bool
 	follow   bool
 	every    time.Duration
+	linger   time.Duration
 
 	listen, logFormat string
 }
@@ -52,21 +56,28 @@ fetched for the run either, and reads with another one (franz-go); an auditor as
 
 With --key and --report it leaves a signed report, and a page to print beside it (.html); a report names the one before, which is
 the last one in the directory of --report, or that of --previous, so that history cannot be rewritten quietly. --receipts leaves
-beside it what granter receipt makes receipts of users from: a secret, as the ledger is.
+beside it what granter receipt makes receipts of users from: a secret, as the ledger is. Audits that leave reports in one
+directory come one after the other.
+
+With --wait it begins when the rollout is over: when everything is granted that the topic had when the campaign had started,
+or when operators have finished or aborted the campaign, or it has ended. A Job that is applied beside that of the runs needs no
+more. With --follow it audits again and again, beside runs that follow the topic.
 
 ` + exitHelp,
 		Example: `  granter audit -f deploy/campaigns/emoticons.yaml
   granter audit keygen audit.key
   granter audit --campaign sorry-2022 --complete --key audit.key --report reports/ --receipts
-  granter audit verify --public audit.key.pub reports/*.report`,
+  granter audit verify --public audit.key.pub reports/*.report
+  granter audit -f deploy/campaigns/emoticons.yaml --wait --follow --every 1h --key audit.key --report reports/`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.execute(cmd) },
 	}
-	flags.addFlags(cmd, flags.nameFlag, flags.jsonFlag, flags.kafkaFlags, flags.groupFlag, flags.redisFlags, flags.retryFlag)
+	flags.addFlags(cmd, flags.anyIDs, flags.nameFlag, flags.jsonFlag, flags.kafkaFlags, flags.registryFlags, flags.groupFlag,
+		flags.redisFlags, flags.retryFlag)
 	f := cmd.Flags()
 	f.StringVar(&flags.ids, "ids", "", "file for every user that something is found about: kind,user")
 	f.Int64Var(&flags.memory, "memory", 256<<20,
-		"bytes for users' bits; where they do not suffice, the topic is read more than once")
+		"bytes for users' bits or IDs, and for users that wait to be marked; with less, the topic is read several times")
 	f.BoolVar(&flags.second, "independent", false,
 		"read the topic and the dead letters with franz-go instead of granter's own client: a second opinion, slower")
 	f.BoolVar(&flags.complete, "complete", false, "it is not proven while records wait to be granted")
@@ -76,10 +87,15 @@ beside it what granter receipt makes receipts of users from: a secret, as the le
 	f.StringVar(&flags.files.previous, "previous", "", "signed report before this one; in a directory it is the last one there")
 	f.BoolVar(&flags.files.receipts, "receipts", false,
 		"commit to each user, and leave what receipts are made from beside the report")
+	f.BoolVar(&flags.wait, "wait", false, "begin when the rollout is over")
 	f.BoolVar(&flags.follow, "follow", false, "audit again and again, until a signal")
 	f.DurationVar(&flags.every, "every", time.Hour, "with --follow: from the beginning of one audit to the next")
-	f.StringVar(&flags.listen, "listen", "127.0.0.1:9469", `with --follow: address of /metrics, /healthz and /readyz, or "off"`)
-	f.StringVar(&flags.logFormat, "log-format", "", "with --follow: text or json (default: text on a terminal, else json)")
+	f.StringVar(&flags.listen, "listen", "127.0.0.1:9469",
+		`with --follow or --wait: address of /metrics, /healthz and /readyz, or "off"`)
+	f.DurationVar(&flags.linger, "linger", 0,
+		"with --wait: keep serving metrics for so long after the audit, so that the last values are scraped")
+	f.StringVar(&flags.logFormat, "log-format", "",
+		"with --follow or --wait: text or json (default: text on a terminal, else json)")
 	cmd.AddCommand(newAuditKeygen(), newAuditVerify())
 	return cmd
 }
@@ -95,16 +111,21 @@ func (f *auditFlags) execute(cmd *cobra.Command) error {
 	if err := f.files.validate(); err != nil {
 		return usageError(err)
 	}
-	if f.every <= 0 {
+	switch {
+	case f.every <= 0:
 		return usageError(errors.New("--every: want a duration above 0, such as 1h"))
+	case f.linger < 0:
+		return usageError(errors.New("--linger: want a duration, such as 15s"))
+	case f.linger > 0 && (!f.wait || f.follow):
+		return usageError(errors.New("--linger is for an audit by --wait that is made once"))
 	}
 	q, err := f.query(cmd.Context(), f.retryFor)
 	if err != nil {
 		return err
 	}
 	defer q.close()
-	if f.follow {
-		return f.followAudits(cmd, q)
+	if f.follow || f.wait {
+		return f.serve(cmd, q)
 	}
 	_, err = f.once(cmd.Context(), cmd, q)
 	return err
@@ -112,6 +133,11 @@ func (f *auditFlags) execute(cmd *cobra.Command) error {
 
 // once makes one audit, and leaves and prints its report.
 func (f *auditFlags) once(ctx context.Context, cmd *cobra.Command, q *query) (*audit.Report, error) {
+	release, err := f.files.lock(ctx, cmd.ErrOrStderr())
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	before, err := f.files.before(q.campaign.Name)
 	if err != nil {
 		return nil, err
@@ -157,16 +183,21 @@ func (f *auditFlags) audit(
 	if differs != nil {
 		fmt.Fprintf(stderr, "granter: %s:\n%s\n", differs, differs.Fields)
 	}
-	cfg, err := f.config(ctx, q, camp)
+	by, closing, err := q.reading(camp, f.retryFor)
 	if err != nil {
 		return nil, nil, err
 	}
-	if cfg.Tree, err = f.files.tree(); err != nil {
+	defer closing()
+	cfg, err := f.config(ctx, q, camp, by)
+	if err != nil {
+		return nil, nil, err
+	}
+	if cfg.Tree, err = f.files.tree(camp); err != nil {
 		return nil, nil, err
 	}
 	reader := "granter"
 	if f.second {
-		closing, err := f.independent(&cfg, camp)
+		closing, err := f.independent(&cfg, q.kafka, camp)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -184,6 +215,7 @@ func (f *auditFlags) audit(
 		cfg.IDs = file
 		defer func() { err = errors.Join(err, file.close()) }()
 	}
+	f.budgetMemory()
 	if r, err = audit.Run(ctx, cfg); err != nil {
 		return nil, nil, err
 	}
@@ -192,17 +224,26 @@ func (f *auditFlags) audit(
 	return r, camp, err
 }
 
+// besidesUsers is what an audit takes beside --memory: what it fetches, the ledger's entries that it reads, the program.
+const besidesUsers = 96 << 20
+
+// budgetMemory makes the runtime collect garbage before an audit takes much more than its budget.
+func (f *auditFlags) budgetMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // as a run's: most of the heap are bits that stay
+	}
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // nobody set GOMEMLIMIT
+		debug.SetMemoryLimit(max(f.memory, 0) + besidesUsers)
+	}
+}
+
 // independent makes franz-go read the topic and the dead letters.
-func (f *auditFlags) independent(cfg *audit.Config, camp *grant.Campaign) (closing func(), err error) {
-	k, err := f.kafka()
+func (f *auditFlags) independent(cfg *audit.Config, k source.Kafka, camp *grant.Campaign) (closing func(), err error) {
+	topic, err := franz.Open(k, camp.Input.Topic, camp.Input.From.Header(), f.retryFor)
 	if err != nil {
 		return nil, err
 	}
-	topic, err := franz.Open(k, camp.Input.Topic, f.retryFor)
-	if err != nil {
-		return nil, err
-	}
-	letters, err := franz.Open(k, camp.Input.DeadLetterTopic(), f.retryFor)
+	letters, err := franz.Open(k, camp.Input.DeadLetterTopic(), "", f.retryFor)
 	if err != nil {
 		topic.Close()
 		return nil, err
@@ -211,13 +252,24 @@ func (f *auditFlags) independent(cfg *audit.Config, camp *grant.Campaign) (closi
 	return func() { topic.Close(); letters.Close() }, nil
 }
 
-func (f *auditFlags) config(ctx context.Context, q *query, camp *grant.Campaign) (cfg audit.Config, err error) {
-	decode, err := source.Decoder(camp.Input)
+// config is that of an audit whose records by reads.
+func (f *auditFlags) config(
+	ctx context.Context, q *query, camp *grant.Campaign, by *source.Source,
+) (cfg audit.Config, err error) {
+	runs, err := q.coordination.Runs(ctx)
+	if err != nil && !errors.Is(err, ledger.ErrInconsistent) { // of one record; the others are good
+		return cfg, err
+	}
+	history, err := q.coordination.History(ctx)
 	if err != nil {
 		return cfg, err
 	}
-	runs, err := q.coordination.Runs(ctx)
-	if err != nil && !errors.Is(err, ledger.ErrInconsistent) { // of one record; the others are good
+	rebuilt, err := q.coordination.Rebuilds(ctx)
+	if err != nil {
+		return cfg, err
+	}
+	compacted, err := q.source.Compacted(ctx)
+	if err != nil {
 		return cfg, err
 	}
 	letters, err := q.source.Letters()
@@ -228,18 +280,29 @@ func (f *auditFlags) config(ctx context.Context, q *query, camp *grant.Campaign)
 	if group == "" {
 		group = "granter-" + camp.Name
 	}
-	return audit.Config{
+	cfg = audit.Config{
 		Campaign: camp, Ledger: q.reader, Topic: q.source, Memory: f.memory, Complete: f.complete, Runs: runs,
-		Letters: audit.LettersOf(letters), Canaries: canaries(camp.Name, runs),
-		Decode: func(key, value []byte) (uint64, bool) {
-			id, reason := decode(key, value)
-			return id, reason != ""
-		},
+		Letters: audit.LettersOf(letters), Canaries: canaries(camp.Name, runs), Anew: anew(history),
+		Decode: by.Number, Members: by.Members, Rebuilt: rebuilt, Compacted: compacted,
 		Checkpoint: func(ctx context.Context) (grant.Checkpoint, error) { return q.reader.Checkpoints(ctx, camp) },
 		Committed: func(ctx context.Context, id grant.TopicID) (grant.Offsets, error) {
 			return q.source.Committed(ctx, group, id)
 		},
-	}, nil
+	}
+	if by.RegistryAddress() != "" {
+		cfg.Learn = by.Learn
+	}
+	return cfg, nil
+}
+
+// anew is when somebody last ordered to begin anew in the topic.
+func anew(history []grant.HistoryEntry) (at time.Time) {
+	for i := range history {
+		if h := &history[i]; h.Action == grant.ActionNewTopic && h.Refused == "" && h.At.After(at) {
+			at = h.At
+		}
+	}
+	return at
 }
 
 // canaries are the passes of runs that granted a share of all users.

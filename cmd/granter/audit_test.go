@@ -62,6 +62,8 @@ func TestAReportAndAReceiptAreVerifiedByOthers(t *testing.T) {
 	require.Contains(t, does(exitOK, "receipt", "2", "--report", files[1], "--out", receipt), "user 2: granted dated at")
 	require.Contains(t, does(exitOK, "receipt", "verify", "--public", key+".pub", receipt), "VERIFIED")
 	require.Contains(t, does(exitNotGranted, "receipt", "7", "--report", reports), "not granted when the report was made")
+	require.Contains(t, does(exitUsage, "receipt", "2", "--report", dir+"/nowhere/"), "neither a report nor a directory")
+	require.Contains(t, does(exitUsage, "receipt", "2", "--report", key), "has no receipts beside it")
 	text, err := os.ReadFile(receipt)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(receipt, bytes.Replace(text, []byte(`"user": "2"`), []byte(`"user": "3"`), 1), 0o600))
@@ -151,6 +153,9 @@ func TestWhatAnAuditFoundIsRepaired(t *testing.T) {
 	require.NoError(t, client.SetBit(t.Context(), granted, 4000, 1).Err()) // a bit without an entry
 	ids := filepath.Join(t.TempDir(), "found.csv")
 	require.Equal(t, exitRefuted, granter(t, with("audit", "--ids", ids)).wait())
+	code, said := unread(t, with("audit"), 0)
+	require.Equal(t, exitRefuted, code, "the verdict: %s", said)
+	require.Contains(t, said, "the standard output cannot be written")
 	dry := granter(t, with("reconcile", "--dry-run", ids))
 	require.Zero(t, dry.wait(), dry.err.String())
 	require.Contains(t, dry.out.String(), "would be removed")

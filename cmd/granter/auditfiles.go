@@ -1,14 +1,18 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
+	"github.com/gofrs/flock"
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/granter/granter/grant"
@@ -31,6 +35,7 @@ type reportFiles struct {
 type signedReport struct {
 	text   []byte
 	report *audit.Report
+	named  time.Time // by the name of its file, where that has one: not before the report's
 }
 
 // receiptsSuffix is behind the name of a report.
@@ -64,6 +69,48 @@ func isDirectory(name string) bool {
 	return err == nil && info.IsDir()
 }
 
+// lockName is a file in a directory of reports. Whoever audits holds it, so that each report names the one before.
+const lockName = ".audit.lock"
+
+// lock waits until no other audit is about to leave a report in the same directory.
+func (f *reportFiles) lock(ctx context.Context, stderr io.Writer) (release func(), err error) {
+	if f.report == "" || !f.directory() {
+		return func() {}, nil
+	}
+	if err := os.MkdirAll(f.report, 0o750); err != nil {
+		return nil, usageError(err)
+	}
+	lock := flock.New(filepath.Join(f.report, lockName))
+	got, err := lock.TryLock()
+	if err == nil && !got {
+		fmt.Fprintf(stderr, "granter: another audit is about to leave its report in %s: waiting for it\n", f.report)
+		_, err = lock.TryLockContext(ctx, lockAsked)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: reports that are chained need a directory that can be locked: %w", f.report, err)
+	}
+	if err := f.sweep(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return func() { _ = lock.Close() }, nil
+}
+
+// sweep removes what audits that were killed have left of receipts: it is as secret as those, and of no use. Whoever has the lock
+// is alone in the directory.
+func (f *reportFiles) sweep() error {
+	left, err := filepath.Glob(filepath.Join(f.report, receiptsPart))
+	for _, name := range left {
+		err = errors.Join(err, os.Remove(name))
+	}
+	return err
+}
+
+// receiptsPart is what a file of receipts is called until it is whole.
+const receiptsPart = ".receipts-*.part"
+
+// lockAsked is how often a lock that another audit has is asked for.
+const lockAsked = 200 * time.Millisecond
+
 // before returns the report before the one that is to be made; nil: there is none.
 func (f *reportFiles) before(campaign string) (*signedReport, error) {
 	name := f.previous
@@ -87,11 +134,15 @@ func (f *reportFiles) before(campaign string) (*signedReport, error) {
 	if err != nil {
 		return nil, usageError(fmt.Errorf("the report before, %s: %w: begin a new chain elsewhere, if that is meant", name, err))
 	}
-	return &signedReport{text, r}, nil
+	named := r.At
+	if at, ok := audit.NamedAt(name, campaign, audit.ReportSuffix); ok && at.After(named) {
+		named = at
+	}
+	return &signedReport{text, r, named}, nil
 }
 
 // tree is what the report is to commit to. Whoever got one calls discard.
-func (f *reportFiles) tree() (_ *audit.Tree, err error) {
+func (f *reportFiles) tree(c *grant.Campaign) (_ *audit.Tree, err error) {
 	if f.report == "" {
 		return nil, nil
 	}
@@ -103,14 +154,11 @@ func (f *reportFiles) tree() (_ *audit.Tree, err error) {
 	dir := filepath.Dir(f.report)
 	if f.directory() {
 		dir = f.report
-		if err := os.MkdirAll(dir, 0o750); err != nil {
-			return nil, err
-		}
 	}
-	if f.part, err = os.CreateTemp(dir, ".receipts-*.part"); err != nil { // for its owner only
+	if f.part, err = os.CreateTemp(dir, receiptsPart); err != nil { // for its owner only
 		return nil, usageError(err)
 	}
-	f.made.Receipts, err = audit.NewReceiptsWriter(f.part, f.made.Salt)
+	f.made.Receipts, err = audit.NewReceiptsWriter(f.part, c, f.made.Salt)
 	return f.made, err
 }
 
@@ -136,11 +184,12 @@ func (f *reportFiles) write(r *audit.Report, before *signedReport, spec *grant.C
 		return "", err
 	}
 	name := f.report
-	if f.directory() {
-		if err := os.MkdirAll(f.report, 0o750); err != nil {
-			return "", err
+	if f.directory() { // which are in order by their names
+		at := r.At
+		if before != nil && !at.After(before.named) { // the clock was set back
+			at = before.named.Add(time.Millisecond)
 		}
-		name = filepath.Join(f.report, audit.FileName(r.Campaign, r.At))
+		name = filepath.Join(f.report, audit.FileName(r.Campaign, at))
 	}
 	err = create(name, 0o644, func(file *os.File) error { _, err := file.Write(signed); return err })
 	if err == nil {

@@ -1,18 +1,33 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant/audit"
+	"github.com/granter/granter/grant/engine"
+	"github.com/granter/granter/grant/status"
 	"github.com/granter/granter/metrics"
 )
 
-// followAudits audits again and again, until a signal, and serves what came of it. The error is what the last audit came to.
-func (f *auditFlags) followAudits(cmd *cobra.Command, q *query) error {
+// auditor audits as a service does: after the rollout, again and again, or both, until a signal, and serves what came of it.
+type auditor struct {
+	*auditFlags
+	cmd     *cobra.Command
+	query   *query
+	log     *slog.Logger
+	metrics *metrics.Audit
+	waits   atomic.Pointer[string] // for what; nil: for nothing
+}
+
+// serve waits for the end of the rollout with --wait, and audits once, or with --follow until a signal. The error is what the
+// last audit came to.
+func (f *auditFlags) serve(cmd *cobra.Command, q *query) error {
 	log, err := newLogger(newScreen(cmd.ErrOrStderr()), f.logFormat)
 	if err != nil {
 		return err
@@ -20,21 +35,88 @@ func (f *auditFlags) followAudits(cmd *cobra.Command, q *query) error {
 	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
 	registry := newRegistry()
-	m := metrics.NewAudit(registry, q.campaign.Name, version, []string{string(audit.Refuted), string(audit.NotProven)})
-	m.Every.Set(f.every.Seconds())
-	server, err := serve(f.listen, registry, func() string { return "" }, log)
+	a := &auditor{auditFlags: f, cmd: cmd, query: q, log: log.With("campaign", q.campaign.Name)}
+	a.metrics = metrics.NewAudit(registry, q.campaign.Name, version, []string{string(audit.Refuted), string(audit.NotProven)})
+	if f.wait {
+		a.waits.Store(new("what there is to wait for is being asked"))
+	}
+	server, err := serve(f.listen, registry, a.notReady, log)
 	if err != nil {
 		return err
 	}
 	defer server.close()
-	tick := time.NewTicker(f.every)
+	if f.wait {
+		if err := a.await(ctx); err != nil {
+			return err
+		}
+	}
+	if f.follow {
+		return a.again(ctx)
+	}
+	r, err := f.once(ctx, cmd, q)
+	if ctx.Err() != nil {
+		return engine.ErrDrained
+	}
+	a.seen(r, err)
+	if f.linger > 0 {
+		log.Info("serving the final metrics", "for", f.linger)
+		pause(ctx, f.linger)
+	}
+	return err
+}
+
+func (a *auditor) notReady() string {
+	if what := a.waits.Load(); what != nil {
+		return "waiting: " + *what
+	}
+	return ""
+}
+
+// rolloutAsked is how often it is asked whether the rollout is over.
+const rolloutAsked = time.Second
+
+// await waits until the rollout is over, whatever fails meanwhile.
+func (a *auditor) await(ctx context.Context) error {
+	var rollout status.Rollout
+	phase := status.Phase("")
+	for {
+		s, err := a.query.status(ctx)
+		if ctx.Err() != nil {
+			return engine.ErrDrained
+		}
+		what := rollout.Waits(s)
+		if what == "" {
+			a.log.Info("the rollout is over", "phase", s.Phase, "granted", s.Granted)
+			a.waits.Store(nil)
+			return nil
+		}
+		a.waits.Store(&what)
+		if s.Phase != phase {
+			phase = s.Phase
+			a.log.Info("waiting for the rollout to end", "phase", phase, "waits", what, "error", err)
+		}
+		pause(ctx, rolloutAsked)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// again audits again and again, until a signal.
+func (a *auditor) again(ctx context.Context) error {
+	a.metrics.Every.Set(a.every.Seconds())
+	tick := time.NewTicker(a.every)
 	defer tick.Stop()
 	for {
-		r, err := f.once(ctx, cmd, q)
+		r, err := a.once(ctx, a.cmd, a.query)
 		if ctx.Err() != nil {
 			return nil
 		}
-		seen(m, log, r, err)
+		a.seen(r, err)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -44,10 +126,11 @@ func (f *auditFlags) followAudits(cmd *cobra.Command, q *query) error {
 }
 
 // seen shows what an audit came to.
-func seen(m *metrics.Audit, log *slog.Logger, r *audit.Report, err error) {
+func (a *auditor) seen(r *audit.Report, err error) {
+	m := a.metrics
 	if _, judged := errors.AsType[*exitError](err); err != nil && !judged {
 		m.Failures.Inc()
-		log.Error("this audit failed; the next one is made at its time", "error", err)
+		a.log.Error("this audit failed", "error", err)
 	}
 	if r == nil {
 		return
@@ -68,5 +151,5 @@ func seen(m *metrics.Audit, log *slog.Logger, r *audit.Report, err error) {
 	if r.Verdict == audit.Proven {
 		m.Proven.Set(now)
 	}
-	log.Info("audited", "verdict", r.Verdict, "findings", len(r.Findings), "seconds", r.Seconds, "passes", r.Passes)
+	a.log.Info("audited", "verdict", r.Verdict, "findings", len(r.Findings), "seconds", r.Seconds, "passes", r.Passes)
 }

@@ -74,22 +74,11 @@ exchanged or left out is named. It asks no server. The exit code is that of the 
 
 ` + exitHelp,
 		Example: `  granter audit verify --public audit.key.pub reports/sorry-2022-*.report`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usageError(errors.New("which report? Name one or more files, oldest first"))
-			}
-			return nil
-		},
+		Args:    someReports,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			v, err := verifierOf(public)
+			v, signed, err := signedReports(public, args)
 			if err != nil {
 				return err
-			}
-			signed := make([][]byte, len(args))
-			for i, name := range args {
-				if signed[i], err = os.ReadFile(name); err != nil { //nolint:gosec // the auditor names the files
-					return usageError(err)
-				}
 			}
 			reports, err := audit.Chain(signed, v)
 			if err != nil {
@@ -107,6 +96,9 @@ exchanged or left out is named. It asks no server. The exit code is that of the 
 			last.Print(cmd.OutOrStdout(), lang)
 			fmt.Fprintf(cmd.OutOrStdout(), "\nVERIFIED: %d reports, signed by %s, the last one of %s\n",
 				len(out), v.Name(), last.At.Format(time.RFC3339))
+			for _, remark := range audit.Remarks(reports) {
+				fmt.Fprintln(cmd.OutOrStdout(), "NOTE:", remark)
+			}
 			return judged(last)
 		},
 	}
@@ -114,6 +106,28 @@ exchanged or left out is named. It asks no server. The exit code is that of the 
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON array for programs")
 	cmd.Flags().BoolVar(&korean, "korean", false, "write for people in Korean")
 	return cmd
+}
+
+func someReports(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usageError(errors.New("which report? Name one or more files, oldest first"))
+	}
+	return nil
+}
+
+// signedReports reads reports as they are signed, and whose signature they must have.
+func signedReports(public string, names []string) (note.Verifier, [][]byte, error) {
+	v, err := verifierOf(public)
+	if err != nil {
+		return nil, nil, err
+	}
+	signed := make([][]byte, len(names))
+	for i, name := range names {
+		if signed[i], err = os.ReadFile(name); err != nil { //nolint:gosec // the auditor names the files
+			return nil, nil, usageError(err)
+		}
+	}
+	return v, signed, nil
 }
 
 func verifierOf(public string) (note.Verifier, error) {

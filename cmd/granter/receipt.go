@@ -1,19 +1,17 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/audit"
 	"github.com/granter/granter/grant/text"
-	"github.com/granter/granter/grant/userid"
 )
 
 func newReceipt() *cobra.Command {
@@ -25,7 +23,7 @@ func newReceipt() *cobra.Command {
 		Long: `Receipt says that a user was granted, when, and what, and leads from that to the signed root of a report
 that granter audit --receipts made. It is checked without any server by granter receipt verify, or by
 docs/verify_receipt.py. Nothing in it is about another user but how many there are in the same chunk of
-65,536 IDs.
+65,536 IDs, or in the same bucket where IDs are not dense.
 
 It is made from the file of receipts beside the report, and asks no server. Of a directory of reports the
 newest one counts; where it has those of several campaigns, --campaign says which is meant.
@@ -36,10 +34,6 @@ A desk makes the same receipts: granter desk --reports DIR.
   granter receipt verify --public audit.key.pub receipt.json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			user, err := userid.Parse(args[0], grant.MaxUserID)
-			if err != nil {
-				return usageError(err)
-			}
 			file, err := receiptsOf(report, campaign)
 			if err != nil {
 				return usageError(err)
@@ -51,6 +45,10 @@ A desk makes the same receipts: granter desk --reports DIR.
 			defer all.Close() //nolint:errcheck // it is only read
 			if campaign != "" && all.Campaign != campaign {
 				return usageError(fmt.Errorf("%s: it is of campaign %s", file, all.Campaign))
+			}
+			user, err := all.User(args[0])
+			if err != nil {
+				return usageError(err)
 			}
 			r, err := all.Of(user)
 			switch {
@@ -108,7 +106,14 @@ func receiptsOf(report, campaign string) (string, error) {
 		return "", errors.New("by which report? Name it by --report: granter audit --report DIR --receipts makes one")
 	}
 	if !isDirectory(report) {
-		return report + receiptsSuffix, nil
+		file := report + receiptsSuffix
+		if _, err := os.Stat(file); err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return file, nil // or opening it says why not
+		}
+		if _, err := os.Stat(report); err != nil {
+			return "", fmt.Errorf("there is neither a report nor a directory %s", report)
+		}
+		return "", fmt.Errorf("%s has no receipts beside it: granter audit --report DIR --receipts leaves them", report)
 	}
 	names, err := audit.Campaigns(report)
 	if err != nil {
@@ -150,9 +155,9 @@ that its items are those of the spec that was signed. It asks no server.
 			if err != nil {
 				return usageError(err)
 			}
-			var r audit.Receipt
-			if err := json.Unmarshal(content, &r); err != nil {
-				return fmt.Errorf("%s: no receipt: %w", args[0], err)
+			r, err := audit.ReadReceipt(content)
+			if err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			about, err := r.Verify(v)
 			if err != nil {
@@ -160,10 +165,10 @@ that its items are those of the spec that was signed. It asks no server.
 			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), map[string]any{
-					"verified": true, "key": v.Name(), "report": about, "receipt": &r,
+					"verified": true, "key": v.Name(), "report": about, "receipt": r,
 				})
 			}
-			printReceipt(cmd.OutOrStdout(), &r)
+			printReceipt(cmd.OutOrStdout(), r)
 			fmt.Fprintf(cmd.OutOrStdout(),
 				"VERIFIED: it leads to the root that %s signed in the report of %s, whose verdict is %s\n",
 				v.Name(), about.At, about.Verdict)
