@@ -8,6 +8,7 @@ import (
 
 	"github.com/segmentio/kafka-go/compress"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/avro"
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding"
@@ -38,7 +39,7 @@ func startDecoding(tb testing.TB, codec compress.Compression, topic grant.Input,
 	topic.Topic, topic.MaxRejected = topicName, 1
 	s := newSource(tb, []string{"127.0.0.1:1"}, func(c *Config) { c.Topic = topic })
 	pool := dense.New(dense.Config{Config: sharding.Config{Shards: 1}}, discard{}, grant.Offsets{0: 0})
-	d.p = &partition{Source: s, until: -1, lane: pool.Lane(0)}
+	d.p = &partition{Source: s, until: -1, lane: pool.Lane(0), decode: s.decode}
 	done := make(chan error)
 	go func() { done <- pool.Run(context.Background()) }()
 	d.end = func() {
@@ -63,6 +64,12 @@ func (discard) Grant(context.Context, *dense.Flush) error { return nil }
 
 func decimalID(i int) []byte { return fmt.Appendf(nil, "%09d", 100_000_000+i*2654435761%48_000_000) }
 
+// benchSchema is of a record that has what the one in JSON has.
+const benchSchema = `{"type":"record","name":"Event","fields":[{"name":"at","type":"string"},{"name":"user","type":
+	{"type":"record","name":"User","fields":[{"name":"id","type":"long"},{"name":"name","type":["null","string"]}]}}]}`
+
+var benchRecord = avro.MustParse(benchSchema)
+
 var decodings = []struct {
 	name  string
 	codec compress.Compression
@@ -75,6 +82,17 @@ var decodings = []struct {
 	{"json", compress.None, grant.Input{Format: grant.FormatJSON, Path: "user.id"}, func(i int) []byte {
 		return fmt.Appendf(nil, `{"at":"2022-10-15T15:30:00+09:00","user":{"id":%s,"name":"x"}}`, decimalID(i))
 	}},
+	{"avro", compress.None, grant.Input{Format: grant.FormatAvro, Path: "user.id",
+		Schemas: []grant.Schema{{ID: 7, Text: benchSchema}}},
+		func(i int) []byte {
+			user := map[string]any{"id": int64(100_000_000 + i*2654435761%48_000_000), "name": "x"}
+			data, err := benchRecord.AppendEncode([]byte{0, 0, 0, 0, 7},
+				map[string]any{"at": "2022-10-15T15:30:00+09:00", "user": user})
+			if err != nil {
+				panic(err)
+			}
+			return data
+		}},
 	{"decimal-gzip", compress.Gzip, grant.Input{Format: grant.FormatDecimal}, decimalID},
 	{"decimal-snappy", compress.Snappy, grant.Input{Format: grant.FormatDecimal}, decimalID},
 	{"decimal-lz4", compress.Lz4, grant.Input{Format: grant.FormatDecimal}, decimalID},

@@ -41,7 +41,7 @@ func TestTheBreakerTripsAboveItsLimitOnly(t *testing.T) {
 	})
 	t.Run("an example is named", func(t *testing.T) {
 		b := &breaker{limit: 0.5}
-		err := b.pass(1001, append(reject(1000), deadLetter{offset: 77, reason: ReasonSpace, value: []byte(" 12")}))
+		err := b.pass(1001, append(reject(1000), deadLetter{offset: 77, reason: ReasonSpace, Parts: Parts{Value: []byte(" 12")}}))
 		require.ErrorContains(t, err, "the last one for space at offset 77")
 		require.NotContains(t, err.Error(), " 12", "who it is about is nobody's business")
 	})

@@ -50,6 +50,7 @@ func realClusterIsReadOnWhenItsBrokersFail(t *testing.T) {
 		close(g.open)
 		r.requireUsers(n, all...)
 		require.Contains(t, g.errors(), string(KindLeader))
+		proven(t, k, "moving", func() { k.MoveLeader(t, "moving", 0, follower()) })
 	})
 	t.Run("the leader is killed", func(t *testing.T) {
 		k.MoveLeader(t, "moving", 0, 1)

@@ -353,7 +353,8 @@ func TestReadReadsWhatConsumeReads(t *testing.T) {
 	})
 	s := newSource(t, []string{b.addr})
 	var got []rec
-	next, err := s.Read(t.Context(), 0, 13, 77, func(offset int64, key, value []byte) error {
+	next, err := s.Read(t.Context(), 0, 13, 77, func(offset int64, p *Parts) error {
+		key, value := p.Key, p.Value
 		got = append(got, rec{offset: offset, key: bytes.Clone(key), value: bytes.Clone(value)})
 		return nil
 	})
@@ -361,7 +362,7 @@ func TestReadReadsWhatConsumeReads(t *testing.T) {
 	require.EqualValues(t, 77, next)
 	require.Equal(t, between(sampleLog(), 13, 77), got)
 	stop := errors.New("enough")
-	_, err = s.Read(t.Context(), 0, 13, 77, func(offset int64, _, _ []byte) error {
+	_, err = s.Read(t.Context(), 0, 13, 77, func(offset int64, _ *Parts) error {
 		if offset == 40 {
 			return stop
 		}

@@ -131,9 +131,9 @@ func TestUserIDsInJSON(t *testing.T) {
 		{"😀", `{"\ud83d\ude00":12}`, 12, ""},
 		{`"`, `{"\"":12}`, 12, ""},
 	} {
-		decode, err := newDecoder(grant.Input{Format: grant.FormatJSON, Path: c.path})
+		decode, err := newDecoder(grant.Input{Format: grant.FormatJSON, Path: c.path}, nil)
 		require.NoError(t, err)
-		id, reason := decode(nil, []byte(c.text))
+		id, reason := decode(&Parts{Value: []byte(c.text)})
 		require.Equal(t, c.reason, reason, "%s in %.60q", c.path, c.text)
 		require.Equal(t, c.id, id, "%s in %.60q", c.path, c.text)
 	}
@@ -172,13 +172,13 @@ func TestLimitsOfATopic(t *testing.T) {
 		{7, "8", false},
 		{math.MaxUint64, "9223372036854775808", false}, // a limit above what any campaign accepts changes nothing
 	} {
-		decode, err := newDecoder(grant.Input{Format: grant.FormatDecimal, MaxID: c.maxID})
+		decode, err := newDecoder(grant.Input{Format: grant.FormatDecimal, MaxID: c.maxID}, nil)
 		require.NoError(t, err)
-		_, reason := decode(nil, []byte(c.text))
+		_, reason := decode(&Parts{Value: []byte(c.text)})
 		require.Equal(t, c.valid, reason == "", "%s up to %d", c.text, c.maxID)
 	}
-	_, err := newDecoder(grant.Input{Format: "csv"})
-	require.ErrorContains(t, err, `source.format "csv": want decimal, json or int64be`)
+	_, err := newDecoder(grant.Input{Format: "csv"}, nil)
+	require.ErrorContains(t, err, `source.format "csv": want decimal, json, int64be, avro, protobuf or json_schema`)
 	_, err = New(Config{Topic: grant.Input{Format: "csv"}})
 	require.Error(t, err)
 }
@@ -200,9 +200,9 @@ func TestKeysWithoutAValueAreDeletedUsers(t *testing.T) {
 		{grant.Input{From: grant.FromValue}, []byte("7"), nil, ReasonEmpty},
 	} {
 		c.topic.Format = grant.FormatDecimal
-		decode, err := newDecoder(c.topic)
+		decode, err := newDecoder(c.topic, nil)
 		require.NoError(t, err)
-		id, reason := decode(c.key, c.value)
+		id, reason := decode(&Parts{Key: c.key, Value: c.value})
 		require.Equal(t, c.want, reason, "%+v", c)
 		if reason == "" {
 			require.EqualValues(t, 7, id)
@@ -217,7 +217,7 @@ func TestEveryReasonIsListed(t *testing.T) {
 		require.False(t, seen[r])
 		seen[r] = true
 	}
-	require.Len(t, seen, 13)
+	require.Len(t, seen, 21)
 }
 
 func FuzzInt64BE(f *testing.F) {
@@ -248,9 +248,9 @@ func FuzzJSONField(f *testing.F) {
 		f.Add([]byte(s), "a.id")
 	}
 	f.Fuzz(func(t *testing.T, data []byte, path string) {
-		decode, err := newDecoder(grant.Input{Format: grant.FormatJSON, Path: path})
+		decode, err := newDecoder(grant.Input{Format: grant.FormatJSON, Path: path}, nil)
 		require.NoError(t, err)
-		id, reason := decode(nil, data)
+		id, reason := decode(&Parts{Value: data})
 		if !json.Valid(data) {
 			require.Contains(t, []Reason{ReasonJSON, ReasonEmpty}, reason)
 			return

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go/compress"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"pgregory.net/rapid"
@@ -32,7 +33,7 @@ func TestFindHandsOverWholeRecords(t *testing.T) {
 		from := rapid.Int64Range(max(0, end-60), end+1).Draw(t, "from")
 		var buf bytes.Buffer
 		_, err := f.visible(from, end+1, func(b *batch, next int64, _ bool) (int64, error) {
-			_, err := b.find(&buf, 3, next, end+1, func(_, value []byte) bool { return len(value)%2 == 0 }, func(r Record) error {
+			_, err := b.find(&buf, "", 3, next, end+1, func(p *Parts) bool { return len(p.Value)%2 == 0 }, func(r Record) error {
 				require.Equal(t, 3, r.Partition)
 				raw, ok := want[r.Offset]
 				require.True(t, ok)
@@ -61,7 +62,7 @@ func TestFindInABatchThatIsStreamed(t *testing.T) {
 	var buf bytes.Buffer
 	found := 0
 	_, err := f.visible(7, -1, func(b *batch, from int64, _ bool) (int64, error) {
-		looked, err := b.find(&buf, 0, from, 1<<40, func(_, _ []byte) bool { return true }, func(r Record) error {
+		looked, err := b.find(&buf, "", 0, from, 1<<40, func(*Parts) bool { return true }, func(r Record) error {
 			require.EqualValues(t, 7+found, r.Offset)
 			require.Len(t, r.Value, size)
 			found++
@@ -88,8 +89,8 @@ func TestFindOneUser(t *testing.T) {
 	}
 	produce(t, cluster.ListenAddrs(), records...)
 	s := newSource(t, cluster.ListenAddrs())
-	user := func(key, value []byte) bool {
-		id, reason := s.Decode(key, value)
+	user := func(p *Parts) bool {
+		id, reason := s.Decode(p)
 		return reason == "" && id.Number() == 123
 	}
 	var found []Record
@@ -107,4 +108,18 @@ func TestFindOneUser(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, s.Find(ended, 1, 0, 1000, user, add, func(int64) {}), context.Canceled)
+}
+
+// huge compresses records whose values have a size, into one batch.
+func huge(t *testing.T, codec compress.Compression, count, size int) []byte {
+	t.Helper()
+	var packed bytes.Buffer
+	w := codec.Codec().NewWriter(&packed)
+	value := bytes.Repeat([]byte("x"), size)
+	for i := range count {
+		_, err := w.Write(kmsgRecord(int64(i), rec{value: value}).AppendTo(nil))
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	return rawBatch{base: 7, last: 6 + int64(count), producer: -1, codec: codec}.seal(packed.Bytes(), count)
 }

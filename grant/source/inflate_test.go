@@ -3,7 +3,6 @@ package source
 import (
 	"bytes"
 	"encoding/binary"
-	"io"
 	"runtime"
 	"slices"
 	"testing"
@@ -57,24 +56,6 @@ func TestADeclaredSizeIsNotBelieved(t *testing.T) {
 		})
 	}
 }
-
-func TestABatchThatInflatesWithoutEndIsRefused(t *testing.T) {
-	for _, codec := range codecs[1:] {
-		bomb := new(bytes.Buffer)
-		w := codec.Codec().NewWriter(bomb)
-		_, err := io.CopyN(w, zeros{}, maxInflated+1<<20)
-		require.NoError(t, err)
-		require.NoError(t, w.Close())
-		raw := rawBatch{base: 7, last: 7, codec: codec}.seal(bomb.Bytes(), 1)
-		_, _, err = handed(fetched{records: raw}, 7, -1)
-		require.ErrorIs(t, err, errCorrupt, codec)
-		require.ErrorIs(t, err, errInflated, codec)
-	}
-}
-
-type zeros struct{}
-
-func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
 // Java's library frames Snappy blocks of 32 KiB, kafka-go's writer can do both, librdkafka and franz-go write one block.
 func TestSnappyIsReadFramedAndUnframed(t *testing.T) {

@@ -24,6 +24,19 @@ import (
 	"github.com/granter/granter/sharding/dense"
 )
 
+// Audited makes a campaign of a topic of decimal IDs, on a Redis of its own. A run grants everybody of it, and calls during
+// meanwhile, if that is not nil; an audit, by both readers, says what it comes to, and what it finds.
+var Audited func(t *testing.T, brokers []string, topic string) (run func(during func()), audit func() (string, []string))
+
+// proven has everybody of a topic granted, and requires that an audit proves it.
+func proven(t *testing.T, k *devtest.Kafka, topic string, during func()) {
+	t.Helper()
+	run, audit := Audited(t, k.Brokers, topic)
+	run(during)
+	verdict, kinds := audit()
+	require.Equal(t, "proven", verdict, kinds)
+}
+
 func on(topic string) func(*Config) {
 	return func(c *Config) { c.Topic.Topic, c.Pass.Group = topic, "granter-"+topic }
 }
@@ -99,6 +112,7 @@ func realKafkaEveryClientsBatchesAreRead(t *testing.T) {
 			read(t, s, 0, 0, 9000).requireUsers(9000, users(0, 9000)...)
 			r := read(t, s, 0, 1234, 5678) // from the middle of a batch to the middle of another
 			r.requireUsers(5678, users(1234, 5678)...)
+			proven(t, k, topic, nil)
 		})
 	}
 }
@@ -168,6 +182,7 @@ func realKafkaAbortedTransactionsAreHidden(t *testing.T) {
 		require.Equal(t, until, p.Next)
 		require.Subset(t, offsetsOf(want), r.ids(), "from %d", from)
 	}
+	proven(t, k, "transactions", nil)
 }
 
 func TestRealKafkaAnOpenTransactionIsWaitedFor(t *testing.T) {
@@ -194,6 +209,7 @@ func realKafkaAnOpenTransactionIsWaitedFor(t *testing.T) {
 	require.NoError(t, w.EndTransaction(t.Context(), kgo.TryCommit))
 	r.requireUsers(30, users(0, 30)...)
 	require.NotEqual(t, [2]int64{10, 20}, told.transaction(), "it is said that it is over")
+	proven(t, k, "open", nil)
 }
 
 // The cleaner leaves gaps, and batches without records.

@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/granter/granter/grant"
 )
 
 func TestLettersAreReadAsTheyWereRejected(t *testing.T) {
@@ -69,6 +71,6 @@ func TestWithoutADeadLetterTopicThereAreNoLetters(t *testing.T) {
 }
 
 func TestALetterWhoseHeadersDoNotFitIsAnError(t *testing.T) {
-	_, err := readLetter(&Record{Partition: 2, Headers: []Header{{HeaderOffset, []byte("x")}}})
+	_, err := readLetter(&Record{Partition: 2, Headers: []Header{{HeaderOffset, []byte("x")}}}, &grant.Input{})
 	require.ErrorContains(t, err, HeaderOffset)
 }
