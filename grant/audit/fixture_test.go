@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
 	"github.com/granter/granter/grant"
@@ -25,11 +24,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// world is a campaign that was granted: by the real ledger on a Redis in memory, from a topic of a Kafka in memory.
+// world is a campaign that was granted by the real ledger: on servers in memory, or on real ones.
 type world struct {
 	*testing.T
-	cluster  *kfake.Cluster
-	redis    *miniredis.Miniredis
+	brokers  []string
 	client   redis.UniversalClient
 	kafka    *kgo.Client
 	source   *source.Source
@@ -41,34 +39,46 @@ type world struct {
 	flushes  uint64
 	ends     grant.Offsets
 	ids      found
+	names    names // where IDs are not dense
 }
 
-const spec = `campaign: audited
+const spec = `campaign: %s
 title: Audited
 starts_at: 2023-01-05T00:00:00+09:00
-source: {topic: users, max_rejected: 50%}
+source: {topic: %[1]s-users, max_rejected: 50%%}
 items:
   - {id: thank-you-permanent, kind: emoticon, validity: permanent}
 `
 
 const (
-	parts     = 3
-	perChunk  = 40 // users
-	testTopic = "users"
-	letters   = "users.rejected"
+	parts    = 3
+	perChunk = 40 // users
 )
 
+// newWorld is an empty topic and an empty ledger, both in memory.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, redis: miniredis.RunT(t), ends: grant.Offsets{}}
-	var err error
-	w.cluster, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(parts, testTopic), kfake.SeedTopics(1, letters))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
 	require.NoError(t, err)
-	t.Cleanup(w.cluster.Close)
-	w.connect()
+	t.Cleanup(cluster.Close)
+	return newWorldOn(t, "audited", cluster.ListenAddrs(), miniredis.RunT(t).Addr())
+}
+
+func newWorldOn(t *testing.T, name string, brokers []string, redisAddr string) *world {
+	t.Helper()
+	return newWorldOf(t, fmt.Sprintf(spec, name), brokers, redisAddr)
+}
+
+func newWorldOf(t *testing.T, spec string, brokers []string, redisAddr string) *world {
+	t.Helper()
+	w := &world{T: t, brokers: brokers, ends: grant.Offsets{}}
+	var err error
 	w.campaign, err = campaign.Parse("test", []byte(spec))
 	require.NoError(t, err)
-	w.client, err = ledger.Connect(ledger.Options{Addrs: []string{w.redis.Addr()}})
+	w.connect()
+	w.makeTopic(w.campaign.Input.Topic, parts)
+	w.makeTopic(w.campaign.Input.DeadLetterTopic(), 1)
+	w.client, err = ledger.Connect(ledger.Options{Addrs: []string{redisAddr}})
 	require.NoError(t, err)
 	t.Cleanup(func() { w.client.Close() })
 	w.open()
@@ -81,7 +91,7 @@ func (w *world) open() {
 	w.Helper()
 	var err error
 	w.source, err = source.New(source.Config{
-		Kafka: source.Kafka{Brokers: w.cluster.ListenAddrs()}, Topic: w.campaign.Input, Campaign: w.campaign.Name,
+		Kafka: source.Kafka{Brokers: w.brokers}, Topic: w.campaign.Input, Campaign: w.campaign.Name,
 		RetryFor: time.Minute,
 	})
 	require.NoError(w, err)
@@ -120,11 +130,12 @@ func (w *world) record(pass string) {
 // publish puts records into a partition.
 func (w *world) publish(partition int, values ...string) {
 	w.Helper()
-	for _, v := range values {
-		r := &kgo.Record{Topic: testTopic, Partition: int32(partition), Value: []byte(v)}
-		require.NoError(w, w.kafka.ProduceSync(w.Context(), r).FirstErr())
-		w.ends[partition] = r.Offset + 1
+	list := make([]*kgo.Record, len(values))
+	for i, v := range values {
+		list[i] = &kgo.Record{Topic: w.campaign.Input.Topic, Partition: int32(partition), Value: []byte(v)}
 	}
+	require.NoError(w, w.kafka.ProduceSync(w.Context(), list...).FirstErr())
+	w.ends[partition] = list[len(list)-1].Offset + 1
 }
 
 // grant grants users as a flush does that read some offsets of a partition.
@@ -156,12 +167,13 @@ func (w *world) reject(partition int, offset int64) {
 	w.Helper()
 	headers := []kgo.RecordHeader{}
 	for key, value := range map[string]string{
-		source.HeaderTopic: testTopic, source.HeaderPartition: strconv.Itoa(partition), source.HeaderOffset: fmt.Sprint(offset),
+		source.HeaderTopic: w.campaign.Input.Topic, source.HeaderPartition: strconv.Itoa(partition),
+		source.HeaderOffset:   fmt.Sprint(offset),
 		source.HeaderCampaign: w.campaign.Name, source.HeaderRun: w.run.String(), source.HeaderReason: "not_decimal",
 	} {
 		headers = append(headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
 	}
-	letter := &kgo.Record{Topic: letters, Value: []byte("x"), Headers: headers}
+	letter := &kgo.Record{Topic: w.campaign.Input.DeadLetterTopic(), Value: []byte("x"), Headers: headers}
 	require.NoError(w, w.kafka.ProduceSync(w.Context(), letter).FirstErr())
 }
 
@@ -169,14 +181,19 @@ func (w *world) reject(partition int, offset int64) {
 // record in each partition.
 func granted(t *testing.T) *world {
 	t.Helper()
-	w := newWorld(t)
+	return newWorld(t).granted()
+}
+
+func (w *world) granted() *world {
+	w.Helper()
 	for partition, chunk := range []uint64{0, 1, 5} {
 		var users []uint64
+		var records []string
 		for i := range uint64(perChunk) {
 			users = append(users, chunk<<16|i*uint64(partition+1))
-			w.publish(partition, fmt.Sprint(users[i]))
+			records = append(records, fmt.Sprint(users[i]))
 		}
-		w.publish(partition, fmt.Sprint(users[3]), "x")
+		w.publish(partition, append(records, records[3], "x")...)
 		w.grant(partition, 0, 19, users[:20]...)
 		w.grant(partition, 20, perChunk+1, users[20:]...)
 		w.reject(partition, w.ends[partition]-1)
@@ -195,24 +212,41 @@ func (f found) Add(kind Kind, user grant.UserID) error {
 
 func (w *world) config() Config {
 	w.Helper()
+	if w.campaign.Input.Opaque() {
+		return w.membersConfig()
+	}
 	decode, err := source.Decoder(w.campaign.Input)
 	require.NoError(w, err)
+	cfg := w.anyConfig()
+	w.ids = found{}
+	cfg.Decode, cfg.IDs = decode, w.ids
+	return cfg
+}
+
+func (w *world) membersConfig() Config {
+	w.Helper()
+	decode, err := source.MemberDecoder(&w.campaign.Input)
+	require.NoError(w, err)
+	cfg := w.anyConfig()
+	w.names = names{}
+	cfg.Members, cfg.IDs = decode, w.names
+	return cfg
+}
+
+func (w *world) anyConfig() Config {
+	w.Helper()
 	runs, err := w.orders.Runs(w.Context())
 	require.NoError(w, err)
 	dead, err := source.New(source.Config{
-		Kafka: source.Kafka{Brokers: w.cluster.ListenAddrs()}, Topic: grant.Input{Topic: letters, Format: grant.FormatDecimal},
+		Kafka: source.Kafka{Brokers: w.brokers}, RetryFor: time.Minute,
+		Topic: grant.Input{Topic: w.campaign.Input.DeadLetterTopic(), Format: grant.FormatDecimal},
 	})
 	require.NoError(w, err)
-	w.ids = found{}
 	return Config{
-		Campaign: w.campaign, Ledger: w.reader, Topic: w.source, Runs: runs, IDs: w.ids, Letters: LettersOf(dead),
-		Decode: func(key, value []byte) (uint64, bool) {
-			id, reason := decode(key, value)
-			return id, reason != ""
-		},
+		Campaign: w.campaign, Ledger: w.reader, Topic: w.source, Runs: runs, Letters: LettersOf(dead),
 		Checkpoint: func(ctx context.Context) (grant.Checkpoint, error) { return w.reader.Checkpoints(ctx, w.campaign) },
 		Committed: func(ctx context.Context, id grant.TopicID) (grant.Offsets, error) {
-			return w.source.Committed(ctx, "granter-audited", id)
+			return w.source.Committed(ctx, "granter-"+w.campaign.Name, id)
 		},
 	}
 }
@@ -244,126 +278,5 @@ func (w *world) finds(verdict Verdict, want map[Kind]int64, set ...func(*Config)
 }
 
 func (w *world) key(chunk uint64, name string) string {
-	return fmt.Sprintf("granter:{audited/%d}:%s", chunk, name)
-}
-
-// connect makes a client, which has seen no topic yet.
-func (w *world) connect() {
-	w.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	require.NoError(w, err)
-	w.Cleanup(client.Close)
-	w.kafka = client
-}
-
-func ask[R kmsg.Response](w *world, q interface {
-	RequestWith(ctx context.Context, r kmsg.Requestor) (R, error)
-}) R {
-	w.Helper()
-	resp, err := q.RequestWith(w.Context(), w.kafka)
-	require.NoError(w, err)
-	return resp
-}
-
-func (w *world) remakeTopic() {
-	w.Helper()
-	gone := kmsg.NewPtrDeleteTopicsRequest()
-	topic := kmsg.NewDeleteTopicsRequestTopic()
-	topic.Topic = new(testTopic)
-	gone.TopicNames, gone.Topics = []string{testTopic}, []kmsg.DeleteTopicsRequestTopic{topic}
-	require.Zero(w, ask(w, gone).Topics[0].ErrorCode)
-	made := kmsg.NewPtrCreateTopicsRequest()
-	again := kmsg.NewCreateTopicsRequestTopic()
-	again.Topic, again.NumPartitions, again.ReplicationFactor = testTopic, parts, 1
-	made.Topics = []kmsg.CreateTopicsRequestTopic{again}
-	require.Zero(w, ask(w, made).Topics[0].ErrorCode)
-	w.connect()
-}
-
-func (w *world) addPartition() {
-	w.Helper()
-	q := kmsg.NewPtrCreatePartitionsRequest()
-	topic := kmsg.NewCreatePartitionsRequestTopic()
-	topic.Topic, topic.Count = testTopic, parts+1
-	q.Topics = []kmsg.CreatePartitionsRequestTopic{topic}
-	require.Zero(w, ask(w, q).Topics[0].ErrorCode)
-	w.connect()
-}
-
-// deleteRecords does what retention does.
-func (w *world) deleteRecords(partition int, before int64) {
-	w.Helper()
-	q := kmsg.NewPtrDeleteRecordsRequest()
-	topic := kmsg.NewDeleteRecordsRequestTopic()
-	topic.Topic = testTopic
-	topic.Partitions = []kmsg.DeleteRecordsRequestTopicPartition{{Partition: int32(partition), Offset: before}}
-	q.Topics = []kmsg.DeleteRecordsRequestTopic{topic}
-	require.Zero(w, ask(w, q).Topics[0].Partitions[0].ErrorCode)
-}
-
-// commit is what a run tells Kafka.
-func (w *world) commit(next grant.Offsets) {
-	w.Helper()
-	id, err := w.source.Identify(w.Context())
-	require.NoError(w, err)
-	q := kmsg.NewPtrOffsetCommitRequest()
-	q.Group, q.Generation = "granter-audited", -1
-	topic := kmsg.NewOffsetCommitRequestTopic()
-	topic.Topic, topic.TopicID = testTopic, id.Topic
-	for partition, offset := range next {
-		p := kmsg.NewOffsetCommitRequestTopicPartition()
-		p.Partition, p.Offset, p.Metadata = int32(partition), offset, new(id.String())
-		topic.Partitions = append(topic.Partitions, p)
-	}
-	q.Topics = []kmsg.OffsetCommitRequestTopic{topic}
-	for _, p := range ask(w, q).Topics[0].Partitions {
-		require.Zero(w, p.ErrorCode)
-	}
-}
-
-// snapshot is all of Redis, which restore puts back.
-func (w *world) snapshot() *miniredis.Miniredis {
-	w.Helper()
-	into := miniredis.RunT(w.T)
-	w.copyTo(into)
-	return into
-}
-
-func (w *world) restore(from *miniredis.Miniredis) {
-	w.Helper()
-	w.redis.FlushAll()
-	kept := w.redis
-	w.redis = from
-	w.copyTo(kept)
-	w.redis = kept
-}
-
-func (w *world) copyTo(into *miniredis.Miniredis) {
-	w.Helper()
-	for _, key := range w.redis.Keys() {
-		switch kind := w.redis.Type(key); kind {
-		case "string":
-			v, err := w.redis.Get(key)
-			require.NoError(w, err)
-			require.NoError(w, into.Set(key, v))
-		case "list":
-			v, err := w.redis.List(key)
-			require.NoError(w, err)
-			_, err = into.RPush(key, v...)
-			require.NoError(w, err)
-		case "set":
-			v, err := w.redis.Members(key)
-			require.NoError(w, err)
-			_, err = into.SAdd(key, v...)
-			require.NoError(w, err)
-		case "hash":
-			fields, err := w.redis.HKeys(key)
-			require.NoError(w, err)
-			for _, f := range fields {
-				into.HSet(key, f, w.redis.HGet(key, f))
-			}
-		default:
-			require.Fail(w, "a key of type "+kind)
-		}
-	}
+	return fmt.Sprintf("granter:{%s/%d}:%s", w.campaign.Name, chunk, name)
 }

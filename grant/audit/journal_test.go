@@ -76,11 +76,11 @@ func TestEntriesAreReadAsTheLedgerReadsThem(t *testing.T) {
 
 func TestEntriesOfActsAreReadAndOthersRefused(t *testing.T) {
 	members := roaring.BitmapOf(1, 5, 70)
-	for kind := range byte(12) {
+	for kind := range byte(13) {
 		var e entry
 		err := e.read(stored(kind, `{"why":"late"}`, members))
 		switch kind {
-		case 0, 3, 11:
+		case 0, 3, 12:
 			require.ErrorContains(t, err, "use a newer one", kind)
 		case 1:
 			require.NoError(t, err)

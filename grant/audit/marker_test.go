@@ -2,6 +2,7 @@ package audit
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,7 +12,8 @@ import (
 // Whatever the IDs, and however many readers mark at the same time, exactly those are marked that were read.
 func TestUsersAreMarkedOnceForAllReaders(t *testing.T) {
 	const readers, users = 4, 3000
-	c := newCells(3, 1<<20)
+	c := newRoom(8<<30).begin(3, nil)
+	parts := map[part]*markers{below: c.markers(below, users*100), beyond: c.markers(beyond, users*100)}
 	want := map[uint64]bool{}
 	var g errgroup.Group
 	for reader := range readers {
@@ -21,7 +23,7 @@ func TestUsersAreMarkedOnceForAllReaders(t *testing.T) {
 			case 0, 1:
 				ids[i] = (3+rand.Uint64N(4))<<chunkBits + rand.Uint64N(2000)
 			case 2:
-				ids[i] = 3<<chunkBits + rand.Uint64N(3*sections)<<chunkBits + rand.Uint64N(100)
+				ids[i] = 3<<chunkBits + rand.Uint64N(40*sections)<<chunkBits + rand.Uint64N(100)
 			case 3:
 				ids[i] = []uint64{5, 1<<62 + rand.Uint64N(1000)}[i/4%2]
 			}
@@ -30,15 +32,16 @@ func TestUsersAreMarkedOnceForAllReaders(t *testing.T) {
 			}
 		}
 		g.Go(func() error {
-			m := c.marker(part(reader%2 == 1), readers, users*100)
-			for _, id := range ids {
-				m.add(id)
+			for block := range slices.Chunk(ids, 100) {
+				parts[reader%2 == 1].add(block)
 			}
-			m.flush()
 			return nil
 		})
 	}
 	require.NoError(t, g.Wait())
+	for _, m := range parts {
+		m.done()
+	}
 	got := map[uint64]bool{}
 	for _, chunk := range c.chunks() {
 		cell := c.at(chunk)

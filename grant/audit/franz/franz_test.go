@@ -59,6 +59,10 @@ func (w *world) compressed() {
 			if j%50 == 0 {
 				r.Key, r.Value = nil, nil
 			}
+			for range j % 4 { // the last one counts
+				r.Headers = append(r.Headers, kgo.RecordHeader{Key: "user-id", Value: fmt.Append(nil, len(r.Headers))},
+					kgo.RecordHeader{Key: "x"})
+			}
 			list = append(list, r)
 		}
 		require.NoError(w, client.ProduceSync(w.Context(), list...).FirstErr())
@@ -88,8 +92,9 @@ func (w *world) read(topic audit.Topic, from, until int64) (out seen) {
 	ctx, stop := context.WithTimeout(w.Context(), patience)
 	defer stop()
 	var err error
-	out.next, err = topic.Read(ctx, 0, from, until, func(offset int64, key, value []byte) error {
-		out.records = append(out.records, fmt.Sprintf("%d %q %v %q %v", offset, key, key == nil, value, value == nil))
+	out.next, err = topic.Read(ctx, 0, from, until, func(offset int64, p *source.Parts) error {
+		out.records = append(out.records, fmt.Sprintf("%d %q %v %q %v %q %v", offset,
+			p.Key, p.Key == nil, p.Value, p.Value == nil, p.Header, p.Header == nil))
 		return nil
 	})
 	if gap, gone := errors.AsType[*grant.GapError](err); gone {
@@ -102,12 +107,12 @@ func (w *world) read(topic audit.Topic, from, until int64) (out seen) {
 func (w *world) readers() (own *source.Source, second *Topic) {
 	w.Helper()
 	own, err := source.New(source.Config{
-		Kafka: source.Kafka{Brokers: w.brokers}, Topic: grant.Input{Topic: w.topic, Format: grant.FormatDecimal},
-		RetryFor: patience,
+		Kafka: source.Kafka{Brokers: w.brokers}, RetryFor: patience,
+		Topic: grant.Input{Topic: w.topic, Format: grant.FormatDecimal, From: grant.FromHeader + "user-id"},
 	})
 	require.NoError(w, err)
 	w.Cleanup(func() { own.Close() })
-	second, err = Open(source.Kafka{Brokers: w.brokers}, w.topic, patience)
+	second, err = Open(source.Kafka{Brokers: w.brokers}, w.topic, "user-id", patience)
 	require.NoError(w, err)
 	w.Cleanup(second.Close)
 	return own, second
@@ -162,7 +167,7 @@ func TestAVisitThatFailsEndsTheReading(t *testing.T) {
 	w.compressed()
 	_, second := w.readers()
 	visits, full := 0, errors.New("full")
-	_, err = second.Read(t.Context(), 0, 0, 10, func(int64, []byte, []byte) error { visits++; return full })
+	_, err = second.Read(t.Context(), 0, 0, 10, func(int64, *source.Parts) error { visits++; return full })
 	require.ErrorIs(t, err, full)
 	require.Equal(t, 1, visits)
 }
@@ -192,7 +197,7 @@ func TestDeadLettersAreReadByTheirHeaders(t *testing.T) {
 	require.Equal(t, audit.Letter{Topic: "users", Campaign: "c", Partition: 3, Offset: 7, Run: run}, letters[0])
 	require.NotEmpty(t, letters[1].Broken)
 
-	none, err := Open(source.Kafka{Brokers: w.brokers}, "none.rejected", patience)
+	none, err := Open(source.Kafka{Brokers: w.brokers}, "none.rejected", "", patience)
 	require.NoError(t, err)
 	t.Cleanup(none.Close)
 	_, err = none.Each(t.Context(), func(audit.Letter) {})
