@@ -59,6 +59,7 @@ func newRegistry() *prometheus.Registry {
 type parts struct {
 	metrics *metrics.Metrics
 	monitor *engine.Monitor
+	store   *ledger.Store
 	grants  *ledger.Grants
 	opened
 	source *source.Source
@@ -199,9 +200,16 @@ func (j *job) newRun(p *parts, log *slog.Logger) *engine.Run {
 	}
 	watch := feedback.Feedback{Redis: p.reader, SlowAt: j.limits[0], PauseAt: j.limits[1], Query: j.query}
 	r.Measure = watch.Measure
-	r.Count = func(ctx context.Context) (int64, error) {
+	r.Count = func(ctx context.Context) (granted, excluded int64, err error) {
 		totals, err := p.reader.Totals(ctx)
-		return totals.Granted, err
+		return totals.Granted, totals.Excluded, err
+	}
+	if len(j.campaign.Exclude) > 0 {
+		s := newSettler(j.flags.lists(j.campaign, j.kafka, j.flags.retryFor), p.store, j.run, log)
+		r.Settle = func(ctx context.Context) error {
+			_, err := s.Settle(ctx)
+			return err
+		}
 	}
 	r.Peek = p.source.Peek
 	r.Lost = func(ctx context.Context) (int, error) { return status.Lost(ctx, p.coordination) }
@@ -214,6 +222,9 @@ func (j *job) newRun(p *parts, log *slog.Logger) *engine.Run {
 	r.Sharding = dense.Config{
 		Config:   sharding.Config{Shards: j.flags.shards, Memory: j.memory},
 		Observer: p.monitor,
+	}
+	if j.campaign.Input.Opaque() {
+		r.Members = &engine.Members{Sink: p.grants, Layout: ledger.LayoutOf(j.campaign)}
 	}
 	host, _ := os.Hostname()
 	r.Record = grant.RunRecord{
@@ -259,7 +270,7 @@ func (j *job) assemble() (*parts, error) {
 	}
 	src, err := source.New(j.sourceConfig(monitor))
 	return &parts{
-		metrics: m, monitor: monitor, source: src, grants: ledger.NewGrants(store, j.run),
+		metrics: m, monitor: monitor, source: src, store: store, grants: ledger.NewGrants(store, j.run),
 		opened: opened{ledger.NewCoordination(store), ledger.NewReader(store), nil},
 	}, err
 }

@@ -77,7 +77,7 @@ is lost then either.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.execute(cmd) },
 	}
-	flags.connection.addFlags(cmd, flags.jsonFlag, flags.kafkaFlags, flags.groupFlag, flags.redisFlags, flags.retryFlag)
+	flags.connection.addFlags(cmd, flags.anyIDs, flags.jsonFlag, flags.kafkaFlags, flags.registryFlags, flags.groupFlag, flags.redisFlags, flags.retryFlag)
 	flags.deskFlags.addFlags(cmd.Flags())
 	flags.hooksFlag.addFlag(cmd.Flags())
 	f := cmd.Flags()
@@ -321,11 +321,17 @@ func newLogger(w *screen, format string) (*slog.Logger, error) {
 			format = "text"
 		}
 	}
+	masked := &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if err, ok := a.Value.Any().(error); ok {
+			a.Value = slog.StringValue(grant.Masked(err))
+		}
+		return a
+	}}
 	switch format {
 	case "text":
-		return slog.New(slog.NewTextHandler(w, nil)), nil
+		return slog.New(slog.NewTextHandler(w, masked)), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, nil)), nil
+		return slog.New(slog.NewJSONHandler(w, masked)), nil
 	}
 	return nil, usageError(fmt.Errorf("--log-format %q: want text or json", format))
 }

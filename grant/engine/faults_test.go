@@ -21,6 +21,7 @@ var errLane = errors.New("the partition could not be read")
 
 // simulation is a topic, replicas that are started again until they finish, and what goes wrong meanwhile.
 type simulation struct {
+	opaque   bool // IDs are not dense
 	parts    [][]int64
 	replicas int
 	batch    int
@@ -50,6 +51,7 @@ func drawSimulation(t *rapid.T) simulation {
 		return n%3<<dense.ChunkBits | n
 	})
 	return simulation{
+		opaque:   rapid.Bool().Draw(t, "opaque"),
 		parts:    rapid.SliceOfN(rapid.SliceOfN(id, 0, 300), 1, 4).Draw(t, "parts"),
 		replicas: rapid.IntRange(1, 3).Draw(t, "replicas"),
 		batch:    rapid.IntRange(1, 40).Draw(t, "batch"),
@@ -95,7 +97,7 @@ type live struct {
 func (s simulation) run(t *testing.T) (problems []string) {
 	synctest.Test(t, func(t *testing.T) {
 		tp := newTopic(s.parts...)
-		tp.changed, tp.batch, tp.pace = make(chan struct{}), s.batch, s.pace
+		tp.changed, tp.batch, tp.pace, tp.opaque = make(chan struct{}), s.batch, s.pace, s.opaque
 		l := &live{
 			world: &world{t: t, topic: tp, store: newStore(tp)}, simulation: s,
 			current: make([]*process, s.replicas), cancel: make([]context.CancelFunc, s.replicas),
@@ -131,6 +133,9 @@ func (l *live) replica(ctx context.Context, i int) {
 		p := l.process(func(r *Run) {
 			r.Sharding = l.simulation.sharding
 			r.Sharding.Observer = r.Monitor
+			if l.simulation.opaque {
+				r.Members = &Members{Sink: r.Ledger.(*client), Layout: numbers}
+			}
 		})
 		running, cancel := context.WithCancel(ctx)
 		l.mu.Lock()

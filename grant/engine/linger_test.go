@@ -56,7 +56,7 @@ func TestARunThatLingersSaysWhatIs(t *testing.T) {
 		var users atomic.Int64
 		users.Store(100)
 		p := w.start(newBoard().orders, func(r *Run) {
-			r.Count = func(context.Context) (int64, error) { return users.Load(), nil }
+			r.Count = func(context.Context) (int64, int64, error) { return users.Load(), 3, nil }
 			r.Lost = func(context.Context) (int, error) { return 3, nil }
 		})
 		require.NoError(t, p.wait())
@@ -66,6 +66,7 @@ func TestARunThatLingersSaysWhatIs(t *testing.T) {
 		w.topic.add(0, ids(50, 1000, 1)...)
 		time.Sleep(time.Minute)
 		require.InDelta(t, 150, testutil.ToFloat64(p.metrics().LedgerGranted), 0)
+		require.InDelta(t, 3, testutil.ToFloat64(p.metrics().LedgerExcluded), 0)
 		require.InDelta(t, 3, testutil.ToFloat64(p.metrics().Lost), 0)
 		require.Equal(t, map[string]float64{"0": 150}, p.series("granter_partition_end_offset"))
 		require.Zero(t, p.remaining(), "it was to grant what was there at its start")

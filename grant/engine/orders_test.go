@@ -165,7 +165,7 @@ func TestWhoStandsByWaitsForResume(t *testing.T) {
 		b.order(t, grant.Order{Action: grant.ActionAbort, Who: "minji@ops", Why: "wrong emoticon"})
 		checks := 0
 		p := w.start(b.orders, standBy, func(r *Run) { r.Recheck = func(context.Context) error { checks++; return nil } })
-		within(time.Hour)
+		within(10 * time.Minute)
 		require.Zero(t, w.store.has())
 		require.Equal(t, []grant.Cause{grant.CauseAborted}, p.causes())
 		require.Contains(t, p.Monitor.Holds()[0].Detail, "aborted by minji@ops at ")

@@ -20,8 +20,13 @@ type punctual struct {
 
 // Grant implements dense.Sink.
 func (p punctual) Grant(ctx context.Context, f *dense.Flush) error {
+	return p.wait(ctx, func() error { return p.Sink.Grant(ctx, f) })
+}
+
+// wait grants when the start has come.
+func (p punctual) wait(ctx context.Context, grantNow func() error) error {
 	for {
-		err := p.Sink.Grant(ctx, f)
+		err := grantNow()
 		early, ok := errors.AsType[*grant.EarlyError](err)
 		if !ok {
 			return err

@@ -21,6 +21,7 @@ type Run struct {
 	Source   Source
 	Ledger   Ledger
 	Sharding dense.Config
+	Members  *Members // of a campaign whose IDs are not dense; nil: they are
 	Monitor  *Monitor
 	Record   grant.RunRecord // who runs; the run fills in the rest
 	Log      *slog.Logger
@@ -29,8 +30,8 @@ type Run struct {
 
 	// Measure is asked once a second how the servers are; latency is that of Orders. nil: no feedback.
 	Measure func(ctx context.Context, latency time.Duration) grant.Measurement
-	// Count returns the granted users of the whole ledger; nil: they are not counted.
-	Count func(ctx context.Context) (int64, error)
+	// Count returns the granted users of the whole ledger, and the excluded ones; nil: they are not counted.
+	Count func(ctx context.Context) (granted, excluded int64, err error)
 	// Peek returns the bounds of every partition, in one attempt; nil: it is not asked.
 	Peek func(ctx context.Context) (grant.Bounds, error)
 	// Lost returns how many replicas are gone and did not end; nil: not known.
@@ -42,6 +43,10 @@ type Run struct {
 	// NewTopic is asked for leave to begin the checkpoint anew, because of an ErrTopicChanged, when the run starts. nil: it
 	// stops the run instead.
 	NewTopic func(ctx context.Context, why error) error
+
+	// Settle withholds everybody whom the spec's lists exclude, before anybody is granted anything, after a pause, and when Redis
+	// lost writes. nil: there are no lists.
+	Settle func(ctx context.Context) error
 
 	Now             bool          // start before starts_at
 	Follow          bool          // go on when everything that was there at the start is granted
@@ -106,7 +111,7 @@ func (r *Run) assemble() {
 	r.targets = &targets{follow: r.Follow, zone: r.Campaign.StartsAt.Location(), log: r.Log}
 	r.steering = newSteering(steeringInputs{
 		campaign: r.Campaign, orders: r.orders, gate: r.gate, measure: r.Measure, observed: r.Monitor.observed,
-		standBy: r.StandBy, retryFor: r.RetryFor, log: r.Log,
+		settle: r.Settle, standBy: r.StandBy, retryFor: r.RetryFor, log: r.Log,
 	}, r.carryOut, r.recorder.request)
 	r.schedule = &schedule{
 		campaign: r.Campaign, orders: r.orders, steering: r.steering, ledger: r.Ledger, monitor: r.Monitor, log: r.Log,
@@ -142,6 +147,9 @@ func (r *Run) obey(ctx context.Context) (stop func()) {
 	work.Go(func() { r.survey.run(ctx) })
 	if r.Measure != nil {
 		work.Go(func() { r.steering.runMeasurements(ctx) })
+	}
+	if r.Settle != nil {
+		work.Go(func() { r.steering.runSettling(ctx) })
 	}
 	if r.Count != nil {
 		work.Go(func() { r.survey.runCount(ctx) })
@@ -189,10 +197,21 @@ func (r *Run) prepare(ctx context.Context) (err error) {
 	}
 	r.targets.find(r.topic, bounds.Ends)
 	r.target, _ = r.targets.next()
+	if err := r.settle(ctx); err != nil {
+		return err
+	}
 	if r.Pass.Private {
 		return nil
 	}
 	return r.schedule.sayIfMissed(ctx)
+}
+
+// settle withholds whom the spec's lists exclude.
+func (r *Run) settle(ctx context.Context) error {
+	if r.Settle == nil {
+		return nil
+	}
+	return r.Settle(ctx)
 }
 
 // work takes one assignment of partitions after the other, until the whole topic is granted or the run is to end.
@@ -243,6 +262,9 @@ func (r *Run) generation(ctx context.Context, group grant.Group) (finished bool,
 		case <-time.After(r.PollEvery): // a ledger that goes on losing writes must not make a loop of this
 		case <-ctx.Done():
 		}
+		if err := r.settle(ctx); err != nil { // it may have lost exclusions, too
+			return false, err
+		}
 	}
 }
 
@@ -251,11 +273,12 @@ func (r *Run) newSession(gen *committing) *session {
 		campaign: r.Campaign, pass: r.Pass, topic: r.topic, source: r.Source, ledger: r.Ledger, sharding: r.Sharding,
 		generation: gen,
 		sink:       punctual{r.Ledger, r.drain, r.steering},
+		members:    r.Members.punctual(r.drain, r.steering),
 		newTopic:   r.newTopic, monitor: r.Monitor, log: r.Log, drain: r.drain, ended: r.orders.ended,
 		report:          func(ctx context.Context) { r.recorder.enter(ctx, grant.RunRunning) },
 		checkpointEvery: r.CheckpointEvery, pollEvery: r.PollEvery,
 	}}
-	s.sharding.Gate, s.sharding.Includes = r.gate, r.Pass.Includes
+	s.sharding.Gate, s.sharding.Includes, s.sharding.IncludesMember = r.gate, r.Pass.Includes, r.Pass.IncludesMember
 	s.target, s.retargeted = r.targets.next()
 	r.target, r.newTopic = s.target, nil
 	return s

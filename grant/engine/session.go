@@ -35,6 +35,7 @@ type sessionInputs struct {
 		Checkpoints
 	}
 	sink       dense.Sink // where grants go
+	members    *Members   // where they go if IDs are not dense; nil: they are
 	sharding   dense.Config
 	generation *committing
 	newTopic   func(ctx context.Context, why error) error // leave to begin anew; nil: none
@@ -103,7 +104,11 @@ func (s *session) begin(ctx context.Context) error {
 	}
 	s.starts = start.From
 	s.until = s.target.until(s.starts, bounds.Ends, s.log)
-	s.pool = dense.New(s.sharding, s.sink, s.starts)
+	if s.members != nil {
+		s.pool = s.members.pool(&s.sharding, s.starts)
+	} else {
+		s.pool = dense.New(s.sharding, s.sink, s.starts)
+	}
 	s.flushed = make(chan struct{})
 	s.monitor.assigned(s.pool, s.starts, s.target)
 	s.log.Info("partitions assigned", "from", s.starts)

@@ -35,6 +35,7 @@ type steering struct {
 	measured  grant.Measurement
 	limit     ownLimit
 	holds     holds
+	lists     lists
 }
 
 // steeringInputs is what decisions are made by. Its fields are not changed.
@@ -42,9 +43,10 @@ type steeringInputs struct {
 	campaign *grant.Campaign
 	orders   *orderReader
 	gate     *Gate
-	observed func() []grant.Hold // what others found to keep users waiting
-	standBy  bool                // an abort holds a run that has not begun, and does not end it
-	retryFor time.Duration       // how long orders or budget may fail
+	observed func() []grant.Hold             // what others found to keep users waiting
+	settle   func(ctx context.Context) error // reads again whom the spec excludes, after a pause; nil: nobody
+	standBy  bool                            // an abort holds a run that has not begun, and does not end it
+	retryFor time.Duration                   // how long orders or budget may fail
 	log      *slog.Logger
 
 	measure func(ctx context.Context, latency time.Duration) grant.Measurement // nil: no feedback
@@ -64,7 +66,7 @@ type decision struct {
 func newSteering(in steeringInputs, carryOut func(decision), report func()) *steering {
 	return &steering{
 		steeringInputs: in, carryOut: carryOut, report: report,
-		waits: map[grant.Cause]string{}, limit: ownLimit{at: time.Now()},
+		waits: map[grant.Cause]string{}, limit: ownLimit{at: time.Now()}, lists: lists{again: make(chan struct{}, 1)},
 		holds: holds{since: map[grant.Cause]time.Time{}, log: in.log},
 	}
 }
@@ -188,7 +190,10 @@ func (s *steering) decide() {
 			causes[grant.CauseSchedule] = grant.Hold{Detail: startsAt(start)}
 		}
 	}
-	d.open = !d.control.Paused && !early && len(s.measured.Stop) == 0
+	if why := s.relist(d.control); why != "" {
+		causes[grant.CausePreflight] = grant.Hold{Detail: why}
+	}
+	d.open = !d.control.Paused && !early && len(s.measured.Stop) == 0 && s.lists.settled == s.lists.due
 	d.holds = s.holds.update(causes, now)
 	s.carryOut(d)
 }

@@ -17,9 +17,9 @@ const (
 type surveyor struct {
 	peek        func(ctx context.Context) (grant.Bounds, error) // nil: not asked
 	checkpoints func(ctx context.Context) (grant.Checkpoint, error)
-	lost        func(ctx context.Context) (int, error)   // nil: not asked
-	count       func(ctx context.Context) (int64, error) // granted users of the whole ledger; nil: not asked
-	pass        grant.Pass                               // whose checkpoint it is
+	lost        func(ctx context.Context) (int, error)                         // nil: not asked
+	count       func(ctx context.Context) (granted, excluded int64, err error) // of the whole ledger; nil: not asked
+	pass        grant.Pass                                                     // whose checkpoint it is
 	monitor     *Monitor
 }
 
@@ -81,9 +81,10 @@ func (s *surveyor) runCount(ctx context.Context) {
 	}
 }
 
-// countOnce counts the granted users.
+// countOnce counts the granted users, and the excluded ones.
 func (s *surveyor) countOnce(ctx context.Context) {
-	if n, err := s.count(ctx); err == nil { // if not, others say so
-		s.monitor.metrics.LedgerGranted.Set(float64(n))
+	if granted, excluded, err := s.count(ctx); err == nil { // if not, others say so
+		s.monitor.metrics.LedgerGranted.Set(float64(granted))
+		s.monitor.metrics.LedgerExcluded.Set(float64(excluded))
 	}
 }

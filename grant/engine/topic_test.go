@@ -34,6 +34,7 @@ type topic struct {
 	consumed  []consumed
 	broken    []string // what the run did that Kafka would not forgive
 
+	opaque    bool          // its IDs are not dense
 	batch     int           // records in a fetch
 	pace      time.Duration // how long a fetch takes
 	bindErr   error
@@ -287,7 +288,7 @@ func (r *reader) handOver(ctx context.Context, partition int, next, end int64, r
 					return errors.Join(err, lane.Mark(ctx, next, false))
 				}
 			}
-			if err := lane.Add(ctx, next, uint64(id)); err != nil {
+			if err := r.add(ctx, lane, next, uint64(id)); err != nil {
 				return err
 			}
 		}
