@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/rivo/uniseg"
@@ -38,7 +39,7 @@ everybody; run --canary and run --only check their own pass before they begin.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.execute(cmd) },
 	}
-	flags.addFlags(cmd, flags.jsonFlag, flags.kafkaFlags, flags.groupFlag, flags.redisFlags)
+	flags.addFlags(cmd, flags.anyIDs, flags.jsonFlag, flags.kafkaFlags, flags.registryFlags, flags.groupFlag, flags.redisFlags)
 	f := cmd.Flags()
 	f.BoolVar(&flags.allowVolatile, "allow-volatile", false, "accept a Redis that persists nothing: a restart loses every grant")
 	f.StringArrayVar(&flags.gaps, "accept-gap", nil, "PARTITION:FROM-TO, offsets to go without because they are gone from the topic, ungranted; a gap that goes beyond them still fails (repeatable)")
@@ -64,7 +65,7 @@ func (flags *checkFlags) execute(cmd *cobra.Command) error {
 	}
 	defer client.Close()
 	report := preflight.Check(cmd.Context(), preflight.Input{
-		Campaign: camp, Pass: pass, Kafka: k, Redis: client,
+		Campaign: camp, Pass: pass, Kafka: k, Redis: client, Folder: filepath.Dir(flags.spec),
 		AllowVolatile: flags.allowVolatile, Timeout: flags.timeout,
 	})
 	if err := cmd.Context().Err(); err != nil {
@@ -106,7 +107,7 @@ func (j *job) preflight(ctx context.Context) (projectedBytes int64, err error) {
 // check runs preflight, logs what it found, and returns the names of the checks that failed.
 func (j *job) check(ctx context.Context, readOnly bool) (report preflight.Report, failed []string) {
 	report = preflight.Check(ctx, preflight.Input{
-		Campaign: j.campaign, Pass: j.pass, Kafka: j.kafka, Redis: j.redis, Timeout: j.flags.timeout,
+		Campaign: j.campaign, Pass: j.pass, Kafka: j.kafka, Redis: j.redis, Timeout: j.flags.timeout, Folder: filepath.Dir(j.flags.spec),
 		AllowVolatile: j.flags.allowVolatile, NewTopic: j.flags.newTopic, ReadOnly: readOnly,
 	})
 	for _, r := range report.Results {

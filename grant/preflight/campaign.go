@@ -12,6 +12,7 @@ import (
 
 func (j *judgement) judgeCampaign() {
 	j.judgeDates()
+	j.judgeExclude()
 	if j.redis.err != nil {
 		return // Redis's results say why
 	}

@@ -14,9 +14,12 @@ type demand struct {
 	bytes    [2]float64
 }
 
-// What Redis 7 takes, measured with MEMORY USAGE and used_memory.
+// What Redis 7 takes, measured with MEMORY USAGE and used_memory, for users that are granted in bulk. A limit, or a trickle,
+// makes more and smaller entries in the journal.
 const (
 	perUser  = 2.3   // in the journal: 2 bytes in a sorted array, and the entry around them
+	bulkUser = 1.26  // where a flush has more than 4,096 users for a chunk: an entry is a bitmap, 10 KiB for some 8,192 of them
+	bulkFrom = 16384 // users of a chunk from which on that is so
 	fullCost = 10700 // of a chunk whose bitmap comes as one (BITOP): 8,192 rounded up to 10,240, and the three keys
 	// A bitmap that grows bit by bit (SETBIT) is given room to grow: 15,000 on average, 20,480 at most.
 	grownCost = 16800
@@ -25,7 +28,7 @@ const (
 	fullFrom = 1024
 )
 
-// An ID costs 2.4 bytes in a dense population. Where it may cost this much, and more than harmless bytes in all, what the
+// An ID costs 1.4 bytes in a dense population. Where it may cost this much, and more than harmless bytes in all, what the
 // ledger takes is held against what there is.
 const (
 	sparseCost = 1024
@@ -41,7 +44,10 @@ func MemoryOf(users, chunks float64) float64 {
 	if chunks <= 0 { // new users in chunks that are there already
 		return users * perUser
 	}
-	each := users / chunks
+	each, journal := users/chunks, perUser
+	if each >= bulkFrom {
+		journal = bulkUser
+	}
 	cost := float64(grownCost)
 	switch {
 	case each < 3:
@@ -49,7 +55,7 @@ func MemoryOf(users, chunks float64) float64 {
 	case each >= fullFrom:
 		cost = fullCost
 	}
-	return chunks*cost + users*perUser
+	return chunks*cost + users*journal
 }
 
 // estimate projects a sample onto the population. Each of visited is the IDs of consecutive records at one place of the

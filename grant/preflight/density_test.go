@@ -148,7 +148,8 @@ func TestCensusIsExact(t *testing.T) {
 func TestMemoryModelAgreesWithMeasurements(t *testing.T) {
 	t.Parallel()
 	for _, m := range []struct{ users, chunks, measured float64 }{
-		{4_000_000, 62, 9.69e6},
+		{48_000_000, 733, 68.6e6}, // by make bench
+		{48_000_000, 6104, 174e6},
 		{4_000_000, 504, 13.68e6},
 		{1_000_000, 15_000, 251e6},
 		{200_000, 25_000, 368e6},

@@ -15,6 +15,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol/describegroups"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/schema"
 	"github.com/granter/granter/grant/source"
 )
 
@@ -59,6 +60,11 @@ type kafkaFacts struct {
 	samples   []source.Sample
 	sampleErr error
 	sampleCut bool // there was no time for all of it
+
+	registry    string // where the schema registry is; empty: the spec has none
+	registryErr error
+	schemas     map[uint32]*schema.Schema // that the spec has, or the sample names and the registry has
+	subjects    map[uint32][]string       // of those that the registry has
 }
 
 type answer struct {
@@ -211,8 +217,12 @@ func (a *asker) all(ctx context.Context) {
 	if a.letters == nil {
 		question(&a.lettersErr, a.askLetters)
 	}
+	if a.registry = a.source.RegistryAddress(); a.registry != "" {
+		question(&a.registryErr, a.source.PingRegistry)
+	}
 	if a.bounds, a.boundsErr = a.source.Bounds(ctx); a.boundsErr == nil {
 		a.takeSamples(ctx)
+		a.askSchemas(ctx)
 	}
 }
 

@@ -47,6 +47,7 @@ type healthy struct {
 	in    Input
 	kafka kafkaFacts
 	redis redisFacts
+	lists listFacts
 }
 
 func allWell(t *testing.T) *healthy {
@@ -113,7 +114,7 @@ func master(addr string) ledger.NodeFacts {
 	}
 }
 
-func (h *healthy) judge() Report { return judge(&h.in, &h.kafka, &h.redis) }
+func (h *healthy) judge() Report { return judge(&h.in, &h.kafka, &h.redis, &h.lists) }
 
 func find(t *testing.T, r Report, name string) Result {
 	t.Helper()

@@ -59,7 +59,7 @@ func suspectBytes(ids []uint64) *suspicion {
 	case all(0xffffffffff<<24, ones&(0xffffffff<<24)) && ones&magic == 0 && ones>>24 != 0 && (all(0x808080, 0x808000) || all(0xff8080, ones&0xff0000|0x8000)):
 		return &suspicion{
 			what:   fmt.Sprintf("they look like the header of a schema registry (0 and schema %d) with an Avro number behind it", ones>>24),
-			advice: "publish the IDs without a schema: as text (format: decimal), or by LongSerializer",
+			advice: writeSchemas(map[uint32]int{uint32(ones >> 24): len(ids)}),
 		}
 	case printable(ids):
 		return &suspicion{
@@ -89,7 +89,7 @@ func suspectUUID(ids []uint64) *suspicion {
 	}
 	return &suspicion{
 		what:   fmt.Sprintf("they look like halves of UUIDs of version %d", version),
-		advice: "half a UUID is no user: number the users for this campaign, or publish their numeric IDs",
+		advice: "half a UUID is no user: publish them whole, and write id: uuid under source",
 	}
 }
 

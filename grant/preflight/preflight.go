@@ -63,6 +63,8 @@ type Input struct {
 	Pass     grant.Pass // that is to be run
 	Kafka    source.Kafka
 	Redis    redis.UniversalClient // as ledger.Connect makes it; it stays the caller's
+	// Folder is where the files of the spec's lists are seen from: that of the spec.
+	Folder string
 	// AllowVolatile accepts a Redis that loses everything when it restarts.
 	AllowVolatile bool
 	// NewTopic accepts that the topic is another one than the checkpoint's: a run begins anew at its first record.
@@ -94,17 +96,19 @@ func Check(ctx context.Context, in Input) Report {
 
 	var k kafkaFacts
 	var r redisFacts
+	var l listFacts
 	var work sync.WaitGroup
 	work.Go(func() { k.gather(ctx, &in) })
 	work.Go(func() { r.gather(ctx, &in) })
+	work.Go(func() { l.gather(ctx, &in) })
 	work.Wait()
 	k.compare(ctx, &in, &r.checkpoint)
-	return judge(&in, &k, &r)
+	return judge(&in, &k, &r, &l)
 }
 
 // judge draws the conclusions. All that it knows is in its arguments.
-func judge(in *Input, k *kafkaFacts, r *redisFacts) Report {
-	j := judgement{Input: in, kafka: k, redis: r}
+func judge(in *Input, k *kafkaFacts, r *redisFacts, l *listFacts) Report {
+	j := judgement{Input: in, kafka: k, redis: r, lists: l}
 	j.judgeKafka()
 	j.judgeSample()
 	j.judgeRedis()
@@ -116,6 +120,7 @@ type judgement struct {
 	*Input
 	kafka   *kafkaFacts
 	redis   *redisFacts
+	lists   *listFacts
 	results []Result
 	demand  *demand // nil: unknown
 

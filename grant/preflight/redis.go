@@ -171,7 +171,9 @@ func (j *judgement) judgeMemory(n *ledger.NodeFacts) Result {
 	}
 	taken := float64(j.redis.totals.Bytes)
 	if taken == 0 { // MEMORY USAGE is forbidden
-		taken = MemoryOf(float64(j.redis.totals.Granted), float64(j.redis.totals.Chunks))
+		if taken = MemoryOf(float64(j.redis.totals.Granted), float64(j.redis.totals.Chunks)); j.Campaign.Input.Opaque() {
+			taken = MembersMemory(j.Campaign, float64(j.redis.totals.Granted))
+		}
 	}
 	var need [2]float64
 	for i, total := range j.demand.bytes {

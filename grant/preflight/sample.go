@@ -48,7 +48,7 @@ func (j *judgement) judgeSample() {
 		}
 	}
 	switch {
-	case j.explained(f.sampleErr):
+	case j.explained(f.sampleErr), f.unread():
 	case f.sampleErr != nil:
 		j.fail("sample.valid", "reading a sample failed: "+f.sampleErr.Error(), "allow this user to Read the topic, and look at the broker's log")
 	case sampled == 0 && j.recordCount() > 0 && (f.sampleCut || slices.ContainsFunc(f.samples, func(s source.Sample) bool { return s.Cut })):
@@ -61,7 +61,15 @@ func (j *judgement) judgeSample() {
 	default:
 		j.judgeInvalid(sampled, invalid, byReason)
 	}
-	if sampled > invalid {
+	j.judgeRegistry()
+	if sampled > 0 {
+		j.judgeSchemas()
+	}
+	switch {
+	case sampled == invalid:
+	case j.Campaign.Input.Opaque():
+		j.judgeMembers(sampled, invalid)
+	default:
 		j.judgePlausible()
 		j.judgeDensity(sampled, invalid)
 	}
@@ -77,6 +85,9 @@ func (j *judgement) judgeInvalid(sampled, invalid int, byReason map[source.Reaso
 	}
 	detail := fmt.Sprintf("%s of %s (%s) hold no user ID: %s",
 		text.Number(invalid), plural(sampled, "sampled record"), share(invalid, sampled), strings.Join(words, "; "))
+	if j.judgeFramed(invalid, detail) || j.judgeRaw(invalid, detail) || j.judgeOtherKind(sampled, invalid, detail) {
+		return
+	}
 	spec := j.Campaign.Input
 	rate := float64(invalid) / float64(sampled)
 	records := max(j.recordCount(), int64(sampled))
@@ -154,7 +165,11 @@ func (j *judgement) judgeSparse(d *demand, detail string) {
 	if known {
 		detail += "; Redis has " + memory(free) + " left"
 	}
-	const advice = "give Redis more memory, or number the users for this campaign: IDs without gaps take 2.4 bytes a user"
+	as := *j.Campaign
+	as.Input.IDs = grant.IDsInt64
+	detail += fmt.Sprintf("; with source.id int64 %s", memory(MembersMemory(&as, float64(d.users))))
+	advice := "give Redis more memory, or number the users for this campaign: IDs without gaps take 1.4 bytes a user; or " +
+		writeID(grant.IDsInt64)
 	switch {
 	case known && d.bytes[1] <= 0.8*free:
 		j.pass("sample.ids", detail)
