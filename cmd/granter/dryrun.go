@@ -10,9 +10,11 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/dryrun"
 	"github.com/granter/granter/grant/engine"
+	"github.com/granter/granter/grant/exclusion"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/preflight"
 	"github.com/granter/granter/grant/text"
+	"github.com/granter/granter/sharding/dense"
 )
 
 // Rehearsal is what a run would do.
@@ -55,9 +57,22 @@ func (j *job) rehearse(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	dry := dryrun.NewLedger(p.reader, bounds.Firsts)
+	listed, err := j.listed(ctx)
+	if err != nil {
+		return err
+	}
+	dry := dryrun.NewLedger(p.reader, bounds.Firsts, listed)
 	r := j.newRun(p, j.log)
 	r.Source, r.Ledger, r.Orders, r.Count, r.Recheck, r.NewTopic = dryrun.Source{Source: p.source}, dry, nil, nil, nil, nil
+	r.Settle = nil
+	outcome := func() dryrun.Outcome { return dry.Outcome(preflight.MemoryOf) }
+	if r.Members != nil {
+		members := dryrun.NewMembers(p.reader, r.Members.Layout)
+		r.Members.Sink = members
+		outcome = func() dryrun.Outcome {
+			return members.Outcome(func(users, _ float64) float64 { return preflight.MembersMemory(j.campaign, users) })
+		}
+	}
 	r.Now, r.Early = true, nil // the date is not waited for, and there is nothing to record
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -70,7 +85,7 @@ func (j *job) rehearse(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s := j.tell(p.monitor, dry.Outcome(preflight.MemoryOf), time.Since(began), failed)
+	s := j.tell(p.monitor, outcome(), time.Since(began), failed)
 	err = p.source.WouldStop()
 	if err == nil {
 		err = j.judgeRejects(j.log, p.source, p.monitor.Snapshot().Tally)
@@ -89,6 +104,22 @@ func (j *job) rehearse(ctx context.Context, out io.Writer) error {
 		return &exitError{code: exitPreflight}
 	}
 	return err
+}
+
+// listed reads whom a run would exclude first, by chunk. Lists that cannot be used are no reason not to say the rest; the run
+// would fail, and preflight has said so.
+func (j *job) listed(ctx context.Context) (map[uint64]*dense.Bitmap, error) {
+	if len(j.campaign.Exclude) == 0 {
+		return nil, nil // a map of nobody
+	}
+	list, err := j.flags.lists(j.campaign, j.kafka, j.flags.retryFor).Read(ctx)
+	switch {
+	case exclusion.Unreadable(err):
+		return nil, nil // a map of nobody
+	case err != nil:
+		return nil, err
+	}
+	return list.Chunks(), nil
 }
 
 func (j *job) tell(m *engine.Monitor, o dryrun.Outcome, took time.Duration, failed []string) *Rehearsal {
@@ -125,6 +156,9 @@ func printRehearsal(w io.Writer, s *Rehearsal) {
 		"granted already\t" + text.Number(s.AlreadyGranted) + " users",
 		"duplicates\t" + text.Number(s.Duplicate),
 		"rejected\t" + text.Number(s.Rejected),
+	}
+	if s.Excluded > 0 {
+		rows = append(rows, "excluded\t"+text.Number(s.Excluded)+" users of the topic: a run withholds them")
 	}
 	if s.Pass != "" {
 		rows = append(rows, "withheld\t"+text.Number(s.Withheld)+" ("+s.Pass+")")

@@ -26,13 +26,16 @@ type List struct {
 	grant.Pass       // that grants them
 	Listed     int64 // how many they are
 
-	users map[uint64]*dense.Bitmap // by chunk
+	users   map[uint64]*dense.Bitmap // by chunk
+	members *members                 // if IDs are not dense; nil: they are
 }
 
 // Reader knows who has been granted.
 type Reader interface {
 	// Bitmaps returns the granted users of some chunks; nil where there are none.
 	Bitmaps(ctx context.Context, chunks []uint64) ([]*dense.Bitmap, error)
+	// Absent returns which of some members, of a campaign whose IDs are not dense, are not granted, in any order.
+	Absent(ctx context.Context, members [][]byte) ([][]byte, error)
 }
 
 // pageChunks is how many chunks are asked for at once: 2 MiB.
@@ -41,6 +44,9 @@ const pageChunks = 256
 // Missing returns how many users of a list have not been granted, and the first of them, some at most, ascending. Only the
 // ledger knows: this replica may have read a part of the topic, and another run may have granted the list before.
 func (l *List) Missing(ctx context.Context, r Reader, some int) (missing int64, first []grant.UserID, err error) {
+	if l.members != nil {
+		return l.members.missing(ctx, r, some)
+	}
 	for page := range slices.Chunk(slices.Sorted(maps.Keys(l.users)), pageChunks) {
 		granted, err := r.Bitmaps(ctx, page)
 		if err != nil {
@@ -66,7 +72,8 @@ func (l *List) Missing(ctx context.Context, r Reader, some int) (missing int64, 
 }
 
 // Share returns the pass that grants a share of all users, from above 0 to 1, by a hash of their ID that is seeded with the
-// campaign's name: the same users in every replica and every run. A larger share includes all users of a smaller one.
+// campaign's name: the same users in every replica and every run. A larger share includes all users of a smaller one. Where IDs
+// are not dense, it is a hash of the hash that places a user in a bucket, so all spellings of a user are one.
 func Share(all grant.Pass, campaign string, share float64) (grant.Pass, error) {
 	if !(share > 0 && share <= 1) {
 		return grant.Pass{}, fmt.Errorf("canary of %g: want a share above 0%% and up to 100%%", share)
@@ -78,7 +85,9 @@ func Share(all grant.Pass, campaign string, share float64) (grant.Pass, error) {
 		limit := uint64(math.Ldexp(share, 64))
 		includes = func(id uint64) bool { return userid.Hash(id^seed) < limit }
 	}
-	return all.Some("canary "+name, "canary-"+name, includes), nil
+	pass := all.Some("canary "+name, "canary-"+name, includes)
+	pass.IncludesMember = func(hash uint64, _ []byte) bool { return includes(hash) }
+	return pass, nil
 }
 
 // percent writes a share as people do. 100 × 0.07 would be 7.000000000000001.
@@ -94,6 +103,9 @@ func seedOf(campaign string) uint64 {
 
 // Only chooses the users of a list, one ID a line. A line that is no user ID is an error that names it.
 func Only(ctx context.Context, all grant.Pass, list io.Reader, t grant.Input) (*List, error) {
+	if t.Opaque() {
+		return onlyMembers(ctx, all, list, &t)
+	}
 	users := map[uint64]*dense.Bitmap{}
 	var n int64
 	err := userid.ReadList(list, t.MaxID).Each(ctx, func(id grant.UserID) {
@@ -105,14 +117,8 @@ func Only(ctx context.Context, all grant.Pass, list io.Reader, t grant.Input) (*
 			n++
 		}
 	})
-	switch {
-	case errors.Is(err, userid.ErrBadLine):
-		return nil, fmt.Errorf("%w; correct the list: nobody is granted by half of one", err)
-	case err != nil:
+	if err := judge(n, err); err != nil {
 		return nil, err
-	}
-	if n == 0 {
-		return nil, errors.New("the list names nobody")
 	}
 	includes := func(id uint64) bool {
 		chunk, low := dense.Split(id)
@@ -120,6 +126,17 @@ func Only(ctx context.Context, all grant.Pass, list io.Reader, t grant.Input) (*
 		return b != nil && b.Has(low)
 	}
 	return &List{Pass: all.Some(fmt.Sprintf("only %d users", n), "only-"+digest(users), includes), Listed: n, users: users}, nil
+}
+
+// judge returns what is wrong with a list of n users.
+func judge(n int64, err error) error {
+	switch {
+	case errors.Is(err, userid.ErrBadLine):
+		return fmt.Errorf("%w; correct the list: nobody is granted by half of one", err)
+	case err == nil && n == 0:
+		return errors.New("the list names nobody")
+	}
+	return err
 }
 
 // digest tells one set of users from another.

@@ -241,6 +241,16 @@ func (s stored) Bitmaps(_ context.Context, chunks []uint64) ([]*dense.Bitmap, er
 	return out, nil
 }
 
+// Absent answers for users whose member is their text.
+func (s stored) Absent(_ context.Context, members [][]byte) ([][]byte, error) {
+	if s == nil {
+		return nil, errors.New("it does not answer")
+	}
+	return slices.DeleteFunc(slices.Clone(members), func(m []byte) bool {
+		return slices.ContainsFunc(s, func(id uint64) bool { return fmt.Sprint(id) == string(m) })
+	}), nil
+}
+
 func TestWhoOfAListIsMissing(t *testing.T) {
 	p := only(t, "7\n65536\n65535\n0\n1099511627776\n")
 	for _, test := range []struct {

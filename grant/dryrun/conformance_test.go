@@ -13,7 +13,7 @@ import (
 func TestADryRunIsALedger(t *testing.T) {
 	const alone = "one dry run reads the topic once, from where it is told to, and nobody continues it"
 	ledgertest.Run(t, func(*testing.T) ledgertest.Subject {
-		l := NewLedger(&stored{chunks: map[uint64]*dense.Bitmap{}}, nil)
+		l := NewLedger(&stored{chunks: map[uint64]*dense.Bitmap{}}, nil, nil)
 		return ledgertest.Subject{
 			Join: func(grant.RunID, *grant.Campaign) ledgertest.Ledger { return l },
 			Granted: func() (ids []uint64) {

@@ -22,7 +22,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // stored is a Reader of a ledger in memory.
 type stored struct {
 	chunks    map[uint64]*dense.Bitmap
-	forbidden error // of Permits
+	excluded  map[uint64]*dense.Bitmap // of those
+	forbidden error                    // of Permits
 
 	mu    sync.Mutex
 	err   error
@@ -31,7 +32,7 @@ type stored struct {
 
 func (s *stored) Permits(context.Context, *grant.Campaign) error { return s.forbidden }
 
-func (s *stored) Bitmaps(_ context.Context, chunks []uint64) ([]*dense.Bitmap, error) {
+func (s *stored) Settled(_ context.Context, chunks []uint64) (settled, excluded []*dense.Bitmap, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make([]*dense.Bitmap, len(chunks))
@@ -45,7 +46,14 @@ func (s *stored) Bitmaps(_ context.Context, chunks []uint64) ([]*dense.Bitmap, e
 			out[i] = &c
 		}
 	}
-	return out, s.err
+	excluded = make([]*dense.Bitmap, len(chunks))
+	for i, chunk := range chunks {
+		if b := s.excluded[chunk]; b != nil {
+			c := *b
+			excluded[i] = &c
+		}
+	}
+	return out, excluded, s.err
 }
 
 func bitmap(lows ...uint16) *dense.Bitmap {
@@ -131,7 +139,7 @@ func (s *records) Consume(ctx context.Context, partition int, from, until int64,
 // rehearse is a run of the whole way, as run --dry-run makes it.
 func rehearse(ctx context.Context, s *records, c *grant.Campaign, reader Reader, includes func(uint64) bool) (grant.Tally, *Ledger, error) {
 	bounds, _ := s.Bounds(ctx)
-	dry := NewLedger(reader, bounds.Firsts)
+	dry := NewLedger(reader, bounds.Firsts, nil)
 	r := engine.NewRun()
 	r.Campaign, r.Source, r.Ledger, r.Now, r.Pass = c, Source{Source: s}, dry, true, Pass(grant.Pass{Includes: includes})
 	r.Log = slog.New(slog.DiscardHandler)

@@ -24,32 +24,36 @@ func Pass(of grant.Pass) grant.Pass {
 type Reader interface {
 	// Permits fails if a run would not be allowed to grant under the spec.
 	Permits(ctx context.Context, c *grant.Campaign) error
-	// Bitmaps returns the granted users of some chunks; nil where there are none.
-	Bitmaps(ctx context.Context, chunks []uint64) ([]*dense.Bitmap, error)
+	// Settled returns of some chunks whose place is settled, and which of those users are excluded; nil where there are none.
+	Settled(ctx context.Context, chunks []uint64) (settled, excluded []*dense.Bitmap, err error)
 }
 
 // Ledger implements engine.Ledger without a write. What would be granted it remembers, two bits for each ID of a touched
 // chunk, so a dense population of 48 million takes 12 MiB, and 400 million IDs 100 MiB.
 type Ledger struct {
 	reader Reader
+	listed map[uint64]*dense.Bitmap // whom a run would exclude first, by chunk
 
 	mu     sync.Mutex
 	next   grant.Offsets
 	chunks map[uint64]*chunk
 
-	granted, already atomic.Int64
+	granted, already, excluded atomic.Int64
 }
 
 // chunk is what is known of one chunk. Only the shard that owns it changes it.
 type chunk struct {
-	stored *dense.Bitmap // of the real ledger; nil: nobody
-	seen   dense.Bitmap  // in the topic, so far
-	fresh  atomic.Int64  // of them, how many would be granted; Outcome may ask at any time
+	stored   *dense.Bitmap // who is granted in the real ledger; nil: nobody
+	excluded *dense.Bitmap // who is not to be; nil: nobody
+	withheld dense.Bitmap  // of them, those in the topic, so far
+	seen     dense.Bitmap  // in the topic, so far
+	fresh    atomic.Int64  // of them, how many would be granted; Outcome may ask at any time
 }
 
-// NewLedger makes a ledger for one dry run, which reads the partitions from the given offsets on.
-func NewLedger(r Reader, starts grant.Offsets) *Ledger {
-	return &Ledger{reader: r, next: starts.Clone(), chunks: map[uint64]*chunk{}}
+// NewLedger makes a ledger for one dry run, which reads the partitions from the given offsets on. listed are users whom a run
+// would exclude before it grants anybody, by chunk.
+func NewLedger(r Reader, starts grant.Offsets, listed map[uint64]*dense.Bitmap) *Ledger {
+	return &Ledger{reader: r, listed: listed, next: starts.Clone(), chunks: map[uint64]*chunk{}}
 }
 
 // Grant implements dense.Sink: it finds out who would be granted.
@@ -60,6 +64,7 @@ func (l *Ledger) Grant(ctx context.Context, f *dense.Flush) error {
 	}
 	for i := range f.Deltas {
 		d, c := &f.Deltas[i], states[i]
+		l.withhold(d, c)
 		duplicates := d.Members.Subtract(&c.seen)
 		c.seen.Or(d.Members)
 		if c.stored != nil {
@@ -83,6 +88,38 @@ func (l *Ledger) Grant(ctx context.Context, f *dense.Flush) error {
 	return nil
 }
 
+// withhold takes out of a delta who is excluded.
+func (l *Ledger) withhold(d *dense.Delta, c *chunk) {
+	if c.excluded == nil {
+		return
+	}
+	if d.Withheld = d.Members.Subtract(c.excluded); d.Withheld == nil {
+		return
+	}
+	before := c.withheld.Count()
+	c.withheld.Or(d.Withheld)
+	l.excluded.Add(int64(c.withheld.Count() - before))
+}
+
+// state makes what is known of a chunk out of what the ledger has: a run would exclude who is listed and not granted.
+func (l *Ledger) state(number uint64, settled, excluded *dense.Bitmap) *chunk {
+	c := &chunk{stored: settled, excluded: excluded}
+	if settled != nil && excluded != nil {
+		settled.Subtract(excluded)
+	}
+	if listed := l.listed[number]; listed != nil {
+		out := *listed
+		if settled != nil {
+			out.Subtract(settled)
+		}
+		if excluded != nil {
+			out.Or(excluded)
+		}
+		c.excluded = &out
+	}
+	return c
+}
+
 // load returns the states of the chunks of a flush; new ones it reads from the real ledger.
 func (l *Ledger) load(ctx context.Context, f *dense.Flush) ([]*chunk, error) {
 	states := make([]*chunk, len(f.Deltas))
@@ -98,14 +135,14 @@ func (l *Ledger) load(ctx context.Context, f *dense.Flush) ([]*chunk, error) {
 	if len(missing) == 0 {
 		return states, nil
 	}
-	stored, err := l.reader.Bitmaps(ctx, missing)
+	settled, excluded, err := l.reader.Settled(ctx, missing)
 	if err != nil {
 		return nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, number := range missing {
-		states[at[i]] = &chunk{stored: stored[i]}
+		states[at[i]] = l.state(number, settled[i], excluded[i])
 		l.chunks[number] = states[at[i]]
 	}
 	return states, nil
@@ -149,13 +186,14 @@ func (l *Ledger) SaveRun(context.Context, grant.RunRecord) error { return nil }
 type Outcome struct {
 	WouldGrant     int64 `json:"would_grant"`     // users
 	AlreadyGranted int64 `json:"already_granted"` // users of the topic who have been granted
+	Excluded       int64 `json:"excluded"`        // users of the topic who are excluded, or would be
 	Chunks         int   `json:"chunks"`          // with users who would be granted
 	LedgerBytes    int64 `json:"ledger_bytes"`    // what granting them adds to Redis, as projected
 }
 
 // Outcome returns what was found out so far. memory projects what so many users in so many chunks take.
 func (l *Ledger) Outcome(memory func(users, chunks float64) float64) Outcome {
-	o := Outcome{WouldGrant: l.granted.Load(), AlreadyGranted: l.already.Load()}
+	o := Outcome{WouldGrant: l.granted.Load(), AlreadyGranted: l.already.Load(), Excluded: l.excluded.Load()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fresh := 0

@@ -67,7 +67,7 @@ func TestADryRunFindsWhatTheLedgerWouldDo(t *testing.T) {
 			s.chunks[chunk] = bitmap(lows...)
 		}
 		before := newNaive(s).stored
-		l, model := NewLedger(s, nil), newNaive(s)
+		l, model := NewLedger(s, nil, nil), newNaive(s)
 		var valid int64
 		for range rapid.IntRange(0, 12).Draw(t, "flushes") {
 			shard := rapid.Uint64Range(0, 1).Draw(t, "shard")
@@ -109,7 +109,7 @@ func TestADryRunFindsWhatTheLedgerWouldDo(t *testing.T) {
 
 // The shard keeps what it is told, and reads it while other shards go on.
 func TestWhatAShardWasToldStaysAsItIs(t *testing.T) {
-	l := NewLedger(&stored{}, nil)
+	l := NewLedger(&stored{}, nil, nil)
 	f := &dense.Flush{Deltas: []dense.Delta{delta(3, 1, 2)}}
 	require.NoError(t, l.Grant(t.Context(), f))
 	again := &dense.Flush{Seq: 2, Deltas: []dense.Delta{delta(3, 2, 4)}}
@@ -120,7 +120,7 @@ func TestWhatAShardWasToldStaysAsItIs(t *testing.T) {
 
 func TestAReadErrorCountsNothing(t *testing.T) {
 	s := &stored{chunks: map[uint64]*dense.Bitmap{1: bitmap(1)}, err: errors.New("Redis is gone")}
-	l := NewLedger(s, nil)
+	l := NewLedger(s, nil, nil)
 	f := &dense.Flush{Seq: 1, Deltas: []dense.Delta{delta(1, 1, 2), delta(2, 3)}}
 	require.ErrorIs(t, l.Grant(t.Context(), f), s.err)
 	require.Zero(t, outcome(l))
@@ -133,7 +133,7 @@ func TestAReadErrorCountsNothing(t *testing.T) {
 
 func TestTheOutcomeProjectsNewUsersInNewChunks(t *testing.T) {
 	s := &stored{chunks: map[uint64]*dense.Bitmap{1: bitmap(1, 2), 2: bitmap(1), 9: bitmap(1)}}
-	l := NewLedger(s, nil)
+	l := NewLedger(s, nil, nil)
 	require.Zero(t, outcome(l))
 	require.NoError(t, l.Grant(t.Context(), &dense.Flush{Deltas: []dense.Delta{
 		delta(1, 1, 2), delta(2, 1, 7, 8), delta(3, 5), delta(4, 5, 6),
@@ -148,7 +148,7 @@ func TestTheOutcomeProjectsNewUsersInNewChunks(t *testing.T) {
 // Shards grant at the same time, and somebody looks at the outcome meanwhile. The race detector watches.
 func TestShardsAreCountedTogether(t *testing.T) {
 	const shards, each = 8, 50
-	l := NewLedger(&stored{chunks: map[uint64]*dense.Bitmap{3: bitmap(0, 1)}}, nil)
+	l := NewLedger(&stored{chunks: map[uint64]*dense.Bitmap{3: bitmap(0, 1)}}, nil, nil)
 	var group sync.WaitGroup
 	for shard := range uint64(shards) {
 		group.Go(func() {
@@ -180,14 +180,14 @@ func TestShardsAreCountedTogether(t *testing.T) {
 
 func TestADryRunRefusesTheSpecThatARunWouldRefuse(t *testing.T) {
 	given := &grant.Campaign{Hash: "aa11", Canonical: []byte("one")}
-	require.NoError(t, NewLedger(&stored{}, nil).EnsureSpec(t.Context(), given))
+	require.NoError(t, NewLedger(&stored{}, nil, nil).EnsureSpec(t.Context(), given))
 	refused := &stored{forbidden: &ledger.SpecConflictError{StoredHash: "bb22"}}
-	require.ErrorIs(t, NewLedger(refused, nil).EnsureSpec(t.Context(), given), refused.forbidden)
+	require.ErrorIs(t, NewLedger(refused, nil, nil).EnsureSpec(t.Context(), given), refused.forbidden)
 }
 
 func TestCheckpointsStayInMemory(t *testing.T) {
 	starts := grant.Offsets{0: 5, 1: 0}
-	l := NewLedger(&stored{}, starts)
+	l := NewLedger(&stored{}, starts, nil)
 	begun, err := l.Begin(t.Context(), grant.TopicID{})
 	require.NoError(t, err)
 	require.Equal(t, starts, begun.Next)
@@ -247,4 +247,21 @@ func TestAWholeRunAddsUp(t *testing.T) {
 	s.err = errors.New("Redis is gone")
 	_, _, err := rehearse(t.Context(), &records{t: t, parts: [][]int64{{1}}}, &grant.Campaign{Name: "c", Hash: "aa11"}, s, nil)
 	require.ErrorIs(t, err, s.err)
+}
+
+// Who is excluded, or is on a list of the spec, is counted apart, each once; who is listed and granted is granted.
+func TestWhoIsExcludedIsWithheldAndCountedApart(t *testing.T) {
+	s := &stored{
+		chunks: map[uint64]*dense.Bitmap{3: bitmap(1, 2)}, excluded: map[uint64]*dense.Bitmap{3: bitmap(2)},
+	}
+	l := NewLedger(s, nil, map[uint64]*dense.Bitmap{3: bitmap(1, 5), 4: bitmap(7)})
+	for seq := range uint64(2) {
+		f := &dense.Flush{Seq: seq + 1, Deltas: []dense.Delta{delta(3, 1, 2, 5, 6), delta(4, 7, 8)}}
+		require.NoError(t, l.Grant(t.Context(), f))
+		require.Equal(t, []uint16{2, 5}, lows(f.Deltas[0].Withheld))
+		require.Equal(t, []uint16{7}, lows(f.Deltas[1].Withheld))
+	}
+	o := outcome(l)
+	require.EqualValues(t, 2, o.WouldGrant)
+	require.EqualValues(t, 3, o.Excluded)
 }
