@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/population"
+	"github.com/granter/granter/grant/registry"
 	"github.com/granter/granter/grant/text"
 	"github.com/granter/granter/grant/userid"
 )
@@ -22,12 +24,13 @@ type loadFlags struct {
 	ids                   string
 	generate              int64
 	first, spread         int64
-	order                 string
+	order, uuid           string
 	duplicates, malformed string
 	seed                  uint64
 	rate                  float64
 	partitions, replicas  int
 	compression           string
+	subject               string
 }
 
 func newLoad() *cobra.Command {
@@ -35,8 +38,12 @@ func newLoad() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "load -f SPEC (--ids FILE|- | --generate N)",
 		Short: "Publish a population of user IDs to the campaign's topic",
-		Long: `Load publishes user IDs to the topic of a campaign, in the campaign's format: those of a file, one decimal ID a
-line, or a generated population for tests and rehearsals. The topic is created if it does not exist.
+		Long: `Load publishes user IDs to the topic of a campaign, in the campaign's format: those of a file, one ID a line, or
+a generated population for tests and rehearsals: numbers, or what the spec's source.id says. The topic is created if it
+does not exist.
+
+Records of a format with schemas are written by the newest schema of the spec or, where it has none, by the latest of a
+subject of its registry: with the ID, and nothing else that the schema does not ask for.
 
 Publishing a population twice is harmless: run grants every user once.
 
@@ -46,14 +53,17 @@ Publishing a population twice is harmless: run grants every user once.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.execute(cmd) },
 	}
-	flags.addFlags(cmd, flags.jsonFlag, flags.kafkaFlags)
+	flags.addFlags(cmd, flags.anyIDs, flags.jsonFlag, flags.kafkaFlags, flags.registryFlags)
 	f := cmd.Flags()
 	f.StringVar(&flags.ids, "ids", "", "file with one user ID a line; - reads the standard input")
 	f.Int64Var(&flags.generate, "generate", 0, "number of distinct users to generate")
-	f.Int64Var(&flags.first, "first", 0, "with --generate: the lowest ID")
+	f.Int64Var(&flags.first, "first", 0,
+		"with --generate: the lowest ID, or the number of the first user where IDs are not dense")
 	f.Int64Var(&flags.spread, "spread", 0,
 		"with --generate: spread the users over so many consecutive IDs (default: as many as users)")
 	f.StringVar(&flags.order, "order", "shuffled", "with --generate: shuffled or ascending")
+	f.StringVar(&flags.uuid, "uuid", "",
+		"with --generate: the version of UUIDs, v4 (random) or v7 (in the order of time) (default v4)")
 	f.StringVar(&flags.duplicates, "duplicates", "0%",
 		"with --generate: additional records that repeat a user, as a share of the users")
 	f.StringVar(&flags.malformed, "malformed", "0%",
@@ -62,6 +72,10 @@ Publishing a population twice is harmless: run grants every user once.
 	f.Float64Var(&flags.rate, "rate", 0, "records per second; 0: as fast as possible")
 	f.IntVar(&flags.partitions, "partitions", 0, "partitions of the topic if it has to be created (default: the broker's)")
 	f.IntVar(&flags.replicas, "replicas", 0, "replicas of the topic if it has to be created (default: the broker's)")
+	f.StringVar(&flags.subject, "subject", "",
+		"subject of the schema registry whose latest schema records are written by, where the spec has none (default: the "+
+			"topic's "+
+			"name and -value or -key)")
 	f.StringVar(&flags.compression, "compression", "none", "none, gzip, snappy, lz4 or zstd")
 	return cmd
 }
@@ -85,6 +99,9 @@ func (flags *loadFlags) execute(cmd *cobra.Command) error {
 	}
 	k, err := flags.kafka()
 	if err != nil {
+		return err
+	}
+	if err := flags.schema(cmd.Context(), camp, k.Registry); err != nil {
 		return err
 	}
 	users, total, closeIDs, err := flags.population(cmd, camp)
@@ -133,8 +150,40 @@ func (flags *loadFlags) execute(cmd *cobra.Command) error {
 	return err
 }
 
+// schema asks the registry for the schema that records are to be written by, if the spec has none.
+func (flags *loadFlags) schema(ctx context.Context, camp *grant.Campaign, access registry.Access) error {
+	in := &camp.Input
+	if !registry.Reads(in) || len(in.Schemas) > 0 {
+		if flags.subject != "" {
+			return usageError(errors.New("--subject is of a schema registry: leave it out, or write registry: URL and no " +
+				"schemas in the spec"))
+		}
+		return nil
+	}
+	subject := flags.subject
+	switch {
+	case subject != "":
+	case in.From.Header() != "":
+		return usageError(errors.New("of which subject are the IDs in a header? Name it by --subject"))
+	default:
+		subject = fmt.Sprintf("%s-%s", in.Topic, cmp.Or(in.From, grant.FromValue))
+	}
+	asked, err := registry.New(in, access)
+	if err != nil {
+		return usageError(err)
+	}
+	defer asked.Close()
+	found, err := asked.Latest(ctx, subject)
+	if errors.Is(err, registry.ErrUnknown) {
+		return fmt.Errorf("the registry at %s has no subject %s: register the schema, or name its subject by --subject",
+			asked.Address(), subject)
+	}
+	in.Schemas = []grant.Schema{found}
+	return err
+}
+
 // ofGenerated are the flags that mean nothing to a list.
-var ofGenerated = []string{"first", "spread", "order", "duplicates", "malformed", "seed"}
+var ofGenerated = []string{"first", "spread", "order", "duplicates", "malformed", "seed", "uuid"}
 
 // population returns the records to publish and, if it is known, their number.
 func (flags *loadFlags) population(cmd *cobra.Command, camp *grant.Campaign) (
@@ -165,7 +214,7 @@ func (flags *loadFlags) population(cmd *cobra.Command, camp *grant.Campaign) (
 	}
 	plan := population.Plan{
 		Topic: camp.Input, Users: flags.generate, First: uint64(flags.first), Spread: flags.spread,
-		Order: population.Order(flags.order), Seed: flags.seed,
+		Order: population.Order(flags.order), Seed: flags.seed, UUID: flags.uuid,
 	}
 	var errs [3]error
 	plan.Duplicates, errs[0] = grant.ParseShare(flags.duplicates)
@@ -191,7 +240,7 @@ func openList(ctx context.Context, name string, t grant.Input) (file *os.File, t
 	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
 		return file, 0, err
 	}
-	if err := userid.ReadList(file, t.MaxID).Each(ctx, func(grant.UserID) { total++ }); err != nil {
+	if err := userid.ReadListOf(file, &t).Each(ctx, func(grant.UserID) { total++ }); err != nil {
 		return nil, 0, fmt.Errorf("--ids %s: %w; nothing is published: correct the list", name, err)
 	}
 	_, err = file.Seek(0, io.SeekStart)

@@ -27,7 +27,8 @@ import (
 // and each record, v marking a zigzag variable-length integer:
 //
 //	v size of the rest · int8 attributes · v timestamp delta · v offset delta ·
-//	v key size, −1 for null · key · v value size, −1 for null · value · v number of headers, 0
+//	v key size, −1 for null · key · v value size, −1 for null · value · v number of headers, 0 or 1 ·
+//	v name size · name · v value size, −1 for null · value
 //
 // All records have the batch's timestamp: a batch is open for milliseconds. The buffer is reused, and a record
 // costs no allocation.
@@ -76,11 +77,18 @@ func (b *batch) add(p *payload, r Record) bool {
 		return b.addMalformed(p, r)
 	}
 	size := p.size(r.ID)
-	at, n, ok := b.grow(size)
+	at, n, ok := b.grow(size, p.header)
 	if !ok {
 		return false
 	}
 	dst := b.buf[at:]
+	if p.header != "" {
+		n += putHeader(dst[n:], p.header)
+		i := putVarint(dst[n:], size)
+		p.put(dst[n+i:n+i+size], r.ID)
+		b.end(at, n+i+size)
+		return true
+	}
 	if p.key {
 		i := putVarint(dst[n:], size)
 		p.put(dst[n+i:n+i+size], r.ID)
@@ -100,11 +108,23 @@ func (b *batch) add(p *payload, r Record) bool {
 
 func (b *batch) addMalformed(p *payload, r Record) bool {
 	part := p.malformed(r)
-	at, n, ok := b.grow(len(part))
+	at, n, ok := b.grow(len(part), p.header)
 	if !ok {
 		return false
 	}
 	dst := b.buf[at:]
+	if p.header != "" {
+		if n += putHeader(dst[n:], p.header); part == nil {
+			dst[n] = 1
+			n++
+		} else {
+			n += putVarint(dst[n:], len(part))
+			n += copy(dst[n:], part)
+		}
+		b.malformed++
+		b.end(at, n)
+		return true
+	}
 	if !p.key {
 		dst[n] = 1
 		n++
@@ -127,15 +147,20 @@ func (b *batch) addMalformed(p *payload, r Record) bool {
 
 // grow makes room for a record with one part of a size, writes what comes before the key, and returns where the record
 // begins and how long it is so far. The record's own size, which comes first, is filled in by finish.
-func (b *batch) grow(part int) (at, n int, ok bool) {
+// A part that is in a header has its name in front.
+func (b *batch) grow(part int, header string) (at, n int, ok bool) {
 	at = len(b.buf)
-	if at+part+recordOverhead > b.limit {
+	most := part + recordOverhead
+	if header != "" {
+		most += 5 + len(header)
+	}
+	if at+most > b.limit {
 		return 0, 0, false
 	}
-	if cap(b.buf)-at < part+recordOverhead {
-		b.buf = slices.Grow(b.buf, min(b.limit, 2*cap(b.buf)+part+recordOverhead)-at)
+	if cap(b.buf)-at < most {
+		b.buf = slices.Grow(b.buf, min(b.limit, 2*cap(b.buf)+most)-at)
 	}
-	b.buf = b.buf[:at+part+recordOverhead]
+	b.buf = b.buf[:at+most]
 
 	// 1 attributes, 1 timestamp delta, the offset delta, 1 for the part that is null or empty, the other part, 1
 	// headers.
@@ -144,6 +169,9 @@ func (b *batch) grow(part int) (at, n int, ok bool) {
 		size += null
 	} else {
 		size += varintSize(part)
+	}
+	if header != "" {
+		size += 1 + varintSize(len(header)) + len(header) // an empty value, and the name
 	}
 	dst := b.buf[at:]
 	n = putVarint(dst, size)
@@ -155,8 +183,21 @@ func (b *batch) grow(part int) (at, n int, ok bool) {
 
 func (b *batch) finish(at, n int) {
 	b.buf[at+n] = 0 // no headers
-	b.buf = b.buf[:at+n+1]
+	b.end(at, n+1)
+}
+
+// end ends a record of a length.
+func (b *batch) end(at, n int) {
+	b.buf = b.buf[:at+n]
 	b.count++
+}
+
+// putHeader writes what is before the value of a record's one header: no key, an empty value, and the name.
+func putHeader(dst []byte, name string) int {
+	dst[0], dst[1], dst[2] = 1, 0, 2 // −1, 0, and one header
+	const before = 3
+	n := before + putVarint(dst[before:], len(name))
+	return n + copy(dst[n:], name)
 }
 
 // seal completes the batch and returns its bytes, valid until the next reset.

@@ -41,10 +41,17 @@ func TestBatchRoundTripsThroughKafkaGo(t *testing.T) {
 			malformed := 0
 			for i, r := range records {
 				part, other := got[i].value, got[i].key
-				if topic.From == grant.FromKey {
+				switch {
+				case topic.From == grant.FromKey:
 					part, other = other, part
 					require.Equal(t, []byte{}, other, "the value is empty, not null")
-				} else {
+				case topic.From.Header() != "":
+					require.Nil(t, other, "the key is null")
+					require.Equal(t, []byte{}, part, "the value is empty, not null")
+					require.Len(t, got[i].headers, 1)
+					require.Equal(t, "user-id", got[i].headers[0].Key)
+					part = got[i].headers[0].Value
+				default:
 					require.Nil(t, other, "the key is null")
 				}
 				require.EqualValues(t, i, got[i].offset)

@@ -17,7 +17,7 @@ type list struct {
 
 // List returns a Source of the IDs that r lists, one a line, for a topic with a limit. A line that is no user ID ends it with
 // a *userid.LineError.
-func List(r io.Reader, t grant.Input) Source { return &list{List: userid.ReadList(r, t.MaxID)} }
+func List(r io.Reader, t grant.Input) Source { return &list{List: userid.ReadListOf(r, &t)} }
 
 func (l *list) Next(ctx context.Context, dst []Record) (int, error) {
 	if len(l.ids) < len(dst) {

@@ -25,6 +25,7 @@ func decimalTopic(name string) grant.Input {
 type message struct {
 	offset     int64
 	key, value []byte // nil is null
+	headers    []protocol.Header
 }
 
 // decode reads what a produce request carries with kafka-go's own decoder, which checks the CRC.
@@ -42,6 +43,7 @@ func decode(t require.TestingT, sealed io.Reader) (messages []message, set proto
 		require.NoError(t, err)
 		m.value, err = protocol.ReadAll(r.Value)
 		require.NoError(t, err)
+		m.headers = r.Headers
 		messages = append(messages, m)
 	}
 }

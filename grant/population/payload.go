@@ -33,11 +33,12 @@ const (
 	KindMissing                  // JSON without the field
 	KindNull                     // JSON with null in the field
 	KindTruncated                // broken off in the middle
+	KindSchema                   // a schema's ID that nobody gave
 )
 
 var kindNames = [...]string{
 	"first", "repeat", "empty", "tombstone", "negative", "sign", "spaces", "letters", "leading_zeros", "fraction",
-	"over_limit", "huge", "missing", "null", "truncated",
+	"over_limit", "huge", "missing", "null", "truncated", "unknown_schema",
 }
 
 // String returns the kind's name in snake case.
@@ -54,6 +55,15 @@ func (k Kind) Valid() bool { return k <= KindRepeat }
 // kindsOf returns the kinds of bad record that a generated population holds for a topic, in the order in which they take
 // turns.
 func kindsOf(t grant.Input) []Kind {
+	if t.Format.Schemas() {
+		if p, err := newPayload(t); err == nil {
+			return framedKinds(p, t)
+		}
+		return []Kind{KindEmpty}
+	}
+	if t.Opaque() {
+		return opaqueKinds(t)
+	}
 	switch t.Format {
 	case grant.FormatJSON:
 		return []Kind{
@@ -78,14 +88,17 @@ const hugeSize = 500
 
 // payload encodes records as a topic holds them.
 type payload struct {
+	ids            grant.IDs // empty: dense
 	format         grant.Format
-	key            bool // the ID is in the key; the value is then empty, but not null
+	key            bool   // the ID is in the key; the value is then empty, but not null
+	header         string // that the ID is in; empty: in none. The value is then empty, too
 	max            uint64
-	prefix, suffix []byte // FormatJSON: what surrounds the ID
+	prefix, suffix []byte  // FormatJSON: what surrounds the ID
+	framed         *framed // nil: records name no schema
 }
 
 func newPayload(t grant.Input) (*payload, error) {
-	p := &payload{format: t.Format, key: t.From == grant.FromKey, max: userid.Limit(t.MaxID)}
+	p := &payload{ids: t.IDs, format: t.Format, key: t.From == grant.FromKey, header: t.From.Header(), max: userid.Limit(t.MaxID)}
 	var errs []error
 	if t.Topic == "" {
 		errs = append(errs, errors.New("topic: no name"))
@@ -93,12 +106,19 @@ func newPayload(t grant.Input) (*payload, error) {
 	if t.MaxID > grant.MaxUserID {
 		errs = append(errs, fmt.Errorf("max_id: %d is above %d", t.MaxID, grant.MaxUserID))
 	}
-	if t.From != "" && t.From != grant.FromKey && t.From != grant.FromValue {
-		errs = append(errs, fmt.Errorf("from: %q: want %s or %s", t.From, grant.FromKey, grant.FromValue))
+	if t.From != "" && t.From != grant.FromKey && t.From != grant.FromValue && p.header == "" {
+		errs = append(errs, fmt.Errorf("from: %q: want %s, %s or %sNAME", t.From, grant.FromKey, grant.FromValue,
+			grant.FromHeader))
+	}
+	if t.Format.Schemas() {
+		var err error
+		if p.framed, p.prefix, err = newFramed(t); err != nil {
+			return nil, errors.Join(append(errs, err)...)
+		}
 	}
 	switch t.Format {
-	case grant.FormatDecimal, grant.FormatInt64BE:
-	case grant.FormatJSON:
+	case grant.FormatDecimal, grant.FormatInt64BE, grant.FormatText, grant.FormatAvro, grant.FormatProtobuf:
+	case grant.FormatJSON, grant.FormatJSONSchema:
 		for field := range strings.SplitSeq(t.Path, ".") {
 			if field == "" {
 				errs = append(errs, fmt.Errorf("path: %q: want field names with dots between them", t.Path))
@@ -111,23 +131,40 @@ func newPayload(t grant.Input) (*payload, error) {
 			p.prefix = append(append(append(p.prefix, '{'), name...), ':')
 			p.suffix = append(p.suffix, '}')
 		}
+		if t.IDs == grant.IDsUUID || t.IDs == grant.IDsString {
+			p.prefix, p.suffix = append(p.prefix, '"'), append([]byte{'"'}, p.suffix...)
+		}
 	default:
-		errs = append(errs, fmt.Errorf("format: %q: want %s, %s or %s",
-			t.Format, grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE))
+		errs = append(errs, fmt.Errorf("format: %q: want %s, %s, %s, %s or one with schemas",
+			t.Format, grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE, grant.FormatText))
 	}
 	return p, errors.Join(errs...)
 }
 
 // size returns the encoded length of a valid ID.
 func (p *payload) size(id grant.UserID) int {
-	if p.format == grant.FormatInt64BE {
+	switch {
+	case p.format == grant.FormatInt64BE:
 		return 8
+	case p.framed != nil && p.framed.writer != nil:
+		return len(p.framed.encode(p.ids, id))
+	}
+	if p.ids != "" {
+		return len(p.prefix) + len(p.text(id)) + len(p.suffix)
 	}
 	return len(p.prefix) + decimalSize(id.Number()) + len(p.suffix)
 }
 
 // put encodes a valid ID into dst, which is of its size.
 func (p *payload) put(dst []byte, id grant.UserID) {
+	if p.framed != nil && p.framed.writer != nil {
+		copy(dst, p.framed.encode(p.ids, id))
+		return
+	}
+	if p.ids != "" {
+		p.putOpaque(dst, id)
+		return
+	}
 	if p.format == grant.FormatInt64BE {
 		binary.BigEndian.PutUint64(dst, id.Number())
 		return
@@ -145,6 +182,12 @@ func (p *payload) malformed(r Record) []byte {
 	case KindEmpty:
 		return []byte{}
 	default:
+	}
+	if p.framed != nil {
+		return p.malformedFramed(r)
+	}
+	if p.ids != "" {
+		return p.malformedOpaque(r)
 	}
 	if p.format == grant.FormatInt64BE {
 		return p.malformedInt64(r)

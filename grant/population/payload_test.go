@@ -21,6 +21,9 @@ var decimal = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
 func judge(topic grant.Input, part []byte) (grant.UserID, bool) {
 	text := string(part)
 	switch topic.Format {
+	case grant.FormatAvro, grant.FormatProtobuf, grant.FormatJSONSchema:
+		return grant.UserID{}, false // population writes none
+	case grant.FormatText: // as it is
 	case grant.FormatInt64BE:
 		if len(part) != 8 {
 			return grant.UserID{}, false

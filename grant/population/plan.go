@@ -26,10 +26,13 @@ type Plan struct {
 	// Topic is where the population goes. Its limit bounds the IDs; its format decides which kinds of bad record exist.
 	Topic grant.Input
 
+	// UUID is the version of generated UUIDs: UUIDv4, the default, or UUIDv7.
+	UUID string
+
 	// Users is the number of distinct IDs, at least 1.
 	Users int64
 
-	// First is the lowest ID of the ID space.
+	// First is the lowest ID of the ID space. Of IDs that are not dense it is the number of the first user.
 	First uint64
 
 	// Spread is the size of the ID space, First to First+Spread−1. 0 means Users: every ID of the space is a user.
@@ -59,6 +62,9 @@ func (p Plan) Validate() error {
 	if p.Spread != 0 && p.Spread < p.Users {
 		errs = append(errs, fmt.Errorf("spread: an ID space of %d cannot hold %d distinct users: want 0 or at least as many",
 			p.Spread, p.Users))
+	}
+	if err := p.checkIDs(); err != nil {
+		errs = append(errs, err)
 	}
 	if limit := userid.Limit(p.Topic.MaxID); p.First > limit || uint64(max(p.space(), 1)-1) > limit-p.First {
 		errs = append(errs, fmt.Errorf("first: IDs from %d on, %d of them, exceed the topic's limit of %d",
@@ -132,6 +138,7 @@ type generator struct {
 	invalid error
 	plan    Plan
 	perm    permutation
+	maker   maker // of IDs that are not dense
 	kinds   []Kind
 	users   uint64
 	spread  uint64 // 0: dense
@@ -153,6 +160,9 @@ func newGenerator(p Plan) *generator {
 	g := &generator{
 		plan: p, kinds: kindsOf(p.Topic), users: uint64(p.Users),
 		repeatsPerUsers: uint64(c.Repeats), badPerUsers: uint64(c.Malformed),
+	}
+	if p.Topic.Opaque() {
+		g.maker = newMaker(&p)
 	}
 	if p.space() != p.Users {
 		g.spread = uint64(p.Spread)
@@ -194,6 +204,9 @@ func (g *generator) Next(_ context.Context, dst []Record) (int, error) {
 func (g *generator) id(i uint64) grant.UserID {
 	if g.perm.n != 0 {
 		i = g.perm.at(i)
+	}
+	if g.plan.Topic.Opaque() {
+		return g.maker.id(g.plan.First + i)
 	}
 	if g.spread != 0 {
 		from, to := g.section(i), g.section(i+1)

@@ -18,7 +18,7 @@ func drawTopic(t *rapid.T) grant.Input {
 		Topic:  "t",
 		Format: rapid.SampledFrom([]grant.Format{grant.FormatDecimal, grant.FormatJSON, grant.FormatInt64BE}).Draw(t, "format"),
 		Path:   rapid.SampledFrom([]string{"id", "user.id", `a"b.ü.c`}).Draw(t, "path"),
-		From:   rapid.SampledFrom([]grant.Part{"", grant.FromKey, grant.FromValue}).Draw(t, "from"),
+		From:   rapid.SampledFrom([]grant.Part{"", grant.FromKey, grant.FromValue, "header:user-id"}).Draw(t, "from"),
 		MaxID:  rapid.SampledFrom([]uint64{0, grant.MaxUserID, grant.MaxUserID - 1, 1 << 40}).Draw(t, "max"),
 	}
 }
