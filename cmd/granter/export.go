@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,16 +43,21 @@ whoever restores the file and runs the campaign again leaves nobody out.
 The file appears under its name when it is whole. --format csv writes a table for SQL instead: one row for each user and
 journal entry, with the time, the run and the flush, or with what somebody did about the user. It cannot be imported.
 
+--format text, json or binary writes the users alone, each once, without those who are excluded: an ID a line, as load, run --only
+and verify read a list; an object a line, whose user is a string; or 8 bytes a number, big-endian, 16 a UUID, and a string behind
+its length (an unsigned LEB128).
+
 The audit trail has who exported it, and why: the file says who has what.
 
 ` + exitHelp,
 		Example: `  granter export -f SPEC --why "monthly archive" sorry-2022.ledger
-  granter export -f SPEC --why "for finance" --format csv - | gzip > grants.csv.gz`,
+  granter export -f SPEC --why "for finance" --format csv - | gzip > grants.csv.gz
+  granter export -f SPEC --why "for the CRM" --format text users.txt`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.export(cmd, args[0]) },
 	}
-	f.addFlags(cmd, f.nameFlag, f.jsonFlag, f.redisFlags, f.retryFlag)
-	cmd.Flags().StringVar(&f.format, "format", "granter", "granter, or csv: a table for SQL")
+	f.addFlags(cmd, f.anyIDs, f.nameFlag, f.jsonFlag, f.redisFlags, f.retryFlag)
+	cmd.Flags().StringVar(&f.format, "format", "granter", "granter; csv: a table for SQL; text, json or binary: the users alone")
 	cmd.Flags().StringVar(&f.why, "why", "", "the reason, for the audit trail (required)")
 	cmd.Flags().StringVar(&f.who, "who", "", whoHelp)
 	return cmd
@@ -69,11 +75,13 @@ type exported struct {
 
 func (f *exportFlags) export(cmd *cobra.Command, path string) error {
 	ctx := cmd.Context()
-	if f.format != "granter" && f.format != "csv" {
-		return usageError(fmt.Errorf("--format %q: want granter or csv", f.format))
+	form := archive.UserForm(f.format)
+	list := slices.Contains([]archive.UserForm{archive.UsersText, archive.UsersJSON, archive.UsersBinary}, form)
+	if f.format != "granter" && f.format != "csv" && !list {
+		return usageError(fmt.Errorf("--format %q: want granter, csv, text, json or binary", f.format))
 	}
 	if path == "-" && (f.json || f.format == "granter") {
-		return usageError(errors.New("- is for --format csv without --json: name a file, which appears when it is whole"))
+		return usageError(errors.New("- is for tables and lists without --json: name a file, which appears when it is whole"))
 	}
 	q, who, err := f.begin(ctx, grant.ActionExport, f.why, f.who)
 	if err != nil {
@@ -85,8 +93,12 @@ func (f *exportFlags) export(cmd *cobra.Command, path string) error {
 		return err
 	}
 	subject, out := archive.NewSubject(store), exported{Campaign: q.campaign.Name, File: path}
-	if f.format == "csv" {
-		if out.Rows, err = writeTable(ctx, subject, cmd.OutOrStdout(), path); err != nil || path == "-" {
+	write := func(w io.Writer) (int64, error) { return archive.WriteCSV(ctx, subject, w) }
+	if list {
+		write = func(w io.Writer) (int64, error) { return archive.WriteUsers(ctx, subject.Reader, q.campaign, form, w) }
+	}
+	if f.format != "granter" {
+		if out.Rows, err = writeTable(cmd.OutOrStdout(), path, write); err != nil || path == "-" {
 			return err
 		}
 	} else {
@@ -125,17 +137,17 @@ func (c *connection) begin(ctx context.Context, action grant.Action, why, says s
 	return q, who, nil
 }
 
-// writeTable writes the table to a file that is whole when it has its name, or to the standard output.
-func writeTable(ctx context.Context, s archive.Subject, stdout io.Writer, path string) (int64, error) {
+// writeTable writes a table or a list to a file that is whole when it has its name, or to the standard output.
+func writeTable(stdout io.Writer, path string, write func(io.Writer) (int64, error)) (int64, error) {
 	if path == "-" {
-		return archive.WriteCSV(ctx, s, stdout)
+		return write(stdout)
 	}
 	part := path + ".part"
 	file, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // the operator names it
 	if err != nil {
 		return 0, err
 	}
-	rows, err := archive.WriteCSV(ctx, s, file)
+	rows, err := write(file)
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return rows, errors.Join(err, os.Remove(part))
 	}
@@ -293,6 +305,6 @@ them: entries, acts and takes. A file is checked on the way.
 			return nil
 		},
 	}
-	c.addFlags(cmd, c.nameFlag, c.jsonFlag, c.redisFlags)
+	c.addFlags(cmd, c.anyIDs, c.nameFlag, c.jsonFlag, c.redisFlags)
 	return cmd
 }

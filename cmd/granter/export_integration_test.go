@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/deploy/dev/devtest"
+	"github.com/granter/granter/grant/audit"
 	"github.com/granter/granter/grant/ledger"
 )
 
@@ -112,4 +113,35 @@ func TestALedgerIsExportedImportedAndRebuilt(t *testing.T) {
 	require.Zero(t, p.wait(), p.err.String())
 	require.Contains(t, p.out.String(), was.End.Users)
 	s.exactlyOnce()
+
+	// Retention has passed: of the topic alone it is refused, and says what is gone; of the export and the rest it is the same.
+	for partition := range 4 {
+		s.remove(int32(partition), 1000)
+	}
+	require.NoError(t, s.client.FlushAll(t.Context()).Err())
+	refused = granter(t, s.command("rebuild", "--why=it was lost"))
+	require.NotZero(t, refused.wait())
+	require.Contains(t, refused.err.String(), "the topic no longer has 4,000 records that the ledger is to be made of")
+	require.Contains(t, refused.err.String(), "--accept-gap 0:0-1000")
+	require.Empty(t, s.client.Keys(t.Context(), "granter:*").Val())
+	p = granter(t, s.command("rebuild", "--why=it was lost", "--from="+path))
+	require.Zero(t, p.wait(), p.err.String())
+	require.Contains(t, p.out.String(), was.End.Users)
+	require.Equal(t, was.End.Granted, s.granted())
+	r := s.audit()
+	require.Equal(
+		t,
+		audit.NotProven,
+		r.Verdict,
+		"what is gone from the topic cannot be held against it; nothing contradicts: %+v",
+		r.Findings,
+	)
+	require.Equal(t, was.End.Users, r.Ledger.Digest)
+	ends := s.ends(s.campaign.Input.Topic)
+	s.remove(0, ends[0]) // also what came after the export
+	require.NoError(t, s.client.FlushAll(t.Context()).Err())
+	refused = granter(t, s.command("rebuild", "--why=it was lost", "--from="+path))
+	require.NotZero(t, refused.wait())
+	require.Contains(t, refused.err.String(), "--accept-gap 0:")
+	require.Empty(t, s.client.Keys(t.Context(), "granter:*").Val())
 }

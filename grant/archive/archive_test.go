@@ -70,9 +70,15 @@ func newBox(t *testing.T, cluster bool) *box {
 	return openBox(t, ledger.Options{Addrs: []string{miniredis.RunT(t).Addr()}, Cluster: cluster, PoolSize: 4})
 }
 
-func openBox(t *testing.T, o ledger.Options) *box {
+func openBox(t *testing.T, o ledger.Options) *box { t.Helper(); return openBoxOf(t, o, "") }
+
+func openBoxOf(t *testing.T, o ledger.Options, ids grant.IDs) *box {
 	t.Helper()
-	b := &box{T: t, c: &grant.Campaign{Name: "sorry", Hash: "aa11", Canonical: []byte("{}")}, cut: &cut{}}
+	c := &grant.Campaign{Name: "sorry", Hash: "aa11", Canonical: []byte("{}"), Input: grant.Input{IDs: ids}}
+	b := &box{T: t, c: c, cut: &cut{}}
+	if ids != "" {
+		c.Population = 1000
+	}
 	var err error
 	b.client, err = ledger.Connect(o)
 	require.NoError(t, err)
@@ -119,6 +125,16 @@ func (b *box) fill() {
 		}
 		require.NoError(b, g.Grant(b.Context(), f))
 	}
+	b.settle(g)
+	_, key := b.client.HSet(b.Context(), "granter:{sorry/3}:state", "7", `{"acts":["x"]}`).Result()
+	require.NoError(b, key)
+	require.NoError(b, b.client.SetBit(b.Context(), "granter:{sorry/3}:excluded", 9, 1).Err())
+	require.NoError(b, b.client.SetBit(b.Context(), "granter:{sorry/3}:excluded", 9, 0).Err(), "a bitmap without a user")
+}
+
+// settle leaves what is of no chunk.
+func (b *box) settle(g *ledger.Grants) {
+	b.Helper()
 	require.NoError(b, g.Checkpoint(b.Context(), grant.Offsets{0: 100, 7: 3}, map[int]int32{0: 4}))
 	require.NoError(b, g.SaveRun(b.Context(), grant.RunRecord{Run: 7, Spec: "aa11", State: grant.RunFinished}))
 	order := grant.Order{Action: grant.ActionThrottle, Throttle: 9, Who: "m", Via: "cli", Why: "a test"}
@@ -131,10 +147,6 @@ func (b *box) fill() {
 	_, err = b.Coordination.ClaimLetters(b.Context(), claims)
 	require.NoError(b, err)
 	require.NoError(b, b.Coordination.SettleLetters(b.Context(), []string{"t/0/1"}, []string{"t/0/2"}))
-	_, key := b.client.HSet(b.Context(), "granter:{sorry/3}:state", "7", `{"acts":["x"]}`).Result()
-	require.NoError(b, key)
-	require.NoError(b, b.client.SetBit(b.Context(), "granter:{sorry/3}:excluded", 9, 1).Err())
-	require.NoError(b, b.client.SetBit(b.Context(), "granter:{sorry/3}:excluded", 9, 0).Err(), "a bitmap without a user")
 }
 
 func (b *box) export() (string, End) {
@@ -384,6 +396,41 @@ func TestTheTableHasARowForEachUserOfEachEntry(t *testing.T) {
 	_, err = time.Parse(time.RFC3339, table[1][1])
 	require.NoError(t, err)
 	require.Equal(t, "grant", table[1][2])
+}
+
+// Why something was done to a list is in the rows of all of the list, but of whom it was erased.
+func TestTheTableDoesNotTellWhatWasErased(t *testing.T) {
+	b := newBox(t, false)
+	b.grants()
+	acts := ledger.NewActs(b.Store, 9)
+	do := func(kind grant.ActKind, reason string, users ...uint64) {
+		var list []ledger.UserAct
+		for _, user := range users {
+			act := grant.Act{ID: reason, Kind: kind, Who: "m", Via: "cli", Reason: reason}
+			list = append(list, ledger.UserAct{User: grant.NumberID(user), Act: act})
+		}
+		results, err := acts.Do(t.Context(), list, false)
+		require.NoError(t, err)
+		for _, r := range results {
+			require.NoError(t, r.Err)
+		}
+	}
+	do(grant.ActExclude, "list of leavers", 1, 2, 3)
+	do(grant.ActErase, "request 88", 2)
+	do(grant.ActNote, "=HYPERLINK()", 2, 3)
+	var out bytes.Buffer
+	_, err := WriteCSV(t.Context(), b.Subject, &out)
+	require.NoError(t, err)
+	table, err := csv.NewReader(&out).ReadAll()
+	require.NoError(t, err)
+	var said []string
+	for _, row := range table[1:] {
+		said = append(said, row[0]+" "+row[2]+": "+row[8])
+	}
+	require.Equal(t, []string{
+		"1 exclude: list of leavers", "2 exclude: ", "3 exclude: list of leavers", "2 erase: request 88",
+		"2 note: '=HYPERLINK()", "3 note: '=HYPERLINK()",
+	}, said)
 }
 
 func FuzzRead(f *testing.F) {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/text"
 	"github.com/granter/granter/sharding/dense"
 )
 
@@ -15,7 +16,8 @@ import (
 var columns = []string{"user", "at", "what", "run", "shard", "flush", "act", "who", "reason"}
 
 // WriteCSV writes what the journals of a ledger say as a table for SQL: who was granted when, by which flush of which run, and
-// what people did about single users. It returns how many rows there are.
+// what people did about single users. What people wrote begins with an apostrophe where a spreadsheet would take it for a
+// formula. It returns how many rows there are.
 func WriteCSV(ctx context.Context, s Subject, w io.Writer) (rows int64, err error) {
 	if _, _, err := s.Reader.Format(ctx); err != nil {
 		return 0, err
@@ -30,19 +32,45 @@ func WriteCSV(ctx context.Context, s Subject, w io.Writer) (rows int64, err erro
 		if !p.OfChunk || p.Name != "journal" {
 			return nil
 		}
-		for i, text := range p.Items {
-			if err := e.UnmarshalBinary([]byte(text)); err != nil {
+		var erased ledger.Erasures
+		if !ledger.OfBucket(p.Items[0]) { // in buckets nothing is erased yet
+			var err error
+			if erased, err = ledger.ErasuresIn(p.Items); err != nil {
+				return fmt.Errorf("%w: chunk %d: %w", ledger.ErrInconsistent, p.Chunk, err)
+			}
+		}
+		for i, item := range p.Items {
+			members, err := membersOf(&e, item)
+			if err != nil {
 				return fmt.Errorf("%w: chunk %d, entry %d: %w", ledger.ErrInconsistent, p.Chunk, i, err)
 			}
 			row := []string{"", e.At.Format("2006-01-02T15:04:05.000Z07:00"), "grant", "", "", "", "", "", ""}
 			if a := e.Act; a != nil {
-				row[2], row[6], row[7], row[8] = string(a.Kind), a.ID, a.Who, a.Reason
+				row[2], row[6], row[7] = string(a.Kind), text.Cell(a.ID), text.Cell(a.Who)
 			} else {
 				row[3], row[4], row[5] = e.Run.String(), strconv.Itoa(e.Shard), strconv.FormatUint(e.Flush, 10)
+			}
+			if members != nil {
+				if e.Act != nil {
+					row[8] = text.Cell(e.Act.Reason)
+				}
+				err := members.Each(func(_ uint64, member []byte) bool {
+					row[0] = s.Store.UserOf(member).String()
+					err = out.Write(row)
+					rows++
+					return err == nil
+				})
+				if err != nil {
+					return err
+				}
+				continue
 			}
 			lows = e.Members.Lows(lows[:0])
 			for _, low := range lows {
 				row[0] = strconv.FormatUint(dense.Join(p.Chunk, low), 10)
+				if e.Act != nil {
+					row[8] = text.Cell(erased.Told(low, e.Act).Reason)
+				}
 				if err := out.Write(row); err != nil {
 					return err
 				}
@@ -56,4 +84,16 @@ func WriteCSV(ctx context.Context, s Subject, w io.Writer) (rows int64, err erro
 		err = out.Error()
 	}
 	return rows, err
+}
+
+// membersOf reads an entry. Of a bucket it returns the members; of a chunk they are in the entry.
+func membersOf(e *ledger.Entry, item string) (*ledger.BucketMembers, error) {
+	if !ledger.OfBucket(item) {
+		return nil, e.UnmarshalBinary([]byte(item))
+	}
+	members, err := e.UnmarshalBucket([]byte(item))
+	if err == nil {
+		err = e.DecodeAct()
+	}
+	return &members, err
 }

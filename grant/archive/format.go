@@ -19,6 +19,8 @@
 // The item of a bitmap is a Roaring bitmap in the portable format, of the places of users in their chunk: user = chunk × 65,536
 // + place. Items of a hash are field and value in turn. The items of a journal are entries (grant/ledger/entry.go), whose members
 // are Roaring bitmaps, too. All keys of a chunk stand together, and are of one moment. Chunks ascend.
+//
+// Where IDs are not dense, chunks are buckets: there are no bitmaps, and entries have members whole (grant/ledger/bucket.go).
 package archive
 
 import (
@@ -78,7 +80,7 @@ type End struct {
 	Granted  int64  `json:"granted"`
 	Excluded int64  `json:"excluded"`
 	Parts    int64  `json:"parts"`  // keys and pages
-	Users    string `json:"users"`  // digest of the granted users: that of granter status --prove
+	Users    string `json:"users"`  // digest of the granted users: that of granter status --prove (grant/digest)
 	Ledger   string `json:"ledger"` // digest of all that is known of them: entries, acts, takes
 	SHA256   string `json:"sha256"` // of what is before this record
 }

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"strings"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/digest"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/sharding/dense"
@@ -16,9 +17,11 @@ import (
 // tally counts parts as they are written, or read back, and makes their digests. What is said of users is in that of the ledger:
 // all of a chunk's keys, in whatever order they come. It is a sum, so that a long key may come in pages.
 type tally struct {
-	end   End
-	users digest.Users
-	sum   [4]uint64
+	end     End
+	users   digest.Users
+	members digest.Members // where IDs are not dense
+	buckets bool
+	sum     [4]uint64
 
 	chunk             uint64
 	granted, excluded dense.Bitmap
@@ -59,7 +62,32 @@ func (t *tally) add(p *ledger.Part) error {
 			t.excluded = b
 		}
 	}
+	if p.OfChunk && p.Name == "journal" && ledger.OfBucket(p.Items[0]) {
+		if err := t.bucket(p); err != nil {
+			return err
+		}
+	}
 	t.addItems(p)
+	return nil
+}
+
+// bucket counts the members of a bucket.
+func (t *tally) bucket(p *ledger.Part) error {
+	t.buckets = true
+	members, err := ledger.Roll(p.Items)
+	if err != nil {
+		return fmt.Errorf("%w: bucket %d: %w", ledger.ErrInconsistent, p.Chunk, err)
+	}
+	for i := range members {
+		switch m := &members[i]; m.Place {
+		case grant.PlaceGranted:
+			t.end.Granted++
+			t.members.Add(m.Encoded)
+		case grant.PlaceExcluded:
+			t.end.Excluded++
+		case grant.PlaceNone:
+		}
+	}
 	return nil
 }
 
@@ -102,7 +130,9 @@ func (t *tally) closeChunk() {
 
 func (t *tally) done() End {
 	t.closeChunk()
-	t.end.Users = t.users.Sum()
+	if t.end.Users = t.users.Sum(); t.buckets {
+		t.end.Users = t.members.Sum()
+	}
 	var sum []byte
 	for _, word := range t.sum {
 		sum = binary.LittleEndian.AppendUint64(sum, word)

@@ -1,0 +1,134 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/userid"
+	"github.com/granter/granter/sharding"
+)
+
+// aMember is the n-th user of a campaign whose IDs are not dense.
+func (b *box) aMember(n int) (text string, member []byte) {
+	b.Helper()
+	text = map[grant.IDs]string{
+		grant.IDsUUID: fmt.Sprintf("6ba7b810-9dad-41d1-80b4-%012x", n), grant.IDsInt64: fmt.Sprint(-7919 * n),
+		grant.IDsString: fmt.Sprintf("민지-%d@example.com", n),
+	}[b.c.Input.IDs]
+	form := userid.FormOf(&b.c.Input)
+	member, fault := form.Member(nil, []byte(text))
+	require.Empty(b, fault)
+	return text, member
+}
+
+// addMembers grants users from one up to, not including, another, and returns how many had no place before.
+func (b *box) addMembers(g *ledger.Grants, seq *uint64, from, to int) int {
+	b.Helper()
+	var members [][]byte
+	for n := from; n < to; n++ {
+		_, m := b.aMember(n)
+		members = append(members, m)
+	}
+	ranges := []sharding.Range{{Partition: 1, First: int64(from), Last: int64(to)}}
+	granted, err := g.AddSome(b.Context(), seq, ranges, members)
+	require.NoError(b, err)
+	return len(granted)
+}
+
+// fillMembers grants 1,200 users, some buckets in several entries.
+func (b *box) fillMembers() {
+	b.Helper()
+	g, seq := b.grants(), uint64(0)
+	for n := range 3 {
+		require.Equal(b, 400, b.addMembers(g, &seq, 400*n, 400*(n+1)))
+	}
+	b.settle(g)
+}
+
+func (b *box) fillAny() {
+	b.Helper()
+	if b.c.Input.Opaque() {
+		b.fillMembers()
+		return
+	}
+	b.fill()
+}
+
+// empty takes everything out of a Redis.
+func (b *box) empty() {
+	b.Helper()
+	if cluster, ok := b.client.(*redis.ClusterClient); ok {
+		require.NoError(b, cluster.ForEachMaster(b.Context(), func(ctx context.Context, c *redis.Client) error {
+			return c.FlushAll(ctx).Err()
+		}))
+		return
+	}
+	require.NoError(b, b.client.FlushAll(b.Context()).Err())
+}
+
+func TestALedgerOfMembersIsTheSameAfterExportAndImport(t *testing.T) {
+	boxOf := func(addr string, cluster bool, ids grant.IDs) *box {
+		return openBoxOf(t, ledger.Options{Addrs: []string{addr}, Cluster: cluster, PoolSize: 4}, ids)
+	}
+	for i, ids := range []grant.IDs{grant.IDsUUID, grant.IDsString, grant.IDsInt64} {
+		from := boxOf(miniredis.RunT(t).Addr(), i == 1, ids)
+		from.fillMembers()
+		path, end := from.export()
+		require.EqualValues(t, 1200, end.Granted)
+		proof, err := from.Reader.Prove(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, proof.Digest, end.Users)
+
+		elsewhere := miniredis.RunT(t).Addr()
+		done, err := boxOf(elsewhere, i == 0, "").restore(path) // as granter import does, which has no spec
+		require.NoError(t, err)
+		require.Equal(t, end, done.End)
+		to := boxOf(elsewhere, i == 0, ids)
+		same(t, from, to)
+		proof, err = to.Reader.Prove(t.Context())
+		require.NoError(t, err)
+		require.True(t, proof.Holds(), "%+v", proof)
+		totals, err := to.Reader.Totals(t.Context())
+		require.NoError(t, err)
+		require.EqualValues(t, 1200, totals.Granted)
+
+		// It is granted by as before: who has it is a duplicate.
+		g, seq := to.grants(), uint64(0)
+		require.Equal(t, 5, to.addMembers(g, &seq, 1195, 1205))
+		done, err = from.restore(path)
+		require.NoError(t, err)
+		require.True(t, done.Already)
+		_, err = to.restore(path)
+		require.ErrorIs(t, err, ErrOther)
+	}
+}
+
+func TestTheTableOfMembersHasARowForEachUserOfEachEntry(t *testing.T) {
+	b := openBoxOf(t, ledger.Options{Addrs: []string{miniredis.RunT(t).Addr()}, PoolSize: 4}, grant.IDsUUID)
+	b.fillMembers()
+	var out bytes.Buffer
+	rows, err := WriteCSV(t.Context(), b.Subject, &out)
+	require.NoError(t, err)
+	require.EqualValues(t, 1200, rows)
+	table, err := csv.NewReader(&out).ReadAll()
+	require.NoError(t, err)
+	require.Len(t, table, 1201)
+	var users, want []string
+	for i, row := range table[1:] {
+		users = append(users, row[0])
+		text, _ := b.aMember(i)
+		want = append(want, text)
+	}
+	slices.Sort(users)
+	require.Equal(t, want, users)
+}
