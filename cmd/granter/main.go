@@ -141,7 +141,7 @@ from files only, never from flags.
 		}
 		return usageError(fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath()))
 	})
-	root.AddCommand(newDemo(), newCheck(), newLoad(), newRun(), newStatus(), newVerify(), newTake(), newAudit(), newReceipt(), newProposals(), newHistory(), newAccess(), newDesk(), newPublish(), newHooks(), newPurge(), newToken(), newClaims())
+	root.AddCommand(newDemo(), newCheck(), newLoad(), newRun(), newStatus(), newVerify(), newTake(), newAudit(), newReceipt(), newProposals(), newHistory(), newAccess(), newDesk(), newPublish(), newHooks(), newPurge(), newErase(), newToken(), newClaims())
 	addMan(root)
 	root.AddCommand(newOrders()...)
 	root.AddCommand(newActs()...)
