@@ -73,9 +73,33 @@ func (p *Programme) Aloud(number func(int64) string) string {
 	if p.SecondPerson > 0 {
 		say("From %s on a second person approves", won(p.SecondPerson))
 	}
+	p.councilAloud(say, won)
 	say("%s of the approved claims get a second look; %s tax is withheld",
 		share(big.NewRat(int64(p.SecondLook), 1_000_000)), share(big.NewRat(int64(p.Withheld), 1_000_000)))
 	return b.String()
+}
+
+// councilAloud says who decides together, and how.
+func (p *Programme) councilAloud(say func(string, ...any), won func(Won) string) {
+	c := p.Council
+	if c == nil {
+		return
+	}
+	majority := "more than half"
+	if c.Majority == TwoThirds {
+		majority = "two thirds"
+	}
+	say("The council (%s) decides reviews of an assessed loss from %s on, and nobody else does; smaller ones when it is asked",
+		words(c.Affiliations), won(c.From))
+	say("It decides when at least %d members of at least %d affiliations are there who may vote, and %s of them are for it. "+
+		"A tie carries nothing, and a recused member does not count", c.Quorum, c.Present, majority)
+	say("A meeting is chaired by a member of: %s", words(c.Chair))
+	say("It pays at most the %s", strings.ReplaceAll(string(c.AtMost), "_", " "))
+	if c.Objections == CouncilDuty {
+		say("Objections to what it decided are decided by the council, without those who voted before")
+		return
+	}
+	say("Objections to what it decided are decided by an approver")
 }
 
 func join(words []string) string {

@@ -53,6 +53,12 @@ func TestAProgrammeIsReadAloud(t *testing.T) {
 	} {
 		require.Contains(t, text, want)
 	}
+	p.Council = assembly()
+	require.Contains(
+		t,
+		p.Aloud(func(int64) string { return "N" }),
+		"at least 3 members of at least 2 affiliations are there who may vote, and more than half of them are for it.",
+	)
 	p.Loss.Weeks = MeanWeek
 	require.Contains(t, p.Aloud(func(int64) string { return "" }), "the mean week of")
 	p.Loss.Weeks = ReportedLoss

@@ -35,6 +35,8 @@ type Programme struct {
 	SecondLook   int `json:"second_look"`   // in a million of the approved claims, which a second person looks at again
 	Withheld     int `json:"withheld"`      // tax withheld from a payment, in a million
 
+	Council *Council `json:"council,omitempty"` // nil: there is none
+
 	Hash      string `json:"-"` // hex SHA-256 of Canonical
 	Canonical []byte `json:"-"`
 }

@@ -1,6 +1,7 @@
 package claims
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -67,11 +68,13 @@ func residentCheck(digits string) bool {
 	return last == rest || digits[6] >= '5' && digits[6] <= '8' && last == foreign
 }
 
-// RefuseResident returns an error when a field holds a resident registration number. The number is not in it.
+// ErrResident means that a field holds a resident registration number.
+var ErrResident = errors.New("it holds what looks like a resident registration number")
+
+// RefuseResident returns an ErrResident when a field holds a resident registration number. The number is not in it.
 func RefuseResident(field, text string, strict bool) error {
 	if !HoldsResidentNumber(text, strict) {
 		return nil
 	}
-	return fmt.Errorf("%s: it holds what looks like a resident registration number, "+
-		"which must not be written here: remove it", field)
+	return fmt.Errorf("%s: %w, which must not be written here: remove it", field, ErrResident)
 }

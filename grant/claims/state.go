@@ -19,7 +19,9 @@ const (
 	Asked            State = "more_asked"        // the owner was asked for more
 	OnHold           State = "on_hold"           // a signal blocks it until a person has judged that
 	InReview         State = "in_review"         // people decide
+	BeforeCouncil    State = "in_council"        // the council decides, by vote
 	Approved         State = "approved"          // an amount is owed
+	SecondLook       State = "second_look"       // it is, and chance has it looked at again first
 	Declined         State = "declined"          // nothing is owed, for a reason
 	Withdrawn        State = "withdrawn"         // by the owner
 	PaymentSent      State = "payment_sent"      // the bank has the order
@@ -27,9 +29,11 @@ const (
 	Paid             State = "paid"              // settled by the bank's word
 	Recouped         State = "recouped"          // paid in error, and given back
 	Objected         State = "objection_filed"
-	Upheld           State = "objection_upheld"        // what the owner asked for is owed
-	PartlyUpheld     State = "objection_partly_upheld" // some of it is
-	Rejected         State = "objection_rejected"      // the first decision stands
+	// ObjectionBeforeCouncil is an objection to what the council decided, which it decides again, without those who did.
+	ObjectionBeforeCouncil State = "objection_in_council"
+	Upheld                 State = "objection_upheld"        // what the owner asked for is owed
+	PartlyUpheld           State = "objection_partly_upheld" // some of it is
+	Rejected               State = "objection_rejected"      // the first decision stands
 )
 
 // Duty is what somebody is there for. Duties do not include each other.
@@ -43,7 +47,12 @@ const (
 	Reviewer Duty = "reviewer" // judges claims and signals
 	Approver Duty = "approver" // decides, and never what he entered, reviewed or decided before
 	Payer    Duty = "payer"
-	Bank     Duty = "bank" // what its acknowledgements and statements say
+	// Secretary keeps the calendar and the council's business, and decides nothing.
+	Secretary Duty = "secretary"
+	Privacy   Duty = "privacy" // erases what need not be kept, sees who has read whose data, and decides nothing
+	// CouncilDuty is that of members of the council, who see nobody's name and decide by vote only.
+	CouncilDuty Duty = "council"
+	Bank        Duty = "bank" // what its acknowledgements and statements say
 )
 
 // Action is what moves a claim from one state to another.
@@ -59,8 +68,16 @@ const (
 	Flag         Action = "flag"
 	Clear        Action = "clear"
 	Review       Action = "review"
+	Refer        Action = "refer"     // to the council
+	TakeBack     Action = "take_back" // from it
+	PutOnAgenda  Action = "put_on_agenda"
+	Vote         Action = "vote"
+	Recuse       Action = "recuse"  // a member, from an item
+	Adjourn      Action = "adjourn" // the motion was not carried
 	Approve      Action = "approve"
 	Decline      Action = "decline"
+	Draw         Action = "draw"    // chance has an approved claim looked at again
+	Confirm      Action = "confirm" // somebody has, and it is right
 	Withdraw     Action = "withdraw"
 	Send         Action = "send_payment"
 	Settle       Action = "settle"
@@ -89,11 +106,13 @@ type Transition struct {
 func Transitions() []Transition { return slices.Clone(transitions) }
 
 var (
-	byOwner   = []Duty{Owner, Intake}
-	byRules   = []Duty{Rules, Reviewer}
-	byPeople  = []Duty{Reviewer}
-	byDecider = []Duty{Rules, Approver}
-	byOther   = []Duty{Approver}
+	byOwner     = []Duty{Owner, Intake}
+	byRules     = []Duty{Rules, Reviewer}
+	byPeople    = []Duty{Reviewer}
+	byDecider   = []Duty{Rules, Approver}
+	byOther     = []Duty{Approver}
+	byCouncil   = []Duty{CouncilDuty}
+	bySecretary = []Duty{Secretary}
 )
 
 var transitions = []Transition{
@@ -127,11 +146,27 @@ var transitions = []Transition{
 	{InReview, Flag, OnHold, byRules, true},
 	{InReview, Approve, Approved, byOther, true},
 	{InReview, Decline, Declined, byOther, true},
+	{InReview, Refer, BeforeCouncil, byPeople, true},
 	{InReview, Withdraw, Withdrawn, byOwner, false},
 
+	{BeforeCouncil, PutOnAgenda, BeforeCouncil, bySecretary, true},
+	{BeforeCouncil, Vote, BeforeCouncil, byCouncil, false},
+	{BeforeCouncil, Recuse, BeforeCouncil, []Duty{CouncilDuty, Secretary}, true},
+	{BeforeCouncil, Adjourn, BeforeCouncil, byCouncil, true}, // the motion was not carried
+	{BeforeCouncil, Approve, Approved, byCouncil, true},
+	{BeforeCouncil, Decline, Declined, byCouncil, true},
+	{BeforeCouncil, TakeBack, InReview, byPeople, true},
+	{BeforeCouncil, Flag, OnHold, byRules, true},
+	{BeforeCouncil, Withdraw, Withdrawn, byOwner, false},
+
 	{Approved, Flag, OnHold, byRules, true}, // a signal that comes after the decision still stops the money
+	{Approved, Draw, SecondLook, []Duty{Rules}, false},
 	{Approved, Send, PaymentSent, []Duty{Payer}, false},
 	{Approved, Withdraw, Withdrawn, byOwner, false},
+
+	{SecondLook, Confirm, Approved, []Duty{Reviewer, Approver}, true}, // never by whoever had a hand in it
+	{SecondLook, Flag, OnHold, byRules, true},
+	{SecondLook, Withdraw, Withdrawn, byOwner, false},
 
 	{PaymentSent, Settle, Paid, []Duty{Bank}, false},
 	{PaymentSent, Return, PaymentReturned, []Duty{Bank}, true},
@@ -148,7 +183,18 @@ var transitions = []Transition{
 	{Objected, Uphold, Upheld, byOther, true},
 	{Objected, PartlyUphold, PartlyUpheld, byOther, true},
 	{Objected, Reject, Rejected, byOther, true},
+	{Objected, Refer, ObjectionBeforeCouncil, byPeople, true},
 	{Objected, Withdraw, Rejected, byOwner, false}, // the objection, not the claim
+
+	{ObjectionBeforeCouncil, PutOnAgenda, ObjectionBeforeCouncil, bySecretary, true},
+	{ObjectionBeforeCouncil, Vote, ObjectionBeforeCouncil, byCouncil, false},
+	{ObjectionBeforeCouncil, Recuse, ObjectionBeforeCouncil, []Duty{CouncilDuty, Secretary}, true},
+	{ObjectionBeforeCouncil, Adjourn, ObjectionBeforeCouncil, byCouncil, true}, // the motion was not carried
+	{ObjectionBeforeCouncil, Uphold, Upheld, byCouncil, true},
+	{ObjectionBeforeCouncil, PartlyUphold, PartlyUpheld, byCouncil, true},
+	{ObjectionBeforeCouncil, Reject, Rejected, byCouncil, true},
+	{ObjectionBeforeCouncil, TakeBack, Objected, byPeople, true},
+	{ObjectionBeforeCouncil, Withdraw, Rejected, byOwner, false},
 
 	{Upheld, Send, PaymentSent, []Duty{Payer}, false},
 	{PartlyUpheld, Send, PaymentSent, []Duty{Payer}, false},

@@ -22,7 +22,7 @@ func (s State) Turn() Turn {
 		return TurnOwner
 	case Received, Checking:
 		return TurnRules
-	case OnHold, InReview, Objected:
+	case OnHold, InReview, BeforeCouncil, SecondLook, Objected, ObjectionBeforeCouncil:
 		return TurnStaff
 	case Approved, PaymentReturned, Upheld, PartlyUpheld:
 		return TurnPayer

@@ -25,6 +25,28 @@ type Window struct {
 	Closes time.Time  `json:"closes"`
 }
 
+// Phase is where a window is at a moment.
+type Phase string
+
+// The phases of a window.
+const (
+	Coming Phase = "to come"
+	Open   Phase = "open"
+	Closed Phase = "closed"
+)
+
+// Phase says where a window is at a moment.
+func (w *Window) Phase(at time.Time) Phase {
+	switch {
+	case at.Before(w.Opens):
+		return Coming
+	case at.Before(w.Closes):
+		return Open
+	default:
+		return Closed
+	}
+}
+
 // Amendment extends a window. It is recorded beside the programme, whose hash it does not touch.
 type Amendment struct {
 	Window string    `json:"window"`
@@ -61,6 +83,12 @@ func (p *Programme) Amended(amendments []Amendment) ([]Window, error) {
 				ErrNoExtension, a.Window, p.format(a.Old), p.format(a.New))
 		case a.Who == "" || a.Why == "":
 			return nil, fmt.Errorf("%w: say who extends window %s, and why", ErrNoExtension, a.Window)
+		}
+		for _, o := range windows {
+			if o.Kind == windows[at].Kind && o.Name != a.Window && o.Opens.Before(a.New) && windows[at].Opens.Before(o.Closes) {
+				return nil, fmt.Errorf("%w: until %s window %s would overlap with %s, which opens at %s and is of the same "+
+					"kind: extend %s", ErrNoExtension, p.format(a.New), a.Window, o.Name, p.format(o.Opens), o.Name)
+			}
 		}
 		windows[at].Closes = a.New
 	}
@@ -99,6 +127,21 @@ func Next(windows []Window, kind WindowKind, at time.Time) (next Window, ok bool
 		}
 	}
 	return next, ok
+}
+
+// AfterLast reads the last second that is in time, as the programme's file says it, and returns the first moment that is not.
+func (p *Programme) AfterLast(until string) (time.Time, error) {
+	const seconds, minutes = "2006-01-02T15:04:05", "2006-01-02T15:04"
+	form := seconds
+	if len(until) == len(minutes) { // browsers leave out seconds that are 0
+		form = minutes
+	}
+	t, err := time.ParseInLocation(form, until, p.Zone)
+	if err != nil || t.Format(form) != until {
+		return t, fmt.Errorf("%q is not a time of %s: write the last second that is in time, as in 2023-04-14T23:59:59", until,
+			p.Zone)
+	}
+	return t.Add(time.Second), nil
 }
 
 // format shows a moment in the programme's zone.

@@ -47,7 +47,13 @@ func TestAWindowIsExtendedAndNeverShortened(t *testing.T) {
 	require.Equal(t, day(6, 1), windows[0].Closes)
 	require.Equal(t, day(2, 28), p.Windows[0].Closes, "the programme stays as it was promised")
 
+	p.Windows = append(p.Windows, Window{"late-documents", DocumentsWindow, day(6, 1), day(7, 1)})
+	_, err = p.Amended([]Amendment{april, may})
+	require.NoError(t, err, "it ends where the next begins")
 	for name, wrong := range map[string]Amendment{
+		"would overlap with late-documents": {
+			Window: "documents", Old: day(4, 15), New: day(6, 1).Add(1), Who: "kim", Why: "more",
+		},
 		"never shortened":    {Window: "documents", Old: day(4, 15), New: day(4, 14), Who: "kim", Why: "enough"},
 		"is not later":       {Window: "documents", Old: day(4, 15), New: day(4, 15), Who: "kim", Why: "enough"},
 		"read it again":      {Window: "documents", Old: day(2, 28), New: day(6, 1), Who: "lee", Why: "at the same time"},
@@ -58,5 +64,23 @@ func TestAWindowIsExtendedAndNeverShortened(t *testing.T) {
 		_, err := p.Amended([]Amendment{april, wrong})
 		require.ErrorIs(t, err, ErrNoExtension)
 		require.ErrorContains(t, err, name)
+	}
+}
+
+func TestTheLastSecondIsWhatTheFileSays(t *testing.T) {
+	p := announced(false)
+	at, err := p.AfterLast("2023-04-14T23:59:59")
+	require.NoError(t, err)
+	require.Equal(t, time.Date(2023, 4, 15, 0, 0, 0, 0, p.Zone), at)
+	at, err = p.AfterLast("2023-04-14T18:00")
+	require.NoError(t, err)
+	require.Equal(t, time.Date(2023, 4, 14, 18, 0, 1, 0, p.Zone), at)
+	for _, bad := range []string{"", "2023-04-14", "2023-04-14 23:59:59", "2023-02-30T00:00:00", "2023-04-14T23:59:59+09:00"} {
+		_, err = p.AfterLast(bad)
+		require.ErrorContains(t, err, "write the last second that is in time")
+	}
+	w := Window{Opens: at, Closes: at.Add(time.Hour)}
+	for when, phase := range map[time.Time]Phase{at.Add(-1): Coming, at: Open, w.Closes.Add(-1): Open, w.Closes: Closed} {
+		require.Equal(t, phase, w.Phase(when))
 	}
 }

@@ -19,6 +19,7 @@ var (
 		strict.Optional("second_person_from", "1000000"),
 		strict.Optional("second_look", "2%"),
 		strict.Optional("withheld", "3.3%"),
+		strict.Optional("council", "{affiliations: [consumers, academia], quorum: 5, chair: [academia]}"),
 	}
 	periodFields = []strict.Known{strict.Required("from", "2022-10-15"), strict.Required("through", "2022-10-21")}
 	windowFields = []strict.Known{
@@ -48,6 +49,13 @@ var (
 	}
 )
 
+var councilFields = []strict.Known{
+	strict.Optional("from", "2000000"), strict.Required("affiliations", "[consumers, small_business, academia, company]"),
+	strict.Required("quorum", "5"), strict.Optional("affiliations_present", "3"),
+	strict.Optional("majority", "more_than_half"), strict.Required("chair", "[academia]"),
+	strict.Optional("at_most", "assessed_loss"), strict.Optional("objections", "approver"),
+}
+
 // What a programme can break beside the rules of package strict.
 const (
 	nameForm      strict.Rule = "name-form"
@@ -65,4 +73,5 @@ const (
 	tierPay       strict.Rule = "tier-pay"
 	tierLast      strict.Rule = "tier-last"
 	tierDocuments strict.Rule = "tier-documents"
+	councilRules  strict.Rule = "council"
 )

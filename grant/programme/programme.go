@@ -55,6 +55,7 @@ func newDecoder(file string) *decoder {
 			{Name: "tiers", Known: tiersFields},
 			{Name: "a row of tiers.table", Known: tierFields},
 			{Name: "eligibility", Known: eligibilityFields},
+			{Name: "council", Known: councilFields},
 		},
 	}, zone: time.UTC}
 }
@@ -96,6 +97,7 @@ func (d *decoder) programme(root *yaml.Node) *claims.Programme {
 	p.Cap = claims.Won(d.Integer(m.Get("cap"), maxWon, 0))
 	p.SecondPerson = claims.Won(d.Integer(m.Get("second_person_from"), maxWon, 0))
 	p.SecondLook, p.Withheld = d.millionths(m.Get("second_look")), d.millionths(m.Get("withheld"))
+	p.Council = d.council(m.Get("council"))
 	return p
 }
 

@@ -94,6 +94,7 @@ func TestTheHashIsThatOfTheMeaning(t *testing.T) {
 		{"budget: 5000000000", "budget: 5000000001"},
 		{"down", "up"}, {"gambling", "lotteries"}, {"second_look: 2%", "second_look: 2.0001%"}, {"retail: 10%", "retail: 11%"},
 		{"title: 2022", "title: 2023"}, {"own_rate: with_evidence", `own_rate: "no"`},
+		{"quorum: 5", "quorum: 6"}, {"more_than_half", "two_thirds"}, {"objections: approver", "objections: council"},
 	} {
 		changed := strings.Replace(text, change[0], change[1], 1)
 		require.NotEqual(t, text, changed, change[0])
@@ -102,6 +103,16 @@ func TestTheHashIsThatOfTheMeaning(t *testing.T) {
 		require.Empty(t, hashes[c.Hash], "%v has the hash of %s", change, hashes[c.Hash])
 		hashes[c.Hash] = change[1]
 	}
+}
+
+// Databases that were begun before programmes had a council go on with theirs.
+func TestAProgrammeWithoutACouncilHasTheHashThatItHad(t *testing.T) {
+	_, text := shipped(t)
+	before, _, found := strings.Cut(text, "\n# Decides large losses together")
+	require.True(t, found)
+	p, err := Parse("before.yaml", []byte(before))
+	require.NoError(t, err)
+	require.Equal(t, "47a48f02bd3b9bddce35c38f63d6b4cbdf414a5ff47c602773573b87de6db7af", p.Hash)
 }
 
 // Each file of testdata/bad breaks the rule of its name, and its first lines say how.

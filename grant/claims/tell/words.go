@@ -25,9 +25,15 @@ var states = map[claims.State]struct{ name, next Text }{
 		"A person is looking at your claim. It has not been declined. You need to do nothing now."}},
 	claims.InReview: {Text{"심사 중", "Being reviewed"}, Text{
 		"심사 담당자가 금액을 결정합니다. 지금 하실 일은 없습니다.", "People decide on the amount. You need to do nothing now."}},
+	claims.BeforeCouncil: {Text{"심의위원회 심의 중", "Before the council"}, Text{
+		"소비자, 소상공인, 학계 위원들이 함께 결정합니다. 위원은 이름과 연락처를 보지 않습니다. 지금 하실 일은 없습니다.",
+		"A council decides together. Its members do not see your name or how to reach you. You need to do nothing now."}},
 	claims.Approved: {Text{"지급 결정", "Approved"}, Text{
 		"지급하기로 결정했습니다. 다음 지급 때 아래 계좌로 보내 드립니다.", "We have decided to pay. The money goes to your account with the next " +
 			"payment run."}},
+	claims.SecondLook: {Text{"지급 결정, 마지막 확인 중", "Approved, and looked at once more"}, Text{
+		"지급하기로 결정했고, 무작위로 뽑혀 다른 담당자가 한 번 더 확인하고 있습니다. 지금 하실 일은 없습니다.",
+		"We have decided to pay. Chance has somebody else look at the decision once more. You need to do nothing now."}},
 	claims.Declined: {Text{"지급하지 않음", "Declined"}, Text{
 		"지급하지 않기로 결정했습니다. 이유는 아래에 있습니다.", "We have decided not to pay. The reason is below."}},
 	claims.Withdrawn: {Text{"취소함", "Withdrawn"}, Text{
@@ -40,6 +46,8 @@ var states = map[claims.State]struct{ name, next Text }{
 	claims.Recouped: {Text{"반환됨", "Given back"}, Text{"지급한 금액이 반환되었습니다.", "What was paid has been given back."}},
 	claims.Objected: {Text{"이의 심사 중", "Your objection is being reviewed"}, Text{
 		"처음 결정한 사람이 아닌 다른 담당자가 다시 봅니다.", "Somebody else than the person who decided first looks at it again."}},
+	claims.ObjectionBeforeCouncil: {Text{"이의를 심의위원회에서 다시 심의 중", "The council decides about your objection"}, Text{
+		"처음 표결한 위원을 뺀 심의위원회가 다시 결정합니다.", "The council decides again, without those who voted before."}},
 	claims.Upheld: {Text{"이의 받아들임", "Your objection was upheld"}, Text{
 		"이의를 받아들였습니다. 다음 지급 때 차액을 보내 드립니다.", "We pay the difference with the next payment run."}},
 	claims.PartlyUpheld: {Text{"이의 일부 받아들임", "Your objection was partly upheld"}, Text{
