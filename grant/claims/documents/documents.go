@@ -70,7 +70,8 @@ func NewKeeper(s *store.Store, b Blobs, scanner Scanner) *Keeper {
 // Accepts reports whether documents can be added to a claim in a state.
 func Accepts(s claims.State) bool {
 	switch s {
-	case claims.Received, claims.Checking, claims.DocumentsMissing, claims.Asked, claims.OnHold, claims.InReview, claims.Objected:
+	case claims.Received, claims.Checking, claims.DocumentsMissing, claims.Asked, claims.OnHold, claims.InReview,
+		claims.BeforeCouncil, claims.Objected, claims.ObjectionBeforeCouncil:
 		return true
 	default:
 		return false
@@ -80,9 +81,12 @@ func Accepts(s claims.State) bool {
 // Sent is a document as somebody sends it.
 type Sent struct {
 	Kind string // which of the programme's documents it is
-	Name string // of the file: looked at, and not kept
-	Body io.Reader
-	By   store.Actor
+	// Redacts is the digest of the owner's document of which it is the version for the council, by a reviewer; empty: it is the
+	// owner's.
+	Redacts string
+	Name    string // of the file: looked at, and not kept
+	Body    io.Reader
+	By      store.Actor
 }
 
 // Add takes a document in. It fails with a RefusedError that says what is wrong with it; then nothing is kept. A document that is
@@ -107,8 +111,21 @@ func (k *Keeper) Add(ctx context.Context, claim *store.Claim, s Sent) (*store.Ke
 		return nil, err
 	}
 	sum := sha256.Sum256(data)
-	doc := store.Document{Kind: s.Kind, Type: kind, Size: int64(len(data)), Digest: hex.EncodeToString(sum[:]), Scan: NotScanned}
-	if before, err := k.find(ctx, claim.ID, doc.Digest); err != nil || before != nil {
+	doc := store.Document{
+		Kind:    s.Kind,
+		Type:    kind,
+		Size:    int64(len(data)),
+		Digest:  hex.EncodeToString(sum[:]),
+		Scan:    NotScanned,
+		Redacts: s.Redacts,
+	}
+	switch before, err := k.find(ctx, claim.ID, doc.Digest); {
+	case err == nil && before != nil && before.Redacts != doc.Redacts:
+		return nil, &RefusedError{
+			Code: NotRedacted,
+			What: "it is byte for byte a document that the claim has: nothing is blackened in it",
+		}
+	case err != nil || before != nil:
 		return before, err
 	}
 	if k.Scanner != nil {

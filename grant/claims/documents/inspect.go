@@ -30,10 +30,14 @@ const (
 	Full         Code = "full"
 	Late         Code = "late"
 	InQuarantine Code = "quarantined"
+	NotRedacted  Code = "not_redacted" // it is the document itself
 )
 
 // Codes are all of them.
-var Codes = []Code{Empty, TooBig, UnknownType, LyingType, CutOff, Bomb, Active, Resident, Malware, Full, Late, InQuarantine}
+var Codes = []Code{
+	Empty, TooBig, UnknownType, LyingType, CutOff, Bomb, Active, Resident, Malware, Full, Late, InQuarantine,
+	NotRedacted,
+}
 
 // RefusedError means that a document was not taken. Nothing of it is kept.
 type RefusedError struct {

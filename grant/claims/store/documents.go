@@ -53,8 +53,8 @@ func (s *Store) AddDocument(ctx context.Context, claim *Claim, k Kept, most int,
 		var count int
 		var size int64
 		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM documents WHERE "+
-			"claim = $1",
-			claim.ID).Scan(&count, &size); err != nil {
+			"claim = $1 AND (redacts = '') = ($2 = '')", // versions for the council take nothing away from the owner
+			claim.ID, k.Redacts).Scan(&count, &size); err != nil {
 			return err
 		}
 		if count >= most || size+k.Size > bytes {
@@ -66,8 +66,8 @@ func (s *Store) AddDocument(ctx context.Context, claim *Claim, k Kept, most int,
 		}
 		_, err := tx.ExecContext(
 			ctx,
-			"INSERT INTO documents (claim, digest, kind, type, size, blob, state, at) VALUES ($1, $2, $3, "+
-				"$4, $5, $6, $7, $8)",
+			"INSERT INTO documents (claim, digest, kind, type, size, blob, state, at, redacts) VALUES ($1, $2, $3, "+
+				"$4, $5, $6, $7, $8, $9)",
 			claim.ID,
 			k.Digest,
 			k.Kind,
@@ -76,6 +76,7 @@ func (s *Store) AddDocument(ctx context.Context, claim *Claim, k Kept, most int,
 			k.Blob,
 			state,
 			s.now().UnixMicro(),
+			k.Redacts,
 		)
 		return err
 	}
@@ -88,6 +89,9 @@ func (s *Store) AddDocument(ctx context.Context, claim *Claim, k Kept, most int,
 // documentSteps are the entries that a document makes: it is there and, when it was the last one that was missing, the claim goes
 // on.
 func documentSteps(c *Claim, d *Document, by Actor) []Step {
+	if d.Redacts != "" {
+		return []Step{{Claim: c, Action: ShowCouncil, By: by, Reason: "a redacted version", Change: Change{Document: d}}}
+	}
 	steps := []Step{{Claim: c, Action: AddDocument, By: by, Change: Change{Document: d},
 		Marks: []Mark{{claims.SameDocument, digestOf(string(claims.SameDocument), d.Digest)}}}}
 	if c.State == claims.DocumentsMissing && c.Proposal != nil {
@@ -115,9 +119,31 @@ func (c *Claim) Missing(p *claims.Proposal) []string {
 	return out
 }
 
-// Documents returns those of a claim, the oldest first.
+// Documents returns those of a claim, the oldest first, with the versions for the council.
 func (s *Store) Documents(ctx context.Context, claim string) ([]Kept, error) {
 	return s.documents(ctx, "WHERE claim = $1 ORDER BY at, digest", claim)
+}
+
+// Sent are those of some documents that the owner sent.
+func Sent(list []Kept) []Kept {
+	return slices.DeleteFunc(slices.Clone(list), func(k Kept) bool { return k.Redacts != "" })
+}
+
+// ShowToCouncil lets the council read a document of the owner's as it is or, if hide is set, no version of it any more.
+func (s *Store) ShowToCouncil(ctx context.Context, claim *Claim, digest string, hide bool, by Actor, why string) error {
+	switch i := slices.IndexFunc(claim.Documents, func(d Document) bool { return d.Digest == digest }); {
+	case by.Duty != claims.Reviewer:
+		return illegal("what the council may read is for a reviewer to say, not for %s", by.Duty)
+	case i < 0:
+		return fmt.Errorf("document %.12s of claim %s: %w", digest, claim.ID, ErrNotFound)
+	case why == "":
+		return illegal("say why")
+	}
+	shown := Shown{Document: digest, As: digest}
+	if hide {
+		shown.As = ""
+	}
+	return s.Commit(ctx, []Step{{Claim: claim, Action: ShowCouncil, By: by, Reason: why, Change: Change{Shown: &shown}}}, nil)
 }
 
 // Quarantined returns documents that nobody has looked at for malware, the oldest first.
@@ -126,7 +152,10 @@ func (s *Store) Quarantined(ctx context.Context, most int) ([]Kept, error) {
 }
 
 func (s *Store) documents(ctx context.Context, which string, args ...any) ([]Kept, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT claim, digest, kind, type, size, blob, state, at FROM documents "+which, args...)
+	rows, err := s.db.QueryContext(
+		ctx,
+		"SELECT claim, digest, kind, type, size, blob, state, at, redacts FROM documents "+which,
+		args...)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +164,7 @@ func (s *Store) documents(ctx context.Context, which string, args ...any) ([]Kep
 		var k Kept
 		var state string
 		var at int64
-		err := scan(&k.Claim, &k.Digest, &k.Kind, &k.Type, &k.Size, &k.Blob, &state, &at)
+		err := scan(&k.Claim, &k.Digest, &k.Kind, &k.Type, &k.Size, &k.Blob, &state, &at, &k.Redacts)
 		k.Quarantined, k.At = state == "quarantined", moment(at)
 		out = append(out, k)
 		return err

@@ -22,9 +22,14 @@ const (
 	FirstApproval claims.Action = "first_approval" // of two
 	Look          claims.Action = "look"           // at who the owner is
 	Erase         claims.Action = "erase"          // who the owner is, and the documents
+	HandOver      claims.Action = "hand_over"      // of the case, to a colleague
+	Purge         claims.Action = "purge"          // of records that need not be kept any longer
+	ShowCouncil   claims.Action = "show_council"   // a document of the owner's, or no more
 )
 
-var remarks = []claims.Action{Note, Identify, AddDocument, ChangeAccount, FirstApproval, Look, Erase}
+var remarks = []claims.Action{
+	Note, Identify, AddDocument, ChangeAccount, FirstApproval, Look, Erase, HandOver, Purge, ShowCouncil,
+}
 
 // Actor is who does something, and in which duty.
 type Actor struct {
@@ -66,7 +71,11 @@ type Change struct {
 	Declined   claims.Reason      `json:"declined,omitempty"`
 	Payment    *Payment           `json:"payment,omitempty"`
 	Document   *Document          `json:"document,omitempty"`
-	Letter     string             `json:"letter,omitempty"` // hash of what the owner wrote, with salt
+	Letter     string             `json:"letter,omitempty"`   // hash of what the owner wrote, with salt
+	Assigned   string             `json:"assigned,omitempty"` // the colleague who sees to it from now on
+	Purged     map[Class]Gone     `json:"purged,omitempty"`   // what went, because it need not be kept any longer
+	Voted      *Voted             `json:"council,omitempty"`
+	Shown      *Shown             `json:"shown,omitempty"`
 }
 
 // Opening is what a claim begins with.
@@ -107,6 +116,9 @@ type Document struct {
 	Size   int64  `json:"size"`
 	Digest string `json:"digest"` // SHA-256 of the content
 	Scan   string `json:"scan"`   // clean, or not_scanned
+
+	// Redacts is the digest of the owner's document of which this is the version for the council; empty: the owner sent it.
+	Redacts string `json:"redacts,omitempty"`
 }
 
 // seal computes an entry's body and hash.
@@ -162,6 +174,11 @@ type Claim struct {
 	Moved      bool               `json:"moved,omitempty"`    // to another account, since the last payment
 	MovedAt    *time.Time         `json:"moved_at,omitempty"` // when it was moved last: AccountHold keeps money back from then on
 	Erased     bool               `json:"erased,omitempty"`
+	Purged     []Class            `json:"purged,omitempty"`   // what need not be kept any longer, and is gone
+	Assigned   string             `json:"assigned,omitempty"` // who sees to it; empty: whoever comes first
+	Item       *claims.Item       `json:"item,omitempty"`     // on which the council votes
+	Items      []claims.Item      `json:"items,omitempty"`    // on which it has voted, the oldest first
+	Shown      []Shown            `json:"shown,omitempty"`    // documents that it may read
 
 	// Who has had a hand in it: nobody decides what he entered, judged or decided before.
 	Hands []Actor     `json:"hands,omitempty"`
@@ -185,6 +202,7 @@ func (c *Claim) apply(e *Entry) {
 	if ch.Opening != nil {
 		c.ID, c.Opening, c.Received = e.Claim, *ch.Opening, e.At
 	}
+	c.vote(e)
 	c.State, c.Seq, c.Head, c.Changed, c.last = e.To, e.Seq, e.Hash, e.At, e.By
 	if ch.Facts != nil {
 		c.Facts = *ch.Facts
@@ -210,15 +228,28 @@ func (c *Claim) apply(e *Entry) {
 		c.Assessment, c.Proposal = ch.Assessment, ch.Proposal
 	}
 	c.decide(e)
-	if ch.Document != nil {
-		c.Documents = append(c.Documents, *ch.Document)
+	switch d := ch.Document; {
+	case d == nil:
+	case d.Redacts != "":
+		c.show(&Shown{Document: d.Redacts, As: d.Digest})
+	default:
+		c.Documents = append(c.Documents, *d)
+	}
+	if ch.Shown != nil {
+		c.show(ch.Shown)
 	}
 	c.pay(e)
 	if e.Action == Erase {
 		c.Erased = true
 	}
-	if e.Action != Look {
+	if e.Action == HandOver {
+		c.Assigned = ch.Assigned
+	}
+	if e.Action != Look && e.Action != HandOver { // who only passes it on has judged nothing
 		c.hand(e.By)
+	}
+	if e.Action == Purge {
+		c.purge(e)
 	}
 }
 

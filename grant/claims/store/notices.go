@@ -49,6 +49,7 @@ var NoticeKinds = []NoticeKind{
 // noticed are the actions of which owners are told.
 var noticed = map[claims.Action]NoticeKind{
 	claims.HandIn: NoticeReceived, claims.MissDocument: NoticeMissing, claims.Ask: NoticeAsked, claims.Approve: NoticeApproved,
+	claims.Confirm: NoticeApproved,
 	claims.Decline: NoticeDeclined, claims.Settle: NoticePaid, claims.Return: NoticeReturned, claims.Uphold: NoticeObjection,
 	claims.PartlyUphold: NoticeObjection, claims.Reject: NoticeObjection, claims.Withdraw: NoticeWithdrawn,
 }
@@ -64,6 +65,11 @@ const (
 	NoticeFailed  NoticeState = "failed"  // it was refused, or tried for days
 	NoticeDropped NoticeState = "dropped" // it was no longer true when its turn came
 )
+
+// NoticeStates are all of them.
+func NoticeStates() []NoticeState {
+	return []NoticeState{NoticeWaiting, NoticeSent, NoticeNowhere, NoticeFailed, NoticeDropped}
+}
 
 // Notice is one thing that an owner is told.
 type Notice struct {
@@ -92,7 +98,8 @@ func newNotices() *rows {
 // commitsOnce is of how many commits notices are made in one transaction.
 const commitsOnce = 100
 
-// Collect makes the notices of what has happened since the last time, each once, however often and by however many it is called.
+// Collect makes the notices of what has happened since the last time, each once, however often and by however many it is
+// called.
 func (s *Store) Collect(ctx context.Context) (made int, err error) {
 	for {
 		more, n, err := s.collect(ctx)
@@ -137,6 +144,10 @@ func (s *Store) collect(ctx context.Context) (more bool, made int, err error) {
 			if err := scan(&claim, &seq, &action, &at); err != nil {
 				return err
 			}
+			if action == claims.Draw { // what was just approved is told when somebody has looked at it again
+				made--
+				out.dropLast()
+			}
 			if kind, ok := noticed[action]; ok {
 				made++
 				out.add(noticeID(claim, seq, kind), claim, string(kind), seq, "", string(NoticeWaiting), 0, at, at, "")
@@ -145,7 +156,7 @@ func (s *Store) collect(ctx context.Context) (more bool, made int, err error) {
 		}); err != nil {
 			return err
 		}
-		if err := out.exec(ctx, tx); err != nil {
+		if err := out.exec(ctx, tx, s.postgres); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, "UPDATE told SET number = $1 WHERE one = 1", to)
@@ -164,9 +175,10 @@ func (s *Store) Remind(ctx context.Context, programme string, until time.Time) e
 	return err
 }
 
-// tellBefore makes the notice of another account, to whom the claim had before: whoever stole a code must not be the only one to
+// tellBefore makes the notice of another account, to whom the claim had before: whoever stole a code must not be the only one
+// to
 // know.
-func tellBefore(ctx context.Context, tx *sql.Tx, claim string, seq int, before string, now int64) error {
+func tellBefore(ctx context.Context, tx *sql.Tx, postgres bool, claim string, seq int, before string, now int64) error {
 	out := newNotices()
 	out.add(
 		noticeID(claim, seq, NoticeAccount),
@@ -180,7 +192,7 @@ func tellBefore(ctx context.Context, tx *sql.Tx, claim string, seq int, before s
 		now,
 		"",
 	)
-	return out.exec(ctx, tx)
+	return out.exec(ctx, tx, postgres)
 }
 
 // Take gives out notices that are due, and keeps others from them for a while: each is sent by one sender at a time.
@@ -209,8 +221,16 @@ func (s *Store) Take(ctx context.Context, most int, lease time.Duration) ([]Noti
 
 // Settle says what became of a notice. One that still waits is due at its Due.
 func (s *Store) Settle(ctx context.Context, n *Notice) error {
-	_, err := s.db.ExecContext(ctx, "UPDATE notices SET state = $2, tries = $3, due = $4, changed = $5, says = $6 WHERE id = $1",
-		n.ID, string(n.State), n.Tries, n.Due.UnixMicro(), s.now().UnixMicro(), n.Says)
+	_, err := s.db.ExecContext(
+		ctx,
+		"UPDATE notices SET state = $2, tries = $3, due = $4, changed = $5, says = $6 WHERE id = $1",
+		n.ID,
+		string(n.State),
+		n.Tries,
+		n.Due.UnixMicro(),
+		s.now().UnixMicro(),
+		n.Says,
+	)
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -13,9 +14,11 @@ import (
 type Proof struct {
 	Claims  int    `json:"claims"`
 	Entries int    `json:"entries"`
+	Records int    `json:"records"` // of programmes, such as extensions of windows
 	Commits int64  `json:"commits"`
 	Head    string `json:"head"` // the end of the chain: kept elsewhere, it shows later that nothing was cut off
 	Erased  int    `json:"erased"`
+	Emptied int    `json:"emptied,omitempty"` // entries that were purged: their hashes are there, and what they said is not
 
 	Wrong []Finding `json:"wrong"` // at most 100
 	More  int       `json:"more"`  // findings beyond those
@@ -55,7 +58,9 @@ func (s *Store) Prove(ctx context.Context, anchor *Anchor) (*Proof, error) {
 	}
 	defer tx.Rollback() //nolint:errcheck // it only reads
 	p := &Proof{Wrong: []Finding{}}
-	for _, part := range []func(context.Context, *sql.Tx, *Proof) error{proveChain, proveClaims, proveOwners, proveLetters} {
+	for _, part := range []func(context.Context, *sql.Tx, *Proof) error{
+		proveChain, proveClaims, proveOwners, proveLetters, proveRecords,
+	} {
 		if err := part(ctx, tx, p); err != nil {
 			return nil, err
 		}
@@ -78,11 +83,15 @@ func (s *Store) snapshot() sql.IsolationLevel {
 	return sql.LevelDefault // a transaction of SQLite is one
 }
 
-// proveChain follows the commits and the entries that each has.
+// chained are the commits, with the hashes of the entries and records that each has, in their order.
+const chained = "SELECT c.number, c.at, c.entries, c.prev, c.hash, COALESCE(h.hash, ''), h.position FROM commits AS c " +
+	"LEFT JOIN history AS h ON h.commit_number = c.number UNION ALL " +
+	"SELECT c.number, c.at, c.entries, c.prev, c.hash, r.hash, r.position FROM commits AS c " +
+	"JOIN records AS r ON r.commit_number = c.number ORDER BY 1, 7"
+
+// proveChain follows the commits and the entries and records that each has.
 func proveChain(ctx context.Context, tx *sql.Tx, p *Proof) error {
-	entries, err := tx.QueryContext(ctx, "SELECT c.number, c.at, c.entries, c.prev, c.hash, COALESCE(h.hash, '') FROM commits "+
-		"AS c "+
-		"LEFT JOIN history AS h ON h.commit_number = c.number ORDER BY c.number, h.position")
+	entries, err := tx.QueryContext(ctx, chained)
 	if err != nil {
 		return err
 	}
@@ -110,7 +119,8 @@ func proveChain(ctx context.Context, tx *sql.Tx, p *Proof) error {
 	err = each(entries, func(scan func(...any) error) error {
 		was := now
 		var hash string
-		if err := scan(&now.number, &now.at, &now.count, &now.prev, &now.hash, &hash); err != nil {
+		var position sql.NullInt64
+		if err := scan(&now.number, &now.at, &now.count, &now.prev, &now.hash, &hash, &position); err != nil {
 			return err
 		}
 		if now.number != was.number {
@@ -149,32 +159,44 @@ func proveClaims(ctx context.Context, tx *sql.Tx, p *Proof) error {
 	for _, t := range steps() {
 		legal[string(t.From)+" "+string(t.Action)+" "+string(t.To)] = true
 	}
+	fair, err := readFairness(ctx, tx, p) // before the rows of the others: a connection has one answer at a time
+	if err != nil {
+		return err
+	}
+	councils, err := readAssemblies(ctx, tx)
+	if err != nil {
+		return err
+	}
 	list, err := tx.QueryContext(ctx, "SELECT h.claim, h.seq, h.at, h.who, h.duty, h.from_state, h.action, h.to_state, "+
 		"h.reason, h.body, "+
 		"h.prev, h.hash, c.programme, c.rules, c.unit, c.received_at, c.industry, c.state, c.seq, c.head, c.tier, c.loss, "+
 		"c.owed, "+
-		"c.changed_at FROM history AS h JOIN claims AS c ON c.id = h.claim ORDER BY h.claim, h.seq")
+		"c.changed_at, c.assigned, h.commit_number FROM history AS h JOIN claims AS c ON c.id = h.claim ORDER BY h.claim, h.seq")
 	if err != nil {
 		return err
 	}
 	claim := &Claim{}
 	var stored tableRow
+	var empty blanks
 	err = each(list, func(scan func(...any) error) error {
 		var r tableRow
+		var commit int64
 		e, err := readEntry(scan, &r.programme, &r.rules, &r.unit, &r.received, &r.industry, &r.state, &r.seq, &r.head,
 			&r.tier, &r.loss,
-			&r.owed, &r.changed)
+			&r.owed, &r.changed, &r.assigned, &commit)
 		if err != nil && !errors.Is(err, errBody) { // its hash says that it was changed
 			return err
 		}
 		if e.Claim != claim.ID {
+			fair.next(p, claim, nil)
 			p.compare(claim, &stored)
+			empty.end(p)
 			claim = Fold(nil)
 		}
 		stored = r
 		p.Entries++
 		switch {
-		case e.sum() != e.Hash:
+		case !empty.see(&e):
 			p.wrong(Finding{Claim: e.Claim, Seq: e.Seq, What: "the entry was changed: its hash is another"})
 		case e.Seq != claim.Seq+1 || e.Prev != claim.Head:
 			p.wrong(Finding{Claim: e.Claim, Seq: e.Seq, What: "the entry does not follow the one before it"})
@@ -182,11 +204,15 @@ func proveClaims(ctx context.Context, tx *sql.Tx, p *Proof) error {
 			p.wrong(Finding{Claim: e.Claim, Seq: e.Seq, What: fmt.Sprintf("%s from %s to %s is no legal step", e.Action,
 				e.From, e.To)})
 		}
+		councils.check(p, claim, &e, commit)
 		claim.apply(&e)
 		claim.ID = e.Claim // also when its first entry is gone
+		fair.next(p, claim, &e)
 		return nil
 	})
+	fair.next(p, claim, nil)
 	p.compare(claim, &stored)
+	empty.end(p)
 	if err != nil {
 		return err
 	}
@@ -219,6 +245,9 @@ func (p *Proof) compare(c *Claim, stored *tableRow) {
 		p.Erased++
 	}
 	want := tableRow{rowOf(c), c.Programme, c.Rules, string(c.Unit), c.Received.UnixMicro()}
+	if slices.Contains(c.Purged, ClassDecisions) {
+		want.unit = purgedUnit(c.ID)
+	}
 	if *stored != want {
 		p.wrong(Finding{Claim: c.ID, Seq: c.Seq, What: fmt.Sprintf("the table says %+v, history comes to %+v", *stored, want)})
 	}
@@ -227,9 +256,9 @@ func (p *Proof) compare(c *Claim, stored *tableRow) {
 // proveOwners compares who owners are with what history binds them to.
 func proveOwners(ctx context.Context, tx *sql.Tx, p *Proof) error {
 	list, err := tx.QueryContext(ctx, "SELECT h.claim, h.action, h.body, COALESCE(o.salt, ''), COALESCE(o.person, '') "+
-		"FROM history AS h LEFT JOIN owners AS o ON o.claim = h.claim WHERE h.seq = 1 OR h.action IN ($1, $2) ORDER BY "+
-		"h.claim, h.seq",
-		string(ChangeAccount), string(Erase))
+		"FROM history AS h LEFT JOIN owners AS o ON o.claim = h.claim WHERE h.seq = 1 OR h.action IN ($1, $2, $3) "+
+		"ORDER BY h.claim, h.seq",
+		string(ChangeAccount), string(Erase), string(Purge))
 	if err != nil {
 		return err
 	}
@@ -261,7 +290,8 @@ func proveOwners(ctx context.Context, tx *sql.Tx, p *Proof) error {
 		if c.Person != "" {
 			want = c.Person
 		}
-		erased = erased || action == string(Erase)
+		_, contact := c.Purged[ClassContact]
+		erased = erased || contact || action == string(Erase)
 		return nil
 	})
 	end()

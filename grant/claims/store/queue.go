@@ -14,8 +14,16 @@ type Queue struct {
 	States    []claims.State
 	Unit      claims.BusinessNumber
 	Tier      int
-	After     Place // of the last line of the page before
-	Limit     int   // 0: 50
+	Assigned  *string // to somebody; "": to nobody
+
+	From, To time.Time // when they were received: from the one on, before the other
+	Least    *claims.Won
+	Most     *claims.Won // the sales loss, both included; only of claims that were assessed
+	Industry string
+	Signal   claims.SignalKind // on hold for it, now
+
+	After Place // of the last line of the page before
+	Limit int   // 0: 50
 }
 
 // Place is where a line is in a queue.
@@ -34,6 +42,10 @@ func (s *Store) InQueue(ctx context.Context, q Queue) (lines []Line, all int, er
 	if q.Tier > 0 {
 		w.add("tier =", q.Tier)
 	}
+	if q.Assigned != nil {
+		w.add("assigned =", *q.Assigned)
+	}
+	q.filter(&w)
 	if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*)"+w.from(), w.args...).Scan(&all); err != nil {
 		return nil, 0, err
 	}
@@ -44,6 +56,35 @@ func (s *Store) InQueue(ctx context.Context, q Queue) (lines []Line, all int, er
 	}
 	lines, err = s.lines(ctx, &w, "received_at, id", q.Limit, 50)
 	return lines, all, err
+}
+
+// filter are the conditions by which somebody looks for some of a queue.
+func (q *Queue) filter(w *where) {
+	if !q.From.IsZero() {
+		w.add("received_at >=", q.From.UnixMicro())
+	}
+	if !q.To.IsZero() {
+		w.add("received_at <", q.To.UnixMicro())
+	}
+	if q.Least != nil || q.Most != nil {
+		w.conditions = append(w.conditions, "tier > 0")
+	}
+	if q.Least != nil {
+		w.add("loss >=", int64(*q.Least))
+	}
+	if q.Most != nil {
+		w.add("loss <=", int64(*q.Most))
+	}
+	if q.Industry != "" {
+		w.add("industry =", q.Industry)
+	}
+	if q.Signal != "" { // which the last entry that put it on hold says
+		w.add("state =", string(claims.OnHold))
+		w.args = append(w.args, string(claims.Flag), "%\"signals\":%\"kind\":\""+string(q.Signal)+"\"%")
+		n := len(w.args)
+		w.conditions = append(w.conditions, fmt.Sprintf("(SELECT body FROM history WHERE claim = claims.id AND action = $%d "+
+			"ORDER BY seq DESC LIMIT 1) LIKE $%d", n-1, n))
+	}
 }
 
 // Stays returns how long claims were in which states, by their numbers.

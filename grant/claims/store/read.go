@@ -121,6 +121,7 @@ type Line struct {
 	Loss     claims.Won            `json:"sales_loss"`
 	Tier     int                   `json:"tier"`
 	Owed     claims.Won            `json:"owed"`
+	Assigned string                `json:"assigned,omitempty"`
 	Tries    int                   `json:"-"` // how often it was put off
 }
 
@@ -170,8 +171,11 @@ func (w *where) from() string {
 	if len(w.conditions) == 0 {
 		return " FROM claims"
 	}
-	return " FROM claims WHERE " + strings.Join(w.conditions, " AND ")
+	return " FROM claims WHERE " + w.all()
 }
+
+// all are the conditions, all of which must hold.
+func (w *where) all() string { return strings.Join(w.conditions, " AND ") }
 
 // lines returns what is chosen, in an order, and no more than so many; 0: as many as is usual.
 func (s *Store) lines(ctx context.Context, w *where, order string, limit, usual int) ([]Line, error) {
@@ -194,11 +198,11 @@ func (s *Store) lines(ctx context.Context, w *where, order string, limit, usual 
 	})
 }
 
-const lineColumns = "id, unit, state, channel, received_at, changed_at, loss, tier, owed, tries"
+const lineColumns = "id, unit, state, channel, received_at, changed_at, loss, tier, owed, tries, assigned"
 
 func readLine(scan func(...any) error) (l Line, err error) {
 	var received, changed int64
-	err = scan(&l.ID, &l.Unit, &l.State, &l.Channel, &received, &changed, &l.Loss, &l.Tier, &l.Owed, &l.Tries)
+	err = scan(&l.ID, &l.Unit, &l.State, &l.Channel, &received, &changed, &l.Loss, &l.Tier, &l.Owed, &l.Tries, &l.Assigned)
 	l.Received, l.Changed = moment(received), moment(changed)
 	return l, err
 }

@@ -1,5 +1,6 @@
 // Package store keeps claims in SQLite or PostgreSQL, with the same promises on both: a claim's state is what its history says;
-// history is only added to and is chained by hashes; steps that package claims does not allow, a second claim of a unit, and more
+// history is only added to and is chained by hashes; steps that package claims does not allow, a second claim of a unit, and
+// more
 // money than the budget are refused by the database itself; and of two people who change one claim, the second is told.
 package store
 
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
@@ -22,9 +24,11 @@ import (
 
 // Store is a database of claims. It is safe for concurrent use, by several processes too.
 type Store struct {
-	db       *sql.DB
+	db       *database
 	postgres bool
 	now      func() time.Time
+	windows  windowsRead
+	chances  sync.Map // by the hash of the rules
 }
 
 // busyFor is how long a writer waits for the others, in milliseconds: they are done within a few of them.
@@ -34,11 +38,21 @@ const busyFor = "30000"
 // postgres://user@host/database;
 // a password, if one is needed, is given apart.
 func Open(ctx context.Context, where, password string) (*Store, error) {
-	s := &Store{now: time.Now, postgres: strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://")}
+	return open(ctx, where, password, "&_pragma=journal_mode(wal)")
+}
+
+// OpenMemory opens an SQLite database in memory, which is gone with the last one who has it open: for tests and simulations.
+func OpenMemory(ctx context.Context, name string) (*Store, error) {
+	return open(ctx, "/"+name, "", "&vfs=memdb") // the slash: shared by all its connections
+}
+
+func open(ctx context.Context, where, password, sqlite string) (*Store, error) {
+	s := &Store{now: time.Now, windows: windowsRead{known: map[string]knownWindows{}}}
+	s.postgres = strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://")
 	driver := "sqlite"
 	// FULL: what was said to be committed survives a power failure, also in WAL mode.
 	name := "file:" + (&url.URL{Path: where}).EscapedPath() + "?_txlock=immediate&_pragma=busy_timeout(" + busyFor +
-		")&_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=foreign_keys(1)"
+		")&_pragma=synchronous(full)&_pragma=foreign_keys(1)" + sqlite
 	if s.postgres {
 		u, err := url.Parse(where)
 		if err != nil {
@@ -50,13 +64,16 @@ func Open(ctx context.Context, where, password string) (*Store, error) {
 		if password != "" {
 			u.User = url.UserPassword(u.User.Username(), password)
 		}
+		q := u.Query() // plans are made for what is asked: one that was made for an empty table would be kept for a full one
+		q.Set("default_query_exec_mode", "cache_describe")
+		u.RawQuery = q.Encode()
 		driver, name = "pgx", u.String()
 	}
 	db, err := sql.Open(driver, name)
 	if err != nil {
 		return nil, fmt.Errorf("opening the database of claims: %w", err)
 	}
-	s.db = db
+	s.db = &database{DB: db}
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("preparing the database of claims: %w", err), db.Close())
 	}
@@ -81,6 +98,30 @@ var (
 	ownersOwn string
 	//go:embed schema/notices.sql
 	noticesToo string
+	//go:embed schema/topics.sql
+	topics string
+	//go:embed schema/freezes.sql
+	freezing string
+	//go:embed schema/sendings.sql
+	sendings string
+	//go:embed schema/records.sql
+	recording string
+	//go:embed schema/records_sqlite.sql
+	recordingSQLite string
+	//go:embed schema/records_postgres.sql
+	recordingPostgres string
+	//go:embed schema/secrets.sql
+	secrets string
+	//go:embed schema/speed.sql
+	speed string
+	//go:embed schema/assigned.sql
+	assigned string
+	//go:embed schema/purge_sqlite.sql
+	purgingSQLite string
+	//go:embed schema/purge_postgres.sql
+	purgingPostgres string
+	//go:embed schema/redacted.sql
+	redacted string
 	//go:embed schema/triggers_sqlite.sql
 	triggersSQLite string
 	//go:embed schema/triggers_postgres.sql
@@ -90,11 +131,14 @@ var (
 // migrate brings the schema up to date. Several processes may do so at once: on PostgreSQL one is let in at a time, SQLite
 // does that itself.
 func (s *Store) migrate(ctx context.Context) error {
-	dialect, triggers := goose.DialectSQLite3, triggersSQLite
+	dialect, triggers, added, purging := goose.DialectSQLite3, triggersSQLite, recordingSQLite, purgingSQLite
 	if s.postgres {
-		dialect, triggers = goose.DialectPostgres, triggersPostgres
+		dialect, triggers, added, purging = goose.DialectPostgres, triggersPostgres, recordingPostgres, purgingPostgres
 	}
-	steps := []string{tables + triggers, payments, ownersOwn, noticesToo}
+	steps := []string{
+		tables + triggers, payments, ownersOwn, noticesToo, topics, freezing, sendings, recording + added, secrets, speed,
+		assigned, purging, redacted,
+	}
 	migrations := make([]*goose.Migration, len(steps))
 	for i, text := range steps {
 		migrations[i] = goose.NewGoMigration(int64(i+1), &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
@@ -107,7 +151,13 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	p, err := goose.NewProvider(dialect, s.db, nil, goose.WithGoMigrations(migrations...), goose.WithDisableGlobalRegistry(true))
+	p, err := goose.NewProvider(
+		dialect,
+		s.db.DB,
+		nil,
+		goose.WithGoMigrations(migrations...),
+		goose.WithDisableGlobalRegistry(true),
+	)
 	if err != nil {
 		return err
 	}
@@ -145,7 +195,7 @@ func (s *Store) transitions(ctx context.Context) error {
 		for _, t := range steps() {
 			rows.add(string(t.From), string(t.Action), string(t.To))
 		}
-		return rows.exec(ctx, tx)
+		return rows.exec(ctx, tx, s.postgres)
 	})
 }
 
@@ -160,7 +210,8 @@ func steps() []claims.Transition {
 	return out
 }
 
-func (s *Store) inTx(ctx context.Context, work func(*sql.Tx) error) error {
+func (s *Store) inTx(ctx context.Context, work func(*sql.Tx) error) (err error) {
+	defer func() { s.db.failed(err) }()
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err

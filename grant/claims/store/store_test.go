@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,7 +16,7 @@ func source(t *testing.T) []byte {
 	t.Helper()
 	text, err := os.ReadFile("../../../deploy/programmes/outage-2022.yaml")
 	require.NoError(t, err)
-	return text
+	return bytes.Replace(text, []byte("second_look: 2%"), []byte("second_look: 0%"), 1) // chance would differ each time
 }
 
 func filing(p *claims.Programme, i int) Filing {

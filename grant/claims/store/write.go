@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/claims"
 )
 
@@ -46,7 +47,8 @@ type Mark struct {
 	Digest string
 }
 
-// commit is one transaction that adds to history. Whoever has it has the lock: no other writer comes between a look and a write.
+// commit is one transaction that adds to history. Whoever has it has the lock: no other writer comes between a look and a
+// write.
 type commit struct {
 	ctx    context.Context //nolint:containedctx // it lives as long as its transaction, which ends with it
 	tx     *sql.Tx
@@ -56,6 +58,7 @@ type commit struct {
 	at     time.Time
 
 	entries []Entry
+	records []Record
 	touched []*Claim
 	before  map[string]int // the entry up to which a claim was read
 	marks   []markOf
@@ -88,7 +91,8 @@ func (s *Store) begin(ctx context.Context, work func(*commit) error) error {
 }
 
 // Commit adds steps to claims, all of them or none. Steps of one claim follow each other and share one Claim. It fails with a
-// ConflictError when somebody else was first, and with claims.ErrIllegal when a step is not possible. Also, if set, runs in the
+// ConflictError when somebody else was first, and with claims.ErrIllegal when a step is not possible, with a
+// FrozenError when nothing is decided at the moment. Also, if set, runs in the
 // same transaction.
 func (s *Store) Commit(ctx context.Context, steps []Step, also func(*sql.Tx) error) error {
 	saved := map[*Claim]Claim{}
@@ -97,6 +101,9 @@ func (s *Store) Commit(ctx context.Context, steps []Step, also func(*sql.Tx) err
 	}
 	err := s.begin(ctx, func(c *commit) error {
 		if err := c.unchanged(steps); err != nil {
+			return err
+		}
+		if err := c.mayDecide(steps); err != nil {
 			return err
 		}
 		for i := range steps {
@@ -193,7 +200,10 @@ func (c *commit) step(s *Step) error {
 		Claim: s.Claim.ID, Seq: s.Claim.Seq + 1, At: c.at, By: s.By, From: s.Claim.State, Action: s.Action, To: to,
 		Reason: s.Reason, Change: s.Change, Prev: s.Claim.Head,
 	}
-	return c.add(s.Claim, e, s.Marks)
+	if err := c.add(s.Claim, e, s.Marks); err != nil || s.Action != claims.Approve {
+		return err
+	}
+	return c.drawn(s.Claim)
 }
 
 // Allowed fails with claims.ErrIllegal when a step is not possible from where its claim is, as it was read. Committing asks
@@ -220,20 +230,32 @@ func (s *Step) next() (claims.State, error) {
 // two may not be the second.
 func (s *Step) apart() error {
 	switch s.Action {
-	case claims.Approve, claims.Decline, claims.Uphold, claims.PartlyUphold, claims.Reject, FirstApproval:
+	case claims.Approve, claims.Decline, claims.Uphold, claims.PartlyUphold, claims.Reject, FirstApproval, claims.Confirm:
 	default:
 		return nil
 	}
 	if s.By.Duty == claims.Rules {
 		return nil
 	}
-	if s.By.Name == s.Claim.EnteredBy {
+	if s.By.Duty == claims.CouncilDuty { // whose members were asked one by one
+		return s.counted()
+	}
+	if grant.SamePerson(s.By.Name, s.Claim.EnteredBy) {
 		return fmt.Errorf("%w: %s entered it, so somebody else must decide", claims.ErrIllegal, s.By.Name)
 	}
 	for _, h := range s.Claim.Hands {
-		if h.Name == s.By.Name {
+		if grant.SamePerson(h.Name, s.By.Name) {
 			return fmt.Errorf("%w: %s had a hand in it as %s, so somebody else must decide", claims.ErrIllegal, h.Name, h.Duty)
 		}
+	}
+	return nil
+}
+
+// counted refuses a decision of the council that is none of a motion that was carried.
+func (s *Step) counted() error {
+	v, item := s.Change.Voted, s.Claim.Item
+	if v == nil || item == nil || v.Outcome == nil || !v.Outcome.Carried || s.By != InCouncil || item.Motion.Action != s.Action {
+		return fmt.Errorf("%w: the council decides by vote only", claims.ErrIllegal)
 	}
 	return nil
 }
@@ -256,7 +278,7 @@ func (c *commit) add(claim *Claim, e Entry, marks []Mark) error {
 
 // write sends everything: history first, since a claim's row must agree with it.
 func (c *commit) write() error {
-	if len(c.entries) == 0 {
+	if len(c.entries)+len(c.records) == 0 {
 		return nil
 	}
 	c.number++
@@ -265,12 +287,29 @@ func (c *commit) write() error {
 		"body, prev, hash) VALUES", "", 14)
 	for i := range c.entries {
 		e := &c.entries[i]
-		history.add(e.Claim, e.Seq, c.number, i, e.At.UnixMicro(), e.By.Name, string(e.By.Duty), string(e.From), string(e.Action),
-			string(e.To), e.Reason, e.body, e.Prev, e.Hash)
+		history.add(
+			e.Claim,
+			e.Seq,
+			c.number,
+			i,
+			e.At.UnixMicro(),
+			e.By.Name,
+			string(e.By.Duty),
+			string(e.From),
+			string(e.Action),
+			string(e.To),
+			e.Reason,
+			e.body,
+			e.Prev,
+			e.Hash,
+		)
 	}
 	hash := chain(c.number, c.at, c.prev, func(add func(string)) {
 		for i := range c.entries {
 			add(c.entries[i].Hash)
+		}
+		for i := range c.records {
+			add(c.records[i].Hash)
 		}
 	})
 	fresh, changed := c.claims()
@@ -279,12 +318,15 @@ func (c *commit) write() error {
 		marks.add(string(m.Kind), m.Digest, m.claim)
 	}
 	for _, r := range []*rows{history, fresh, changed, marks} {
-		if err := r.exec(c.ctx, c.tx); err != nil {
+		if err := r.exec(c.ctx, c.tx, c.store.postgres); err != nil {
 			return err
 		}
 	}
 	if _, err := c.tx.ExecContext(c.ctx, "INSERT INTO commits (number, at, entries, prev, hash) VALUES ($1, $2, $3, $4, $5)",
-		c.number, c.at.UnixMicro(), len(c.entries), c.prev, hash); err != nil {
+		c.number, c.at.UnixMicro(), len(c.entries)+len(c.records), c.prev, hash); err != nil {
+		return err
+	}
+	if err := c.addRecords(); err != nil {
 		return err
 	}
 	_, err := c.tx.ExecContext(c.ctx, "UPDATE head SET number = $1, hash = $2 WHERE one = 1", c.number, hash)
@@ -298,10 +340,11 @@ func (c *commit) claims() (fresh, changed *rows) {
 		"tier, loss, owed, changed_at) VALUES", "", 15)
 	changed = newRows("UPDATE claims SET state = v.column2, seq = v.column3, head = v.column4, tier = v.column5, loss = "+
 		"v.column6, "+
-		"owed = v.column7, changed_at = v.column8, industry = v.column9, due = v.column11, tries = 0 FROM (VALUES",
-		") AS v WHERE claims.id = v.column1 AND claims.seq = v.column10", 11)
+		"owed = v.column7, changed_at = v.column8, industry = v.column9, due = v.column11, "+
+		"assigned = v.column12, tries = 0 FROM (VALUES",
+		") AS v WHERE claims.id = v.column1 AND claims.seq = v.column10", 12)
 	changed.casts = []string{
-		"TEXT", "TEXT", "INTEGER", "TEXT", "INTEGER", "BIGINT", "BIGINT", "BIGINT", "TEXT", "INTEGER", "BIGINT",
+		"TEXT", "TEXT", "INTEGER", "TEXT", "INTEGER", "BIGINT", "BIGINT", "BIGINT", "TEXT", "INTEGER", "BIGINT", "TEXT",
 	}
 	for _, claim := range c.touched {
 		r := rowOf(claim)
@@ -311,22 +354,22 @@ func (c *commit) claims() (fresh, changed *rows) {
 			continue
 		}
 		changed.add(claim.ID, r.state, r.seq, r.head, r.tier, r.loss, r.owed, r.changed, r.industry, c.before[claim.ID],
-			claim.due())
+			claim.due(), r.assigned)
 	}
 	return fresh, changed
 }
 
 // row is what the table of claims says of one, for queries. All of it is derived.
 type row struct {
-	state, head, industry string
-	seq, tier             int
-	loss, owed, changed   int64
+	state, head, industry, assigned string
+	seq, tier                       int
+	loss, owed, changed             int64
 }
 
 func rowOf(c *Claim) row {
 	r := row{
 		state: string(c.State), head: c.Head, industry: c.Facts.Industry, seq: c.Seq, owed: int64(c.Owed),
-		changed: c.Changed.UnixMicro(),
+		changed: c.Changed.UnixMicro(), assigned: c.Assigned,
 	}
 	if c.Proposal != nil {
 		r.tier, r.loss = c.Proposal.Tier, int64(c.Assessment.SalesLoss)

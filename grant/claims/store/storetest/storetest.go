@@ -2,7 +2,9 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/identity/identitytest"
 	"github.com/granter/granter/grant/claims/store"
 )
 
@@ -22,7 +25,8 @@ func Source(t testing.TB) []byte {
 	for {
 		text, err := os.ReadFile(filepath.Join(dir, "deploy", "programmes", "outage-2022.yaml")) //nolint:gosec // above the test
 		if err == nil {
-			return text
+			// What chance has looked at again differs each time: tests of that adopt a programme of their own.
+			return bytes.Replace(text, []byte("second_look: 2%"), []byte("second_look: 0%"), 1)
 		}
 		require.NotEqual(t, filepath.Dir(dir), dir, "no repository above the working directory")
 		dir = filepath.Dir(dir)
@@ -35,11 +39,24 @@ func Open(t testing.TB) (*store.Store, *claims.Programme) {
 	return At(t, filepath.Join(t.TempDir(), "claims.db"))
 }
 
+// Memory opens a new database in memory, with the shipped programme: cheap, for many of them.
+func Memory(t testing.TB) (*store.Store, *claims.Programme) {
+	t.Helper()
+	s, err := store.OpenMemory(context.Background(), rand.Text())
+	require.NoError(t, err)
+	return adopted(t, s)
+}
+
 // At opens a database, with the shipped programme.
 func At(t testing.TB, where string) (*store.Store, *claims.Programme) {
 	t.Helper()
 	s, err := store.Open(context.Background(), where, "")
 	require.NoError(t, err)
+	return adopted(t, s)
+}
+
+func adopted(t testing.TB, s *store.Store) (*store.Store, *claims.Programme) {
+	t.Helper()
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	p, err := s.Adopt(context.Background(), Source(t))
 	require.NoError(t, err)
@@ -48,14 +65,7 @@ func At(t testing.TB, where string) (*store.Store, *claims.Programme) {
 
 // Number is the i-th valid business number.
 func Number(i int) claims.BusinessNumber {
-	for last := range 10 {
-		serial := 1 + i%9999
-		office, kind := 101+i/9999%800, 1+i/9999/800%99
-		if n, err := claims.ParseBusinessNumber(fmt.Sprintf("%03d%02d%04d%d", office, kind, serial, last)); err == nil {
-			return n
-		}
-	}
-	panic("every nine digits have a tenth")
+	return claims.BusinessNumber(identitytest.Number(i))
 }
 
 // Filing is the i-th claim, of a loss.
