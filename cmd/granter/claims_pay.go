@@ -93,7 +93,7 @@ func (flags *payFlags) orders(
 	if run, err = s.Declare(ctx, p, flags.most, by); err != nil {
 		return nil, nil, err
 	}
-	orders, err = s.HandOver(ctx, p.Name)
+	orders, err = s.HandOver(ctx, p.Name, 0)
 	return orders, run, err
 }
 
@@ -170,7 +170,7 @@ the bank should be asked about. Exit code 1: there are doubts, or sums that do n
 				if err != nil {
 					return usageError(err)
 				}
-				effects, err := s.Answers(ctx, answers)
+				effects, err := s.Answers(ctx, answers, nil)
 				if err != nil {
 					return err
 				}

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/granter/granter/grant/claims"
@@ -15,10 +17,11 @@ type AnswerStatus string
 
 // What the bank says of a payment.
 const (
+	BankAccepted AnswerStatus = "accepted"  // it has the order, and will pay or return it
 	BankSettled  AnswerStatus = "settled"   // so much of it was paid
 	BankReturned AnswerStatus = "returned"  // it was not paid, or came back
 	BankUnknown  AnswerStatus = "unknown"   // the bank cannot say yet
-	BankNotFound AnswerStatus = "not_found" // the bank never had the order: only then it is ordered again
+	BankNotFound AnswerStatus = "not_found" // the bank never had that sending of the order: only then it is ordered again
 )
 
 // Answer is one line of the bank's acknowledgements or statements.
@@ -28,6 +31,7 @@ type Answer struct {
 	Status  AnswerStatus `json:"status"`
 	Amount  claims.Won   `json:"amount"`
 	Why     string       `json:"why,omitempty"`
+	Sending int          `json:"sending,omitempty"` // the sending that it was asked about; 0: it does not say
 }
 
 // Effect is what an answer changed.
@@ -47,58 +51,153 @@ var bank = Actor{"bank", claims.Bank}
 // payment is a row of payments.
 type payment struct {
 	Payment
-	claim, state, programme string
-	came                    claims.Won
+	claim, state, programme, doubt string
+	came                           claims.Won
+	sendings                       int
+	changed                        int64
 }
 
-// Answers takes answers of the bank, each once, and says what each changed.
-func (s *Store) Answers(ctx context.Context, list []Answer) ([]Effect, error) {
+// answering takes answers in: it reads what they are about at once, and writes what they changed at once, because a round trip to
+// the database for each would take most of the time.
+type answering struct {
+	*commit
+
+	taken    map[string]bool // answers, by their IDs
+	payments map[string]*payment
+	claims   map[string]*Claim
+	dirty    map[string]bool // payments to be written
+	budgets  map[string]*budget
+}
+
+// budget is what changes of a programme's.
+type budget struct{ reserved, settled claims.Won }
+
+// Answers takes answers of the bank, each once, and says what each changed. When they are from a topic, the same transaction says
+// how far that is taken in.
+func (s *Store) Answers(ctx context.Context, list []Answer, at []Position) ([]Effect, error) {
 	var out []Effect
 	err := s.begin(ctx, func(c *commit) error {
+		if err := advance(ctx, c.tx, at); err != nil {
+			return err
+		}
+		t := &answering{
+			commit: c, taken: map[string]bool{}, payments: map[string]*payment{}, claims: map[string]*Claim{},
+			dirty: map[string]bool{}, budgets: map[string]*budget{},
+		}
+		if err := t.read(list); err != nil {
+			return err
+		}
 		out = make([]Effect, len(list))
-		known := map[string]*Claim{}
+		rows := newRows("INSERT INTO answers (id, payment, status, amount, why, effect, at) VALUES", "", 7)
 		for i := range list {
 			var err error
-			if out[i], err = c.answer(&list[i], known); err != nil {
+			if out[i], err = t.answer(&list[i], rows); err != nil {
 				return fmt.Errorf("answer %s of the bank: %w", list[i].ID, err)
 			}
 		}
-		return nil
+		return t.save(rows)
 	})
 	return out, err
 }
 
-func (c *commit) answer(a *Answer, known map[string]*Claim) (Effect, error) {
-	var before int
-	if err := c.tx.QueryRowContext(c.ctx, "SELECT COUNT(*) FROM answers WHERE id = $1",
-		a.ID).Scan(&before); err != nil || before > 0 {
-		return Repeated, err
+// read reads which of the answers were taken before, the payments that they are about, and the claims that these may move.
+func (t *answering) read(answers []Answer) error {
+	for part := range slices.Chunk(answers, chunk) {
+		ids, about := make([]string, len(part)), make([]string, len(part))
+		for i := range part {
+			ids[i], about[i] = part[i].ID, part[i].Payment
+		}
+		rows, err := t.tx.QueryContext(t.ctx, "SELECT id FROM answers WHERE id IN "+list(1, len(ids)), texts(ids)...)
+		if err != nil {
+			return err
+		}
+		if err := each(rows, func(scan func(...any) error) error {
+			var id string
+			err := scan(&id)
+			t.taken[id] = true
+			return err
+		}); err != nil {
+			return err
+		}
+		rows, err = t.tx.QueryContext(t.ctx, "SELECT p.id, p.claim, p.state, r.programme, p.came, p.run, p.decision, p.attempt, "+
+			"p.gross, p.net, p.sendings, p.doubt, p.changed_at FROM payments AS p JOIN runs AS r ON r.id = p.run WHERE p.id IN "+
+			list(1, len(about)), texts(about)...)
+		if err != nil {
+			return err
+		}
+		var moved []string
+		if err := each(rows, func(scan func(...any) error) error {
+			p := &payment{}
+			err := scan(&p.ID, &p.claim, &p.state, &p.programme, &p.came, &p.Run, &p.Decision, &p.Attempt, &p.Gross, &p.Amount,
+				&p.sendings, &p.doubt, &p.changed)
+			if t.payments[p.ID] == nil {
+				t.payments[p.ID] = p
+				moved = append(moved, p.claim)
+			}
+			return err
+		}); err != nil {
+			return err
+		}
+		histories, err := t.store.historiesOf(t.ctx, t.tx, moved)
+		if err != nil {
+			return err
+		}
+		for id, history := range histories {
+			if t.claims[id] == nil {
+				t.claims[id] = Fold(history)
+			}
+		}
 	}
-	effect, doubt, err := c.judgeAnswer(a, known)
+	return nil
+}
+
+// save writes what the answers changed.
+func (t *answering) save(answers *rows) error {
+	changed := newRows("UPDATE payments SET state = v.column2, came = v.column3, doubt = v.column4, changed_at = v.column5 "+
+		"FROM (VALUES", ") AS v WHERE payments.id = v.column1", 5)
+	changed.casts = []string{"TEXT", "TEXT", "BIGINT", "TEXT", "BIGINT"}
+	for _, id := range slices.Sorted(maps.Keys(t.dirty)) {
+		p := t.payments[id]
+		changed.add(id, p.state, int64(p.came), p.doubt, p.changed)
+	}
+	for _, r := range []*rows{changed, answers} {
+		if err := r.exec(t.ctx, t.tx, t.store.postgres); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.budgets)) {
+		b := t.budgets[name]
+		if _, err := t.tx.ExecContext(t.ctx, "UPDATE programmes SET reserved = reserved + $2, settled = settled + $3 "+
+			"WHERE name = $1", name, int64(b.reserved), int64(b.settled)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *answering) answer(a *Answer, rows *rows) (Effect, error) {
+	if t.taken[a.ID] {
+		return Repeated, nil
+	}
+	t.taken[a.ID] = true
+	p := t.payments[a.Payment]
+	effect, doubt, err := t.judge(a, p)
 	if err != nil {
 		return "", err
-	}
-	if doubt != "" {
-		if _, err := c.tx.ExecContext(c.ctx, "UPDATE payments SET doubt = $2 WHERE id = $1", a.Payment, doubt); err != nil {
-			return "", err
-		}
 	}
 	why := a.Why
 	if doubt != "" {
 		why = doubt
+		if p != nil {
+			p.doubt, t.dirty[p.ID] = doubt, true
+		}
 	}
-	_, err = c.tx.ExecContext(c.ctx, "INSERT INTO answers (id, payment, status, amount, why, effect, at) VALUES ($1, $2, $3, "+
-		"$4, $5, $6, $7)",
-		a.ID, a.Payment, string(a.Status), int64(a.Amount), why, string(effect), c.at.UnixMicro())
-	return effect, err
+	rows.add(a.ID, a.Payment, string(a.Status), int64(a.Amount), why, string(effect), t.at.UnixMicro())
+	return effect, nil
 }
 
-// judgeAnswer applies an answer that fits, and says in words what does not.
-func (c *commit) judgeAnswer(a *Answer, known map[string]*Claim) (effect Effect, doubt string, err error) {
-	p, err := c.payment(a.Payment)
-	if err != nil {
-		return "", "", err
-	}
+// judge applies an answer that fits, and says in words what does not.
+func (t *answering) judge(a *Answer, p *payment) (effect Effect, doubt string, err error) {
 	doubtful := func(format string, args ...any) (Effect, string, error) {
 		return Doubtful, fmt.Sprintf(format, args...), nil
 	}
@@ -109,20 +208,31 @@ func (c *commit) judgeAnswer(a *Answer, known map[string]*Claim) (effect Effect,
 	switch {
 	case a.Status == BankUnknown && open:
 		return Waiting, "", nil
-	case a.Status == BankNotFound && p.state == "sent" && p.came == 0:
-		return Applied, "", c.set(p, "declared", 0)
+	case a.Status == BankAccepted && open:
+		p.state, p.changed, t.dirty[p.ID] = "sent", t.at.UnixMicro(), true
+		return Waiting, "", nil // also where it had said that it never had it
+	case a.Status == BankAccepted:
+		return Repeated, "", nil // late: it has said since what became of it
+	case a.Status == BankNotFound && a.Sending > 0 && a.Sending < p.sendings:
+		return Repeated, "", nil // the bank was asked twice about an earlier sending: of the one since it says nothing
 	case a.Status == BankNotFound && p.state == "declared":
 		return Waiting, "", nil
+	case a.Status == BankNotFound && p.state == "sent" && p.came == 0:
+		if a.Sending != p.sendings && !(a.Sending == 0 && p.sendings == 1) {
+			return doubtful("the bank says not_found and not of which sending (%d), and it was sent %d times: ask it about the "+
+				"last one", a.Sending, p.sendings)
+		}
+		return t.set(p, Applied, "declared", 0)
 	case a.Status == BankSettled && !open:
 		return doubtful("%d won settled, and the payment was %s before", a.Amount, p.state)
 	case a.Status == BankSettled && (a.Amount <= 0 || p.came+a.Amount > p.Amount):
 		return doubtful("%d won settled, %d of %d had been before: more than was ordered", a.Amount, p.came, p.Amount)
 	case a.Status == BankSettled && p.came+a.Amount < p.Amount:
-		return Waiting, "", c.set(p, "sent", p.came+a.Amount)
+		return t.set(p, Waiting, "sent", p.came+a.Amount)
 	case a.Status == BankSettled:
-		return c.money(a, p, known, claims.Settle, "settled", p.Amount)
+		return t.money(a, p, claims.Settle, "settled", p.Amount)
 	case a.Status == BankReturned && p.state != "returned" && (a.Amount == p.Amount || a.Amount == p.came && p.came > 0):
-		return c.money(a, p, known, claims.Return, "returned", 0)
+		return t.money(a, p, claims.Return, "returned", 0)
 	case a.Status == BankReturned && p.state == "returned" && a.Amount == p.Amount:
 		return Repeated, "", nil // acknowledged, and in the statement as well
 	default:
@@ -131,18 +241,8 @@ func (c *commit) judgeAnswer(a *Answer, known map[string]*Claim) (effect Effect,
 }
 
 // money moves a payment, its claim, and the budget.
-func (c *commit) money(
-	a *Answer, p *payment, known map[string]*Claim, action claims.Action, state string, came claims.Won,
-) (Effect, string, error) {
-	claim := known[p.claim]
-	if claim == nil {
-		found, err := c.store.historiesOf(c.ctx, c.tx, []string{p.claim})
-		if err != nil {
-			return "", "", err
-		}
-		claim = Fold(found[p.claim])
-		known[p.claim] = claim
-	}
+func (t *answering) money(a *Answer, p *payment, action claims.Action, state string, came claims.Won) (Effect, string, error) {
+	claim := t.claims[p.claim]
 	pay := p.Payment
 	pay.Answer = a.ID
 	reason := a.Why
@@ -150,54 +250,49 @@ func (c *commit) money(
 		reason = "the bank gives no reason"
 	}
 	step := Step{Claim: claim, Action: action, By: bank, Reason: reason, Change: Change{Payment: &pay}}
-	switch err := c.step(&step); {
+	switch err := t.step(&step); {
 	case errors.Is(err, claims.ErrIllegal):
 		return Doubtful, fmt.Sprintf("%d won %s, and the claim is in state %s", a.Amount, a.Status, claim.State), nil
 	case err != nil:
 		return "", "", err
 	}
-	reserved, settled := -pay.Gross, claims.Won(0)
+	b := t.budgets[p.programme]
+	if b == nil {
+		b = &budget{}
+		t.budgets[p.programme] = b
+	}
 	switch {
 	case action == claims.Settle:
-		settled = pay.Gross
+		b.reserved -= pay.Gross
+		b.settled += pay.Gross
 	case p.state == "settled":
-		reserved, settled = 0, -pay.Gross
+		b.settled -= pay.Gross
+	default:
+		b.reserved -= pay.Gross
 	}
-	if _, err := c.tx.ExecContext(c.ctx, "UPDATE programmes SET reserved = reserved + $2, settled = settled + $3 WHERE name = $1",
-		p.programme, int64(reserved), int64(settled)); err != nil {
-		return "", "", err
-	}
-	return Applied, "", c.set(p, state, came)
+	return t.set(p, Applied, state, came)
 }
 
-func (c *commit) set(p *payment, state string, came claims.Won) error {
-	_, err := c.tx.ExecContext(c.ctx, "UPDATE payments SET state = $2, came = $3, doubt = '', changed_at = $4 WHERE id = $1",
-		p.ID, state, int64(came), c.at.UnixMicro())
-	return err
-}
-
-func (c *commit) payment(id string) (*payment, error) {
-	p := &payment{Payment: Payment{ID: id}}
-	err := c.tx.QueryRowContext(c.ctx, "SELECT p.claim, p.state, r.programme, p.came, p.run, p.decision, p.attempt, p.gross, "+
-		"p.net "+
-		"FROM payments AS p JOIN runs AS r ON r.id = p.run WHERE p.id = $1", id).
-		Scan(&p.claim, &p.state, &p.programme, &p.came, &p.Run, &p.Decision, &p.Attempt, &p.Gross, &p.Amount)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	return p, err
+func (t *answering) set(p *payment, effect Effect, state string, came claims.Won) (Effect, string, error) {
+	p.state, p.came, p.doubt, p.changed, t.dirty[p.ID] = state, came, "", t.at.UnixMicro(), true
+	return effect, "", nil
 }
 
 // Books is how money stands, to the won.
 type Books struct {
 	Programme string     `json:"programme"`
+	At        time.Time  `json:"at"`
 	Budget    claims.Won `json:"budget"`
+	Promised  claims.Won `json:"promised"` // of all claims that were approved: settled, reserved and owed together
 	Reserved  claims.Won `json:"reserved"` // of payments under way
 	Settled   claims.Won `json:"settled"`
-	Owed      claims.Won `json:"owed"` // approved, and not under way
+	Owed      claims.Won `json:"owed"` // promised, and not under way
+
+	Commits int64  `json:"commits"` // of history, as it is in this report
+	End     string `json:"end"`     // hash of the last one: granter claims prove --anchor
 
 	States     map[string]Sum `json:"payments"`   // by state
-	Unanswered []string       `json:"unanswered"` // sent long enough ago that the bank should have said something: ask it
+	Unanswered []Question     `json:"unanswered"` // sent long enough ago that the bank should have said something: ask it
 	Doubts     []Doubt        `json:"doubts"`     // a person must look
 	Wrong      []string       `json:"wrong"`      // sums that do not agree
 }
@@ -224,9 +319,15 @@ func (s *Store) Books(ctx context.Context, programme string, within time.Duratio
 		return nil, err
 	}
 	defer tx.Rollback() //nolint:errcheck // it only reads
-	b := &Books{Programme: programme, States: map[string]Sum{}, Unanswered: []string{}, Doubts: []Doubt{}, Wrong: []string{}}
+	b := &Books{
+		Programme: programme, At: s.now().UTC().Truncate(time.Millisecond), States: map[string]Sum{}, Unanswered: []Question{},
+		Doubts: []Doubt{}, Wrong: []string{},
+	}
 	if err := tx.QueryRowContext(ctx, "SELECT budget, reserved, settled FROM programmes WHERE name = $1", programme).
 		Scan(&b.Budget, &b.Reserved, &b.Settled); err != nil {
+		return nil, err
+	}
+	if err := tx.QueryRowContext(ctx, "SELECT number, hash FROM head WHERE one = 1").Scan(&b.Commits, &b.End); err != nil {
 		return nil, err
 	}
 	const of = " FROM payments AS p JOIN runs AS r ON r.id = p.run WHERE r.programme = $1"
@@ -244,14 +345,14 @@ func (s *Store) Books(ctx context.Context, programme string, within time.Duratio
 	}); err != nil {
 		return nil, err
 	}
-	if rows, err = tx.QueryContext(ctx, "SELECT p.id"+of+" AND p.state = 'sent' AND p.changed_at <= $2 ORDER BY p.id", programme,
-		s.now().Add(-within).UnixMicro()); err != nil {
+	if rows, err = tx.QueryContext(ctx, "SELECT p.id, p.sendings"+of+" AND p.state = 'sent' AND p.changed_at <= $2 ORDER BY p.id",
+		programme, s.now().Add(-within).UnixMicro()); err != nil {
 		return nil, err
 	}
 	if err := each(rows, func(scan func(...any) error) error {
-		var id string
-		err := scan(&id)
-		b.Unanswered = append(b.Unanswered, id)
+		var q Question
+		err := scan(&q.Payment, &q.Sending)
+		b.Unanswered = append(b.Unanswered, q)
 		return err
 	}); err != nil {
 		return nil, err
@@ -283,13 +384,16 @@ func (b *Books) compare(ctx context.Context, tx *sql.Tx) error {
 	}
 	equal("reserved, and payments under way", b.Reserved, b.States["declared"].Gross+b.States["sent"].Gross)
 	equal("settled, and payments that are", b.Settled, b.States["settled"].Gross)
+	if err := b.promises(ctx, tx); err != nil {
+		return err
+	}
+	equal("promised, and what of it is settled, under way and owed", b.Promised, b.Settled+b.Reserved+b.Owed)
 	var declared, listed, paid claims.Won
 	for query, into := range map[string]*claims.Won{
 		"SELECT CAST(COALESCE(SUM(gross), 0) AS BIGINT) FROM runs WHERE programme = $1": &declared,
 		"SELECT CAST(COALESCE(SUM(p.gross), 0) AS BIGINT) FROM payments AS p JOIN runs AS r ON r.id = p.run WHERE r.programme " +
 			"= $1": &listed,
-		"SELECT CAST(COALESCE(SUM(owed), 0) AS BIGINT) FROM claims WHERE programme = $1 AND state = 'paid'":     &paid,
-		"SELECT CAST(COALESCE(SUM(owed), 0) AS BIGINT) FROM claims WHERE programme = $1 AND state = 'approved'": &b.Owed,
+		"SELECT CAST(COALESCE(SUM(owed), 0) AS BIGINT) FROM claims WHERE programme = $1 AND state = 'paid'": &paid,
 	} {
 		if err := tx.QueryRowContext(ctx, query, b.Programme).Scan(into); err != nil {
 			return err
@@ -300,4 +404,27 @@ func (b *Books) compare(ctx context.Context, tx *sql.Tx) error {
 		equal("claims that are paid, and payments that are settled", paid, b.Settled)
 	}
 	return nil
+}
+
+// promising are the states of claims to which something was promised, or may have been. Approved claims that were put on hold
+// again are not among them: somebody decides anew.
+var promising = []any{
+	string(claims.Approved), string(claims.PaymentSent), string(claims.Paid), string(claims.PaymentReturned),
+	string(claims.Recouped), string(claims.Objected), string(claims.Upheld), string(claims.PartlyUpheld),
+	string(claims.Rejected), string(claims.SecondLook),
+}
+
+// promises computes, claim by claim, what is promised and what of it nobody pays yet.
+func (b *Books) promises(ctx context.Context, tx *sql.Tx) error {
+	var over int
+	err := tx.QueryRowContext(ctx, "SELECT CAST(COALESCE(SUM(c.owed), 0) AS BIGINT), "+
+		"CAST(COALESCE(SUM(c.owed - COALESCE(p.covered, 0)), 0) AS BIGINT), "+
+		"COALESCE(SUM(CASE WHEN COALESCE(p.covered, 0) > c.owed THEN 1 ELSE 0 END), 0) FROM claims AS c "+
+		"LEFT JOIN (SELECT claim, SUM(gross) AS covered FROM payments WHERE state <> 'returned' GROUP BY claim) AS p "+
+		"ON p.claim = c.id WHERE c.programme = $1 AND c.state IN "+list(2, len(promising)),
+		append([]any{b.Programme}, promising...)...).Scan(&b.Promised, &b.Owed, &over)
+	if err == nil && over > 0 {
+		b.Wrong = append(b.Wrong, fmt.Sprintf("%d claims have payments of more than they were promised", over))
+	}
+	return err
 }

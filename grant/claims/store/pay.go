@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/granter/granter/grant/claims"
 )
@@ -27,14 +29,25 @@ type Run struct {
 type Order struct {
 	ID     string     `json:"id"` // the bank's key: the same order twice is one payment
 	Claim  string     `json:"claim"`
+	Run    string     `json:"run"`
 	Net    claims.Won `json:"net"`
 	Person Person     `json:"-"`
+
+	// Sending is the how manyth handing over of this order it is, from 1: the bank is asked about that one.
+	Sending int `json:"sending"`
+}
+
+// Question asks the bank what became of one sending of an order.
+type Question struct {
+	Payment string `json:"payment"`
+	Sending int    `json:"sending"`
 }
 
 // payable are the states in which money is owed and not under way.
 var payable = []claims.State{claims.Approved, claims.Upheld, claims.PartlyUpheld, claims.PaymentReturned}
 
-// Declare begins a payout run over at most so many claims that are owed money: it moves them to payment_sent, writes the payments
+// Declare begins a payout run over at most so many claims that are owed money: it moves them to payment_sent, writes the
+// payments
 // down, and reserves the budget, all of it or nothing. A nil run: nothing is owed. What the budget does not suffice for is
 // an ErrBudget, and left to people.
 func (s *Store) Declare(ctx context.Context, p *claims.Programme, most int, by Actor) (*Run, error) {
@@ -78,7 +91,7 @@ func (s *Store) Declare(ctx context.Context, p *claims.Programme, most int, by A
 			run.ID, p.Name, s.now().UnixMicro(), by.Name, run.Payments, int64(run.Gross)); err != nil {
 			return err
 		}
-		return d.payments.exec(ctx, tx)
+		return d.payments.exec(ctx, tx, s.postgres)
 	})
 }
 
@@ -150,54 +163,105 @@ func (c *Claim) next(p *claims.Programme) *Payment {
 	return pay
 }
 
-// HandOver returns the orders that the bank has not got, and notes before that it may have them from now on: whatever happens
-// afterwards, none of them is ordered again unless the bank says that it never had it.
-func (s *Store) HandOver(ctx context.Context, programme string) ([]Order, error) {
-	orders, err := s.Orders(ctx, programme, "declared")
-	if err != nil {
-		return nil, err
-	}
-	return orders, s.inTx(ctx, func(tx *sql.Tx) error {
-		for _, o := range orders {
-			res, err := tx.ExecContext(ctx, "UPDATE payments SET state = 'sent', changed_at = $2 WHERE id = $1 AND state = "+
-				"'declared'",
-				o.ID, s.now().UnixMicro())
-			if err != nil {
-				return err
+// HandOver returns orders that the bank has not got, at most so many (0: all), and notes before that it may have them from now
+// on: whatever happens afterwards, none of them is ordered again unless the bank says that it never had it. Of several who hand
+// over at once each gets others.
+func (s *Store) HandOver(ctx context.Context, programme string, most int) ([]Order, error) {
+	var orders []Order
+	err := s.begin(ctx, func(c *commit) (err error) {
+		if err := s.thawed(ctx, c.tx, programme); err != nil {
+			return err
+		}
+		if orders, err = ordersOf(ctx, c.tx, programme, "declared", most); err != nil {
+			return err
+		}
+		for part := range slices.Chunk(orders, chunk) {
+			args := []any{c.at.UnixMicro()}
+			for i := range part {
+				part[i].Sending++
+				args = append(args, part[i].ID)
 			}
-			if n, err := res.RowsAffected(); err != nil || n == 0 { // another run has handed it over
-				return errors.Join(err, fmt.Errorf("payment %s was handed over by somebody else meanwhile", o.ID))
+			if _, err := c.tx.ExecContext(ctx, "UPDATE payments SET state = 'sent', sendings = sendings + 1, changed_at = $1 "+
+				"WHERE id IN "+list(2, len(part)),
+				args...); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return orders, s.addressees(ctx, orders)
 }
 
 // Orders returns the payments of a programme in a state, with who is paid.
 func (s *Store) Orders(ctx context.Context, programme, state string) ([]Order, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT p.id, p.claim, p.net FROM payments AS p JOIN runs AS r ON r.id = p.run "+
-		"WHERE r.programme = $1 AND p.state = $2 ORDER BY p.id", programme, state)
+	orders, err := ordersOf(ctx, s.db, programme, state, 0)
+	if err != nil {
+		return nil, err
+	}
+	return orders, s.addressees(ctx, orders)
+}
+
+func ordersOf(ctx context.Context, q querier, programme, state string, most int) ([]Order, error) {
+	query, args := "SELECT p.id, p.claim, p.run, p.net, p.sendings FROM payments AS p JOIN runs AS r ON r.id = p.run "+
+		"WHERE r.programme = $1 AND p.state = $2 ORDER BY p.id", []any{programme, state}
+	if most > 0 {
+		query, args = query+" LIMIT $3", append(args, most)
+	}
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	var out []Order
-	var ids []string
-	if err := each(rows, func(scan func(...any) error) error {
+	return out, each(rows, func(scan func(...any) error) error {
 		var o Order
-		err := scan(&o.ID, &o.Claim, &o.Net)
-		out, ids = append(out, o), append(ids, o.Claim)
+		err := scan(&o.ID, &o.Claim, &o.Run, &o.Net, &o.Sending)
+		out = append(out, o)
 		return err
-	}); err != nil {
-		return nil, err
+	})
+}
+
+// addressees adds to orders who is paid.
+func (s *Store) addressees(ctx context.Context, orders []Order) error {
+	ids := make([]string, len(orders))
+	for i := range orders {
+		ids[i] = orders[i].Claim
 	}
 	people, err := s.People(ctx, ids)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for i := range out {
-		if p := people[out[i].Claim]; p != nil {
-			out[i].Person = *p
+	for i := range orders {
+		if p := people[orders[i].Claim]; p != nil {
+			orders[i].Person = *p
 		}
 	}
-	return out, nil
+	return nil
+}
+
+// askOnce is about how many payments the bank is asked at once.
+const askOnce = 1000
+
+// Ask returns questions about payments that the bank should have answered within a time, and was not asked about since, and notes
+// that it is asked.
+func (s *Store) Ask(ctx context.Context, programme string, within time.Duration) (list []Question, err error) {
+	return list, s.inTx(ctx, func(tx *sql.Tx) error {
+		now := s.now()
+		rows, err := tx.QueryContext(ctx, "UPDATE payments SET asked_at = $1 WHERE id IN (SELECT p.id FROM payments AS p "+
+			"JOIN runs AS r ON r.id = p.run WHERE r.programme = $2 AND p.state = 'sent' "+
+			"AND p.changed_at <= $3 AND p.asked_at <= $3 "+
+			"ORDER BY p.changed_at LIMIT $4) RETURNING id, sendings",
+			now.UnixMicro(), programme, now.Add(-within).UnixMicro(), askOnce)
+		if err != nil {
+			return err
+		}
+		return each(rows, func(scan func(...any) error) error {
+			var q Question
+			err := scan(&q.Payment, &q.Sending)
+			list = append(list, q)
+			return err
+		})
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/granter/granter/grant/claims"
@@ -94,12 +95,18 @@ type Filed struct {
 	Claim   string
 }
 
-// Receive takes filings in, and returns what became of each, in their order. Also, if set, runs in the same transaction, and can
-// refuse all of it. Receiving filings again takes none of them twice.
-func (s *Store) Receive(ctx context.Context, filings []Filing, also func(*sql.Tx) error) ([]Filed, error) {
+// Refused reports whether a filing is no claim, now or before.
+func (f Filed) Refused() bool { return f.Outcome == Different || f.Outcome == Twice }
+
+// Receive takes filings in, and returns what became of each, in their order. Receiving filings again takes none of them twice.
+// When they are from a topic and each was taken, now or before, the same transaction says how far the topic is taken in.
+func (s *Store) Receive(ctx context.Context, filings []Filing, at []Position) ([]Filed, error) {
 	var out []Filed
 	return out, s.begin(ctx, func(c *commit) (err error) {
 		if out, err = c.judge(filings); err != nil {
+			return err
+		}
+		if err := c.bind(filings); err != nil {
 			return err
 		}
 		owners := newRows("INSERT INTO owners (claim, salt, person) VALUES", "", 3)
@@ -117,50 +124,28 @@ func (s *Store) Receive(ctx context.Context, filings []Filing, also func(*sql.Tx
 			}
 			owners.add(filings[i].ID, salt, text)
 		}
-		if also != nil {
-			if err := also(c.tx); err != nil {
+		if !slices.ContainsFunc(out, Filed.Refused) {
+			if err := advance(ctx, c.tx, at); err != nil {
 				return err
 			}
 		}
 		if err := c.write(); err != nil {
 			return err
 		}
-		c.entries = nil
-		return owners.exec(ctx, c.tx)
+		c.entries, c.records = nil, nil
+		return owners.exec(ctx, c.tx, s.postgres)
 	})
 }
 
 // judge says which filings are new.
 func (c *commit) judge(filings []Filing) ([]Filed, error) {
 	ids, units := map[string]string{}, map[string]string{} // by number its digest, by programme and unit the number
-	for at := 0; at < len(filings); at += chunk {
-		part := filings[at:min(at+chunk, len(filings))]
-		var numbers, businesses []string
-		for i := range part {
-			numbers = append(numbers, part[i].ID)
-			businesses = append(businesses, string(part[i].Opening.Unit))
-		}
-		rows, err := c.tx.QueryContext(c.ctx, "SELECT claims.id, programme, unit, state, body FROM claims "+
-			"JOIN history ON history.claim = claims.id AND history.seq = 1 WHERE id IN "+list(1, len(part))+
-			" OR unit IN "+list(len(part)+1, len(part)), append(texts(numbers), texts(businesses)...)...)
-		if err != nil {
-			return nil, err
-		}
-		if err := each(rows, func(scan func(...any) error) error {
-			var id, programme, unit, state, body string
-			if err := scan(&id, &programme, &unit, &state, &body); err != nil {
-				return err
-			}
-			var change Change
-			if err := json.Unmarshal([]byte(body), &change); err != nil {
-				return err
-			}
-			ids[id] = change.Opening.Digest
-			if state != string(claims.Withdrawn) {
-				units[programme+"/"+unit] = id
-			}
-			return nil
-		}); err != nil {
+	at := chunk
+	if c.store.postgres { // to which they go as one array
+		at = max(1, len(filings))
+	}
+	for part := range slices.Chunk(filings, at) {
+		if err := c.known(part, ids, units); err != nil {
 			return nil, err
 		}
 	}
@@ -183,6 +168,56 @@ func (c *commit) judge(filings []Filing) ([]Filed, error) {
 		}
 	}
 	return out, nil
+}
+
+// known looks up what the database has by the numbers and the units of filings. Each query has its index: of one for both the
+// database would read everything.
+func (c *commit) known(filings []Filing, ids, units map[string]string) error {
+	numbers := make([]string, 0, len(filings))
+	businesses := map[string][]string{} // by programme
+	for i := range filings {
+		numbers = append(numbers, filings[i].ID)
+		o := &filings[i].Opening
+		businesses[o.Programme] = append(businesses[o.Programme], string(o.Unit))
+	}
+	which, args := c.store.among(1, numbers)
+	rows, err := c.tx.QueryContext(c.ctx, "SELECT claim, body FROM history WHERE seq = 1 AND claim "+which, args...)
+	if err != nil {
+		return err
+	}
+	if err := each(rows, func(scan func(...any) error) error {
+		var id, body string
+		if err := scan(&id, &body); err != nil {
+			return err
+		}
+		var change Change
+		if err := json.Unmarshal([]byte(body), &change); err != nil {
+			return err
+		}
+		ids[id] = change.Opening.Digest
+		return nil
+	}); err != nil {
+		return err
+	}
+	for programme, numbers := range businesses {
+		which, args := c.store.among(2, numbers)
+		rows, err := c.tx.QueryContext(
+			c.ctx,
+			"SELECT id, unit FROM claims WHERE state <> 'withdrawn' AND programme = $1 AND unit "+which,
+			append([]any{programme}, args...)...)
+		if err != nil {
+			return err
+		}
+		if err := each(rows, func(scan func(...any) error) error {
+			var id, unit string
+			err := scan(&id, &unit)
+			units[programme+"/"+unit] = id
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // open adds the first entry of a claim.
@@ -221,7 +256,7 @@ func (s *Store) ChangePerson(ctx context.Context, claim *Claim, p Person, by Act
 		if err := tx.QueryRowContext(ctx, "SELECT person FROM owners WHERE claim = $1", claim.ID).Scan(&before); err != nil {
 			return err
 		}
-		if err := tellBefore(ctx, tx, claim.ID, claim.Seq, before, s.now().UnixMicro()); err != nil {
+		if err := tellBefore(ctx, tx, s.postgres, claim.ID, claim.Seq, before, s.now().UnixMicro()); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, "UPDATE owners SET salt = $2, person = $3 WHERE claim = $1", claim.ID, salt, text)
@@ -229,7 +264,8 @@ func (s *Store) ChangePerson(ctx context.Context, claim *Claim, p Person, by Act
 	})
 }
 
-// Erase deletes who the owner of a claim is. The claim, what was decided and paid, and its place in the chain stay. It is refused
+// Erase deletes who the owner of a claim is. The claim, what was decided and paid, and its place in the chain stay. It is
+// refused
 // while the claim can still go on. To erase it again is harmless.
 func (s *Store) Erase(ctx context.Context, claim *Claim, by Actor, why string) error {
 	switch {
@@ -240,6 +276,9 @@ func (s *Store) Erase(ctx context.Context, claim *Claim, by Actor, why string) e
 			"erase it when it has ended", claim.ID, claims.ErrIllegal, claim.State)
 	case why == "":
 		return fmt.Errorf("claim %s: say why it is erased", claim.ID)
+	case by.Duty != claims.Privacy:
+		return fmt.Errorf("claim %s: %w: owners are erased in the duty %s, and %s does it as %s", claim.ID, claims.ErrIllegal,
+			claims.Privacy, by.Name, by.Duty)
 	}
 	return s.Commit(ctx, []Step{{Claim: claim, Action: Erase, By: by, Reason: why}}, func(tx *sql.Tx) error {
 		for _, table := range []string{"owners", "marks", "letters", "codes", "sessions", "documents", "keys", "notices"} {

@@ -3,16 +3,18 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// chunk is how many rows one statement has: enough to make a round trip cheap, and few kinds of statement to prepare.
+// chunk is about how many claims one statement asks: enough to make a round trip cheap, and few kinds of statement to prepare.
 const chunk = 100
 
-// rows is a statement that ends in a list of rows, such as INSERT … VALUES, in statements of at most chunk rows.
+// rows is a statement that ends in a list of rows, such as INSERT … VALUES.
 type rows struct {
-	head, tail string
+	head, tail string // the rows are between them: head ends with VALUES
 	columns    int
 	casts      []string // of the columns, where the database cannot know their types
 	args       []any
@@ -24,31 +26,91 @@ func newRows(head, tail string, columns int) *rows {
 
 func (r *rows) add(values ...any) { r.args = append(r.args, values...) }
 
-// exec sends all rows.
-func (r *rows) exec(ctx context.Context, tx *sql.Tx) error {
-	for args := r.args; len(args) > 0; {
-		n := min(len(args), chunk*r.columns)
-		if _, err := tx.ExecContext(ctx, r.text(n/r.columns), args[:n]...); err != nil {
+// dropLast takes back the row that was added last.
+func (r *rows) dropLast() { r.args = r.args[:len(r.args)-r.columns] }
+
+// exec sends all rows: to PostgreSQL as one array for each column, since each statement is a round trip and one of many
+// parameters takes longer to parse than to execute; to SQLite one after the other.
+func (r *rows) exec(ctx context.Context, tx *sql.Tx, postgres bool) error {
+	if !postgres {
+		return r.oneByOne(ctx, tx)
+	}
+	if len(r.args) == 0 {
+		return nil
+	}
+	arrays, types, names := make([]any, r.columns), make([]string, r.columns), make([]string, r.columns)
+	for i := range arrays {
+		values, kind := r.array(i)
+		if kind == "" {
+			return fmt.Errorf("column %d of %s: %T is no type of a column", i+1, r.head, r.args[i])
+		}
+		arrays[i] = values
+		types[i], names[i] = fmt.Sprintf("$%d::%s[]", i+1, kind), fmt.Sprintf("column%d", i+1)
+	}
+	columns := strings.Join(names, ", ")
+	_, err := tx.ExecContext(ctx, fmt.Sprintf("%s SELECT %s FROM unnest(%s) AS r(%s) %s", strings.TrimSuffix(r.head, "VALUES"),
+		columns, strings.Join(types, ", "), columns, r.tail), arrays...)
+	return err
+}
+
+// array is the column of all rows, and its type.
+func (r *rows) array(column int) (values any, kind string) {
+	n := len(r.args) / r.columns
+	texts, numbers := make([]string, 0, n), make([]int64, 0, n)
+	for i := column; i < len(r.args); i += r.columns {
+		switch v := r.args[i].(type) {
+		case string:
+			texts = append(texts, v)
+		case int64:
+			numbers = append(numbers, v)
+		case int:
+			numbers = append(numbers, int64(v))
+		}
+	}
+	switch n {
+	case len(texts):
+		return texts, "text"
+	case len(numbers):
+		return numbers, "bigint"
+	}
+	return nil, ""
+}
+
+func (r *rows) oneByOne(ctx context.Context, tx *sql.Tx) error {
+	if len(r.args) == 0 {
+		return nil
+	}
+	one, err := tx.PrepareContext(ctx, r.text()) //nolint:sqlclosecheck // it is, below
+	if err != nil {
+		return err
+	}
+	defer one.Close() //nolint:errcheck // the transaction ends with it
+	for row := range slices.Chunk(r.args, r.columns) {
+		if _, err := one.ExecContext(ctx, row...); err != nil {
 			return err
 		}
-		args = args[n:]
 	}
 	return nil
 }
 
-func (r *rows) text(n int) string {
-	lines := make([]string, n)
-	for i := range lines {
-		cells := make([]string, r.columns)
-		for c := range cells {
-			cells[c] = "$" + strconv.Itoa(i*r.columns+c+1)
-			if r.casts != nil {
-				cells[c] = "CAST(" + cells[c] + " AS " + r.casts[c] + ")"
-			}
+// text is the statement of one row.
+func (r *rows) text() string {
+	cells := make([]string, r.columns)
+	for c := range cells {
+		cells[c] = "$" + strconv.Itoa(c+1)
+		if r.casts != nil {
+			cells[c] = "CAST(" + cells[c] + " AS " + r.casts[c] + ")"
 		}
-		lines[i] = "(" + strings.Join(cells, ", ") + ")"
 	}
-	return r.head + " " + strings.Join(lines, ", ") + " " + r.tail
+	return r.head + " (" + strings.Join(cells, ", ") + ") " + r.tail
+}
+
+// among is the condition that a column has one of some texts, whose first argument has the given number.
+func (s *Store) among(from int, values []string) (condition string, args []any) {
+	if s.postgres { // one argument: a statement of hundreds takes longer to parse than to execute
+		return fmt.Sprintf("= ANY($%d::text[])", from), []any{values}
+	}
+	return "IN " + list(from, len(values)), texts(values)
 }
 
 // list is ($1, $2, …) for n arguments from the given one on.
