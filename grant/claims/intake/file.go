@@ -234,7 +234,10 @@ func (d *Desk) importPart(ctx context.Context, part [][]string, read []int, from
 		f, err := formOf(row, read)
 		var filing store.Filing
 		if err == nil {
-			filing, err = d.Read(f, from)
+			filing, err = d.Read(ctx, f, from)
+		}
+		if errors.Is(err, ErrNotNow) {
+			return err
 		}
 		if err != nil {
 			out.end("", err)

@@ -4,6 +4,7 @@ package intake
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,11 +94,25 @@ var (
 	industry   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 )
 
+// pages are the pages of the review desk that stand where those of claims do, by their numbers.
+var pages = []string{"many", "windows", "statistics", "freeze", "access", "council", "minutes", "sign-in", "sign-out"}
+
+// Reserved reports whether no claim can have a number.
+func Reserved(id string) bool { return slices.Contains(pages, id) }
+
 // longest is how many characters a field may have, unless its form says less.
 const longest = 200
 
-// Read checks a form and returns what is to be stored. The error joins everything that is wrong, each with its field.
-func (d *Desk) Read(f *Form, from Channel) (store.Filing, error) {
+// ErrNotNow means that a form could not be looked at: nothing is said about what is in it, and it can be tried again.
+var ErrNotNow = errors.New("it cannot be looked at now")
+
+// Read checks a form and returns what is to be stored. The error joins everything that is wrong, each with its field; or it is
+// ErrNotNow.
+func (d *Desk) Read(ctx context.Context, f *Form, from Channel) (store.Filing, error) {
+	windows, err := d.Store.Windows(ctx, d.Programme)
+	if err != nil {
+		return store.Filing{}, fmt.Errorf("%w: %w", ErrNotNow, err)
+	}
 	var errs []error
 	wrong := func(err error) {
 		if err != nil {
@@ -109,6 +125,9 @@ func (d *Desk) Read(f *Form, from Channel) (store.Filing, error) {
 	}
 	for _, t := range f.texts() {
 		wrong(t.check())
+	}
+	if Reserved(f.ID) {
+		wrong(fmt.Errorf("id: %s is the name of a page of the review desk, which would hide the claim: add a digit to it", f.ID))
 	}
 	facts := claims.Facts{
 		Industry: f.Industry, Opened: f.Opened, Closed: f.Closed, OutageSales: f.OutageSales, WeekSales: f.WeekSales,
@@ -125,7 +144,7 @@ func (d *Desk) Read(f *Form, from Channel) (store.Filing, error) {
 		}
 		at = *f.Received
 	}
-	window, why, open := d.Programme.Open(d.Programme.Windows, claims.ReportWindow, at)
+	window, why, open := d.Programme.Open(windows, claims.ReportWindow, at)
 	if !open {
 		wrong(fmt.Errorf("received: claims cannot be handed in at %s: %s", at.In(d.Programme.Zone).Format(time.DateTime), why))
 	}

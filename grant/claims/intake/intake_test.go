@@ -171,7 +171,8 @@ func good() *Form {
 
 func TestEverythingThatIsWrongIsSaidAtOnce(t *testing.T) {
 	d := desk(t)
-	_, err := d.Read(&Form{ID: "a/b", Opened: "yesterday", Phone: "x", Email: "no", WeekSales: []claims.Won{-1}}, staff)
+	bad := &Form{ID: "a/b", Opened: "yesterday", Phone: "x", Email: "no", WeekSales: []claims.Won{-1}}
+	_, err := d.Read(t.Context(), bad, staff)
 	for _, want := range []string{
 		"id: \"a/b\" is not of its form", "business_number: ", "business_name: is missing", "representative: is missing",
 		"industry: is missing", "opened: \"yesterday\" is not a day", "phone: ", "email: ", "bank: is missing",
@@ -180,13 +181,13 @@ func TestEverythingThatIsWrongIsSaidAtOnce(t *testing.T) {
 	} {
 		require.ErrorContains(t, err, want)
 	}
-	filing, err := d.Read(good(), staff)
+	filing, err := d.Read(t.Context(), good(), staff)
 	require.NoError(t, err)
 	require.Equal(t, "reports", filing.Opening.Window)
 	require.Equal(t, claims.BusinessNumber("1208147521"), filing.Opening.Unit)
 	long := good()
 	long.Address, long.Holder = strings.Repeat("가", 201), "a\x00b"
-	_, err = d.Read(long, staff)
+	_, err = d.Read(t.Context(), long, staff)
 	require.ErrorContains(t, err, "address: it has more than 200 characters")
 	require.ErrorContains(t, err, "holder: it has characters that nobody can see")
 }
@@ -208,7 +209,7 @@ func TestResidentNumbersAreRefusedInEveryField(t *testing.T) {
 	} {
 		f := good()
 		set(f)
-		_, err := d.Read(f, staff)
+		_, err := d.Read(t.Context(), f, staff)
 		require.ErrorContains(t, err, name+": ")
 		require.ErrorContains(t, err, "resident registration number")
 		require.NotContains(t, err.Error(), "1234567")
@@ -216,7 +217,7 @@ func TestResidentNumbersAreRefusedInEveryField(t *testing.T) {
 	for _, account := range []string{"1002-123-456789", "1002123456789", "3333-01-1234567", "110123456789"} {
 		f := good()
 		f.Account = account
-		_, err := d.Read(f, staff)
+		_, err := d.Read(t.Context(), f, staff)
 		require.NoError(t, err, account)
 	}
 }
@@ -231,13 +232,25 @@ func TestWindowsCloseOnTheSecond(t *testing.T) {
 		require.NoError(t, err)
 		f := good()
 		f.Received = &when
-		_, err = d.Read(f, staff)
+		_, err = d.Read(t.Context(), f, staff)
 		require.Equal(t, open, err == nil, "%s: %v", at, err)
+	}
+	until := time.Date(2023, 4, 15, 0, 0, 0, 0, d.Programme.Zone)
+	d.Store.SetClock(func() time.Time { return until.Add(-time.Hour) })
+	_, err := d.Store.Extend(t.Context(), d.Programme, store.Extension{
+		Window: "additional-reports", Old: until.AddDate(0, 0, -46), New: until,
+	}, store.Actor{Name: "oh", Duty: claims.Secretary}, "few have reported")
+	require.NoError(t, err)
+	for at, open := range map[time.Time]bool{until.Add(-time.Second): true, until: false} {
+		f := good()
+		f.Received = &at
+		_, err = d.Read(t.Context(), f, staff)
+		require.Equal(t, open, err == nil, "%s, after an extension: %v", at, err)
 	}
 	later := time.Now().Add(time.Hour)
 	f := good()
 	f.Received = &later
-	_, err := d.Read(f, staff)
+	_, err = d.Read(t.Context(), f, staff)
 	require.ErrorContains(t, err, "is in the future")
 }
 
@@ -261,8 +274,13 @@ func FuzzParseForm(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if filing, err := d.Read(form, staff); err == nil {
+		if filing, err := d.Read(t.Context(), form, staff); err == nil {
 			require.NotEmpty(t, filing.ID)
 		}
 	})
+}
+
+func TestNoClaimHasTheNameOfAPage(t *testing.T) {
+	_, err := desk(t).Read(t.Context(), &Form{ID: "freeze"}, staff)
+	require.ErrorContains(t, err, "id: freeze is the name of a page of the review desk")
 }

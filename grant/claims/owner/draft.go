@@ -351,7 +351,7 @@ func handIn(v *visit) error {
 	if err != nil {
 		return err
 	}
-	filing, err := v.desk.Read(form, intake.Channel{Name: "page", By: store.Owner})
+	filing, err := v.desk.Read(v.ctx(), form, intake.Channel{Name: "page", By: store.Owner})
 	if err != nil {
 		return v.checkPage(v.refused(err))
 	}

@@ -1,0 +1,72 @@
+package intake
+
+import (
+	"context"
+	"errors"
+
+	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/feed"
+	"github.com/granter/granter/grant/claims/store"
+	"github.com/granter/granter/grant/source"
+)
+
+// Why records of a topic are no claims.
+const (
+	ReasonInvalid  source.Reason = "invalid_claim"
+	ReasonResident source.Reason = "resident_number"  // it holds one: the dead letter holds nothing of the record
+	ReasonID       source.Reason = "id_taken"         // its number is there already, with something else in it
+	ReasonBusiness source.Reason = "business_claimed" // the business has another claim
+)
+
+// TopicReasons are all of them.
+func TopicReasons() []source.Reason {
+	return []source.Reason{source.ReasonEmpty, source.ReasonJSON, ReasonInvalid, ReasonResident, ReasonID, ReasonBusiness}
+}
+
+// ReadRecord reads a record of a topic: a form as JSON, with a number of its own.
+func (d *Desk) ReadRecord(ctx context.Context, value []byte, from Channel) (store.Filing, feed.Refusal) {
+	if len(value) == 0 {
+		return store.Filing{}, feed.Refusal{Reason: source.ReasonEmpty}
+	}
+	refuse := func(reason source.Reason, err error) (store.Filing, feed.Refusal) {
+		r := feed.Refusal{Reason: reason, Detail: err.Error()}
+		// Nothing may keep such a number, and JSON that is no claim may hold one anywhere.
+		if errors.Is(err, claims.ErrResident) || claims.HoldsResidentNumber(string(value), false) {
+			r = feed.Refusal{Reason: ReasonResident, Detail: claims.ErrResident.Error(), Withhold: true}
+		}
+		return store.Filing{}, r
+	}
+	f, err := ParseForm(value)
+	if err != nil {
+		return refuse(source.ReasonJSON, err)
+	}
+	if f.ID == "" {
+		return refuse(ReasonInvalid, errors.New("id: is missing: by it a claim that is sent again is known"))
+	}
+	filing, err := d.Read(ctx, f, from)
+	switch {
+	case errors.Is(err, ErrNotNow):
+		return store.Filing{}, feed.Refusal{Failed: err}
+	case err != nil:
+		return refuse(ReasonInvalid, err)
+	}
+	return filing, feed.Refusal{}
+}
+
+// ReceiveRecords takes in what records came to.
+func (d *Desk) ReceiveRecords(ctx context.Context, filings []store.Filing, at []store.Position) ([]feed.Refusal, error) {
+	filed, err := d.Store.Receive(ctx, filings, at)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]feed.Refusal, len(filed))
+	for i, f := range filed {
+		if err := Refusal(f, filings[i].Opening.Unit); err != nil {
+			out[i] = feed.Refusal{Reason: ReasonID, Detail: err.Error()}
+			if f.Outcome == store.Twice {
+				out[i].Reason = ReasonBusiness
+			}
+		}
+	}
+	return out, nil
+}
