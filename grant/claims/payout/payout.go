@@ -15,7 +15,7 @@ import (
 	"github.com/granter/granter/grant/claims/store"
 )
 
-var orderColumns = []string{"payment", "bank", "account", "holder", "amount", "memo"}
+var orderColumns = []string{"payment", "bank", "account", "holder", "amount", "memo", "sending"}
 
 // WriteOrders writes orders as CSV. The first column is the bank's key: an order that comes again is the same payment. The last
 // line has the count and the sum, by which the bank sees that the file is whole.
@@ -24,24 +24,52 @@ func WriteOrders(w io.Writer, orders []store.Order) error {
 	var sum claims.Won
 	for i := range orders {
 		o := &orders[i]
-		if o.Person.Account == "" {
-			return fmt.Errorf("payment %s: nobody knows the account of claim %s", o.ID, o.Claim)
+		if err := payable(o); err != nil {
+			return err
 		}
 		sum += o.Net
 		sheet = append(sheet, []string{o.ID, o.Person.Bank, o.Person.Account, o.Person.Holder, strconv.FormatInt(int64(o.Net),
-			10), o.Claim})
+			10), o.Claim, strconv.Itoa(o.Sending)})
 	}
-	sheet = append(sheet, []string{"total", "", "", strconv.Itoa(len(orders)), strconv.FormatInt(int64(sum), 10), ""})
+	sheet = append(sheet, []string{"total", "", "", strconv.Itoa(len(orders)), strconv.FormatInt(int64(sum), 10), "", ""})
 	return intake.WriteCSV(w, sheet)
 }
 
 var statementColumns = []string{"reference", "payment", "status", "amount", "reason"}
 
-var statuses = []store.AnswerStatus{store.BankSettled, store.BankReturned, store.BankUnknown, store.BankNotFound}
+var statuses = []store.AnswerStatus{store.BankAccepted, store.BankSettled, store.BankReturned, store.BankUnknown,
+	store.BankNotFound}
 
-// ReadStatement reads a bank's statement, CSV with the columns reference, payment, status (settled, returned, unknown or
-// not_found), amount and reason, in any order. Every line that is wrong is named, and then none is returned: a statement
-// that is half understood says nothing of money.
+// payable fails when an order says nobody's account.
+func payable(o *store.Order) error {
+	if o.Person.Account == "" {
+		return fmt.Errorf("payment %s: nobody knows the account of claim %s", o.ID, o.Claim)
+	}
+	return nil
+}
+
+// check says what is wrong with an answer of the bank, from wherever it comes.
+func check(a *store.Answer) error {
+	switch {
+	case a.ID == "" || a.Payment == "":
+		return errors.New("the answer's own reference and the payment must not be empty")
+	case len(a.ID) > longest || len(a.Payment) > longest || len(a.Why) > 1000:
+		return fmt.Errorf("reference and payment have at most %d characters, and a reason 1000", longest)
+	case !slices.Contains(statuses, a.Status):
+		return fmt.Errorf("status %.40q: want accepted, settled, returned, unknown or not_found", a.Status)
+	case a.Amount < 0:
+		return fmt.Errorf("amount %d: want whole won", a.Amount)
+	case a.Sending < 0:
+		return fmt.Errorf("sending %d: want the number that the order or the question had", a.Sending)
+	}
+	return claims.RefuseResident("reason", a.Why, true)
+}
+
+const longest = 200
+
+// ReadStatement reads a bank's statement, CSV with the columns reference, payment, status (accepted, settled, returned,
+// unknown or not_found), amount, reason and sending (the last two may be missing), in any order. Every line that
+// is wrong is named, and then none is returned: a statement that is half understood says nothing of money.
 func ReadStatement(r io.Reader) ([]store.Answer, error) {
 	in := csv.NewReader(r)
 	head, err := in.Read()
@@ -78,16 +106,21 @@ func ReadStatement(r io.Reader) ([]store.Answer, error) {
 			Why: cell("reason")}
 		amount, err := strconv.ParseInt(cell("amount"), 10, 64)
 		a.Amount = claims.Won(amount)
+		sending, numbered := cell("sending"), error(nil)
+		if sending != "" {
+			a.Sending, numbered = strconv.Atoi(sending)
+		}
 		switch {
-		case a.ID == "" || a.Payment == "":
-			errs = append(errs, fmt.Errorf("line %d: reference and payment must not be empty", line))
-		case !slices.Contains(statuses, a.Status):
-			errs = append(errs, fmt.Errorf("line %d: status %.40q: want settled, returned, unknown or not_found", line, a.Status))
-		case err != nil || amount < 0:
-			errs = append(errs, fmt.Errorf("line %d: amount %.40q: want whole won", line, cell("amount")))
-		case claims.HoldsResidentNumber(a.Why, true):
-			errs = append(errs, fmt.Errorf("line %d: %w", line, claims.RefuseResident("reason", a.Why, true)))
+		case err != nil:
+			err = fmt.Errorf("amount %.40q: want whole won", cell("amount"))
+		case numbered != nil:
+			err = fmt.Errorf("sending %.40q: want the number that the order had, or nothing", sending)
 		default:
+			err = check(&a)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("line %d: %w", line, err))
+		} else {
 			out = append(out, a)
 		}
 		if len(errs) > 100 {

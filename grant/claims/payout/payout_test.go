@@ -13,11 +13,12 @@ import (
 func TestOrdersForTheBank(t *testing.T) {
 	var out bytes.Buffer
 	person := store.Person{Bank: "004", Account: "110-1", Holder: "=cmd"}
-	require.NoError(t, WriteOrders(&out, []store.Order{{ID: "p-1", Claim: "c-1", Net: 30_000, Person: person},
-		{ID: "p-2", Claim: "c-2", Net: 50_000, Person: person}}))
+	require.NoError(t, WriteOrders(&out, []store.Order{{ID: "p-1", Claim: "c-1", Net: 30_000, Person: person, Sending: 1},
+		{ID: "p-2", Claim: "c-2", Net: 50_000, Person: person, Sending: 2}}))
 	require.Equal(t,
-		"\ufeffpayment,bank,account,holder,amount,memo\np-1,004,110-1,'=cmd,30000,c-1\np-2,004,110-1,'=cmd,50000,c-2\n"+
-			"total,,,2,80000,\n", out.String())
+		"\ufeffpayment,bank,account,holder,amount,memo,sending\n"+
+			"p-1,004,110-1,'=cmd,30000,c-1,1\np-2,004,110-1,'=cmd,50000,c-2,2\n"+
+			"total,,,2,80000,,\n", out.String())
 	require.ErrorContains(t, WriteOrders(&out, []store.Order{{ID: "p-1", Claim: "c-1"}}), "nobody knows the account")
 }
 
@@ -33,10 +34,10 @@ func TestAStatementIsUnderstoodWholeOrNotAtAll(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                           "names its columns",
 		"reference,payment,status\n": "no column amount",
-		"reference,payment,status,amount\n,p,settled,1\n":                        "line 2: reference and payment",
+		"reference,payment,status,amount\n,p,settled,1\n":                        "line 2: the answer's own reference",
 		"reference,payment,status,amount\nr,p,paid,1\n":                          `line 2: status "paid"`,
 		"reference,payment,status,amount\nr,p,settled,1.5\n":                     `line 2: amount "1.5"`,
-		"reference,payment,status,amount\nr,p,settled,-1\n":                      `line 2: amount "-1"`,
+		"reference,payment,status,amount\nr,p,settled,-1\n":                      `line 2: amount -1`,
 		"reference,payment,status,amount\nr,p,settled\n":                         "wrong number of fields",
 		"reference,payment,status,amount,reason\nr,p,settled,1,900101-1234567\n": "resident registration number",
 	} {
