@@ -3,6 +3,7 @@ package decide
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/store"
@@ -15,18 +16,28 @@ type Decision struct {
 	Why    string
 	Amount *claims.Won   // of an approval or an objection that is upheld; nil: what the rules propose
 	Reason claims.Reason // of a declined claim
+	To     string        // the colleague to whom a case is handed over
 }
 
 // reserved are the actions that are not decided: money moves by payments, and claims are handed in by intake.
-var reserved = []claims.Action{claims.HandIn, claims.Send, claims.Settle, claims.Return}
+var reserved = []claims.Action{
+	claims.HandIn, claims.Send, claims.Settle, claims.Return, claims.Draw,
+	claims.PutOnAgenda, claims.Vote, claims.Recuse, claims.Adjourn, // by granter claims council
+}
 
 // Reserved reports whether an action is not decided by people.
 func Reserved(a claims.Action) bool { return slices.Contains(reserved, a) }
+
+// maxTo is the longest name, in bytes.
+const maxTo = 300
 
 // Step turns a decision into what is committed. An amount that needs two people is first approved by one, then, for the same
 // amount, by another.
 func (d *Decision) Step(p *claims.Programme, c *store.Claim) (store.Step, error) {
 	s := store.Step{Claim: c, Action: d.Action, By: d.By, Reason: d.Why}
+	if err := d.ofCouncil(p, c); err != nil {
+		return s, err
+	}
 	switch d.Action {
 	case claims.Approve, claims.Uphold, claims.PartlyUphold:
 		amount, err := d.amount(p, c)
@@ -50,9 +61,25 @@ func (d *Decision) Step(p *claims.Programme, c *store.Claim) (store.Step, error)
 			d.Reason = claims.ReasonOther
 		}
 		s.Change.Declined = d.Reason
+	case store.HandOver:
+		switch {
+		case strings.TrimSpace(d.To) == "" || len(d.To) > maxTo:
+			return s, fmt.Errorf("%w: say to whom it is handed over", claims.ErrIllegal)
+		case strings.TrimSpace(d.Why) == "":
+			return s, fmt.Errorf("%w: say why it is handed over", claims.ErrIllegal)
+		case c.State.Final():
+			return s, fmt.Errorf("%w: a claim in state %s needs nobody to see to it", claims.ErrIllegal, c.State)
+		case c.Assigned == d.To:
+			return s, fmt.Errorf("%w: %s sees to it already", claims.ErrIllegal, d.To)
+		}
+		s.Change.Assigned = d.To
 	default:
 		if Reserved(d.Action) {
-			return s, fmt.Errorf("%w: %s is not decided: granter claims import and pay do it", claims.ErrIllegal, d.Action)
+			return s, fmt.Errorf(
+				"%w: %s is not decided: granter claims import, pay and council do it",
+				claims.ErrIllegal,
+				d.Action,
+			)
 		}
 	}
 	if d.Amount != nil && s.Change.Owed == nil {
@@ -66,7 +93,12 @@ func (d *Decision) amount(p *claims.Programme, c *store.Claim) (claims.Won, erro
 	case d.Amount != nil && *d.Amount <= 0:
 		return 0, fmt.Errorf("%w: %d won is nothing to approve: decline it", claims.ErrIllegal, *d.Amount)
 	case d.Amount != nil && p.Cap > 0 && *d.Amount > p.Cap:
-		return 0, fmt.Errorf("%w: %d won is more than the %d that one claim is paid at most", claims.ErrIllegal, *d.Amount, p.Cap)
+		return 0, fmt.Errorf(
+			"%w: %d won is more than the %d that one claim is paid at most",
+			claims.ErrIllegal,
+			*d.Amount,
+			p.Cap,
+		)
 	case d.Amount != nil && d.Action == claims.Approve && c.Proposal != nil && !c.Proposal.Review && *d.Amount != c.Proposal.Pay:
 		return 0, fmt.Errorf("%w: the rules pay %d won for this loss, and no other amount", claims.ErrIllegal, c.Proposal.Pay)
 	case d.Amount != nil:

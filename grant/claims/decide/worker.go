@@ -46,6 +46,7 @@ type Passed struct {
 	Pending  int                  `json:"pending"`  // wait for a service that is away
 	Conflict int                  `json:"conflict"` // somebody else was at it meanwhile: the next pass looks again
 	Away     []string             `json:"away,omitempty"`
+	Frozen   string               `json:"frozen,omitempty"` // why nothing is decided at the moment; claims wait
 }
 
 const (
@@ -59,7 +60,7 @@ var (
 	// looks are the states in which the rules may have something to do.
 	looks = []claims.State{claims.Received, claims.Checking, claims.OnHold, claims.PaymentReturned}
 	// owed are those in which they have, when the money is to go to another account.
-	owed = []claims.State{claims.Approved, claims.Upheld, claims.PartlyUpheld}
+	owed = []claims.State{claims.Approved, claims.SecondLook, claims.Upheld, claims.PartlyUpheld}
 )
 
 func (w *Worker) now() time.Time {
@@ -73,13 +74,25 @@ func (w *Worker) now() time.Time {
 func (w *Worker) Pass(ctx context.Context) (*Passed, error) {
 	out := &Passed{States: map[claims.State]int{}}
 	w.peers = map[string]claims.Peers{}
+	err := w.pass(ctx, out)
+	if frozen, ok := errors.AsType[*store.FrozenError](err); ok {
+		out.Frozen = frozen.Error()
+		return out, nil
+	}
+	return out, err
+}
+
+func (w *Worker) pass(ctx context.Context, out *Passed) error {
+	if err := w.Store.Frozen(ctx, w.Programme.Name); err != nil {
+		return err // before anybody is asked who owners are
+	}
 	for _, filter := range []store.Filter{{States: looks}, {States: owed, Delayed: true}} {
 		filter.Programme, filter.Due, filter.Limit = w.Programme.Name, w.now(), batch
 		if err := w.each(ctx, filter, out); err != nil {
-			return out, err
+			return err
 		}
 	}
-	return out, nil
+	return nil
 }
 
 func (w *Worker) each(ctx context.Context, filter store.Filter, out *Passed) error {
@@ -258,7 +271,7 @@ func (w *Worker) steps(
 	}
 	if c.State == claims.PaymentReturned || slices.Contains(owed, c.State) {
 		// It waits for a payer, who pays nothing while the account is not confirmed.
-		if s := c.Unconfirmed(id); s != nil && c.State == claims.Approved {
+		if s := c.Unconfirmed(id); s != nil && (c.State == claims.Approved || c.State == claims.SecondLook) {
 			add(claims.Flag, s.What, store.Change{Signals: []claims.Signal{*s}})
 		}
 		return steps, nil
@@ -358,7 +371,7 @@ func (w *Worker) alert(ctx context.Context, list []*store.Claim, out *Passed) er
 	}
 	var steps []store.Step
 	for _, c := range found {
-		if c.State != claims.Approved {
+		if c.State != claims.Approved && c.State != claims.SecondLook {
 			continue
 		}
 		signals := w.Programme.Signals(&c.Facts, c.Assessment, shared[c.ID], claims.Peers{}, c.Cleared)

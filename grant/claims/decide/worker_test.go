@@ -199,7 +199,10 @@ func TestSomebodyElseAtAClaimHoldsUpNoOther(t *testing.T) {
 	a, b := w.file(nil, 1, 100_000), w.file(nil, 2, 100_000)
 	w.Bank = &meddler{Bank: w.Bank, meddle: func() {
 		kim := store.Actor{Name: "kim", Duty: claims.Owner}
-		require.NoError(t, w.Store.Commit(t.Context(), []store.Step{{Claim: w.claim(a), Action: claims.Withdraw, By: kim}}, nil))
+		require.NoError(
+			t,
+			w.Store.Commit(t.Context(), []store.Step{{Claim: w.claim(a), Action: claims.Withdraw, By: kim}}, nil),
+		)
 	}}
 	got := w.pass()
 	require.Equal(t, 1, got.Conflict)
@@ -305,10 +308,10 @@ func TestWhatCameBackIsNotPaidToSomebodyElse(t *testing.T) {
 	payer := store.Actor{Name: "choi", Duty: claims.Payer}
 	_, err := w.Store.Declare(t.Context(), w.Programme, 10, payer)
 	require.NoError(t, err)
-	orders, err := w.Store.HandOver(t.Context(), w.Programme.Name)
+	orders, err := w.Store.HandOver(t.Context(), w.Programme.Name, 0)
 	require.NoError(t, err)
 	_, err = w.Store.Answers(t.Context(), []store.Answer{{ID: "r-1", Payment: orders[0].ID, Status: store.BankReturned,
-		Amount: orders[0].Net, Why: "closed account"}})
+		Amount: orders[0].Net, Why: "closed account"}}, nil)
 	require.NoError(t, err)
 	w.services.Hold("004", "999", "이사장")
 	w.move(id, "999")

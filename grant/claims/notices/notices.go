@@ -53,6 +53,8 @@ type Sender struct {
 	Public    string // address of the owner's page, for the text
 	Contact   string
 	Now       func() time.Time // nil: the clock
+
+	windows []claims.Window // as of the beginning of a pass
 }
 
 const (
@@ -90,7 +92,10 @@ func (s *Sender) Pass(ctx context.Context) (*Sent, error) {
 	if out.Made, err = s.Store.Collect(ctx); err != nil {
 		return out, err
 	}
-	window, _, open := s.Programme.Open(s.Programme.Windows, claims.DocumentsWindow, s.now())
+	if s.windows, err = s.Store.Windows(ctx, s.Programme); err != nil {
+		return out, err
+	}
+	window, _, open := s.Programme.Open(s.windows, claims.DocumentsWindow, s.now())
 	if open && window.Closes.Sub(s.now()) <= remindBefore {
 		if err := s.Store.Remind(ctx, s.Programme.Name, window.Closes); err != nil {
 			return out, err

@@ -129,11 +129,12 @@ func TestOwnersAreToldOnceOfEachEventAndWhy(t *testing.T) {
 		Business: "active", Account: "verified", Complete: true}}})
 	_, err := w.Store.Declare(t.Context(), w.Programme, 9, store.Actor{Name: "choi", Duty: claims.Payer})
 	require.NoError(t, err)
-	orders, err := w.Store.HandOver(t.Context(), w.Programme.Name)
+	orders, err := w.Store.HandOver(t.Context(), w.Programme.Name, 0)
 	require.NoError(t, err)
 	_, err = w.Store.Answers(
 		t.Context(),
 		[]store.Answer{{ID: "r", Payment: orders[0].ID, Status: store.BankSettled, Amount: orders[0].Net}},
+		nil,
 	)
 	require.NoError(t, err)
 	w.pass()
@@ -179,6 +180,16 @@ func TestWhatIsMissingAndUntilWhenIsSaidWhileItIsTrue(t *testing.T) {
 	require.Equal(t, store.NoticeDeadline, w.got[0].Kind)
 	require.Contains(t, w.got[0].Text, "기한: 2023년 2월 27일 23:59")
 	require.Zero(t, w.pass().Sent, "once")
+
+	closes := time.Date(2023, 2, 28, 0, 0, 0, 0, w.Programme.Zone)
+	_, err := w.Store.Extend(t.Context(), w.Programme, store.Extension{Window: "documents", Old: closes,
+		New: closes.AddDate(0, 0, 46)}, store.Actor{Name: "oh", Duty: claims.Secretary}, "few have sent theirs")
+	require.NoError(t, err)
+	w.at = closes
+	require.Zero(t, w.pass().Sent, "there is time again")
+	w.at = closes.AddDate(0, 0, 43)
+	require.Equal(t, 1, w.pass().Sent)
+	require.Contains(t, w.got[0].Text, "기한: 2023년 4월 14일 23:59")
 }
 
 func TestTheOldContactIsToldOfAnotherAccount(t *testing.T) {
@@ -376,4 +387,23 @@ func TestMessagesGoToATopic(t *testing.T) {
 		}
 	}
 	require.Equal(t, 1, found)
+}
+
+// What chance has looked at again is told when somebody has looked: it may not stand.
+func TestNobodyIsToldOfAnApprovalThatIsLookedAtAgain(t *testing.T) {
+	w := newWorld(t)
+	p, err := w.Store.Adopt(t.Context(),
+		bytes.Replace(storetest.Source(t), []byte("second_look: 0%"), []byte("second_look: 100%"), 1))
+	require.NoError(t, err)
+	w.Programme = p
+	c := w.file(1, 310_000, nil)
+	w.pass()
+	w.commit(w.decided(c)...)
+	require.Equal(t, claims.SecondLook, c.State)
+	require.Zero(t, w.pass().Made)
+	kim := store.Actor{Name: "kim", Duty: claims.Reviewer}
+	w.commit(store.Step{Claim: c, Action: claims.Confirm, By: kim, Reason: "it is right"})
+	require.Equal(t, 1, w.pass().Sent)
+	require.Equal(t, store.NoticeApproved, w.got[0].Kind)
+	require.Contains(t, w.got[0].Text, "50,000원")
 }

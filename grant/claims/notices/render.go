@@ -89,8 +89,8 @@ func (s *Sender) missing(l tell.Lang, c *store.Claim) []string {
 			out = append(out, "- "+name.In(l))
 		}
 	}
-	for i := range s.Programme.Windows {
-		if w := &s.Programme.Windows[i]; w.Kind == claims.DocumentsWindow && s.now().Before(w.Closes) {
+	for i := range s.windows {
+		if w := &s.windows[i]; w.Kind == claims.DocumentsWindow && s.now().Before(w.Closes) {
 			return append(
 				out,
 				tell.Text{KO: "기한: {until}", EN: "Until: {until}"}.Fill(l, "{until}", l.Until(w.Closes, s.Programme.Zone)),
@@ -118,7 +118,7 @@ func (s *Sender) decided(l tell.Lang, c *store.Claim, history []store.Entry) []s
 		out = append(out, tell.Reason(c.Declined).In(l))
 	}
 	if e.By.Duty != claims.Rules && e.Reason != "" {
-		out = append(out, t("담당자의 설명: ", "The person who decided says: ")+e.Reason)
+		out = append(out, tell.Says(e.By.Duty).In(l)+e.Reason)
 	}
 	if lines, err := tell.Why(l, s.Programme, &c.Facts); err == nil { // or else it could not have been decided
 		out = append(out, "", t("계산", "How it was computed"))
@@ -126,8 +126,8 @@ func (s *Sender) decided(l tell.Lang, c *store.Claim, history []store.Entry) []s
 			out = append(out, "- "+line.What+": "+line.How+" → "+line.Result)
 		}
 	}
-	for i := range s.Programme.Windows {
-		if w := &s.Programme.Windows[i]; w.Kind == claims.ObjectionWindow && s.now().Before(w.Closes) && c.Declined != "" {
+	for i := range s.windows {
+		if w := &s.windows[i]; w.Kind == claims.ObjectionWindow && s.now().Before(w.Closes) && c.Declined != "" {
 			out = append(
 				out,
 				"",

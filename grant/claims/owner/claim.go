@@ -28,10 +28,11 @@ func overview(v *visit) error {
 	if err != nil {
 		return err
 	}
-	kept, err := v.Store.Documents(v.ctx(), c.ID)
+	all, err := v.Store.Documents(v.ctx(), c.ID)
 	if err != nil {
 		return err
 	}
+	kept := store.Sent(all)
 	title := tell.State(c.State).In(v.lang)
 	return v.page(
 		title,
@@ -119,7 +120,7 @@ func (v *visit) missing(kept []store.Kept) []string {
 // deadline says until when documents are taken.
 func (v *visit) deadline() g.Node {
 	p := v.Programme
-	window, _, open := p.Open(p.Windows, claims.DocumentsWindow, v.Now())
+	window, _, open := p.Open(v.windows, claims.DocumentsWindow, v.Now())
 	if open {
 		return h.P(
 			h.Strong(g.Text(tell.Text{KO: "{until}까지 보내 주세요.", EN: "Please send them until {until}."}.Fill(v.lang, "{until}",
@@ -131,7 +132,7 @@ func (v *visit) deadline() g.Node {
 
 func (v *visit) lateDocuments() string {
 	p := v.Programme
-	if next, ok := claims.Next(p.Windows, claims.DocumentsWindow, v.Now()); ok {
+	if next, ok := claims.Next(v.windows, claims.DocumentsWindow, v.Now()); ok {
 		return tell.Text{KO: "{from}부터 보낼 수 있습니다.", EN: "You can send them from {from} on."}.Fill(v.lang, "{from}",
 			v.lang.Moment(next.Opens, p.Zone))
 	}
@@ -163,7 +164,7 @@ func (v *visit) decision(history []store.Entry) g.Node {
 		head = g.Group{h.P(h.Class("amount"), g.Text(v.lang.Won(c.Owed)))}
 	}
 	if why, by := lastDecision(history); len(head) > 0 && by != claims.Rules && why != "" {
-		head = append(head, h.P(g.Text(v.t("담당자의 설명: ", "The person who decided says: ")), h.Q(g.Text(why))))
+		head = append(head, h.P(g.Text(tell.Says(by).In(v.lang)), h.Q(g.Text(why))))
 	}
 	lines, err := tell.Why(v.lang, v.Programme, &c.Facts)
 	if err != nil {
@@ -234,6 +235,9 @@ var happened = map[claims.Action]tell.Text{
 	claims.Flag:         {KO: "담당자가 확인하기 시작했습니다", EN: "A person began to look at it"},
 	claims.Clear:        {KO: "담당자의 확인이 끝났습니다", EN: "The person has looked at it"},
 	claims.Review:       {KO: "심사를 시작했습니다", EN: "The review began"},
+	claims.Refer:        {KO: "심의위원회에 넘겼습니다", EN: "It was referred to the council"},
+	claims.TakeBack:     {KO: "심사 담당자가 다시 봅니다", EN: "It went back to the reviewers"},
+	claims.Adjourn:      {KO: "심의위원회가 아직 결정하지 못했습니다", EN: "The council has not decided yet"},
 	claims.Approve:      {KO: "지급을 결정했습니다", EN: "We decided to pay"},
 	claims.Decline:      {KO: "지급하지 않기로 결정했습니다", EN: "We decided not to pay"},
 	claims.Withdraw:     {KO: "취소하셨습니다", EN: "You withdrew it"},
@@ -311,7 +315,7 @@ func (v *visit) actions() g.Node {
 
 // objecting reports whether the owner can object now, and until when.
 func (v *visit) objecting() (claims.Window, bool) {
-	w, _, open := v.Programme.Open(v.Programme.Windows, claims.ObjectionWindow, v.Now())
+	w, _, open := v.Programme.Open(v.windows, claims.ObjectionWindow, v.Now())
 	return w, open && v.can(claims.Object)
 }
 

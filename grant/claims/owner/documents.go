@@ -55,6 +55,7 @@ var refusals = map[documents.Code]tell.Text{
 	documents.Late:    {KO: "지금은 서류를 받지 않습니다.", EN: "Documents are not taken now."},
 	documents.InQuarantine: {KO: "아직 악성코드 검사를 하지 않은 서류입니다. 잠시 뒤 다시 해 주세요.",
 		EN: "This document has not been checked for malware yet. Try again in a while."},
+	documents.NotRedacted: {KO: "이 서류는 이미 있습니다.", EN: "This document is there already."},
 }
 
 // kinds are the documents that may be sent: those that the claim's tier asks for first.
@@ -81,10 +82,11 @@ func (v *visit) documentsPage(problem string) error {
 	if v.Documents == nil {
 		return v.notFound()
 	}
-	kept, err := v.Store.Documents(v.ctx(), v.id)
+	all, err := v.Store.Documents(v.ctx(), v.id)
 	if err != nil {
 		return err
 	}
+	kept := store.Sent(all)
 	title := v.t("서류", "Documents")
 	var sent g.Group
 	for i := range kept {
@@ -129,7 +131,7 @@ func (v *visit) closedForDocuments() string {
 		return refusals[documents.Late].In(v.lang)
 	}
 	if v.claim.State == claims.DocumentsMissing {
-		if _, _, open := v.Programme.Open(v.Programme.Windows, claims.DocumentsWindow, v.Now()); !open {
+		if _, _, open := v.Programme.Open(v.windows, claims.DocumentsWindow, v.Now()); !open {
 			return v.lateDocuments()
 		}
 	}

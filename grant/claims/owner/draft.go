@@ -19,13 +19,13 @@ import (
 
 // open is the window in which claims are handed in now.
 func (v *visit) open() (claims.Window, bool) {
-	w, _, ok := v.Programme.Open(v.Programme.Windows, claims.ReportWindow, v.Now())
+	w, _, ok := v.Programme.Open(v.windows, claims.ReportWindow, v.Now())
 	return w, ok
 }
 
 // closed says that claims are not taken now, and when they are.
 func (v *visit) closed() string {
-	if next, ok := claims.Next(v.Programme.Windows, claims.ReportWindow, v.Now()); ok {
+	if next, ok := claims.Next(v.windows, claims.ReportWindow, v.Now()); ok {
 		return tell.Text{KO: "지금은 신청 기간이 아닙니다. {from}부터 신청할 수 있습니다.", EN: "Claims are not taken now. They are from {from} on."}.
 			Fill(v.lang, "{from}", v.lang.Moment(next.Opens, v.Programme.Zone))
 	}
@@ -352,16 +352,24 @@ func handIn(v *visit) error {
 		return err
 	}
 	filing, err := v.desk.Read(v.ctx(), form, intake.Channel{Name: "page", By: store.Owner})
-	if err != nil {
+	switch {
+	case errors.Is(err, intake.ErrNotNow):
+		v.Filed(OutcomeFailed)
+		return err
+	case err != nil:
+		v.Filed(OutcomeRefused)
 		return v.checkPage(v.refused(err))
 	}
 	filed, err := v.Store.Receive(v.ctx(), []store.Filing{filing}, nil)
 	if err != nil {
+		v.Filed(OutcomeFailed)
 		return err
 	}
 	switch filed[0].Outcome {
 	case store.Taken, store.Again:
+		v.Filed(OutcomeTaken)
 	case store.Twice:
+		v.Filed(OutcomeClaimed)
 		// Whose claim it is, and its number, is none of this visitor's business.
 		return v.checkPage(v.t(
 			"이 사업자의 신청이 이미 있습니다. 한 사업자는 한 번만 신청할 수 있습니다. 그 신청의 접수번호와 코드로 들어가거나, 고객센터에 연락해 주세요.",
@@ -369,6 +377,7 @@ func handIn(v *visit) error {
 				"contact the customer centre.",
 		))
 	default:
+		v.Filed(OutcomeFailed)
 		return fmt.Errorf("draft %s was handed in as something else: %s", v.id, filed[0].Outcome)
 	}
 	if err := v.Store.DropDraft(v.ctx(), v.id); err != nil {

@@ -237,3 +237,24 @@ func TestAQuestionIsAnswered(t *testing.T) {
 	w.process()
 	require.Equal(t, claims.Approved, w.load(number).State)
 }
+
+// An extension counts for the page that runs already: what it says, and what it takes.
+func TestAnExtendedWindowIsOpen(t *testing.T) {
+	w := newWorld(t, nil)
+	b := w.browser()
+	w.at = time.Date(2023, 3, 1, 3, 0, 0, 0, time.UTC)
+	b.get("/").shows("신청 기간이 끝났습니다")
+	p := w.site.Programme
+	old := time.Date(2023, 2, 28, 0, 0, 0, 0, p.Zone)
+	for _, window := range []string{"additional-reports", "documents"} {
+		_, err := w.store.Extend(t.Context(), p, store.Extension{Window: window, Old: old, New: old.AddDate(0, 0, 46)},
+			store.Actor{Name: "oh", Duty: claims.Secretary}, "few have filed")
+		require.NoError(t, err)
+	}
+	b.get("/").shows("2023년 4월 14일 23:59까지 신청할 수 있습니다")
+	number, code := b.claim(1, 900_000)
+	w.process()
+	b.get("/claim").shows("2023년 4월 14일 23:59까지 보내 주세요")
+	w.at = time.Date(2023, 4, 15, 0, 0, 0, 0, p.Zone)
+	b.get("/enter").post("/enter", "number", number, "code", code).shows("서류를 보내는 기간이 끝났습니다")
+}

@@ -39,6 +39,24 @@ type Config struct {
 	Contact string           // who helps: a phone number or an address
 	Log     *slog.Logger     // nil: the default one
 	Now     func() time.Time // nil: the clock
+	// Filed is told what became of each claim that somebody wanted to hand in; nil: nobody is. It is called concurrently.
+	Filed func(Outcome)
+}
+
+// Outcome is what became of a claim that somebody wanted to hand in.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeTaken   Outcome = "taken"
+	OutcomeRefused Outcome = "refused"          // something in it is wrong, or no window is open
+	OutcomeClaimed Outcome = "business_claimed" // the business has another claim
+	OutcomeFailed  Outcome = "failed"           // it could not be said
+)
+
+// Outcomes are all of them.
+func Outcomes() []Outcome {
+	return []Outcome{OutcomeTaken, OutcomeRefused, OutcomeClaimed, OutcomeFailed}
 }
 
 // Site is an http.Handler.
@@ -82,6 +100,9 @@ func New(cfg Config) *Site {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Filed == nil {
+		cfg.Filed = func(Outcome) {}
 	}
 	s := &Site{
 		Config: cfg, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
@@ -154,6 +175,8 @@ type visit struct {
 	id    string // whose it is
 	draft map[string]string
 	claim *store.Claim // nil: it is a draft
+
+	windows []claims.Window // as they are now
 }
 
 func (v *visit) ctx() context.Context { return v.r.Context() }
@@ -178,6 +201,9 @@ func (s *Site) serve(w http.ResponseWriter, r *http.Request, handle func(*visit)
 		if err != nil {
 			err = &refusal{http.StatusForbidden, v.t("이 요청은 다른 사이트에서 왔습니다.", "This request came from another site.")}
 		}
+	}
+	if err == nil {
+		v.windows, err = s.Store.Windows(v.ctx(), s.Programme)
 	}
 	if err == nil {
 		err = handle(v)
@@ -348,8 +374,9 @@ func (v *visit) can(action claims.Action) bool {
 
 // movable are the states in which the money can still go to another account.
 var movable = []claims.State{
-	claims.Received, claims.Checking, claims.DocumentsMissing, claims.Asked, claims.OnHold, claims.InReview, claims.Approved,
-	claims.PaymentReturned, claims.Objected, claims.Upheld, claims.PartlyUpheld,
+	claims.Received, claims.Checking, claims.DocumentsMissing, claims.Asked, claims.OnHold, claims.InReview,
+	claims.BeforeCouncil, claims.Approved, claims.SecondLook, claims.PaymentReturned, claims.Objected,
+	claims.ObjectionBeforeCouncil, claims.Upheld, claims.PartlyUpheld,
 }
 
 func (v *visit) movable() bool { return slices.Contains(movable, v.claim.State) && !v.claim.Erased }
