@@ -25,7 +25,8 @@ const (
 	fieldWhy    = "why"
 	fieldAmount = "amount"
 	fieldReason = "reason"
-	fieldSeq    = "seq"  // the entry up to which the claim was read: who decides about something else is told
+	fieldSeq    = "seq" // the entry up to which the claim was read: who decides about something else is told
+	fieldTo     = "to"
 	fieldSure   = "sure" // of what was shown to be confirmed
 )
 
@@ -34,7 +35,8 @@ const maxWhy = 2000 // characters
 // possible are the steps that somebody may take from where a claim is. Money is sent and settled by payments, and never here.
 func possible(s claims.State, who *Staff) (out []claims.Transition) {
 	for _, t := range claims.Transitions() {
-		if t.From != s || decide.Reserved(t.Action) || dutyFor(&t, who) == "" {
+		duty := dutyFor(&t, who)
+		if t.From != s || decide.Reserved(t.Action) || duty == "" || duty == claims.CouncilDuty { // members vote elsewhere
 			continue
 		}
 		out = append(out, t)
@@ -71,6 +73,9 @@ func (v *view) decisions(k *known) g.Node {
 	var forms g.Group
 	for _, t := range possible(k.State, &v.who) {
 		forms = append(forms, v.form(k, &t))
+	}
+	if len(v.who.Duties) > 0 && !k.State.Final() {
+		forms = append(forms, v.form(k, &claims.Transition{From: k.State, Action: store.HandOver, To: k.State, Reason: true}))
 	}
 	if len(v.who.Duties) > 0 {
 		forms = append(forms, v.form(k, &claims.Transition{From: k.State, Action: store.Note, To: k.State, Reason: true}))
@@ -122,6 +127,7 @@ func (v *view) form(k *known, t *claims.Transition) g.Node {
 				return g.Group{h.Label(h.For(id(fieldReason)), v.t("신청인에게 알릴 사유", "The reason that the owner is told")),
 					h.Select(h.ID(id(fieldReason)), h.Name(fieldReason), options)}
 			}),
+			g.Iff(a == store.HandOver, func() g.Node { return v.colleagues(id(fieldTo), k.Assigned) }),
 			h.Label(h.For(id(fieldWhy)), v.whyLabel(a)),
 			h.Textarea(
 				h.ID(id(fieldWhy)),
@@ -130,12 +136,51 @@ func (v *view) form(k *known, t *claims.Transition) g.Node {
 				h.MaxLength(strconv.Itoa(maxWhy)),
 				g.If(t.Reason, h.Required()),
 			),
-			h.Button(h.Type("submit"), g.If(!final(a), h.Class("primary")), g.If(final(a), h.Class("danger")), g.Text(name)),
+			v.whyStopped(a),
+			h.Button(h.Type("submit"), g.If(!final(a), h.Class("primary")), g.If(final(a), h.Class("danger")), v.stopped(a),
+				g.Text(name)),
 		))
+}
+
+// colleagues chooses to whom a claim is handed over: one of those who are known or, where others sign in, any name.
+func (v *view) colleagues(id, now string) g.Node {
+	label := h.Label(h.For(id), v.t("누구에게", "To whom"))
+	var options g.Group
+	for _, name := range v.who.Colleagues {
+		if name != now {
+			options = append(options, h.Option(h.Value(name), g.Text(name+v.me(name))))
+		}
+	}
+	if !v.who.Others {
+		return g.Group{label, h.Select(h.ID(id), h.Name(fieldTo), h.Required(), options)}
+	}
+	list := id + "-list"
+	return g.Group{label, h.Input(h.ID(id), h.Name(fieldTo), h.List(list), h.Required()), h.DataList(h.ID(list), options)}
+}
+
+// me says behind a name that it is the reader's own.
+func (v *view) me(name string) string {
+	if name == v.who.Name {
+		return v.say(" (나)", " (me)")
+	}
+	return ""
 }
 
 func hidden(name, value string) g.Node {
 	return h.Input(h.Type("hidden"), h.Name(name), h.Value(value))
+}
+
+// whyBox is where somebody writes why.
+func whyBox(id string) g.Node {
+	return h.Textarea(h.ID(id), h.Name(fieldWhy), h.Rows("2"), h.MaxLength(strconv.Itoa(maxWhy)), h.Required())
+}
+
+// askWhy asks why something is done that history keeps.
+func (v *view) askWhy(id string) g.Node {
+	return g.Group{
+		h.Label(h.For(id), v.t("이유 (기록에 남음, 개인정보를 쓰지 말 것)", "Why (kept in history; write no personal data)")),
+		whyBox(id),
+	}
 }
 
 func (v *view) whyLabel(a claims.Action) g.Node {
@@ -157,6 +202,7 @@ type decision struct {
 	why    string
 	amount *claims.Won
 	reason claims.Reason
+	to     string
 	seq    int
 	sure   bool
 }
@@ -173,24 +219,34 @@ func readWhy(r *http.Request) (string, error) {
 	return why, nil
 }
 
+// readAmount reads an amount as people write it; nil: there is none.
+func readAmount(r *http.Request) (*claims.Won, error) {
+	amount := strings.NewReplacer(",", "", " ", "", "원", "").Replace(r.PostForm.Get(fieldAmount))
+	if amount == "" {
+		return nil, nil
+	}
+	won, err := strconv.ParseInt(amount, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the amount is a number of won, such as 420000, and not %.40q", errForm, amount)
+	}
+	return (*claims.Won)(&won), nil
+}
+
 func readDecision(r *http.Request) (*decision, error) {
 	if err := r.ParseForm(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errForm, err)
 	}
 	d := &decision{
 		action: claims.Action(r.PostForm.Get(fieldAction)),
+		to:     strings.TrimSpace(r.PostForm.Get(fieldTo)),
 		reason: claims.Reason(r.PostForm.Get(fieldReason)), sure: r.PostForm.Get(fieldSure) != "",
 	}
 	var err error
 	if d.why, err = readWhy(r); err != nil {
 		return nil, err
 	}
-	if amount := strings.NewReplacer(",", "", " ", "", "원", "").Replace(r.PostForm.Get(fieldAmount)); amount != "" {
-		won, err := strconv.ParseInt(amount, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("%w: the amount is a number of won, such as 420000, and not %.40q", errForm, amount)
-		}
-		d.amount = (*claims.Won)(&won)
+	if d.amount, err = readAmount(r); err != nil {
+		return nil, err
 	}
 	if d.seq, err = strconv.Atoi(cmp.Or(r.PostForm.Get(fieldSeq), "0")); err != nil {
 		return nil, fmt.Errorf("%w: open the claim again", errForm)
@@ -209,13 +265,18 @@ func (d *decision) step(p *claims.Programme, c *store.Claim, who *Staff) (store.
 		}
 		return store.Step{Claim: c, Action: store.Note, By: store.Actor{Name: who.Name, Duty: who.Duties[0]}, Reason: d.why}, nil
 	}
+	if d.action == store.HandOver {
+		if err := mayHandOver(who, d.to); err != nil {
+			return store.Step{}, err
+		}
+	}
 	by := store.Actor{Name: who.Name, Duty: cmp.Or(who.Duties...)}
 	for _, t := range claims.Transitions() {
 		if t.From == c.State && t.Action == d.action {
 			by.Duty = cmp.Or(dutyFor(&t, who), by.Duty)
 		}
 	}
-	full := decide.Decision{Action: d.action, By: by, Why: d.why, Amount: d.amount, Reason: d.reason}
+	full := decide.Decision{Action: d.action, By: by, Why: d.why, Amount: d.amount, Reason: d.reason, To: d.to}
 	if d.action != claims.Decline {
 		full.Reason = ""
 	}
@@ -225,6 +286,18 @@ func (d *decision) step(p *claims.Programme, c *store.Claim, who *Staff) (store.
 	}
 	err = step.Allowed()
 	return step, err
+}
+
+// mayHandOver refuses to hand a claim over to nobody that is known, by whom has no duty.
+func mayHandOver(who *Staff, to string) error {
+	switch {
+	case len(who.Duties) == 0:
+		return fmt.Errorf("%w: %s has no duty here", claims.ErrIllegal, who.Name)
+	case !who.Others && !contains(who.Colleagues, to):
+		return fmt.Errorf("%w: %.40q is nobody with a duty here: possible are %s", claims.ErrIllegal, to,
+			strings.Join(who.Colleagues, ", "))
+	}
+	return nil
 }
 
 // do takes a step with one claim.
@@ -318,7 +391,8 @@ func (v *view) confirm(k *store.Claim, said *decision, step *store.Step) g.Node 
 					h.Type("submit"),
 					h.Class("danger"),
 					h.ID("sure"),
-					h.AutoFocus(),
+					g.If(v.stopped(step.Action) == nil, h.AutoFocus()),
+					v.stopped(step.Action),
 					g.Text(actionName(step.Action).In(v.Lang)),
 				),
 				h.A(h.Href(v.root+"claims/"+k.ID), v.t("그만두기", "Go back")),
@@ -396,12 +470,14 @@ func (d *Desk) document(w http.ResponseWriter, r *http.Request, who Staff) {
 		d.fail(w, r, who, err)
 		return
 	}
+	download(w, r.PathValue("claim")+"-"+doc.Kind+extension(doc.Type), data)
+}
+
+// download gives a document out, and never as a page.
+func download(w http.ResponseWriter, name string, data []byte) {
 	header := w.Header()
 	header.Set("Content-Type", "application/octet-stream")
-	header.Set(
-		"Content-Disposition",
-		"attachment; filename="+strconv.Quote(r.PathValue("claim")+"-"+doc.Kind+extension(doc.Type)),
-	)
+	header.Set("Content-Disposition", "attachment; filename="+strconv.Quote(name))
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
 	header.Set("Cache-Control", "no-store")

@@ -33,7 +33,7 @@ func (v *view) manyForm(list []claims.Action) g.Node {
 	return h.FieldSet(h.Class("many"), h.Legend(v.t("고른 신청을 한꺼번에", "With those chosen")),
 		h.Label(h.For("many-action"), v.t("하는 일", "What")),
 		h.Select(h.ID("many-action"), h.Name(fieldAction), g.Map(list, func(a claims.Action) g.Node {
-			return h.Option(h.Value(string(a)), g.Text(actionName(a).In(v.Lang)))
+			return h.Option(h.Value(string(a)), g.If(v.stopped(a) != nil, h.Disabled()), g.Text(actionName(a).In(v.Lang)))
 		})),
 		h.Label(h.For("many-why"), v.t("이유 (기록에 남음, 개인정보를 쓰지 말 것)", "Why (kept in history; write no personal data)")),
 		h.Textarea(h.ID("many-why"), h.Name(fieldWhy), h.Rows("2"), h.Required()),
@@ -109,7 +109,7 @@ func (v *view) outcomes(list []outcome, said *decision) g.Node {
 			good++
 			chosen = append(chosen, hidden("claim", o.id))
 		}
-		rows = append(rows, h.Tr(h.Td(h.A(h.Href(v.root+"claims/"+o.id), h.Code(g.Text(o.id)))), h.Td(result)))
+		rows = append(rows, h.Tr(h.Th(h.Scope("row"), h.A(h.Href(v.root+"claims/"+o.id), h.Code(g.Text(o.id)))), h.Td(result)))
 	}
 	all := "SUCCESS"
 	switch {
@@ -129,7 +129,9 @@ func (v *view) outcomes(list []outcome, said *decision) g.Node {
 			h.Table(h.THead(h.Tr(v.th("신청", "Claim"), v.th("결과", "Result"))), h.TBody(rows))),
 		g.If(!said.sure && good > 0, h.Form(h.Method("post"), h.Action(v.root+"claims/many"), chosen,
 			hidden(fieldAction, string(said.action)), hidden(fieldWhy, said.why), hidden(fieldSure, "yes"),
-			h.Button(h.Type("submit"), h.Class("danger"), h.ID("sure"), g.Text(actionName(said.action).In(v.Lang))))),
+			v.whyStopped(said.action),
+			h.Button(h.Type("submit"), h.Class("danger"), h.ID("sure"), v.stopped(said.action),
+				g.Text(actionName(said.action).In(v.Lang))))),
 		h.P(h.A(h.Href(v.root+"claims"), v.t("목록으로", "Back to the queues"))))
 }
 

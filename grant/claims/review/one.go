@@ -91,6 +91,7 @@ func (d *Desk) show(w http.ResponseWriter, status int, v *view, k *known, person
 			v.documents(k),
 			v.payments(k),
 			v.person(k, person),
+			v.erasing(k),
 			v.history(k),
 		)
 	})
@@ -125,6 +126,7 @@ func (v *view) headline(k *known) g.Node {
 				"Received",
 				g.Text(v.Lang.Moment(k.Received, v.desk.Programme.Zone)+" · "+tell.Channel(k.Channel).In(v.Lang)),
 			),
+			g.If(k.Assigned != "", v.pair("담당", "Seen to by", g.Text(k.Assigned+v.me(k.Assigned)))),
 			g.If(k.EnteredBy != store.Owner.Name, v.pair("접수한 사람", "Entered by", g.Text(k.EnteredBy))),
 			g.If(!k.State.Final(), v.pair("기다린 시간", "Waited", v.waited(claims.Waited(stays, v.now), k.State))),
 			g.If(k.Owed > 0, v.pair("결정된 금액", "Owed", g.Text(v.Lang.Won(k.Owed)))),
@@ -212,7 +214,8 @@ func (v *view) why(k *known) g.Node {
 		)
 	}
 	return v.section("why", "금액 계산", "Why this amount", h.Div(h.Class("scroll"), h.TabIndex("0"), h.Role("group"),
-		h.Aria("labelledby", "why"), h.Table(h.TBody(rows))))
+		h.Aria("labelledby", "why"), h.Table(h.THead(h.Tr(v.th("단계", "Step"), v.th("계산", "How"), v.th("결과", "Result"))),
+			h.TBody(rows))))
 }
 
 func (v *view) facts(k *known) g.Node {
@@ -255,7 +258,11 @@ func (v *view) documents(k *known) g.Node {
 		if doc.Quarantined {
 			scan = v.say("검사를 기다리는 중", "waits to be scanned")
 		}
-		items = append(items, h.Li(link, g.Text(" "), h.Span(h.Class("note"), g.Text(doc.Type+" · "+size(doc.Size)+" · "+scan))))
+		if doc.Redacts != "" {
+			scan += v.say(" · 심의위원회용으로 가린 것", " · redacted for the council")
+		}
+		items = append(items, h.Li(link, g.Text(" "), h.Span(h.Class("note"), g.Text(doc.Type+" · "+size(doc.Size)+" · "+scan)),
+			v.forCouncil(k, doc)))
 	}
 	if k.Proposal != nil {
 		for _, kind := range k.Missing(k.Proposal) {
@@ -266,7 +273,7 @@ func (v *view) documents(k *known) g.Node {
 			)
 		}
 	}
-	return v.section("documents", "서류", "Documents", h.Ul(h.Class("plain-list"), items))
+	return v.section("documents", "서류", "Documents", h.Ul(h.ID("documents-list"), h.Class("plain-list"), items))
 }
 
 func (v *view) payments(k *known) g.Node {
@@ -279,7 +286,7 @@ func (v *view) payments(k *known) g.Node {
 		rows = append(
 			rows,
 			h.Tr(
-				h.Td(h.Code(g.Text(p.ID))),
+				h.Th(h.Scope("row"), h.Code(g.Text(p.ID))),
 				h.Td(g.Text(strconv.Itoa(p.Attempt))),
 				h.Td(h.Class("number"), g.Text(v.Lang.Won(p.Gross))),
 				h.Td(h.Class("number"), g.Text(v.Lang.Won(p.Amount))),
@@ -308,13 +315,16 @@ func (v *view) history(k *known) g.Node {
 		if e.From != e.To {
 			what = append(what, g.Text(" → "), v.state(e.To))
 		}
+		if e.Change.Assigned != "" {
+			what = append(what, g.Text(" → "+e.Change.Assigned))
+		}
 		said := g.Group{g.Text(e.Reason)}
 		if letter := k.letters[e.Seq]; letter != "" {
 			said = append(said, h.BlockQuote(g.Text(letter)))
 		} else if e.Change.Letter != "" {
 			said = append(said, h.Span(h.Class("note"), v.t("신청인의 글이 있음", "the owner wrote something")))
 		}
-		rows = append(rows, h.Tr(h.Td(g.Text(v.Lang.Moment(e.At, v.desk.Programme.Zone))), h.Td(what),
+		rows = append(rows, h.Tr(h.Th(h.Scope("row"), g.Text(v.Lang.Moment(e.At, v.desk.Programme.Zone))), h.Td(what),
 			h.Td(g.Text(e.By.Name+" ("+dutyName(e.By.Duty).In(v.Lang)+")")), h.Td(said)))
 	}
 	return v.section(

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -30,6 +31,9 @@ type queue struct {
 var queues = []queue{
 	{"on_hold", tell.Text{KO: "보류: 확인할 신호", EN: "On hold: signals to judge"}, []claims.State{claims.OnHold}},
 	{"in_review", tell.Text{KO: "심사", EN: "In review"}, []claims.State{claims.InReview}},
+	{"council", tell.Text{KO: "심의위원회", EN: "Before the council"},
+		[]claims.State{claims.BeforeCouncil, claims.ObjectionBeforeCouncil}},
+	{"second_look", tell.Text{KO: "무작위 재확인", EN: "Second looks"}, []claims.State{claims.SecondLook}},
 	{"objections", tell.Text{KO: "이의 신청", EN: "Objections"}, []claims.State{claims.Objected}},
 	{"rules", tell.Text{KO: "자동 확인 중", EN: "With the rules"}, []claims.State{claims.Received, claims.Checking}},
 	{"owner", tell.Text{KO: "신청인 차례", EN: "Waiting for the owner"}, []claims.State{claims.DocumentsMissing, claims.Asked}},
@@ -43,12 +47,22 @@ var queues = []queue{
 
 const perPage = 50
 
+// Whose claims of a queue are shown.
+const (
+	fieldWhose  = "whose"
+	whoseMine   = "mine"
+	whoseNobody = "nobody"
+)
+
 // asked is what somebody wants to see.
 type asked struct {
 	queue queue
 	tier  int
+	whose string // mine, nobody; empty: all
 	find  string
 	after store.Place
+
+	filter url.Values // as it was written
 }
 
 func (a *asked) address(after *store.Place) string {
@@ -56,6 +70,10 @@ func (a *asked) address(after *store.Place) string {
 	if a.tier > 0 {
 		q.Set("tier", strconv.Itoa(a.tier))
 	}
+	if a.whose != "" {
+		q.Set(fieldWhose, a.whose)
+	}
+	maps.Copy(q, a.filter)
 	if after != nil {
 		q.Set("after", base64.RawURLEncoding.EncodeToString(
 			[]byte(strconv.FormatInt(after.Received.UnixMicro(), 10)+" "+after.ID)))
@@ -80,6 +98,9 @@ func readAsked(r *http.Request) (a asked, err error) {
 			return a, fmt.Errorf("%w: the tier is a number, not %.40q", errForm, tier)
 		}
 	}
+	if a.whose = q.Get(fieldWhose); !contains([]string{"", whoseMine, whoseNobody}, a.whose) {
+		return a, fmt.Errorf("%w: whose wants to be %s or %s", errForm, whoseMine, whoseNobody)
+	}
 	if after := q.Get("after"); after != "" {
 		data, err := base64.RawURLEncoding.DecodeString(after)
 		micros, id, ok := strings.Cut(string(data), " ")
@@ -100,6 +121,16 @@ func (d *Desk) queue(w http.ResponseWriter, r *http.Request, who Staff) {
 		return
 	}
 	filter := store.Queue{Programme: d.Programme.Name, States: a.queue.states, Tier: a.tier, After: a.after, Limit: perPage}
+	if a.filter, err = d.readFilter(r.URL.Query(), &filter); err != nil {
+		d.fail(w, r, who, err)
+		return
+	}
+	switch a.whose {
+	case whoseMine:
+		filter.Assigned = &who.Name
+	case whoseNobody:
+		filter.Assigned = new(string)
+	}
 	if a.find != "" {
 		unit, notUnit := claims.ParseBusinessNumber(a.find)
 		if notUnit != nil {
@@ -131,7 +162,8 @@ func (d *Desk) queue(w http.ResponseWriter, r *http.Request, who Staff) {
 	}
 	v := d.view(w, r, who)
 	d.html(w, http.StatusOK, func(out io.Writer) error {
-		return v.page(out, a.queue.title.In(v.Lang), v.finder(a.find), v.queueLinks(&a, counts), v.list(&a, lines, all, stays))
+		return v.page(out, a.queue.title.In(v.Lang), v.finder(a.find), v.queueLinks(&a, counts), v.whose(&a),
+			v.filters(&a), v.list(&a, lines, all, stays))
 	})
 }
 
@@ -159,6 +191,17 @@ func (v *view) queueLinks(a *asked, counts map[claims.State]store.Count) g.Node 
 	return h.Nav(h.Class("card"), h.Aria("label", v.say("목록", "Queues")), h.Ul(h.Class("queues"), items))
 }
 
+// whose chooses among all claims of a queue, those that the reader sees to, and those that nobody does.
+func (v *view) whose(a *asked) g.Node {
+	choice := func(whose, ko, en string) g.Node {
+		to := *a
+		to.whose = whose
+		return h.Li(h.A(h.Href(v.root+"claims"+to.address(nil)), g.If(whose == a.whose, h.Aria("current", "true")), v.t(ko, en)))
+	}
+	return h.Nav(h.Class("card"), h.Aria("label", v.say("담당", "Seen to by")), h.Ul(h.Class("queues"),
+		choice("", "모두", "Everybody's"), choice(whoseMine, "내 담당", "Mine"), choice(whoseNobody, "담당 없음", "Nobody's")))
+}
+
 // list is a page of a queue; those that one decision can be given for together have boxes to tick.
 func (v *view) list(a *asked, lines []store.Line, all int, stays map[string][]claims.Stay) g.Node {
 	title := h.H1(h.ID("title"), g.Text(a.queue.title.In(v.Lang)), g.Text(" "),
@@ -175,7 +218,7 @@ func (v *view) list(a *asked, lines []store.Line, all int, stays map[string][]cl
 	head := h.Tr(
 		g.If(len(together) > 0, h.Th(h.Scope("col"), h.Span(h.Class("visually-hidden"), v.t("고르기", "Choose")))),
 		v.th("신청", "Claim"), v.th("사업자", "Business"), v.th("상태", "State"), v.th("구간", "Tier"), v.th("매출 손실", "Sales loss"),
-		v.th("접수", "Received"), v.th("기다린 시간", "Waited"))
+		v.th("담당", "Seen to by"), v.th("접수", "Received"), v.th("기다린 시간", "Waited"))
 	var rows g.Group
 	for i := range lines {
 		l := &lines[i]
@@ -183,11 +226,12 @@ func (v *view) list(a *asked, lines []store.Line, all int, stays map[string][]cl
 		rows = append(rows, h.Tr(
 			g.If(len(together) > 0, h.Td(h.Input(h.Type("checkbox"), h.Name("claim"), h.Value(l.ID),
 				h.Aria("label", v.say("고르기 ", "Choose ")+l.ID)))),
-			h.Td(h.A(h.Href(v.root+"claims/"+l.ID), h.Code(g.Text(l.ID)))),
+			h.Th(h.Scope("row"), h.A(h.Href(v.root+"claims/"+l.ID), h.Code(g.Text(l.ID)))),
 			h.Td(g.Text(l.Unit.String())),
 			h.Td(v.state(l.State)),
 			h.Td(g.If(l.Tier > 0, g.Text(strconv.Itoa(l.Tier)))),
 			h.Td(h.Class("number"), g.If(l.Tier > 0, g.Text(v.Lang.Won(l.Loss)))),
+			h.Td(g.Text(l.Assigned+v.me(l.Assigned))),
 			h.Td(g.Text(v.Lang.Moment(l.Received, v.desk.Programme.Zone))),
 			h.Td(v.waited(waited, l.State)),
 		))

@@ -21,13 +21,28 @@ import (
 
 // Duties are those of staff; what else the table knows is done by owners, the rules and the bank.
 func Duties() []claims.Duty {
-	return []claims.Duty{claims.Intake, claims.Reviewer, claims.Approver, claims.Payer}
+	return []claims.Duty{
+		claims.Intake, claims.Reviewer, claims.Approver, claims.Payer, claims.Secretary, claims.Privacy, claims.CouncilDuty,
+	}
 }
 
 // Staff is who asks.
 type Staff struct {
 	Name   string
 	Duties []claims.Duty // an auditor has none, and sees what is no person's
+	Stops  bool          // may freeze all decisions and payments, and end that: a right beside all duties
+
+	Colleagues []string // who can be handed a claim, sorted
+	Others     bool     // and others, whose names are not known before they sign in
+}
+
+// AddColleague adds somebody who can be handed a claim, if he has a duty.
+func (s *Staff) AddColleague(name string, duties []claims.Duty) {
+	at, known := slices.BinarySearch(s.Colleagues, name)
+	judges := slices.ContainsFunc(duties, func(d claims.Duty) bool { return d != claims.CouncilDuty })
+	if judges && !known {
+		s.Colleagues = slices.Insert(s.Colleagues, at, name)
+	}
 }
 
 // has reports whether somebody has one of some duties.
@@ -56,6 +71,11 @@ const (
 	pathWho  = pathOne + "/person"
 	pathDoc  = pathOne + "/documents/{digest}"
 	pathMany = Path + "/many"
+	pathTime = Path + "/windows"
+	pathStat = Path + "/statistics"
+	pathStop = Path + "/freeze"
+	pathRead = Path + "/access"
+	pathGone = pathOne + "/erase"
 )
 
 // Handler serves a request of somebody.
@@ -64,12 +84,30 @@ type Handler func(w http.ResponseWriter, r *http.Request, who Staff)
 // Routes are all pages, by the pattern of net/http's ServeMux.
 func (d *Desk) Routes() map[string]Handler {
 	return map[string]Handler{
-		"GET " + Path:      d.queue,
-		"POST " + pathMany: d.many,
-		"GET " + pathOne:   d.one,
-		"POST " + pathDo:   d.do,
-		"POST " + pathWho:  d.person,
-		"GET " + pathDoc:   d.document,
+		"GET " + Path:          d.start,
+		"POST " + pathMany:     d.many,
+		"GET " + pathOne:       d.one,
+		"POST " + pathDo:       d.do,
+		"POST " + pathWho:      d.person,
+		"GET " + pathDoc:       d.document,
+		"GET " + pathTime:      d.windows,
+		"POST " + pathTime:     d.extend,
+		"GET " + pathStat:      d.statistics,
+		"POST " + pathStat:     d.statistics,
+		"GET " + pathStop:      d.freezes,
+		"POST " + pathStop:     d.freeze,
+		"GET " + pathRead:      d.access,
+		"POST " + pathGone:     d.erase,
+		"POST " + pathShow:     d.showToCouncil,
+		"POST " + PathRedacted: d.redacted,
+
+		"GET " + pathCouncil:  d.council,
+		"POST " + pathCouncil: d.secretary,
+		"GET " + pathMeeting:  d.meeting,
+		"GET " + pathItem:     d.item,
+		"GET " + pathShown:    d.shownDocument,
+		"POST " + pathVote:    d.vote,
+		"GET " + pathMinutes:  d.minutes,
 	}
 }
 
@@ -100,6 +138,13 @@ func explained(l tell.Lang, err error) (text string, status int) {
 			EN: "{who} was first, with “{action}”. Nothing was saved: look at the claim as it is now, and decide again.",
 		}.Fill(l, "{who}", conflict.By.Name, "{action}", actionName(conflict.Action).In(l)), http.StatusConflict
 	}
+	if frozen, ok := errors.AsType[*store.FrozenError](err); ok {
+		return tell.Text{
+			KO: "지금은 결정과 지급이 {until} 멈춰 있습니다. {who}님이 멈추었습니다: {why}. 아무것도 저장하지 않았습니다.",
+			EN: "Nothing is decided or paid {until}: {who} froze it: {why}. Nothing was saved.",
+		}.Fill(l, "{until}", untilWhen(l, &frozen.Freeze, time.UTC), "{who}", frozen.Freeze.Who,
+			"{why}", frozen.Freeze.Why), http.StatusConflict
+	}
 	switch refused, isRefused := errors.AsType[*documents.RefusedError](err); {
 	case errors.Is(err, store.ErrNotFound):
 		return t(
@@ -107,12 +152,20 @@ func explained(l tell.Lang, err error) (text string, status int) {
 			"그런 신청이나 서류가 없습니다. 번호를 확인해 주세요.",
 			"There is no such claim or document: check the number.",
 		), http.StatusNotFound
-	case errors.Is(err, claims.ErrIllegal), errors.Is(err, errForm):
+	case errors.Is(err, claims.ErrIllegal), errors.Is(err, claims.ErrNoExtension), errors.Is(err, errForm):
 		return err.Error(), http.StatusConflict
 	case isRefused:
 		return refused.Error(), http.StatusConflict
 	}
 	return "", 0
+}
+
+// untilWhen says when a freeze ends.
+func untilWhen(l tell.Lang, f *store.Freeze, zone *time.Location) string {
+	if f.Until.IsZero() {
+		return t(l, "누군가 풀 때까지", "until somebody ends that")
+	}
+	return tell.Text{KO: "{at}까지", EN: "until {at}"}.Fill(l, "{at}", l.Moment(f.Until, zone))
 }
 
 // errForm means that a form does not say what is needed.

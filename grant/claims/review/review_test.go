@@ -33,9 +33,9 @@ type office struct {
 }
 
 var (
-	kim  = Staff{"kim", []claims.Duty{claims.Reviewer}}
-	lee  = Staff{"lee", []claims.Duty{claims.Approver}}
-	park = Staff{"park", []claims.Duty{claims.Approver}}
+	kim  = Staff{Name: "kim", Duties: []claims.Duty{claims.Reviewer}}
+	lee  = Staff{Name: "lee", Duties: []claims.Duty{claims.Approver}}
+	park = Staff{Name: "park", Duties: []claims.Duty{claims.Approver}}
 	shin = Staff{Name: "shin"} // an auditor
 )
 
@@ -260,7 +260,7 @@ func TestWhatNobodyMayDoIsRefused(t *testing.T) {
 		says   string
 	}{
 		"of another duty":     {kim, claims.Approve, []string{fieldAmount, "2000000"}, "is done by approver, not by reviewer"},
-		"payment":             {Staff{"pay", []claims.Duty{claims.Payer}}, claims.Send, nil, "is not decided"},
+		"payment":             {Staff{Name: "pay", Duties: []claims.Duty{claims.Payer}}, claims.Send, nil, "is not decided"},
 		"no duty":             {shin, store.Note, nil, "has no duty here"},
 		"no reason":           {kim, claims.Ask, []string{fieldWhy, "  "}, "say why"},
 		"not from there":      {kim, claims.Clear, nil, "possible are"},

@@ -1,6 +1,7 @@
 package review
 
 import (
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -25,9 +26,11 @@ type view struct {
 	who     Staff
 	now     time.Time
 	Problem string // that the page begins with; empty: there is none
+	at      string // path of this page, from the desk on
 	here    string // where this page is or, of one that was posted, where to begin again
 	query   url.Values
-	cookie  bool // the sign-in can be taken back here
+	frozen  *store.Freeze // why nothing is decided or paid now; nil: it is
+	cookie  bool          // the sign-in can be taken back here
 }
 
 const (
@@ -38,12 +41,23 @@ const (
 // view is the page before anything is on it, in the reader's language: as chosen just now, before, or in the browser.
 func (d *Desk) view(w http.ResponseWriter, r *http.Request, who Staff) *view {
 	v := &view{desk: d, who: who, now: d.Now(), root: strings.Repeat("../", strings.Count(strings.Trim(r.URL.Path, "/"), "/"))}
+	if err := d.Store.Frozen(r.Context(), d.Programme.Name); err != nil {
+		if frozen, ok := errors.AsType[*store.FrozenError](err); ok {
+			v.frozen = &frozen.Freeze
+		} else if r.Context().Err() == nil { // whoever decides is told by the database itself
+			d.Log.Error("the review desk cannot ask whether decisions are frozen", "error", err)
+		}
+	}
+	_, v.at, _ = strings.Cut(r.Pattern, " ")
 	v.here = v.root + "claims"
 	if r.Method == http.MethodGet { // what was sent is not sent again
 		v.here, v.query = "", r.URL.Query()
 	}
-	_, err := r.Cookie("granter_token") // the desk's
-	v.cookie = err == nil
+	for _, name := range []string{"granter_token", "granter_session"} { // the desk's
+		if _, err := r.Cookie(name); err == nil {
+			v.cookie = true
+		}
+	}
 	chosen := r.URL.Query().Get(fieldLang)
 	if c, err := r.Cookie(langCookie); err == nil && chosen == "" {
 		v.Lang = tell.Parse(c.Value)
@@ -75,7 +89,7 @@ func (v *view) state(s claims.State) g.Node {
 	switch s {
 	case claims.OnHold, claims.PaymentReturned:
 		tone = "bad"
-	case claims.Approved, claims.Paid, claims.Upheld, claims.PartlyUpheld:
+	case claims.Approved, claims.SecondLook, claims.Paid, claims.Upheld, claims.PartlyUpheld:
 		tone = "good"
 	default:
 	}
@@ -114,6 +128,7 @@ func (v *view) page(w io.Writer, title string, sections ...g.Node) error {
 					),
 					h.Span(g.Text(v.desk.Programme.Title)),
 				),
+				v.places(),
 				h.Div(
 					h.Class("user"),
 					h.Span(
@@ -126,6 +141,7 @@ func (v *view) page(w io.Writer, title string, sections ...g.Node) error {
 						h.Button(h.Type("submit"), h.ID("sign-out"), v.t("로그아웃", "Sign out")))),
 				)),
 			h.Main(h.ID("main"), h.TabIndex("-1"), h.Div(h.ID("sections"),
+				v.banner(),
 				g.If(v.Problem != "", h.P(h.Class("card error"), h.Role("alert"), h.ID("problem"), g.Text(v.Problem))),
 				g.If(len(sections) == 0, h.H1(h.Class("card"), v.t("할 수 없었습니다", "That was not possible"))),
 				g.Group(sections))),
@@ -133,6 +149,54 @@ func (v *view) page(w io.Writer, title string, sections ...g.Node) error {
 				v.t("여기에서 하는 모든 일과 본 사람은 기록에 남습니다.", "Whatever is done here, and who looked at whom, is kept in history."))),
 		),
 	)).Render(w)
+}
+
+// banner says, while nothing is decided or paid, who stopped that, since when, and why.
+func (v *view) banner() g.Node {
+	if v.frozen == nil {
+		return nil
+	}
+	zone := v.desk.Programme.Zone
+	return h.Section(h.Class("card frozen"), h.Role("status"), h.ID("frozen"),
+		h.P(h.Strong(v.t("결정과 지급이 멈춰 있습니다", "Nothing is decided or paid")), g.Text(" · "+untilWhen(v.Lang, v.frozen, zone))),
+		h.P(g.Text(tell.Text{
+			KO: "{who}님이 {at}에 멈추었습니다: {why}", EN: "{who} stopped it on {at}: {why}",
+		}.Fill(v.Lang, "{who}", v.frozen.Who, "{at}", v.Lang.Moment(v.frozen.At, zone), "{why}", v.frozen.Why))),
+		h.P(h.Class("note"), v.t("접수, 질문, 보류, 메모는 그대로 할 수 있습니다.",
+			"Claims are still taken in, asked about, put on hold and noted."),
+			g.If(v.who.Stops && v.at != pathStop, g.Group{g.Text(" "),
+				h.A(h.Href(v.root+"claims/freeze"), v.t("다시 시작하기", "Go on with decisions"))})))
+}
+
+// stopped makes a button one that cannot be pressed, while what it does is frozen.
+func (v *view) stopped(a claims.Action) g.Node {
+	if v.frozen == nil || !store.Decides(a) {
+		return nil
+	}
+	return g.Group{h.Disabled(), h.Aria("describedby", "frozen")}
+}
+
+// whyStopped says beside such a button why.
+func (v *view) whyStopped(a claims.Action) g.Node {
+	if v.stopped(a) == nil {
+		return nil
+	}
+	why := tell.Text{KO: "지금은 멈춰 있습니다: {why}", EN: "Frozen now: {why}"}
+	return h.P(h.Class("note"), g.Text(why.Fill(v.Lang, "{why}", v.frozen.Why)))
+}
+
+// places are the parts of the desk.
+func (v *view) places() g.Node {
+	to := func(path, ko, en string) g.Node {
+		return h.Li(h.A(h.Href(v.root+path), g.If(v.at == "/"+path, h.Aria("current", "page")), v.t(ko, en)))
+	}
+	return h.Nav(h.Class("places"), h.Aria("label", v.say("메뉴", "Parts")), h.Ul(h.Class("queues"),
+		g.If(!v.who.onlyCouncil(), g.Group{
+			to("claims", "신청", "Claims"), to("claims/windows", "기간", "Windows"),
+			to("claims/statistics", "통계", "Statistics"), to("claims/freeze", "멈춤", "Freeze"),
+		}),
+		g.If(v.desk.Programme.Council != nil, to("claims/council", "심의위원회", "Council")),
+		g.If(v.who.has(claims.Privacy), to("claims/access", "열람 기록", "Who looked"))))
 }
 
 // inLang is where this page is in another language.
@@ -165,6 +229,12 @@ func dutyName(d claims.Duty) tell.Text {
 		return tell.Text{KO: "결정", EN: "approver"}
 	case claims.Payer:
 		return tell.Text{KO: "지급", EN: "payer"}
+	case claims.Secretary:
+		return tell.Text{KO: "간사", EN: "secretary"}
+	case claims.Privacy:
+		return tell.Text{KO: "개인정보", EN: "privacy"}
+	case claims.CouncilDuty:
+		return tell.Text{KO: "위원", EN: "council"}
 	case claims.Bank:
 		return tell.Text{KO: "은행", EN: "bank"}
 	default:
@@ -189,7 +259,15 @@ var actions = map[claims.Action]tell.Text{
 	claims.Flag:         {KO: "보류", EN: "Put on hold"},
 	claims.Clear:        {KO: "보류 해제", EN: "Clear the signals"},
 	claims.Review:       {KO: "심사로 넘김", EN: "Hand over to review"},
+	claims.Refer:        {KO: "심의위원회에 넘김", EN: "Refer to the council"},
+	claims.TakeBack:     {KO: "심의위원회에서 되돌림", EN: "Take back from the council"},
+	claims.PutOnAgenda:  {KO: "안건으로 올림", EN: "Put on the agenda"},
+	claims.Vote:         {KO: "표결", EN: "Vote"},
+	claims.Recuse:       {KO: "회피", EN: "Recused"},
+	claims.Adjourn:      {KO: "부결", EN: "Not carried"},
 	claims.Approve:      {KO: "지급 결정", EN: "Approve"},
+	claims.Draw:         {KO: "무작위 재확인 대상", EN: "Drawn for a second look"},
+	claims.Confirm:      {KO: "재확인 완료", EN: "Confirm: it was looked at again"},
 	claims.Decline:      {KO: "지급하지 않기로 결정", EN: "Decline"},
 	claims.Withdraw:     {KO: "취소", EN: "Withdraw"},
 	claims.Send:         {KO: "지급 요청", EN: "Send the payment"},
@@ -206,7 +284,10 @@ var actions = map[claims.Action]tell.Text{
 	store.ChangeAccount: {KO: "계좌 변경", EN: "Account changed"},
 	store.FirstApproval: {KO: "첫 번째 결재", EN: "First approval of two"},
 	store.Look:          {KO: "개인정보 열람", EN: "Looked at who it is"},
+	store.HandOver:      {KO: "담당자에게 넘김", EN: "Hand over to a colleague"},
+	store.ShowCouncil:   {KO: "심의위원회에 보일 서류", EN: "What the council may read"},
 	store.Erase:         {KO: "개인정보 삭제", EN: "Erased"},
+	store.Purge:         {KO: "보존 기간이 지나 삭제", EN: "Purged: kept for long enough"},
 }
 
 // signalName is what a signal is about.

@@ -1,0 +1,139 @@
+package review
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
+
+	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/store"
+)
+
+// fieldEnd says that a freeze is ended.
+const fieldEnd = "end"
+
+// freezes shows who has stopped decisions and payments, and ended that.
+func (d *Desk) freezes(w http.ResponseWriter, r *http.Request, who Staff) {
+	list, err := d.Store.Freezes(r.Context(), d.Programme.Name)
+	if err != nil {
+		d.fail(w, r, who, err)
+		return
+	}
+	v := d.view(w, r, who)
+	d.html(w, http.StatusOK, func(out io.Writer) error { return v.page(out, v.say("멈춤", "Freeze"), v.freezing(list)...) })
+}
+
+// freeze stops decisions and payments, or goes on with them, after it was said once more what that means.
+func (d *Desk) freeze(w http.ResponseWriter, r *http.Request, who Staff) {
+	f, err := d.readFreeze(r, &who)
+	v := d.view(w, r, who)
+	if err == nil && r.PostForm.Get(fieldSure) == "" {
+		d.html(w, http.StatusOK, func(out io.Writer) error {
+			return v.page(out, v.say("확인", "Confirm"), v.confirmFreeze(&f, r.PostForm.Get(fieldUntil)))
+		})
+		return
+	}
+	if err == nil {
+		_, err = d.Store.SetFreeze(r.Context(), d.Programme.Name, f)
+	}
+	if err != nil {
+		d.fail(w, r, who, err)
+		return
+	}
+	d.Log.Warn("decisions and payments", "frozen", f.Frozen, "who", f.Who, "why", f.Why)
+	w.Header().Set("Location", "freeze")
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+func (d *Desk) readFreeze(r *http.Request, who *Staff) (f store.Freeze, err error) {
+	if !who.Stops {
+		return f, fmt.Errorf("%w: %s may not freeze decisions, or end that: it needs the right claims-freeze", claims.ErrIllegal,
+			who.Name)
+	}
+	f.Who = who.Name
+	if f.Why, err = readWhy(r); err != nil {
+		return f, err
+	}
+	if f.Why == "" {
+		return f, fmt.Errorf("%w: say why: whoever decides or pays is told", errForm)
+	}
+	f.Frozen = r.PostForm.Get(fieldEnd) == ""
+	if until := r.PostForm.Get(fieldUntil); until != "" && f.Frozen {
+		if f.Until, err = time.ParseInLocation("2006-01-02T15:04", until, d.Programme.Zone); err != nil {
+			return f, fmt.Errorf("%w: until when? %.40q is no time", errForm, until)
+		}
+		if !f.Until.After(d.Now()) {
+			return f, fmt.Errorf("%w: until %s: that is over", errForm, until)
+		}
+	}
+	return f, nil
+}
+
+// freezing is the page: what holds, what the reader may do about it, and what was.
+func (v *view) freezing(list []store.Freeze) []g.Node {
+	state := v.t("결정과 지급이 진행되고 있습니다.", "Decisions and payments are made.")
+	if v.frozen != nil {
+		state = v.t("결정과 지급이 멈춰 있습니다.", "Nothing is decided or paid.")
+	}
+	out := []g.Node{h.Section(h.Class("card"), h.Aria("labelledby", "title"), h.H1(h.ID("title"), v.t("모든 결정과 지급의 멈춤",
+		"Stopping all decisions and payments")), h.P(state),
+		h.P(h.Class("note"), v.t("멈추면 화면, 명령줄, 자동 처리, 지급이 모두 곧바로 거절됩니다. 접수와 은행의 답은 계속됩니다.",
+			"It is refused at once on the desk, on the command line, by the rules and by payout runs. Claims are still "+
+				"taken in, and "+
+				"what the bank says is noted.")))}
+	if v.who.Stops {
+		out = append(out, v.freezeForm())
+	}
+	if len(list) == 0 {
+		return out
+	}
+	rows := g.Map(list, func(f store.Freeze) g.Node {
+		what, until := v.say("다시 시작", "ended"), ""
+		if f.Frozen {
+			what, until = v.say("멈춤", "froze"), untilWhen(v.Lang, &f, v.desk.Programme.Zone)
+		}
+		return h.Tr(h.Th(h.Scope("row"), g.Text(v.Lang.Moment(f.At, v.desk.Programme.Zone))),
+			h.Td(g.Text(f.Who+v.me(f.Who))), h.Td(g.Text(what)),
+			h.Td(g.Text(until)), h.Td(g.Text(f.Why)))
+	})
+	return append(out, v.section("past", "기록", "What was done", v.table("past", h.Tr(v.th("언제", "When"), v.th("누가", "Who"),
+		v.th("한 일", "What"), v.th("언제까지", "Until"), v.th("왜", "Why")), rows)))
+}
+
+func (v *view) freezeForm() g.Node {
+	label, button := v.say("멈추기", "Stop all decisions and payments"), v.say("멈추기", "Stop")
+	if v.frozen != nil {
+		label, button = v.say("다시 시작하기", "Go on with decisions and payments"), v.say("다시 시작하기", "Go on")
+	}
+	return h.Section(h.Class("card"), h.Aria("labelledby", "do-freeze-title"), h.H2(h.ID("do-freeze-title"), g.Text(label)),
+		h.Form(h.Method("post"), h.Action(v.root+"claims/freeze"), h.ID("do-freeze"), h.Class("many"), h.AutoComplete("off"),
+			g.If(v.frozen != nil, hidden(fieldEnd, "yes")),
+			h.Label(h.For("freeze-why"), v.t("이유 (모두에게 보이고 기록에 남음, 개인정보를 쓰지 말 것)",
+				"Why (everybody sees it, and history keeps it; write no personal data)")),
+			whyBox("freeze-why"),
+			g.If(v.frozen == nil, g.Group{
+				h.Label(h.For("freeze-until"), g.Text(v.say("저절로 끝나는 때 (선택, ", "When it ends by itself (if it does, ")+
+					v.desk.Programme.Zone.String()+")")),
+				h.Input(h.ID("freeze-until"), h.Type("datetime-local"), h.Name(fieldUntil)),
+			}),
+			h.Button(h.Type("submit"), h.Class("danger"), g.Text(button))))
+}
+
+func (v *view) confirmFreeze(f *store.Freeze, until string) g.Node {
+	what := v.say("모든 결정과 지급을 멈춥니다", "All decisions and payments stop")
+	if !f.Frozen {
+		what = v.say("결정과 지급을 다시 시작합니다", "Decisions and payments go on")
+	}
+	return h.Section(h.Class("card"), h.Aria("labelledby", "confirm"), h.H1(h.ID("confirm"), v.t("확인해 주세요", "Please confirm")),
+		h.Dl(h.Class("pairs"), v.pair("하는 일", "What", g.Text(what)),
+			g.If(f.Frozen, v.pair("언제까지", "Until", g.Text(untilWhen(v.Lang, f, v.desk.Programme.Zone)))),
+			v.pair("이유", "Why", g.Text(f.Why))),
+		h.Form(h.Method("post"), h.Action(v.root+"claims/freeze"), hidden(fieldWhy, f.Why), hidden(fieldUntil, until),
+			g.If(!f.Frozen, hidden(fieldEnd, "yes")), hidden(fieldSure, "yes"),
+			h.Div(h.Class("search-row"), h.Button(h.Type("submit"), h.Class("danger"), h.ID("sure"), h.AutoFocus(), g.Text(what)),
+				h.A(h.Href(v.root+"claims/freeze"), v.t("그만두기", "Go back")))))
+}
