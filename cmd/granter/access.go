@@ -159,8 +159,8 @@ func (r readers) sorted() []*accessReader {
 func (r readers) print(w io.Writer) {
 	rows := []string{"who\treads\tpersons\tmost at once\twithout a reason\tlast"}
 	for _, one := range r.sorted() {
-		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", one.Who, text.Number(one.Reads), text.Number(one.Persons),
-			text.Number(one.Most), text.Number(one.Unstated), text.Moment(one.Last)))
+		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", oneLine(one.Who), text.Number(one.Reads),
+			text.Number(one.Persons), text.Number(one.Most), text.Number(one.Unstated), text.Moment(one.Last)))
 	}
 	if len(rows) == 1 {
 		rows = []string{"nobody has read a record"}

@@ -67,11 +67,14 @@ func newToken() *cobra.Command {
 goes to the standard output, so that it can be appended to the file; the token goes to the standard error, is stored
 nowhere and shown this once: give it to its owner. --json prints both to the standard output, for programs.
 
-A desk that runs reads the file again by itself. ROLE is viewer (everything but users), support (look up users, too), operator
-(give orders, too), service (check what users hold, as other services do, and nothing else), or any set of rights with commas
-between: status, history, users, check, take (have users take items, as the service does that offers them), and one right for
-each order: pause, resume, throttle, abort, finish, postpone. Roles may be in a set, such as service,take. --campaigns limits the line to
-some campaigns.
+A desk that runs reads the file again by itself. ROLE is viewer (everything but users), support (look up users, and note
+something about them, too), operator (orders and acts on users, too; all but erasures and claims), service (check what users
+hold, as other services do, and nothing else), auditor (claims without their owners), or any set of rights with commas between,
+of which docs/operations.md says what each opens:
+
+  ` + words(desk.Rights()) + `
+
+Roles may be in a set, such as service,take. --campaigns limits the line to some campaigns.
 
 ` + exitHelp,
 		Example: `  granter token alice operator >> /etc/granter/desk-access

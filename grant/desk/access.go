@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/granter/granter/grant/campaign"
+	"github.com/granter/granter/grant/desk/signon"
 )
 
 // Principal is somebody who has shown a credential.
@@ -21,7 +22,18 @@ type Principal struct {
 	Name string `json:"name"`
 	Role Role   `json:"role"`
 
-	only string // the campaigns that it is for, with commas between; empty: all
+	only     string // the campaigns that it is for, with commas between; empty: all
+	signedOn bool   // by the OpenID provider
+}
+
+// shown is the name on a page. Behind that of somebody whom the provider knows is who that is for good, which is for trails and
+// logs.
+func (who Principal) shown() string {
+	if !who.signedOn {
+		return who.Name
+	}
+	name, _, _ := strings.Cut(who.Name, " (")
+	return name
 }
 
 // in reports whether a principal may do anything in a campaign.
@@ -37,13 +49,17 @@ var anonymous = Principal{Name: "anonymous"}
 //	# anything
 //	NAME ROLE sha256:HEX                    who has the token with this SHA-256
 //	NAME ROLE cert:COMMON NAME              who has a client certificate with this subject
+//	NAME ROLE claim:CLAIM=VALUE             whoever the OpenID provider says this claim of
 //	NAME ROLE campaigns:NAME,… sha256:HEX   the same, for these campaigns only
+//	oidc.SETTING VALUE                      the OpenID provider; see settings
 //
 // It holds no secret, so anybody may read the file: a token has 256 random bits, and nobody finds it from its hash. Who
 // may write it decides who may do what.
 type Access struct {
 	tokens       map[[sha256.Size]byte]Principal // by the hash
 	certificates map[string]Principal            // by common name
+	claims       []claimLine                     // in the order of the file: the first that fits somebody counts
+	provider     *signon.Client                  // nil: nobody signs in by one
 }
 
 const (
@@ -53,14 +69,23 @@ const (
 )
 
 // ParseAccess reads the text of an Access, which may name nobody. Its error joins everything that is wrong, each with its line.
-func ParseAccess(text string) (*Access, error) {
+// Paths in it count from a folder.
+func ParseAccess(text string) (*Access, error) { return parseAccess(text, "") }
+
+func parseAccess(text, folder string) (*Access, error) {
 	a := &Access{tokens: map[[sha256.Size]byte]Principal{}, certificates: map[string]Principal{}}
-	names, credentials := map[string]int{}, map[string]int{}
+	names, credentials, provider := map[string]int{}, map[string]int{}, settings{folder: folder}
 	var errs []error
 	number := 0
 	for line := range strings.Lines(text) {
 		number++
 		wrong := func(err error) { errs = append(errs, fmt.Errorf("line %d: %w", number, err)) }
+		if name, value, is := setting(line); is {
+			if err := provider.set(name, value, number); err != nil {
+				wrong(err)
+			}
+			continue
+		}
 		who, credential, err := parseLine(line)
 		if err != nil {
 			wrong(err)
@@ -82,6 +107,10 @@ func ParseAccess(text string) (*Access, error) {
 		}
 		credentials[credential] = number
 		a.add(*who, credential)
+	}
+	var err error
+	if a.provider, err = provider.client(a.claims); err != nil {
+		errs = append(errs, err)
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -109,16 +138,19 @@ func parseLine(line string) (who *Principal, credential string, err error) {
 		fields = slices.Delete(fields, 2, 3)
 	}
 	if len(fields) < 3 {
-		return nil, "", errors.New("want NAME ROLE sha256:HEX, or NAME ROLE cert:COMMON-NAME")
+		return nil, "", errors.New("want NAME ROLE sha256:HEX, NAME ROLE cert:COMMON-NAME, or NAME ROLE claim:CLAIM=VALUE")
 	}
+	kind, value, _ := strings.Cut(strings.Join(fields[2:], " "), ":")
 	role, roleErr := ParseRole(fields[1])
+	if kind == "claim" && fields[1] == string(roleNone) {
+		role, roleErr = roleNone, nil
+	}
 	if roleErr != nil {
 		// What it is may be a secret.
 		roleErr = errors.New(
 			"the second field wants to be viewer, support, operator, service or auditor, or rights with commas between",
 		)
 	}
-	kind, value, _ := strings.Cut(strings.Join(fields[2:], " "), ":")
 	switch kind {
 	case "sha256":
 		if sum, hexErr := hex.DecodeString(value); hexErr != nil || len(sum) != sha256.Size {
@@ -130,9 +162,14 @@ func parseLine(line string) (who *Principal, credential string, err error) {
 			err = errors.New("cert: want the common name of a client certificate")
 		}
 		credential = "cert:" + value
+	case "claim":
+		if name, is, ok := strings.Cut(value, "="); !ok || name == "" || is == "" || !utf8.ValidString(value) {
+			err = errors.New("claim: want CLAIM=VALUE, such as claim:groups=support")
+		}
+		credential = "claim:" + value
 	default:
-		err = errors.New("the third field wants to be sha256:HEX or cert:COMMON-NAME, or campaigns:NAME,… with one of those " +
-			"behind it; " +
+		err = errors.New("the third field wants to be sha256:HEX, cert:COMMON-NAME or claim:CLAIM=VALUE, or campaigns:NAME,… " +
+			"with one of those behind it; " +
 			"a token itself does not belong here")
 	}
 	if err = errors.Join(checkName(fields[0]), roleErr, scopeErr, err); err != nil {
@@ -172,6 +209,11 @@ func (a *Access) add(who Principal, credential string) {
 		a.certificates[name] = who
 		return
 	}
+	if text, ok := strings.CutPrefix(credential, "claim:"); ok {
+		claim, value, _ := strings.Cut(text, "=")
+		a.claims = append(a.claims, claimLine{who, claim, value})
+		return
+	}
 	var sum [sha256.Size]byte
 	// parseLine has seen that these are as many digits as fit.
 	_, _ = hex.Decode(sum[:], []byte(strings.TrimPrefix(credential, "sha256:")))
@@ -179,9 +221,12 @@ func (a *Access) add(who Principal, credential string) {
 }
 
 // empty reports whether nobody is let in.
-func (a *Access) empty() bool { return len(a.tokens) == 0 && len(a.certificates) == 0 }
+func (a *Access) empty() bool {
+	return len(a.tokens) == 0 && len(a.certificates) == 0 && len(a.claims) == 0
+}
 
-// identify returns who sent a request or, for nobody that is known, why. A token counts more than a certificate.
+// identify returns who sent a request or, for nobody that is known, why. A token counts more than the session of
+// somebody who signed in by the OpenID provider, and that more than a certificate.
 func (a *Access) identify(r *http.Request) (Principal, kind) {
 	if header := r.Header.Get("Authorization"); header != "" {
 		scheme, token, _ := strings.Cut(header, " ")
@@ -193,7 +238,12 @@ func (a *Access) identify(r *http.Request) (Principal, kind) {
 		}
 		return anonymous, kindToken
 	}
-	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+	if shown := session(r); shown != "" && a.provider != nil {
+		if who, unknown := a.bySession(shown); unknown != kindSession || !certified(r) {
+			return who, unknown
+		}
+	}
+	if certified(r) {
 		if who, ok := a.certificates[r.TLS.VerifiedChains[0][0].Subject.CommonName]; ok {
 			return who, ""
 		}
@@ -201,6 +251,9 @@ func (a *Access) identify(r *http.Request) (Principal, kind) {
 	}
 	return anonymous, kindNoToken
 }
+
+// certified reports whether a client certificate came along that an authority signed.
+func certified(r *http.Request) bool { return r.TLS != nil && len(r.TLS.VerifiedChains) > 0 }
 
 // byToken looks a token up by its hash. How long that takes says something about the hash at most, and nobody finds a token by
 // that.

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -47,7 +48,7 @@ func (c *Config) openFiles() (*files, error) {
 }
 
 func (c *Config) parseAccess(contents [][]byte) (*Access, error) {
-	a, err := ParseAccess(string(contents[0]))
+	a, err := parseAccess(string(contents[0]), filepath.Dir(c.Access))
 	if err == nil && len(a.certificates) > 0 && c.ClientCA == "" {
 		return nil, errors.New("it names client certificates, which no authority signs: add --desk-client-ca")
 	}
@@ -109,6 +110,9 @@ func (f *files) trusts(chain []*x509.Certificate) bool {
 // troubles says what is wrong with each file, by its name in metrics; empty: nothing.
 func (f *files) troubles() map[string]string {
 	all := map[string]string{"access": f.access.trouble()}
+	if provider := f.access.get().provider; provider != nil {
+		all["oidc"] = provider.Trouble()
+	}
 	if f.pair != nil {
 		all["certificate"] = f.pair.trouble()
 	}

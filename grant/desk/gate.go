@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -87,7 +88,7 @@ func refuse(k kind, detail string) *refusal { return &refusal{newProblem(k, deta
 func (g *gate) admit(r *http.Request, needs []Right) (Principal, *refusal) {
 	who, unknown := g.identify(r)
 	if unknown != "" {
-		return who, g.failure(ratelimit.AddressOf(r), refuse(unknown, howToShow[unknown]))
+		return who, g.failure(ratelimit.AddressOf(r), g.unknown(who, unknown))
 	}
 	if err := g.origin.Check(r); err != nil {
 		return who, g.failure(who.Name, refuse(kindOrigin, err.Error()))
@@ -127,7 +128,7 @@ func (g *gate) admitCheck(r *http.Request) (Principal, *refusal) {
 	who, unknown := g.identify(r)
 	switch {
 	case unknown != "":
-		return who, g.failure(ratelimit.AddressOf(r), refuse(unknown, howToShow[unknown]))
+		return who, g.failure(ratelimit.AddressOf(r), g.unknown(who, unknown))
 	case !who.Role.may(RightCheck):
 		return who, g.failure(who.Name, refuse(kindRight, who.Role.lacks([]Right{RightCheck})))
 	case !g.checks.Allow(who.Name):
@@ -150,6 +151,21 @@ var howToShow = map[kind]string{ //nolint:gosec // these are no credentials
 	kindToken:   "the token is not in the access file",
 	kindCertificate: "the common name of the client certificate is not in the access file, or its authority does not count " +
 		"any more",
+	kindSession: "the session has ended: sign in again",
+	kindNoRole:  "the access file gives you no role",
+}
+
+// unknown refuses whom nobody knows, and whom the provider knows and the access file does not.
+func (g *gate) unknown(who Principal, k kind) *refusal {
+	provider := g.files.access.get().provider
+	detail := howToShow[k]
+	if k == kindNoRole && provider != nil { // it may be gone since
+		detail = "the provider knows you as " + who.Name + ", and no line of the access file gives you a role: ask " +
+			cmp.Or(provider.Ask, "whoever runs this desk")
+	}
+	f := refuse(k, detail)
+	f.SignIn = signOnOf(provider, k)
+	return f
 }
 
 func tooMany() *refusal { return refuse(kindRate, "too many requests: wait a second") }

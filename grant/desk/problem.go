@@ -1,12 +1,16 @@
 package desk
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/desk/searchpage"
 	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/lookup"
 )
 
 // kind is what went wrong, in the word that programs decide by: a problem's type ends with it, and refusals are counted
@@ -18,6 +22,10 @@ const (
 	kindNoToken     kind = "no_token"
 	kindToken       kind = "wrong_token"
 	kindCertificate kind = "unknown_certificate"
+	kindSession     kind = "session_ended"
+	kindNoRole      kind = "no_role"
+	kindSignIn      kind = "sign_in"
+	kindProvider    kind = "provider"
 	kindRight       kind = "right"
 	kindScope       kind = "campaign_right"
 	kindOrigin      kind = "cross_origin"
@@ -53,7 +61,8 @@ const (
 
 // refusals are the kinds that are counted as such.
 var refusals = []kind{
-	kindNoToken, kindToken, kindCertificate, kindRight, kindScope, kindOrigin, kindType, kindRate, kindBusy, kindListeners,
+	kindNoToken, kindToken, kindCertificate, kindSession, kindNoRole, kindSignIn, kindProvider,
+	kindRight, kindScope, kindOrigin, kindType, kindRate, kindBusy, kindListeners,
 	kindFull,
 	kindCampaign,
 }
@@ -61,7 +70,9 @@ var refusals = []kind{
 // statuses are the status codes of all kinds.
 var statuses = map[kind]int{
 	kindNoToken: http.StatusUnauthorized, kindToken: http.StatusUnauthorized, kindCertificate: http.StatusUnauthorized,
-	kindRight: http.StatusForbidden, kindScope: http.StatusForbidden, kindOrigin: http.StatusForbidden,
+	kindSession: http.StatusUnauthorized, kindNoRole: http.StatusForbidden, kindSignIn: http.StatusBadRequest,
+	kindProvider: http.StatusServiceUnavailable,
+	kindRight:    http.StatusForbidden, kindScope: http.StatusForbidden, kindOrigin: http.StatusForbidden,
 	kindType: http.StatusUnsupportedMediaType,
 	kindRate: http.StatusTooManyRequests, kindBusy: http.StatusTooManyRequests, kindListeners: http.StatusTooManyRequests,
 	kindFull: http.StatusServiceUnavailable, kindCampaign: http.StatusNotFound,
@@ -88,6 +99,10 @@ type Problem struct { //nolint:errname // that is its name in the RFC
 	Detail string `json:"detail"` // for people: what is wrong, and what to do
 
 	Outcome grant.Outcome `json:"outcome,omitempty"` // of a take that was refused
+	SignIn  *signOnAt     `json:"sign_in,omitempty"` // where people sign in whom nobody knows
+
+	whyNot grant.WhyNot // of an act that was refused, for pages
+	onPage string       // what pages know it as; empty: its kind
 }
 
 func newProblem(k kind, detail string) *Problem {
@@ -95,6 +110,20 @@ func newProblem(k kind, detail string) *Problem {
 }
 
 func (p *Problem) Error() string { return p.Detail }
+
+// on is what a page says of the problem, in its language, and what the detail says where that is in another one.
+func (p *Problem) on(l lookup.Lang) (says, english string) {
+	if says := searchpage.WhyNot(l, p.whyNot, ""); says != "" {
+		return says, ""
+	}
+	return searchpage.Problem(l, cmp.Or(p.onPage, strings.TrimPrefix(p.Type, problemType)), p.Detail)
+}
+
+// tell has a page say the problem, behind what it means there.
+func (p *Problem) tell(v *searchpage.View, means func(l lookup.Lang, problem string) string) {
+	v.Problem, v.English = p.on(v.Lang)
+	v.Problem = means(v.Lang, v.Problem)
+}
 
 // is reports whether a problem is of a kind.
 func (p *Problem) is(k kind) bool { return p.Type == problemType+string(k) }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ratelimit"
+	"github.com/granter/granter/grant/rejected"
+	"github.com/granter/granter/grant/source"
 )
 
 // needed is the first role with a name that each route takes. A route that is not in it fails the test.
@@ -24,6 +26,7 @@ var needed = map[string]Role{
 	"GET " + ofCampaign + "/users/{id}/receipt":   RoleSupport,
 	"GET /api/v1/users/{id}":                      RoleSupport,
 	"GET /api/v1/campaigns/{campaign}/orders":     RoleViewer,
+	"GET /api/v1/campaigns/{campaign}/rejected":   RoleSupport,
 	"POST /api/v1/campaigns/{campaign}/orders":    RoleOperator,
 	"GET /api/v1/entitlements/{user}":             RoleSupport,
 	"GET /api/v1/entitlements/{user}/{item}":      RoleSupport,
@@ -78,7 +81,11 @@ func TestEveryRouteTakesItsRole(t *testing.T) {
 
 	for _, role := range roles {
 		t.Run(string(role), func(t *testing.T) {
-			w := newWorld(t, offering, acting, withReceipts)
+			w := newWorld(t, offering, acting, withReceipts, func(w *world) {
+				w.cfg.Rejected = func(context.Context, rejected.Filter, int) (*rejected.Listing, error) {
+					return &rejected.Listing{Reasons: map[source.Reason]int64{}, Last: []rejected.Record{}}, nil
+				}
+			})
 			w.server.api.gate.failures = ratelimit.New(0, len(needed)) // the limit is for another test
 			w.grant()
 			for route, needs := range needed {
@@ -191,12 +198,19 @@ func TestTokensAreRotatedWhileItServes(t *testing.T) {
 // with adds a principal with a role of its own, and returns its token.
 func (w *world) with(role Role, campaigns ...string) string {
 	w.Helper()
-	token, line, err := NewToken("somebody", role, campaigns...)
-	require.NoError(w, err)
-	w.allow(line)
+	token := w.only(role, campaigns...)
 	await(w.T, "the line counts", func() bool {
 		return w.code(request{method: http.MethodGet, path: "/api/v1/me", token: token}) == http.StatusOK
 	})
+	return token
+}
+
+// only makes an access file of one line, and returns its token.
+func (w *world) only(role Role, campaigns ...string) string {
+	w.Helper()
+	token, line, err := NewToken("somebody", role, campaigns...)
+	require.NoError(w, err)
+	w.allow(line)
 	return token
 }
 
@@ -204,9 +218,9 @@ func (w *world) with(role Role, campaigns ...string) string {
 func TestARightIsEnoughAndNoneIncludesAnother(t *testing.T) {
 	for _, right := range Rights() {
 		t.Run(string(right), func(t *testing.T) {
-			w := newWorld(t)
+			var token string
+			w := newWorld(t, func(w *world) { token = w.only(Role(right)) }) // a server reads a new file after a second
 			w.grant()
-			token := w.with(Role(right))
 			want := map[string]int{"status": http.StatusForbidden, "events": http.StatusForbidden,
 				"history": http.StatusForbidden, "users/2": http.StatusForbidden}
 			for path, of := range map[string]Right{"status": RightStatus, "events": RightStatus, "history": RightHistory,

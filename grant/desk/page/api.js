@@ -17,9 +17,10 @@ const pathOf = (what) => new URL(`api/v1/${["me", "campaigns"].includes(what) ? 
 
 // Problem is an answer that is none: RFC 9457, or no answer at all (status 0).
 export class Problem extends Error {
-  constructor(status, { title = "", detail = "" } = {}, retryAfter = 0) {
+  constructor(status, { title = "", detail = "", sign_in: signIn = null } = {}, retryAfter = 0) {
     super(detail || title || `The desk answered ${status}.`);
     this.status = status;
+    this.signIn = signIn; // where people sign in by an OpenID provider: {path, title}; null: by none
     this.retryAfter = retryAfter; // seconds; 0: not said
   }
 }
@@ -48,6 +49,20 @@ export async function request(path, { method = "GET", body, signal, auth = token
 export const visit = (auth, how = "sign-in") => fetch(new URL(`users/${how}`, import.meta.url), {
   method: "POST", redirect: "manual", headers: { Authorization: `Bearer ${auth}`, "Content-Type": "application/x-www-form-urlencoded" },
 }).catch(() => {});
+
+// signOnAt is where somebody signs in by the provider, and comes back to this page.
+export function signOnAt({ path }) {
+  const root = new URL(".", import.meta.url);
+  const to = new URL(path, root);
+  to.searchParams.set("next", location.pathname.slice(root.pathname.length));
+  return to.href;
+}
+
+// signOff ends the session of somebody who signed in by the provider, and says where it ends there, too.
+export const signOff = async () => {
+  const answer = await fetch(new URL("oidc/sign-out", import.meta.url), { method: "POST", headers: { Accept: "application/json" } });
+  return (await answer.json()).go_on;
+};
 
 export const getJSON = async (path, options) => (await request(path, options)).json();
 

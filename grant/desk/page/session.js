@@ -1,10 +1,11 @@
 // Signing in, which every page of the desk begins with.
 
-import { getJSON, Problem, token, visit } from "./api.js";
+import { getJSON, Problem, signOff, signOnAt, token, visit } from "./api.js";
 import { $, set, show, text } from "./dom.js";
 
 let opened = null; // what a page does when somebody has signed in
 let inside = false;
+let signedOn = false; // by the provider, and not by a token
 
 $("sign-in-form").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -13,27 +14,36 @@ $("sign-in-form").addEventListener("submit", (event) => {
 $("sign-out").addEventListener("click", async () => {
   const auth = token.get();
   token.forget();
+  if (signedOn) {
+    const there = await signOff().catch(() => "");
+    if (there) return location.assign(there);
+  }
   if (auth) await visit(auth, "sign-out");
   location.reload(); // so that nothing of the campaign stays in the page
 });
 
-// The page on which users are looked up is rendered by the desk, and needs a cookie instead of a header: signing in there with
+// Pages on which users are looked up are rendered by the desk, and need a cookie instead of a header: signing in there with
 // the token of this tab sets it. A client certificate needs none.
-$("lookup").addEventListener("click", async (event) => {
-  if (!token.get()) return;
-  event.preventDefault();
-  await visit(token.get());
-  location.href = event.target.href;
-});
+const rendered = document.querySelectorAll("a.rendered");
+for (const link of rendered) {
+  link.addEventListener("click", async (event) => {
+    if (!token.get()) return;
+    event.preventDefault();
+    await visit(token.get());
+    location.href = link.href;
+  });
+}
 
 // enter shows the desk if the token, or the client certificate of the browser, opens it.
 async function enter(auth) {
   const me = await getJSON("me", { auth });
   if (auth) token.keep(auth);
-  text($("user-name"), me.name);
+  signedOn = Boolean(me.signed_on);
+  text($("user-name"), signedOn ? me.name.split(" (")[0] : me.name);
+  set($("user-name"), "title", signedOn ? me.name : null);
   text($("user-role"), me.role);
-  show($("sign-out"), Boolean(auth));
-  show($("lookup"), me.rights.includes("users"));
+  show($("sign-out"), Boolean(auth) || signedOn);
+  for (const link of rendered) show(link, me.rights.includes("users"));
   show($("sign-in"), false);
   show($("desk"), true);
   inside = true;
@@ -60,12 +70,23 @@ async function signIn(auth) {
 
 export function explain(problem) {
   if (!(problem instanceof Problem)) throw problem;
+  offer(problem);
   switch (problem.status) {
-    case 401: return "This token is not known here. It may have been replaced: ask for the new one.";
-    case 403: return `This token may not see the campaign: ${problem.message}`;
+    case 401: if (!token.get() && signedOn) return "Your session has ended. Sign in again.";
+      return "This token is not known here. It may have been replaced: ask for the new one.";
+    case 403: return problem.message.startsWith("the provider knows you") ? `You may do nothing here yet: ${problem.message}`
+      : `This token may not see the campaign: ${problem.message}`;
     case 429: return `Too many attempts. Try again ${problem.retryAfter ? `in ${problem.retryAfter} s` : "in a minute"}.`;
     default: return problem.message;
   }
+}
+
+// offer shows where people sign in by the provider, if a problem says that they do.
+function offer({ signIn }) {
+  if (!signIn) return;
+  set($("sign-on"), "href", signOnAt(signIn));
+  text($("sign-on"), signIn.title ? `Sign in with ${signIn.title}` : "Sign in with your organisation’s account");
+  show($("sign-on"), true);
 }
 
 // ask shows the sign-in with what is wrong, if anything is.
@@ -98,7 +119,8 @@ async function start(auth, wait = 1000) {
   } catch (problem) {
     if (problem.status === 401) token.forget();
     if (problem.status === 401 && linked && auth !== linked) return start(linked);
-    ask(problem.status === 401 && !auth ? "" : explain(problem));
+    const words = explain(problem);
+    ask(problem.status === 401 && !auth ? "" : words);
     if (![401, 403].includes(problem.status)) setTimeout(() => inside || start(auth, Math.min(2 * wait, 10_000)), wait);
   }
 }

@@ -27,6 +27,8 @@ func (t *words) do(kind grant.ActKind) string {
 		return t.in("Recall the offer", "제공 철회")
 	case grant.ActNote:
 		return t.in("Add a note", "메모 추가")
+	case grant.ActErase:
+		return t.in("Erase reasons and notes", "사유·메모 삭제")
 	}
 	return string(kind)
 }
@@ -50,6 +52,8 @@ func (t *words) revocation(kind grant.RevocationKind) string {
 		return t.in("fraud", "부정 사용")
 	case grant.RevokedRequest:
 		return t.in("the user’s request", "사용자 요청")
+	case grant.RevokedErased:
+		return t.in("erased", "삭제됨")
 	}
 	return string(kind)
 }
@@ -125,12 +129,29 @@ func (t *words) happensThen(a *Act) []string {
 		)
 	case grant.ActNote:
 		say("Whoever looks %s up sees the note. It changes nothing.", "%s을(를) 조회하는 상담원이 메모를 봅니다. 혜택은 바뀌지 않습니다.", user)
+	case grant.ActErase:
+		out = append(out, t.erases()...)
 	}
 	if a.TakesTwo {
 		say("It takes two people: it is proposed, and done when somebody else approves it.",
 			"두 사람이 필요합니다. 승인 요청만 하고, 다른 담당자가 승인하면 실행됩니다.")
 	}
 	return out
+}
+
+func (t *words) erased(at, who string) string {
+	return fmt.Sprintf(t.in("%s, reasons and notes erased by %s:", "%s, %s이(가) 사유와 메모 삭제:"), at, who)
+}
+
+// erases says what an erasure takes away, and what it leaves.
+func (t *words) erases() []string {
+	return []string{
+		t.in("Every reason, kind of revocation and note about this user alone goes for good, in the journal and the "+
+			"audit trail, and so do samples of rejected records that mean the user.",
+			"이 사용자에 관한 모든 사유, 회수 종류, 메모와 이 사용자를 가리키는 거부 레코드 예시를 원장과 감사 기록에서 영구히 삭제합니다."),
+		t.in("What the user has, had and lost stays, with the times and who acted: nobody is granted again.",
+			"지급·회수 여부와 시각, 처리한 사람은 남습니다. 다시 지급되는 일은 없습니다."),
+	}
 }
 
 func itemsOf(c *grant.Campaign) string {

@@ -24,10 +24,17 @@ type View struct {
 	Cookie bool
 	// SignInAt is where a token is sent to, from Root on.
 	SignInAt string
+	// SignOnAt is where people sign in by the OpenID provider, from Root on; empty: they do not. Provider is what they call it.
+	SignOnAt, Provider string
+	Ask                string // whom to ask for a role; empty: whoever runs the desk
+
+	refresh string // where the browser goes on to by itself
 
 	Problem string // that the page begins with; empty: there is none
+	English string // the detail of it, where that is in another language than the page
 
 	Query  string // as it was pasted
+	Why    string // the reason that was given with it
 	Pasted lookup.Pasted
 	Asked  bool // there is something to answer
 	// Answers are those of each of Pasted.Users, in their order.
@@ -38,6 +45,7 @@ type View struct {
 	MayDo func(campaign string, kind grant.ActKind) bool
 	// MayDecide says that there is a queue of acts to decide about.
 	MayDecide bool
+	MayList   bool   // that whoever is signed in may do something about a list of users
 	Notice    string // of what was done; empty: there is none
 	Now       time.Time
 }
@@ -45,6 +53,7 @@ type View struct {
 // Fields of the forms.
 const (
 	FieldQuery = "q"
+	FieldWhy   = "why"
 	FieldLang  = "lang"
 	FieldZone  = "tz"
 	FieldToken = "token"
@@ -62,11 +71,12 @@ func SignIn(w io.Writer, v *View, next string) error {
 			h.Class("card"),
 			h.Aria("labelledby", "sign-in-title"),
 			h.H1(h.ID("sign-in-title"), g.Text(t.signInTitle)),
+			v.signOn(),
 			h.Label(h.For("token"), g.Text(t.token)),
-			h.Input(h.ID("token"), h.Name(FieldToken), h.Type("password"), h.AutoComplete("off"), h.Required(), h.AutoFocus(),
-				h.Aria("describedby", "token-help sign-in-error")),
+			h.Input(h.ID("token"), h.Name(FieldToken), h.Type("password"), h.AutoComplete("off"), h.Required(),
+				g.If(v.SignOnAt == "", h.AutoFocus()), h.Aria("describedby", "token-help sign-in-error")),
 			h.P(h.ID("token-help"), h.Class("note"), g.Text(t.tokenHelp)),
-			h.P(h.ID("sign-in-error"), h.Class("error"), h.Role("alert"), g.Text(v.Problem)),
+			h.P(h.ID("sign-in-error"), h.Class("error"), h.Role("alert"), v.says()),
 			h.Input(h.Type("hidden"), h.Name(FieldNext), h.Value(next)),
 			h.Button(h.Type("submit"), h.Class("primary"), g.Text(t.signIn)),
 		),
@@ -113,6 +123,7 @@ func (v *View) page(w io.Writer, title string, body ...g.Node) error {
 			h.Meta(h.Name("color-scheme"), h.Content("light dark")),
 			h.Meta(h.Name("referrer"), h.Content("same-origin")),
 			h.Meta(h.Name("robots"), h.Content("noindex")),
+			g.If(v.refresh != "", h.Meta(g.Attr("http-equiv", "refresh"), h.Content("0; url="+v.refresh))),
 			h.TitleEl(g.Text(title)),
 			h.Link(h.Rel("icon"), h.Href(v.Root+"icon.svg"), h.Type("image/svg+xml")),
 			h.Link(h.Rel("stylesheet"), h.Href(v.Root+"app.css")),
@@ -148,12 +159,16 @@ func (v *View) box() g.Node {
 	return h.Section(h.Class("card"), h.Aria("labelledby", "title"),
 		h.H1(h.ID("title"), g.Text(t.title)),
 		g.If(v.Notice != "", h.P(h.ID("notice"), h.Class("notice"), h.Role("status"), g.Text(v.Notice))),
-		g.If(v.Problem != "", h.P(h.ID("problem"), h.Class("error"), h.Role("alert"), g.Text(v.Problem))),
+		v.problem(),
 		h.Form(h.ID("search"), h.Method("post"), h.Action(v.Root+"users"), h.Role("search"), h.Aria("labelledby", "title"),
 			h.Label(h.For("q"), g.Text(t.ask)),
 			h.Textarea(h.ID("q"), h.Name(FieldQuery), h.Rows("2"), h.AutoComplete("off"), g.Attr("spellcheck", "false"),
 				h.Aria("describedby", "q-help"), g.If(!v.Asked, h.AutoFocus()), g.Text(v.Query)),
 			h.P(h.ID("q-help"), h.Class("note"), g.Text(t.askHelp)),
+			h.Label(h.For("why"), g.Text(t.why)),
+			h.Input(h.ID("why"), h.Name(FieldWhy), h.Type("text"), h.MaxLength("200"), h.AutoComplete("off"),
+				h.Aria("describedby", "why-help"), h.Value(v.Why)),
+			h.P(h.ID("why-help"), h.Class("note"), g.Text(t.whyHelp)),
 			h.Div(h.Class("search-row"),
 				h.Div(h.Label(h.For("tz"), g.Text(t.zone)),
 					h.Select(h.ID("tz"), h.Name(FieldZone), h.Option(h.Value(""), g.Text(t.campaignsZone)), zones(zone))),

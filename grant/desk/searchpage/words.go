@@ -12,7 +12,7 @@ import (
 type words struct {
 	lang lookup.Lang
 
-	title, ask, askHelp, lookUp, skip, footer                  string
+	title, ask, askHelp, why, whyHelp, lookUp, skip, footer    string
 	zone, campaignsZone, language                              string
 	signIn, signInTitle, signOut, signedIn, token, tokenHelp   string
 	understoodTitle, nothing                                   string
@@ -30,6 +30,7 @@ var english = words{ //nolint:gosec // these are no credentials
 	askHelp: "Paste one ID or a list of up to " + lookup.English.Number(lookup.MaxAtOnce) + ", one on each line or with commas " +
 		"between. Spaces, thousands separators, " +
 		"leading zeros and full-width digits do not matter.",
+	why: "Reason", whyHelp: "Needed for more than 20 users at once. It is kept in the access log.",
 	footer: "Every lookup is logged with who asked. Whatever is under “For engineers”, or said by operators, is not for " +
 		"customers.",
 	zone: "Show times also in", campaignsZone: "the campaign’s zone only", language: "Language",
@@ -53,6 +54,7 @@ var korean = words{ //nolint:gosec // these are no credentials
 	askHelp: "ID 하나 또는 최대 " + lookup.Korean.Number(lookup.MaxAtOnce) + "개의 목록을 한 줄에 하나씩, 또는 쉼표로 구분해 " +
 		"붙여 넣으세요. 공백, 천 단위 구분, 앞자리 0, 전각 숫자는 " +
 		"그대로 두어도 됩니다.",
+	why: "사유", whyHelp: "한 번에 20명을 넘게 조회할 때는 필수입니다. 접근 기록에 남습니다.",
 	footer: "모든 조회는 조회한 사람과 함께 기록됩니다. ‘엔지니어용’ 내용과 운영자의 말은 고객에게 전달하지 마세요.",
 	zone:   "함께 표시할 시간대", campaignsZone: "캠페인 시간대만", language: "언어",
 	signIn: "로그인", signInTitle: "granter: 사용자 조회", signOut: "로그아웃", signedIn: "로그인한 사용자", token: "토큰",
@@ -263,6 +265,13 @@ func (t *words) surplus(n int) string {
 func Unknown(l lookup.Lang, detail string) string {
 	v := View{Lang: l}
 	return v.words().in("Not signed in: "+detail+".", "로그인하지 못했습니다. 토큰을 확인하세요: "+detail)
+}
+
+// TooLong says that a form is longer than any that a person fills in.
+func TooLong(l lookup.Lang, bytes int64) string {
+	return fmt.Sprintf((&View{Lang: l}).words().in(
+		"The form has more than %s bytes, so nothing of it was read. Long lists are for the command line (granter --help).",
+		"입력이 %s바이트를 넘어 아무것도 읽지 않았습니다. 긴 목록은 명령줄(granter --help)을 이용하세요."), l.Number(bytes))
 }
 
 // Failed says that nothing could be asked.
