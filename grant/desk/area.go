@@ -3,10 +3,14 @@ package desk
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
+	"github.com/granter/granter/grant/claims/review"
 	"github.com/granter/granter/grant/desk/searchpage"
 )
 
@@ -28,6 +32,11 @@ func (p *area) has(pattern string) bool {
 	return path == p.path || strings.HasPrefix(path, p.path+"/")
 }
 
+// takesFile reports whether a form of an area comes with a file.
+func takesFile(pattern string) bool {
+	return pattern == "POST "+listPath || pattern == "POST "+review.PathRedacted
+}
+
 // signRoutes are those by which people come into the area and leave it.
 func (a *api) signRoutes(p *area) []route {
 	// again is for who loads the address again that a form led to.
@@ -38,6 +47,10 @@ func (a *api) signRoutes(p *area) []route {
 		goOn(w, p.back(r.PostFormValue(searchpage.FieldNext)))
 	}
 	out := func(w http.ResponseWriter, r *http.Request, _ Principal) {
+		if provider := a.provider(); provider != nil && session(r) != "" {
+			a.signOut(w, r, provider)
+			return
+		}
 		cookie(w, r, &http.Cookie{Name: tokenCookie, MaxAge: -1, HttpOnly: true}) //nolint:gosec // cookie adds what is missing
 		goOn(w, p.back(""))
 	}
@@ -54,8 +67,19 @@ func (a *api) servePage(p *area, t route) http.HandlerFunc {
 		h := w.Header()
 		h.Set("Content-Security-Policy", searchPolicy)
 		h.Set("Referrer-Policy", "same-origin") // with none, browsers say of no form where it comes from
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-		token := r.PostFormValue(searchpage.FieldToken) // it reads the form
+		var token string
+		var long bool
+		if takesFile(r.Pattern) { // a file is read when it is known whose it is
+			r.Form, r.PostForm = url.Values{}, url.Values{}
+		} else {
+			body := r.Body
+			r.Body = http.MaxBytesReader(w, body, maxForm)
+			if _, long = errors.AsType[*http.MaxBytesError](r.ParseForm()); long {
+				// A browser sends all before it shows an answer.
+				_, _ = io.Copy(io.Discard, io.LimitReader(body, maxDrained))
+			}
+			token = r.PostFormValue(searchpage.FieldToken) // it reads the form
+		}
 		if r.Pattern != "POST "+p.path+signIn {
 			if c, err := r.Cookie(tokenCookie); err == nil {
 				token = c.Value
@@ -65,6 +89,9 @@ func (a *api) servePage(p *area, t route) http.HandlerFunc {
 			r.Header.Set("Authorization", "Bearer "+token)
 		}
 		who, refusal := a.gate.admit(r, t.needs)
+		if refusal == nil && long {
+			refusal = refuse(kindTooLarge, fmt.Sprintf("the form has more than %d bytes", maxForm))
+		}
 		if refusal == nil {
 			if ok, _ := a.gate.underWay.take(who); ok {
 				defer a.gate.underWay.giveBack(who)
@@ -85,14 +112,23 @@ func (a *api) refusePage(p *area, w http.ResponseWriter, r *http.Request, who Pr
 	v := a.view(w, r, who)
 	v.SignInAt = p.path[1:] + signIn
 	next := p.back(cmp.Or(r.PostFormValue(searchpage.FieldNext), strings.TrimPrefix(r.URL.Path, "/")))
+	if v.SignOnAt != "" {
+		v.SignOnAt = signOnLink(next)
+	}
 	render := p.refused
-	if f.Status == http.StatusUnauthorized || who.Name == anonymous.Name {
+	switch {
+	case f.kind == kindNoRole:
+		v.Problem, v.English = f.on(v.Lang)
+		render = func(out io.Writer, v *searchpage.View, _ string) error { return searchpage.NoRole(out, v, false) }
+	case f.Status == http.StatusUnauthorized, who.Name == anonymous.Name:
 		render = searchpage.SignIn
 		if f.kind != kindNoToken { // who just came has done nothing wrong
 			v.Problem = searchpage.Unknown(v.Lang, f.Detail)
 		}
-	} else {
-		v.Problem = f.Detail
+	case f.kind == kindTooLarge:
+		v.Problem = searchpage.TooLong(v.Lang, maxForm)
+	default:
+		v.Problem, v.English = f.on(v.Lang)
 	}
 	a.html(w, f.Status, func(out io.Writer) error { return render(out, v, next) })
 }

@@ -56,7 +56,7 @@ func (a *api) checkList(w http.ResponseWriter, r *http.Request, who Principal) {
 	h := w.Header()
 	h["Content-Type"], h[basisHeader] = []string{kind}, headerBases[many.Basis()]
 	h.Set("Content-Length", strconv.Itoa(len(answer)))
-	_, _ = w.Write(answer) //nolint:gosec // states, of a type that no browser renders; and the client may have gone
+	_, _ = w.Write(answer) // states, of a type that no browser renders; and the client may have gone
 }
 
 // answerList reads users, and answers each by a line or a byte.
@@ -161,6 +161,9 @@ var stateCodes = func() map[grant.State]byte {
 func wantsType(pattern string) []string {
 	if pattern == "POST "+pathList {
 		return []string{kindLines, kindBinary}
+	}
+	if takesFile(pattern) {
+		return []string{fileType, formType}
 	}
 	if searchArea.has(pattern) || claimsArea.has(pattern) {
 		return []string{formType} // what other sites can send, too: where it comes from is asked before

@@ -104,6 +104,7 @@ func (v *View) framed(w io.Writer, title string, sections ...g.Node) error {
 				h.Img(h.Src(v.Root+"icon.svg"), h.Alt(""), h.Width("24"), h.Height("24")),
 				h.Span(g.Text("granter"))),
 			g.If(v.MayDecide, h.A(h.ID("waiting"), h.Href(v.Root+"users/waiting"), g.Text(t.waitingTitle()))),
+			g.If(v.MayList, h.A(h.ID("lists"), h.Href(v.Root+"users/lists"), g.Text(t.listsTitle()))),
 			h.Div(h.Class("user"),
 				h.Span(h.Span(h.Class("visually-hidden"), g.Text(t.signedIn+" ")), h.Strong(h.ID("user-name"), g.Text(v.Name))),
 				g.If(v.Cookie, h.Form(h.Method("post"), h.Action(v.Root+"users/sign-out"), h.Aria("label", t.signOut),
