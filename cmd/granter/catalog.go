@@ -15,6 +15,7 @@ import (
 	"github.com/granter/granter/grant/desk"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/lookup"
+	"github.com/granter/granter/grant/rejected"
 	"github.com/granter/granter/grant/source"
 	"github.com/granter/granter/grant/status"
 )
@@ -49,6 +50,14 @@ func (s *subjects) open(c *grant.Campaign) (*desk.Subject, error) {
 	}
 	subject.Trace = func(ctx context.Context, answers []lookup.Answer, whole bool) error {
 		return s.trace(ctx, subject, answers, whole)
+	}
+	subject.Rejected = func(ctx context.Context, filter rejected.Filter, last int) (*rejected.Listing, error) {
+		list, err := rejected.Find(ctx, src, led.coordination, led.reader, c, filter, last)
+		if err != nil && source.NoTopic(err) { // no run has begun, so nothing was rejected
+			return &rejected.Listing{Campaign: c.Name, Topic: c.Input.DeadLetterTopic(),
+				Reasons: map[source.Reason]int64{}, Last: []rejected.Record{}}, nil
+		}
+		return list, explainLetters(err, s.brokers)
 	}
 	gatherer := status.NewGatherer(c, led.coordination, led.reader, src)
 	subject.Status = func(ctx context.Context) (*status.Status, error) {

@@ -5,6 +5,8 @@ import { $, h, keyed, text } from "./dom.js";
 import { count, plural, sentence } from "./format.js";
 import { reasons } from "./words.js";
 
+$("all-rejects").href = `../../users/rejected/${location.pathname.split("/").at(-2)}`;
+
 export function render(status) {
   const samples = status.samples ?? [];
   const known = new Set([...Object.keys(status.rejects ?? {}), ...samples.map((s) => s.reason)]);
