@@ -29,6 +29,7 @@ type actRequest struct {
 	AfterEnd   bool                 `json:"after_end,omitempty"`
 	Seen       string               `json:"seen,omitempty"` // of the one user
 	DryRun     bool                 `json:"dry_run,omitempty"`
+	Confirm    string               `json:"confirm,omitempty"` // of an erasure: the user once more
 	Propose    bool                 `json:"propose,omitempty"` // to a second person, whatever the campaign's rule
 }
 
@@ -51,6 +52,13 @@ func (a *api) act(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	match, err := ifSeen(r)
+	if err == nil && match != "" {
+		err = body.onlyAs(match)
+	}
+	if err != nil {
+		return nil, err
+	}
 	command, err := body.command(doer.Campaign, who)
 	if err != nil {
 		return nil, err
@@ -58,7 +66,34 @@ func (a *api) act(r *http.Request, who Principal) (any, error) {
 	// It is carried out and recorded whether or not somebody still waits for the answer.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), a.cfg.pace.request)
 	defer cancel()
-	return doer.Run(ctx, command)
+	report, err := doer.Run(ctx, command)
+	if err == nil && match != "" && report.Results[0].Changed() {
+		err = notDone(&report.Results[0])
+	}
+	return report, err
+}
+
+// onlyAs makes a request one about the user as an answer with an ETag said.
+func (b *actRequest) onlyAs(seen string) error {
+	switch {
+	case len(b.Users) != 1:
+		return newProblem(kindInvalid, "If-Match is for one user; nothing was done")
+	case b.Seen != "" && b.Seen != seen:
+		return newProblem(kindInvalid, "If-Match and seen are of two different answers: send one of them; nothing was done")
+	}
+	b.Seen = seen
+	return nil
+}
+
+// notDone is the problem of whoever wanted just this one act.
+func notDone(r *acts.Result) *Problem {
+	k := kindRefused
+	if r.Changed() {
+		k = kindChanged
+	}
+	p := newProblem(k, r.Why)
+	p.whyNot = r.Code
+	return p
 }
 
 // doer is what carries out acts about users of the campaign that a request names.
@@ -66,12 +101,16 @@ func (a *api) doer(r *http.Request) (*acts.Doer, error) {
 	return a.doerOf(r.Context(), r.PathValue("campaign"))
 }
 
-// rightFor is what an act needs: notes are for everybody who looks users up.
+// rightFor is what an act needs: notes are for everybody who looks users up, erasures for whoever was given the right.
 func rightFor(kind grant.ActKind) Right {
-	if kind == grant.ActNote {
+	switch kind {
+	case grant.ActNote:
 		return RightNote
+	case grant.ActErase:
+		return RightErase
+	default:
+		return RightAct
 	}
-	return RightAct
 }
 
 // within says in which field a problem is.
@@ -81,12 +120,31 @@ func within(field string, err error) *Problem {
 	return p
 }
 
-// command is what a request asks for, by a principal.
-func (b *actRequest) command(c *grant.Campaign, who Principal) (*acts.Command, error) {
-	act := grant.Act{
+// act is what a request asks for, whoever it is about.
+func (b *actRequest) act(who Principal) grant.Act {
+	return grant.Act{
 		ID: grant.NewRunID(time.Now()).String(), Kind: b.Act, Who: who.Name, Via: via, Role: string(who.Role), Reason: b.Reason,
 		Revocation: b.Revocation, Effective: b.Effective, Item: b.Item, Until: b.Until,
 	}
+}
+
+// confirmed refuses an erasure of somebody whom the request does not name twice: there is no way back.
+func (b *actRequest) confirmed() error {
+	switch {
+	case b.Act != grant.ActErase && b.Confirm != "":
+		return newProblem(kindInvalid, "confirm is for erase; nothing was done")
+	case b.Act == grant.ActErase && len(b.Users) != 1:
+		return newProblem(kindInvalid, "an erasure is about one user; nothing was done")
+	case b.Act == grant.ActErase && b.Confirm != b.Users[0] && (!b.DryRun || b.Confirm != ""):
+		return newProblem(kindInvalid, "there is no way back: confirm wants to be the user's ID once more, or dry_run true; "+
+			"nothing was done")
+	}
+	return nil
+}
+
+// command is what a request asks for, by a principal.
+func (b *actRequest) command(c *grant.Campaign, who Principal) (*acts.Command, error) {
+	act := b.act(who)
 	rows := make([]acts.Row, len(b.Users))
 	for i, text := range b.Users {
 		user, err := readUser(text, c.Input.MaxID)
@@ -106,6 +164,9 @@ func (b *actRequest) command(c *grant.Campaign, who Principal) (*acts.Command, e
 			return nil, within("to", err)
 		}
 		act.To, rows[0].To = &to, &to
+	}
+	if err := b.confirmed(); err != nil {
+		return nil, err
 	}
 	if b.AfterEnd && b.Act != grant.ActHand {
 		return nil, newProblem(kindInvalid, "after_end is for hand; nothing was done")

@@ -71,6 +71,15 @@ func TestAnActIsDoneOnce(t *testing.T) {
 	first, second := w.ask(note), w.ask(note)
 	first.is(http.StatusOK)
 	require.Equal(t, string(first.body), string(second.body))
+	require.Equal(t, "true", second.header.Get(replayHeader))
+	other := note
+	other.body = `{"act":"note","users":["2"],"reason":"called once"}`
+	require.Contains(t, w.ask(other).is(http.StatusUnprocessableEntity), "another request")
+	other.header = map[string]string{onceHeader: "two"}
+	this := keptOf(&other)
+	_, err := w.cfg.Answers.Begin(t.Context(), digestOf("a-support", "two"), this.bytes(), underWayLife)
+	require.NoError(t, err)
+	require.Contains(t, w.ask(other).is(http.StatusConflict), "under way")
 	var u lookup.Answer
 	w.get(RoleSupport, base+"/users/2").into(&u)
 	require.Len(t, u.State.Notes, 1)
@@ -170,4 +179,91 @@ func TestTheSecondOfTwoWhoActAtOnceIsTold(t *testing.T) {
 	require.Nil(t, u.State.Revoked)
 	require.Equal(t, acts.Success, act(RoleOperator, `"act":"revoke","revocation":"fraud","reason":"bot"`).Overall)
 	w.act(RoleOperator, `{"act":"note","users":["1","2"],"seen":"x","reason":"r"}`).is(http.StatusUnprocessableEntity)
+}
+
+// keptOf is what is kept of a request that is under way.
+func keptOf(r *request) *note {
+	return &note{Request: digestOf(r.method, r.path, r.body, r.header["If-Match"])}
+}
+
+// An act says in If-Match which answer it is about, as an order does: 412 says that somebody did something since.
+func TestAnActIsForTheUserAsSomebodySaw(t *testing.T) {
+	w := newWorld(t, acting)
+	w.grantTo(2, 3)
+	tag := func(path string) string { return w.get(RoleSupport, path).header.Get("ETag") }
+	act := func(role Role, match, body string) answer {
+		return w.ask(request{method: http.MethodPost, path: base + "/acts", token: w.tokens[role], body: body,
+			header: map[string]string{"If-Match": match}})
+	}
+	first := tag(base + "/users/2")
+	const revoke = `{"act":"revoke","users":["2"],"revocation":"fraud","reason":"bot"}`
+	act(RoleSupport, first, `{"act":"note","users":["2"],"reason":"waits for papers"}`).is(http.StatusOK)
+	refused := act(RoleOperator, first, revoke)
+	require.Contains(t, string(refused.body), problemType+string(kindChanged))
+	why := refused.is(http.StatusPreconditionFailed)
+	require.Contains(t, why, "waits for papers")
+	require.Contains(t, why, "look again")
+	for _, dry := range []string{`"dry_run":true`, `"propose":true`, `"act":"move","to":"5","dry_run":true`} {
+		body := `{"act":"exclude","users":["2"],"reason":"x",` + dry + `}`
+		if strings.Contains(dry, "move") {
+			body = `{"users":["2"],"reason":"x",` + dry + `}`
+		}
+		act(RoleOperator, first, body).is(http.StatusPreconditionFailed)
+	}
+	for _, wrong := range []string{`W/` + first, `"7"`, `"!.a"`, first + ", " + first, tag("/api/v1/users/2")} {
+		require.Contains(t, act(RoleOperator, wrong, revoke).is(http.StatusPreconditionFailed), "want that of GET", wrong)
+	}
+	second := tag(base + "/users/2")
+	require.Contains(t, act(RoleOperator, second, `{"act":"revoke","users":["2","3"],"revocation":"fraud","reason":"x"}`).
+		is(http.StatusUnprocessableEntity), "one user")
+	require.Contains(t, act(RoleOperator, second, `{"act":"revoke","users":["2"],"seen":"x","revocation":"fraud","reason":"x"}`).
+		is(http.StatusUnprocessableEntity), "two different")
+	done := act(RoleOperator, second, revoke)
+	done.is(http.StatusOK)
+	require.Contains(t, string(done.body), "SUCCESS")
+	act(RoleOperator, "*", `{"act":"note","users":["2"],"reason":"whatever it is"}`).is(http.StatusOK)
+}
+
+// An erasure has a right of its own, which no role with a name has, and names the user twice.
+func TestAnErasureIsConfirmedByWhoeverMay(t *testing.T) {
+	w := newWorld(t, acting)
+	w.grantTo(1, 2)
+	body := func(more string) string { return `{"act":"erase","users":["2"],"reason":"request 88"` + more + `}` }
+	w.act(RoleOperator, `{"act":"note","users":["2"],"reason":"secret"}`).is(http.StatusOK)
+	w.act(RoleOperator, body(`,"confirm":"2"`)).is(http.StatusForbidden)
+	may := roleEraser
+	require.Contains(t, string(w.act(may, body("")).body), "no way back")
+	require.Contains(t, string(w.act(may, body(`,"confirm":"3"`)).body), "no way back")
+	w.act(may, `{"act":"erase","users":["2","3"],"reason":"x","confirm":"2"}`).is(http.StatusUnprocessableEntity)
+	w.act(may, `{"act":"note","users":["2"],"reason":"x","confirm":"2"}`).is(http.StatusUnprocessableEntity)
+	w.act(may, body(`,"dry_run":true`)).is(http.StatusOK)
+	require.Len(t, w.user(2).State.Notes, 1)
+	w.act(may, body(`,"confirm":"2"`)).is(http.StatusOK)
+	require.Empty(t, w.user(2).State.Notes)
+	page := w.signedIn(w.tokens[RoleOperator]).form("/users/2")
+	require.NotContains(t, string(page.body), "acts/sorry-2022/erase")
+}
+
+// On the page an erasure asks for the ID once more, says what goes, and is done when that is confirmed.
+func TestAnErasureOnThePage(t *testing.T) {
+	w := newWorld(t, acting)
+	w.grantTo(1, 2)
+	w.act(RoleOperator, `{"act":"note","users":["2"],"reason":"secret"}`).is(http.StatusOK)
+	b := w.signedIn(w.tokens[roleEraser])
+	require.NotContains(t, string(b.form("/users/1").body), "acts/sorry-2022/erase", "nothing was ever said of that user")
+	require.Contains(t, string(b.form("/users/2").body), "acts/sorry-2022/erase")
+	const page = "/users/2/acts/sorry-2022/erase"
+	fields := carried(b.form(page))
+	fields.Set("reason", "request 88")
+	fields.Set("confirm", "1")
+	require.Contains(t, readable(b.send(page, fields).body), "no way back")
+	fields.Set("confirm", "2")
+	sure := b.send(page, fields)
+	sure.isPage(http.StatusOK)
+	require.Contains(t, readable(sure.body), "goes for good")
+	require.Len(t, w.user(2).State.Notes, 1)
+	b.send(page, carried(sure)).is(http.StatusSeeOther)
+	require.Empty(t, w.user(2).State.Notes)
+	require.Contains(t, readable(b.form("/users/2").body), "reasons and notes erased by")
+	require.NotContains(t, string(b.form("/users/lists").body), "/erase", "it is about one user")
 }

@@ -33,20 +33,24 @@ const (
 
 func (a *api) actRoutes() []route {
 	return []route{
-		{"GET " + actPath, []Right{RightNote, RightAct}, a.actPage},
-		{"POST " + actPath, []Right{RightNote, RightAct}, a.actPage},
+		{"GET " + actPath, []Right{RightNote, RightAct, RightErase}, a.actPage},
+		{"POST " + actPath, []Right{RightNote, RightAct, RightErase}, a.actPage},
 		{"GET " + waitingPath, []Right{RightAct, RightApprove}, a.waitingPage},
 		{"POST " + waitingPath, []Right{RightApprove}, a.decidePage},
+		{"GET " + listsPath, []Right{RightNote, RightAct}, a.listsPage},
+		{"GET " + listPath, []Right{RightNote, RightAct}, a.listForm},
+		{"POST " + listPath, []Right{RightNote, RightAct}, a.listPage},
 	}
 }
 
-// mayDo is what somebody may do about users on the page; nil: nothing.
-func (a *api) mayDo(who Principal) func(string, grant.ActKind) bool {
-	if !who.Role.may(RightUsers) || !who.Role.may(RightNote, RightAct) {
+// mayDo is what somebody may do about users on the page, but in some campaigns; nil: nothing.
+func (a *api) mayDo(who Principal, but map[string]userid.Form) func(string, grant.ActKind) bool {
+	if !who.Role.may(RightUsers) || !who.Role.may(RightNote, RightAct, RightErase) {
 		return nil
 	}
 	return func(campaign string, kind grant.ActKind) bool {
-		return who.in(campaign) && who.Role.may(rightFor(kind))
+		_, not := but[campaign]
+		return !not && who.in(campaign) && who.Role.may(rightFor(kind))
 	}
 }
 
@@ -57,16 +61,25 @@ type doing struct {
 	doer *acts.Doer
 }
 
-// begin reads what somebody wants to do, and looks at the user.
-func (a *api) begin(w http.ResponseWriter, r *http.Request, who Principal) (*doing, error) {
+// kindOf is the act that the path names, which somebody may do.
+func (a *api) kindOf(r *http.Request, who Principal) (grant.ActKind, error) {
 	kind := grant.ActKind(r.PathValue("act"))
 	if !slices.Contains(grant.ActKinds(), kind) {
-		return nil, newProblem(kindNotFound, "there is no such act")
+		return "", newProblem(kindNotFound, "there is no such act")
 	}
 	for _, right := range []Right{RightUsers, rightFor(kind)} {
 		if !who.Role.may(right) {
-			return nil, a.gate.failure(who.Name, refuse(kindRight, who.Role.lacks([]Right{right})))
+			return "", a.gate.failure(who.Name, refuse(kindRight, who.Role.lacks([]Right{right})))
 		}
+	}
+	return kind, nil
+}
+
+// begin reads what somebody wants to do, and looks at the user.
+func (a *api) begin(w http.ResponseWriter, r *http.Request, who Principal) (*doing, error) {
+	kind, err := a.kindOf(r, who)
+	if err != nil {
+		return nil, err
 	}
 	c, err := a.readable(r)
 	if err != nil {
@@ -97,46 +110,59 @@ func (a *api) begin(w http.ResponseWriter, r *http.Request, who Principal) (*doi
 	return d, nil
 }
 
-// read makes a request of the fields of a form. What is wrong with their values is said when it is carried out.
+// read makes a request of the fields of a form.
 func (d *doing) read(id string) (err error) {
-	f := d.page.Fields
 	if d.page.User, err = userid.Parse(id, d.doer.Campaign.Input.MaxID); err != nil {
 		return newProblem(kindMalformed, err.Error())
 	}
-	d.body = actRequest{
-		Act: d.page.Kind, Users: []string{id}, To: f[searchpage.FieldTo], Reason: f[searchpage.FieldReason],
-		Revocation: grant.RevocationKind(f[searchpage.FieldRevocation]), Item: f[searchpage.FieldItem],
-		AfterEnd: f[searchpage.FieldAfterEnd] != "",
-	}
-	if text := f[searchpage.FieldTime]; text != "" {
-		at, err := time.ParseInLocation(searchpage.TimeForm, text, d.doer.Campaign.StartsAt.Location())
-		if err != nil {
-			return newProblem(kindMalformed, "the time: want one such as 2023-01-20T09:00")
-		}
-		d.page.At = at
-		if d.page.Kind == grant.ActExtend {
-			d.body.Until = at
-		} else {
-			d.body.Effective = at
-		}
-	}
-	return nil
+	d.body, d.page.At, err = requestOf(d.page, d.doer.Campaign)
+	d.body.Users, d.body.To = []string{id}, d.page.Fields[searchpage.FieldTo]
+	return err
 }
 
-// seal is of all that was shown to whoever is signed in. Its key is what they sign in with, which other sites do not know, and
-// which every desk does.
+// requestOf is what the fields of a form ask for, and the time in them. What is wrong with other values is said when it is
+// carried out.
+func requestOf(page *searchpage.Act, c *grant.Campaign) (body actRequest, at time.Time, err error) {
+	f := page.Fields
+	body = actRequest{
+		Act: page.Kind, Reason: f[searchpage.FieldReason], Item: f[searchpage.FieldItem],
+		Revocation: grant.RevocationKind(f[searchpage.FieldRevocation]), AfterEnd: f[searchpage.FieldAfterEnd] != "",
+		Confirm: f[searchpage.FieldConfirm],
+	}
+	text := f[searchpage.FieldTime]
+	if text == "" {
+		return body, at, nil
+	}
+	if at, err = time.ParseInLocation(searchpage.TimeForm, text, c.StartsAt.Location()); err != nil {
+		return body, at, newProblem(kindMalformed, "the time: want one such as 2023-01-20T09:00")
+	}
+	if page.Kind == grant.ActExtend {
+		body.Until = at
+	} else {
+		body.Effective = at
+	}
+	return body, at, nil
+}
+
+// seal is of all that was shown to whoever is signed in.
 func (d *doing) seal(r *http.Request, who Principal, random []byte) string {
+	return sealOf(r, who, random, d.page.Fields)
+}
+
+// sealOf is of the fields of a form and what else was shown to whoever is signed in. Its key is what they sign in with, which
+// other sites do not know, and which every desk does.
+func sealOf(r *http.Request, who Principal, random []byte, f map[string]string, more ...string) string {
 	key := random
-	if shown := r.Header.Get("Authorization"); shown != "" {
+	if shown := cmp.Or(r.Header.Get("Authorization"), session(r)); shown != "" {
 		key = []byte(shown)
 	}
-	f := d.page.Fields
 	mac := hmac.New(sha256.New, key)
-	mac.Write(
-		[]byte(digestOf(who.Name, r.URL.Path, f[searchpage.FieldReason], f[searchpage.FieldRevocation], f[searchpage.FieldTime],
-			f[searchpage.FieldItem], f[searchpage.FieldTo], f[searchpage.FieldAfterEnd], f[searchpage.FieldRequest],
-			f[searchpage.FieldSeen])),
-	)
+	texts := append([]string{
+		who.Name, r.URL.Path, f[searchpage.FieldReason], f[searchpage.FieldRevocation], f[searchpage.FieldTime],
+		f[searchpage.FieldItem], f[searchpage.FieldTo], f[searchpage.FieldAfterEnd], f[searchpage.FieldRequest],
+		f[searchpage.FieldSeen],
+	}, more...)
+	mac.Write([]byte(digestOf(texts...)))
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
@@ -160,12 +186,12 @@ func (a *api) actConfirm(w http.ResponseWriter, r *http.Request, who Principal, 
 	if d.page.Fields[searchpage.FieldSeal] != "" {
 		d.page.Problem = searchpage.ConfirmAgain(d.page.Lang)
 	}
-	d.body.DryRun = true
 	command, err := d.body.command(d.doer.Campaign, who)
 	if err == nil {
+		command.Dry = true
 		var report *acts.Report
 		if report, err = d.doer.Run(r.Context(), command); err == nil && report.Results[0].Status != acts.Done {
-			err = newProblem(kindRefused, report.Results[0].Why)
+			err = notDone(&report.Results[0])
 		}
 		if err == nil {
 			d.page.TakesTwo = report.TakesTwo
@@ -202,7 +228,7 @@ func (a *api) actDone(w http.ResponseWriter, r *http.Request, who Principal, d *
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	case report.Results[0].Status != acts.Done:
-		err = newProblem(kindRefused, report.Results[0].Why)
+		err = notDone(&report.Results[0])
 	}
 	if err != nil {
 		a.actRefused(w, who, d, err)
@@ -219,7 +245,7 @@ func (a *api) actRefused(w http.ResponseWriter, who Principal, d *doing, err err
 	if problem.Status >= http.StatusInternalServerError {
 		a.cfg.Log.Error("an act failed", "who", who.Name, "error", err)
 	}
-	d.page.Problem = searchpage.NotDone(d.page.Lang, problem.Detail)
+	problem.tell(&d.page.View, searchpage.NotDone)
 	d.page.Fields[searchpage.FieldSeen] = d.page.Now.Seen
 	a.html(w, problem.Status, d.page.Form)
 }
@@ -231,7 +257,7 @@ func (a *api) failPage(w http.ResponseWriter, r *http.Request, who Principal, er
 		return
 	}
 	v, problem := a.view(w, r, who), problemOf(err)
-	v.Problem = searchpage.NotDone(v.Lang, problem.Detail)
+	problem.tell(v, searchpage.NotDone)
 	a.html(w, problem.Status, func(out io.Writer) error { return searchpage.Search(out, v) })
 }
 
@@ -252,12 +278,16 @@ func did(r *http.Request, lang lookup.Lang, answers [][]lookup.Answer) string {
 
 // waitingPage shows what waits for a second person, of all campaigns.
 func (a *api) waitingPage(w http.ResponseWriter, r *http.Request, who Principal) {
-	a.queue(w, r, who, http.StatusOK, "", "")
+	a.queue(w, r, who, "", nil)
 }
 
-func (a *api) queue(w http.ResponseWriter, r *http.Request, who Principal, code int, notice, problem string) {
-	v := a.view(w, r, who)
-	v.MayDecide, v.Notice, v.Problem = true, notice, problem
+func (a *api) queue(w http.ResponseWriter, r *http.Request, who Principal, notice string, problem *Problem) {
+	v, code := a.view(w, r, who), http.StatusOK
+	v.MayDecide, v.Notice = true, notice
+	if problem != nil {
+		problem.tell(v, searchpage.NotDone)
+		code = problem.Status
+	}
 	names, err := a.names(r.Context())
 	if err != nil {
 		a.failPage(w, r, who, err)
@@ -270,7 +300,7 @@ func (a *api) queue(w http.ResponseWriter, r *http.Request, who Principal, code 
 		}
 		one := searchpage.Waiting{Campaign: name, Zone: time.UTC}
 		doer, err := a.doerOf(r.Context(), name)
-		if errors.Is(err, errNoActs) {
+		if problem, ok := errors.AsType[*Problem](err); ok && (problem == errNoActs || problem.is(kindRefused)) {
 			continue
 		}
 		if err == nil {
@@ -278,7 +308,7 @@ func (a *api) queue(w http.ResponseWriter, r *http.Request, who Principal, code 
 			one.Proposals, err = doer.Pending(r.Context(), false)
 		}
 		if err != nil {
-			one.Unknown = problemOf(err).Detail
+			one.Unknown, _ = problemOf(err).on(v.Lang)
 		}
 		all = append(all, one)
 	}
@@ -300,10 +330,10 @@ func (a *api) decidePage(w http.ResponseWriter, r *http.Request, who Principal) 
 	p, err := a.decideBy(r.Context(), name, r.PostFormValue(searchpage.FieldRequest), body, who)
 	if err != nil {
 		problem := problemOf(noProposal(err))
-		a.queue(w, r, who, problem.Status, "", searchpage.NotDone(v.Lang, problem.Detail))
+		a.queue(w, r, who, "", problem)
 		return
 	}
-	a.queue(w, r, who, http.StatusOK, searchpage.Decided(v.Lang, p), "")
+	a.queue(w, r, who, searchpage.Decided(v.Lang, p), nil)
 }
 
 func (a *api) decideBy(ctx context.Context, name, request string, body decision, who Principal) (*grant.Proposal, error) {
@@ -336,6 +366,9 @@ func (a *api) doerOf(ctx context.Context, name string) (*acts.Doer, error) {
 	}
 	if c.Acts == nil {
 		return nil, errNoActs
+	}
+	if err := denseOnly(c.Campaign, "doing something about single users"); err != nil {
+		return nil, err
 	}
 	granted, _, err := status.InForce(ctx, c.Coordination, c.Reader, c.Campaign)
 	if err != nil {

@@ -157,8 +157,8 @@ func TestWhatCannotBeDoneIsSaidOnTheForm(t *testing.T) {
 		{revokePage, url.Values{"reason": {"x"}}, http.StatusUnprocessableEntity, "want mistake, fraud or request"},
 		{revokePage, url.Values{"revocation": {"fraud"}}, http.StatusUnprocessableEntity, "say why"},
 		{
-			revokePage, url.Values{"revocation": {"fraud"}, "reason": {strings.Repeat("가", 200)}},
-			http.StatusUnprocessableEntity, "600 bytes",
+			revokePage, url.Values{"revocation": {"fraud"}, "reason": {strings.Repeat("가", 501)}},
+			http.StatusUnprocessableEntity, "501 characters",
 		},
 		{"/users/2/acts/sorry-2022/exclude", url.Values{"reason": {"x"}}, http.StatusConflict, "only revoke takes that back"},
 		{"/users/2/acts/sorry-2022/move", url.Values{"reason": {"x"}, "to": {"2"}}, http.StatusConflict, "the same account"},

@@ -52,6 +52,7 @@ func (a *api) routes() []route {
 		{"GET " + ofCampaign + "/users/{id}", []Right{RightUsers}, a.answer(a.user)},
 		{"GET " + ofCampaign + "/users/{id}/receipt", []Right{RightReceipt}, a.answer(a.receipt)},
 		{"GET /api/v1/users/{id}", []Right{RightUsers}, a.answer(a.users)},
+		{"GET " + ofCampaign + "/rejected", []Right{RightUsers}, a.answer(a.rejectedRecords)},
 		{"GET " + ofCampaign + "/orders", []Right{RightStatus}, a.answer(a.standing)},
 		{orders, toOrder(), a.answer(a.order)},
 		{"GET " + pathCheck, []Right{RightCheck}, func(w http.ResponseWriter, r *http.Request, who Principal) {
@@ -105,6 +106,10 @@ func newAPI(cfg Config, files *files) *api {
 	for _, r := range a.claimsRoutes() {
 		_, path, _ := strings.Cut(r.pattern, " ")
 		a.mux.Handle(r.pattern, a.counted(path, a.servePage(&claimsArea, r)))
+	}
+	for pattern, serve := range a.oidcRoutes() {
+		_, path, _ := strings.Cut(pattern, " ")
+		a.mux.Handle(pattern, a.counted(path, a.serveOIDC(serve)))
 	}
 	for _, asset := range assets() {
 		a.mux.Handle("GET "+asset.path, a.counted(asset.route, asset))
@@ -215,9 +220,13 @@ func (a *api) respond(fn func(*http.Request, Principal) (any, error)) func(http.
 	}
 }
 
-// campaign returns the one that a request names.
+// campaign returns the one that a request names, if the request can be about it.
 func (a *api) campaign(r *http.Request) (*Subject, error) {
-	return a.cfg.Campaigns.Open(r.Context(), r.PathValue("campaign"))
+	c, err := a.cfg.Campaigns.Open(r.Context(), r.PathValue("campaign"))
+	if err != nil {
+		return nil, err
+	}
+	return c, fits(r, c)
 }
 
 // readable returns the one that a request names, if its spec can be read.
@@ -291,13 +300,14 @@ func (a *api) list(r *http.Request, who Principal) (any, error) {
 type me struct {
 	Principal
 
+	SignedOn  bool     `json:"signed_on,omitempty"` // by the OpenID provider: they can sign out
 	Rights    []Right  `json:"rights"`
 	Campaigns []string `json:"campaigns"`
 }
 
 func (a *api) me(_ *http.Request, who Principal) (any, error) {
 	return me{
-		Principal: who, Rights: who.Role.rights(),
+		Principal: who, SignedOn: who.signedOn, Rights: who.Role.rights(),
 		Campaigns: slices.DeleteFunc(a.cfg.Campaigns.Names(), func(name string) bool { return !who.in(name) }),
 	}, nil
 }

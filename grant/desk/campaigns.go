@@ -8,6 +8,7 @@ import (
 	"github.com/granter/granter/grant/acts"
 	"github.com/granter/granter/grant/entitle"
 	"github.com/granter/granter/grant/lookup"
+	"github.com/granter/granter/grant/rejected"
 	"github.com/granter/granter/grant/status"
 	"github.com/granter/granter/grant/take"
 )
@@ -40,6 +41,9 @@ type Subject struct {
 	// Trace adds to answers what the topic has of their users: where a grant says, or all of it. When the context ends, they have
 	// what was found until then. Nil: the topic is not read here.
 	Trace func(ctx context.Context, answers []lookup.Answer, whole bool) error
+	// Rejected lists records of the topic that held no valid user ID, of each partition the last few. Nil: the topic is not read
+	// here.
+	Rejected func(ctx context.Context, filter rejected.Filter, last int) (*rejected.Listing, error)
 	// Replicas says how many were lost, and whether a run has written a checkpoint; nil: nobody watches.
 	Replicas func(context.Context) (lost int, started bool, err error)
 	Close    func() error // nil: there is nothing to close

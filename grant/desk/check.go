@@ -12,6 +12,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/entitle"
+	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/status"
 )
 
@@ -59,7 +60,10 @@ func (a *api) checkable(ctx context.Context) ([]entitle.Campaign, error) {
 			continue
 		}
 		one := entitle.Campaign{Campaign: c.Campaign, Ledger: c.Checks, Broken: c.Broken}
-		if c.Broken == nil {
+		if one.Broken == nil {
+			one.Broken = ledger.Dense(c.Campaign, "checking entitlements")
+		}
+		if one.Broken == nil {
 			inForce, _, err := status.InForce(ctx, c.Coordination, c.Reader, c.Campaign)
 			switch {
 			case err == nil:

@@ -18,6 +18,15 @@ const (
 	RightClaimsReviewer Right = "claims-reviewer" // judge claims and signals
 	RightClaimsApprover Right = "claims-approver" // decide
 	RightClaimsPayer    Right = "claims-payer"    // see to payments
+	// RightClaimsSecretary is to extend windows and to see to the council's business, and to decide nothing.
+	RightClaimsSecretary Right = "claims-secretary"
+	// RightClaimsPrivacy is to erase owners, and to see who has looked at whose data.
+	RightClaimsPrivacy Right = "claims-privacy"
+	// RightClaimsFreeze is to stop all decisions and payments, and to go on with them. It is no duty: whoever has one may have
+	// it.
+	RightClaimsFreeze Right = "claims-freeze"
+	// RightClaimsCouncil is to vote as a member of the council. It opens the council's pages and no others.
+	RightClaimsCouncil Right = "claims-council"
 )
 
 var ofClaims = []Right{RightClaims, RightClaimsIntake, RightClaimsReviewer, RightClaimsApprover, RightClaimsPayer}

@@ -168,11 +168,14 @@ func plain(w *world) {
 	w.rotate()
 }
 
+// roleEraser may erase, beside what operators may.
+var roleEraser = Role("operator,erase")
+
 // rotate gives every principal another token.
 func (w *world) rotate() {
 	w.Helper()
 	lines := append([]string{"# who may do what", ""}, w.clients...)
-	for _, role := range append(slices.Clone(roles), RoleService) {
+	for _, role := range append(slices.Clone(roles), RoleService, roleEraser) {
 		token, line, err := NewToken("a-"+string(role), role)
 		require.NoError(w, err)
 		w.tokens[role] = token
@@ -304,7 +307,7 @@ func (a answer) is(code int) string {
 	k := kind(strings.TrimPrefix(p.Type, problemType))
 	require.Equal(a, code, statuses[k], p.Type)
 	want := newProblem(k, p.Detail)
-	want.Outcome = p.Outcome
+	want.Outcome, want.SignIn = p.Outcome, p.SignIn
 	require.Equal(a, *want, p)
 	require.NotEmpty(a, p.Detail)
 	return p.Detail

@@ -24,6 +24,7 @@ import (
 	"github.com/granter/granter/grant/audit"
 	"github.com/granter/granter/grant/entitle"
 	"github.com/granter/granter/grant/lookup"
+	"github.com/granter/granter/grant/rejected"
 	"github.com/granter/granter/grant/status"
 )
 
@@ -87,7 +88,16 @@ func TestTheDocumentHasEveryRouteAndNoOther(t *testing.T) {
 	for _, r := range slices.Concat(new(api).routes(), new(api).searchRoutes()) {
 		served = append(served, r.pattern)
 	}
+	served = slices.AppendSeq(served, maps.Keys(new(api).oidcRoutes()))
 	require.ElementsMatch(t, served, in)
+}
+
+// How many are asked for at once is one number, wherever it is said.
+func TestTheDocumentSaysHowManyAtOnce(t *testing.T) {
+	doc, _ := described(t)
+	require.InDelta(t, lookup.MaxAtOnce, *doc.Components.Parameters["Limit"].Value.Schema.Value.Max, 0)
+	form := doc.Paths.Find(searchPath).Post.RequestBody.Value.Content.Get(formType).Schema.Value
+	require.Contains(t, form.Properties["q"].Value.Description, lookup.English.Number(lookup.MaxAtOnce))
 }
 
 // Every field that Go sends is in the schema, every field of the schema is sent, and what is optional agrees.
@@ -98,7 +108,7 @@ func TestTheSchemasHaveEveryField(t *testing.T) {
 		"Status": status.Status{}, "Act": grant.HistoryEntry{}, "Problem": Problem{}, "Take": Take{}, "Me": me{},
 		"Ordered": ordered{}, "Check": Check{}, "Holdings": Holdings{}, "User": User{}, "Order": order{}, "Brief": status.Brief{},
 		"ActReport": acts.Report{}, "Receipt": audit.Receipt{},
-		"InForce": inForce{}, "Decided": decided{},
+		"InForce": inForce{}, "Decided": decided{}, "Rejected": rejected.Listing{},
 	} {
 		compare(t, name, doc.Components.Schemas[name].Value, reflect.TypeOf(of), false, seen)
 		seen[name] = true
@@ -125,6 +135,8 @@ func compare(t *testing.T, at string, schema *openapi3.Schema, of reflect.Type, 
 		require.Equal(t, "date-time", schema.Format, at)
 	case isText, of.Kind() == reflect.String, inQuotes:
 		require.True(t, schema.Type.Is("string"), at)
+	case of == reflect.TypeFor[[]byte]():
+		require.Equal(t, "byte", schema.Format, at)
 	case of.Kind() == reflect.Bool:
 		require.True(t, schema.Type.Is("boolean"), at)
 	case of.Kind() == reflect.Float64:

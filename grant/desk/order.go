@@ -19,8 +19,8 @@ import (
 const (
 	orders = "POST " + ofCampaign + "/orders" // the route of orders
 
-	maxOrder = 16 << 10 // bytes; the longest reason has 500
-	maxWhy   = 500      // bytes of a refused order's reason that are kept
+	maxOrder = 16 << 10     // bytes; the longest reason has 6,000, of characters that are escaped
+	maxWhy   = grant.MaxWhy // bytes of a refused order's reason that are kept
 
 	via                        = "api"
 	actionUnknown grant.Action = "unknown" // of a refused order that could not be read

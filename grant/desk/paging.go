@@ -13,13 +13,11 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/campaign"
+	"github.com/granter/granter/grant/lookup"
 )
 
 // Lists that can grow are asked for in pages. A page goes on from an element, not from a number: what comes or goes meanwhile
 // moves nobody to another page, so that nothing is left out and nothing is there twice.
-
-// maxPage is how many elements a page may have. Of the audit trail it is also how many it has when nobody says.
-const maxPage = 1000
 
 // paged is what a request says of the page that it wants.
 type paged struct {
@@ -35,8 +33,8 @@ func readPage(r *http.Request, cursor string) (p paged, err error) {
 	}
 	if text := query["limit"]; len(text) > 0 {
 		p.limit, err = strconv.Atoi(text[0])
-		if err != nil || p.limit < 1 || p.limit > maxPage || len(text) > 1 {
-			return p, newProblem(kindMalformed, fmt.Sprintf("limit: want one whole number from 1 to %d", maxPage))
+		if err != nil || p.limit < 1 || p.limit > lookup.MaxAtOnce || len(text) > 1 {
+			return p, newProblem(kindMalformed, fmt.Sprintf("limit: want one whole number from 1 to %d", lookup.MaxAtOnce))
 		}
 	}
 	if p.from = query.Get(cursor); p.from == "" && query.Has(cursor) {
@@ -84,7 +82,7 @@ func readHistoryPage(r *http.Request) (paged, error) {
 		err = newProblem(kindMalformed, "before: want what the page after says as older")
 	}
 	if p.limit == 0 {
-		p.limit = maxPage
+		p.limit = lookup.MaxAtOnce
 	}
 	return p, err
 }

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/status"
 )
 
@@ -101,7 +102,7 @@ func TestATrailComesInPages(t *testing.T) {
 func TestAClientReadsEveryPage(t *testing.T) {
 	w := newWorld(t, plain)
 	many := &longTrail{Coordination: w.coordination}
-	for i := range 2*maxPage + 3 {
+	for i := range 2*lookup.MaxAtOnce + 3 {
 		at := time.Unix(int64(i), 0).UTC()
 		many.acts = append(many.acts, grant.HistoryEntry{At: at, Action: grant.ActionPause, Who: "minji"})
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -11,6 +13,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/accesslog"
+	"github.com/granter/granter/grant/desk/searchpage"
 )
 
 // readings is an access log.
@@ -44,6 +47,33 @@ func TestWhoReadsARecordIsRecordedBeforeTheAnswer(t *testing.T) {
 	for _, path := range []string{base + "/users/2", "/api/v1/users/2"} {
 		require.Equal(t, log.err.Error(), w.get(RoleSupport, path).is(http.StatusServiceUnavailable), "nothing of the user")
 	}
+}
+
+// Whoever reads many records at once says why, or sees none of them.
+func TestReadingManyRecordsNeedsAReason(t *testing.T) {
+	var log readings
+	w := newWorld(t, func(w *world) { w.cfg.Reads = &log })
+	w.grant()
+	list := func(users int) url.Values {
+		var ids []string
+		for i := range users {
+			ids = append(ids, strconv.Itoa(i))
+		}
+		return url.Values{searchpage.FieldQuery: {strings.Join(ids, "\n")}}
+	}
+	few, many := list(accesslog.Single), list(accesslog.Single+1)
+	b := w.signedIn(w.tokens[RoleSupport])
+	b.send("/users", few).is(http.StatusOK)
+	require.Len(t, log.all, 1)
+	page := b.send("/users", many)
+	page.isPage(http.StatusUnprocessableEntity)
+	require.Contains(t, string(page.body), "needs a reason")
+	require.NotContains(t, string(page.body), "Three emoticons", "nothing of anybody")
+	require.Len(t, log.all, 1)
+	many.Set(searchpage.FieldWhy, " ticket 4711 ")
+	b.send("/users", many).is(http.StatusOK)
+	require.Equal(t, "ticket 4711", log.all[1].Why)
+	require.Len(t, log.all[1].Users, accesslog.Single+1)
 }
 
 // The log of a process goes to many who may not look users up.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/accesslog"
 	"github.com/granter/granter/grant/audit"
 	"github.com/granter/granter/grant/desk/searchpage"
@@ -19,7 +18,7 @@ func (a *api) receipt(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	user, err := readUser(r.PathValue("id"), grant.MaxUserID)
+	user, err := readUserOf(c.Campaign, r.PathValue("id"))
 	switch {
 	case err != nil:
 		return nil, err

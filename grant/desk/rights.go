@@ -21,6 +21,7 @@ const (
 	RightNote    Right = "note"    // note something about a user for the next colleague
 	RightAct     Right = "act"     // do something about single users: grant, exclude, revoke, reinstate, extend, recall, move
 	RightApprove Right = "approve" // be the second person where such acts take two
+	RightErase   Right = "erase"   // erase why anything was done about one user, for good; in no role that has a name
 )
 
 // toOrder are the rights to give orders.
@@ -36,8 +37,8 @@ func toOrder() []Right {
 func Rights() []Right {
 	return slices.Concat([]Right{
 		RightStatus, RightHistory, RightUsers, RightCheck, RightTake, RightReceipt, RightNote, RightAct,
-		RightApprove,
-	}, toOrder(), ofClaims)
+		RightApprove, RightErase,
+	}, toOrder(), ofClaims, []Right{RightClaimsCouncil})
 }
 
 // Role is what a principal may do, as the access file has it: the name of a role, a right, or some of either with commas
@@ -48,7 +49,7 @@ type Role string
 const (
 	RoleViewer   Role = "viewer"   // see how far campaigns are, and who ordered what
 	RoleSupport  Role = "support"  // look up users, make receipts and notes of them, too
-	RoleOperator Role = "operator" // everything but claims
+	RoleOperator Role = "operator" // everything but claims and erasures
 	RoleAuditor  Role = "auditor"  // see how far campaigns are, who ordered what, and claims without their owners
 	RoleService  Role = "service"  // check, and nothing else
 )
@@ -58,6 +59,8 @@ var roles = []Role{RoleViewer, RoleSupport, RoleOperator} // each has the rights
 // named are the rights of the roles that have names.
 func (r Role) named() []Right {
 	switch r {
+	case roleNone:
+		return nil
 	case RoleViewer:
 		return []Right{RightStatus, RightHistory}
 	case RoleSupport:

@@ -3,6 +3,7 @@ package desk
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -27,8 +28,8 @@ const (
 	zoneCookie  = "granter_tz"
 
 	formType  = "application/x-www-form-urlencoded"
-	maxForm   = 64 << 10             // bytes: 500 IDs of 19 digits, and as much around them
-	keepLooks = 365 * 24 * time.Hour // how long a browser keeps language and zone
+	maxForm   = 256 * lookup.MaxAtOnce // bytes: an ID of 19 full-width digits has 171 when it is escaped, and as much around them
+	keepLooks = 365 * 24 * time.Hour   // how long a browser keeps language and zone
 )
 
 // searchPolicy is policy with forms that go to this desk.
@@ -46,15 +47,25 @@ func (a *api) searchRoutes() []route {
 		{"POST " + searchPath, []Right{RightUsers}, a.search},
 		{"GET " + searchPath + "/{id}", []Right{RightUsers}, a.searchOne},
 		{"GET " + searchPath + "/{id}/receipts/{campaign}", []Right{RightReceipt}, a.downloadReceipt},
+		{"GET " + searchPath + "/rejected/{campaign}", []Right{RightUsers}, a.rejectedPage},
 		{"GET " + searchPath + "/{id}/trace/{campaign}", []Right{RightUsers}, a.searchTopic},
 	}...), a.signRoutes(&searchArea)...)
 }
 
 // backTo is where somebody goes on who has signed in, from where the desk begins: nowhere but on this page.
 func backTo(path string) string {
+	if path == "users/lists" || strings.HasPrefix(path, "users/lists/") {
+		return "users/lists"
+	}
+	const ofNames = "abcdefghijklmnopqrstuvwxyz0123456789-"
+	if name, ok := strings.CutPrefix(path, "users/rejected/"); ok && strings.Trim(name, ofNames) == "" {
+		return path
+	}
 	if id, one := strings.CutPrefix(path, "users/"); one {
 		id, _, _ = strings.Cut(id, "/") // of a link to a receipt: the page that has it
-		if _, err := userid.Parse(id, grant.MaxUserID); err == nil {
+		uuids := userid.FormOf(&grant.Input{IDs: grant.IDsUUID})
+		_, number := userid.Parse(id, grant.MaxUserID)
+		if _, err := uuids.Parse(id); number == nil || err == nil && len(id) == 36 {
 			return "users/" + id
 		}
 	}
@@ -79,10 +90,14 @@ func cookie(w http.ResponseWriter, r *http.Request, c *http.Cookie) { //nolint:g
 func (a *api) view(w http.ResponseWriter, r *http.Request, who Principal) *searchpage.View {
 	v := &searchpage.View{Now: time.Now(), Root: strings.Repeat("../", strings.Count(r.URL.Path, "/")-1)}
 	if who.Name != anonymous.Name {
-		v.Name = who.Name
+		v.Name = who.shown()
 	}
+	v.MayList = who.Role.may(RightUsers) && who.Role.may(RightNote, RightAct)
 	_, err := r.Cookie(tokenCookie)
-	v.Cookie = err == nil
+	v.Cookie = err == nil || who.signedOn
+	if provider := a.provider(); provider != nil {
+		v.SignOnAt, v.Provider, v.Ask = signOnLink(""), provider.Title, provider.Ask
+	}
 	lang := a.preference(w, r, searchpage.FieldLang, langCookie, func(lang string) bool {
 		return slices.Contains(lookup.Langs(), lookup.Lang(lang))
 	})
@@ -141,9 +156,9 @@ func (a *api) everywhere(r *http.Request, who Principal) looking {
 
 // one answers about the user of the path. Here IDs are as strict as in the API.
 func (a *api) one(w http.ResponseWriter, r *http.Request, who Principal, look looking) {
-	if _, err := userid.Parse(r.PathValue("id"), grant.MaxUserID); err != nil {
+	if _, err := a.readAnyUser(r.Context(), who, r.PathValue("id")); err != nil {
 		v := a.view(w, r, who)
-		v.Problem = err.Error()
+		v.Problem, v.English = problemOf(err).on(v.Lang)
 		a.html(w, http.StatusBadRequest, func(out io.Writer) error { return searchpage.Search(out, v) })
 		return
 	}
@@ -156,8 +171,11 @@ func (a *api) found(w http.ResponseWriter, r *http.Request, who Principal, query
 	if a.cfg.Receipts != nil && who.Role.may(RightReceipt) {
 		v.Receipts = a.cfg.Receipts.Has
 	}
-	v.MayDo, v.MayDecide = a.mayDo(who), who.Role.may(RightApprove)
-	v.Query, v.Asked, v.Pasted = query, strings.TrimSpace(query) != "", lookup.Understand(query)
+	others := a.opaque(r.Context(), who)
+	v.MayDo, v.MayDecide = a.mayDo(who, others), who.Role.may(RightApprove)
+	v.Why = r.PostForm.Get(searchpage.FieldWhy)
+	v.Query, v.Asked = query, strings.TrimSpace(query) != ""
+	v.Pasted = lookup.Understand(query, slices.Collect(maps.Values(others))...)
 	status := http.StatusOK
 	if len(v.Pasted.Users) > 0 {
 		users := make([]grant.UserID, len(v.Pasted.Users))
@@ -170,10 +188,11 @@ func (a *api) found(w http.ResponseWriter, r *http.Request, who Principal, query
 			if f := refused(err); f != nil {
 				a.gate.note(w, r, who, f)
 				problem = f.Problem
-			} else {
+			} else if problem.Status >= http.StatusInternalServerError {
 				a.cfg.Log.Error("a lookup failed", "who", who.Name, "error", err)
 			}
-			v.Problem, v.Answers, status = searchpage.Failed(v.Lang, problem.Detail), nil, problem.Status
+			problem.tell(v, searchpage.Failed)
+			v.Answers, status = nil, problem.Status
 		}
 		v.Notice = did(r, v.Lang, v.Answers)
 	}

@@ -6,12 +6,14 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/lookup"
 )
 
 // browser is one that has no script, and keeps cookies.
@@ -202,4 +204,57 @@ func TestALookupOnThePageIsRecorded(t *testing.T) {
 	a.isPage(http.StatusServiceUnavailable)
 	require.Contains(t, readable(a.body), "It could not be looked up: the disk is full")
 	require.NotContains(t, readable(a.body), "Granted:")
+}
+
+// As many as the API has on a page are looked up at once, whatever makes their text long; a longer text is not read in half.
+func TestAThousandUsersAreLookedUpAtOnce(t *testing.T) {
+	var log readings
+	w := newWorld(t, func(w *world) { w.cfg.Reads = &log })
+	b := newBrowser(w)
+	b.cookies[tokenCookie] = w.tokens[RoleSupport]
+	search := func(ids int) answer {
+		var list strings.Builder
+		for i := range ids { // nine bytes a digit, when it is escaped
+			fmt.Fprintln(&list, wide(fmt.Sprintf("%019d", i)))
+		}
+		return b.visit(http.MethodPost, "/users", url.Values{"q": {list.String()}, "why": {"ticket 4711"}})
+	}
+	page := search(1002)
+	page.isPage(http.StatusOK)
+	require.Contains(t, readable(page.body), "Paste one ID or a list of up to 1,000,")
+	require.Contains(t, readable(page.body), "Only the first 1,000 users were looked up; 2 more were left out.")
+	require.Len(t, log.all, 1)
+	require.Len(t, log.all[0].Users, 1000)
+
+	page = search(2000)
+	page.isPage(http.StatusRequestEntityTooLarge)
+	require.Contains(t, readable(page.body), "The form has more than 256,000 bytes, so nothing of it was read.")
+	require.Len(t, log.all, 1)
+}
+
+// Whatever goes wrong, a Korean page says it in Korean; what it says in English besides is marked as such.
+func TestProblemsAreSaidInTheReadersLanguage(t *testing.T) {
+	for k := range statuses {
+		says, english := newProblem(k, "detail").on(lookup.Korean)
+		require.Regexp(t, `\p{Hangul}`, says, k)
+		require.Equal(t, "detail", english)
+		says, english = newProblem(k, "detail").on(lookup.English)
+		require.Equal(t, []string{"detail", ""}, []string{says, english})
+	}
+	w := newWorld(t)
+	b := newBrowser(w)
+	b.cookies[tokenCookie] = w.tokens[RoleSupport]
+	var list []string
+	for i := range 21 {
+		list = append(list, strconv.Itoa(1000+i))
+	}
+	page := b.visit(http.MethodPost, "/users", url.Values{"q": {strings.Join(list, ",")}}, "Accept-Language", "ko-KR")
+	page.isPage(http.StatusUnprocessableEntity)
+	require.Contains(t, string(page.body), `조회하지 못했습니다: 한 번에 20명을 넘게 조회하려면 사유가 필요합니다.`)
+	require.Contains(t, string(page.body), `<span class="note" lang="en">why: looking up 21 users at once needs a reason`)
+}
+
+// wide writes digits as Korean and Japanese keyboards do.
+func wide(digits string) string {
+	return strings.Map(func(r rune) rune { return r - '0' + '０' }, digits)
 }

@@ -70,13 +70,20 @@ type takings struct {
 	byName map[string]*taking
 }
 
+// known returns the taking of a campaign as it was a moment ago, which costs Redis nothing; nil: it has to be looked at.
+func (t *takings) known(name string) *taking {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if known := t.byName[name]; known != nil && time.Since(known.as) < knownFor {
+		return known
+	}
+	return nil
+}
+
 // of returns the taking of a campaign.
 func (t *takings) of(ctx context.Context, c *Subject) (*taking, error) {
 	name := c.Campaign.Name
-	t.mu.Lock()
-	known := t.byName[name]
-	t.mu.Unlock()
-	if known != nil && time.Since(known.as) < knownFor {
+	if known := t.known(name); known != nil {
 		return known, nil
 	}
 	camp, _, err := status.InForce(ctx, c.Coordination, c.Reader, c.Campaign)
@@ -85,7 +92,7 @@ func (t *takings) of(ctx context.Context, c *Subject) (*taking, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if known = t.byName[name]; known != nil && known.Campaign.Hash == camp.Hash {
+	if known := t.byName[name]; known != nil && known.Campaign.Hash == camp.Hash {
 		fresh := *known // those who wait go on
 		fresh.as = time.Now()
 		t.byName[name] = &fresh
@@ -140,12 +147,8 @@ func (a *api) takeOne(r *http.Request, _ Principal) (any, error) {
 	if err := readBody(r, maxTakeBody, &body); err != nil {
 		return nil, err
 	}
-	c, err := a.readable(r)
-	if err != nil {
-		return nil, err
-	}
 	for again := false; ; again = true {
-		t, err := a.takings.of(r.Context(), c)
+		t, err := a.takingOf(r)
 		if err != nil {
 			return nil, err
 		}
@@ -158,7 +161,7 @@ func (a *api) takeOne(r *http.Request, _ Principal) (any, error) {
 			a.countTake(t.Campaign, wish, taken)
 		}
 		if errors.Is(err, ledger.ErrSpecChanged) && !again {
-			a.takings.forget(c.Campaign.Name)
+			a.takings.forget(t.Campaign.Name)
 			continue
 		}
 		switch {
@@ -169,8 +172,20 @@ func (a *api) takeOne(r *http.Request, _ Principal) (any, error) {
 		case !taken.Outcome.Has():
 			return nil, notTaken(t.Campaign, wish, taken.Outcome)
 		}
-		return takenOne{c.Campaign.Name, t.answer(wish, taken)}, nil
+		return takenOne{t.Campaign.Name, t.answer(wish, taken)}, nil
 	}
+}
+
+// takingOf returns that of the campaign that a request names. Only once in a while it asks Redis, which judges each take anyway.
+func (a *api) takingOf(r *http.Request) (*taking, error) {
+	if known := a.takings.known(r.PathValue("campaign")); known != nil {
+		return known, nil
+	}
+	c, err := a.readable(r)
+	if err != nil {
+		return nil, err
+	}
+	return a.takings.of(r.Context(), c)
 }
 
 // takeMany has many users take items.

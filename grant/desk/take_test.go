@@ -1,10 +1,12 @@
 package desk
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -78,6 +80,33 @@ func TestAUserTakesWhatIsOffered(t *testing.T) {
 	large := `{"takes":[{"user":"2","item":"` + strings.Repeat("x", maxTakesBody) + `"}]}`
 	w.ask(request{method: http.MethodPost, path: base + "/takes", token: w.tokens[RoleOperator], body: large}).
 		is(http.StatusRequestEntityTooLarge)
+}
+
+// opened counts how often a campaign is looked at, which costs Redis a question.
+type opened struct {
+	Campaigns
+
+	times atomic.Int64
+}
+
+func (o *opened) Open(ctx context.Context, name string) (*Subject, error) {
+	o.times.Add(1)
+	return o.Campaigns.Open(ctx, name)
+}
+
+// Takes ask for the campaign once in a while, and not each of them.
+func TestATakeDoesNotAskForItsCampaign(t *testing.T) {
+	var looked *opened
+	w := newWorld(t, offering, func(w *world) {
+		looked = &opened{Campaigns: only{&w.cfg.Subject}}
+		w.cfg.Campaigns, w.cfg.Label = looked, w.cfg.Campaign.Name
+	})
+	w.grantTo(1, 2)
+	before := looked.times.Load()
+	for range 40 {
+		w.take("2", "offer").is(http.StatusOK)
+	}
+	require.Less(t, looked.times.Load()-before, int64(20))
 }
 
 // Many who ask at once are not limited as people are, and each gets the answer that is meant for them.

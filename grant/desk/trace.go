@@ -33,6 +33,11 @@ func (a *api) trace(ctx context.Context, c *Subject, answers []lookup.Answer, wh
 	if c.Trace == nil {
 		return newProblem(kindUnavailable, "topics are not searched here: granter verify --trace does")
 	}
+	return a.searching(ctx, func(ctx context.Context) error { return c.Trace(ctx, answers, whole) })
+}
+
+// searching reads a topic within the time that a request has, and fails if others do so already.
+func (a *api) searching(ctx context.Context, read func(context.Context) error) error {
 	select {
 	case a.traces <- struct{}{}:
 		defer func() { <-a.traces }()
@@ -41,7 +46,7 @@ func (a *api) trace(ctx context.Context, c *Subject, answers []lookup.Answer, wh
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(traceFor, a.cfg.pace.request*2/3))
 	defer cancel()
-	return c.Trace(ctx, answers, whole)
+	return read(ctx)
 }
 
 // searchTopic is the page of one user in one campaign, with what the topic has.

@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/accesslog"
+	"github.com/granter/granter/grant/desk/searchpage"
 	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/userid"
 )
@@ -45,7 +47,7 @@ func (a *api) user(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := readUser(r.PathValue("id"), grant.MaxUserID)
+	id, err := readUserOf(c.Campaign, r.PathValue("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +70,7 @@ func (a *api) user(r *http.Request, who Principal) (any, error) {
 
 // users answers about one user in all campaigns.
 func (a *api) users(r *http.Request, who Principal) (any, error) {
-	id, err := readUser(r.PathValue("id"), grant.MaxUserID)
+	id, err := a.readAnyUser(r.Context(), who, r.PathValue("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -141,11 +143,20 @@ func (a *api) names(ctx context.Context) ([]string, error) {
 // reads records that somebody is about to see the records of some users. It comes before the answer: what cannot be recorded is
 // not shown. The log of the process does not say whose, since that is where user IDs do not belong.
 func (a *api) reads(r *http.Request, who Principal, what accesslog.What, users ...grant.UserID) error {
+	return a.readsWhy(r, who, what, cmp.Or(r.URL.Query().Get("why"), r.PostForm.Get(searchpage.FieldWhy)), users...)
+}
+
+// readsWhy is reads with the reason.
+func (a *api) readsWhy(r *http.Request, who Principal, what accesslog.What, why string, users ...grant.UserID) error {
 	a.cfg.Log.Info("users were looked up", "who", who.Name, "remote", r.RemoteAddr, "route", r.Pattern, "what", what,
 		"users", len(users))
-	why := r.URL.Query().Get("why")
-	if err := grant.ValidateWhy(why); why != "" && err != nil {
-		return newProblem(kindInvalid, "why: "+err.Error())
+	why = strings.TrimSpace(why)
+	if err := accesslog.NeedsReason(len(users), why); err != nil {
+		p := newProblem(kindInvalid, "why: "+err.Error())
+		if why == "" {
+			p.onPage = searchpage.NeedsReason
+		}
+		return p
 	}
 	if a.cfg.Reads == nil {
 		return nil
@@ -156,6 +167,6 @@ func (a *api) reads(r *http.Request, who Principal, what accesslog.What, users .
 	}
 	return a.cfg.Reads.Record(
 		r.Context(),
-		accesslog.Access{Who: who.Name, From: from, Why: strings.TrimSpace(why), What: what, Users: users},
+		accesslog.Access{Who: who.Name, From: from, Why: why, What: what, Users: users},
 	)
 }

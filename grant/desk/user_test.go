@@ -56,15 +56,18 @@ func TestWhatHasExpired(t *testing.T) {
 		u.Entitlements[2].Expired})
 }
 
+// oneItem is the campaign with an item of some validity.
+func oneItem(t *testing.T, validity string) *grant.Campaign {
+	t.Helper()
+	c, err := campaign.Parse("spec.yaml", []byte("campaign: sorry-2022\ntitle: Sorry\nstarts_at: 2022-11-05T09:00:00+09:00\n"+
+		"source: {topic: users}\nitems:\n  - {id: cheer-up, kind: emoticon, validity: "+validity+"}\n"))
+	require.NoError(t, err)
+	return c
+}
+
 // A desk that was started with another file showed what the file says, for users who were granted otherwise.
 func TestAUserIsAnsweredAboutByTheLedgersSpec(t *testing.T) {
-	spec := func(validity string) *grant.Campaign {
-		c, err := campaign.Parse("spec.yaml", []byte("campaign: sorry-2022\ntitle: Sorry\nstarts_at: 2022-11-05T09:00:00+09:00\n"+
-			"source: {topic: users}\nitems:\n  - {id: cheer-up, kind: emoticon, validity: "+validity+"}\n"))
-		require.NoError(t, err)
-		return c
-	}
-	file, granted := spec("30d"), spec("90d")
+	file, granted := oneItem(t, "30d"), oneItem(t, "90d")
 	w := newWorld(t, func(w *world) { w.serve(file); w.openLedger(granted); w.cfg.Campaign = file })
 	require.NoError(t, w.grants.EnsureSpec(t.Context(), granted))
 	w.grant()
@@ -79,6 +82,21 @@ func TestAUserIsAnsweredAboutByTheLedgersSpec(t *testing.T) {
 
 	w.redis.HSet("granter:{sorry-2022}:spec", "canonical", "garbage")
 	require.Contains(t, w.get(RoleSupport, base+"/users/2").is(http.StatusInternalServerError), "granter:{sorry-2022}:spec")
+}
+
+// What the user took is asked by the ledger's spec, too: the file has nothing to take.
+func TestAUserIsAnsweredAboutByWhatTheLedgersSpecLetsTake(t *testing.T) {
+	file, granted := oneItem(t, "30d"), oneItem(t, "{for: permanent, from: taken}")
+	w := newWorld(t, func(w *world) { w.serve(file); w.openLedger(granted); w.cfg.Campaign = file })
+	require.NoError(t, w.grants.EnsureSpec(t.Context(), granted))
+	w.grant()
+	takes := ledger.NewTakes(w.reader.Store, aRun)
+	taken, err := takes.Take(t.Context(), granted, []ledger.Take{{User: grant.NumberID(2), Item: 0}})
+	require.NoError(t, err)
+	require.False(t, taken[0].At.IsZero())
+	var u lookup.Answer
+	w.get(RoleSupport, base+"/users/2").into(&u)
+	require.NotNil(t, u.Entitlements[0].TakenAt)
 }
 
 // Who has nothing is told why, and what to do next.

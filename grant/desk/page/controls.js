@@ -10,7 +10,6 @@ import { refresh as refreshHistory } from "./history.js";
 import { limit } from "./words.js";
 
 const presets = [0, 10_000, 50_000, 100_000, 200_000, 500_000, 1_000_000];
-const maxWhy = 500; // bytes, as the desk counts
 
 let status = null;
 let asked = null; // the name of the order that the dialog is about
@@ -20,7 +19,6 @@ let obedience = null;
 let allowed = new Set(); // names of orders, among other rights
 
 const dialog = $("order");
-const encoder = new TextEncoder();
 
 $("order-form").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -146,7 +144,6 @@ function compose() {
     return wrong("order-name", `Type ${status.campaign} to confirm.`);
   }
   if (why === "") return wrong("order-why", "Say why: the history keeps it.");
-  if (encoder.encode(why).length > maxWhy) return wrong("order-why", `Say it in ${maxWhy} bytes.`);
   order.why = why;
   return order;
 }

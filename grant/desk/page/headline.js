@@ -86,7 +86,11 @@ function renderProgress() {
   text($("granted"), f.count(granted));
   const taken = (status.taken ?? []).map((t) =>
     `; ${t.item} taken by ${f.count(t.taken)}${takenShare(t, granted)}`).join("");
-  text($("of-expected"), (expected ? `of ${f.count(expected)} users granted` : "users granted") + taken);
+  const excluded = status.excluded > 0 ? `; ${f.count(status.excluded)} excluded` : "";
+  const late = status.listed?.granted > 0 ? `; ${f.count(status.listed.granted)} who are to be excluded were granted before they were listed` : "";
+  const rebuilt = status.rebuilt?.length > 0
+    ? `; the ledger was made again on ${f.datedIn(status.rebuilt.at(-1).at, specZone(status))}: what people did about users before may not be in it` : "";
+  text($("of-expected"), (expected ? `of ${f.count(expected)} users granted` : "users granted") + taken + excluded + late + rebuilt);
   text($("percentage"), f.percentage(percentage));
   text($("of-records"), expected ? "" : "of the records");
   set($("progress"), "value", Math.min(100, percentage).toFixed(2));

@@ -4,7 +4,7 @@
 import { $, h, icon, keyed, text } from "./dom.js";
 import { announce } from "./announce.js";
 import { now } from "./clock.js";
-import { duration } from "./format.js";
+import { duration, moment } from "./format.js";
 import { parts as words } from "./words.js";
 
 let faults = null; // of the last status: {key, says, at, why}
@@ -30,6 +30,14 @@ function faultsOf(status) {
     list.unshift({
       key: "spec_differs", says: "The desk’s file has another spec than the ledger",
       why: `Shown is the ledger’s (${differs.ledger.slice(0, 12)}), by which users are granted. The file has ${differs.file.slice(0, 12)}: ${differs.fields}`,
+    });
+  }
+  for (const { name, state, since, error } of status.subscribers ?? []) {
+    if (!["failing", "silent"].includes(state)) continue;
+    list.push({
+      key: `subscriber ${name}`, says: `${name} is ${state === "failing" ? "taking no events" : "sent no events"} since ${moment(since)}`,
+      why: error ?? (name.startsWith("hook:") ? "Whoever tells hooks says nothing any more: does a run, or granter hooks, go on?"
+        : "Whoever publishes to it says nothing any more: is granter publish running?"),
     });
   }
   return list;

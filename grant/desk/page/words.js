@@ -56,6 +56,14 @@ export const reasons = {
   missing_field: "field is missing",
   field_type: "field is no whole number",
   ambiguous: "field is there more than once",
+  not_uuid: "not a UUID",
+  not_utf8: "not UTF-8",
+  too_long: "more than 256 bytes",
+  missing_header: "header is missing",
+  no_schema_id: "no schema ID in front",
+  unknown_schema: "schema is not known",
+  unusable_schema: "schema of another format",
+  malformed_payload: "not what its schema says",
 };
 
 export const actions = {
@@ -76,6 +84,7 @@ export const actions = {
   rebuild: "Made the ledger again of the topic",
   reconcile: "Granted users whom an audit missed",
   take: "Had users take items",
+  purge: "Removed records that need not be kept",
 };
 
 // What was tried, for orders that were refused.

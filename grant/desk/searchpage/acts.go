@@ -20,6 +20,7 @@ const (
 	FieldItem       = "item"
 	FieldTo         = "to"
 	FieldAfterEnd   = "after_end"
+	FieldConfirm    = "confirm" // of an erasure: the user once more
 	FieldRequest    = "request"
 	FieldSeen       = "seen"
 	FieldSeal       = "seal" // of what was confirmed; empty: nothing has been yet
@@ -40,6 +41,7 @@ type Act struct {
 	Fields   map[string]string // as they were sent, and those that go along
 	Now      *lookup.Answer    // how the user is now; nil: not known
 
+	Many     bool // it is about the users of a file
 	Confirm  bool // it is to be confirmed
 	TakesTwo bool
 	At       time.Time // of revoke and extend; zero: there is none
@@ -70,6 +72,9 @@ func Acts(a *lookup.Answer) []grant.ActKind {
 	return append(kinds, grant.ActNote)
 }
 
+// hasWhy reports whether there is something of the user that an erasure takes away.
+func hasWhy(a *lookup.Answer) bool { return a.By != nil || a.State != nil }
+
 // mayDo are links to what may be done about the user.
 func (v *View) mayDo(a *lookup.Answer) g.Node {
 	if v.MayDo == nil {
@@ -77,7 +82,11 @@ func (v *View) mayDo(a *lookup.Answer) g.Node {
 	}
 	t := v.words()
 	var links g.Group
-	for _, kind := range Acts(a) {
+	kinds := Acts(a)
+	if hasWhy(a) {
+		kinds = append(kinds, grant.ActErase)
+	}
+	for _, kind := range kinds {
 		if v.MayDo(a.Campaign, kind) {
 			links = append(links, h.Li(h.A(h.Class("act"), h.Href(v.address(a.User)+"/acts/"+a.Campaign+"/"+string(kind)),
 				g.Text(t.do(kind)))))
@@ -96,7 +105,7 @@ func (a *Act) Form(w io.Writer) error {
 	inside := g.Group{
 		h.H1(h.ID("title"), g.Text(title)),
 		h.P(a.title(&lookup.Answer{Campaign: a.Campaign.Name, Title: a.Campaign.Title})),
-		g.If(a.Problem != "", h.P(h.ID("problem"), h.Class("error"), h.Role("alert"), g.Text(a.Problem))),
+		a.problem(),
 	}
 	back := h.A(h.Href(a.address(a.User)), h.ID("back"), g.Text(t.in("Back to the user, nothing is done", "돌아가기(아무것도 하지 않음)")))
 	form := h.Form(h.ID("act"), h.Method("post"), h.Action(a.address(a.User)+"/acts/"+a.Campaign.Name+"/"+string(a.Kind)),
@@ -122,7 +131,8 @@ func (a *Act) Form(w io.Writer) error {
 func (a *Act) hidden() g.Node {
 	var out g.Group
 	for _, name := range []string{
-		FieldReason, FieldRevocation, FieldTime, FieldItem, FieldTo, FieldAfterEnd, FieldRequest, FieldSeen, FieldSeal,
+		FieldReason, FieldRevocation, FieldTime, FieldItem, FieldTo, FieldAfterEnd, FieldConfirm, FieldRequest, FieldSeen,
+		FieldSeal,
 	} {
 		if value := a.Fields[name]; value != "" {
 			out = append(out, h.Input(h.Type("hidden"), h.Name(name), h.Value(value)))
@@ -165,6 +175,9 @@ func (a *Act) fields() g.Node {
 	case grant.ActRecall:
 		out = append(out, a.items(true))
 	case grant.ActMove:
+		if a.Many {
+			break // the file says it, of each
+		}
 		out = append(
 			out,
 			field(FieldTo, t.in("To user", "받을 사용자 ID"), h.Input(h.ID("f-"+FieldTo), h.Name(FieldTo), h.Type("text"),
@@ -179,11 +192,19 @@ func (a *Act) fields() g.Node {
 					g.Text(t.in("Also after the campaign has ended", "캠페인이 끝난 뒤에도 지급")))),
 			)
 		}
+	case grant.ActErase:
+		out = append(out, h.Ul(h.Class("plain-list"), g.Map(t.erases(), func(line string) g.Node { return h.Li(g.Text(line)) })),
+			field(FieldConfirm, t.in("The user’s ID once more: there is no way back", "사용자 ID를 한 번 더 입력(되돌릴 수 없음)"),
+				h.Input(h.ID("f-"+FieldConfirm), h.Name(FieldConfirm), h.Type("text"), h.AutoComplete("off"),
+					g.Attr("inputmode", "numeric"), h.Required(), h.Value(a.Fields[FieldConfirm]))))
 	case grant.ActExclude, grant.ActReinstate, grant.ActNote:
 	}
 	label := t.in("Reason: it stays with the user", "사유(사용자 기록에 남습니다)")
 	if a.Kind == grant.ActNote {
 		label = t.in("Note for the next colleague", "다음 상담원이 볼 메모")
+	}
+	if a.Kind == grant.ActErase {
+		label = t.in("Ground: it stays, so name no details", "삭제 근거(기록에 남으므로 상세 내용은 쓰지 마세요)")
 	}
 	return append(out, field(FieldReason, label, h.Textarea(h.ID("f-"+FieldReason), h.Name(FieldReason), h.Rows("3"),
 		h.MaxLength("500"), h.Required(), g.Text(a.Fields[FieldReason]))),
@@ -243,7 +264,7 @@ func Queue(w io.Writer, v *View, all []Waiting, mayDecide bool) error {
 	}
 	return v.framed(w, title, h.Section(h.Class("card"), h.Aria("labelledby", "title"), h.H1(h.ID("title"), g.Text(title)),
 		g.If(v.Notice != "", h.P(h.ID("notice"), h.Class("notice"), h.Role("status"), g.Text(v.Notice))),
-		g.If(v.Problem != "", h.P(h.ID("problem"), h.Class("error"), h.Role("alert"), g.Text(v.Problem))), out,
+		v.problem(), out,
 		h.P(h.A(h.Href(v.Root+"users"), g.Text(t.title)))))
 }
 

@@ -1,6 +1,7 @@
 package searchpage
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -207,7 +208,8 @@ func (v *View) reason(r lookup.Reason) g.Node {
 	return h.Li(h.Data("code", string(r.Code)),
 		h.P(h.Strong(g.Text(r.Says.In(v.Lang)))),
 		h.P(g.Text(t.next+" "+r.Next.In(v.Lang))),
-		g.If(r.Detail != "", h.P(h.Class("note"), g.Text(t.detail+" "), h.Span(h.Lang("en"), g.Text(r.Detail)))),
+		g.If(r.Detail != "", h.P(h.Class("note"), g.Text(t.detail+" "),
+			h.Span(h.Class("said"), h.Lang(string(cmp.Or(languageOf(r.Detail), lookup.English))), g.Text(r.Detail)))),
 		g.Iff(r.Lag != nil, func() g.Node { return v.lag(r.Lag) }),
 		h.P(h.Class("note"), h.Code(g.Text(string(r.Code)))),
 	)
@@ -233,6 +235,9 @@ func (v *View) acts(a *lookup.Answer) g.Node {
 	t := v.words()
 	moment := func(at time.Time) string { return v.Lang.Moment(at.In(a.Zone())) }
 	said := func(lead, words string) g.Node {
+		if words == "" {
+			return h.Li(g.Text(lead+" "), h.Em(g.Text(t.in("(the reason was erased)", "(사유 삭제됨)"))))
+		}
 		return h.Li(g.Text(lead+" "), h.Q(g.If(languageOf(words) != v.Lang && languageOf(words) != "",
 			h.Lang(string(languageOf(words)))), g.Text(words)))
 	}
@@ -246,6 +251,9 @@ func (v *View) acts(a *lookup.Answer) g.Node {
 		}
 		for _, n := range a.State.Notes {
 			out = append(out, said(t.note(moment(n.At), n.Who), n.Reason))
+		}
+		if e := a.State.Erased; e != nil {
+			out = append(out, said(t.erased(moment(e.At), e.Who), e.Reason))
 		}
 	}
 	if len(out) == 0 {
