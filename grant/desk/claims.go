@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -29,7 +30,10 @@ const (
 	RightClaimsCouncil Right = "claims-council"
 )
 
-var ofClaims = []Right{RightClaims, RightClaimsIntake, RightClaimsReviewer, RightClaimsApprover, RightClaimsPayer}
+var ofClaims = []Right{
+	RightClaims, RightClaimsIntake, RightClaimsReviewer, RightClaimsApprover, RightClaimsPayer, RightClaimsSecretary,
+	RightClaimsPrivacy, RightClaimsFreeze,
+}
 
 // duties are those that a role has on the pages of claims.
 func (r Role) duties() (out []claims.Duty) {
@@ -50,14 +54,33 @@ func (a *api) claimsRoutes() (out []route) {
 		return nil
 	}
 	for pattern, serve := range a.cfg.Claims.Routes() {
-		out = append(out, route{pattern, ofClaims, func(w http.ResponseWriter, r *http.Request, who Principal) {
-			serve(w, r, review.Staff{Name: who.Name, Duties: who.Role.duties()})
+		needs := ofClaims
+		if review.ForCouncil(pattern) {
+			needs = append(slices.Clip(ofClaims), RightClaimsCouncil)
+		}
+		out = append(out, route{pattern, needs, func(w http.ResponseWriter, r *http.Request, who Principal) {
+			serve(w, r, a.staff(who))
 		}})
 	}
 	return append(out, a.signRoutes(&claimsArea)...)
 }
 
-var pathOfClaim = regexp.MustCompile(`^claims/[A-Za-z0-9._-]+$`)
+// staff is somebody on the pages of claims, and to whom a claim can be handed over.
+func (a *api) staff(who Principal) review.Staff {
+	access := a.gate.files.access.get()
+	out := review.Staff{
+		Name: who.Name, Duties: who.Role.duties(), Stops: who.Role.may(RightClaimsFreeze), Others: access.provider != nil,
+	}
+	for _, known := range slices.Collect(maps.Values(access.tokens)) {
+		out.AddColleague(known.Name, known.Role.duties())
+	}
+	for _, known := range slices.Collect(maps.Values(access.certificates)) {
+		out.AddColleague(known.Name, known.Role.duties())
+	}
+	return out
+}
+
+var pathOfClaim = regexp.MustCompile(`^claims(/[A-Za-z0-9_-][A-Za-z0-9._-]*){1,4}$`)
 
 // claimsBack is where somebody goes on who has signed in to these pages.
 func claimsBack(path string) string {
@@ -69,5 +92,8 @@ func claimsBack(path string) string {
 
 // campaignRights are all rights but those on claims.
 func campaignRights() []Right {
-	return slices.DeleteFunc(Rights(), func(r Right) bool { return slices.Contains(ofClaims, r) })
+	return slices.DeleteFunc(
+		Rights(),
+		func(r Right) bool { return r == RightErase || r == RightClaimsCouncil || slices.Contains(ofClaims, r) },
+	)
 }

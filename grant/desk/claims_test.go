@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ func withClaims(w *world) {
 	s, p := storetest.Open(w)
 	storetest.Receive(w, s, p, 3, 310_000)
 	w.cfg.Claims = &review.Desk{Store: s, Programme: p, Log: slog.New(slog.DiscardHandler), Now: time.Now}
-	for _, role := range []Role{RoleAuditor, "claims-reviewer", "claims-approver"} {
+	for _, role := range []Role{RoleAuditor, "claims-reviewer", "claims-approver", "claims-council"} {
 		token, line, err := NewToken("a-"+string(role), role)
 		require.NoError(w, err)
 		w.tokens[role] = token
@@ -71,6 +72,46 @@ func TestClaimsAreForThoseWithADuty(t *testing.T) {
 	for _, next := range []string{"https://evil.example", "//evil.example", "claims/../users", "claims/sign-out", "users/1"} {
 		in := b.visit(http.MethodPost, "/claims/sign-in", url.Values{"token": {w.tokens[RoleAuditor]}, "next": {next}})
 		require.Equal(t, "../claims", in.header.Get("Location"), next)
+	}
+}
+
+// A right on claims is one duty, or none; no role that has a name has any, but auditors see claims.
+func TestNoDutyIncludesAnother(t *testing.T) {
+	for _, duty := range review.Duties() {
+		require.Equal(t, []claims.Duty{duty}, Role("claims-"+string(duty)).duties())
+		require.False(t, Role("claims-"+string(duty)).may(RightClaimsFreeze))
+	}
+	require.Empty(t, Role(RightClaimsFreeze).duties())
+	for _, role := range []Role{RoleViewer, RoleSupport, RoleOperator, RoleAuditor, RoleService} {
+		require.Empty(t, role.duties(), role)
+		require.False(t, role.may(RightClaimsFreeze, RightClaimsPrivacy), role)
+		require.Equal(t, role == RoleAuditor, role.may(RightClaims), role)
+	}
+	require.Equal(t, []claims.Duty{claims.Reviewer, claims.Payer}, Role("claims-reviewer,claims-payer").duties(),
+		"those that are named")
+}
+
+// A member of the council comes to its pages, and to no others: neither queues nor a claim's own page.
+func TestMembersOfTheCouncilSeeItsPagesOnly(t *testing.T) {
+	w := newWorld(t, withClaims)
+	b := newBrowser(w)
+	in := b.visit(http.MethodPost, "/claims/sign-in",
+		url.Values{"token": {w.tokens["claims-council"]}, "next": {"claims/council/1/items/1"}})
+	in.is(http.StatusSeeOther)
+	require.Equal(t, "../claims/council/1/items/1", in.header.Get("Location"))
+	b.visit(http.MethodGet, "/claims", nil).is(http.StatusSeeOther)
+	b.visit(http.MethodGet, "/claims/council", nil).isPage(http.StatusOK)
+	for _, path := range []string{
+		"/claims/c-000001", "/claims/windows", "/claims/statistics", "/claims/c-000001/documents/" + strings.Repeat("0", 64),
+	} {
+		b.visit(http.MethodGet, path, nil).isPage(http.StatusForbidden)
+	}
+	for _, path := range []string{"/claims/many", "/claims/c-000001/do", "/claims/c-000001/person", "/claims/c-000001/show"} {
+		b.visit(http.MethodPost, path, url.Values{"why": {"curious"}}).isPage(http.StatusForbidden)
+	}
+	b.visit(http.MethodPost, "/claims/council", url.Values{"do": {"leave"}, "why": {"x"}}).isPage(http.StatusConflict)
+	for _, right := range []Role{RoleOperator, RoleSupport, "claims-reviewer", "claims-approver", RoleAuditor} {
+		require.NotContains(t, right.rights(), RightClaimsCouncil)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/status"
 )
 
@@ -84,6 +85,30 @@ func TestRedisIsAway(t *testing.T) {
 	require.Equal(t, "31 204 118", p.text("granted"))
 	p.await("document.querySelector('[data-order=pause]') && document.querySelector('[data-order=resume]')")
 	p.shots("redis-away")
+}
+
+// Whoever is sent no events is in the banner: one that takes none, one whom nobody sends any, and a hook.
+func TestASubscriberThatIsNotServed(t *testing.T) {
+	st := running()
+	at := time.Now().Add(-time.Hour)
+	st.Subscribers = []grant.Subscriber{
+		{Name: "webhook:billing", State: grant.SubscriberFailing, Since: at, Error: `it answers 503: "<b>later</b>"`, Behind: 12},
+		{Name: "topic:events:json", State: grant.SubscriberSilent, Since: at},
+		{Name: "hook:chat", State: grant.SubscriberSilent, Since: at},
+		{Name: "webhook:shop", State: grant.SubscriberCurrent, Since: at},
+	}
+	d := newDesk(t, st)
+	p := signedIn(t, d, viewerToken)
+	p.await("document.querySelectorAll('#faults li').length === 3")
+	for _, says := range []string{
+		"webhook:billing is taking no events since", `it answers 503: "<b>later</b>"`,
+		"topic:events:json is sent no events since", "is granter publish running?", "does a run, or granter hooks, go on?",
+	} {
+		require.Contains(t, p.text("faults"), says)
+	}
+	p.shots("subscribers")
+	d.tell(func(st *status.Status) { st.Subscribers = st.Subscribers[3:] })
+	p.await("document.querySelectorAll('#faults li').length === 0")
 }
 
 func TestTheDesksFileHasAnotherSpec(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/decide"
+	"github.com/granter/granter/grant/claims/documents"
 	"github.com/granter/granter/grant/claims/review"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/store/storetest"
@@ -55,17 +56,47 @@ func reviewing(t *testing.T) (*page, *store.Store) {
 		}
 		require.NoError(t, s.Commit(t.Context(), steps, nil))
 	}
+	return openAt(t, claimsDesk(t, s, p, map[string]string{"seoyeon claims-reviewer,claims-approver": supportToken})), s
+}
+
+// claimsDesk serves the pages of claims to people with tokens, by their names and roles, and returns where they begin.
+func claimsDesk(t *testing.T, s *store.Store, p *claims.Programme, people map[string]string) string {
+	t.Helper()
+	return claimsDeskWith(t, s, p, documents.NewKeeper(s, documents.Folder(t.TempDir()), nil), people)
+}
+
+// claimsDeskWith is claimsDesk with documents that are there already.
+func claimsDeskWith(
+	t *testing.T, s *store.Store, p *claims.Programme, keeper *documents.Keeper, people map[string]string,
+) string {
+	t.Helper()
 	access := filepath.Join(t.TempDir(), "access")
-	line := fmt.Sprintf("seoyeon claims-reviewer,claims-approver sha256:%x\n", sha256.Sum256([]byte(supportToken)))
-	require.NoError(t, os.WriteFile(access, []byte(line), 0o600))
+	lines := ""
+	for who, token := range people {
+		lines += fmt.Sprintf("%s sha256:%x\n", who, sha256.Sum256([]byte(token)))
+	}
+	require.NoError(t, os.WriteFile(access, []byte(lines), 0o600))
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	server, err := realdesk.Start(realdesk.Config{
 		Addr: "127.0.0.1:0", Access: access, Campaigns: several{}, Log: log,
-		Claims: &review.Desk{Store: s, Programme: p, Within: 10 * 24 * time.Hour, Log: log, Now: time.Now},
+		Claims: &review.Desk{Store: s, Programme: p, Documents: keeper,
+			Within: 10 * 24 * time.Hour, Log: log, Now: time.Now},
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
-	return openAt(t, server.URL()+"/claims"), s
+	return server.URL() + "/claims"
+}
+
+// enterClaims signs in to the pages of claims by keyboard, in Korean.
+func (p *page) enterClaims(token string) {
+	p.t.Helper()
+	p.await(element("token") + "?.checkVisibility()")
+	p.fill("token", token)
+	p.leave()
+	p.await(element("find") + " !== null")
+	p.tabTo("header a[lang=ko]")
+	p.leave()
+	require.Equal(p.t, "ko", eval[string](p, "document.documentElement.lang"))
 }
 
 // TestAReviewersDay: in Korean, by keyboard only: sign in, judge the signals of two claims together, decide a large one, and be

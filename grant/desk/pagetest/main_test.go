@@ -284,6 +284,7 @@ func (p *page) press(key string) {
 // keeps it after the test.
 func (p *page) shot(name string, whole bool) {
 	p.t.Helper()
+	p.await("document.readyState === 'complete' && document.body?.offsetWidth > 0") // before, Chromium has no picture of it
 	shown, err := chromedp.Call(p.ctx, cdppage.CaptureScreenshot, cdppage.CaptureScreenshotParams{CaptureBeyondViewport: &whole})
 	require.NoError(p.t, err)
 	require.NoError(p.t, os.WriteFile(filepath.Join(p.t.ArtifactDir(), name+".png"), shown.Data, 0o644))

@@ -226,7 +226,7 @@ func TestSupportsDay(t *testing.T) {
 	eval[any](p, "document.querySelector('.answers a').focus(), null")
 	p.press("Enter")
 	p.await("location.pathname === '/users/41231007' && " + element("verdict") + " !== null")
-	p.do(chromedp.Focus(chromedp.CSS("#sign-out")))
+	eval[any](p, "document.querySelector('#sign-out').focus(), null")
 	p.press("Enter")
 	p.await(element("token") + " !== null")
 }

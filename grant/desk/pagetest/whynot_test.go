@@ -148,6 +148,7 @@ func TestEveryWhyNot(t *testing.T) {
 	s.seen(p, "done", tooLarge, lookup.OutsidePopulation)
 	s.seen(p, "done", neverThere, lookup.NotFound)
 	s.traced(p)
+	s.rejected(p)
 
 	unfit()
 	s.seen(p, "held", 1, lookup.Preflight)
@@ -189,6 +190,40 @@ func (s *shipped) traced(p *page) {
 	s.get(s.token, fmt.Sprintf("/api/v1/campaigns/done/users/%d?trace=topic", toTake), &a)
 	require.EqualValues(s, 1, a.Trace.Times)
 	require.Equal(s, fmt.Sprint(toTake), *a.Trace.Records[0].Value)
+}
+
+// rejected goes from the campaign's page to its rejected records, and to one of them, by keyboard, in both languages.
+func (s *shipped) rejected(p *page) {
+	s.Helper()
+	script := axe(s.T)
+	look := func(name string) {
+		for _, on := range []screen{desktop, tablet} {
+			p.show(on, "light")
+			p.shot(name+"-"+on.name, true)
+			p.usable(name)
+			p.clean(script, name+", "+on.name)
+		}
+		p.show(desktop, "light")
+	}
+	p.do(chromedp.Navigate(s.desk + "/campaigns/done/"))
+	p.signIn(s.token)
+	p.await(element("all-rejects") + "?.checkVisibility()")
+	p.do(chromedp.Focus(chromedp.CSS("#all-rejects")))
+	p.press("Enter")
+	p.await(element("rejected") + " !== null")
+	require.Contains(s, p.text("main"), "사용자 ID를 읽을 수 없는 레코드가 1개 있습니다.")
+	look("rejected-ko")
+	p.do(chromedp.Focus(chromedp.CSS("#last a")))
+	p.leave()
+	p.await(element("record") + " !== null")
+	require.Contains(s, p.text("record"), `" 60"`)
+	require.Contains(s, p.text("record"), "203630", "in hexadecimal")
+	look("rejected-one-ko")
+	at := eval[string](p, "location.href")
+	p.do(chromedp.Navigate(at + "&lang=en"))
+	p.await("document.documentElement?.lang === 'en'")
+	require.Contains(s, p.text("record"), "white space")
+	look("rejected-one")
 }
 
 // heldByPreflight has a run wait for its start that was fit when it began. What it returns makes Redis unfit just before the
