@@ -2,7 +2,7 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Audit holds the metrics of granter audit --follow.
+// Audit holds the metrics of granter audit --follow and --wait.
 type Audit struct {
 	Ended    prometheus.Gauge
 	Proven   prometheus.Gauge
@@ -22,7 +22,8 @@ func NewAudit(reg prometheus.Registerer, campaign, version string, verdicts []st
 			"audit_proven_timestamp_seconds",
 			"Unix time of the last audit by which the promise is proven; 0: none was.",
 		),
-		Every: f.gauge("audit_interval_seconds", "Time from the beginning of one audit to the next (--every)."),
+		Every: f.gauge("audit_interval_seconds",
+			"Time from the beginning of one audit to the next (--every); 0: it waits, or is made once."),
 		Seconds: f.gauge("audit_duration_seconds",
 			"Time that the last audit took; near the interval, audits follow each other without a pause."),
 		Findings: f.gauges("audit_findings",

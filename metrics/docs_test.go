@@ -32,6 +32,22 @@ what it does itself: add counters up over the replicas. A record that is read ag
 |---|---|---|---|---|
 `
 
+const claimsPreface = `
+## Damage claims
+
+` + "`campaign`" + ` is the programme's name. ` + "`granter claims watch`" + ` serves what the database has, whichever processes
+work on it; take the maximum where there are several of them. Each process serves what it does itself, on ` +
+	"`/metrics`" + ` (` + "`--listen`" + `): ` +
+	"`granter_claims_records_total`" + ` and ` + "`granter_claims_behind_records`" + `
+` + "`granter claims receive` and `granter claims reconcile --topic`" + ` (` + "`kind`" + ` is what the topic holds:
+` + "`claims`" + `, or the bank's ` + "`answers`" + `), ` + "`granter_claims_page_total` `granter claims serve`" + `,
+` + "`granter_claims_service_…` `granter claims process`" + `, and ` + "`granter_claims_store_errors_total`" + ` all of them,
+and the desk.
+
+| name | type | labels | what it is | look at it when |
+|---|---|---|---|---|
+`
+
 const lookAtHold = "it is slower than you expect: the cause says why, and docs/operations.md what to do; " +
 	"open_transaction is a producer that hides what is behind it"
 
@@ -52,6 +68,7 @@ var lookWhen = map[string]string{
 	"throttle_users_per_second":              "the rate is flat: is it meant to be?",
 	"feedback_limit_users_per_second":        "it is not 0: this process has slowed itself down; granter_hold says why",
 	"ledger_granted_users":                   "asking how many users have it",
+	"ledger_excluded_users":                  "asking how many users are withheld",
 	"redis_latency_seconds":                  "throughput falls: is it Redis?",
 	"redis_memory_used_bytes":                "it comes near its limit: Redis will refuse writes",
 	"redis_memory_limit_bytes":               "judging the memory in use",
@@ -74,57 +91,89 @@ var lookWhen = map[string]string{
 	"takes_total":                            "asking how fast users take things, and why some do not get them",
 	"takes_malformed_total":                  "it grows: the reason says what is wrong with the topic of takes",
 	"takes_behind_records":                   "it grows, or take_until is near: who waits in the topic beyond it gets nothing",
-	"takes_regressions_total":                "ever: Redis restarted or failed over, and lost takes; they are read again",
-	"publish_rewinds_total":                  "ever: Redis lost writes that were published; those events are void",
-	"hook_calls_total":                       "somebody says that a hook was not called",
-	"hook_failures_total":                    "a hook fails now and then: how often?",
-	"hook_given_up_total":                    "it grows: people were not told; the log says what the hook answered",
-	"hook_failing":                           "it is 1: the log says what the hook answered",
-	"desk_requests_total":                    "the page is slow or fails",
-	"desk_refusals_total":                    "somebody tries tokens, or has lost the right one",
-	"desk_listeners":                         "asking who looks on",
-	"desk_file_broken":                       "it is 1: soon nobody gets in; the desk's log says what is wrong",
-	"desk_checks_total":                      "services were answered without the ledger: any basis but ledger",
-	"desk_check_duration_seconds":            "services say that checks are slow: is it the desk and Redis, or the way?",
-	"desk_listed_users_total":                "judging how many users services ask about at once",
-	"audit_end_timestamp_seconds":            "nothing new is proven: are audits made at all?",
-	"audit_proven_timestamp_seconds":         "asking until when it is known that everybody has it, once",
-	"audit_interval_seconds":                 "judging how old a proof may be",
-	"audit_duration_seconds":                 "audits take longer and longer: the topic grows, or --memory makes passes",
-	"audit_findings":                         "it is not 0: the report names who is concerned, and what to do",
-	"audit_failures_total":                   "it grows: the audit's log says what could not be read",
-	"checkpoint_age_seconds":                 "it exceeds a few seconds while running: the ledger does not answer",
-	"checkpoint_duration_seconds":            "the age of the checkpoint grows: one slow master delays all",
-	"checkpoints_total":                      "it stands still while running",
-	"consumed_records_total":                 "asking how fast it goes: its rate is the throughput",
-	"estimated_remaining_seconds":            "somebody asks when it will be done",
-	"flush_chunks":                           "flushes are slow: IDs that are spread widely touch many chunks",
-	"flush_duration_seconds":                 "throughput falls: is it the ledger?",
-	"flush_users":                            "throughput falls: small flushes under load mean scattered IDs",
-	"group_generations_total":                "partitions move between replicas again and again",
-	"kafka_silent_seconds":                   "it is not 0: no broker answers, or a partition has no leader",
-	"kafka_errors_total":                     "a partition is stalled, or lag grows",
-	"ledger_calls_total":                     "Redis is busy: calls for each user",
-	"ledger_regressions_total":               "ever: Redis restarted or failed over, and lost writes; they are granted again",
-	"ledger_sent_bytes_total":                "the network to Redis is full",
-	"partition_checkpoint_offset":            "asking what a restart would start from",
-	"partition_end_offset":                   "the topic is still being filled",
-	"partition_lag_records":                  "judging which partition is behind",
-	"partition_position_offset":              "one partition is slower than the others",
-	"progress_ratio":                         "somebody asks how far it is",
-	"records_total":                          "auditing: the outcomes add up to what was consumed",
-	"redis_errors_total":                     "the age of the checkpoint grows; the kind says why Redis refuses",
-	"redis_pool_connections":                 "calls to Redis wait: are all connections busy?",
-	"redis_pool_hits_total":                  "judging the size of the pool, against misses",
-	"redis_pool_misses_total":                "connections are opened again and again",
-	"redis_pool_stale_connections_total":     "something between granter and Redis cuts connections",
-	"redis_pool_timeouts_total":              "ever: the pool is too small or Redis too slow",
-	"rejected_records_total":                 "it grows: the reason says what is wrong with the topic",
-	"run_state":                              "asking what each replica does",
-	"shard_queue_blocks":                     "the ledger is slower than the topic: queues are full",
-	"shard_queue_skew_ratio":                 "queues are full: near the number of shards, one shard has all the work",
-	"shard_users_total":                      "judging the spread of the users over the shards",
-	"stalled_partitions":                     "it is not 0; the log names the partition",
+	"claims_records_total":                   "claims or answers seem to be missing: the outcome says why they were refused",
+	"claims_behind_records":                  "it grows: they come faster than they are taken in, or no database answers",
+	"claims_page_total":                      "owners say that they cannot hand in a claim: the outcome says why",
+	"claims_store_errors_total": "pages are slow or fail; conflict, illegal, frozen and budget say that people " +
+		"want what cannot be",
+	"claims_service_calls_total":           "claims wait: do the tax office and the bank answer?",
+	"claims_service_away":                  "it is 1: claims wait until the service answers again",
+	"claims_in_state":                      "asking where all the claims are",
+	"claims_late":                          "owners ask when they will hear something: who keeps them waiting?",
+	"claims_oldest_age_seconds":            "a queue is long: is it worked through in order?",
+	"claims_received_total":                "asking how many claims come, and by which way",
+	"claims_steps_total":                   "asking how much is decided, by rules and by people",
+	"claims_delayed":                       "it stays above 0: the tax office or the bank is away",
+	"claims_money_won":                     "asking how much was promised, and what of it has arrived",
+	"claims_budget_won":                    "judging what is left of it",
+	"claims_budget_left_won":               "it nears 0: payout runs that do not fit declare nothing",
+	"claims_payments":                      "asking how many payments are under way",
+	"claims_payments_unanswered":           "it is not 0: ask the bank about them",
+	"claims_payments_unknown":              "it is not 0: the bank does not know what became of a payment",
+	"claims_payment_oldest_age_seconds":    "it exceeds a banking day: the bank is late with an answer",
+	"claims_payment_doubts":                "it is not 0: the daily report lists them, and a person must look",
+	"claims_wrong_sums":                    "ever: nothing more should be paid before somebody knows why",
+	"claims_notices":                       "owners say that nobody told them",
+	"claims_notices_retried":               "it grows: what sends notices does not take them",
+	"claims_notice_oldest_age_seconds":     "it exceeds some minutes: is granter claims notify running?",
+	"claims_notices_behind_commits":        "it grows: nobody makes notices of what happens",
+	"claims_quarantined_documents":         "it stays above 0: the malware scanner is away",
+	"claims_quarantine_oldest_age_seconds": "owners sent documents, and their claims do not go on",
+	"claims_frozen":                        "nothing is decided: is that meant?",
+	"claims_watched_timestamp_seconds":     "the other metrics do not change: are they current?",
+	"claims_watch_duration_seconds":        "it grows: looks become rarer",
+	"claims_watch_failures_total":          "it grows: the log of granter claims watch says what the database answers",
+	"takes_regressions_total":              "ever: Redis restarted or failed over, and lost takes; they are read again",
+	"publish_rewinds_total":                "ever: Redis lost writes that were published; those events are void",
+	"hook_calls_total":                     "somebody says that a hook was not called",
+	"hook_failures_total":                  "a hook fails now and then: how often?",
+	"hook_given_up_total":                  "it grows: people were not told; the log says what the hook answered",
+	"hook_failing":                         "it is 1: the log says what the hook answered",
+	"desk_requests_total":                  "the page is slow or fails",
+	"desk_refusals_total":                  "somebody tries tokens, or has lost the right one",
+	"desk_listeners":                       "asking who looks on",
+	"desk_file_broken":                     "it is 1: soon nobody gets in; the desk's log says what is wrong",
+	"desk_checks_total":                    "services were answered without the ledger: any basis but ledger",
+	"desk_check_duration_seconds":          "services say that checks are slow: is it the desk and Redis, or the way?",
+	"desk_listed_users_total":              "judging how many users services ask about at once",
+	"audit_end_timestamp_seconds":          "nothing new is proven: are audits made at all?",
+	"audit_proven_timestamp_seconds":       "asking until when it is known that everybody has it, once",
+	"audit_interval_seconds":               "judging how old a proof may be",
+	"audit_duration_seconds":               "audits take longer and longer: the topic grows, or --memory makes passes",
+	"audit_findings":                       "it is not 0: the report names who is concerned, and what to do",
+	"audit_failures_total":                 "it grows: the audit's log says what could not be read",
+	"checkpoint_age_seconds":               "it exceeds a few seconds while running: the ledger does not answer",
+	"checkpoint_duration_seconds":          "the age of the checkpoint grows: one slow master delays all",
+	"checkpoints_total":                    "it stands still while running",
+	"consumed_records_total":               "asking how fast it goes: its rate is the throughput",
+	"estimated_remaining_seconds":          "somebody asks when it will be done",
+	"flush_chunks":                         "flushes are slow: IDs that are spread widely touch many chunks",
+	"flush_duration_seconds":               "throughput falls: is it the ledger?",
+	"flush_users":                          "throughput falls: small flushes under load mean scattered IDs",
+	"group_generations_total":              "partitions move between replicas again and again",
+	"kafka_silent_seconds":                 "it is not 0: no broker answers, or a partition has no leader",
+	"kafka_errors_total":                   "a partition is stalled, or lag grows",
+	"ledger_calls_total":                   "Redis is busy: calls for each user",
+	"ledger_regressions_total":             "ever: Redis restarted or failed over, and lost writes; they are granted again",
+	"ledger_sent_bytes_total":              "the network to Redis is full",
+	"partition_checkpoint_offset":          "asking what a restart would start from",
+	"partition_end_offset":                 "the topic is still being filled",
+	"partition_lag_records":                "judging which partition is behind",
+	"partition_position_offset":            "one partition is slower than the others",
+	"progress_ratio":                       "somebody asks how far it is",
+	"records_total":                        "auditing: the outcomes add up to what was consumed",
+	"redis_errors_total":                   "the age of the checkpoint grows; the kind says why Redis refuses",
+	"redis_pool_connections":               "calls to Redis wait: are all connections busy?",
+	"redis_pool_hits_total":                "judging the size of the pool, against misses",
+	"redis_pool_misses_total":              "connections are opened again and again",
+	"redis_pool_stale_connections_total":   "something between granter and Redis cuts connections",
+	"redis_pool_timeouts_total":            "ever: the pool is too small or Redis too slow",
+	"rejected_records_total":               "it grows: the reason says what is wrong with the topic",
+	"run_state":                            "asking what each replica does",
+	"shard_queue_blocks":                   "the ledger is slower than the topic: queues are full",
+	"shard_queue_skew_ratio":               "queues are full: near the number of shards, one shard has all the work",
+	"shard_users_total":                    "judging the spread of the users over the shards",
+	"stalled_partitions":                   "it is not 0; the log names the partition",
 }
 
 const deskPreface = `
@@ -150,7 +199,7 @@ const publishPreface = `
 const auditPreface = `
 ## Audits
 
-` + "`granter audit --follow`" + ` serves these. Where several audit one campaign, take the maximum.
+` + "`granter audit --follow`" + ` and ` + "`--wait`" + ` serve these. Where several audit one campaign, take the maximum.
 
 | name | type | labels | what it is | look at it when |
 |---|---|---|---|---|
@@ -199,10 +248,19 @@ func TestTheDocumentIsFresh(t *testing.T) {
 	audits := prometheus.NewPedanticRegistry()
 	metrics.NewAudit(audits, labels.Campaign, labels.Version, []string{"refuted", "not_proven"})
 
+	fed := prometheus.NewPedanticRegistry()
+	metrics.NewClaimsTopic(fed, labels.Campaign, "claims", []string{"invalid_claim"})
+	metrics.NewClaimsPage(fed, labels.Campaign, []string{"taken"})
+	metrics.NewClaimsErrors(fed, labels.Campaign, labels.Version, []string{"busy"})
+	metrics.NewClaimsChecks(fed, labels.Campaign, "bank")
+	metrics.NewClaimsWatch(fed, labels.Campaign, []string{"received"}, []string{"owed"}, []string{"sent"}, []string{"waiting"},
+		[]metrics.ClaimsStep{{Action: "approve", Duty: "rules"}}).Set(&metrics.Claims{Channels: map[string]int64{"page": 1}})
+
 	documented := map[string]bool{}
 	text := preface + tableOf(t, runs, documented) + deskPreface + tableOf(t, desk, documented) +
 		publishPreface + tableOf(t, events, documented) + takesPreface + tableOf(t, takes, documented) +
-		hooksPreface + tableOf(t, hooks, documented) + auditPreface + tableOf(t, audits, documented)
+		hooksPreface + tableOf(t, hooks, documented) + auditPreface + tableOf(t, audits, documented) +
+		claimsPreface + tableOf(t, fed, documented)
 	require.Len(t, lookWhen, len(documented), "lookWhen speaks of metrics that are not there")
 	if *update {
 		require.NoError(t, os.WriteFile(document, []byte(text), 0o644))
