@@ -61,8 +61,9 @@ type actorFlags struct {
 func (a *actorFlags) addFlags(cmd *cobra.Command, duty claims.Duty) {
 	f := cmd.Flags()
 	f.StringVar(&a.who, "who", "", whoHelp)
-	f.StringVar(&a.duty, "as", string(duty), "in which duty: owner, intake, reviewer, approver or payer (docs/claims.md says "+
-		"who does what)")
+	f.StringVar(&a.duty, "as", string(duty), "in which duty: owner, intake, reviewer, approver, payer or privacy "+
+		"(docs/claims.md "+
+		"says who does what)")
 	f.StringVar(&a.why, "why", "", "the reason, which history keeps: without names and numbers of people")
 }
 
@@ -73,9 +74,9 @@ func (a *actorFlags) actor() (store.Actor, error) {
 	}
 	duty := claims.Duty(a.duty)
 	switch duty {
-	case claims.Owner, claims.Intake, claims.Reviewer, claims.Approver, claims.Payer:
+	case claims.Owner, claims.Intake, claims.Reviewer, claims.Approver, claims.Payer, claims.Privacy:
 	default:
-		return store.Actor{}, usageError(fmt.Errorf("--as %q: want owner, intake, reviewer, approver or payer", a.duty))
+		return store.Actor{}, usageError(fmt.Errorf("--as %q: want owner, intake, reviewer, approver, payer or privacy", a.duty))
 	}
 	if err := claims.RefuseResident("--why", a.why, true); err != nil {
 		return store.Actor{}, usageError(err)
@@ -174,7 +175,7 @@ func newClaimsErase() *cobra.Command {
 		Short: "Erase who the owner of a claim is, when the claim has ended",
 		Long: `Erase deletes name, phone, addresses and account of the owner. The business number, what was reported,
 decided and paid, and the claim's place in the chain stay, and "granter claims prove" still proves them. It cannot be
-undone.
+undone, and is for the duty privacy.
 
 ` + exitHelp,
 		Args: cobra.ExactArgs(1),
@@ -200,6 +201,6 @@ undone.
 		},
 	}
 	flags.addFlags(cmd)
-	actor.addFlags(cmd, claims.Approver)
+	actor.addFlags(cmd, claims.Privacy)
 	return cmd
 }

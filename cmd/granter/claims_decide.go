@@ -15,6 +15,7 @@ import (
 	"github.com/granter/granter/grant/claims/identity"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/text"
+	"github.com/granter/granter/metrics"
 )
 
 // processFlags are the settings of granter claims process.
@@ -22,6 +23,7 @@ type processFlags struct {
 	claimsFlags
 	name, registry, bank string
 	follow               time.Duration
+	told                 toldFlags
 }
 
 func newClaimsProcess() *cobra.Command {
@@ -48,6 +50,7 @@ GRANTER_ACCOUNT_TOKEN or the file GRANTER_ACCOUNT_TOKEN_FILE.
 	f.StringVar(&flags.registry, "business-service", "", "address of the service that knows businesses")
 	f.StringVar(&flags.bank, "account-service", "", "address of the service that knows who holds accounts")
 	f.DurationVar(&flags.follow, "every", 0, "look again so often, until it is stopped; 0: look once")
+	flags.told.addFlags(cmd)
 	return cmd
 }
 
@@ -69,9 +72,15 @@ func (flags *processFlags) execute(cmd *cobra.Command) error {
 		if err != nil {
 			return usageError(err)
 		}
+		registry, done, err := flags.told.serve(ctx, cmd, s, p, flags.follow)
+		if err != nil {
+			return err
+		}
+		defer done()
+		checks := metrics.NewClaimsChecks(registry, p.Name, taxOffice, bankService)
 		w := decide.Worker{
-			Store: s, Programme: p, Registry: identity.NewRegistry(flags.registry, key),
-			Bank: identity.NewBank(flags.bank, token),
+			Store: s, Programme: p, Registry: &countedRegistry{identity.NewRegistry(flags.registry, key), checks},
+			Bank: &countedBank{identity.NewBank(flags.bank, token), checks},
 		}
 		return repeat(ctx, flags.follow, func() error {
 			got, err := w.Pass(ctx)
@@ -83,6 +92,40 @@ func (flags *processFlags) execute(cmd *cobra.Command) error {
 	})
 }
 
+// The services that say who owners are, as metrics have them.
+const (
+	taxOffice   = "tax_office"
+	bankService = "bank"
+)
+
+// countedRegistry counts the questions to the tax office.
+type countedRegistry struct {
+	of     decide.Registry
+	counts *metrics.ClaimsChecks
+}
+
+// Ask implements decide.Registry.
+func (c *countedRegistry) Ask(
+	ctx context.Context, list []identity.Business,
+) (map[claims.BusinessNumber]identity.Standing, error) {
+	out, err := c.of.Ask(ctx, list)
+	c.counts.Called(taxOffice, err)
+	return out, err
+}
+
+// countedBank counts the questions to the banks.
+type countedBank struct {
+	of     decide.Bank
+	counts *metrics.ClaimsChecks
+}
+
+// Ask implements decide.Bank.
+func (c *countedBank) Ask(ctx context.Context, account identity.Account) (string, error) {
+	out, err := c.of.Ask(ctx, account)
+	c.counts.Called(bankService, err)
+	return out, err
+}
+
 func (flags *processFlags) say(cmd *cobra.Command, got *decide.Passed) error {
 	w := cmd.OutOrStdout()
 	if flags.json {
@@ -92,6 +135,9 @@ func (flags *processFlags) say(cmd *cobra.Command, got *decide.Passed) error {
 		text.Number(int64(got.Pending)))
 	for _, state := range slices.Sorted(maps.Keys(got.States)) {
 		fmt.Fprintf(w, "  %s: %s\n", state, text.Number(int64(got.States[state])))
+	}
+	if got.Frozen != "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), "granter:", got.Frozen)
 	}
 	if got.Conflict > 0 {
 		fmt.Fprintf(w, "%d were changed by somebody else meanwhile, and are looked at next time\n", got.Conflict)
@@ -106,17 +152,19 @@ func newClaimsDecide() *cobra.Command {
 	var flags claimsFlags
 	var actor actorFlags
 	var amount int64
-	var reason string
+	var reason, to string
 	cmd := &cobra.Command{
 		Use:   "decide CLAIM ACTION --as DUTY --why TEXT",
 		Short: "Do something with a claim: approve, decline, flag, clear, ask, review, withdraw, object …",
 		Long: `ACTION is one of the table that "granter claims states" prints, by whom it says (--as), with a reason where it
 says so. What is not possible is refused, and says what would be. Approving needs --amount where the rules propose none; an
 amount from the programme's second_person_from on is approved by two people, for the same amount. Nobody decides what he
-entered, judged or decided before; of two who decide at once, the second is told.
+entered, judged or decided before; of two who decide at once, the second is told. ACTION can also be note, or hand_over --to a
+colleague, which leave the claim where it is.
 
 ` + exitHelp,
 		Example: `  granter claims decide f-0a1b2c3d4e5f60718293 clear --as reviewer --why "two shops of one owner"
+  granter claims decide f-0a1b2c3d4e5f60718293 hand_over --to lee --as reviewer --why "I am away until Monday"
   granter claims decide f-0a1b2c3d4e5f60718293 approve --as approver --amount 420000 --why "documents show it"`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -124,7 +172,7 @@ entered, judged or decided before; of two who decide at once, the second is told
 			if err != nil {
 				return err
 			}
-			d := decide.Decision{Action: claims.Action(args[1]), By: by, Why: actor.why, Reason: claims.Reason(reason)}
+			d := decide.Decision{Action: claims.Action(args[1]), By: by, Why: actor.why, Reason: claims.Reason(reason), To: to}
 			if cmd.Flags().Changed("amount") {
 				won := claims.Won(amount)
 				d.Amount = &won
@@ -137,6 +185,7 @@ entered, judged or decided before; of two who decide at once, the second is told
 	flags.addFlags(cmd)
 	actor.addFlags(cmd, claims.Approver)
 	cmd.Flags().Int64Var(&amount, "amount", 0, "won, of an approval")
+	cmd.Flags().StringVar(&to, "to", "", "the colleague who sees to the claim from now on, of hand_over")
 	cmd.Flags().StringVar(&reason, "reason", "", "of a declined claim: no_loss, opened_after_outage, closed_before_outage, "+
 		"excluded_industry, "+
 		"excluded, claimed_before, documents_missing or other")

@@ -40,6 +40,7 @@ type notifyFlags struct {
 	smtp, from, user, topic, url string
 	plain                        bool
 	every                        time.Duration
+	told                         toldFlags
 }
 
 func newClaimsNotify() *cobra.Command {
@@ -75,6 +76,7 @@ send messages to phones. A notice that was sent, and whose sender died before it
 	f.StringVar(&flags.topic, "topic", "", "Kafka topic, which must exist")
 	f.StringVar(&flags.url, "webhook", "", "address that messages are posted to")
 	f.DurationVar(&flags.every, "every", 0, "look again so often, until it is stopped; 0: look once")
+	flags.told.addFlags(cmd)
 	return cmd
 }
 
@@ -89,6 +91,11 @@ func (flags *notifyFlags) execute(cmd *cobra.Command) error {
 		if err != nil {
 			return usageError(err)
 		}
+		_, done, err := flags.told.serve(ctx, cmd, s, p, flags.every)
+		if err != nil {
+			return err
+		}
+		defer done()
 		sender := notices.Sender{Store: s, Programme: p, Channel: channel, Public: flags.public, Contact: flags.contact}
 		return repeat(ctx, flags.every, func() error {
 			got, err := sender.Pass(ctx)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,23 +14,25 @@ import (
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/payout"
 	"github.com/granter/granter/grant/claims/store"
-	"github.com/granter/granter/grant/strict"
 	"github.com/granter/granter/grant/text"
 )
 
 // payFlags are the settings of granter claims pay.
 type payFlags struct {
 	claimsFlags
-	name, out, who string
-	most           int
-	again          bool
+	conn                  connection
+	name, out, who, topic string
+	most                  int
+	again                 bool
+	every                 time.Duration
+	told                  toldFlags
 }
 
 func newClaimsPay() *cobra.Command {
 	var flags payFlags
 	cmd := &cobra.Command{
-		Use:   "pay --out FILE",
-		Short: "Order what is owed: declare a payout run, reserve the budget, write the bank's file",
+		Use:   "pay {--out FILE | --topic TOPIC}",
+		Short: "Order what is owed: declare a payout run, reserve the budget, hand the orders to the bank",
 		Long: `Pay declares a payout run: it moves claims that are owed money to payment_sent, writes the payments down and
 reserves the budget, all in one transaction. Then it writes a CSV file for the bank, with a key for each payment: the bank
 takes an order whose key it knows for the same order. A claim is paid when the bank says so ("granter claims reconcile"), and
@@ -40,17 +41,28 @@ nothing is ordered again unless the bank gave it back, or says that it never had
 When the process dies before the file is written, the payments count as sent: --again writes all orders that the bank has not
 answered, with their keys. When the budget does not suffice, nothing is declared.
 
+--topic hands the orders to a Kafka topic instead, which must exist: a JSON object for each, {"kind": "order", "payment": …,
+"run", "claim", "bank", "account", "holder", "amount", "sending"}, whose key is the payment's.
+What a process that dies has not sent counts as sent:
+"granter claims reconcile --topic" asks the bank about it, and it is ordered again when the bank says that it never had it. With
+--every there is a run again and again, until it is stopped.
+
 ` + exitHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.execute(cmd) },
 	}
+	flags.conn.timeout = 10 * time.Second
+	flags.conn.kafkaFlags(cmd.Flags())
 	flags.addFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&flags.name, "name", "", "name of the programme, when the database has several")
-	f.StringVar(&flags.out, "out", "", "where the file for the bank goes; it must not exist (required)")
+	f.StringVar(&flags.out, "out", "", "where the file for the bank goes; it must not exist")
+	f.StringVar(&flags.topic, "topic", "", "Kafka topic that the bank reads")
+	f.DurationVar(&flags.every, "every", 0, "with --topic: declare a run so often, until it is stopped; 0: one")
 	f.StringVar(&flags.who, "who", "", whoHelp)
 	f.IntVar(&flags.most, "most", 100_000, "how many payments at most")
 	f.BoolVar(&flags.again, "again", false, "declare nothing: write what was sent and is not answered, once more")
+	flags.told.addFlags(cmd)
 	return cmd
 }
 
@@ -59,8 +71,17 @@ func (flags *payFlags) execute(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if flags.out == "" {
-		return usageError(errors.New("--out: say where the file for the bank goes"))
+	switch {
+	case (flags.out == "") == (flags.topic == ""):
+		return usageError(errors.New("how does the bank get the orders? Say --out FILE, or --topic TOPIC"))
+	case flags.topic != "" && flags.again:
+		return usageError(
+			errors.New("--again is of files: what was sent to a topic is asked about by granter claims reconcile --topic"),
+		)
+	case flags.topic != "":
+		return flags.toTopic(cmd, store.Actor{Name: who, Duty: claims.Payer})
+	case flags.every != 0:
+		return usageError(errors.New("--every goes with --topic: a file is written once"))
 	}
 	if _, err := os.Lstat(flags.out); !errors.Is(err, os.ErrNotExist) {
 		return usageError(fmt.Errorf("--out: %s is there already: a file of orders is not written over", flags.out))
@@ -81,6 +102,57 @@ func (flags *payFlags) execute(cmd *cobra.Command) error {
 		}
 		return flags.say(cmd, orders, run)
 	})
+}
+
+// toTopic declares what is owed and hands it to the bank's topic, once or again and again.
+func (flags *payFlags) toTopic(cmd *cobra.Command, by store.Actor) error {
+	k, err := flags.conn.kafka()
+	if err != nil {
+		return err
+	}
+	transport := k.Transport()
+	defer transport.CloseIdleConnections()
+	return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
+		p, err := s.Programme(ctx, flags.name)
+		if err != nil {
+			return usageError(err)
+		}
+		_, done, err := flags.told.serve(ctx, cmd, s, p, flags.every)
+		if err != nil {
+			return err
+		}
+		defer done()
+		out := payout.NewTopic(s, k.Brokers, flags.topic, transport)
+		defer out.Writer.Close() //nolint:errcheck // every message was waited for
+		return repeat(ctx, flags.every, func() error {
+			run, err := s.Declare(ctx, p, flags.most, by)
+			if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && flags.every > 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), "granter:", err)
+				err = nil // nothing was declared: the next run does it
+			}
+			if err != nil {
+				return err
+			}
+			sent, err := out.Send(ctx, p.Name)
+			if err != nil {
+				return err
+			}
+			return flags.sent(cmd, sent, run)
+		})
+	})
+}
+
+func (flags *payFlags) sent(cmd *cobra.Command, sent payout.Sent, run *store.Run) error {
+	if flags.json {
+		return printJSON(cmd.OutOrStdout(), struct {
+			Run *store.Run `json:"run"`
+			payout.Sent
+			Topic string `json:"topic"`
+		}{run, sent, flags.topic})
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s orders of %s won together sent to topic %s\n", text.Number(int64(sent.Orders)),
+		text.Number(int64(sent.Net)), flags.topic)
+	return nil
 }
 
 func (flags *payFlags) orders(
@@ -137,113 +209,4 @@ func writeOrders(path string, orders []store.Order) error {
 		return errors.Join(err, os.Remove(file.Name()))
 	}
 	return nil
-}
-
-func newClaimsReconcile() *cobra.Command {
-	var flags claimsFlags
-	var name string
-	var within time.Duration
-	cmd := &cobra.Command{
-		Use:   "reconcile [STATEMENT]",
-		Short: "Take in what the bank says, and say how the money stands, to the won",
-		Long: `STATEMENT is the bank's, a CSV file with the columns reference, payment, status (settled, returned, unknown,
-not_found), amount and reason. Each line is taken once, by its reference. A payment in parts is settled when the sum is
-there; one that came back returns its claim, which is paid again when the account was verified again, three times at most;
-one that the bank never had is ordered again with the same key. What does not fit (another amount, a settlement of what came
-back) changes nothing and is listed as a doubt, for a person.
-
-Without a statement it only reports: what is reserved, settled and owed, by the books and by the payments, and which payments
-the bank should be asked about. Exit code 1: there are doubts, or sums that do not agree.
-
-` + exitHelp,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var answers []store.Answer
-			if len(args) == 1 {
-				var err error
-				if answers, err = readStatement(args[0]); err != nil {
-					return usageError(fmt.Errorf("%s:\n%w", args[0], err))
-				}
-			}
-			return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
-				p, err := s.Programme(ctx, name)
-				if err != nil {
-					return usageError(err)
-				}
-				effects, err := s.Answers(ctx, answers, nil)
-				if err != nil {
-					return err
-				}
-				books, err := s.Books(ctx, p.Name, within)
-				if err != nil {
-					return err
-				}
-				return flags.reconciled(cmd, effects, books)
-			})
-		},
-	}
-	flags.addFlags(cmd)
-	cmd.Flags().StringVar(&name, "name", "", "name of the programme, when the database has several")
-	cmd.Flags().DurationVar(&within, "within", 24*time.Hour, "how long the bank may take before it is to be asked about a "+
-		"payment")
-	return cmd
-}
-
-func readStatement(path string) ([]store.Answer, error) {
-	const most = 64 << 20
-	data, err := strict.ReadFile(path, most)
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > most {
-		return nil, fmt.Errorf("it is larger than %d MiB", most>>20)
-	}
-	return payout.ReadStatement(bytes.NewReader(data))
-}
-
-func (c *claimsFlags) reconciled(cmd *cobra.Command, effects []store.Effect, b *store.Books) error {
-	counts := map[store.Effect]int{}
-	for _, e := range effects {
-		counts[e]++
-	}
-	if c.json {
-		if err := printJSON(cmd.OutOrStdout(), struct {
-			Answers map[store.Effect]int `json:"answers"`
-			*store.Books
-		}{counts, b}); err != nil {
-			return err
-		}
-	} else {
-		printBooks(cmd.OutOrStdout(), counts, b)
-	}
-	if n := len(b.Doubts) + len(b.Wrong); n > 0 {
-		return fmt.Errorf("%d doubts or sums that do not agree: a person must look", n)
-	}
-	return nil
-}
-
-func printBooks(w io.Writer, counts map[store.Effect]int, b *store.Books) {
-	won := func(a claims.Won) string { return text.Number(int64(a)) + " won" }
-	fmt.Fprintf(w, "answers: %d applied, %d repeated, %d to wait for, %d doubtful\n\n", counts[store.Applied],
-		counts[store.Repeated],
-		counts[store.Waiting], counts[store.Doubtful])
-	fmt.Fprintf(w, "budget %s: settled %s, reserved %s; owed and not under way %s\n\n", won(b.Budget), won(b.Settled),
-		won(b.Reserved),
-		won(b.Owed))
-	rows := []string{"payments\tcount\tgross\tnet"}
-	for _, state := range []string{"declared", "sent", "settled", "returned"} {
-		sum := b.States[state]
-		rows = append(rows, fmt.Sprintf("%s\t%d\t%s\t%s", state, sum.Payments, text.Number(int64(sum.Gross)),
-			text.Number(int64(sum.Net))))
-	}
-	table(w, rows...)
-	for _, id := range b.Unanswered {
-		fmt.Fprintf(w, "ask the bank about %s\n", id)
-	}
-	for _, d := range b.Doubts {
-		fmt.Fprintf(w, "DOUBT payment %s, answer %s: %s\n", d.Payment, d.Answer, d.What)
-	}
-	for _, wrong := range b.Wrong {
-		fmt.Fprintf(w, "WRONG %s\n", wrong)
-	}
 }

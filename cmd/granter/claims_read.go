@@ -210,5 +210,6 @@ func newClaimsReport() *cobra.Command {
 	}
 	flags.addFlags(cmd)
 	cmd.Flags().StringVar(&name, "name", "", "name of the programme, when the database has several")
+	cmd.AddCommand(newClaimsMoney(), newClaimsMoneyVerify())
 	return cmd
 }

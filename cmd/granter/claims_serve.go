@@ -19,6 +19,7 @@ import (
 	"github.com/granter/granter/grant/claims/documents"
 	"github.com/granter/granter/grant/claims/owner"
 	"github.com/granter/granter/grant/claims/store"
+	"github.com/granter/granter/metrics"
 )
 
 // siteFlags are the settings of the owner's page.
@@ -136,14 +137,18 @@ func (flags *serveClaimsFlags) serve(ctx context.Context, cmd *cobra.Command, s 
 		return err
 	}
 	keeper := flags.keeper(s)
-	metrics, err := serve(flags.listen, newRegistry(), func() string { return notReadyClaims(ctx, s) }, log)
+	registry := newRegistry()
+	countErrors(s, registry, p)
+	filed := metrics.NewClaimsPage(registry, p.Name, texts(owner.Outcomes()))
+	server, err := serve(flags.listen, registry, func() string { return notReadyClaims(ctx, s) }, log)
 	if err != nil {
 		return err
 	}
-	defer metrics.close()
+	defer server.close()
 	site := owner.New(owner.Config{
 		Store: s, Programme: p, Documents: keeper, Secure: flags.cert != "" || strings.HasPrefix(flags.public, "https://"),
 		Proxied: flags.proxied, Public: flags.public, Contact: flags.contact, Log: log,
+		Filed: func(o owner.Outcome) { filed.WithLabelValues(string(o)).Inc() },
 	})
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return flags.serveSite(ctx, site, cmd.OutOrStdout(), log) })

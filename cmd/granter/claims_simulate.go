@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -41,21 +39,14 @@ decide counts as they decided it, or with the assessed loss where they have not 
 				if err != nil {
 					return usageError(err)
 				}
-				sum := simulate.New(present, proposed)
-				if err := s.Each(ctx, present.Name, func(c *store.Claim) error {
-					sum.Add(&simulate.Case{Facts: c.Facts, Owed: c.Owed, Ended: c.State == claims.Withdrawn})
-					return nil
-				}); err != nil {
-					return err
-				}
-				report, err := sum.Report()
+				report, err := simulate.Of(ctx, s, present, proposed)
 				switch {
 				case err != nil:
 					return err
 				case flags.json:
 					return printJSON(cmd.OutOrStdout(), report)
 				case asCSV:
-					return simulationCSV(cmd.OutOrStdout(), report)
+					return report.WriteCSV(cmd.OutOrStdout())
 				}
 				printSimulation(cmd.OutOrStdout(), report)
 				return nil
@@ -109,32 +100,4 @@ func printSimulation(w io.Writer, r *simulate.Report) {
 	if r.Proposed.Left < 0 {
 		fmt.Fprintf(w, "THE BUDGET DOES NOT SUFFICE: %s won are missing\n", won(-r.Proposed.Left))
 	}
-}
-
-// simulationCSV has only numbers and words of granter's own: nothing in it can be a formula.
-func simulationCSV(w io.Writer, r *simulate.Report) error {
-	out := csv.NewWriter(w)
-	n := func(v int64) string { return strconv.FormatInt(v, 10) }
-	rows := [][]string{{"kind", "programme", "name", "claims", "won"}}
-	for side, result := range map[string]*simulate.Result{"in force": &r.Present, "proposed": &r.Proposed} {
-		for _, t := range result.Tiers {
-			rows = append(rows, []string{"tier", side, t.Says, n(int64(t.Claims)), n(int64(t.Cost))})
-		}
-		for reason, count := range result.Declined {
-			rows = append(rows, []string{"declined", side, reason, n(int64(count)), "0"})
-		}
-		rows = append(rows, []string{"budget left", side, "", "", n(int64(result.Left))})
-	}
-	rows = append(rows,
-		[]string{"change", "proposed", "more", n(int64(r.More)), n(int64(r.Gain))},
-		[]string{"change", "proposed", "less", n(int64(r.Less)), n(int64(r.Cut))},
-		[]string{"change", "proposed", "same", n(int64(r.Same)), "0"})
-	for q, loss := range r.Losses.Quantiles {
-		rows = append(rows, []string{"quantile", "", q, "", n(int64(loss))})
-	}
-	slices.SortStableFunc(rows[1:], slices.Compare)
-	for _, b := range r.Losses.Histogram {
-		rows = append(rows, []string{"losses from", "", n(int64(b.From)), n(int64(b.Count)), ""})
-	}
-	return out.WriteAll(rows)
 }

@@ -247,8 +247,8 @@ func TestWhatIsOwedIsPaidWhenTheBankSaysSo(t *testing.T) {
 	require.Contains(t, out, "1 orders of 30,000 won together in "+orders)
 	text, err := os.ReadFile(orders)
 	require.NoError(t, err)
-	require.Contains(t, string(text), ",004,123-0000000,김사장,30000,shown\n")
-	_, payment, _ := strings.Cut(string(text), "memo\n")
+	require.Contains(t, string(text), ",004,123-0000000,김사장,30000,shown,1\n")
+	_, payment, _ := strings.Cut(string(text), "sending\n")
 	payment, _, _ = strings.Cut(payment, ",")
 	code, _, errs = ask("pay", at, "--out", orders)
 	require.Equal(t, exitUsage, code)
@@ -302,4 +302,70 @@ func TestAProposedProgrammeIsCountedBeforeItIsAdopted(t *testing.T) {
 	code, _, errs = ask("simulate", "nothing.yaml", at)
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errs, "nothing.yaml")
+}
+
+func TestDecisionsAreFrozenFromTheCommandLine(t *testing.T) {
+	at := "--database=" + claimsDatabase(t)
+	code, _, errs := ask("freeze", at, "--end")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "say --why")
+	code, out, errs := ask("freeze", at, "--why", "a tip", "--who", "audit")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "(says audit) froze it")
+	code, _, errs = ask("pay", at, "--out", filepath.Join(t.TempDir(), "orders.csv"))
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errs, "nothing is decided or paid until somebody ends that: ")
+	code, out, errs = ask("freeze", at, "--end", "--why", "it was nothing", "--json")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, `"frozen": false`)
+	code, out, _ = ask("freeze", at)
+	require.Zero(t, code)
+	require.Contains(t, out, "it was nothing")
+}
+
+func TestAWindowIsExtendedAndListed(t *testing.T) {
+	at := "--database=" + claimsDatabase(t)
+	code, out, errs := ask("amend", at)
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "2023-02-28 00:00:00")
+	code, _, errs = ask("amend", "documents", at, "--until", "2099-04-14T23:59:59", "--why", "few have filed", "--who", "oh")
+	require.Zero(t, code, errs)
+	code, out, errs = ask("amend", at, "--json")
+	require.Zero(t, code, errs)
+	var shown struct {
+		Hash       string             `json:"hash"`
+		Windows    []claims.Window    `json:"windows"`
+		Amendments []claims.Amendment `json:"amendments"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &shown))
+	require.Len(t, shown.Amendments, 1)
+	require.Contains(t, shown.Amendments[0].Who, "(says oh)")
+	require.Equal(t, "2099-04-14T15:00:00Z", shown.Amendments[0].New.Format("2006-01-02T15:04:05Z07:00"))
+	require.Equal(t, 2099, shown.Windows[2].Closes.Year())
+	for _, wrong := range [][]string{
+		{"documents"}, {"documents", "--until", "2099-05-01T00:00:00"}, {"--why", "x"},
+		{"documents", "--until", "tomorrow", "--why", "x"},
+		{"documents", "--until", "2099-05-01T00:00:00", "--why", "900101-1234567"},
+	} {
+		code, _, _ = ask(append(append([]string{"amend"}, wrong...), at)...)
+		require.Equal(t, exitUsage, code, wrong)
+	}
+	code, _, errs = ask("amend", "documents", at, "--until", "2099-04-13T23:59:59", "--why", "enough")
+	require.NotZero(t, code)
+	require.Contains(t, errs, "a window is never shortened")
+}
+
+func TestACaseIsHandedOver(t *testing.T) {
+	at := "--database=" + claimsDatabase(t)
+	code, _, errs := ask("decide", "shown", "hand_over", at, "--as", "reviewer", "--why", "away")
+	require.NotZero(t, code)
+	require.Contains(t, errs, "say to whom")
+	code, out, errs := ask("decide", "shown", "hand_over", at, "--as", "reviewer", "--why", "away", "--to", "lee", "--json")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, `"assigned": "lee"`)
+	code, _, errs = ask("decide", "erased", "hand_over", at, "--as", "reviewer", "--why", "away", "--to", "lee")
+	require.NotZero(t, code)
+	require.Contains(t, errs, "needs nobody to see to it")
+	code, _, errs = ask("prove", at)
+	require.Zero(t, code, errs)
 }

@@ -110,7 +110,8 @@ serves the page of its own campaign from a run.
 
 Who may do what, and in which campaigns, is in a file that may be changed at any time; "granter token" makes its lines: NAME,
 ROLE, which is a set of rights (see granter token --help), campaigns:NAME,… if it is for some only, and the hash of a token.
-Whoever is taken out of it is out within a second. A file that can no longer be read, or has a mistake in it, lets nobody in after --desk-access-grace.
+NAME ROLE claim:CLAIM=VALUE lets everybody in of whom the OpenID provider of the lines oidc.… says that: they sign in on
+the pages with their own account (docs/sign-in.md has an example of the file). Whoever is taken out of it is out within a second. A file that can no longer be read, or has a mistake in it, lets nobody in after --desk-access-grace.
 Without TLS it listens on a loopback address only.
 
 With --claims it has the pages, too, on which staff judge and decide damage claims, at /claims; the rights there are duties, which do
@@ -143,7 +144,7 @@ not include each other (docs/claims.md).
 			return errors.Join(serveDesk(cmd.Context(), all, reviews, client, &d, listen, log), closeReviews())
 		},
 	}
-	c.addServers(cmd, c.kafkaFlags, c.redisFlags)
+	c.addServers(cmd, c.kafkaFlags, c.registryFlags, c.redisFlags)
 	filesFlag(cmd, &files)
 	d.addFlags(cmd.Flags())
 	claims.addFlags(cmd)
@@ -157,6 +158,9 @@ func serveDesk(ctx context.Context, all *desk.Catalog, claims *review.Desk, clie
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	registry := newRegistry()
+	if claims != nil {
+		countErrors(claims.Store, registry, claims.Programme)
+	}
 	// Who signs in first should not find nothing; what is wrong with Redis the watcher says.
 	_ = all.Refresh(ctx)
 	label := "" // of metrics of the desk itself
