@@ -25,10 +25,34 @@ database of claims, a file or a PostgreSQL.
 
 ` + exitHelp,
 	}
-	cmd.AddCommand(newClaimsCheck(), newClaimsAssess(), newClaimsStates(), newClaimsImport(), newClaimsList(), newClaimsShow(),
-		newClaimsReport(), newClaimsProve(), newClaimsErase(), newClaimsProcess(), newClaimsDecide(),
-		newClaimsPay(), newClaimsReconcile(), newClaimsServe(), newClaimsCode(), newClaimsDocuments(),
-		newClaimsNotify(), newClaimsNotices(), newClaimsSimulate())
+	cmd.AddCommand(
+		newClaimsCheck(),
+		newClaimsAssess(),
+		newClaimsStates(),
+		newClaimsImport(),
+		newClaimsReceive(),
+		newClaimsList(),
+		newClaimsShow(),
+		newClaimsReport(),
+		newClaimsProve(),
+		newClaimsErase(),
+		newClaimsProcess(),
+		newClaimsDecide(),
+		newClaimsCouncil(),
+		newClaimsFreeze(),
+		newClaimsAmend(),
+		newClaimsPay(),
+		newClaimsReconcile(),
+		newClaimsServe(),
+		newClaimsCode(),
+		newClaimsDocuments(),
+		newClaimsNotify(),
+		newClaimsNotices(),
+		newClaimsSimulate(),
+		newClaimsWatch(),
+		newClaimsPurge(),
+		newClaimsAccess(),
+	)
 	return cmd
 }
 
