@@ -28,6 +28,10 @@ demo: ## a whole campaign in one process, with an embedded Kafka and Redis, to w
 	@echo "compiling granter with an embedded Kafka and Redis: the first time that takes a minute or more, and downloads modules"
 	@go run -tags demo ./cmd/granter demo $(ARGS)
 
+.PHONY: demo-claims
+demo-claims: ## damage claims in one process, from the report to the payment, to watch
+	@$(MAKE) --no-print-directory demo ARGS="--claims $(ARGS)"
+
 .PHONY: install
 install: ## install what tests use: Redis, PostgreSQL, Java, Kafka, Prometheus, Chromium
 	@deploy/dev/install.sh
@@ -99,8 +103,12 @@ fuzz: ## every fuzz test, each for FUZZTIME
 	@.ci/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: install ## measure on real servers; writes docs/performance.md (5 to 10 minutes)
+bench: install ## measure on real servers; writes docs/performance.md (some 20 minutes)
 	go run ./deploy/bench -docs docs $(ARGS)
+
+.PHONY: bench-claims
+bench-claims: install ## measure damage claims, killed and restarted, on PostgreSQL and SQLite: make bench-claims ARGS='-scale 0.1'
+	go run ./deploy/bench -claims $(ARGS)
 
 .PHONY: vuln
 vuln: ## known vulnerabilities in what granter calls

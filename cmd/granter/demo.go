@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,7 +35,8 @@ import (
 const demoSpec = `campaign: demo-emoticons
 title: Three emoticons for every user
 starts_at: 2023-01-05T00:00:00+09:00
-source: {topic: demo-users}
+population: %d
+source: {topic: demo-users, id: %s}
 items:
   - {id: thank-you-permanent, kind: emoticon, validity: permanent}
   - {id: cheer-up-90d, kind: emoticon, validity: 90d}
@@ -59,16 +61,27 @@ Ctrl-C, which ends it at any moment with exit code 0.
 With --once it does everything at full speed, serves nothing and ends by itself. That is the default when the output is no
 terminal, as in CI; --once=false keeps it open there, too.
 
+With --claims it shows damage claims instead: owners report a loss, who they are is asked of fake services, rules and people
+decide, a bank with every fault pays, owners are told, and all of it is proven. Then it serves the owner's page and the review
+desk, and opens them in a browser (--no-open: it only says where they are). Its database is a file in a folder of its own, which
+is deleted at the end.
+
+With --ids uuid the users' IDs are UUIDs; int64 and string are 64-bit numbers of any size, and text.
+
 The in-process servers stand in for real ones: they keep everything in memory, and are not fast.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, terminal := terminal(cmd.OutOrStdout())
 			d.once = d.once || d.json || !terminal && !cmd.Flags().Changed("once")
+			if err := checkClaimsFlags(cmd, d.claims); err != nil {
+				return err
+			}
 			return d.execute(cmd)
 		},
 	}
 	f := cmd.Flags()
 	f.Int64Var(&d.users, "users", 1_000_000, "number of distinct users")
+	f.StringVar(&d.ids, "ids", string(grant.IDsDense), "what the users' IDs are: dense, int64, uuid or string")
 	f.BoolVar(&d.once, "once", false, "serve nothing, and end after the run; the default when the output is no terminal")
 	f.BoolVar(&d.json, "json", false, "print one JSON object for programs; implies --once")
 	f.DurationVar(&d.watch, "watch", 30*time.Second, "how long it grants slowly; 0: not at all")
@@ -76,6 +89,10 @@ The in-process servers stand in for real ones: they keep everything in memory, a
 	f.StringVar(&d.keep, "keep", "",
 		"directory to make, for what an auditor gets: a signed report of an audit, its public key, and receipts of users")
 	f.StringVar(&d.desk, "desk", "127.0.0.1:9465", `address of the operations page, or "off"`)
+	f.IntVar(&d.claims, "claims", 0, "show damage claims instead, of so many owners; 400 when no number is given")
+	f.Lookup("claims").NoOptDefVal = "400"
+	f.StringVar(&d.page, "page", "127.0.0.1:9467", "with --claims: address of the owner's page")
+	f.BoolVar(&d.noOpen, "no-open", false, "with --claims: print the addresses of its pages, and open them in no browser")
 	f.StringVar(&d.listen, "listen", "127.0.0.1:9464", `address of /metrics, /healthz, /readyz and /users/{id}, or "off"`)
 	return cmd
 }
@@ -83,15 +100,20 @@ The in-process servers stand in for real ones: they keep everything in memory, a
 // demonstration is one granter demo.
 type demonstration struct {
 	users      int64
+	ids        string // source.id
 	once, json bool
 	watch      time.Duration
 	throttle   int64
 	listen     string
 	desk       string
 	keep       string
+	claims     int
+	page       string
+	noOpen     bool
 
 	out    io.Writer
-	link   string // to the operations page; empty: there is none
+	user   grant.UserID // one of them, who is looked up
+	link   string       // to the operations page; empty: there is none
 	counts population.Counts
 }
 
@@ -120,7 +142,12 @@ const leaveFor = 5 * time.Second
 
 func (d *demonstration) perform(ctx context.Context, cmd *cobra.Command) error {
 	d.out = cmd.OutOrStdout()
-	camp, err := campaign.Parse("demo", []byte(demoSpec))
+	if d.claims > 0 {
+		c := claimsDemo{n: d.claims, once: d.once, json: d.json, page: d.page, desk: d.desk, noOpen: d.noOpen, out: d.out,
+			errs: cmd.ErrOrStderr()}
+		return c.perform(ctx)
+	}
+	camp, err := d.campaign()
 	if err != nil {
 		return err
 	}
@@ -128,7 +155,12 @@ func (d *demonstration) perform(ctx context.Context, cmd *cobra.Command) error {
 	if err := plan.Validate(); err != nil {
 		return usageError(err)
 	}
-	camp.Population, d.counts = d.users, plan.Counts()
+	d.counts, d.user = plan.Counts(), grant.NumberID(uint64(d.users/2))
+	if camp.Input.Opaque() {
+		for d.user = range plan.IDs {
+			break
+		}
+	}
 	camp.StartsAt = time.Now().Truncate(time.Second)
 	if d.keep != "" {
 		if err := d.makeKept(); err != nil {
@@ -190,6 +222,21 @@ func (d *demonstration) perform(ctx context.Context, cmd *cobra.Command) error {
 	}
 	_, err = j.execute(ctx)
 	return err
+}
+
+// campaign is the one that is shown.
+func (d *demonstration) campaign() (*grant.Campaign, error) {
+	ids := []grant.IDs{grant.IDsDense, grant.IDsInt64, grant.IDsUUID, grant.IDsString}
+	if !slices.Contains(ids, grant.IDs(d.ids)) {
+		return nil, usageError(fmt.Errorf("--ids %q: want dense, int64, uuid or string", d.ids))
+	}
+	camp, err := campaign.Parse("demo", fmt.Appendf(nil, demoSpec, max(d.users, 1), d.ids))
+	if err == nil && d.keep != "" {
+		if err := ledger.Dense(camp, "--keep"); err != nil {
+			return nil, usageError(err)
+		}
+	}
+	return camp, err
 }
 
 // openDesk lets an operator in, by a link with a token that is as good as the demo lasts.
@@ -296,7 +343,7 @@ func (d *demonstration) show(
 	if err != nil {
 		return err
 	}
-	user := grant.NumberID(uint64(d.counts.Distinct / 2))
+	user := d.user
 	answer, err := lookUp(ctx, led, c, user)
 	if err != nil {
 		return err
@@ -344,7 +391,8 @@ func lookUp(ctx context.Context, led opened, c *grant.Campaign, user grant.UserI
 // lookups answers GET /users/{id}.
 func lookups(led opened, c *grant.Campaign) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		user, err := userid.Parse(r.PathValue("id"), c.Input.MaxID)
+		form := userid.FormOf(&c.Input)
+		user, err := form.Parse(r.PathValue("id"))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return

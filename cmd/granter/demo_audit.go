@@ -45,7 +45,7 @@ func (d *demonstration) auditKept(
 	if err := flags.files.validate(); err != nil {
 		return err
 	}
-	q := &query{campaign: c, brokers: k.Brokers, redis: client, opened: led}
+	q := &query{campaign: c, kafka: k, redis: client, opened: led}
 	var err error
 	if q.source, err = source.New(source.Config{Kafka: k, Topic: c.Input, Campaign: c.Name}); err != nil {
 		return err

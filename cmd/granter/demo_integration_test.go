@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/granter/granter/grant/lookup"
 )
 
 // demo starts the build of granter that make demo runs. Its output is no terminal.
@@ -66,6 +68,25 @@ func TestDemoEndsByItselfWhereNobodyWatches(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(p.out.String()), &shown))
 		require.EqualValues(t, 50_000, shown.Run.Granted)
 	}
+}
+
+// The users of a demo may have IDs of any kind.
+func TestDemoOfUUIDs(t *testing.T) {
+	p := demo(t, "--json", "--users=20000", "--ids=uuid")
+	require.Zero(t, p.wait(), p.err.String())
+	var shown struct {
+		Run    Summary       `json:"run"`
+		Proof  Proof         `json:"proof"`
+		Lookup lookup.Answer `json:"lookup"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(p.out.String()), &shown))
+	require.EqualValues(t, 20_000, shown.Run.Granted)
+	require.True(t, shown.Proof.Holds)
+	require.True(t, shown.Lookup.Granted)
+	require.Len(t, shown.Lookup.User.String(), 36)
+	refused := demo(t, "--once", "--users=100", "--ids=uuid", "--keep="+t.TempDir()+"/kept")
+	require.Equal(t, exitUsage, refused.wait())
+	require.Contains(t, refused.err.String(), "--keep is not possible yet for a campaign whose source.id is not dense")
 }
 
 func TestDemoSaysThatItsOutputIsLost(t *testing.T) {
@@ -141,4 +162,59 @@ func TestADemoLeavesWhatAnAuditorNeeds(t *testing.T) {
 	again := demo(t, "--once", "--users=100", "--keep="+dir)
 	require.Equal(t, exitUsage, again.wait())
 	require.Contains(t, again.err.String(), "name another directory")
+}
+
+// Claims go all the way, sums agree to the won, and whoever watches finds an owner's claim and the review desk. Nothing is left.
+func TestADemoOfClaimsPaysAndProvesThem(t *testing.T) {
+	t.Parallel()
+	p := demo(t, "--claims=100", "--json")
+	require.Zero(t, p.wait(), "%s%s", p.out.String(), p.err.String())
+	var shown struct {
+		Promised int `json:"promised"`
+		Settled  int `json:"settled"`
+		Reserved int `json:"reserved"`
+		Owed     int `json:"owed"`
+		Bank     int `json:"bank"`
+		Paid     int `json:"paid"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(p.out.String()), &shown))
+	require.Greater(t, shown.Paid, 50)
+	require.Equal(t, shown.Promised, shown.Settled+shown.Reserved+shown.Owed)
+	require.Equal(t, shown.Settled, shown.Bank)
+
+	temporary := t.TempDir()
+	cmd := exec.Command(demoBinary(t), "demo", "--claims=100", "--once=false", "--page="+freeAddress(t), "--desk="+freeAddress(t))
+	// A browser that notes what it is to open.
+	browser := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(browser, "xdg-open"), []byte("#!/bin/sh\necho \"$1\" >> "+browser+"/opened\n"), 0o700))
+	p = begin(t, cmd, command{args: cmd.Args[1:], env: []string{
+		"TMPDIR=" + temporary, "DISPLAY=:0", "PATH=" + browser + string(os.PathListSeparator) + os.Getenv("PATH"),
+	}})
+	require.Contains(t, p.awaitOutput(`PROVEN: 100 claims.*`)[0], "won promised = ")
+	enter := p.awaitOutput(`link +(http://\S+)`)[1]
+	review := p.awaitOutput(`(http://\S+/claims)\?lang=en\n +granter_\S+\n\nserving until Ctrl-C`)[1]
+	defer http.DefaultClient.CloseIdleConnections()
+	for _, page := range []string{enter, review} {
+		await(t, "it serves "+page, func() bool {
+			resp, err := http.Get(page)
+			if err != nil {
+				return false
+			}
+			defer resp.Body.Close()
+			return resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusUnauthorized // the desk asks for the token
+		})
+	}
+	await(t, "both pages are opened", func() bool {
+		opened, _ := os.ReadFile(filepath.Join(browser, "opened"))
+		return strings.Count(string(opened), "http://127.0.0.1:") == 2 && strings.Contains(string(opened), review)
+	})
+	p.signal(syscall.SIGINT)
+	require.Zero(t, p.wait(), "%s%s", p.out.String(), p.err.String())
+	left, err := os.ReadDir(temporary)
+	require.NoError(t, err)
+	require.Empty(t, left)
+
+	p = demo(t, "--claims", "--users=5")
+	require.Equal(t, exitUsage, p.wait())
+	require.Contains(t, p.err.String(), "--users goes without --claims")
 }
