@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
@@ -53,7 +55,15 @@ func (e *exitError) Unwrap() error { return e.err }
 
 func usageError(err error) error { return &exitError{exitUsage, err} }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	surviveReaders()
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// surviveReaders makes a write fail whose reader has gone, as that of "granter audit | head" may, where it would kill the process:
+// acts must be done to their end, a run must grant what is in hand, and every exit code must mean what it says. The signal is
+// caught and not ignored, because programs that are started would inherit that.
+func surviveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // run is main without os.Exit, so that tests can call it.
 func run(args []string, stdout, stderr io.Writer) int {
@@ -73,8 +83,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		if !strings.Contains(err.Error(), "\n") { // a suggestion is help enough
 			err = fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())
 		}
-	case out.err != nil && err == nil: // what it had to say is lost
-		code = exitFailed
+	case out.err != nil && err == nil && code != exitRefuted && code != exitNotProven:
+		code = exitFailed // what it had to say is lost; the verdict of an audit counts without it, for whoever waits for it
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "granter:", strings.TrimSpace(err.Error()))

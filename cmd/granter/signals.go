@@ -16,11 +16,7 @@ const stopGrace = time.Second
 
 // endings returns the signals that end a command soon. A terminal that goes away is one, unless the command was started to
 // outlive it (nohup).
-//
-// Whoever reads the output may end earlier than the command, as tee does when Ctrl-C reaches both. From here on such a
-// write fails, where it would kill the process before it has granted what is in hand.
 func endings() []os.Signal {
-	signal.Ignore(syscall.SIGPIPE)
 	ends := []os.Signal{syscall.SIGTERM, syscall.SIGINT}
 	if !signal.Ignored(syscall.SIGHUP) {
 		ends = append(ends, syscall.SIGHUP)

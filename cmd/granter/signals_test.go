@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,6 +38,70 @@ func piped(t *testing.T, c command, until string) (p *exec.Cmd, hangUp func()) {
 	}
 	require.Contains(t, lines.Text(), until)
 	return p, func() { require.NoError(t, r.Close()) }
+}
+
+// unread runs a granter whose reader goes away after so many lines, as "granter history | head" has it; none: before it says
+// anything. It returns the exit code, −1 for a death by a signal, and what it said on its standard error.
+func unread(t *testing.T, c command, lines int) (code int, said string) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	p := exec.CommandContext(t.Context(), "granter", c.args...)
+	var stderr bytes.Buffer
+	p.Stdout, p.Stderr, p.Stdin = w, &stderr, strings.NewReader(c.stdin)
+	p.Env, p.SysProcAttr = append(os.Environ(), c.env...), childAttributes()
+	if lines == 0 {
+		require.NoError(t, r.Close())
+	}
+	require.NoError(t, p.Start())
+	require.NoError(t, w.Close())
+	if lines > 0 {
+		head := bufio.NewScanner(r)
+		for lines > 0 && head.Scan() {
+			lines--
+		}
+		require.NoError(t, r.Close())
+	}
+	_ = p.Wait()
+	return p.ProcessState.ExitCode(), stderr.String()
+}
+
+// Whoever reads an answer may go away in the middle: it is said, the exit code is right, and what was to be done is done.
+func TestWhoReadsAnAnswerMayGoAway(t *testing.T) {
+	with := dated(t, "starts_at: 2023-01-05T00:00:00+09:00")
+	load := with("load", "--generate", "20000", "--first", "10", "--malformed", "0.1%") // far more lines than a pipe holds
+	require.Zero(t, granter(t, load).wait())
+	require.Zero(t, granter(t, with("run")).wait())
+	key, reports := filepath.Join(t.TempDir(), "audit.key"), t.TempDir()+"/"
+	require.Zero(t, granter(t, command{args: []string{"audit", "keygen", key}}).wait())
+	users := filepath.Join(t.TempDir(), "users")
+	require.NoError(t, os.WriteFile(users, []byte("1\n2\n999\n"), 0o600))
+	rejected := with("list")
+	rejected.args = append([]string{"rejected"}, rejected.args...)
+	for _, does := range []struct {
+		command
+
+		lines int
+	}{
+		{with("export", "--why=test", "--format=csv", "-"), 1},
+		{with("audit", "--complete", "--key", key, "--report", reports, "--receipts"), 0},
+		{with("revoke", "--reason=test", "--kind=fraud", "--users", users), 0},
+		{with("status", "--prove"), 0},
+		{with("history", "--json"), 0},
+		{with("verify", "1", "999"), 0},
+		{rejected, 0},
+	} {
+		code, said := unread(t, does.command, does.lines)
+		require.Equal(t, exitFailed, code, "%v: %s", does.args, said)
+		require.Contains(t, said, "broken pipe", "%v", does.args)
+	}
+	whole, err := filepath.Glob(reports + "*.report")
+	require.NoError(t, err)
+	require.Len(t, whole, 1)
+	require.Zero(t, granter(t, command{args: []string{"audit", "verify", "--public", key + ".pub", whole[0]}}).wait())
+	require.Zero(t, granter(t, command{args: []string{"receipt", "2", "--report", reports}}).wait())
+	history := granter(t, with("history")).out.String()
+	require.Regexp(t, `revoke: 3 of 3 users`, history, "all that could be done was done")
 }
 
 // slowly is a campaign of many users under a limit that keeps its runs from ending.
