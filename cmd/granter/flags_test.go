@@ -30,7 +30,7 @@ var ofOthers = slices.Concat(
 	[]string{"profile", "rm", "scale", "volumes"},     // docker compose
 	[]string{"for", "from-file"},                      // kubectl
 	[]string{"data", "data-binary"},                   // curl
-	[]string{"keep"},                                  // granter demo, which is a build of its own
+	[]string{"keep", "no-open"},                       // granter demo, which is a build of its own
 )
 
 // toldToUsers are the folders whose Go code speaks to users of granter, not to its developers.

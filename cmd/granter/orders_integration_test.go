@@ -11,6 +11,7 @@ import (
 
 	"github.com/granter/granter/deploy/dev/devtest"
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/audit"
 	"github.com/granter/granter/grant/status"
 )
 
@@ -120,6 +121,8 @@ func TestAnOpenTransactionIsNamed(t *testing.T) {
 	require.NoError(t, producer.EndTransaction(t.Context(), kgo.TryCommit))
 	require.Zero(t, p.wait(), p.err.String())
 	require.Equal(t, int64(10_001), s.granted())
+	r := s.audit() // published by others than the scenario
+	require.Equal(t, audit.Proven, r.Verdict, "%+v", r.Findings)
 }
 
 // Orders that nobody is there to obey are obeyed by whoever comes.

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/granter/granter/deploy/dev/devtest"
+	"github.com/granter/granter/grant/audit"
 	"github.com/granter/granter/grant/preflight"
 )
 
@@ -36,13 +37,18 @@ func (s *scenario) check(name string, flags ...string) (preflight.Result, int) {
 // remove deletes the records of a partition before an offset, as retention does.
 func (s *scenario) remove(partition int32, before int64) {
 	s.Helper()
+	s.removeFrom(s.campaign.Input.Topic, partition, before)
+}
+
+func (s *scenario) removeFrom(topic string, partition int32, before int64) {
+	s.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(s.brokers...))
 	require.NoError(s, err)
 	defer client.Close()
 	req := kmsg.NewPtrDeleteRecordsRequest()
 	req.TimeoutMillis = 10_000
 	req.Topics = []kmsg.DeleteRecordsRequestTopic{{
-		Topic: s.campaign.Input.Topic, Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Partition: partition, Offset: before}},
+		Topic: topic, Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Partition: partition, Offset: before}},
 	}}
 	resp, err := req.RequestWith(s.Context(), client)
 	require.NoError(s, err)
@@ -97,4 +103,10 @@ func TestCheckSaysWhatAPassWillDo(t *testing.T) {
 	require.Zero(t, canary.Granted)
 	dry := granter(t, s.command("run", "--dry-run", "--canary=50%", "--accept-gap=0:0-3000", "--json"))
 	require.Zero(t, dry.wait(), dry.err.String())
+
+	r := s.audit()
+	require.Len(t, r.Findings, 1, "%+v", r.Findings)
+	require.Equal(t, audit.RecordsGone, r.Findings[0].Kind, "who is there is granted; who was in what is gone, nobody can say")
+	require.EqualValues(t, 3000, r.Findings[0].Count)
+	require.Equal(t, r.Topic.Digest, r.Ledger.Digest)
 }

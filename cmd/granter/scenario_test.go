@@ -22,6 +22,7 @@ import (
 	"github.com/granter/granter/deploy/dev/devtest"
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/campaign"
+	"github.com/granter/granter/grant/digest"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/population"
 	"github.com/granter/granter/sharding/dense"
@@ -95,6 +96,19 @@ func newScenarioOn(t *testing.T, k *devtest.Kafka, partitions int, redisAddrs ..
 	s.kafka = &kafka.Client{Addr: kafka.TCP(k.Brokers...), Transport: transport, Timeout: 20 * time.Second}
 	k.CreateTopic(t, name, partitions, 1, nil)
 	s.useRedis(redisAddrs...)
+	return s
+}
+
+// ofUUIDs makes the IDs of a scenario to which nothing was published UUIDs.
+func (s *scenario) ofUUIDs() *scenario {
+	s.Helper()
+	text := strings.Replace(fmt.Sprintf(specText, s.campaign.Name), "max_rejected", "id: uuid, max_rejected", 1)
+	require.NoError(s, os.WriteFile(s.spec, []byte(text), 0o600))
+	var err error
+	s.campaign, err = campaign.Load(s.spec)
+	require.NoError(s, err)
+	s.opened, err = openLedger(s.client, s.campaign, patience)
+	require.NoError(s, err)
 	return s
 }
 
@@ -273,9 +287,9 @@ func (s *scenario) slow(pause time.Duration) (stop func()) {
 	return stop
 }
 
-// between returns a random duration from a to b.
-func (s *scenario) between(a, b time.Duration) time.Duration {
-	return a + time.Duration(s.rand.Int64N(int64(b-a)+1))
+// upTo returns a random duration.
+func (s *scenario) upTo(most time.Duration) time.Duration {
+	return time.Duration(s.rand.Int64N(int64(most) + 1))
 }
 
 // killAfter kills a granter a while after its start, unless it has ended by then.
@@ -309,6 +323,15 @@ func (b bitmaps) count() (n int64) {
 		n += int64(chunk.Count())
 	}
 	return n
+}
+
+// digest is what an audit prints of such a set.
+func (b bitmaps) digest() string {
+	var users digest.Users
+	for chunk, members := range b {
+		users.Add(chunk, members)
+	}
+	return users.Sum()
 }
 
 // missing returns how many members of b are not in o, and one of them.

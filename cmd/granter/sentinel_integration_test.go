@@ -17,19 +17,26 @@ import (
 
 // The master dies while its replica is down. Sentinel promotes the replica when it is back, with what it had.
 func TestSentinelPromotesALaggingReplica(t *testing.T) {
-	master := devtest.StartRedis(t, durable()...)
-	replica := devtest.StartRedis(t, append(durable(), devtest.ReplicaOf(master))...)
-	s := newScenario(t, 4, master.Addr)
-	s.redis = []string{startSentinel(t, "granter", master.Addr)}
-	s.flags = append(s.flags, "--redis-sentinel=granter")
-	s.lossy(func() {
-		replica.Kill()
-		before := s.granted()
-		await(t, "the run goes on", func() bool { return s.granted() > before+200_000 })
-		master.Kill()
-		replica.Restart()
-		s.useRedis(replica.Addr)
-	})
+	for _, ids := range []string{"dense", "uuid"} {
+		t.Run(ids, func(t *testing.T) {
+			master := devtest.StartRedis(t, durable()...)
+			replica := devtest.StartRedis(t, append(durable(), devtest.ReplicaOf(master))...)
+			s := newScenario(t, 4, master.Addr)
+			if ids == "uuid" {
+				s.ofUUIDs()
+			}
+			s.redis = []string{startSentinel(t, "granter", master.Addr)}
+			s.flags = append(s.flags, "--redis-sentinel=granter")
+			s.lossy(func() {
+				replica.Kill()
+				before := s.granted()
+				await(t, "the run goes on", func() bool { return s.granted() > before+s.share(200_000) })
+				master.Kill()
+				replica.Restart()
+				s.useRedis(replica.Addr)
+			})
+		})
+	}
 }
 
 // startSentinel starts one Sentinel that needs nobody's consent, and returns its address.

@@ -28,7 +28,7 @@ func TestStoppedAndContinued(t *testing.T) {
 		p := s.run("--shards=1")
 		await(t, "it has begun", func() bool { return s.record(p).State != "" })
 		select {
-		case <-time.After(s.between(0, time.Second)):
+		case <-time.After(s.upTo(time.Second)):
 			p.interrupt()
 		case <-p.ended:
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -18,6 +19,11 @@ import (
 // dated makes a campaign with dates, on a topic with three users.
 func dated(t *testing.T, dates string) (with func(args ...string) command) {
 	t.Helper()
+	return datedOf(t, dates, "source: {topic: dated}", "1", "2", "3")
+}
+
+func datedOf(t *testing.T, dates, source string, ids ...string) (with func(args ...string) command) {
+	t.Helper()
 	servers, err := startInProcess()
 	require.NoError(t, err)
 	t.Cleanup(servers.close)
@@ -25,14 +31,14 @@ func dated(t *testing.T, dates string) (with func(args ...string) command) {
 	require.NoError(t, os.WriteFile(spec, fmt.Appendf(nil, `campaign: dated
 title: Anything
 %s
-source: {topic: dated}
+%s
 items: [{id: thing, kind: item, validity: permanent}]
-`, dates), 0o600))
+`, dates, source), 0o600))
 	with = func(args ...string) command {
 		return command{env: servers.environment(), args: append([]string{args[0], "-f", spec}, args[1:]...)}
 	}
 	load := with("load", "--ids", "-", "--partitions", "1")
-	load.stdin = "1\n2\n3\n"
+	load.stdin = strings.Join(ids, "\n") + "\n"
 	require.Zero(t, granter(t, load).wait())
 	return with
 }

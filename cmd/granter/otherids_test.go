@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+)
+
+// What is done with a campaign of UUIDs once it is granted: it is audited, a user has a receipt that others verify, and its
+// ledger is put away, lost, and made again of the file, and of the topic.
+func TestACampaignOfUUIDsIsAuditedAndKept(t *testing.T) {
+	const user = "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
+	with := datedOf(t, "starts_at: 2023-01-05T00:00:00+09:00\npopulation: 1000", "source: {topic: dated, id: uuid}",
+		"{"+strings.ToUpper(user)+"}", "6ba7b810-9dad-41d1-80b4-00c04fd430c9", "0190163d-8694-739b-aea5-966c26f8ad91")
+	dir, addr := t.TempDir(), ""
+	for _, setting := range with("run").env {
+		name, value, _ := strings.Cut(setting, "=")
+		t.Setenv(name, value)
+		if name == "GRANTER_REDIS" {
+			addr = value
+		}
+	}
+	does := func(want int, args ...string) string {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, want, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
+		return stdout.String() + stderr.String()
+	}
+	asks := func(want int, args ...string) string { t.Helper(); return does(want, with(args...).args...) }
+	lose := func() {
+		t.Helper()
+		client := redis.NewClient(&redis.Options{Addr: addr})
+		defer client.Close()
+		require.NoError(t, client.FlushAll(t.Context()).Err())
+	}
+	key, reports := filepath.Join(dir, "audit.key"), filepath.Join(dir, "reports")
+	does(exitOK, "audit", "keygen", key, "--name", "auditor")
+	asks(exitNotProven, "audit", "--complete")
+	asks(exitOK, "run")
+	out := asks(exitOK, "audit", "--complete", "--independent", "--key", key, "--report", reports+"/", "--receipts")
+	require.Contains(t, out, "PROVEN: all 3 users")
+	require.Contains(t, out, " buckets")
+	files, err := filepath.Glob(filepath.Join(reports, "dated-*.report"))
+	require.NoError(t, err)
+	require.Contains(t, does(exitOK, "audit", "verify", "--public", key+".pub", files[0]), "VERIFIED: 1 report")
+	receipt := filepath.Join(dir, "receipt.json")
+	require.Contains(t, does(exitOK, "receipt", "urn:uuid:"+user, "--report", reports, "--out", receipt), "user "+user)
+	require.Contains(t, does(exitOK, "receipt", "verify", "--public", key+".pub", receipt), "VERIFIED")
+	python, err := exec.LookPath("python3")
+	require.NoError(t, err, "deploy/dev/install.sh needs python3, too")
+	verifier := exec.CommandContext(t.Context(), python, "../../docs/verify_receipt.py", key+".pub", receipt)
+	verified, err := verifier.CombinedOutput()
+	require.NoError(t, err, string(verified))
+	require.Contains(t, string(verified), "VERIFIED: user "+user)
+	require.Contains(t, does(exitUsage, "receipt", "7", "--report", reports), "want a UUID")
+	require.Contains(t, does(exitNotGranted, "receipt", strings.Replace(user, "c8", "c7", 1), "--report", reports), "not granted")
+
+	file := filepath.Join(dir, "dated.ledger")
+	asks(exitOK, "export", "--why", "a test", file)
+	require.Contains(t, asks(exitOK, "export", "--why", "a test", "--format", "csv", filepath.Join(dir, "table")), "3 rows")
+	table, err := os.ReadFile(filepath.Join(dir, "table"))
+	require.NoError(t, err)
+	require.Contains(t, string(table), "\n"+user+",")
+	digest := digestLine(asks(exitOK, "digest"))
+	require.Equal(t, digest, digestLine(does(exitOK, "digest", file)))
+	lose()
+	does(exitOK, "import", "--why", "a test", file)
+	require.Equal(t, digest, digestLine(asks(exitOK, "digest")))
+	asks(exitOK, "audit", "--complete")
+	lose()
+	require.Equal(t, digest, digestLine(asks(exitOK, "rebuild", "--why", "a test")))
+	lose()
+	require.Equal(t, digest, digestLine(asks(exitOK, "rebuild", "--from", file, "--why", "a test")))
+	asks(exitOK, "audit", "--complete")
+}
+
+// digestLine is the digest of the granted users in what was printed.
+func digestLine(printed string) string {
+	_, rest, _ := strings.Cut(printed, "digest of the granted users")
+	line, _, _ := strings.Cut(strings.TrimLeft(rest, ": "), "\n")
+	return strings.TrimSpace(line)
+}
