@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,11 +18,16 @@ func comparedRow(only string) (row, error) {
 	if only == "" {
 		only = "48 M dense"
 	}
-	i := slices.IndexFunc(rows, func(r row) bool { return strings.Contains(r.name, only) })
+	named, err := regexp.Compile(only)
+	if err != nil {
+		return row{}, fmt.Errorf("-only: %w", err)
+	}
+	all := slices.Concat(rows, idRows)
+	i := slices.IndexFunc(all, func(r row) bool { return named.MatchString(r.name) })
 	if i < 0 {
 		return row{}, fmt.Errorf("no row has %q in its name", only)
 	}
-	return rows[i], nil
+	return all[i], nil
 }
 
 // against compares this tree with another revision of the repository: both run in turns on the same topic and servers, so

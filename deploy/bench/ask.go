@@ -29,6 +29,7 @@ type asked struct {
 	P99       float64 `json:"p99_ms"`
 	Total     float64 `json:"total"` // users
 	CPU       float64 `json:"-"`     // of the server, µs a user
+	Server99  float64 `json:"-"`     // the 99th percentile of the server's own times, ms; 0: it does not tell
 }
 
 // ask loads a server with checks of random users over connections that are kept alive. It speaks HTTP/1.1 itself, so that it
@@ -95,17 +96,24 @@ func ask(args []string) error {
 	if err := all.Wait(); err != nil {
 		return err
 	}
-	every := slices.Concat(took...)
-	slices.Sort(every)
-	if len(every) == 0 {
-		return errors.New("nothing was answered")
+	times, err := timesOf(slices.Concat(took...))
+	if err != nil {
+		return err
 	}
+	times.PerSecond = times.Total / length.Seconds()
+	return json.NewEncoder(os.Stdout).Encode(times)
+}
+
+// timesOf says how many requests there were, and how long they took.
+func timesOf(took []time.Duration) (asked, error) {
+	if len(took) == 0 {
+		return asked{}, errors.New("nothing was answered")
+	}
+	slices.Sort(took)
 	ms := func(share float64) float64 {
-		return float64(every[int(share*float64(len(every)-1))]) / float64(time.Millisecond)
+		return float64(took[int(share*float64(len(took)-1))]) / float64(time.Millisecond)
 	}
-	return json.NewEncoder(os.Stdout).Encode(asked{
-		PerSecond: float64(len(every)) / length.Seconds(), P50: ms(0.5), P99: ms(0.99), Total: float64(len(every)),
-	})
+	return asked{P50: ms(0.5), P99: ms(0.99), Total: float64(len(took))}, nil
 }
 
 // readAnswer reads a good answer that says how long it is.

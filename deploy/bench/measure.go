@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -69,7 +70,13 @@ func (b *bench) once(ctx context.Context, r row, spec string) (res result, err e
 		if r.fsync {
 			options = append(options, devtest.RedisSet("appendonly", "yes"), devtest.RedisSet("appendfsync", "everysec"))
 		}
-		server := devtest.StartRedis(tb, options...)
+		var nodes []*devtest.Redis
+		if r.masters > 0 {
+			nodes = devtest.StartRedisCluster(tb, r.masters, 0, options...).Nodes
+		} else {
+			nodes = append(nodes, devtest.StartRedis(tb, options...))
+		}
+		server := nodes[0]
 		client := redis.NewClient(&redis.Options{Addr: server.Addr})
 		defer client.Close()
 		if r.again || r.publish != "" || r.audit != "" {
@@ -91,11 +98,11 @@ func (b *bench) once(ctx context.Context, r row, spec string) (res result, err e
 		if err != nil {
 			return err
 		}
-		empty, err := memory(ctx, client)
+		empty, redisBefore, err := taken(ctx, nodes)
 		if err != nil {
 			return err
 		}
-		redisBefore, brokerBefore := cpuOf(server.PID()), cpuOf(b.kafka.PID(0))
+		brokerBefore := cpuOf(b.kafka.PID(0))
 		switch {
 		case r.baseline:
 			res, err = b.child(ctx, b.self, "reader", "-how", "set-nx", "-brokers", b.kafka.Brokers[0], "-topic", r.topic(), "-redis", server.Addr)
@@ -111,8 +118,8 @@ func (b *bench) once(ctx context.Context, r row, spec string) (res result, err e
 		if err != nil {
 			return err
 		}
-		res.redisCPU, res.brokerCPU = cpuOf(server.PID())-redisBefore, cpuOf(b.kafka.PID(0))-brokerBefore
-		used, err := memory(ctx, client)
+		used, redisCPU, err := taken(ctx, nodes)
+		res.redisCPU, res.brokerCPU = redisCPU-redisBefore, cpuOf(b.kafka.PID(0))-brokerBefore
 		res.bytes = float64(used-empty) / float64(r.users)
 		res.fetch, res.kafkaGo = fetch.seconds, kafkaGo.seconds
 		return err
@@ -134,8 +141,18 @@ type outcome struct {
 }
 
 func (b *bench) run(ctx context.Context, r row, spec string, server *devtest.Redis) (result, error) {
-	return b.check(r)(b.child(ctx, b.granter, "run", "-f", spec, "--json", "--force", "--why", "bench", "--listen", "off",
-		"--brokers", b.kafka.Brokers[0], "--redis", server.Addr, "--group", fmt.Sprintf("bench-%d", rand.Uint64())))
+	args := []string{"run", "-f", spec, "--json", "--force", "--why", "bench", "--listen", "off",
+		"--brokers", b.kafka.Brokers[0], "--redis", server.Addr, "--group", fmt.Sprintf("bench-%d", rand.Uint64())}
+	if r.ids != "" {
+		args = append(args, "--memory", idMemory)
+	}
+	if r.masters > 0 {
+		args = append(args, "--redis-cluster")
+	}
+	if r.nice > 0 {
+		return b.check(r)(b.child(ctx, "nice", append([]string{"-n", fmt.Sprint(r.nice), b.granter}, args...)...))
+	}
+	return b.check(r)(b.child(ctx, b.granter, args...))
 }
 
 // auditRow measures granter audit as a process: from its start to its end, of which a report says only the most part.
@@ -154,8 +171,8 @@ func (b *bench) auditRow(ctx context.Context, r row, spec string, server *devtes
 // check refuses figures of a run that did not grant everybody.
 func (b *bench) check(r row) func(result, error) (result, error) {
 	return func(res result, err error) (result, error) {
-		if err == nil && res.users != r.users {
-			err = fmt.Errorf("granted or found granted %d of %d users", res.users, r.users)
+		if want := r.users + int64(math.Round(float64(r.users)*r.twice)); err == nil && res.users != want {
+			err = fmt.Errorf("granted or found granted %d users of %d records", res.users, want)
 		}
 		return res, err
 	}
@@ -184,6 +201,16 @@ func (b *bench) child(ctx context.Context, name string, args ...string) (result,
 	res.users = o.Granted + o.Duplicate + o.Events + o.Ledger.Granted
 	res.cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 	return res, nil
+}
+
+// taken returns how much memory and processor, in seconds, some servers have taken.
+func taken(ctx context.Context, nodes []*devtest.Redis) (bytes int64, cpu float64, err error) {
+	for _, node := range nodes {
+		client := redis.NewClient(&redis.Options{Addr: node.Addr})
+		n, nodeErr := memory(ctx, client)
+		bytes, cpu, err = bytes+n, cpu+cpuOf(node.PID()), errors.Join(err, nodeErr, client.Close())
+	}
+	return bytes, cpu, err
 }
 
 func memory(ctx context.Context, client *redis.Client) (int64, error) {

@@ -64,7 +64,7 @@ func replaceTable(path, name, text string) error {
 func draw(path string, results []result) error {
 	var run, fetch, kafkaGo plotter.XYs
 	for _, r := range results {
-		if r.order != "" || r.spread != 0 || r.codec != "" || r.again || r.baseline || r.publish != "" || r.audit != "" || !r.fsync {
+		if r.order != "" || r.spread != 0 || r.codec != "" || r.again || r.baseline || r.publish != "" || r.audit != "" || r.masters > 0 || !r.fsync {
 			continue
 		}
 		x := float64(r.users) / 1e6
