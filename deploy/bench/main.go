@@ -41,6 +41,8 @@ func main() {
 	onlyChecks := flag.Bool("checks", false, "measure checks only")
 	onlyTakes := flag.Bool("takes", false, "measure takes only")
 	kinds := flag.String("ids", "", "measure only users that are no dense numbers, of these kinds: uuid,int64,string")
+	onlyClaims := flag.Bool("claims", false, "measure damage claims only: 620,000 of them times -scale")
+	kills := flag.Int("kills", 20, "with -claims: kill -9 so many processes while all run at once; 0: do not")
 	docs := flag.String("docs", "", "write performance.md's table and plot into this folder")
 	flag.Parse()
 	err := devtest.Standalone(
@@ -60,6 +62,11 @@ func main() {
 				return err
 			}
 			ctx := context.Background()
+			if *onlyClaims {
+				text, err := b.claims(ctx, *kills, *only)
+				fmt.Print(text)
+				return err
+			}
 			if !*onlyChecks && !*onlyTakes && *kinds == "" {
 				results, err := b.all(ctx, *only)
 				if err != nil {
