@@ -4,6 +4,7 @@ package grafana
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -15,9 +16,14 @@ type Dashboard struct {
 	Name string // of its file, without .json
 
 	title, about string
-	campaigns    bool // several campaigns can be chosen, and all are at first
+	campaigns    bool   // several campaigns can be chosen, and all are at first
+	of           string // a metric that every campaign has which can be chosen; empty: that of all processes
+	mark         mark   // lines in all graphs; none: orders
 	rows         []row
 }
+
+// mark draws a line where something happened.
+type mark struct{ name, expr, title, text string }
 
 // row is a heading with panels of the same size, side by side.
 type row struct {
@@ -47,14 +53,22 @@ type Query struct {
 }
 
 // Dashboards returns all dashboards.
-func Dashboards() []Dashboard { return []Dashboard{rollout, fleet} }
+func Dashboards() []Dashboard { return []Dashboard{rollout, fleet, claims} }
 
-const (
-	runbook = "https://github.com/granter/granter/blob/main/docs/operations.md"
+const runbook = "https://github.com/granter/granter/blob/main/docs/operations.md"
 
-	// orders draws a line where replicas began to obey another order.
-	orders = `max by (campaign) (changes(granter_control_version{<replicas>}[1m])) > 0`
-)
+// orders draws a line where replicas began to obey another order.
+var orders = mark{
+	name: "Orders", expr: `max by (campaign) (changes(granter_control_version{<replicas>}[1m])) > 0`, title: "an order",
+	text: "{{campaign}}: replicas obey another order; granter history says which",
+}
+
+func (d *Dashboard) marks() mark {
+	if d.mark.expr == "" {
+		return orders
+	}
+	return d.mark
+}
 
 // selectors are what queries write in short: the processes that were chosen, and for what was summed up over them, the
 // campaigns.
@@ -66,7 +80,7 @@ var selectors = strings.NewReplacer(
 
 // Queries returns every query.
 func (d *Dashboard) Queries() []Query {
-	list := []Query{{d.Name + ".json: annotation Orders", selectors.Replace(orders)}}
+	list := []Query{{d.Name + ".json: annotation " + d.marks().name, selectors.Replace(d.marks().expr)}}
 	for _, r := range d.rows {
 		for i := range r.panels {
 			p := &r.panels[i]
@@ -84,13 +98,14 @@ func (d *Dashboard) JSON() ([]byte, error) {
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false) // queries compare
 	e.SetIndent("", "  ")
+	m := d.marks()
 	err := e.Encode(object{
 		"uid": "granter-" + d.Name, "title": d.title, "description": d.about, "tags": []string{"granter"},
 		"schemaVersion": 39, "editable": true, "graphTooltip": 1, "refresh": "5s", "timezone": "browser",
 		"time": object{"from": "now-1h", "to": "now"}, "timepicker": object{"refresh_intervals": []string{"5s", "10s", "30s", "1m", "5m"}},
 		"annotations": object{"list": []object{{
-			"name": "Orders", "enable": true, "datasource": source, "expr": selectors.Replace(orders), "iconColor": "purple",
-			"titleFormat": "an order", "textFormat": "{{campaign}}: replicas obey another order; granter history says which",
+			"name": m.name, "enable": true, "datasource": source, "expr": selectors.Replace(m.expr), "iconColor": "purple",
+			"titleFormat": m.title, "textFormat": m.text,
 		}}},
 		"links": []object{
 			{"type": "link", "title": "Runbook", "url": runbook, "icon": "doc", "targetBlank": true},
@@ -108,6 +123,7 @@ var source = object{"type": "prometheus", "uid": "${datasource}"}
 
 // variables are what can be chosen. That granter_build_info has a campaign means that one of its processes is there.
 func (d *Dashboard) variables() []object {
+	of := cmp.Or(d.of, "granter_build_info")
 	choice := func(name, label, query string, several bool) object {
 		v := object{
 			"type": "query", "name": name, "label": label, "datasource": source, "definition": query,
@@ -120,8 +136,8 @@ func (d *Dashboard) variables() []object {
 	}
 	return []object{
 		{"type": "datasource", "name": "datasource", "label": "Prometheus", "query": "prometheus"},
-		choice("campaign", "campaign", "label_values(granter_build_info, campaign)", d.campaigns),
-		choice("job", "job", `label_values(granter_build_info{campaign=~"$campaign"}, job)`, true),
+		choice("campaign", "campaign", "label_values("+of+", campaign)", d.campaigns),
+		choice("job", "job", `label_values(granter_build_info{campaign=~"$campaign"}, job)`, true), // of all its processes
 	}
 }
 

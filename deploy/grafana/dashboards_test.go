@@ -158,6 +158,7 @@ func TestEveryMetricIsAskedFor(t *testing.T) {
 		desk,
 		promtest.NewTaker("a-third"),
 		promtest.NewAudit("audited"),
+		promtest.NewClaims("claimed"),
 	}.Gather()
 	require.NoError(t, err)
 	list, err := promtest.Expressions()

@@ -110,10 +110,10 @@ func (p panel) runbook(alert string) panel {
 	return p
 }
 
-// warns colours a number that has reached a limit.
-func (p panel) warns(from float64) panel {
+// warns colours a number that should be 0, and is not.
+func (p panel) warns() panel {
 	p.options = merge(p.options, object{"colorMode": "value"})
-	p.defaults = merge(p.defaults, thresholds("green", object{"color": "red", "value": from}))
+	p.defaults = merge(p.defaults, thresholds("green", object{"color": "red", "value": 1}))
 	return p
 }
 

@@ -19,14 +19,16 @@ func TestQuickerRulesDifferInNothingButTime(t *testing.T) {
 
 	waits := map[string]string{
 		"": "", "15s": "5000ms", "30s": "5000ms", "1m": "10000ms", "2m": "20000ms", "5m": "50000ms", "10m": "100000ms", "15m": "150000ms",
+		"30m": "300000ms", "1h": "600000ms",
 	}
 	number := regexp.MustCompile(`\[\w+\]|[<>]=? [0-9.]+`)
 	times := map[string]string{
 		"[1m]": "[10000ms]", "[5m]": "[50000ms]", "[10m]": "[100000ms]", "[15m]": "[150000ms]",
+		"[1h]": "[600000ms]", "> 600": "> 100", "> 3600": "> 600",
 		"> 60": "> 10", "> 120": "> 20", "> 900": "> 150", "< 900": "< 150", "< 3600": "< 600",
 	}
 	same := []string{
-		"> 0", ">= 0", "> 1", "< 1", "> 0.1", "> 0.5", "> 0.9", "> 0.001", "> 2.5", ">= 100", // counts, shares, rates
+		"> 0", ">= 0", "> 1", "< 1", "> 0.01", "< 0.1", "> 0.1", "> 0.5", "> 0.9", "> 0.001", "> 2.5", ">= 100", // counts, shares, rates
 		"> 3",  // intervals of an auditor
 		"> 15", // granter_kafka_silent_seconds: it is asked every two seconds
 	}

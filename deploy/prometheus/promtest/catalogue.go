@@ -20,7 +20,19 @@ import (
 type Catalogue map[string]map[string][]string
 
 // unbounded are the labels whose values are not known beforehand.
-var unbounded = []string{"campaign", "partition", "shard", "version", "revision", "goversion", "spec", "le", "subscriber", "hook"}
+var unbounded = []string{
+	"campaign",
+	"partition",
+	"shard",
+	"version",
+	"revision",
+	"goversion",
+	"spec",
+	"le",
+	"subscriber",
+	"hook",
+	"channel",
+}
 
 // NewCatalogue gathers the catalogue.
 func NewCatalogue() (Catalogue, error) {
@@ -29,11 +41,15 @@ func NewCatalogue() (Catalogue, error) {
 	metrics.NewHooks(told, "another", "chat")
 	events := prometheus.NewRegistry()
 	metrics.NewPublish(events, "third", "v1.2.3", "topic:grants:json")
-	families, err := prometheus.Gatherers{NewReplica("any"), desk, told, events, NewTaker("fourth"), NewAudit("audited")}.Gather()
+	families, err := prometheus.Gatherers{NewReplica("any"), desk, told, events, NewTaker("fourth"), NewAudit("audited"),
+		NewClaims("fifth")}.Gather()
 	if err != nil {
 		return nil, err
 	}
-	c := Catalogue{"up": {}, "ALERTS": {"alertname": nil, "alertstate": {"pending", "firing"}, "severity": nil, "campaign": nil}}
+	c := Catalogue{
+		"up":     {},
+		"ALERTS": {"alertname": nil, "alertstate": {"pending", "firing"}, "severity": nil, "campaign": nil},
+	}
 	for _, f := range families {
 		values := map[string][]string{}
 		for _, m := range f.GetMetric() {

@@ -84,13 +84,16 @@ func TestARealPrometheusEvaluatesEverythingAndFindsData(t *testing.T) {
 	audited.Every.Set(3600)
 	audited.Ended.SetToCurrentTime()
 	audited.Proven.SetToCurrentTime()
-	require.NoError(t, s.Scrape(serve(t, r), serve(t, lost), serve(t, desk), serve(t, NewTaker("eventful")), serve(t, audits)))
+	owners := NewClaims("eventful")
+	require.NoError(t, s.Scrape(serve(t, r), serve(t, lost), serve(t, desk), serve(t, NewTaker("eventful")), serve(t, audits),
+		serve(t, owners)))
 	lost.Lose()
 
 	list, err := Expressions()
 	require.NoError(t, err)
 	await(t, func() string {
 		r.goOn()
+		owners.GoOn()
 		var empty []string
 		for _, e := range list {
 			found, err := s.Query(t.Context(), e.Expr)

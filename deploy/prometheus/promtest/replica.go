@@ -70,7 +70,9 @@ func NewReplica(campaign string) *Replica {
 	r.Metrics = metrics.New(r.Registry, metrics.Labels{
 		Campaign: campaign, Version: "v1.2.3", Spec: "0123456789ab", RedisKinds: ledger.Kinds,
 		Reasons: texts(source.Reasons()), KafkaKinds: texts(source.ErrorKinds()), Causes: texts(grant.Causes()),
-		States: texts([]grant.RunState{grant.RunWaiting, grant.RunRunning, grant.RunFinished, grant.RunStopped, grant.RunFailed}),
+		States: texts(
+			[]grant.RunState{grant.RunWaiting, grant.RunRunning, grant.RunFinished, grant.RunStopped, grant.RunFailed},
+		),
 	})
 	metrics.Register(r.Registry, campaign, (*live)(r))
 	r.tallies = map[int]grant.Tally{}
