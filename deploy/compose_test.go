@@ -34,7 +34,7 @@ func isGranter(s types.ServiceConfig) bool { return s.Build != nil }
 func TestComposeServices(t *testing.T) {
 	t.Parallel()
 	project := composition(t)
-	require.ElementsMatch(t, []string{"load", "run", "follow", "desk", "kafka", "redis", "prometheus", "grafana"}, project.ServiceNames())
+	require.ElementsMatch(t, []string{"load", "run", "follow", "desk", "audit", "kafka", "redis", "prometheus", "grafana"}, project.ServiceNames())
 	for name, s := range project.Services {
 		if isGranter(s) {
 			assert.Equal(t, []string{name}, s.Profiles)
@@ -146,7 +146,7 @@ func TestComposeIsWatched(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, map[string]bool{"run": true, "follow": true, "desk": true}, asked)
+	require.Equal(t, map[string]bool{"run": true, "follow": true, "desk": true, "audit": true}, asked)
 
 	source := read("grafana/provisioning/datasources/prometheus.yml").list("datasources")[0]
 	require.Equal(t, "http://prometheus:9090", source.text("url"))

@@ -43,6 +43,13 @@ func (m manifests) get(t *testing.T, kind, name string) object {
 	return m[i]
 }
 
+func (m manifests) names() (list []string) {
+	for _, o := range m {
+		list = append(list, o.name())
+	}
+	return list
+}
+
 // workloads are what makes pods.
 func (m manifests) workloads() manifests { return m.of("Job", "Deployment") }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var units = []string{"granter@.service", "granter-desk@.service"}
+var units = []string{"granter@.service", "granter-desk@.service", "granter-audit@.service"}
 
 // unit is a unit file: section and key to their values, in order.
 type unit map[string][]string
@@ -74,6 +74,9 @@ func TestSystemdSpeaksGranter(t *testing.T) {
 				id, source, _ := strings.Cut(credential, ":")
 				require.Equal(t, "/etc/granter/secrets/"+id, source)
 				variable := "GRANTER_" + strings.ToUpper(strings.ReplaceAll(id, "-", "_")) + "_FILE"
+				if id == "audit-key" { // a flag that names a file
+					variable = "GRANTER_KEY"
+				}
 				require.Equal(t, "/run/credentials/granter@sorry.service/"+id, env[variable])
 			}
 		})
@@ -90,4 +93,14 @@ func TestSystemdStopsAndRestarts(t *testing.T) {
 	require.Equal(t, "on-failure", u.one(t, "Restart"))
 	require.Equal(t, "4 6", u.one(t, "SuccessExitStatus"), "an abort is not undone by a restart")
 	require.Equal(t, "2 5 6", u.one(t, "RestartPreventExitStatus"), "none of them mends itself")
+}
+
+// An audit keeps its reports in the one place that it may write to, and its verdict is no failure of the unit.
+func TestSystemdAuditKeepsReports(t *testing.T) {
+	t.Parallel()
+	u := readUnit(t, "granter-audit@.service")
+	require.Contains(t, u.one(t, "ExecStart"), "--report /var/lib/"+u.one(t, "StateDirectory")+"/")
+	require.Equal(t, "strict", u.one(t, "ProtectSystem"))
+	require.Equal(t, "4 7 8", u.one(t, "SuccessExitStatus"))
+	require.Equal(t, "2", u.one(t, "RestartPreventExitStatus"))
 }
