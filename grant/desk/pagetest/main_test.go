@@ -189,6 +189,11 @@ func leaves(err error) bool {
 	}, func(text string) bool { return strings.Contains(err.Error(), text) })
 }
 
+// absent reports whether an expression asks an element that is not in the page, or not there yet.
+func absent(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "Cannot read properties of null")
+}
+
 // await waits until an expression is true in the page, or in the one that this leads to.
 func (p *page) await(expression string) {
 	p.t.Helper()
@@ -200,13 +205,13 @@ func (p *page) await(expression string) {
 		if is {
 			return
 		}
-		if !leaves(err) {
+		if !leaves(err) && !absent(err) {
 			require.NoError(p.t, err, expression)
 		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			require.FailNow(p.t, "gave up waiting", "%s; the page says:\n%s", expression,
+			require.FailNow(p.t, "gave up waiting", "%s (last error: %v); the page says:\n%s", expression, err,
 				eval[string](p, "document.body.innerText"))
 		}
 	}
