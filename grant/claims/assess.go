@@ -97,7 +97,7 @@ const MaxSales Won = 1 << 61
 // Assess computes the loss and what of it is the company's to make good. It fails when the facts cannot be: something that
 // the programme needs is missing, negative, or absurd. A loss of 0 or less is no error.
 func (p *Programme) Assess(f *Facts) (Assessment, error) {
-	if err := p.check(f); err != nil {
+	if err := p.Check(f); err != nil {
 		return Assessment{}, err
 	}
 	var a Assessment
@@ -120,8 +120,8 @@ func (p *Programme) Assess(f *Facts) (Assessment, error) {
 	return a, nil
 }
 
-// check reports everything that is wrong with facts.
-func (p *Programme) check(f *Facts) error {
+// Check returns everything for which facts cannot be assessed.
+func (p *Programme) Check(f *Facts) error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	amount := func(name string, w Won) {

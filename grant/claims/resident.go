@@ -15,12 +15,23 @@ import (
 // first says century and sex. The digits before and after are looked at by the caller, because RE2 cannot.
 var resident = regexp.MustCompile(`\d{6}([ \t]*[-‐‑‒–—−._·/~:][ \t]*|[ \t]+)?[0-9]\d{6}`)
 
+const residentDigits = 13
+
 // HoldsResidentNumber reports whether a text holds a resident registration number, which the law lets nobody collect here. A
 // number without a hyphen is one if its birthday exists; in a field that is meant for other numbers (strict is false) its check
 // digit must fit as well, which numbers given since October 2020 need not.
 //
 // Business numbers, phone numbers, and account numbers with their own hyphens are none, nor is a masked number.
 func HoldsResidentNumber(text string, strict bool) bool {
+	digits := 0
+	for _, r := range text {
+		if unicode.IsDigit(r) { // those of full width, too
+			digits++
+		}
+	}
+	if digits < residentDigits { // so it is with nearly every text, and looking for one takes much longer
+		return false
+	}
 	plain := strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Cf, r) { // invisible
 			return -1

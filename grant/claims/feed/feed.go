@@ -54,7 +54,7 @@ type Topic[T any] struct {
 
 const (
 	// batch is how many records are committed at once: the more, the less each costs; and others wait some tenths of a second.
-	batch       = 1000
+	batch       = 2000
 	queued      = 2 // batches of each partition, beside those that are being committed
 	awaitOthers = 500 * time.Millisecond
 )

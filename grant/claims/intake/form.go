@@ -134,9 +134,7 @@ func (d *Desk) Read(ctx context.Context, f *Form, from Channel) (store.Filing, e
 		Reported: f.ReportedLoss, OwnRate: f.OwnProfitRate, Alternative: f.AlternativeAvailable,
 	}
 	wrong(facts.Check())
-	if _, err := d.Programme.Assess(&facts); err != nil {
-		wrong(err)
-	}
+	wrong(d.Programme.Check(&facts))
 	at := d.now()
 	if f.Received != nil {
 		if f.Received.After(at) {

@@ -47,7 +47,10 @@ func (d *Desk) ReadRecord(ctx context.Context, value []byte, from Channel) (stor
 	switch {
 	case errors.Is(err, ErrNotNow):
 		return store.Filing{}, feed.Refusal{Failed: err}
-	case err != nil:
+	case err == nil:
+		err = filing.Prepare() // here, since records are read side by side, and stored one batch after the other
+	}
+	if err != nil {
 		return refuse(ReasonInvalid, err)
 	}
 	return filing, feed.Refusal{}

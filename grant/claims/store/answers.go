@@ -77,9 +77,6 @@ type budget struct{ reserved, settled claims.Won }
 func (s *Store) Answers(ctx context.Context, list []Answer, at []Position) ([]Effect, error) {
 	var out []Effect
 	err := s.begin(ctx, func(c *commit) error {
-		if err := advance(ctx, c.tx, at); err != nil {
-			return err
-		}
 		t := &answering{
 			commit: c, taken: map[string]bool{}, payments: map[string]*payment{}, claims: map[string]*Claim{},
 			dirty: map[string]bool{}, budgets: map[string]*budget{},
@@ -95,19 +92,22 @@ func (s *Store) Answers(ctx context.Context, list []Answer, at []Position) ([]Ef
 				return fmt.Errorf("answer %s of the bank: %w", list[i].ID, err)
 			}
 		}
-		return t.save(rows)
+		t.save(rows)
+		t.advance(at)
+		return nil
 	})
 	return out, err
 }
 
 // read reads which of the answers were taken before, the payments that they are about, and the claims that these may move.
 func (t *answering) read(answers []Answer) error {
-	for part := range slices.Chunk(answers, chunk) {
+	for part := range parts(t.store, answers) {
 		ids, about := make([]string, len(part)), make([]string, len(part))
 		for i := range part {
 			ids[i], about[i] = part[i].ID, part[i].Payment
 		}
-		rows, err := t.tx.QueryContext(t.ctx, "SELECT id FROM answers WHERE id IN "+list(1, len(ids)), texts(ids)...)
+		which, args := t.store.among(1, ids)
+		rows, err := t.tx.QueryContext(t.ctx, "SELECT id FROM answers WHERE id "+which, args...)
 		if err != nil {
 			return err
 		}
@@ -119,9 +119,11 @@ func (t *answering) read(answers []Answer) error {
 		}); err != nil {
 			return err
 		}
+		which, args = t.store.among(1, about)
 		rows, err = t.tx.QueryContext(t.ctx, "SELECT p.id, p.claim, p.state, r.programme, p.came, p.run, p.decision, p.attempt, "+
-			"p.gross, p.net, p.sendings, p.doubt, p.changed_at FROM payments AS p JOIN runs AS r ON r.id = p.run WHERE p.id IN "+
-			list(1, len(about)), texts(about)...)
+			"p.gross, p.net, p.sendings, p.doubt, p.changed_at FROM payments AS p JOIN runs AS r ON r.id = p.run "+
+			"WHERE p.id "+which,
+			args...)
 		if err != nil {
 			return err
 		}
@@ -151,8 +153,8 @@ func (t *answering) read(answers []Answer) error {
 	return nil
 }
 
-// save writes what the answers changed.
-func (t *answering) save(answers *rows) error {
+// save has written what the answers changed.
+func (t *answering) save(answers *rows) {
 	changed := newRows("UPDATE payments SET state = v.column2, came = v.column3, doubt = v.column4, changed_at = v.column5 "+
 		"FROM (VALUES", ") AS v WHERE payments.id = v.column1", 5)
 	changed.casts = []string{"TEXT", "TEXT", "BIGINT", "TEXT", "BIGINT"}
@@ -160,19 +162,14 @@ func (t *answering) save(answers *rows) error {
 		p := t.payments[id]
 		changed.add(id, p.state, int64(p.came), p.doubt, p.changed)
 	}
-	for _, r := range []*rows{changed, answers} {
-		if err := r.exec(t.ctx, t.tx, t.store.postgres); err != nil {
-			return err
-		}
-	}
+	t.later(statement{rows: changed}, statement{rows: answers})
 	for _, name := range slices.Sorted(maps.Keys(t.budgets)) {
 		b := t.budgets[name]
-		if _, err := t.tx.ExecContext(t.ctx, "UPDATE programmes SET reserved = reserved + $2, settled = settled + $3 "+
-			"WHERE name = $1", name, int64(b.reserved), int64(b.settled)); err != nil {
-			return err
-		}
+		t.later(statement{
+			text: "UPDATE programmes SET reserved = reserved + $2, settled = settled + $3 WHERE name = $1",
+			args: []any{name, int64(b.reserved), int64(b.settled)},
+		})
 	}
-	return nil
 }
 
 func (t *answering) answer(a *Answer, rows *rows) (Effect, error) {

@@ -302,7 +302,7 @@ func constraints(t *testing.T, s *Store) {
 
 func constraintWord(s *Store) string {
 	if s.postgres {
-		return "foreign key"
+		return "no step that the rules have"
 	}
 	return "FOREIGN KEY"
 }

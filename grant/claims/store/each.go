@@ -4,7 +4,7 @@ import "context"
 
 // Each calls fn with each claim of a programme, in the order of their numbers, and reads no more than some of them at a time.
 func (s *Store) Each(ctx context.Context, programme string, fn func(*Claim) error) error {
-	filter := Filter{Programme: programme, Limit: chunk}
+	filter := Filter{Programme: programme, Limit: chunkOfArrays}
 	for {
 		lines, err := s.List(ctx, filter)
 		if err != nil || len(lines) == 0 {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -54,7 +53,7 @@ func (s *Store) Declare(ctx context.Context, p *claims.Programme, most int, by A
 	d := declaring{programme: p, by: by, now: s.now().UnixMicro(), run: &Run{}}
 	d.payments = newRows("INSERT INTO payments (id, claim, decision, attempt, run, gross, withheld, net, state, changed_at) "+
 		"VALUES", "", 10)
-	filter := Filter{Programme: p.Name, States: payable, Limit: chunk}
+	filter := Filter{Programme: p.Name, States: payable, Limit: chunkOfArrays}
 	for d.run.Payments < most {
 		lines, err := s.List(ctx, filter)
 		if err != nil {
@@ -175,17 +174,17 @@ func (s *Store) HandOver(ctx context.Context, programme string, most int) ([]Ord
 		if orders, err = ordersOf(ctx, c.tx, programme, "declared", most); err != nil {
 			return err
 		}
-		for part := range slices.Chunk(orders, chunk) {
-			args := []any{c.at.UnixMicro()}
+		for part := range parts(s, orders) {
+			ids := make([]string, len(part))
 			for i := range part {
 				part[i].Sending++
-				args = append(args, part[i].ID)
+				ids[i] = part[i].ID
 			}
-			if _, err := c.tx.ExecContext(ctx, "UPDATE payments SET state = 'sent', sendings = sendings + 1, changed_at = $1 "+
-				"WHERE id IN "+list(2, len(part)),
-				args...); err != nil {
-				return err
-			}
+			which, args := s.among(2, ids)
+			c.later(statement{
+				text: "UPDATE payments SET state = 'sent', sendings = sendings + 1, changed_at = $1 WHERE id " + which,
+				args: append([]any{c.at.UnixMicro()}, args...),
+			})
 		}
 		return nil
 	})

@@ -70,16 +70,15 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-func (*Store) historiesOf(ctx context.Context, q querier, ids []string) (map[string][]Entry, error) {
+func (s *Store) historiesOf(ctx context.Context, q querier, ids []string) (map[string][]Entry, error) {
 	found := make(map[string][]Entry, len(ids))
-	for len(ids) > 0 {
-		n := min(len(ids), chunk)
+	for part := range parts(s, ids) {
+		which, args := s.among(1, part)
 		rows, err := q.QueryContext(ctx,
-			"SELECT "+entryColumns+" FROM history WHERE claim IN "+list(1, n)+" ORDER BY claim, seq", texts(ids[:n])...)
+			"SELECT "+entryColumns+" FROM history WHERE claim "+which+" ORDER BY claim, seq", args...)
 		if err != nil {
 			return nil, err
 		}
-		ids = ids[n:]
 		if err := each(rows, func(scan func(...any) error) error {
 			e, err := readEntry(scan)
 			found[e.Claim] = append(found[e.Claim], e)
@@ -211,16 +210,15 @@ func readLine(scan func(...any) error) (l Line, err error) {
 // are not among them.
 func (s *Store) Shared(ctx context.Context, ids []string) (map[string]map[claims.SignalKind][]string, error) {
 	out := map[string]map[claims.SignalKind][]string{}
-	for len(ids) > 0 {
-		n := min(len(ids), chunk)
+	for part := range parts(s, ids) {
+		which, args := s.among(1, part)
 		rows, err := s.db.QueryContext(ctx, "SELECT DISTINCT mine.claim, mine.kind, other.claim FROM marks AS mine "+
 			"JOIN marks AS other ON other.kind = mine.kind AND other.digest = mine.digest AND other.claim <> mine.claim "+
 			"JOIN claims ON claims.id = other.claim AND claims.state NOT IN ('withdrawn', 'declined') "+
-			"WHERE mine.claim IN "+list(1, n)+" ORDER BY mine.claim, mine.kind, other.claim", texts(ids[:n])...)
+			"WHERE mine.claim "+which+" ORDER BY mine.claim, mine.kind, other.claim", args...)
 		if err != nil {
 			return nil, err
 		}
-		ids = ids[n:]
 		if err := each(rows, func(scan func(...any) error) error {
 			var id, other string
 			var kind claims.SignalKind
@@ -286,13 +284,12 @@ func (s *Store) ReadPerson(ctx context.Context, id string, by Actor, why string)
 // People returns who the owners of claims are, by their numbers. Those that were erased are not in it.
 func (s *Store) People(ctx context.Context, ids []string) (map[string]*Person, error) {
 	out := make(map[string]*Person, len(ids))
-	for len(ids) > 0 {
-		n := min(len(ids), chunk)
-		rows, err := s.db.QueryContext(ctx, "SELECT claim, person FROM owners WHERE claim IN "+list(1, n), texts(ids[:n])...)
+	for part := range parts(s, ids) {
+		which, args := s.among(1, part)
+		rows, err := s.db.QueryContext(ctx, "SELECT claim, person FROM owners WHERE claim "+which, args...)
 		if err != nil {
 			return nil, err
 		}
-		ids = ids[n:]
 		if err := each(rows, func(scan func(...any) error) error {
 			var id, text string
 			if err := scan(&id, &text); err != nil {

@@ -58,9 +58,12 @@ func onlyDigits(s string) string {
 }
 
 func digestOf(parts ...string) string {
-	h := sha256.New()
-	field(h, parts...)
-	return hex.EncodeToString(h.Sum(nil))
+	n := 0
+	for _, p := range parts {
+		n += len(p) + lengthOf
+	}
+	sum := sha256.Sum256(fields(make([]byte, 0, n), parts...))
+	return hex.EncodeToString(sum[:])
 }
 
 // hash binds a person to history without telling who it is: the salt is erased with the person.
@@ -76,6 +79,35 @@ type Filing struct {
 	Facts   claims.Facts
 	Person  Person
 	By      Actor
+
+	ready *readied
+}
+
+// readied is what storing a filing needs, and nothing but the filing says.
+type readied struct {
+	salt, person string // who the owner is, as it is kept
+	change       Change
+	body         string // the change, as history has it
+	marks        []Mark
+}
+
+// Prepare computes what Receive needs that does not depend on any other claim, so that those who read filings do it side by
+// side. Receive does it for those that it was not done for: they must not be changed afterwards.
+func (f *Filing) Prepare() error {
+	r := &readied{salt: rand.Text(), marks: f.Person.Marks()}
+	var hash string
+	var err error
+	if r.person, hash, err = f.Person.hash(r.salt); err != nil {
+		return err
+	}
+	opening, facts := f.Opening, f.Facts
+	r.change = Change{Opening: &opening, Facts: &facts, Person: hash}
+	body, err := json.Marshal(&r.change)
+	if err != nil {
+		return fmt.Errorf("claim %s: %w", f.ID, err)
+	}
+	r.body, f.ready = string(body), r
+	return nil
 }
 
 // Outcome is what became of a filing.
@@ -101,6 +133,14 @@ func (f Filed) Refused() bool { return f.Outcome == Different || f.Outcome == Tw
 // Receive takes filings in, and returns what became of each, in their order. Receiving filings again takes none of them twice.
 // When they are from a topic and each was taken, now or before, the same transaction says how far the topic is taken in.
 func (s *Store) Receive(ctx context.Context, filings []Filing, at []Position) ([]Filed, error) {
+	filings = slices.Clone(filings) // whoever has them may change them later
+	for i := range filings {
+		if filings[i].ready == nil {
+			if err := filings[i].Prepare(); err != nil {
+				return nil, err
+			}
+		}
+	}
 	var out []Filed
 	return out, s.begin(ctx, func(c *commit) (err error) {
 		if out, err = c.judge(filings); err != nil {
@@ -114,37 +154,24 @@ func (s *Store) Receive(ctx context.Context, filings []Filing, at []Position) ([
 			if out[i].Outcome != Taken {
 				continue
 			}
-			salt := rand.Text()
-			text, hash, err := filings[i].Person.hash(salt)
-			if err != nil {
+			f := &filings[i]
+			if err := c.open(f); err != nil {
 				return err
 			}
-			if err := c.open(&filings[i], hash); err != nil {
-				return err
-			}
-			owners.add(filings[i].ID, salt, text)
+			owners.add(f.ID, f.ready.salt, f.ready.person)
 		}
+		c.later(statement{rows: owners})
 		if !slices.ContainsFunc(out, Filed.Refused) {
-			if err := advance(ctx, c.tx, at); err != nil {
-				return err
-			}
+			c.advance(at)
 		}
-		if err := c.write(); err != nil {
-			return err
-		}
-		c.entries, c.records = nil, nil
-		return owners.exec(ctx, c.tx, s.postgres)
+		return nil
 	})
 }
 
 // judge says which filings are new.
 func (c *commit) judge(filings []Filing) ([]Filed, error) {
 	ids, units := map[string]string{}, map[string]string{} // by number its digest, by programme and unit the number
-	at := chunk
-	if c.store.postgres { // to which they go as one array
-		at = max(1, len(filings))
-	}
-	for part := range slices.Chunk(filings, at) {
+	for part := range parts(c.store, filings) {
 		if err := c.known(part, ids, units); err != nil {
 			return nil, err
 		}
@@ -201,10 +228,12 @@ func (c *commit) known(filings []Filing, ids, units map[string]string) error {
 	}
 	for programme, numbers := range businesses {
 		which, args := c.store.among(2, numbers)
-		rows, err := c.tx.QueryContext(
-			c.ctx,
-			"SELECT id, unit FROM claims WHERE state <> 'withdrawn' AND programme = $1 AND unit "+which,
-			append([]any{programme}, args...)...)
+		query := "SELECT id, unit FROM claims WHERE state <> 'withdrawn' AND programme = $1 AND unit " + which
+		if c.store.postgres { // before it has statistics it would read all claims for the query above: of one of a unit it knows
+			query = "SELECT c.id, c.unit FROM unnest($2::text[]) AS u(unit) CROSS JOIN LATERAL (SELECT id, unit FROM claims " +
+				"WHERE state <> 'withdrawn' AND programme = $1 AND unit = u.unit LIMIT 1) AS c"
+		}
+		rows, err := c.tx.QueryContext(c.ctx, query, append([]any{programme}, args...)...)
 		if err != nil {
 			return err
 		}
@@ -221,15 +250,15 @@ func (c *commit) known(filings []Filing, ids, units map[string]string) error {
 }
 
 // open adds the first entry of a claim.
-func (c *commit) open(f *Filing, person string) error {
+func (c *commit) open(f *Filing) error {
 	to, err := claims.Draft.Next(claims.HandIn, f.By.Duty, "")
 	if err != nil {
 		return err
 	}
 	return c.add(&Claim{ID: f.ID}, Entry{
 		Claim: f.ID, Seq: 1, At: c.at, By: f.By, From: claims.Draft, Action: claims.HandIn, To: to,
-		Change: Change{Opening: &f.Opening, Facts: &f.Facts, Person: person},
-	}, f.Person.Marks())
+		Change: f.ready.change, body: f.ready.body,
+	}, f.ready.marks)
 }
 
 // ChangePerson says anew who the owner is or where the money goes. The account is verified again.

@@ -2,9 +2,7 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,10 +51,8 @@ type Recorded struct {
 }
 
 func (r *Record) sum() string {
-	h := sha256.New()
-	field(h, r.Prev, r.programme, strconv.Itoa(r.Number), strconv.FormatInt(r.At.UnixMicro(), 10), r.By.Name, string(r.By.Duty),
-		string(r.Kind), r.Why, r.body)
-	return hex.EncodeToString(h.Sum(nil))
+	return digestOf(r.Prev, r.programme, strconv.Itoa(r.Number), strconv.FormatInt(r.At.UnixMicro(), 10), r.By.Name,
+		string(r.By.Duty), string(r.Kind), r.Why, r.body)
 }
 
 const recordColumns = "number, at, who, duty, kind, why, body, prev, hash"
@@ -130,15 +126,15 @@ func (c *commit) record(programme string, before []Record, r *Record) error {
 	return nil
 }
 
-// addRecords writes the records of a commit, behind its entries.
-func (c *commit) addRecords() error {
+// recordRows are the records of a commit, behind its entries.
+func (c *commit) recordRows() *rows {
 	out := newRows("INSERT INTO records (programme, commit_number, position, "+recordColumns+") VALUES", "", 12)
 	for i := range c.records {
 		r := &c.records[i]
 		out.add(r.programme, c.number, len(c.entries)+i, r.Number, r.At.UnixMicro(), r.By.Name, string(r.By.Duty),
 			string(r.Kind), r.Why, r.body, r.Prev, r.Hash)
 	}
-	return out.exec(c.ctx, c.tx, c.store.postgres)
+	return out
 }
 
 // proveRecords computes the hashes and the order of all records again. That none is missing is the chain's to say.

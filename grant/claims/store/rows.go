@@ -4,13 +4,26 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// chunk is about how many claims one statement asks: enough to make a round trip cheap, and few kinds of statement to prepare.
-const chunk = 100
+// chunk is about how many claims one statement asks SQLite: enough to make it cheap, and few kinds of statement to prepare.
+// PostgreSQL is asked about chunkOfArrays: there all of them are one argument, and each statement is a round trip.
+const (
+	chunk         = 100
+	chunkOfArrays = 1000
+)
+
+// parts cuts a list into as many as one statement asks about.
+func parts[T any](s *Store, list []T) iter.Seq[[]T] {
+	if s.postgres {
+		return slices.Chunk(list, chunkOfArrays)
+	}
+	return slices.Chunk(list, chunk)
+}
 
 // rows is a statement that ends in a list of rows, such as INSERT … VALUES.
 type rows struct {
@@ -33,24 +46,34 @@ func (r *rows) dropLast() { r.args = r.args[:len(r.args)-r.columns] }
 // parameters takes longer to parse than to execute; to SQLite one after the other.
 func (r *rows) exec(ctx context.Context, tx *sql.Tx, postgres bool) error {
 	if !postgres {
-		return r.oneByOne(ctx, tx)
+		_, err := r.oneByOne(ctx, tx)
+		return err
 	}
 	if len(r.args) == 0 {
 		return nil
 	}
-	arrays, types, names := make([]any, r.columns), make([]string, r.columns), make([]string, r.columns)
+	text, arrays, err := r.arrays()
+	if err == nil {
+		_, err = tx.ExecContext(ctx, text, arrays...)
+	}
+	return err
+}
+
+// arrays is the statement of all rows for PostgreSQL, and an array for each column.
+func (r *rows) arrays() (text string, arrays []any, err error) {
+	arrays = make([]any, r.columns)
+	types, names := make([]string, r.columns), make([]string, r.columns)
 	for i := range arrays {
 		values, kind := r.array(i)
 		if kind == "" {
-			return fmt.Errorf("column %d of %s: %T is no type of a column", i+1, r.head, r.args[i])
+			return "", nil, fmt.Errorf("column %d of %s: %T is no type of a column", i+1, r.head, r.args[i])
 		}
 		arrays[i] = values
 		types[i], names[i] = fmt.Sprintf("$%d::%s[]", i+1, kind), fmt.Sprintf("column%d", i+1)
 	}
 	columns := strings.Join(names, ", ")
-	_, err := tx.ExecContext(ctx, fmt.Sprintf("%s SELECT %s FROM unnest(%s) AS r(%s) %s", strings.TrimSuffix(r.head, "VALUES"),
-		columns, strings.Join(types, ", "), columns, r.tail), arrays...)
-	return err
+	return fmt.Sprintf("%s SELECT %s FROM unnest(%s) AS r(%s) %s", strings.TrimSuffix(r.head, "VALUES"),
+		columns, strings.Join(types, ", "), columns, r.tail), arrays, nil
 }
 
 // array is the column of all rows, and its type.
@@ -76,21 +99,28 @@ func (r *rows) array(column int) (values any, kind string) {
 	return nil, ""
 }
 
-func (r *rows) oneByOne(ctx context.Context, tx *sql.Tx) error {
+// oneByOne sends row by row, and returns how many rows of the table that changed.
+func (r *rows) oneByOne(ctx context.Context, tx *sql.Tx) (changed int64, err error) {
 	if len(r.args) == 0 {
-		return nil
+		return 0, nil
 	}
 	one, err := tx.PrepareContext(ctx, r.text()) //nolint:sqlclosecheck // it is, below
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer one.Close() //nolint:errcheck // the transaction ends with it
 	for row := range slices.Chunk(r.args, r.columns) {
-		if _, err := one.ExecContext(ctx, row...); err != nil {
-			return err
+		res, err := one.ExecContext(ctx, row...)
+		if err != nil {
+			return 0, err
 		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return 0, err
+		}
+		changed += n
 	}
-	return nil
+	return changed, nil
 }
 
 // text is the statement of one row.

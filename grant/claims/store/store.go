@@ -126,18 +126,22 @@ var (
 	triggersSQLite string
 	//go:embed schema/triggers_postgres.sql
 	triggersPostgres string
+	//go:embed schema/at_once_postgres.sql
+	atOncePostgres string
 )
 
 // migrate brings the schema up to date. Several processes may do so at once: on PostgreSQL one is let in at a time, SQLite
 // does that itself.
 func (s *Store) migrate(ctx context.Context) error {
 	dialect, triggers, added, purging := goose.DialectSQLite3, triggersSQLite, recordingSQLite, purgingSQLite
+	atOnce := "-- SQLite checks row by row, within the process"
 	if s.postgres {
 		dialect, triggers, added, purging = goose.DialectPostgres, triggersPostgres, recordingPostgres, purgingPostgres
+		atOnce = atOncePostgres
 	}
 	steps := []string{
 		tables + triggers, payments, ownersOwn, noticesToo, topics, freezing, sendings, recording + added, secrets, speed,
-		assigned, purging, redacted,
+		assigned, purging, redacted, atOnce,
 	}
 	migrations := make([]*goose.Migration, len(steps))
 	for i, text := range steps {
@@ -212,7 +216,14 @@ func steps() []claims.Transition {
 
 func (s *Store) inTx(ctx context.Context, work func(*sql.Tx) error) (err error) {
 	defer func() { s.db.failed(err) }()
-	tx, err := s.db.BeginTx(ctx, nil)
+	return transaction(ctx, s.db.BeginTx, work)
+}
+
+// transaction commits what work did, unless that failed.
+func transaction(
+	ctx context.Context, begin func(context.Context, *sql.TxOptions) (*sql.Tx, error), work func(*sql.Tx) error,
+) error {
+	tx, err := begin(ctx, nil)
 	if err != nil {
 		return err
 	}

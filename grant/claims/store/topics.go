@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/granter/granter/grant"
@@ -54,33 +52,31 @@ func (s *Store) ForgetPositions(ctx context.Context, topic string) error {
 
 // Advance says how far a topic is taken in, when all of that is committed.
 func (s *Store) Advance(ctx context.Context, at []Position) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error { return advance(ctx, tx, at) })
+	return s.begin(ctx, func(c *commit) error {
+		c.advance(at)
+		return nil
+	})
 }
 
 // advance never goes back: of two processes that have read the same, the slower one is behind.
-func advance(ctx context.Context, tx *sql.Tx, at []Position) error {
-	for _, p := range at {
-		res, err := tx.ExecContext(
-			ctx,
-			"INSERT INTO offsets (topic, part, identity, following, epoch) VALUES ($1, $2, $3, $4, $5) "+
-				"ON CONFLICT (topic, part) DO UPDATE SET "+
-				"epoch = CASE WHEN excluded.following >= offsets.following THEN excluded.epoch ELSE offsets.epoch END, "+
-				"following = CASE WHEN excluded.following >= offsets.following THEN excluded.following ELSE "+
-				"offsets.following END "+
-				"WHERE offsets.identity = excluded.identity",
-			p.Topic,
-			p.Partition,
-			p.Identity.String(),
-			p.Next,
-			p.Epoch,
-		)
-		if err != nil {
-			return fmt.Errorf("topic %s: %w", p.Topic, err)
-		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, fmt.Errorf("topic %s: %w: another process reads the one that is there now", p.Topic,
-				grant.ErrTopicChanged))
-		}
+func (c *commit) advance(at []Position) {
+	if len(at) == 0 {
+		return
 	}
-	return nil
+	rows := newRows("INSERT INTO offsets (topic, part, identity, following, epoch) VALUES",
+		"ON CONFLICT (topic, part) DO UPDATE SET "+
+			"epoch = CASE WHEN excluded.following >= offsets.following THEN excluded.epoch ELSE offsets.epoch END, "+
+			"following = CASE WHEN excluded.following >= offsets.following THEN excluded.following ELSE offsets.following END "+
+			"WHERE offsets.identity = excluded.identity", 5)
+	for _, p := range at {
+		rows.add(p.Topic, p.Partition, p.Identity.String(), p.Next, int64(p.Epoch))
+	}
+	topic := at[0].Topic
+	c.later(statement{
+		rows: rows, want: int64(len(at)),
+		said: func(err error) error { return fmt.Errorf("topic %s: %w", topic, err) },
+		less: func() error {
+			return fmt.Errorf("topic %s: %w: another process reads the one that is there now", topic, grant.ErrTopicChanged)
+		},
+	})
 }

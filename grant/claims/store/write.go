@@ -1,12 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -20,7 +22,8 @@ var ErrNotFound = errors.New("there is no such claim")
 
 // ConflictError means that somebody else changed a claim after it was read. Nothing was changed: read it again.
 type ConflictError struct {
-	Claim  string
+	Claim  string   // the first of them, to which this happened:
+	All    []string // the numbers of all claims that are not as they were read, in their order
 	By     Actor
 	Action claims.Action
 	At     time.Time
@@ -51,6 +54,7 @@ type Mark struct {
 // write.
 type commit struct {
 	ctx    context.Context //nolint:containedctx // it lives as long as its transaction, which ends with it
+	conn   *sql.Conn
 	tx     *sql.Tx
 	store  *Store
 	number int64
@@ -62,6 +66,8 @@ type commit struct {
 	touched []*Claim
 	before  map[string]int // the entry up to which a claim was read
 	marks   []markOf
+
+	statements []statement // to be executed at the end
 }
 
 type markOf struct {
@@ -70,10 +76,16 @@ type markOf struct {
 }
 
 // begin runs work with the lock, and commits what it added.
-func (s *Store) begin(ctx context.Context, work func(*commit) error) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error {
+func (s *Store) begin(ctx context.Context, work func(*commit) error) (err error) {
+	defer func() { s.db.failed(err) }()
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:errcheck // it only goes back to the others
+	return transaction(ctx, conn.BeginTx, func(tx *sql.Tx) error {
 		c := &commit{
-			ctx: ctx, tx: tx, store: s, at: s.now().UTC().Truncate(time.Microsecond),
+			ctx: ctx, conn: conn, tx: tx, store: s, at: s.now().UTC().Truncate(time.Microsecond),
 			before: map[string]int{},
 		}
 		lock := "SELECT number, hash FROM head WHERE one = 1"
@@ -126,13 +138,16 @@ func (s *Store) Commit(ctx context.Context, steps []Step, also func(*sql.Tx) err
 
 // Postpone says when the rules look at claims next, and counts that they were put off. It is no part of history.
 func (s *Store) Postpone(ctx context.Context, due map[string]time.Time) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		for id, at := range due {
-			if _, err := tx.ExecContext(ctx, "UPDATE claims SET due = $2, tries = tries + 1 WHERE id = $1", id,
-				at.UnixMicro()); err != nil {
-				return err
-			}
-		}
+	if len(due) == 0 {
+		return nil
+	}
+	rows := newRows("UPDATE claims SET due = v.column2, tries = tries + 1 FROM (VALUES", ") AS v WHERE claims.id = v.column1", 2)
+	rows.casts = []string{"TEXT", "BIGINT"}
+	for _, id := range slices.Sorted(maps.Keys(due)) {
+		rows.add(id, due[id].UnixMicro())
+	}
+	return s.begin(ctx, func(c *commit) error { // with the lock: who commits locks the same rows, in another order
+		c.later(statement{rows: rows})
 		return nil
 	})
 }
@@ -140,7 +155,7 @@ func (s *Store) Postpone(ctx context.Context, due map[string]time.Time) error {
 // unchanged fails when a claim is not as it was read.
 func (c *commit) unchanged(steps []Step) error {
 	read := map[string]int{}
-	var ids []any
+	var ids, others []string
 	for i := range steps {
 		claim := steps[i].Claim
 		if _, ok := read[claim.ID]; !ok {
@@ -148,37 +163,36 @@ func (c *commit) unchanged(steps []Step) error {
 			ids = append(ids, claim.ID)
 		}
 	}
-	for len(ids) > 0 {
-		n := min(len(ids), chunk)
-		rows, err := c.tx.QueryContext(c.ctx, "SELECT id, seq FROM claims WHERE id IN "+list(1, n), ids[:n]...)
+	for part := range parts(c.store, ids) {
+		which, args := c.store.among(1, part)
+		rows, err := c.tx.QueryContext(c.ctx, "SELECT id, seq FROM claims WHERE id "+which, args...)
 		if err != nil {
 			return err
 		}
-		ids = ids[n:]
-		now := map[string]int{}
 		if err := each(rows, func(scan func(...any) error) error {
 			var id string
 			var seq int
 			err := scan(&id, &seq)
-			now[id] = seq
+			if seq != read[id] {
+				others = append(others, id)
+			}
 			return err
 		}); err != nil {
 			return err
 		}
-		for id, seq := range now {
-			if seq != read[id] {
-				return c.conflict(id)
-			}
-		}
 	}
-	return nil
+	if len(others) == 0 {
+		return nil
+	}
+	slices.Sort(others)
+	return c.conflict(others)
 }
 
-func (c *commit) conflict(id string) error {
-	e := &ConflictError{Claim: id}
+func (c *commit) conflict(ids []string) error {
+	e := &ConflictError{Claim: ids[0], All: ids}
 	var at int64
 	err := c.tx.QueryRowContext(c.ctx, "SELECT who, duty, action, at FROM history WHERE claim = $1 ORDER BY seq DESC LIMIT 1",
-		id).
+		e.Claim).
 		Scan(&e.By.Name, &e.By.Duty, &e.Action, &at)
 	if err != nil {
 		return err
@@ -276,10 +290,10 @@ func (c *commit) add(claim *Claim, e Entry, marks []Mark) error {
 	return nil
 }
 
-// write sends everything: history first, since a claim's row must agree with it.
+// write sends everything: the commit, its entries of history, and then claims, whose rows must agree with them.
 func (c *commit) write() error {
 	if len(c.entries)+len(c.records) == 0 {
-		return nil
+		return c.flush()
 	}
 	c.number++
 	history := newRows("INSERT INTO history (claim, seq, commit_number, position, at, who, duty, from_state, action, "+
@@ -313,24 +327,39 @@ func (c *commit) write() error {
 		}
 	})
 	fresh, changed := c.claims()
-	marks := newRows("INSERT INTO marks (kind, digest, claim) VALUES", "ON CONFLICT DO NOTHING", 3)
+	marks, others := c.markRows()
+	own := []statement{
+		{
+			text: "INSERT INTO commits (number, at, entries, prev, hash) VALUES ($1, $2, $3, $4, $5)",
+			args: []any{c.number, c.at.UnixMicro(), len(c.entries) + len(c.records), c.prev, hash},
+		},
+		{rows: history}, {rows: fresh}, {rows: changed}, {rows: marks}, {rows: others}, {rows: c.recordRows()},
+		{text: "UPDATE head SET number = $1, hash = $2 WHERE one = 1", args: []any{c.number, hash}},
+	}
+	after := c.statements
+	c.statements = nil
+	c.later(own...)
+	c.later(after...)
+	return c.flush()
+}
+
+// markRows are the marks of new claims, none of which can be there, and those of others, which can. To look first takes the
+// database as long as to write.
+func (c *commit) markRows() (fresh, others *rows) {
+	const head = "INSERT INTO marks (kind, digest, claim) VALUES"
+	fresh, others = newRows(head, "", 3), newRows(head, "ON CONFLICT DO NOTHING", 3)
+	slices.SortFunc(c.marks, func(a, b markOf) int { // in the order of the index
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.claim, b.claim))
+	})
+	c.marks = slices.Compact(c.marks)
 	for _, m := range c.marks {
-		marks.add(string(m.Kind), m.Digest, m.claim)
-	}
-	for _, r := range []*rows{history, fresh, changed, marks} {
-		if err := r.exec(c.ctx, c.tx, c.store.postgres); err != nil {
-			return err
+		to := others
+		if c.before[m.claim] == 0 {
+			to = fresh
 		}
+		to.add(string(m.Kind), m.Digest, m.claim)
 	}
-	if _, err := c.tx.ExecContext(c.ctx, "INSERT INTO commits (number, at, entries, prev, hash) VALUES ($1, $2, $3, $4, $5)",
-		c.number, c.at.UnixMicro(), len(c.entries)+len(c.records), c.prev, hash); err != nil {
-		return err
-	}
-	if err := c.addRecords(); err != nil {
-		return err
-	}
-	_, err := c.tx.ExecContext(c.ctx, "UPDATE head SET number = $1, hash = $2 WHERE one = 1", c.number, hash)
-	return err
+	return fresh, others
 }
 
 // claims are the rows of what was touched: new ones, and changed ones.
@@ -380,8 +409,13 @@ func rowOf(c *Claim) row {
 // chain computes the hash of a commit.
 func chain(number int64, at time.Time, prev string, entries func(add func(string))) string {
 	h := sha256.New()
-	field(h, prev, strconv.FormatInt(number, 10), strconv.FormatInt(at.UnixMicro(), 10))
-	entries(func(hash string) { field(h, hash) })
+	var buffer []byte
+	add := func(texts ...string) {
+		buffer = fields(buffer[:0], texts...)
+		h.Write(buffer)
+	}
+	add(prev, strconv.FormatInt(number, 10), strconv.FormatInt(at.UnixMicro(), 10))
+	entries(func(hash string) { add(hash) })
 	return hex.EncodeToString(h.Sum(nil))
 }
 
