@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -50,9 +51,9 @@ type Passed struct {
 }
 
 const (
-	batch   = identity.MostBusinesses // one call to the tax office
-	askers  = 8                       // questions to the bank at a time
-	soonest = time.Minute             // until a claim is looked at again that waits for a service; doubled each time
+	batch   = 5 * identity.MostBusinesses // claims that are committed together
+	askers  = 16                          // questions to the services at a time
+	soonest = time.Minute                 // until a claim is looked at again that waits for a service; doubled each time
 	latest  = time.Hour
 )
 
@@ -95,96 +96,124 @@ func (w *Worker) pass(ctx context.Context, out *Passed) error {
 	return nil
 }
 
-func (w *Worker) each(ctx context.Context, filter store.Filter, out *Passed) error {
-	for {
-		lines, err := w.Store.List(ctx, filter)
-		if err != nil || len(lines) == 0 {
-			return err
-		}
-		if err := w.batch(ctx, lines, out); err != nil {
-			return err
-		}
-		filter.After = lines[len(lines)-1].ID
-	}
+// found is some claims, and what the services say of their owners.
+type found struct {
+	list    []*store.Claim
+	tries   map[string]int // how often each was put off
+	answers map[string]*store.Identity
+	away    []string
 }
 
-func (w *Worker) batch(ctx context.Context, lines []store.Line, out *Passed) error {
+// each looks at all claims of a filter. While some are decided and committed, the services are asked about the next.
+func (w *Worker) each(ctx context.Context, filter store.Filter, out *Passed) error {
+	next := make(chan *found)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(next)
+		for {
+			lines, err := w.Store.List(ctx, filter)
+			if err != nil || len(lines) == 0 {
+				return err
+			}
+			f, err := w.find(ctx, lines)
+			if err != nil {
+				return err
+			}
+			select {
+			case next <- f:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			filter.After = lines[len(lines)-1].ID
+		}
+	})
+	group.Go(func() error {
+		for f := range next {
+			if err := w.batch(ctx, f, out); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// find reads claims, and asks who their owners are.
+func (w *Worker) find(ctx context.Context, lines []store.Line) (*found, error) {
 	ids := make([]string, len(lines))
-	tries := map[string]int{}
+	f := &found{tries: map[string]int{}}
 	for i := range lines {
 		ids[i] = lines[i].ID
-		tries[lines[i].ID] = lines[i].Tries
+		f.tries[lines[i].ID] = lines[i].Tries
 	}
-	list, err := w.Store.Get(ctx, ids...)
-	if err != nil {
-		return err
+	var err error
+	if f.list, err = w.Store.Get(ctx, ids...); err != nil {
+		return nil, err
 	}
 	people, err := w.Store.People(ctx, ids)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	f.answers, f.away = w.identify(ctx, f.list, people)
+	return f, nil
+}
+
+// batch decides about claims, when all before them are decided: what they share with others is looked up here.
+func (w *Worker) batch(ctx context.Context, f *found, out *Passed) error {
+	ids := make([]string, len(f.list))
+	for i, c := range f.list {
+		ids[i] = c.ID
 	}
 	shared, err := w.Store.Shared(ctx, ids)
 	if err != nil {
 		return err
 	}
-	out.Looked += len(list)
-	answers, away := w.identify(ctx, list, people)
-	for _, name := range away {
+	out.Looked += len(f.list)
+	for _, name := range f.away {
 		if !slices.Contains(out.Away, name) {
 			out.Away = append(out.Away, name)
 		}
 	}
 	var steps []store.Step
 	postponed := map[string]time.Time{}
-	for _, c := range list {
-		facts, err := w.steps(ctx, c, answers[c.ID], shared[c.ID])
+	for _, c := range f.list {
+		facts, err := w.steps(ctx, c, f.answers[c.ID], shared[c.ID])
 		if err != nil {
 			return fmt.Errorf("claim %s: %w", c.ID, err)
 		}
 		steps = append(steps, facts...)
-		if id := answers[c.ID]; id != nil && !id.Complete {
+		if id := f.answers[c.ID]; id != nil && !id.Complete {
 			out.Pending++
-			postponed[c.ID] = w.now().Add(min(latest, soonest<<min(tries[c.ID], 10)))
+			postponed[c.ID] = w.now().Add(min(latest, soonest<<min(f.tries[c.ID], 10)))
 		}
 	}
 	if err := w.commit(ctx, steps, out); err != nil {
 		return err
 	}
-	if err := w.alert(ctx, list, out); err != nil {
+	if err := w.alert(ctx, f.list, out); err != nil {
 		return err
 	}
 	return w.Store.Postpone(ctx, postponed)
 }
 
-// commit commits all steps or, when somebody else was at one of the claims, claim by claim.
+// commit commits all steps but those of claims that somebody else was at meanwhile.
 func (w *Worker) commit(ctx context.Context, steps []store.Step, out *Passed) error {
-	err := w.Store.Commit(ctx, steps, nil)
-	if conflicts(err) {
-		err = nil
-		for len(steps) > 0 && err == nil {
-			n := 1
-			for n < len(steps) && steps[n].Claim == steps[0].Claim {
-				n++
+	for len(steps) > 0 {
+		err := w.Store.Commit(ctx, steps, nil)
+		conflict, ok := errors.AsType[*store.ConflictError](err)
+		if !ok {
+			if err == nil {
+				out.count(steps)
 			}
-			if err = w.Store.Commit(ctx, steps[:n], nil); conflicts(err) {
-				out.Conflict++
-				err = nil
-			} else {
-				out.count(steps[:n])
-			}
-			steps = steps[n:]
+			return err
 		}
-		return err
+		out.Conflict += len(conflict.All)
+		steps = slices.DeleteFunc(steps, func(s store.Step) bool {
+			_, other := slices.BinarySearch(conflict.All, s.Claim.ID)
+			return other
+		})
 	}
-	if err == nil {
-		out.count(steps)
-	}
-	return err
-}
-
-func conflicts(err error) bool {
-	_, ok := errors.AsType[*store.ConflictError](err)
-	return ok
+	return nil
 }
 
 func (p *Passed) count(steps []store.Step) {
@@ -217,13 +246,25 @@ func (w *Worker) identify(
 	if len(asked) == 0 {
 		return answers, nil
 	}
-	standings, err := w.Registry.Ask(ctx, businesses)
-	if err != nil {
-		away = append(away, err.Error())
-	}
 	var lock sync.Mutex
+	failed := func(err error) {
+		if err != nil && !slices.Contains(away, err.Error()) {
+			away = append(away, err.Error())
+		}
+	}
+	standings := map[claims.BusinessNumber]identity.Standing{}
 	var group errgroup.Group
 	group.SetLimit(askers)
+	for part := range slices.Chunk(businesses, identity.MostBusinesses) {
+		group.Go(func() error {
+			some, err := w.Registry.Ask(ctx, part)
+			lock.Lock()
+			defer lock.Unlock()
+			maps.Copy(standings, some)
+			failed(err)
+			return nil
+		})
+	}
 	for _, c := range asked {
 		group.Go(func() error {
 			p := people[c.ID]
@@ -231,22 +272,24 @@ func (w *Worker) identify(
 			lock.Lock()
 			defer lock.Unlock()
 			id := answers[c.ID]
-			standing, known := standings[c.Unit]
-			id.Business, id.ClosedOn, id.Account = standing.State, standing.ClosedOn, answer
-			if !known {
-				id.Unanswered = append(id.Unanswered, "the tax office")
-			}
+			id.Account = answer
 			if err != nil {
 				id.Unanswered = append(id.Unanswered, "the bank")
-				if !slices.Contains(away, err.Error()) {
-					away = append(away, err.Error())
-				}
 			}
-			id.Complete = len(id.Unanswered) == 0
+			failed(err)
 			return nil
 		})
 	}
 	_ = group.Wait() // nobody returns an error
+	for _, c := range asked {
+		id := answers[c.ID]
+		standing, known := standings[c.Unit]
+		id.Business, id.ClosedOn = standing.State, standing.ClosedOn
+		if !known {
+			id.Unanswered = slices.Insert(id.Unanswered, 0, "the tax office")
+		}
+		id.Complete = len(id.Unanswered) == 0
+	}
 	return answers, away
 }
 
