@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -57,7 +56,9 @@ type claimsRun struct {
 	name     string
 	database string
 	n        int
-	kills    int // kill -9 of any process at a random moment, all running at once; 0: one after the other, to be measured
+	kills    int               // kill -9 at random moments, all running at once; 0: one after the other, measured
+	intake   bool              // nothing but intake
+	postgres *devtest.Postgres // which is killed as well; nil: there is none
 	services string
 	rules    string // file of the programme
 	server   int    // PostgreSQL's process; 0: there is none
@@ -77,7 +78,7 @@ type claimsStep struct {
 }
 
 // claims measures damage claims on PostgreSQL and SQLite, and on PostgreSQL once more while every process is killed.
-func (b *bench) claims(ctx context.Context, kills int, only string) (string, error) {
+func (b *bench) claims(ctx context.Context, kills int, only string, intake bool) (string, error) {
 	n := int(claimsAll * b.scale)
 	rules, err := b.richer()
 	if err != nil {
@@ -93,7 +94,8 @@ func (b *bench) claims(ctx context.Context, kills int, only string) (string, err
 	runs := []*claimsRun{
 		{name: "PostgreSQL 15", database: postgres.URL, server: postgres.PID()},
 		{name: "SQLite", database: filepath.Join(b.dir, "claims.db")},
-		{name: "PostgreSQL 15, killed", database: postgres.Schema("killed"), kills: kills},
+		{name: "PostgreSQL 15, killed", database: postgres.Schema("killed"), kills: kills, postgres: postgres},
+		{name: "SQLite, killed", database: filepath.Join(b.dir, "killed.db"), kills: kills},
 	}
 	if err := schema(ctx, postgres.URL, "killed"); err != nil {
 		return "", err
@@ -107,9 +109,11 @@ func (b *bench) claims(ctx context.Context, kills int, only string) (string, err
 		text.Number(int64(n)),
 	)
 	for i, r := range runs {
-		if r.name == "PostgreSQL 15, killed" && kills == 0 || !strings.Contains(r.name, only) {
+		killed := strings.HasSuffix(r.name, "killed")
+		if killed && (kills == 0 || intake) || !strings.Contains(r.name, only) {
 			continue
 		}
+		r.intake = intake
 		r.bench, r.n, r.services, r.topic, r.rules = b, n, services.URL, fmt.Sprintf("payouts-%d", i), rules
 		if err := r.run(ctx); err != nil {
 			return out.String(), fmt.Errorf("%s: %w", r.name, err)
@@ -209,6 +213,9 @@ func (r *claimsRun) run(ctx context.Context) error {
 		return err
 	}
 	last := context.WithoutCancel(ctx)
+	if r.intake {
+		return r.takenIn(last, s)
+	}
 	paid, sum, err := r.bank.Compare(last, s, "outage-2022")
 	if err != nil {
 		return err
@@ -225,10 +232,26 @@ func (r *claimsRun) run(ctx context.Context) error {
 	return err
 }
 
+// takenIn says that every claim is there, once.
+func (r *claimsRun) takenIn(ctx context.Context, s *store.Store) error {
+	proof, err := s.Prove(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if proof.Claims != r.n || proof.Entries != r.n || len(proof.Wrong) > 0 {
+		return fmt.Errorf("%d of %d claims are there, %d findings", proof.Claims, r.n, len(proof.Wrong))
+	}
+	r.size, err = size(ctx, r.database)
+	return err
+}
+
 func (r *claimsRun) measured(ctx context.Context, s *store.Store) error {
 	all := func(map[claims.State]store.Count) int { return r.n }
 	approved := func(c map[claims.State]store.Count) int { return c[claims.PaymentSent].Claims + c[claims.Paid].Claims }
 	err := r.step(ctx, "intake from Kafka", all, s, append(r.args("receive"), "--once")...)
+	if r.intake {
+		return err
+	}
 	if err == nil {
 		err = r.step(ctx, "checks, assessment, tiers", all, s, r.args("process")...)
 	}
@@ -266,114 +289,4 @@ func (r *claimsRun) ordered(ctx context.Context, s *store.Store) error {
 	}
 	r.steps = append(r.steps, ordered)
 	return nil
-}
-
-// killed runs every process at once, and kills them at random.
-func (r *claimsRun) killed(ctx context.Context, s *store.Store) error {
-	began := time.Now()
-	names := []string{"receive", "process", "pay", "reconcile"}
-	processes := make([]*exec.Cmd, len(names))
-	ended := make([]chan error, len(names))
-	launch := func(i int) error {
-		args := r.args(names[i])
-		if names[i] == "process" || names[i] == "pay" {
-			args = append(args, "--every", "500ms")
-		}
-		processes[i], ended[i] = r.command(context.WithoutCancel(ctx), args...), make(chan error, 1)
-		log, err := os.OpenFile(filepath.Join(r.dir, names[i]+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-		if err != nil {
-			return err
-		}
-		processes[i].Stdout, processes[i].Stderr = log, log
-		if err := processes[i].Start(); err != nil {
-			return err
-		}
-		go func() { ended[i] <- errors.Join(processes[i].Wait(), log.Close()) }()
-		return nil
-	}
-	for i := range names {
-		if err := launch(i); err != nil {
-			return err
-		}
-	}
-	defer func() {
-		for i := range processes {
-			if processes[i] != nil {
-				_ = processes[i].Process.Kill()
-				<-ended[i]
-			}
-		}
-	}()
-	done, restarts := 0, 0
-	for {
-		if over, err := r.over(ctx, s); err != nil || over && done >= r.kills {
-			r.steps = append(
-				r.steps,
-				claimsStep{
-					name: fmt.Sprintf("all at once, %d times kill -9, a bank with every fault", done), n: r.n,
-					seconds: time.Since(began).Seconds(),
-				},
-			)
-			return err
-		}
-		for i := range names { // who ended by himself is started again, as by systemd
-			select {
-			case err := <-ended[i]:
-				if restarts++; restarts > 20 {
-					processes[i] = nil
-					text, _ := os.ReadFile(filepath.Join(r.dir, names[i]+".log"))
-					return fmt.Errorf(
-						"granter claims %s ends again and again: %w: %s",
-						names[i],
-						err,
-						text[max(0, len(text)-2000):],
-					)
-				}
-				if err := launch(i); err != nil {
-					return err
-				}
-			default:
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Duration(300+rand.IntN(1500+r.n/50)) * time.Millisecond): // not in its beginning only
-		}
-		if done < r.kills {
-			i := rand.IntN(len(names))
-			_ = processes[i].Process.Kill()
-			<-ended[i]
-			done++
-			if err := launch(i); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// over reports whether every claim is where nothing but a person moves it on.
-func (r *claimsRun) over(ctx context.Context, s *store.Store) (bool, error) {
-	counts, err := s.Counts(ctx, "outage-2022")
-	if err != nil {
-		return false, nil //nolint:nilerr // the programme may not be there yet
-	}
-	all := 0
-	for _, c := range counts {
-		all += c.Claims
-	}
-	moving := counts[claims.Received].Claims + counts[claims.Checking].Claims + counts[claims.Approved].Claims +
-		counts[claims.PaymentSent].Claims
-	if all < r.n || moving > 0 {
-		return false, nil
-	}
-	filter := store.Filter{States: []claims.State{claims.PaymentReturned}, Limit: r.n}
-	lines, err := s.List(ctx, filter)
-	for i := 0; i < len(lines) && err == nil; i++ {
-		var c []*store.Claim
-		if c, err = s.Get(ctx, lines[i].ID); err == nil && len(c[0].Payments) < store.MostAttempts {
-			return false, nil
-		}
-	}
-	return err == nil, err
 }

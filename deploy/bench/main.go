@@ -43,6 +43,7 @@ func main() {
 	kinds := flag.String("ids", "", "measure only users that are no dense numbers, of these kinds: uuid,int64,string")
 	onlyClaims := flag.Bool("claims", false, "measure damage claims only: 620,000 of them times -scale")
 	kills := flag.Int("kills", 20, "with -claims: kill -9 so many processes while all run at once; 0: do not")
+	intake := flag.Bool("intake", false, "with -claims: measure intake by itself, and nothing after it")
 	docs := flag.String("docs", "", "write performance.md's table and plot into this folder")
 	flag.Parse()
 	err := devtest.Standalone(
@@ -63,7 +64,7 @@ func main() {
 			}
 			ctx := context.Background()
 			if *onlyClaims {
-				text, err := b.claims(ctx, *kills, *only)
+				text, err := b.claims(ctx, *kills, *only, *intake)
 				fmt.Print(text)
 				return err
 			}

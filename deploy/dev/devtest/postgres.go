@@ -1,8 +1,10 @@
 package devtest
 
 import (
+	"errors"
 	"net/url"
 	"path/filepath"
+	"time"
 )
 
 // Postgres is one PostgreSQL server. Its methods may be called from any goroutine; a failure ends the calling one.
@@ -64,10 +66,18 @@ func (p *Postgres) Kill() { p.server.kill() }
 func (p *Postgres) Restart() {
 	p.tb.Helper()
 	p.server.stop()
-	if err := p.server.launch(); err != nil {
-		p.tb.Fatalf("restarting PostgreSQL: %v", err)
-	}
-	if err := p.server.await(); err != nil {
-		p.tb.Fatalf("restarting PostgreSQL: %v", err)
+	for deadline := time.Now().Add(startTimeout); ; time.Sleep(pollInterval) {
+		if err := p.server.launch(); err != nil {
+			p.tb.Fatalf("restarting PostgreSQL: %v", err)
+		}
+		err := p.server.await()
+		if err == nil {
+			return
+		}
+		// Sessions of one that was killed end at their next look at it, and until then no other one starts.
+		if !errors.Is(err, errExited) || time.Now().After(deadline) {
+			p.tb.Fatalf("restarting PostgreSQL: %v", err)
+		}
+		p.server.stop()
 	}
 }
