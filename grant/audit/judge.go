@@ -42,8 +42,10 @@ func (a *audit) judge(ctx context.Context, c *cells) error {
 			return err
 		}
 		a.replayed(chunk, h.replays)
-		if *missing != nothing && *extra != nothing {
-			a.damaged = append(a.damaged, damaged{chunk, sha256.Sum256(cell.below.bytes()), sha256.Sum256(h.settled.bytes())})
+		if (*missing != nothing || *extra != nothing) && *h.settled != nothing && len(a.damaged) < mostDamaged {
+			a.damaged = append(a.damaged, damaged{
+				chunk, sha256.Sum256(cell.below.bytes()), sha256.Sum256(h.settled.bytes()), *missing != nothing && *extra != nothing,
+			})
 		}
 		a.report.Topic.Users += cell.below.count()
 		a.users.add(digestLeaf(chunk, &cell.below))
@@ -120,19 +122,32 @@ func (a *audit) mayBeGone(e *entry) bool {
 	return false
 }
 
-// damaged is a chunk with users missing and others too many, by what it should have and what it has.
+// damaged is a chunk with users missing or others too many, by what it should have and what it has.
 type damaged struct {
 	chunk          uint64
 	wanted, stored [sha256.Size]byte
+	both           bool // some are missing, and others too many
 }
 
-// swapped says which damaged chunks have what others should have.
+// mostDamaged is how many chunks are compared with each other. Where more are damaged, nobody swapped them by hand.
+const mostDamaged = 1 << 14
+
+// swapped says which damaged chunks have what another one should have. Of two in each other's place, one of which should have all
+// that the other should, one only lacks users, and the other only has too many: those are named where somebody has what is theirs.
 func (a *audit) swapped() {
+	belongs, had := map[[sha256.Size]byte][]uint64{}, map[[sha256.Size]byte]bool{}
 	for _, d := range a.damaged {
-		for _, o := range a.damaged {
-			if d.chunk != o.chunk && d.stored == o.wanted {
+		had[d.stored] = true
+		if len(belongs[d.wanted]) < 2 { // full chunks are alike: one of the others stands for all
+			belongs[d.wanted] = append(belongs[d.wanted], d.chunk)
+		}
+	}
+	for _, d := range a.damaged {
+		for _, chunk := range belongs[d.stored] {
+			if chunk != d.chunk && (d.both || had[d.wanted]) {
 				a.findings.add(Swapped, fmt.Sprintf("chunk %d", d.chunk), 1,
-					fmt.Sprintf("the ledger has in it exactly the users that belong into chunk %d", o.chunk), look)
+					fmt.Sprintf("the ledger has in it exactly the users that belong into chunk %d", chunk), look)
+				break
 			}
 		}
 	}

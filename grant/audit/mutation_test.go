@@ -89,12 +89,24 @@ var plants = []plant{
 	},
 	{
 		name:    "two chunks in each other's place", // 0, 1, 2… and 0, 3, 6… have 14 of 40 in common
-		do:      swap,
+		do:      func(w *world) { swap(w, 0, 5) },
 		verdict: Refuted, finds: map[Kind]int64{Swapped: 2, Missing: 2 * 26, Extra: 2 * 26},
 		says: []string{
 			"chunk 0: the ledger has in it exactly the users that belong into chunk 5",
 			"chunk 5: the ledger has in it exactly the users that belong into chunk 0",
 		},
+	},
+	{
+		name: "two chunks in each other's place, of which one has all users of the other",
+		do: func(w *world) {
+			users := in(7, 0, 1, 2)
+			w.publish(0, "458752", "458753", "458754")
+			w.grant(0, w.ends[0]-3, w.ends[0]-1, users...)
+			w.checkpoint(w.ends)
+			swap(w, 0, 7)
+		},
+		verdict: Refuted, finds: map[Kind]int64{Swapped: 2, Missing: perChunk - 3, Extra: perChunk - 3},
+		says: []string{"belong into chunk 7", "belong into chunk 0"},
 	},
 	{
 		name: "a chunk that is gone",
@@ -136,7 +148,7 @@ var plants = []plant{
 		name:    "a topic that was made again",
 		do:      func(w *world) { w.remakeTopic(); w.publish(0, "1", "2"); w.open() },
 		verdict: NotProven, finds: map[Kind]int64{TopicChanged: 1, Unprovable: 3*perChunk - 2},
-		says: []string{"deleted and created again", "--new-topic"},
+		says: []string{"deleted and created again", "--new-topic", "no run has read the topic to its end"},
 	},
 	{
 		name:    "a partition that was added",
@@ -203,13 +215,13 @@ func (w *world) setBit(chunk uint64, low int64, value int) {
 	require.NoError(w, w.client.SetBit(w.Context(), w.key(chunk, "granted"), low, value).Err())
 }
 
-func swap(w *world) {
+func swap(w *world, a, b uint64) {
 	w.Helper()
 	kept := "granter:{" + w.campaign.Name + "/0}:kept"
 	for _, name := range []string{"granted", "journal"} {
-		require.NoError(w, w.client.Rename(w.Context(), w.key(0, name), kept).Err())
-		require.NoError(w, w.client.Rename(w.Context(), w.key(5, name), w.key(0, name)).Err())
-		require.NoError(w, w.client.Rename(w.Context(), kept, w.key(5, name)).Err())
+		require.NoError(w, w.client.Rename(w.Context(), w.key(a, name), kept).Err())
+		require.NoError(w, w.client.Rename(w.Context(), w.key(b, name), w.key(a, name)).Err())
+		require.NoError(w, w.client.Rename(w.Context(), kept, w.key(b, name)).Err())
 	}
 }
 

@@ -60,8 +60,12 @@ func (r *Report) Sentence(lang string) string {
 	case NotProven:
 		out = fmt.Sprintf(t.notProven, text.Number(int64(len(r.Findings))))
 	}
-	if !r.Over {
+	switch {
+	case r.Over:
+	case r.Topic.Waiting > 0:
 		out += " " + fmt.Sprintf(t.waits, text.Number(r.Topic.Waiting))
+	default: // whoever is in them has it
+		out += " " + t.unread
 	}
 	if n := len(r.Rebuilt); n > 0 {
 		out += " " + t.remade(&r.Rebuilt[n-1])
@@ -109,7 +113,7 @@ func (r *Report) Rows(lang string) [][2]string {
 
 // vocabulary is what a report says, in one language.
 type vocabulary struct {
-	lang, proven, refuted, notProven, waits                                    string
+	lang, proven, refuted, notProven, waits, unread                            string
 	at, by, spec, topic, records, users, waiting, granted, grantedBy, excluded string
 	journal, entries, malformed, letters, digestTopic, digestLedger, expected  string
 	partition, first, checkpoint, end, heading, findings, partitions, seal     string
@@ -137,9 +141,10 @@ var english = vocabulary{
 	lang: "en",
 	proven: "PROVEN: all %s users with a record below the checkpoint are granted, each once, and nobody without a record " +
 		"(%s users in the topic).",
-	refuted:   "NOT TRUE: %s findings contradict that everybody is granted, once.",
-	notProven: "NOT PROVEN: nothing contradicts it, and %s findings keep it from being proven.",
+	refuted:   "NOT TRUE: that everybody is granted, once, is contradicted. Findings: %s.",
+	notProven: "NOT PROVEN: nothing contradicts it, and something keeps it from being proven. Findings: %s.",
 	waits:     "It is not over: %s users wait to be granted.",
+	unread:    "It is not over: no run has read the topic to its end, whose users have it all the same.",
 	at:        "audited", by: "by", spec: "spec", topic: "topic", records: "records", users: "users below the checkpoint",
 	waiting: "users waiting", granted: "granted", grantedBy: "%s (%s by runs, %s by hand)", excluded: "excluded",
 	journal: "journal", entries: "%s entries in %s chunks", entriesOfBuckets: "%s entries in %s buckets", malformed: "malformed",
@@ -162,6 +167,7 @@ var korean = vocabulary{
 	refuted:   "사실과 다름: 모두에게 한 번씩 지급되었다는 것과 어긋나는 사항이 %s건 있습니다.",
 	notProven: "증명되지 않음: 어긋나는 사항은 없으나, 증명을 막는 사항이 %s건 있습니다.",
 	waits:     "아직 끝나지 않았습니다: 사용자 %s명이 지급을 기다립니다.",
+	unread:    "아직 끝나지 않았습니다: 토픽이 끝까지 읽히지 않았습니다. 남은 레코드의 사용자는 모두 이미 지급받았습니다.",
 	at:        "감사 시각", by: "감사자", spec: "명세", topic: "토픽", records: "레코드", users: "체크포인트 이전 사용자",
 	waiting: "대기 중인 사용자", granted: "지급", grantedBy: "%s명(자동 %s, 수동 %s)", excluded: "제외",
 	journal: "저널", entries: "항목 %s개, 청크 %s개", entriesOfBuckets: "항목 %s개, 버킷 %s개",
