@@ -28,6 +28,7 @@ func setUser(t *testing.T, admin *redis.Client, name string, rules ...any) {
 }
 
 func TestWhoMayOnlyReadSeesOrdersAndGivesNone(t *testing.T) {
+	t.Parallel()
 	w, server := single(t)
 	l := w.withOrders(tomorrow(), &fault{})
 	act, err := l.Order(w.ctx, order(grant.ActionPause))
@@ -67,6 +68,7 @@ func TestWhoMayOnlyReadSeesOrdersAndGivesNone(t *testing.T) {
 }
 
 func TestOrdersWaitForAClusterThatFailsOver(t *testing.T) {
+	t.Parallel()
 	cluster := devtest.StartRedisCluster(t, 3, 1)
 	w := newWorld(t, Options{Addrs: cluster.Addrs, Cluster: true})
 	l := w.withOrders(tomorrow(), &fault{})

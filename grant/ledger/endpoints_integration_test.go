@@ -15,6 +15,7 @@ import (
 
 // Behind a load balancer a cluster may not know by which host its nodes are reached.
 func TestOnARedisClusterThatNamesNoHosts(t *testing.T) {
+	t.Parallel()
 	cluster := devtest.StartRedisCluster(t, 3, 0, devtest.RedisSet("cluster-preferred-endpoint-type", "unknown-endpoint"))
 	client, err := Connect(Options{Addrs: cluster.Addrs[:1], Cluster: true})
 	require.NoError(t, err)

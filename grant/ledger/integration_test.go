@@ -25,10 +25,12 @@ import (
 )
 
 func TestOnRedis(t *testing.T) {
+	t.Parallel()
 	conformance(t, Options{Addrs: []string{devtest.StartRedis(t).Addr}})
 }
 
 func TestOnRedisCluster(t *testing.T) {
+	t.Parallel()
 	conformance(t, Options{Addrs: devtest.StartRedisCluster(t, 3, 0).Addrs, Cluster: true})
 }
 
@@ -41,8 +43,12 @@ func single(t *testing.T, opts ...devtest.RedisOption) (*world, *devtest.Redis) 
 
 // A power cut takes the end of the append-only file: everything after the last fsync, cut anywhere, even within an entry.
 func TestPowerCutIsNoticedOrHarmless(t *testing.T) {
+	t.Parallel()
 	for _, layout := range layouts {
-		t.Run(layout.name, func(t *testing.T) { powerCuts(t, layout.ids) })
+		t.Run(layout.name, func(t *testing.T) {
+			t.Parallel()
+			powerCuts(t, layout.ids)
+		})
 	}
 }
 
@@ -95,6 +101,7 @@ func fileSize(t *testing.T, name string) int64 {
 }
 
 func TestRestartIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	w, server := single(t, devtest.RedisSet("appendonly", "yes"))
 	p := w.joinFor(30 * time.Second)
 	p.grant(1, delta(1, span(0, 3000, 1)))
@@ -109,6 +116,7 @@ func TestRestartIsWaitedFor(t *testing.T) {
 }
 
 func TestReplicaIsRefused(t *testing.T) {
+	t.Parallel()
 	primary := devtest.StartRedis(t)
 	replica := devtest.StartRedis(t, devtest.ReplicaOf(primary))
 	client, err := Connect(Options{Addrs: []string{replica.Addr}})
@@ -133,6 +141,7 @@ func TestReplicaIsRefused(t *testing.T) {
 
 // With maxmemory reached, Redis refuses a call as a whole, and the granter goes on when there is room.
 func TestOutOfMemoryIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	w, _ := single(t, devtest.RedisSet("maxmemory-policy", "noeviction"))
 	p := w.joinFor(30 * time.Second)
 	want := oracle{}
@@ -172,6 +181,7 @@ func TestOutOfMemoryIsWaitedFor(t *testing.T) {
 }
 
 func TestPasswordsAndPermissions(t *testing.T) {
+	t.Parallel()
 	server := devtest.StartRedis(t, devtest.RedisSet("requirepass", "right"))
 	try := func(user, password string) error {
 		client, err := Connect(Options{Addrs: []string{server.Addr}, Username: user, Password: password})
@@ -217,6 +227,7 @@ func TestPasswordsAndPermissions(t *testing.T) {
 
 // A Redis that hangs may have done what it did not answer for.
 func TestHangingRedisIsWaitedForAndCountsOnce(t *testing.T) {
+	t.Parallel()
 	server := devtest.StartRedis(t)
 	w := newWorld(t, Options{Addrs: []string{server.Addr}, ReadTimeout: 100 * time.Millisecond})
 	p := w.joinFor(30 * time.Second)
@@ -276,6 +287,7 @@ func marathon(w *world, p *player, enough func(step int) bool) {
 }
 
 func TestClusterFailover(t *testing.T) {
+	t.Parallel()
 	cluster := devtest.StartRedisCluster(t, 3, 1)
 	w := newWorld(t, Options{Addrs: cluster.Addrs, Cluster: true})
 	p := w.joinFor(time.Minute)
@@ -297,6 +309,7 @@ func TestClusterFailover(t *testing.T) {
 
 // A slot that moves makes the client ask elsewhere.
 func TestClusterSlotMoves(t *testing.T) {
+	t.Parallel()
 	cluster := devtest.StartRedisCluster(t, 3, 0)
 	w := newWorld(t, Options{Addrs: cluster.Addrs, Cluster: true})
 	p := w.join()
@@ -393,6 +406,7 @@ sentinel failover-timeout sorry 5000
 }
 
 func TestInspectTellsOfARealRedis(t *testing.T) {
+	t.Parallel()
 	w, server := single(t, devtest.RedisSet("appendonly", "yes"), devtest.RedisSet("maxmemory", "100mb"))
 	p := w.join()
 	facts, err := p.Inspect(w.ctx, true)

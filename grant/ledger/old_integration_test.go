@@ -17,6 +17,7 @@ import (
 // A finished campaign of 300,000 users as granter 0c10d32 left it in Redis: it is proven, its checkpoint, which does not
 // say what it counts in, is adopted, and it is continued.
 func TestALedgerOf0c10d32IsContinued(t *testing.T) {
+	t.Parallel()
 	server := devtest.StartRedis(t)
 	server.Stop()
 	dump, err := os.ReadFile(filepath.Join("testdata", "0c10d32.rdb"))

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -65,6 +66,7 @@ func realKafkaEveryClientsBatchesAreRead(t *testing.T) {
 	client := clientOf(t, k.Brokers...)
 	for _, codec := range codecs {
 		t.Run(codec.String(), func(t *testing.T) {
+			t.Parallel()
 			topic := "codec-" + codec.String()
 			k.CreateTopic(t, topic, 1, 1, nil)
 
@@ -80,7 +82,7 @@ func realKafkaEveryClientsBatchesAreRead(t *testing.T) {
 			java := exec.Command("../../deploy/dev/kafka.sh", "tool", producer, "--bootstrap-server", k.Brokers[0],
 				"--topic", topic, "--compression-codec", strings.ReplaceAll(codec.String(), "uncompressed", "none"),
 				"--batch-size", "5000")
-			java.Stdin = &lines
+			java.Stdin, java.Env = &lines, append(os.Environ(), "GRANTER_DEV_KAFKA="+k.Version)
 			out, err := java.CombinedOutput()
 			require.NoError(t, err, "%s", out)
 
@@ -125,6 +127,7 @@ func TestRealKafkaTopicsThatCompressAreRead(t *testing.T) {
 func realKafkaTopicsThatCompressAreRead(t *testing.T) {
 	for _, codec := range codecs {
 		t.Run(codec.String(), func(t *testing.T) {
+			t.Parallel()
 			topic := "compress-" + codec.String()
 			k, s := shared1(t, topic, map[string]string{"compression.type": codec.String()})
 			produce(t, k.Brokers, userRecords(topic, 0, 2000)...)

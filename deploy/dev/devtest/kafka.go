@@ -30,7 +30,7 @@ const (
 
 // KafkaOptions says which Kafka to start. The zero value is one broker without security.
 type KafkaOptions struct {
-	Version  string            // of the installed ones, or NewestKafka; empty: that of GRANTER_DEV_KAFKA, or the oldest
+	Version  string            // of the installed ones, or NewestKafka; empty: EachKafka's, GRANTER_DEV_KAFKA's, or the oldest
 	Features []string          // of the storage format, such as "share.version=1"
 	Brokers  int               // 1 to 9; 0 means 1
 	SASL     bool              // also listen on SASLBrokers
@@ -59,6 +59,9 @@ type Kafka struct {
 // need some broker share one: see SharedKafka.
 func StartKafka(tb TB, o KafkaOptions) *Kafka {
 	tb.Helper()
+	if o.Version == "" {
+		o.Version = versionFor(tb)
+	}
 	k, err := startKafka(tb, o)
 	if err != nil {
 		tb.Fatalf("starting Kafka: %v", err)

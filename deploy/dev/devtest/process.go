@@ -26,6 +26,7 @@ var errExited = errors.New("the process has ended")
 type server struct {
 	name string
 	args []string // script and arguments of the foreground run
+	env  []string // in addition to this process's
 	log  string
 	// ready returns nil when the server answers.
 	ready func() error
@@ -51,6 +52,7 @@ func (s *server) launch() error {
 	}
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(os.Environ(), s.env...)
 	cmd.SysProcAttr = childAttributes()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", s.name, err)

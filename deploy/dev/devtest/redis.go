@@ -28,6 +28,7 @@ type RedisOption func(*redisOptions)
 type redisOptions struct {
 	args       []string // of redis.sh
 	directives []string // of redis.conf
+	env        []string
 	replica    bool
 }
 
@@ -37,6 +38,11 @@ func RedisSet(directive string, values ...string) RedisOption {
 	return func(o *redisOptions) {
 		o.directives = append(append(o.directives, "--"+directive), values...)
 	}
+}
+
+// RedisEnv gives a variable of the server's environment, such as RedisEnv("TZ=UTC").
+func RedisEnv(variable string) RedisOption {
+	return func(o *redisOptions) { o.env = append(o.env, variable) }
 }
 
 // ReplicaOf makes it a replica; StartRedis then waits until it is in sync.
@@ -75,6 +81,7 @@ func startRedis(tb TB, dir string, opts []RedisOption) (*Redis, error) {
 	r.server = &server{
 		name:  "redis-server " + addr,
 		args:  []string{"redis.sh", "run", dir},
+		env:   o.env,
 		log:   filepath.Join(dir, "redis.log"),
 		ready: func() error { return pingRedis(addr) },
 	}

@@ -1,36 +1,47 @@
 package devtest
 
 import (
+	"regexp"
 	"strings"
 	"sync"
 )
-
-// kafkaVariable names the version of Kafka for whatever names none. The scripts read it as well.
-const kafkaVariable = "GRANTER_DEV_KAFKA"
 
 // runner is the part of *testing.T that EachKafka needs.
 type runner[T any] interface {
 	Helper()
 	Fatal(args ...any)
+	Parallel()
 	Run(name string, test func(t T)) bool
-	Setenv(key, value string)
 }
 
 // EachKafka runs a test on every version of Kafka that granter is tested with, as a subtest: what it starts by StartKafka
-// and SharedKafka is of that version. GRANTER_DEV_KAFKA=VERSION leaves the others out. The test cannot be parallel, because
-// the environment carries the version.
+// and SharedKafka is of that version, which the subtest's name carries. GRANTER_DEV_KAFKA=VERSION leaves the others out. Test and
+// subtests are parallel: what they do is mostly to wait for brokers.
 func EachKafka[T runner[T]](t T, test func(t T)) {
 	t.Helper()
+	t.Parallel()
 	versions, err := kafkaVersions()
 	if err != nil {
 		t.Fatal("which versions of Kafka?", err)
 	}
 	for _, version := range versions {
 		t.Run("kafka-"+version, func(t T) {
-			t.Setenv(kafkaVariable, version)
+			t.Parallel()
 			test(t)
 		})
 	}
+}
+
+var versionInName = regexp.MustCompile(`/kafka-(\d+(?:\.\d+)*)(?:/|$)`)
+
+// versionFor is the version that a test in EachKafka is for; empty: it is in none.
+func versionFor(tb TB) string {
+	if t, ok := tb.(interface{ Name() string }); ok {
+		if found := versionInName.FindStringSubmatch(t.Name()); found != nil {
+			return found[1]
+		}
+	}
+	return ""
 }
 
 func kafkaVersions() ([]string, error) {
@@ -52,17 +63,20 @@ func SharedKafka(tb TB) *Kafka {
 	tb.Helper()
 	shared.Lock()
 	defer shared.Unlock()
-	versions, err := kafkaVersions()
-	if err != nil {
-		tb.Fatalf("which version of Kafka? %v", err)
+	version := versionFor(tb)
+	if version == "" {
+		versions, err := kafkaVersions()
+		if err != nil {
+			tb.Fatalf("which version of Kafka? %v", err)
+		}
+		version = versions[0]
 	}
-	version := versions[0]
 	if k := shared.kafka[version]; k != nil {
 		return k
 	}
 	h := &host{logf: func(string, ...any) {}}
 	var k *Kafka
-	err = h.run(func(tb TB) (err error) {
+	err := h.run(func(tb TB) (err error) {
 		// It is never restarted, so nobody waits for its session to end; and a busy machine must not cost it its partitions.
 		props := map[string]string{"broker.session.timeout.ms": "30000"}
 		k, err = startKafka(tb, KafkaOptions{Version: version, Props: props})
