@@ -15,6 +15,7 @@ import (
 
 	"github.com/granter/granter/deploy/dev/devtest"
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/audit"
 	"github.com/granter/granter/grant/population"
 	"github.com/granter/granter/grant/status"
 )
@@ -24,7 +25,7 @@ func (s *scenario) named(name string, flags ...string) *process {
 	s.Helper()
 	c := s.command(name, flags...)
 	args := []string{name, "--campaign", s.campaign.Name}
-	return granter(s.T, command{args: append(args, c.args[3:]...), env: c.env}) // without -f FILE
+	return granter(s.T, command{args: append(args, c.args[3:]...), env: c.env, of: c.of}) // without -f FILE
 }
 
 // published is a campaign on the same servers with some users in its topic.
@@ -53,6 +54,7 @@ func (s *scenario) simulated(n int) (say func()) {
 // Five campaigns and 20 replicas (one a process, 19 of them records of runs) on one desk that has no file but that of the
 // campaign which has not begun: one aborted, one not started, one finished, one held, one with a spec that cannot be read.
 func TestOneDeskServesAllCampaigns(t *testing.T) {
+	t.Parallel()
 	redis := devtest.StartRedis(t, durable()...).Addr
 	finished := published(t, redis, 1000)
 	finished.finish()
@@ -74,6 +76,7 @@ func TestOneDeskServesAllCampaigns(t *testing.T) {
 	require.Zero(t, held.named("pause", "--why=complaints").wait())
 	say := held.simulated(19)
 	upcoming := published(t, redis, 10)
+	upcoming.asked.unauditable("it has not begun: nobody is granted")
 	upcoming.spec = filepath.Join(t.TempDir(), "upcoming.yaml")
 	text := strings.Replace(fmt.Sprintf(specText, upcoming.campaign.Name),
 		"2023-01-05T00:00:00+09:00", time.Now().Add(time.Hour).Format(time.RFC3339), 1)
@@ -130,6 +133,12 @@ func TestOneDeskServesAllCampaigns(t *testing.T) {
 	})
 	held.named("abort", "--why=enough", "--wait=0").wait()
 	run.wait()
+
+	broken.asked.unauditable("its spec cannot be read")
+	finished.proven()
+	late.proven()
+	aborted.finds(audit.NotComplete)
+	held.finds(audit.NotComplete)
 }
 
 // byName asks and orders without any file, straight and through the desk.

@@ -23,6 +23,7 @@ import (
 // Claims come by Kafka into PostgreSQL, are decided, ordered and settled by a bank with every fault, while kill -9 meets each
 // process again and again: each claim is there once, each approved one is paid once, and sums agree to the won.
 func TestClaimsWhoseProcessesAreKilledArePaidOnce(t *testing.T) {
+	t.Parallel()
 	const n, kills = 300, 8
 	kafka := devtest.StartKafka(t, devtest.KafkaOptions{})
 	for _, topic := range []string{"claims", "payouts", "payouts.ack"} {

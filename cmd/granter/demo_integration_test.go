@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -27,11 +29,19 @@ func demo(t *testing.T, args ...string) *process {
 	return begin(t, exec.Command(demoBinary(t), args...), command{args: args})
 }
 
+// buildDemo builds it once: linking takes seconds.
+var buildDemo = sync.OnceValues(func() (binary string, err error) {
+	binary = filepath.Join(binaries, "granter-demo")
+	if out, err := exec.Command("go", "build", "-tags=demo", "-o="+binary, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return binary, nil
+})
+
 func demoBinary(t *testing.T) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "granter")
-	out, err := exec.Command("go", "build", "-tags=demo", "-o="+binary, ".").CombinedOutput() // linked anew; compiled once
-	require.NoError(t, err, "%s", out)
+	binary, err := buildDemo()
+	require.NoError(t, err)
 	return binary
 }
 
@@ -72,6 +82,7 @@ func TestDemoEndsByItselfWhereNobodyWatches(t *testing.T) {
 
 // The users of a demo may have IDs of any kind.
 func TestDemoOfUUIDs(t *testing.T) {
+	t.Parallel()
 	p := demo(t, "--json", "--users=20000", "--ids=uuid")
 	require.Zero(t, p.wait(), p.err.String())
 	var shown struct {
@@ -90,6 +101,7 @@ func TestDemoOfUUIDs(t *testing.T) {
 }
 
 func TestDemoSaysThatItsOutputIsLost(t *testing.T) {
+	t.Parallel()
 	binary := demoBinary(t)
 	for _, flag := range []string{"--once", "--json"} {
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -106,6 +118,7 @@ func TestDemoSaysThatItsOutputIsLost(t *testing.T) {
 
 // The demo is slow at first, so that it can be watched by the link that it prints, and is then released.
 func TestDemoCanBeWatched(t *testing.T) {
+	t.Parallel()
 	p := demo(t, "--once=false", "--users=300000", "--throttle=1000", "--watch=2s", "--desk="+freeAddress(t), "--listen="+freeAddress(t))
 	link := p.awaitOutput(`(http://\S+)/#token=(granter_\S+)`)
 	status := func() (s Status) {
@@ -146,6 +159,7 @@ func TestDemoEndsWhenInterrupted(t *testing.T) {
 
 // What a demo leaves is checked when its Kafka and Redis are gone.
 func TestADemoLeavesWhatAnAuditorNeeds(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "kept")
 	p := demo(t, "--once", "--users=70000", "--keep="+dir)
 	require.Zero(t, p.wait(), "%s%s", p.out.String(), p.err.String())

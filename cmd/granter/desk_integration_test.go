@@ -57,6 +57,7 @@ func (s *scenario) desk(flags ...string) *served {
 
 // A desk that was started with another validity showed its own, for users who were granted otherwise, with 200.
 func TestADeskAnswersByTheLedgersSpec(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, 1, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(population.Plan{Topic: s.campaign.Input, Users: 10})
 	s.finish()
@@ -90,11 +91,14 @@ func TestADeskAnswersByTheLedgersSpec(t *testing.T) {
 	require.Equal(t, exitNotGranted, granter(t, other.command("verify", "--json", "3", "11")).wait(), "the exit code is about the user")
 
 	key := "granter:{" + granted.Name + "}:spec"
+	stored := s.client.HGet(t.Context(), key, "canonical").Val()
 	require.NoError(t, s.client.HSet(t.Context(), key, "canonical", "garbage").Err())
 	p = granter(t, other.command("verify", "3"))
 	require.Equal(t, exitFailed, p.wait())
 	require.Contains(t, p.err.String(), key)
 	require.Equal(t, http.StatusInternalServerError, d.ask("/api/v1/campaigns/"+granted.Name+"/users/3", nil))
+	require.NoError(t, s.client.HSet(t.Context(), key, "canonical", stored).Err())
+	s.proven()
 }
 
 // With Kafka away there was no status, in command line and desk, and nobody saw whether a pause was obeyed.
@@ -137,6 +141,7 @@ func TestWhatIsKnownStaysWhenKafkaIsAway(t *testing.T) {
 		require.Equal(t, http.StatusOK, d.ask(path, &now))
 		return now.Of(status.PartKafka).Error == ""
 	})
+	s.proven()
 }
 
 // get asks the desk as the operator, and returns the status code.
@@ -176,6 +181,7 @@ func (d *served) ready() (code int, why string) {
 func TestWhoIsTakenOutOfTheAccessFileIsOut(t *testing.T) {
 	t.Parallel()
 	s := newScenario(t, 1, devtest.StartRedis(t, durable()...).Addr)
+	s.asked.unauditable("nobody is granted")
 	d := s.desk("--desk-access-grace=1s")
 	answers := func(code int) func() bool {
 		return func() bool { return d.get("/api/v1/me") == code }
@@ -212,7 +218,9 @@ func TestWhoIsTakenOutOfTheAccessFileIsOut(t *testing.T) {
 
 // An order for one campaign, sent to the desk of another one, aborted that one, with exit code 0.
 func TestAnOrderThroughADeskIsForItsCampaign(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, 1, devtest.StartRedis(t, durable()...).Addr)
+	s.asked.unauditable("nobody is granted")
 	d := s.desk()
 	other := filepath.Join(t.TempDir(), "other.yaml")
 	require.NoError(t, os.WriteFile(other, fmt.Appendf(nil, specText, "another-campaign"), 0o600))

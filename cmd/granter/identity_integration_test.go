@@ -21,6 +21,7 @@ import (
 // remake deletes the topic and makes it again, with two partitions, as somebody does who wants to fill it anew. It returns both IDs.
 func (s *scenario) remake(k *devtest.Kafka) (before, after grant.TopicID) {
 	s.Helper()
+	s.asked.note("the topic was made again")
 	before = s.identify()
 	topic := s.campaign.Input.Topic
 	resp, err := s.kafka.DeleteTopics(s.Context(), &kafka.DeleteTopicsRequest{Topics: []string{topic}})
@@ -62,8 +63,8 @@ func (s *scenario) requireStopped(p *process, code int, before, after grant.Topi
 	}
 }
 
-// goOn grants the topic as it is now, as the error message says, and checks that it was recorded.
-func (s *scenario) goOn() {
+// goOn grants the topic as it is now, as the error message says, and checks that it was recorded, and how many have it then.
+func (s *scenario) goOn(granted int64) {
 	s.Helper()
 	p := s.run("--new-topic", "--why=the list was corrected")
 	require.Zero(s, p.wait(), p.err.String())
@@ -74,20 +75,29 @@ func (s *scenario) goOn() {
 	require.Contains(s, last.Why, "the list was corrected (")
 	topic := s.read(s.campaign.Input.Topic)
 	require.Equal(s, topic.ends, s.checkpoint())
+	again := s.run() // the topic is no news any more, and nobody is left to grant
+	require.Zero(s, again.wait(), again.err.String())
+	require.Zero(s, again.summary().Granted)
+	s.ofAnotherTopic(granted)
+}
+
+// ofAnotherTopic audits: everybody of this topic is granted; of the one before that cannot be seen any more.
+func (s *scenario) ofAnotherTopic(granted int64) {
+	s.Helper()
+	topic := s.read(s.campaign.Input.Topic)
 	r := s.audit()
 	s.Logf("%s: %+v", r.Verdict, r.Findings)
-	require.Equal(s, audit.NotProven, r.Verdict, "everybody of this topic is granted; of the one before that cannot be seen any more")
+	require.Equal(s, audit.NotProven, r.Verdict)
 	require.Equal(s, topic.valid.digest(), r.Topic.Digest)
+	require.Equal(s, granted, r.Ledger.Granted)
 	unprovable := int64(0)
 	for _, f := range r.Findings {
 		if f.Kind == audit.Unprovable {
 			unprovable += f.Count
 		}
 	}
-	require.Equal(s, s.granted()-topic.valid.count(), unprovable, "%+v", r.Findings)
-	again := s.run() // the topic is no news any more, and nobody is left to grant
-	require.Zero(s, again.wait(), again.err.String())
-	require.Zero(s, again.summary().Granted)
+	require.Equal(s, granted-topic.valid.count(), unprovable, "%+v", r.Findings)
+	s.asked.audited()
 }
 
 // Somebody changes the topic behind granter's back: deletes it and makes it again, or restores an old copy of a partition; and
@@ -99,6 +109,7 @@ func TestTheTopicIsNotTheOneThatWasRead(t *testing.T) {
 
 func theTopicIsNotTheOneThatWasRead(t *testing.T) {
 	k, r := devtest.StartKafka(t, devtest.KafkaOptions{}), devtest.StartRedis(t, durable()...)
+	t.Run("it lost its tail and grew again", func(t *testing.T) { lostTail(newScenarioOn(t, k, 1, r.Addr), k) }) // stops the broker
 	for _, c := range []struct {
 		name  string
 		begin func(s *scenario) (p *process, thawed func()) // a run that is frozen while the topic is made again; nil: there is none
@@ -110,7 +121,8 @@ func theTopicIsNotTheOneThatWasRead(t *testing.T) {
 		{"made again while a run has the rest of it", hasTheRest, 80_000, nothingIsCommitted},
 		{"made again between two runs", finished, 10_000, betweenRuns}, // less than before
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) { // when that one is over
+			t.Parallel()
 			s := newScenarioOn(t, k, 2, r.Addr)
 			s.publish(s.users(0, 20_000))
 			p, thawed := c.begin(s)
@@ -127,7 +139,6 @@ func theTopicIsNotTheOneThatWasRead(t *testing.T) {
 			c.then(s, before, after)
 		})
 	}
-	t.Run("it lost its tail and grew again", func(t *testing.T) { lostTail(newScenarioOn(t, k, 1, r.Addr), k) })
 }
 
 // membership is kept by a run that is frozen for a while: it goes on where it was.
@@ -143,8 +154,7 @@ func following(s *scenario) (p *process, thawed func()) {
 func nobodyOfTheNewTopic(s *scenario, before, after grant.TopicID) {
 	require.EqualValues(s, 20_000, s.granted())
 	s.requireStopped(s.run(), exitPreflight, before, after)
-	s.goOn()
-	require.EqualValues(s, 100_000, s.granted())
+	s.goOn(100_000)
 }
 
 // paused is a run that does not fetch, because its users wait at the closed gate.
@@ -158,8 +168,7 @@ func paused(s *scenario) (p *process, thawed func()) {
 
 func goesOnResumed(s *scenario, _, _ grant.TopicID) {
 	s.order("resume", "--why=test")
-	s.goOn()
-	require.EqualValues(s, 100_000, s.granted())
+	s.goOn(100_000)
 }
 
 // hasTheRest is a run that has most of the old topic in its buffer. What it still grants of that, it may; but the new topic must
@@ -182,7 +191,8 @@ func nothingIsCommitted(s *scenario, before, _ grant.TopicID) {
 	found, err := s.reader.Checkpoints(s.Context(), s.campaign)
 	require.NoError(s, err)
 	require.Equal(s, before, found.Topic)
-	s.goOn()
+	granted := s.granted() // of the old topic, among the first 20,000
+	s.goOn(granted + 80_000)
 }
 
 func finished(s *scenario) (*process, func()) {
@@ -215,7 +225,7 @@ func betweenRuns(s *scenario, before, after grant.TopicID) {
 	second.awaitLog("waiting for the other replicas")
 	first.kill()
 	require.Zero(s, second.wait(), second.err.String())
-	require.EqualValues(s, 30_000, s.granted())
+	s.ofAnotherTopic(30_000)
 }
 
 // lostTail takes the end of a partition's log away, as a disk does that is restored to what it was, and fills it with others.
@@ -254,6 +264,5 @@ func lostTail(s *scenario, k *devtest.Kafka) {
 	st := s.how()
 	require.Contains(s, st.TopicChanged, "partition 0 has lost records")
 	require.Positive(s, st.Lag)
-	s.goOn()
-	require.EqualValues(s, 35_000, s.granted())
+	s.goOn(35_000)
 }

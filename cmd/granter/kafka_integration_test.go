@@ -18,15 +18,15 @@ func TestBrokerRestarts(t *testing.T) { devtest.EachKafka(t, brokerRestarts) }
 func brokerRestarts(t *testing.T) {
 	k := devtest.StartKafka(t, devtest.KafkaOptions{})
 	s := newScenarioOn(t, k, 4, devtest.StartRedis(t, durable()...).Addr)
-	s.publish(s.users(0, 1_000_000))
-	normal := s.throttle(100_000)
+	s.publish(s.users(0, 400_000))
+	normal := s.throttle(40_000)
 	p := s.run("--shards=1", "--timeout=2s", "--fetch-memory=1", "--listen=127.0.0.1:0")
-	s.awaitGranted(p, 150_000)
+	s.awaitGranted(p, 60_000)
 	k.Kill(0)
 	p.awaitLog("trying again")
 	p.awaitReady("not ready: Kafka does not answer")
 	k.Restart(0)
-	s.awaitGranted(p, s.granted()+150_000)
+	s.awaitGranted(p, s.granted()+60_000)
 	k.Stop(0)
 	k.Restart(0)
 	normal()
@@ -51,6 +51,7 @@ func (s *scenario) addPartitions(count int32) {
 }
 
 func TestTopicGrowsWhileItIsFollowed(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, 2, devtest.StartRedis(t, durable()...).Addr)
 	published := s.trickle(s.users(0, 100_000), population.Options{Rate: 50_000, BatchRecords: 100})
 	p := s.run("--follow")
@@ -67,16 +68,17 @@ func TestTopicGrowsWhileItIsFollowed(t *testing.T) {
 
 // A run that grants what was there when it started grants what is in a partition that it saw later, too.
 func TestTopicGrowsDuringARun(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, 2, devtest.StartRedis(t, durable()...).Addr)
-	s.publish(s.users(0, 700_000))
-	normal := s.throttle(50_000)
+	s.publish(s.users(0, 280_000))
+	normal := s.throttle(20_000)
 	p := s.run("--shards=1")
-	s.awaitGranted(p, 50_000)
+	s.awaitGranted(p, 20_000)
 	s.addPartitions(5)
 	p.awaitLog("the topic has grown")
 	normal()
 	require.Zero(t, p.wait())
-	s.publish(s.users(650_000, 200_000)) // into old and new partitions
+	s.publish(s.users(260_000, 80_000)) // into old and new partitions
 	s.finish()
 	s.exactlyOnce()
 }

@@ -29,6 +29,7 @@ func documented(t *testing.T, file, heading string) string {
 
 // The commands of docs/ledger.md remove what they say, and nothing of another campaign.
 func TestKeepingALedger(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, 2, devtest.StartRedis(t, durable()...).Addr)
 	const users = 70_000 // in two chunks
 	s.publish(s.users(0, users))
@@ -60,4 +61,5 @@ func TestKeepingALedger(t *testing.T) {
 	follow("Clean-up")
 	require.ElementsMatch(t, others, keys())
 	require.Equal(t, granted, s.finish().Granted, "a ledger that is gone knows nobody")
+	s.exactlyOnce()
 }

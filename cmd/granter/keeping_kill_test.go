@@ -27,7 +27,9 @@ type kept struct {
 	env     []string
 	calls   func() int // how many Redis has had, but those of the test
 	most    int        // a command is killed after so many at the latest
+	rounds  int        // of kills of each command
 
+	asked  *asked
 	client *redis.Client
 	rand   *rand.Rand
 	dir    string
@@ -45,7 +47,7 @@ func startKept(t *testing.T) *kept {
 	servers, err := startInProcess()
 	require.NoError(t, err)
 	t.Cleanup(servers.close)
-	k := &kept{T: t, name: "kept", brokers: servers.kafka.ListenAddrs(), env: servers.environment(), most: 240}
+	k := &kept{T: t, name: "kept", brokers: servers.kafka.ListenAddrs(), env: servers.environment(), most: 240, rounds: 1}
 	k.calls = servers.redis.CommandCount
 	return k.open(servers.redis.Addr())
 }
@@ -60,6 +62,8 @@ func (k *kept) open(addr string) *kept {
 	k.dir, k.rand = k.TempDir(), rand.New(rand.NewPCG(seed, 1))
 	k.client = redis.NewClient(&redis.Options{Addr: addr})
 	k.Cleanup(func() { _ = k.client.Close() })
+	k.asked = mustEndWithAnAudit(k.T)
+	k.client.AddHook(k.asked)
 	require.NoError(k, os.WriteFile(k.file("spec.yaml"), fmt.Appendf(nil, keptSpec, k.name), 0o600))
 	return k
 }
@@ -72,7 +76,7 @@ func (k *kept) line(name string, args ...string) command {
 	if name != "import" {
 		words = append(words, "-f", k.file("spec.yaml"))
 	}
-	return command{env: k.env, args: append(words, args...)}
+	return command{env: k.env, args: append(words, args...), of: k.asked}
 }
 
 // ends runs a command, which must end so, and returns what it says.
@@ -96,6 +100,7 @@ func (k *kept) does(answer any, name string, args ...string) {
 // load publishes users.
 func (k *kept) load(users []string) {
 	k.Helper()
+	k.asked.note("users were published")
 	load := k.line("load", "--ids", "-", "--partitions", "2")
 	load.stdin = strings.Join(users, "\n") + "\n"
 	p := granter(k.T, load)
@@ -105,10 +110,12 @@ func (k *kept) load(users []string) {
 // put publishes values of any kind.
 func (k *kept) put(values []string) {
 	k.Helper()
+	k.asked.note("records were published")
 	transport := &kafka.Transport{}
 	defer transport.CloseIdleConnections()
 	w := &kafka.Writer{
 		Addr: kafka.TCP(k.brokers...), Topic: k.name, BatchTimeout: time.Millisecond, Transport: transport,
+		RequiredAcks: kafka.RequireAll, // by default it waits for none
 	}
 	defer w.Close()
 	list := make([]kafka.Message, len(values))
@@ -122,8 +129,8 @@ func (k *kept) put(values []string) {
 func (k *kept) through(name string, args ...string) {
 	k.Helper()
 	var killed []int
-	for most := k.most / 8; most <= k.most; most *= 2 {
-		calls := 1 + k.rand.IntN(most)
+	for round := range 4 * k.rounds {
+		calls := 1 + k.rand.IntN(k.most>>(3-round%4))
 		before := k.calls()
 		p := start(k.T, k.line(name, args...))
 		for p.running() && k.calls() < before+calls {
@@ -150,6 +157,7 @@ func (k *kept) proven() (r audit.Report) {
 	k.Helper()
 	k.does(&r, "audit", "--complete", "--json")
 	require.Equal(k, audit.Proven, r.Verdict)
+	k.asked.audited()
 	return r
 }
 
@@ -207,14 +215,14 @@ func (k *kept) throughKills(users int) {
 		k.does(&now, "digest", "--json")
 		require.Equal(k, was.End.Users, now.End.Users)
 		require.Equal(k, was.End.Ledger, now.End.Ledger, "acts and entries, too")
-		require.Equal(k, was.End.Granted, k.proven().Ledger.Granted)
 		k.marked(name == "rebuild", false)
+		require.Equal(k, was.End.Granted, k.proven().Ledger.Granted)
 	}
 
 	require.NoError(k, k.client.FlushAll(k.Context()).Err())
 	k.through("rebuild", "--why=a test")
-	require.EqualValues(k, users, k.proven().Ledger.ByRun, "of the topic alone")
 	k.marked(true, true)
+	require.EqualValues(k, users, k.proven().Ledger.ByRun, "of the topic alone")
 }
 
 // marked checks that the ledger says how often it was made again, once at most, and of what.

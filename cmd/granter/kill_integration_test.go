@@ -19,8 +19,8 @@ import (
 func TestKilledWhileUsersArrive(t *testing.T) {
 	t.Parallel()
 	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
-	published := s.trickle(s.users(0, 900_000), population.Options{Rate: 60_000, BatchRecords: 500})
-	normal := s.throttle(30_000) // fewer than arrive
+	published := s.trickle(s.users(0, 360_000), population.Options{Rate: 24_000, BatchRecords: 200})
+	normal := s.throttle(12_000) // fewer than arrive
 	s.killRepeatedly(14, func(int) *process { return s.run("--follow") })
 	published()
 	normal()
@@ -32,10 +32,10 @@ func TestKilledWhileUsersArrive(t *testing.T) {
 func TestKilledWithABacklog(t *testing.T) {
 	t.Parallel()
 	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
-	s.publish(s.users(0, 500_000))
-	refusing, normal := s.slow(50*time.Millisecond), s.throttle(100_000)
+	s.publish(s.users(0, 200_000))
+	refusing, normal := s.slow(50*time.Millisecond), s.throttle(40_000)
 	s.killRepeatedly(14, func(round int) *process {
-		s.publish(s.users(400_000+int64(round)*100_000, 200_000))
+		s.publish(s.users(160_000+int64(round)*40_000, 80_000))
 		return s.run("--checkpoint-every=20ms", "--shards=1")
 	})
 	refusing()

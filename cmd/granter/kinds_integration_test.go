@@ -21,6 +21,7 @@ const memberID = "4o3AF_-fTHKOUdKZxjpXbQ"
 // A group name may be in use by something that no granter can join. Preflight says what it is, and so does, at once, a run that
 // nobody stops; and where there is nothing in the way, both say so, too.
 func TestGroupsOfEveryKind(t *testing.T) {
+	t.Parallel()
 	k := devtest.StartKafka(t, devtest.KafkaOptions{
 		Version: devtest.NewestKafka, Features: []string{"share.version=1", "streams.version=1"},
 		Props: map[string]string{
@@ -51,6 +52,7 @@ func TestGroupsOfEveryKind(t *testing.T) {
 			s.requireJoins(g.name, c.left)
 		})
 	}
+	s.exactlyOnce()
 }
 
 // requireJoins checks that preflight and a run say why a group cannot be joined; empty: they join it.

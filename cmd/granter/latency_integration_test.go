@@ -23,6 +23,7 @@ import (
 // A trickle of 10,000 users a second is granted while it goes on. How soon is printed, for docs/performance.md, and not
 // judged: a busy machine takes longer. That nobody waits for the shards' deadline is TestRealKafkaATrickleIsGrantedAtOnce.
 func TestTrickleIsGrantedAtOnce(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, 8, devtest.StartRedis(t, durable()...).Addr)
 	p := s.run("--follow")
 	await(t, "all partitions are read", func() bool { return p.partitions() == 8 })

@@ -13,11 +13,15 @@ import (
 	"github.com/granter/granter/deploy/dev/devtest"
 )
 
-// prepare builds the binary as users get it; with the race detector if these tests have it.
+// binaries is a folder for what these tests build.
+var binaries string
+
+// prepare builds the binary that these tests start, of the packages that they are compiled of; with the race detector if they have it.
 func prepare() (stop func()) {
 	dir, err := os.MkdirTemp("", "granter-binary-")
+	binaries = dir
 	if err == nil {
-		args := []string{"build", "-trimpath", "-o", filepath.Join(dir, "granter")}
+		args := []string{"build", "-o", filepath.Join(dir, "granter")}
 		if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
 			args = append(args, "-race")
 		}

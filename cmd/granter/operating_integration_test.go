@@ -22,7 +22,8 @@ import (
 // A canary is raised step by step: each step grants those who come on top, and nobody again; so does the run that grants
 // everybody in the end.
 func TestCanaryIsRaised(t *testing.T) {
-	const users = 300_000
+	t.Parallel()
+	const users = 100_000
 	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, users))
 	var sum int64
@@ -45,6 +46,7 @@ func TestCanaryIsRaised(t *testing.T) {
 
 // What slows a run down, or pauses it, ends by itself; status says which it is.
 func TestFeedback(t *testing.T) {
+	t.Parallel()
 	r := devtest.StartRedis(t, append(durable(), devtest.RedisSet("maxmemory", "100mb"))...)
 	s := newScenario(t, 4, r.Addr)
 	s.publish(s.users(0, 400_000))
@@ -98,6 +100,7 @@ func (s *scenario) as(purpose string, fn func()) {
 
 // The rights of the runbook are enough for whom they are for.
 func TestDocumentedRights(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, 2, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 10_000))
 	s.as("runs", func() {

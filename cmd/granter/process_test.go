@@ -55,6 +55,7 @@ type command struct {
 	env   []string // in addition to this process's
 	stdin string
 	args  []string
+	of    *asked // of the ledger that it is about; nil: nobody looks at that
 }
 
 // start starts a granter, and ends it with the test.
@@ -71,12 +72,16 @@ func begin(t *testing.T, cmd *exec.Cmd, c command) *process {
 	p.cmd.Stdin = strings.NewReader(c.stdin)
 	p.cmd.Env = append(os.Environ(), c.env...)
 	p.cmd.SysProcAttr = childAttributes()
+	c.of.began(c)
 	require.NoError(t, p.cmd.Start())
 	go func() {
 		defer close(p.ended)
 		_ = p.cmd.Wait() // its state says how it ended
 	}()
 	t.Cleanup(func() {
+		if p.running() && c.args[0] == "run" {
+			c.of.outlived(c)
+		}
 		_ = p.cmd.Process.Kill()
 		<-p.ended
 		if t.Failed() {

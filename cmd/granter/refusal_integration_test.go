@@ -47,10 +47,10 @@ func TestRedisRefusesWrites(t *testing.T) {
 		begin := func(t *testing.T, flags ...string) (*scenario, *devtest.Redis, *process, func()) {
 			r := devtest.StartRedis(t, append(durable(), c.options...)...)
 			s := newScenario(t, 4, r.Addr)
-			s.publish(s.users(0, 600_000))
-			normal := s.throttle(100_000)
+			s.publish(s.users(0, 240_000))
+			normal := s.throttle(40_000)
 			p := s.run(append(flags, "--shards=1")...)
-			s.awaitGranted(p, 100_000)
+			s.awaitGranted(p, 40_000)
 			c.refuse(s, r)
 			p.awaitLog(`"kind":"` + c.kind + `"`)
 			return s, r, p, normal
@@ -61,7 +61,7 @@ func TestRedisRefusesWrites(t *testing.T) {
 			c.allow(s, r)
 			normal()
 			require.Zero(t, p.wait(), p.err.String())
-			require.EqualValues(t, 600_000, p.summary().Granted)
+			require.EqualValues(t, 240_000, p.summary().Granted)
 			s.exactlyOnce()
 		})
 		t.Run(c.name+" for too long", func(t *testing.T) {
@@ -101,6 +101,7 @@ func (s *scenario) snapshot(want string) {
 
 // A replica takes no writes: preflight says so, and so does the run itself if it is told to go on.
 func TestReplicaIsRefused(t *testing.T) {
+	t.Parallel()
 	master := devtest.StartRedis(t, durable()...)
 	replica := devtest.StartRedis(t, append(durable(), devtest.ReplicaOf(master))...)
 	s := newScenario(t, 1, master.Addr)
@@ -119,11 +120,12 @@ func TestReplicaIsRefused(t *testing.T) {
 
 // Status and verify answer while a run goes on, from anywhere.
 func TestStatusOfARun(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
-	s.publish(s.users(0, 1_000_000))
-	normal := s.throttle(100_000)
+	s.publish(s.users(0, 400_000))
+	normal := s.throttle(40_000)
 	p := s.run("--shards=1")
-	s.awaitGranted(p, 100_000)
+	s.awaitGranted(p, 40_000)
 	var during Status
 	await(t, "status shows the rate", func() bool {
 		require.True(t, p.running())
@@ -148,7 +150,7 @@ func TestStatusOfARun(t *testing.T) {
 	require.Zero(t, after.Lag)
 	require.Zero(t, after.Rate)
 	require.Nil(t, after.EstimatedEnd)
-	require.EqualValues(t, 1_000_000, after.Granted)
+	require.EqualValues(t, 400_000, after.Granted)
 	require.Equal(t, grant.RunFinished, after.Runs[0].State)
 	require.Equal(t, p.summary().Tally, after.Runs[0].Tally)
 	require.True(t, after.Proof.Holds)

@@ -22,9 +22,9 @@ import (
 //
 // make rehearsal runs it and prints what it measured.
 func TestRehearsal(t *testing.T) {
-	const users = 6_000_000
+	t.Parallel()
+	const users = 3_000_000
 	r := newRehearsal(t, users)
-	r.publish(r.users(0, users))
 	counts := r.plans[0].Counts()
 
 	r.step("check")
@@ -47,7 +47,7 @@ func TestRehearsal(t *testing.T) {
 	r.say("%d granted, %d withheld", canary.Granted, canary.Withheld)
 
 	r.step("two replicas wait for the start, under a throttle")
-	const limit = 200_000
+	const limit = 60_000
 	first := r.replica(0, "--follow", "--linger=1m", fmt.Sprintf("--throttle=%d", limit), "--why=the plan")
 	second := r.replica(1, "--follow")
 	await(t, "both replicas wait", func() bool { s := r.status(); return s.Live() == 2 && s.Phase == status.PhaseWaiting })
@@ -95,8 +95,8 @@ func TestRehearsal(t *testing.T) {
 	require.Zero(t, first.wait(), first.err.String())
 
 	r.step("audit")
-	r.exactlyOnce()
 	r.auditTrail()
+	r.exactlyOnce()
 }
 
 // orders are all that can be ordered through the API.

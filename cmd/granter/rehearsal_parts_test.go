@@ -44,6 +44,7 @@ const startsIn = 60 * time.Second
 func newRehearsal(t *testing.T, users int64) *rehearsal {
 	t.Helper()
 	r := &rehearsal{scenario: newScenario(t, 8, devtest.StartRedis(t, durable()...).Addr), tokens: map[string]string{"": "granter_nobody"}}
+	r.publish(r.users(0, users)) // before the time runs
 	text, err := os.ReadFile(r.spec)
 	require.NoError(t, err)
 	start := time.Now().Add(startsIn).Truncate(time.Second).Format(time.RFC3339)

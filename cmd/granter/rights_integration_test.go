@@ -118,6 +118,7 @@ func TestRightsOfADeadLetterTopicThatDoesNotExist(t *testing.T) {
 	t.Parallel()
 	k := devtest.StartKafka(t, devtest.KafkaOptions{SASL: true})
 	s := newScenarioOn(t, k, 1, devtest.StartRedis(t, durable()...).Addr)
+	s.asked.unauditable("it is refused before any grant")
 	s.put("1", "oops", "3", "4")
 	s.brokers = k.SASLBrokers
 	s.env = append(s.env, "GRANTER_KAFKA_SASL=plain", "GRANTER_KAFKA_USER="+devtest.GuestUser, "GRANTER_KAFKA_PASSWORD="+devtest.GuestPassword)
@@ -135,6 +136,7 @@ func TestRightsOfADeadLetterTopicThatDoesNotExist(t *testing.T) {
 
 // Kafka takes no two topics whose names differ in dots and underscores only.
 func TestADeadLetterTopicWhoseNameIsTaken(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, 1, devtest.StartRedis(t, durable()...).Addr)
 	s.put("1", "oops", "3", "4")
 	taken := s.campaign.Input.Topic + "_rejected"
@@ -150,4 +152,5 @@ func TestADeadLetterTopicWhoseNameIsTaken(t *testing.T) {
 	require.Zero(t, granter(t, s.command("check")).wait())
 	s.finish()
 	require.EqualValues(t, 1, s.ends(s.campaign.Input.Topic + "_letters")[0])
+	s.proven()
 }

@@ -52,6 +52,7 @@ type scenario struct {
 	client redis.UniversalClient // of a Redis that is never behind a proxy
 	opened
 	plans []population.Plan
+	asked *asked
 }
 
 const specText = `campaign: %[1]s
@@ -80,7 +81,7 @@ func newScenarioOn(t *testing.T, k *devtest.Kafka, partitions int, redisAddrs ..
 	fmt.Fprint(hash, seed, t.Name())
 	s := &scenario{
 		T: t, rand: rand.New(rand.NewPCG(hash.Sum64(), 1)), brokers: k.Brokers, redis: redisAddrs, cluster: len(redisAddrs) > 1,
-		flags: []string{"--session-timeout=2s", "--listen=off", "--json", "--checkpoint-every=200ms"},
+		flags: []string{"--session-timeout=2s", "--listen=off", "--json", "--checkpoint-every=200ms"}, asked: mustEndWithAnAudit(t),
 	}
 	t.Logf("GRANTER_SEED=%s", seed)
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-", ".", "-", "Test", "").Replace(t.Name()))
@@ -128,6 +129,7 @@ func (s *scenario) connect(o ledger.Options) {
 	s.client, err = ledger.Connect(o)
 	require.NoError(s, err)
 	client := s.client
+	client.AddHook(s.asked)
 	s.Cleanup(func() { _ = client.Close() })
 	s.opened, err = openLedger(s.client, s.campaign, patience)
 	require.NoError(s, err)
@@ -143,6 +145,7 @@ func (s *scenario) users(first, count int64) population.Plan {
 // publish publishes users, and waits until the topic has them.
 func (s *scenario) publish(plan population.Plan) {
 	s.Helper()
+	s.asked.note("users were published")
 	s.plans = append(s.plans, plan)
 	// Small batches: every partition gets a part of every population.
 	_, err := population.Publish(s.Context(), s.kafka, s.campaign.Input, plan.Source(), population.Options{BatchRecords: 1000})
@@ -152,6 +155,7 @@ func (s *scenario) publish(plan population.Plan) {
 // trickle publishes users in the background, at a rate. The function that it returns waits until all are published.
 func (s *scenario) trickle(plan population.Plan, o population.Options) (wait func()) {
 	s.Helper()
+	s.asked.note("users were published")
 	s.plans = append(s.plans, plan)
 	ctx, stop := context.WithCancel(context.Background())
 	published := make(chan error, 1)
@@ -192,7 +196,7 @@ func (s *scenario) command(name string, flags ...string) command {
 			args = append(args, "--"+flag, strings.Join(list, ","))
 		}
 	}
-	return command{args: append(args, flags...), env: s.env}
+	return command{args: append(args, flags...), env: s.env, of: s.asked}
 }
 
 // granted returns how many users the ledger has at the moment; 0 while it does not answer.

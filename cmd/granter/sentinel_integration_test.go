@@ -17,8 +17,10 @@ import (
 
 // The master dies while its replica is down. Sentinel promotes the replica when it is back, with what it had.
 func TestSentinelPromotesALaggingReplica(t *testing.T) {
+	t.Parallel()
 	for _, ids := range []string{"dense", "uuid"} {
 		t.Run(ids, func(t *testing.T) {
+			t.Parallel()
 			master := devtest.StartRedis(t, durable()...)
 			replica := devtest.StartRedis(t, append(durable(), devtest.ReplicaOf(master))...)
 			s := newScenario(t, 4, master.Addr)

@@ -17,14 +17,16 @@ import (
 // SIGTERM lets a granter finish what is in hand. Its checkpoint is then exactly what it consumed, so that the next run
 // reads no record a second time.
 func TestStoppedAndContinued(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, 8, devtest.StartRedis(t, durable()...).Addr)
 	// Few malformed records: storing them takes time, in which queues become empty.
 	rarely := func(plan population.Plan) population.Plan { plan.Malformed = 0.00002; return plan }
-	s.publish(rarely(s.users(0, 400_000)))
+	const rounds = 10
+	s.publish(rarely(s.users(0, 200_000)))
 	normal := s.slow(200 * time.Millisecond)
 	var consumed, stopped int64
-	for round := range 12 {
-		s.publish(rarely(s.users(300_000+int64(round)*100_000, 150_000)))
+	for round := range int64(rounds) {
+		s.publish(rarely(s.users(150_000+round*50_000, 75_000)))
 		p := s.run("--shards=1")
 		await(t, "it has begun", func() bool { return s.record(p).State != "" })
 		select {
@@ -51,18 +53,19 @@ func TestStoppedAndContinued(t *testing.T) {
 	consumed += s.finish().Consumed
 	require.Equal(t, s.read(s.campaign.Input.Topic).records, consumed)
 	require.Positive(t, stopped)
-	t.Logf("%d of 12 runs were stopped before their end", stopped)
+	t.Logf("%d of %d runs were stopped before their end", stopped, rounds)
 	s.exactlyOnce()
 }
 
 // A second SIGTERM does not wait for a Redis that does not answer.
 func TestStoppedAtOnce(t *testing.T) {
+	t.Parallel()
 	r := devtest.StartRedis(t, durable()...)
 	s := newScenario(t, 4, r.Addr)
-	s.publish(s.users(0, 600_000))
-	normal := s.throttle(100_000)
+	s.publish(s.users(0, 240_000))
+	normal := s.throttle(40_000)
 	p := s.run("--shards=1", "--timeout=10m", "--retry-for=1h")
-	s.awaitGranted(p, 100_000)
+	s.awaitGranted(p, 40_000)
 	r.Freeze()
 	p.interrupt()
 	p.awaitLog("stopping soon")
@@ -79,6 +82,7 @@ func TestStoppedAtOnce(t *testing.T) {
 
 // A SIGTERM is obeyed while the group is waiting for a member that was killed.
 func TestStoppedWhileJoining(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 200_000))
 	normal := s.throttle(50_000)
@@ -101,22 +105,23 @@ func TestStoppedWhileJoining(t *testing.T) {
 // its partitions. Its last grants are on their way to Redis when it is stopped, and arrive long after the others began; and
 // it goes on with what it has in hand. None of it does harm.
 func TestZombie(t *testing.T) {
+	t.Parallel()
 	r := devtest.StartRedis(t, durable()...)
 	link := newProxy(t, r.Addr)
 	s := newScenario(t, 8, r.Addr)
-	s.publish(s.users(0, 2_000_000))
-	normal := s.throttle(150_000)
+	s.publish(s.users(0, 800_000))
+	normal := s.throttle(60_000)
 	s.redis = []string{link.addr}
 	zombie := s.run("--shards=1")
 	s.redis = []string{r.Addr}
-	s.awaitGranted(zombie, 100_000)
+	s.awaitGranted(zombie, 40_000)
 	await(t, "a grant is on its way", link.hold(":journal"))
 	zombie.freeze()
 	other := s.run("--shards=1")
 	other.awaitLog(`"msg":"partitions assigned"`)
 	require.Equal(t, 8, other.partitions(), "the zombie is out of the group")
 	before := s.granted()
-	s.awaitGranted(other, before+100_000)
+	s.awaitGranted(other, before+40_000)
 
 	link.release() // Redis gets what the zombie granted before it was stopped
 	zombie.thaw()
@@ -124,7 +129,7 @@ func TestZombie(t *testing.T) {
 		return strings.Count(zombie.err.String(), `"msg":"partitions assigned"`) == 2
 	})
 	before = s.granted()
-	s.awaitGranted(other, before+100_000)
+	s.awaitGranted(other, before+40_000)
 	normal()
 	require.Zero(t, zombie.wait())
 	require.Zero(t, other.wait())

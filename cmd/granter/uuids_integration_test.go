@@ -13,7 +13,6 @@ import (
 
 	"github.com/granter/granter/deploy/dev/devtest"
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/grant/audit"
 	"github.com/granter/granter/grant/userid"
 )
 
@@ -37,11 +36,11 @@ func TestUUIDsAreGrantedOnceThroughKills(t *testing.T) {
 	last.killAfter(s.upTo(300 * time.Millisecond))
 	normal()
 	s.finish()
-	s.exactlyOnce()
 	user := s.someUser()
 	verified := granter(t, s.command("verify", user.String()))
 	require.Zero(t, verified.wait(), verified.err.String())
 	require.Contains(t, verified.out.String(), "user "+user.String()+": granted")
+	s.exactlyOnce()
 }
 
 // someUser is one who was published.
@@ -84,13 +83,6 @@ func (s *scenario) membersExactlyOnce() {
 	require.NoError(s, err)
 	require.True(s, proof.Holds(), "%+v", proof)
 	require.EqualValues(s, len(published), proof.Granted)
-	r := s.audit()
-	require.Equal(s, audit.Proven, r.Verdict, "%+v", r.Findings)
-	require.Empty(s, r.Findings)
-	require.True(s, r.Over)
-	require.EqualValues(s, len(published), r.Topic.Users)
-	require.Equal(s, proof.Digest, r.Topic.Digest)
-	require.Equal(s, proof.Digest, r.Ledger.Digest)
 	checkpoint, err := s.reader.Checkpoints(s.Context(), s.campaign)
 	require.NoError(s, err)
 	require.Equal(s, s.ends(s.campaign.Input.Topic), checkpoint.Next)
@@ -99,6 +91,11 @@ func (s *scenario) membersExactlyOnce() {
 		letters += end
 	}
 	require.GreaterOrEqual(s, letters, malformed)
+	r := s.proven()
+	require.True(s, r.Over)
+	require.EqualValues(s, len(published), r.Topic.Users)
+	require.Equal(s, proof.Digest, r.Topic.Digest)
+	require.Equal(s, proof.Digest, r.Ledger.Digest)
 }
 
 // A rollout of UUIDs, step by step: a share of the users, some of a list, a pause, a limit, and everybody, while more of them
