@@ -1,0 +1,97 @@
+//go:build integration
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/granter/granter/deploy/dev/devtest"
+	"github.com/granter/granter/grant/audit"
+)
+
+const oldSpec = `campaign: old-dump
+title: Ledger of an older version
+starts_at: 2023-01-05T00:00:00+09:00
+source: {topic: olddump, format: decimal}
+items:
+  - {id: permanent, kind: emoticon, validity: permanent}
+  - {id: ninety, kind: emoticon, validity: 90d}
+`
+
+// oldRecords are those of the campaign that granter 0c10d32 granted, by partition: 300,000 users, 6,000 of them twice, 300 records
+// without a user. Which of them was where nobody knows any more; how many were, the checkpoint does.
+func oldRecords() (out []*kgo.Record) {
+	values := make([]string, 0, 306_300)
+	for i := range 300_000 {
+		values = append(values, strconv.Itoa(i))
+		if i%50 == 0 {
+			values = append(values, strconv.Itoa(i))
+		}
+		if i%1000 == 0 {
+			values = append(values, fmt.Sprint("no user ", i))
+		}
+	}
+	for partition, count := range []int{74683, 21790, 96348, 113479} {
+		for _, value := range values[:count] {
+			out = append(out, &kgo.Record{Topic: "olddump", Partition: int32(partition), Value: []byte(value)})
+		}
+		values = values[count:]
+	}
+	return out
+}
+
+// A finished campaign as granter 0c10d32 left it, beside a topic that it may have read: what is not there any more is named (its
+// dead letters), written again, and then the audit proves; also when a user was planted, repaired, and more users came.
+func TestALedgerOf0c10d32IsAudited(t *testing.T) {
+	t.Parallel()
+	server := devtest.StartRedis(t)
+	server.Stop()
+	dump, err := os.ReadFile("../../grant/ledger/testdata/0c10d32.rdb")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(server.Dir, "dump.rdb"), dump, 0o600))
+	server.Restart()
+	kafka := devtest.SharedKafka(t)
+	kafka.CreateTopic(t, "olddump", 4, 1, nil)
+	client, err := kgo.NewClient(kgo.SeedBrokers(kafka.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	require.NoError(t, err)
+	defer client.Close()
+	require.NoError(t, client.ProduceSync(t.Context(), oldRecords()...).FirstErr())
+
+	k := &kept{T: t, name: "olddump", brokers: kafka.Brokers}
+	k.env = []string{"GRANTER_BROKERS=" + kafka.Brokers[0], "GRANTER_REDIS=" + server.Addr, "GRANTER_LISTEN=off"}
+	k.open(server.Addr)
+	require.NoError(t, os.WriteFile(k.file("spec.yaml"), []byte(oldSpec), 0o600))
+	said := k.ends(exitRefuted, "audit", "--complete")
+	require.Contains(t, said, "REJECTED_UNKEPT")
+	require.Contains(t, k.ends(exitOK, "rejected recover"), "300 were lost, and are written again")
+	r := k.proven()
+	require.EqualValues(t, 300_000, r.Ledger.Granted)
+	require.EqualValues(t, 306_300, r.Topic.Records)
+
+	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: "olddump", Partition: 1, Value: []byte("7777777")}).FirstErr())
+	k.does(nil, "run", "--allow-volatile")
+	require.NoError(t, k.client.SetBit(t.Context(), "granter:{old-dump/0}:granted", 7, 0).Err())
+	k.ends(exitRefuted, "audit", "--complete", "--ids", k.file("found.csv"))
+	found, err := os.ReadFile(k.file("found.csv"))
+	require.NoError(t, err)
+	require.Equal(t, "kind,user\n"+string(audit.EntryOnly)+",7\n", string(found))
+	k.ends(exitOK, "reconcile", "--why=a test", k.file("found.csv"))
+	r = k.proven()
+	require.EqualValues(t, 300_001, r.Ledger.Granted)
+	require.Equal(t, audit.Proven, k.independent().Verdict)
+}
+
+// independent is what the other reader says.
+func (k *kept) independent() (r audit.Report) {
+	k.Helper()
+	k.does(&r, "audit", "--complete", "--independent", "--json")
+	k.asked.audited()
+	return r
+}
