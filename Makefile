@@ -44,7 +44,8 @@ modules:
 
 .PHONY: test
 test: install modules ## every test, those on real servers included
-	go test -tags integration -count=1 -p 2 -timeout $(TIMEOUT) $(ARGS) $(PKG) # two packages' servers at a time
+	@# Two packages' servers at a time, and more tests of each than there are processors: they mostly wait for servers.
+	go test -tags integration -count=1 -p 2 -parallel 4 -timeout $(TIMEOUT) $(ARGS) $(PKG)
 
 .PHONY: test-fast
 test-fast: ## the tests that need no server

@@ -28,10 +28,6 @@ func startMini(t *testing.T) *miniredis.Miniredis {
 	return m
 }
 
-func TestOnMiniredis(t *testing.T) {
-	conformance(t, Options{Addrs: []string{startMini(t).Addr()}})
-}
-
 // A master may join a cluster in mid-run, and get slots of which none is an anchor's. What it loses could not be noticed, so
 // no checkpoint is written any more.
 func TestAMasterThatJoinsWithoutAnAnchorStopsTheCheckpoints(t *testing.T) {
@@ -123,9 +119,4 @@ func TestWhatWasStagedBeforeACutArrivesLate(t *testing.T) {
 	want := oracle{}
 	want.add(2, span(0, 3000, 1))
 	w.holds(p.parts, want)
-}
-
-// One miniredis says that it is a cluster with all slots: the client, the 64 anchors and the routing are those of a cluster.
-func TestOnMiniredisAsCluster(t *testing.T) {
-	conformance(t, Options{Addrs: []string{startMini(t).Addr()}, Cluster: true})
 }
