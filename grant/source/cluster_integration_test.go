@@ -33,9 +33,19 @@ func TestRealClusterIsReadOnWhenItsBrokersFail(t *testing.T) {
 	devtest.EachKafka(t, realClusterIsReadOnWhenItsBrokersFail)
 }
 
+// clusters limits how many there are at a time: each is three brokers.
+var clusters = make(chan struct{}, 2)
+
+func startCluster(t *testing.T) *devtest.Kafka {
+	t.Helper()
+	clusters <- struct{}{}
+	t.Cleanup(func() { <-clusters })
+	return devtest.StartKafka(t, devtest.KafkaOptions{Brokers: 3})
+}
+
 func realClusterIsReadOnWhenItsBrokersFail(t *testing.T) {
 	const n = 60_000
-	k := devtest.StartKafka(t, devtest.KafkaOptions{Brokers: 3})
+	k := startCluster(t)
 	k.CreateTopic(t, "moving", 1, 3, map[string]string{"min.insync.replicas": "1"})
 	k.CreateTopic(t, "lone", 1, 1, nil)
 	for _, topic := range []string{"moving", "lone"} {
@@ -101,7 +111,7 @@ func TestRealClusterGroupSurvivesItsCoordinator(t *testing.T) {
 }
 
 func realClusterGroupSurvivesItsCoordinator(t *testing.T) {
-	k := devtest.StartKafka(t, devtest.KafkaOptions{Brokers: 3})
+	k := startCluster(t)
 	k.CreateTopic(t, "group", 4, 3, nil)
 	short := func(c *Config) { c.SessionTimeout, c.Kafka.Timeout = time.Second, 2*time.Second }
 	both := []*member{

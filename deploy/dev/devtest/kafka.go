@@ -86,6 +86,9 @@ func startKafka(tb TB, o KafkaOptions) (*Kafka, error) {
 		k.CAFile = filepath.Join(k.Dir, "ca.pem")
 	}
 	args = append(args, "--")
+	if o.SASL || o.TLS { // no test kills those, and a busy machine must not cost them their session
+		args = append(args, "broker.session.timeout.ms=30000")
+	}
 	for key, value := range o.Props {
 		args = append(args, key+"="+value)
 	}
