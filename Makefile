@@ -45,7 +45,7 @@ modules:
 .PHONY: test
 test: install modules ## every test, those on real servers included
 	@# Two packages' servers at a time, and more tests of each than there are processors: they mostly wait for servers.
-	go test -tags integration -count=1 -p 2 -parallel 4 -timeout $(TIMEOUT) $(ARGS) $(PKG)
+	go test -tags integration -count=1 -p 2 -parallel 3 -timeout $(TIMEOUT) $(ARGS) $(PKG)
 
 .PHONY: test-fast
 test-fast: ## the tests that need no server
