@@ -11,8 +11,8 @@ import (
 	"github.com/granter/granter/deploy/dev/devtest"
 )
 
-// One of three masters comes back without its last writes. Its part of the checkpoint is what counts for all. The cluster does not
-// know by which hosts its nodes are reached, and granter is told one of them.
+// One of three masters comes back without its last writes. Its part of the checkpoint is what counts for all. The cluster
+// does not know by which hosts its nodes are reached, and granter is told one of them.
 func TestClusterMasterLosesItsLastWrites(t *testing.T) {
 	t.Parallel()
 	c := devtest.StartRedisCluster(t, 3, 0, append(durable(),

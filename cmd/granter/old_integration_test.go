@@ -25,8 +25,8 @@ items:
   - {id: ninety, kind: emoticon, validity: 90d}
 `
 
-// oldRecords are those of the campaign that granter 0c10d32 granted, by partition: 300,000 users, 6,000 of them twice, 300 records
-// without a user. Which of them was where nobody knows any more; how many were, the checkpoint does.
+// oldRecords are those of the campaign that granter 0c10d32 granted, by partition: 300,000 users, 6,000 of them twice, 300
+// records without a user. Which of them was where nobody knows any more; how many were, the checkpoint does.
 func oldRecords() (out []*kgo.Record) {
 	values := make([]string, 0, 306_300)
 	for i := range 300_000 {
@@ -75,7 +75,8 @@ func TestALedgerOf0c10d32IsAudited(t *testing.T) {
 	require.EqualValues(t, 300_000, r.Ledger.Granted)
 	require.EqualValues(t, 306_300, r.Topic.Records)
 
-	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: "olddump", Partition: 1, Value: []byte("7777777")}).FirstErr())
+	late := &kgo.Record{Topic: "olddump", Partition: 1, Value: []byte("7777777")}
+	require.NoError(t, client.ProduceSync(t.Context(), late).FirstErr())
 	k.does(nil, "run", "--allow-volatile")
 	require.NoError(t, k.client.SetBit(t.Context(), "granter:{old-dump/0}:granted", 7, 0).Err())
 	k.ends(exitRefuted, "audit", "--complete", "--ids", k.file("found.csv"))

@@ -44,7 +44,9 @@ func (a *audit) judge(ctx context.Context, c *cells) error {
 		a.replayed(chunk, h.replays)
 		if (*missing != nothing || *extra != nothing) && *h.settled != nothing && len(a.damaged) < mostDamaged {
 			a.damaged = append(a.damaged, damaged{
-				chunk, sha256.Sum256(cell.below.bytes()), sha256.Sum256(h.settled.bytes()), *missing != nothing && *extra != nothing,
+				chunk:  chunk,
+				wanted: sha256.Sum256(cell.below.bytes()), stored: sha256.Sum256(h.settled.bytes()),
+				both: *missing != nothing && *extra != nothing,
 			})
 		}
 		a.report.Topic.Users += cell.below.count()
@@ -132,8 +134,9 @@ type damaged struct {
 // mostDamaged is how many chunks are compared with each other. Where more are damaged, nobody swapped them by hand.
 const mostDamaged = 1 << 14
 
-// swapped says which damaged chunks have what another one should have. Of two in each other's place, one of which should have all
-// that the other should, one only lacks users, and the other only has too many: those are named where somebody has what is theirs.
+// swapped says which damaged chunks have what another one should have. Of two in each other's place, one of which should have
+// all that the other should, one only lacks users, and the other only has too many: those are named where another chunk has
+// what is theirs.
 func (a *audit) swapped() {
 	belongs, had := map[[sha256.Size]byte][]uint64{}, map[[sha256.Size]byte]bool{}
 	for _, d := range a.damaged {
