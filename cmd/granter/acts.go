@@ -84,7 +84,7 @@ func newAct(kind grant.ActKind, use, short, say string) *cobra.Command {
 		Long: short + ".\n\n" + say + actHelp + exitHelp,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.execute(cmd, kind, args) },
 	}
-	f.addFlags(cmd, f.nameFlag, f.jsonFlag, f.redisFlags)
+	f.addFlags(cmd, f.anyIDs, f.nameFlag, f.jsonFlag, f.redisFlags)
 	flags := cmd.Flags()
 	flags.StringVar(&f.reason, "reason", "", "why: it stays with the user (required)")
 	flags.StringVar(&f.who, "who", "", whoHelp)
@@ -216,9 +216,9 @@ func (f *actFlags) rows(cmd *cobra.Command, kind grant.ActKind, args []string, c
 	case f.out != "":
 		return nil, nil, usageError(errors.New("--out changes nothing without --users"))
 	}
-	file := &acts.File{}
+	file, form := &acts.File{}, userid.FormOf(&c.Input)
 	for _, arg := range args {
-		user, err := userid.Parse(arg, c.Input.MaxID)
+		user, err := form.Parse(arg)
 		if err != nil {
 			return nil, nil, usageError(err)
 		}
@@ -257,7 +257,7 @@ func (f *actFlags) fromFile(cmd *cobra.Command, c *grant.Campaign) (*acts.File, 
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
-	file, err := acts.ReadFile(bytes.NewReader(content), c.Input.MaxID)
+	file, err := acts.ReadFile(bytes.NewReader(content), &c.Input)
 	if err != nil {
 		return nil, nil, usageError(fmt.Errorf("%s: %w", name, err))
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/preflight"
 	"github.com/granter/granter/grant/text"
-	"github.com/granter/granter/sharding/dense"
 )
 
 // Rehearsal is what a run would do.
@@ -61,13 +60,13 @@ func (j *job) rehearse(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	dry := dryrun.NewLedger(p.reader, bounds.Firsts, listed)
+	dry := dryrun.NewLedger(p.reader, bounds.Firsts, listed.Chunks())
 	r := j.newRun(p, j.log)
 	r.Source, r.Ledger, r.Orders, r.Count, r.Recheck, r.NewTopic = dryrun.Source{Source: p.source}, dry, nil, nil, nil, nil
 	r.Settle = nil
 	outcome := func() dryrun.Outcome { return dry.Outcome(preflight.MemoryOf) }
 	if r.Members != nil {
-		members := dryrun.NewMembers(p.reader, r.Members.Layout)
+		members := dryrun.NewMembers(p.reader, r.Members.Layout, listed.Buckets())
 		r.Members.Sink = members
 		outcome = func() dryrun.Outcome {
 			return members.Outcome(func(users, _ float64) float64 { return preflight.MembersMemory(j.campaign, users) })
@@ -106,20 +105,17 @@ func (j *job) rehearse(ctx context.Context, out io.Writer) error {
 	return err
 }
 
-// listed reads whom a run would exclude first, by chunk. Lists that cannot be used are no reason not to say the rest; the run
-// would fail, and preflight has said so.
-func (j *job) listed(ctx context.Context) (map[uint64]*dense.Bitmap, error) {
+// listed reads whom a run would exclude first. Lists that cannot be used are no reason not to say the rest; the run would fail,
+// and preflight has said so.
+func (j *job) listed(ctx context.Context) (*exclusion.List, error) {
 	if len(j.campaign.Exclude) == 0 {
-		return nil, nil // a map of nobody
+		return nil, nil // a list of nobody
 	}
 	list, err := j.flags.lists(j.campaign, j.kafka, j.flags.retryFor).Read(ctx)
-	switch {
-	case exclusion.Unreadable(err):
-		return nil, nil // a map of nobody
-	case err != nil:
-		return nil, err
+	if exclusion.Unreadable(err) {
+		return nil, nil // a list of nobody
 	}
-	return list.Chunks(), nil
+	return list, err
 }
 
 func (j *job) tell(m *engine.Monitor, o dryrun.Outcome, took time.Duration, failed []string) *Rehearsal {

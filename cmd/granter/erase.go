@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,7 +56,7 @@ receipts, and the access log, which is the evidence of who has read the user's r
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return f.execute(cmd, args[0]) },
 	}
-	f.addFlags(cmd, f.nameFlag, f.jsonFlag, f.kafkaFlags, f.redisFlags)
+	f.addFlags(cmd, f.anyIDs, f.nameFlag, f.jsonFlag, f.kafkaFlags, f.redisFlags)
 	flags := cmd.Flags()
 	flags.StringVar(&f.reason, "reason", "", "the ground: it stays, so it should name no details (required)")
 	flags.StringVar(&f.who, "who", "", whoHelp)
@@ -65,10 +67,6 @@ receipts, and the access log, which is the evidence of who has read the user's r
 }
 
 func (f *eraseFlags) execute(cmd *cobra.Command, id string) error {
-	user, err := userid.Parse(id, 0)
-	if err != nil {
-		return usageError(err)
-	}
 	if !f.dryRun && f.confirm != id {
 		return usageError(fmt.Errorf("there is no way back: say --confirm %s, and try --dry-run before", id))
 	}
@@ -76,6 +74,7 @@ func (f *eraseFlags) execute(cmd *cobra.Command, id string) error {
 		return usageError(fmt.Errorf("--reason: %w", err))
 	}
 	act := grant.Act{ID: grant.NewRunID(time.Now()).String(), Kind: grant.ActErase, Via: "cli", Reason: f.reason}
+	var err error
 	if act.Who, err = whoami(f.who); err != nil {
 		return err
 	}
@@ -84,9 +83,16 @@ func (f *eraseFlags) execute(cmd *cobra.Command, id string) error {
 		return err
 	}
 	defer client.Close()
+	users := make([]*grant.UserID, len(doers))
+	if err := whom(doers, id, users); err != nil {
+		return usageError(err)
+	}
 	reports, failed := []*acts.Report{}, false
-	for _, d := range doers {
-		c := &acts.Command{Act: act, Rows: []acts.Row{{User: user}}, Dry: f.dryRun, Propose: f.propose}
+	for i, d := range doers {
+		if users[i] == nil {
+			continue // of a campaign whose IDs are of another kind
+		}
+		c := &acts.Command{Act: act, Rows: []acts.Row{{User: *users[i]}}, Dry: f.dryRun, Propose: f.propose}
 		r, doErr := d.Run(cmd.Context(), c)
 		if doErr != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", d.Campaign.Name, doErr))
@@ -107,6 +113,24 @@ func (f *eraseFlags) execute(cmd *cobra.Command, id string) error {
 		err = &exitError{code: exitFailed}
 	}
 	return err
+}
+
+// whom reads the user's ID as each campaign does; nil: it has no such IDs. It fails if none has.
+func whom(doers []*acts.Doer, id string, users []*grant.UserID) error {
+	var wrong error
+	for i, d := range doers {
+		in := grant.Input{IDs: d.Campaign.Input.IDs, Normalise: d.Campaign.Input.Normalise} // whatever the largest one is
+		form := userid.FormOf(&in)
+		user, err := form.Parse(id)
+		if err == nil {
+			users[i] = &user
+		}
+		wrong = cmp.Or(wrong, err)
+	}
+	if slices.ContainsFunc(users, func(u *grant.UserID) bool { return u != nil }) {
+		return nil
+	}
+	return wrong
 }
 
 // doers carry out acts in the campaign that is named, or in all that the ledger has. The caller closes the client.
@@ -152,9 +176,6 @@ func (f *eraseFlags) all(
 				continue // it knows of nobody any more
 			}
 			return nil, fmt.Errorf("%s: %w: nothing was erased anywhere; name the other campaigns by --campaign", name, err)
-		}
-		if c.Input.Opaque() {
-			continue // nobody does anything about single users of such a campaign
 		}
 		d, err := newDoer(client, c, f.timeout)
 		if err != nil {

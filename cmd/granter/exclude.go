@@ -16,7 +16,7 @@ import (
 // excludeFlags are those of exclude alone.
 func (f *actFlags) excludeFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.topic, "topic", "",
-		"Kafka topic of users to exclude: the key is the ID in decimal, the value the reason (empty: --reason)")
+		"Kafka topic of users to exclude: the key is the ID as text, the value the reason (empty: --reason)")
 	cmd.Flags().BoolVar(&f.listed, "listed", false,
 		"exclude whom the lists of the spec name, as a run does before it grants anybody: ahead of the start, or without a pause")
 	f.kafkaFlags(cmd.Flags())
@@ -47,7 +47,7 @@ func (f *actFlags) fromTopic(cmd *cobra.Command, c *grant.Campaign) (*acts.File,
 		file.Rows = append(file.Rows, row)
 		return nil
 	}
-	if err := exclusion.ReadTopic(ctx, cfg, f.topic, c.Input.MaxID, visit); err != nil {
+	if err := exclusion.ReadTopic(ctx, cfg, f.topic, &c.Input, visit); err != nil {
 		return nil, nil, unreachable(err, f.brokers)
 	}
 	if len(file.Rows) == 0 {

@@ -80,6 +80,38 @@ func TestACampaignOfUUIDsIsAuditedAndKept(t *testing.T) {
 	asks(exitOK, "audit", "--complete")
 }
 
+// A campaign of UUIDs is acted upon, and purged when it is over: what stays says what went, and no replay grants anybody again.
+func TestACampaignOfUUIDsIsActedUponAndPurged(t *testing.T) {
+	const user, other = "6ba7b810-9dad-41d1-80b4-00c04fd430c8", "6ba7b810-9dad-41d1-80b4-00c04fd430c9"
+	with := datedOf(t, "starts_at: 2023-01-05T00:00:00+09:00\npopulation: 1000", "source: {topic: dated, id: uuid}", user, other)
+	for _, setting := range with("run").env {
+		name, value, _ := strings.Cut(setting, "=")
+		t.Setenv(name, value)
+	}
+	call := func(want int, args ...string) string {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, want, run(with(args...).args, &stdout, &stderr), "%s%s", &stdout, &stderr)
+		return stdout.String() + stderr.String()
+	}
+	require.Contains(t, call(exitOK, "exclude", "--reason", "a bot", "{"+other+"}"), "SUCCESS: 1 of 1 users done")
+	require.Contains(t, call(exitOK, "run", "--json"), `"withheld":1`)
+	call(exitOK, "revoke", "--kind", "fraud", "--reason", "ticket 5", strings.ToUpper(user))
+	require.Contains(t, call(exitOK, "verify", user), "ticket 5")
+	call(exitOK, "run", "--group", "fresh")
+	require.Contains(t, call(exitOK, "verify", user), "ticket 5", "a replay by a fresh group gives nothing back")
+	call(exitOK, "status", "--prove")
+	call(exitOK, "audit", "--complete")
+	require.Contains(t, call(exitOK, "erase-user", "--reason", "request 88", "--confirm", user, user), "erased reasons and notes")
+	require.NotContains(t, call(exitOK, "verify", user), "ticket 5")
+	call(exitOK, "status", "--prove")
+	digest := digestLine(call(exitOK, "digest"))
+	require.Contains(t, digest, "members-1-")
+	require.Contains(t, call(exitOK, "purge", "--why", "kept for five years", "--confirm", "dated"), digest)
+	require.Contains(t, call(exitFailed, "run", "--force", "--why", "x"), "this campaign was purged by")
+	require.Contains(t, call(exitFailed, "verify", user), "this campaign was purged by")
+}
+
 // digestLine is the digest of the granted users in what was printed.
 func digestLine(printed string) string {
 	_, rest, _ := strings.Cut(printed, "digest of the granted users")

@@ -81,7 +81,7 @@ func newPending() *cobra.Command {
 			return nil
 		},
 	}
-	f.addFlags(cmd, f.nameFlag, f.jsonFlag, f.redisFlags)
+	f.addFlags(cmd, f.anyIDs, f.nameFlag, f.jsonFlag, f.redisFlags)
 	cmd.Flags().BoolVar(&f.all, "all", false, "also those that were decided, or that nobody decided in time")
 	return cmd
 }
@@ -106,7 +106,7 @@ func newShow() *cobra.Command {
 			return errors.Join(err, f.tell(cmd, p, r, q.campaign.StartsAt.Location()))
 		},
 	}
-	f.addFlags(cmd, f.nameFlag, f.jsonFlag, f.redisFlags)
+	f.addFlags(cmd, f.anyIDs, f.nameFlag, f.jsonFlag, f.redisFlags)
 	cmd.Flags().StringVar(&f.out, "out", "", "CSV file that gets all users, with what becomes of each")
 	return cmd
 }
@@ -138,7 +138,7 @@ func newDecision(use, short, say string) *cobra.Command {
 			return errors.Join(err, f.tell(cmd, p, r, q.campaign.StartsAt.Location()))
 		},
 	}
-	f.addFlags(cmd, f.nameFlag, f.jsonFlag, f.redisFlags)
+	f.addFlags(cmd, f.anyIDs, f.nameFlag, f.jsonFlag, f.redisFlags)
 	cmd.Flags().StringVar(&f.reason, "reason", "", "why (required)")
 	cmd.Flags().StringVar(&f.who, "who", "", whoHelp)
 	cmd.Flags().StringVar(&f.out, "out", "", "CSV file that gets all users, with what became of each")

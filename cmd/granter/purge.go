@@ -58,7 +58,7 @@ How many they were and a digest of each class stay in the history. --dry-run pri
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.execute(cmd) },
 	}
-	f.addFlags(cmd, f.nameFlag, f.jsonFlag, f.kafkaFlags, f.redisFlags, f.retryFlag)
+	f.addFlags(cmd, f.anyIDs, f.nameFlag, f.jsonFlag, f.kafkaFlags, f.redisFlags, f.retryFlag)
 	cmd.Flags().StringVar(&f.why, "why", "", "the reason, which stays (required)")
 	cmd.Flags().StringVar(&f.who, "who", "", whoHelp)
 	cmd.Flags().StringVar(&f.confirm, "confirm", "",

@@ -69,8 +69,8 @@ func (s *scenario) membersExactlyOnce() {
 	form := userid.FormOf(&s.campaign.Input)
 	granted := map[grant.UserID]bool{}
 	for _, entries := range stored {
-		for _, members := range entries {
-			for ; len(members) > 0; members = members[form.Width():] {
+		for _, e := range entries {
+			for members := e.Members; len(members) > 0; members = members[form.Width():] {
 				id := form.ID(members[:form.Width()])
 				require.False(s, granted[id], "%s is granted twice", id)
 				require.True(s, published[id], "%s is granted, and nobody published it", id)

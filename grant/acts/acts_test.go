@@ -55,6 +55,11 @@ type desk struct {
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
+	return newDeskOf(t, grant.IDsDense)
+}
+
+func newDeskOf(t *testing.T, ids grant.IDs) *desk {
+	t.Helper()
 	client, err := ledger.Connect(ledger.Options{Addrs: []string{miniredis.RunT(t).Addr()}})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
@@ -62,6 +67,9 @@ func newDesk(t *testing.T) *desk {
 		{ID: "given", Validity: grant.Validity{Length: 90 * 24 * time.Hour}},
 		{ID: "offer", Validity: grant.Validity{Taken: true}},
 	}}
+	if c.Input.IDs = ids; c.Input.Opaque() {
+		c.Items = c.Items[:1]
+	}
 	store, err := ledger.Open(client, c, ledger.Config{RetryFor: time.Second})
 	require.NoError(t, err)
 	d := &desk{T: t, reader: ledger.NewReader(store), trail: ledger.NewCoordination(store)}
@@ -106,7 +114,8 @@ func (d *desk) proven() {
 func TestAFileComesBackWithWhatBecameOfEachRow(t *testing.T) {
 	d := newDesk(t)
 	d.run(d.act(grant.ActHand, "1"), rows(grant.NumberID(3))...)
-	f, err := ReadFile(strings.NewReader("\ufeffticket,User,Reason\r\n=1+1,7,foreign number\r\n@x,x7,\r\n,3,\r\n-2,8,\r\n"), 0)
+	f, err := ReadFile(strings.NewReader("\ufeffticket,User,Reason\r\n=1+1,7,foreign number\r\n@x,x7,\r\n,3,\r\n-2,8,\r\n"),
+		new(grant.Input))
 	require.NoError(t, err)
 	r := d.run(d.act(grant.ActExclude, "2"), f.Rows...)
 	require.Equal(t, Partial, r.Overall)
@@ -169,9 +178,13 @@ func TestACommandThatWasKilledIsRunAgain(t *testing.T) {
 
 // A move that stops after each of its steps leaves it to nobody twice, is seen, and comes to its end.
 func TestAMoveThatStopsHalfWayIsSeenAndContinued(t *testing.T) {
-	for steps := range 3 {
-		d := newDesk(t)
+	for n := range 6 {
+		steps, ids := n%3, []grant.IDs{grant.IDsDense, grant.IDsUUID}[n/3]
+		d := newDeskOf(t, ids)
 		from, to := grant.NumberID(5), grant.NumberID(1<<20)
+		if ids == grant.IDsUUID {
+			from, to = grant.TextID("6ba7b810-9dad-41d1-80b4-00c04fd430c8"), grant.TextID("0190163d-8694-739b-aea5-966c26f8ad91")
+		}
 		d.run(d.act(grant.ActHand, "1"), rows(from)...)
 		until := d.act(grant.ActExtend, "2")
 		until.Until = time.Now().Add(time.Hour).UTC().Truncate(time.Second)
@@ -192,7 +205,8 @@ func TestAMoveThatStopsHalfWayIsSeenAndContinued(t *testing.T) {
 		proof, err := d.reader.Prove(t.Context())
 		require.NoError(t, err)
 		require.False(t, proof.Holds())
-		require.Contains(t, proof.Violations[0].What, "the move of user 5 to 1048576 stopped half way: granter move --resume")
+		require.Contains(t, proof.Violations[0].What, "the move of user "+from.String()+" to "+to.String()+
+			" stopped half way: granter move --resume")
 		d.ledger.left = -1
 		n, err := d.Resume(t.Context())
 		require.NoError(t, err)
@@ -252,14 +266,14 @@ func TestAnAbortedCampaignGrantsNobodyByHand(t *testing.T) {
 // What spreadsheets save as text is read, and what is none says what to do.
 func TestAFileIsReadAsSpreadsheetsSaveIt(t *testing.T) {
 	const wide = "\xff\xfeu\x00s\x00e\x00r\x00,\x00r\x00e\x00a\x00s\x00o\x00n\x00\r\x00\n\x007\x00,\x00\x80\xbd\r\x00\n\x00"
-	f, err := ReadFile(strings.NewReader(wide), 0)
+	f, err := ReadFile(strings.NewReader(wide), new(grant.Input))
 	require.NoError(t, err)
 	require.Equal(t, grant.NumberID(7), f.Rows[0].User)
 	require.Equal(t, "부", f.Rows[0].Reason)
 	require.Equal(t, 2, f.Rows[0].Line)
-	_, err = ReadFile(strings.NewReader("PK\x03\x04\x14\x00"), 0)
+	_, err = ReadFile(strings.NewReader("PK\x03\x04\x14\x00"), new(grant.Input))
 	require.ErrorContains(t, err, "save it as CSV (UTF-8)")
-	f, err = ReadFile(strings.NewReader("user,reason\n7,\xba\xce\n"), 0)
+	f, err = ReadFile(strings.NewReader("user,reason\n7,\xba\xce\n"), new(grant.Input))
 	require.NoError(t, err)
 	require.ErrorContains(t, f.Rows[0].Err, "not UTF-8")
 }

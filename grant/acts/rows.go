@@ -38,11 +38,10 @@ type File struct {
 	Rows   []Row
 }
 
-// ReadFile reads a file of users whose IDs are bounded by a topic's max_id. A row that cannot be read is kept with its error;
-// what is no CSV is an error.
-func ReadFile(r io.Reader, maxID uint64) (*File, error) {
+// ReadFile reads a file of users of a topic. A row that cannot be read is kept with its error; what is no CSV is an error.
+func ReadFile(r io.Reader, in *grant.Input) (*File, error) {
 	f := &File{}
-	header, err := ScanFile(r, maxID, func(line int, row Row) error {
+	header, err := ScanFile(r, in, func(line int, row Row) error {
 		row.Line = line
 		f.Rows = append(f.Rows, row)
 		return nil
@@ -73,7 +72,8 @@ func opened(r io.Reader) (io.Reader, error) {
 }
 
 // ScanFile is ReadFile row by row, with the line on which each begins. It returns the header, nil if there is none.
-func ScanFile(r io.Reader, maxID uint64, each func(line int, row Row) error) (header []string, err error) {
+func ScanFile(r io.Reader, in *grant.Input, each func(line int, row Row) error) (header []string, err error) {
+	form := userid.FormOf(in)
 	text, err := opened(r)
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func ScanFile(r io.Reader, maxID uint64, each func(line int, row Row) error) (he
 			return header, fmt.Errorf("the file has more than %d rows: split it", maxRows)
 		}
 		line, _ := c.FieldPos(0)
-		if err := each(line, readRow(fields, columns, maxID)); err != nil {
+		if err := each(line, readRow(fields, columns, &form)); err != nil {
 			return header, err
 		}
 	}
@@ -114,20 +114,24 @@ func lowered(fields []string) []string {
 	return out
 }
 
-func readRow(fields []string, columns map[string]int, maxID uint64) Row {
+func readRow(fields []string, columns map[string]int, form *userid.Form) Row {
 	row := Row{Fields: fields}
-	cell := func(name string) string {
-		if i, ok := columns[name]; ok && i < len(fields) {
-			return strings.TrimSpace(fields[i])
+	cell := func(name string, spaced bool) string {
+		i, ok := columns[name]
+		switch {
+		case !ok || i >= len(fields):
+			return ""
+		case spaced:
+			return fields[i]
 		}
-		return ""
+		return strings.TrimSpace(fields[i])
 	}
-	row.User, row.Err = userid.Parse(cell(columnUser), maxID)
-	if to := cell(columnTo); to != "" && row.Err == nil {
-		id, err := userid.Parse(to, maxID)
+	row.User, row.Err = form.Parse(cell(columnUser, form.Spaced()))
+	if to := cell(columnTo, form.Spaced()); to != "" && row.Err == nil {
+		id, err := form.Parse(to)
 		row.To, row.Err = &id, err
 	}
-	if row.Reason = cell(columnReason); row.Reason != "" && row.Err == nil {
+	if row.Reason = cell(columnReason, false); row.Reason != "" && row.Err == nil {
 		if row.Err = grant.ValidateWhy(row.Reason); !utf8.ValidString(row.Reason) {
 			row.Err = errors.New("the reason is not UTF-8: save the file as CSV (UTF-8)")
 		}

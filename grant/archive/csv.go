@@ -32,12 +32,13 @@ func WriteCSV(ctx context.Context, s Subject, w io.Writer) (rows int64, err erro
 		if !p.OfChunk || p.Name != "journal" {
 			return nil
 		}
-		var erased ledger.Erasures
-		if !ledger.OfBucket(p.Items[0]) { // in buckets nothing is erased yet
-			var err error
-			if erased, err = ledger.ErasuresIn(p.Items); err != nil {
-				return fmt.Errorf("%w: chunk %d: %w", ledger.ErrInconsistent, p.Chunk, err)
-			}
+		erased, err := ledger.ErasuresIn(p.Items)
+		var ofMembers ledger.MemberErasures
+		if err == nil && ledger.OfBucket(p.Items[0]) {
+			ofMembers, err = ledger.MemberErasuresIn(p.Items)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: chunk %d: %w", ledger.ErrInconsistent, p.Chunk, err)
 		}
 		for i, item := range p.Items {
 			members, err := membersOf(&e, item)
@@ -51,10 +52,10 @@ func WriteCSV(ctx context.Context, s Subject, w io.Writer) (rows int64, err erro
 				row[3], row[4], row[5] = e.Run.String(), strconv.Itoa(e.Shard), strconv.FormatUint(e.Flush, 10)
 			}
 			if members != nil {
-				if e.Act != nil {
-					row[8] = text.Cell(e.Act.Reason)
-				}
 				err := members.Each(func(_ uint64, member []byte) bool {
+					if e.Act != nil {
+						row[8] = text.Cell(ofMembers.Told(member, e.Act).Reason)
+					}
 					row[0] = s.Store.UserOf(member).String()
 					err = out.Write(row)
 					rows++

@@ -14,6 +14,7 @@ import (
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/userid"
 	"github.com/granter/granter/sharding/dense"
+	"github.com/granter/granter/sharding/opaque"
 )
 
 // UserForm is how a list of users is written.
@@ -94,11 +95,21 @@ func (w *userWriter) buckets(ctx context.Context, r *ledger.Reader, c *grant.Cam
 	}
 	width := ledger.LayoutOf(c).Width
 	for i, entries := range stored {
-		for _, rest := range entries {
-			for len(rest) > 0 {
+		excluded, err := width.Excluded(entries)
+		if err != nil {
+			return fmt.Errorf("%w: bucket %d: %w", ledger.ErrInconsistent, buckets[i], err)
+		}
+		for _, e := range entries {
+			if e.Says == opaque.Admits {
+				continue // they are in another entry, too
+			}
+			for rest := e.Members; len(rest) > 0; {
 				var member []byte
 				if member, rest, err = width.Next(rest); err != nil {
 					return fmt.Errorf("%w: bucket %d: %w", ledger.ErrInconsistent, buckets[i], err)
+				}
+				if excluded[string(member)] {
+					continue
 				}
 				if err := w.write(w.members.ID(member), width.Append(w.scratch[:0], member)); err != nil {
 					return err

@@ -72,6 +72,14 @@ func holding(t *testing.T, ids grant.IDs, users ...string) (*ledger.Reader, *gra
 		f.Deltas = append(f.Deltas, d)
 	}
 	require.NoError(t, g.AddMembers(t.Context(), f))
+	out := map[grant.IDs]string{
+		grant.IDsInt64: "-6", grant.IDsUUID: "00000000-0000-4000-8000-000000000006", grant.IDsString: "Grace",
+	}[ids]
+	did, err := ledger.NewActs(store, 9).Do(t.Context(), []ledger.UserAct{{User: grant.TextID(out), Act: grant.Act{
+		ID: "one", Kind: grant.ActExclude, Who: "mira", Via: "cli", Reason: "ticket 7",
+	}}}, false)
+	require.NoError(t, err)
+	require.NoError(t, did[0].Err)
 	return ledger.NewReader(store), c
 }
 

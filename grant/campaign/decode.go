@@ -114,10 +114,6 @@ func (d *decoder) campaign(root *yaml.Node) *grant.Campaign {
 	c.Items = d.items(m.Get("items"), c)
 	c.Approval = d.approval(m.Get("approval"))
 	c.Exclude = d.excludes(m.Get("exclude"), c.Input.Topic)
-	if lists := m.Get("exclude"); !lists.Absent && c.Input.Opaque() {
-		d.Reportf(excludeForbidden, lists.Line, lists.Path,
-			"is not possible yet with source.id %s: remove it, and leave these users out of the topic", c.Input.IDs)
-	}
 	if c.Zone != nil {
 		c.In(c.Zone)
 	}

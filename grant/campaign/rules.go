@@ -42,7 +42,6 @@ const (
 	normaliseForm      strict.Rule = "normalise-form"
 	normaliseForbidden strict.Rule = "normalise-forbidden"
 	offerForbidden     strict.Rule = "offer-forbidden"
-	excludeForbidden   strict.Rule = "exclude-forbidden"
 
 	itemsCount        strict.Rule = "items-count"
 	itemIDForm        strict.Rule = "item-id-form"

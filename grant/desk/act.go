@@ -147,7 +147,7 @@ func (b *actRequest) command(c *grant.Campaign, who Principal) (*acts.Command, e
 	act := b.act(who)
 	rows := make([]acts.Row, len(b.Users))
 	for i, text := range b.Users {
-		user, err := readUser(text, c.Input.MaxID)
+		user, err := readMember(c, text)
 		if err != nil {
 			return nil, within(fmt.Sprintf("users[%d]", i), err)
 		}
@@ -159,7 +159,7 @@ func (b *actRequest) command(c *grant.Campaign, who Principal) (*acts.Command, e
 	case b.Act != grant.ActMove && b.To != "":
 		return nil, newProblem(kindInvalid, "to is for a move; nothing was done")
 	case b.To != "":
-		to, err := readUser(b.To, c.Input.MaxID)
+		to, err := readMember(c, b.To)
 		if err != nil {
 			return nil, within("to", err)
 		}

@@ -20,7 +20,6 @@ import (
 	"github.com/granter/granter/grant/desk/searchpage"
 	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/status"
-	"github.com/granter/granter/grant/userid"
 )
 
 // On the page an act takes three steps: a form, what exactly it will do, and the act. What was confirmed carries a seal of all
@@ -43,14 +42,13 @@ func (a *api) actRoutes() []route {
 	}
 }
 
-// mayDo is what somebody may do about users on the page, but in some campaigns; nil: nothing.
-func (a *api) mayDo(who Principal, but map[string]userid.Form) func(string, grant.ActKind) bool {
+// mayDo is what somebody may do about users on the page; nil: nothing.
+func (a *api) mayDo(who Principal) func(string, grant.ActKind) bool {
 	if !who.Role.may(RightUsers) || !who.Role.may(RightNote, RightAct, RightErase) {
 		return nil
 	}
 	return func(campaign string, kind grant.ActKind) bool {
-		_, not := but[campaign]
-		return !not && who.in(campaign) && who.Role.may(rightFor(kind))
+		return who.in(campaign) && who.Role.may(rightFor(kind))
 	}
 }
 
@@ -112,8 +110,8 @@ func (a *api) begin(w http.ResponseWriter, r *http.Request, who Principal) (*doi
 
 // read makes a request of the fields of a form.
 func (d *doing) read(id string) (err error) {
-	if d.page.User, err = userid.Parse(id, d.doer.Campaign.Input.MaxID); err != nil {
-		return newProblem(kindMalformed, err.Error())
+	if d.page.User, err = readMember(d.doer.Campaign, id); err != nil {
+		return err
 	}
 	d.body, d.page.At, err = requestOf(d.page, d.doer.Campaign)
 	d.body.Users, d.body.To = []string{id}, d.page.Fields[searchpage.FieldTo]
@@ -235,7 +233,7 @@ func (a *api) actDone(w http.ResponseWriter, r *http.Request, who Principal, d *
 		return
 	}
 	done := url.Values{"act": {string(d.page.Kind)}, "did": {command.Act.ID}}
-	w.Header().Set("Location", d.page.Root+"users/"+r.PathValue("id")+"?"+done.Encode())
+	w.Header().Set("Location", d.page.Root+"users/"+url.PathEscape(r.PathValue("id"))+"?"+done.Encode())
 	w.WriteHeader(http.StatusSeeOther)
 }
 
@@ -300,7 +298,7 @@ func (a *api) queue(w http.ResponseWriter, r *http.Request, who Principal, notic
 		}
 		one := searchpage.Waiting{Campaign: name, Zone: time.UTC}
 		doer, err := a.doerOf(r.Context(), name)
-		if problem, ok := errors.AsType[*Problem](err); ok && (problem == errNoActs || problem.is(kindRefused)) {
+		if problem, ok := errors.AsType[*Problem](err); ok && problem == errNoActs {
 			continue
 		}
 		if err == nil {
@@ -366,9 +364,6 @@ func (a *api) doerOf(ctx context.Context, name string) (*acts.Doer, error) {
 	}
 	if c.Acts == nil {
 		return nil, errNoActs
-	}
-	if err := denseOnly(c.Campaign, "doing something about single users"); err != nil {
-		return nil, err
 	}
 	granted, _, err := status.InForce(ctx, c.Coordination, c.Reader, c.Campaign)
 	if err != nil {

@@ -20,6 +20,14 @@ var anyIDs = map[string]bool{
 	"GET " + ofCampaign + "/orders":                   true,
 	"GET " + ofCampaign + "/rejected":                 true,
 	orders:                                            true,
+	act:                                               true,
+	"GET " + ofCampaign + "/acts":                     true,
+	"GET " + ofCampaign + "/acts/{request}":           true,
+	decide:                                            true,
+	"GET " + actPath:                                  true,
+	"POST " + actPath:                                 true,
+	"GET " + listPath:                                 true,
+	"POST " + listPath:                                true,
 	"GET " + searchPath + "/rejected/{campaign}":      true,
 	"GET " + searchPath + "/{id}/trace/{campaign}":    true,
 	"GET " + searchPath + "/{id}/receipts/{campaign}": true,
@@ -52,6 +60,14 @@ func readUserOf(c *grant.Campaign, text string) (grant.UserID, error) {
 		return id, newProblem(kindMalformed, err.Error())
 	}
 	return id, nil
+}
+
+// readMember reads the ID of somebody whom something is done about: unlike readUserOf it takes none above the campaign's largest.
+func readMember(c *grant.Campaign, text string) (grant.UserID, error) {
+	if c.Input.Opaque() {
+		return readUserOf(c, text)
+	}
+	return readUser(text, c.Input.MaxID)
 }
 
 // opaque returns the campaigns that somebody may look into whose IDs are not dense.

@@ -20,15 +20,22 @@ import (
 const aUUID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 
 // withUUIDs makes the desk serve a campaign of UUIDs, of which one is granted.
-func withUUIDs(w *world) {
+func withUUIDs(w *world) { withIDs(grant.IDsUUID, aUUID)(w) }
+
+// withIDs makes the desk serve a campaign whose IDs are not dense, with one user.
+func withIDs(ids grant.IDs, user string) func(w *world) {
+	return func(w *world) { serveIDs(w, ids, user) }
+}
+
+func serveIDs(w *world, ids grant.IDs, user string) {
 	c := aCampaign()
-	c.Input = grant.Input{Topic: "users", IDs: grant.IDsUUID, Format: grant.FormatText}
+	c.Input = grant.Input{Topic: "users", IDs: ids, Format: grant.FormatText}
 	w.cfg.Campaign = c
 	w.serve(c)
 	_, err := w.grants.Begin(w.Context(), grant.TopicID{})
 	require.NoError(w, err)
 	form := userid.FormOf(&c.Input)
-	member, _ := form.Member(nil, []byte(aUUID))
+	member, _ := form.Member(nil, []byte(user))
 	ctx, cancel := context.WithCancel(w.Context())
 	defer cancel()
 	pool := opaque.New(opaque.Config{Config: sharding.Config{Shards: 1}, Layout: ledger.LayoutOf(c)}, w.grants,
@@ -83,7 +90,6 @@ func TestUsersWithUUIDsAreFoundInAllSpellings(t *testing.T) {
 		page := w.get(RoleSupport, searchPath+"/"+text)
 		require.Equal(t, http.StatusOK, page.status)
 		require.Contains(t, string(page.body), "thank-you", text)
-		require.NotContains(t, string(page.body), "/acts/", "nothing that would be refused is offered")
 	}
 	require.Contains(t, w.get(RoleSupport, base+"/users/7").is(http.StatusBadRequest), "want a UUID")
 	var none User

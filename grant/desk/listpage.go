@@ -54,7 +54,7 @@ func (a *api) listsPage(w http.ResponseWriter, r *http.Request, who Principal) {
 		a.failPage(w, r, who, err)
 		return
 	}
-	v, may := a.view(w, r, who), a.mayDo(who, a.opaque(r.Context(), who))
+	v, may := a.view(w, r, who), a.mayDo(who)
 	v.MayDecide = who.Role.may(RightApprove)
 	if may == nil {
 		a.failPage(w, r, who, a.gate.failure(who.Name, refuse(kindRight, who.Role.lacks([]Right{RightUsers}))))
@@ -186,7 +186,7 @@ func (l *listing) read(who Principal) (err error) {
 			return newProblem(kindInvalid, err.Error())
 		}
 	}
-	if l.file, err = acts.ReadFile(bytes.NewReader(l.content), l.doer.Campaign.Input.MaxID); err != nil {
+	if l.file, err = acts.ReadFile(bytes.NewReader(l.content), &l.doer.Campaign.Input); err != nil {
 		return newProblem(kindInvalid, err.Error())
 	}
 	if n := len(l.file.Rows); n > maxListRows {

@@ -88,7 +88,7 @@ func cookie(w http.ResponseWriter, r *http.Request, c *http.Cookie) { //nolint:g
 
 // view is the page before anything is asked: in the reader's language and zone.
 func (a *api) view(w http.ResponseWriter, r *http.Request, who Principal) *searchpage.View {
-	v := &searchpage.View{Now: time.Now(), Root: strings.Repeat("../", strings.Count(r.URL.Path, "/")-1)}
+	v := &searchpage.View{Now: time.Now(), Root: strings.Repeat("../", strings.Count(r.URL.EscapedPath(), "/")-1)}
 	if who.Name != anonymous.Name {
 		v.Name = who.shown()
 	}
@@ -154,28 +154,39 @@ func (a *api) everywhere(r *http.Request, who Principal) looking {
 	}
 }
 
-// one answers about the user of the path. Here IDs are as strict as in the API.
+// one answers about the user of the path. Here IDs are as strict as in the API, and the path is one ID, whatever is in it.
 func (a *api) one(w http.ResponseWriter, r *http.Request, who Principal, look looking) {
-	if _, err := a.readAnyUser(r.Context(), who, r.PathValue("id")); err != nil {
+	id, err := a.readAnyUser(r.Context(), who, r.PathValue("id"))
+	if err != nil {
 		v := a.view(w, r, who)
 		v.Problem, v.English = problemOf(err).on(v.Lang)
 		a.html(w, http.StatusBadRequest, func(out io.Writer) error { return searchpage.Search(out, v) })
 		return
 	}
-	a.found(w, r, who, r.PathValue("id"), look)
+	query := r.PathValue("id")
+	pasted := lookup.Understand(query, slices.Collect(maps.Values(a.opaque(r.Context(), who)))...)
+	if len(pasted.Refused) > 0 || len(pasted.Users) != 1 || len(pasted.Users[0].How) > 0 { // it has what separates IDs in a list
+		pasted = lookup.Pasted{Users: []lookup.Understood{{User: id, Text: query}}}
+	}
+	a.show(w, r, who, query, pasted, look)
 }
 
 // found shows the answers about whom a text means.
 func (a *api) found(w http.ResponseWriter, r *http.Request, who Principal, query string, look looking) {
+	others := a.opaque(r.Context(), who)
+	a.show(w, r, who, query, lookup.Understand(query, slices.Collect(maps.Values(others))...), look)
+}
+
+// show shows the answers about some users.
+func (a *api) show(w http.ResponseWriter, r *http.Request, who Principal, query string, pasted lookup.Pasted, look looking) {
 	v := a.view(w, r, who)
 	if a.cfg.Receipts != nil && who.Role.may(RightReceipt) {
 		v.Receipts = a.cfg.Receipts.Has
 	}
-	others := a.opaque(r.Context(), who)
-	v.MayDo, v.MayDecide = a.mayDo(who, others), who.Role.may(RightApprove)
+	v.MayDo, v.MayDecide = a.mayDo(who), who.Role.may(RightApprove)
 	v.Why = r.PostForm.Get(searchpage.FieldWhy)
 	v.Query, v.Asked = query, strings.TrimSpace(query) != ""
-	v.Pasted = lookup.Understand(query, slices.Collect(maps.Values(others))...)
+	v.Pasted = pasted
 	status := http.StatusOK
 	if len(v.Pasted.Users) > 0 {
 		users := make([]grant.UserID, len(v.Pasted.Users))

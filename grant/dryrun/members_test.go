@@ -15,8 +15,8 @@ import (
 // buckets reads what another sink has been given.
 type buckets struct{ *opaquetest.Memory }
 
-func (b buckets) BucketMembers(_ context.Context, numbers []uint64) ([][][]byte, error) {
-	out := make([][][]byte, len(numbers))
+func (b buckets) BucketMembers(_ context.Context, numbers []uint64) ([][]opaque.Entry, error) {
+	out := make([][]opaque.Entry, len(numbers))
 	for i, number := range numbers {
 		out[i] = b.Entries(number)
 	}
@@ -55,6 +55,29 @@ func upTo(from, to uint64) (out []uint64) {
 	return out
 }
 
+// A dry run withholds who is excluded, and whom a run would exclude first, and not who was granted before.
+func TestADryRunOfMembersWithholdsTheExcluded(t *testing.T) {
+	stored := opaquetest.NewMemory()
+	require.EqualValues(t, 100, give(t, stored, 0, upTo(0, 100)...))
+	member := func(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+	listed := map[uint64][]byte{}
+	for _, n := range []uint64{5, 300, 301, 999} { // one of whom is granted, and one excluded
+		bucket := eightBytes.Bucket(opaque.Hash(member(n)))
+		listed[bucket] = append(listed[bucket], member(n)...)
+	}
+	for _, n := range []uint64{200, 201, 301} {
+		out := opaque.Entry{Members: member(n), Says: opaque.Excludes}
+		stored.Append(eightBytes.Bucket(opaque.Hash(member(n))), out, string(member(n)))
+	}
+	stored.Append(eightBytes.Bucket(opaque.Hash(member(201))), opaque.Entry{Members: member(201), Says: opaque.Admits})
+	dry := NewMembers(buckets{stored}, eightBytes, listed)
+	require.EqualValues(t, 296, give(t, dry, 0, append(upTo(0, 400), upTo(190, 310)...)...))
+	o := dry.Outcome(func(users, _ float64) float64 { return users })
+	require.EqualValues(t, 296, o.WouldGrant)
+	require.EqualValues(t, 101, o.AlreadyGranted, "one of them by an act that ended an exclusion")
+	require.EqualValues(t, 3, o.Excluded)
+}
+
 // A dry run of IDs that are not dense counts what a run would do, whoever is in the topic how often, and writes nothing.
 func TestADryRunOfMembersCountsAsARunWould(t *testing.T) {
 	for name, memory := range map[string]int{"remembers": 0, "forgets": 1} {
@@ -62,7 +85,7 @@ func TestADryRunOfMembersCountsAsARunWould(t *testing.T) {
 			stored := opaquetest.NewMemory()
 			require.EqualValues(t, 3000, give(t, stored, memory, upTo(0, 3000)...))
 			before := stored.Users()
-			dry := NewMembers(buckets{stored}, eightBytes)
+			dry := NewMembers(buckets{stored}, eightBytes, nil)
 			topic := append(upTo(2000, 9000), upTo(1000, 4000)...) // 1,000 to 2,999 are granted, 2,000 of them twice in the topic
 			require.EqualValues(t, 6000, give(t, dry, memory, append(topic, topic...)...))
 			o := dry.Outcome(func(users, _ float64) float64 { return 2 * users })

@@ -46,7 +46,7 @@ func (c *client) AddMembers(ctx context.Context, f *opaque.Flush) error {
 				c.users[id] = true
 				fresh = append(fresh, id)
 			}
-			c.buckets[d.Bucket] = append(slices.Clip(entries), bytes.Clone(d.Bytes))
+			c.buckets[d.Bucket] = append(slices.Clip(entries), opaque.Entry{Members: bytes.Clone(d.Bytes)})
 			added = append(added, d.Bucket)
 			d.Granted = true
 		}
@@ -55,10 +55,10 @@ func (c *client) AddMembers(ctx context.Context, f *opaque.Flush) error {
 }
 
 // Members implements opaque.Sink.
-func (c *client) Members(_ context.Context, wants []opaque.Want) ([][][]byte, error) {
+func (c *client) Members(_ context.Context, wants []opaque.Want) ([][]opaque.Entry, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out := make([][][]byte, len(wants))
+	out := make([][]opaque.Entry, len(wants))
 	for i, want := range wants {
 		entries := c.buckets[want.Bucket]
 		if want.Entries > len(entries) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding/dense"
+	"github.com/granter/granter/sharding/opaque"
 )
 
 var (
@@ -27,10 +28,10 @@ type store struct {
 	undo       []func() // takes back the history, the last write first
 	spec       string
 	users      map[uint64]bool
-	buckets    map[uint64][][]byte // where IDs are not dense: the members of each entry
-	tips       map[string]uint64   // by session and shard
-	of         grant.TopicID       // what the checkpoint counts in
-	checkpoint grant.Offsets       // and epochs
+	buckets    map[uint64][]opaque.Entry // where IDs are not dense
+	tips       map[string]uint64         // by session and shard
+	of         grant.TopicID             // what the checkpoint counts in
+	checkpoint grant.Offsets             // and epochs
 	epochs     map[int]int32
 	inspected  grant.Checkpoint // what inspect found well, as nobody lost his grant since
 	records    map[grant.RunID][]grant.RunRecord
@@ -52,7 +53,7 @@ type store struct {
 
 func newStore(tp *topic) *store {
 	return &store{
-		topic: tp, users: map[uint64]bool{}, buckets: map[uint64][][]byte{}, tips: map[string]uint64{},
+		topic: tp, users: map[uint64]bool{}, buckets: map[uint64][]opaque.Entry{}, tips: map[string]uint64{},
 		checkpoint: grant.Offsets{}, epochs: map[int]int32{},
 		records: map[grant.RunID][]grant.RunRecord{},
 	}

@@ -3,18 +3,25 @@
 package exclusion
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/userid"
 	"github.com/granter/granter/sharding/dense"
+	"github.com/granter/granter/sharding/opaque"
 )
 
 const (
 	// mostUsers bounds all lists of a campaign together: 16 bytes for each while they are read, so 320 MB.
 	mostUsers = 20_000_000
+	// mostBytes bounds the IDs of those whose IDs are not dense: 20 million UUIDs, and a user takes 16 bytes more.
+	mostBytes = 512 << 20
 	// namedProblems is how many problems are told one by one.
 	namedProblems = 20
 )
@@ -24,6 +31,20 @@ type List struct {
 	Sources []Count
 	entries []entry
 	reasons []string
+
+	form    userid.Form
+	layout  opaque.Layout // of IDs that are not dense
+	opaque  bool          // they are not
+	members []byte        // of those, as Width.Append writes them
+}
+
+// listOf makes an empty list of users of a campaign.
+func listOf(c *grant.Campaign) List {
+	l := List{form: userid.FormOf(&c.Input), opaque: c.Input.Opaque()}
+	if l.opaque {
+		l.layout = ledger.LayoutOf(c)
+	}
+	return l
 }
 
 // Count is how many users one list names, those included whom another one named before.
@@ -33,22 +54,70 @@ type Count struct {
 }
 
 type entry struct {
-	user   uint64
+	user   uint64 // or the hash of a member
 	reason uint32
+	at     uint32 // of members, where that is
+}
+
+// member is what the ledger knows a user by whose ID is not dense.
+func (l *List) member(e entry) []byte {
+	member, _, _ := l.layout.Width.Next(l.members[e.at:]) // add wrote it
+	return member
+}
+
+// id is who an entry is about.
+func (l *List) id(e entry) grant.UserID {
+	if l.opaque {
+		return l.form.ID(l.member(e))
+	}
+	return grant.NumberID(e.user)
+}
+
+// group is the chunk, or bucket, that a user is in.
+func (l *List) group(e entry) uint64 {
+	if l.opaque {
+		return l.layout.Bucket(e.user)
+	}
+	chunk, _ := dense.Split(e.user)
+	return chunk
+}
+
+// compare orders users by chunk and number, or by bucket and as entries of buckets have them.
+func (l *List) compare(x, y entry) int {
+	if order := cmp.Compare(x.user, y.user); order != 0 || !l.opaque {
+		return order
+	}
+	return bytes.Compare(l.member(x), l.member(y))
 }
 
 // Users returns how many are on the lists.
 func (l *List) Users() int64 { return int64(len(l.entries)) }
 
-// Chunks calls fn with the users of each chunk, ascending.
+// Chunks returns the users by chunk, where IDs are dense; nil is a list of nobody.
 func (l *List) Chunks() map[uint64]*dense.Bitmap {
 	out := map[uint64]*dense.Bitmap{}
+	if l == nil || l.opaque {
+		return out
+	}
 	for _, e := range l.entries {
 		chunk, low := dense.Split(e.user)
 		if out[chunk] == nil {
 			out[chunk] = new(dense.Bitmap)
 		}
 		out[chunk].Set(low)
+	}
+	return out
+}
+
+// Buckets returns the users by bucket, as an entry of it has them, where IDs are not dense; nil is a list of nobody.
+func (l *List) Buckets() map[uint64][]byte {
+	out := map[uint64][]byte{}
+	if l == nil || !l.opaque {
+		return out
+	}
+	for _, e := range l.entries {
+		bucket := l.group(e)
+		out[bucket] = l.layout.Width.Append(out[bucket], l.member(e))
 	}
 	return out
 }
@@ -80,7 +149,16 @@ func (b *builder) add(user grant.UserID, reason string) error {
 		b.reasons = append(b.reasons, reason)
 		b.known[reason] = at
 	}
-	b.entries = append(b.entries, entry{user.Number(), at})
+	e := entry{user: user.Number(), reason: at}
+	if b.opaque {
+		if len(b.members) > mostBytes {
+			return fmt.Errorf("the IDs of the users to be excluded take more than %d MiB", mostBytes>>20)
+		}
+		member, _ := b.form.Member(nil, user.Append(nil)) // it was read by the same form
+		e.user, e.at = opaque.Hash(member), uint32(len(b.members))
+		b.members = b.layout.Width.Append(b.members, member)
+	}
+	b.entries = append(b.entries, e)
 	return nil
 }
 
@@ -100,16 +178,8 @@ func (b *builder) list() (*List, error) {
 	if len(b.problems) > 0 {
 		return nil, &BadError{errors.Join(b.problems...)}
 	}
-	slices.SortStableFunc(b.entries, func(x, y entry) int {
-		switch {
-		case x.user < y.user:
-			return -1
-		case x.user > y.user:
-			return 1
-		}
-		return 0
-	})
-	b.entries = slices.CompactFunc(b.entries, func(x, y entry) bool { return x.user == y.user })
+	slices.SortStableFunc(b.entries, b.compare)
+	b.entries = slices.CompactFunc(b.entries, func(x, y entry) bool { return b.compare(x, y) == 0 })
 	return &b.List, nil
 }
 

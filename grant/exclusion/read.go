@@ -25,7 +25,7 @@ type Reader struct {
 
 // Read reads all lists to where they end now. A *BadError is about what they say, any other about reaching them.
 func (r *Reader) Read(ctx context.Context) (*List, error) {
-	b := &builder{known: map[string]uint32{}}
+	b := &builder{List: listOf(r.Campaign), known: map[string]uint32{}}
 	for i := range r.Campaign.Exclude {
 		e := &r.Campaign.Exclude[i]
 		before := len(b.entries)
@@ -56,7 +56,7 @@ func (r *Reader) file(e *grant.Exclude, b *builder) error {
 	}
 	defer f.Close()
 	before, problems := len(b.entries), len(b.problems)+b.more
-	_, err = acts.ScanFile(bufio.NewReaderSize(f, 1<<20), r.Campaign.Input.MaxID, func(line int, row acts.Row) error {
+	_, err = acts.ScanFile(bufio.NewReaderSize(f, 1<<20), &r.Campaign.Input, func(line int, row acts.Row) error {
 		reason := cmp.Or(row.Reason, e.Reason)
 		switch {
 		case row.Err != nil:
@@ -90,7 +90,7 @@ func (r *Reader) topic(ctx context.Context, e *grant.Exclude, b *builder) error 
 		}
 		return b.add(user, reason)
 	}
-	return ReadTopic(ctx, r.Kafka, e.Topic, r.Campaign.Input.MaxID, visit)
+	return ReadTopic(ctx, r.Kafka, e.Topic, &r.Campaign.Input, visit)
 }
 
 // Place is where a record is.
@@ -99,9 +99,9 @@ type Place struct {
 	Offset    int64
 }
 
-// ReadTopic hands each record of a topic of users, up to where it ends now, to visit: the key is the user in decimal, the value
-// the reason, empty if there is none, also where the record has no value. bad says why the key is no user.
-func ReadTopic(ctx context.Context, cfg source.Config, topic string, maxID uint64,
+// ReadTopic hands each record of a topic of users, up to where it ends now, to visit: the key is the user's ID as text, as people
+// type it, the value the reason, empty if there is none, also where the record has no value. bad says why the key is no user.
+func ReadTopic(ctx context.Context, cfg source.Config, topic string, in *grant.Input,
 	visit func(at Place, user grant.UserID, reason string, bad error) error,
 ) error {
 	cfg.Topic, cfg.Pass = grant.Input{Topic: topic, Format: grant.FormatDecimal}, grant.Pass{Private: true}
@@ -113,6 +113,7 @@ func ReadTopic(ctx context.Context, cfg source.Config, topic string, maxID uint6
 	if _, err := src.Identify(ctx); err != nil {
 		return err
 	}
+	form := userid.FormOf(in)
 	bounds, err := src.Bounds(ctx)
 	if err != nil {
 		return err
@@ -120,7 +121,7 @@ func ReadTopic(ctx context.Context, cfg source.Config, topic string, maxID uint6
 	for _, partition := range bounds.Partitions() {
 		end := bounds.Ends[partition]
 		next, err := src.Read(ctx, partition, bounds.Firsts[partition], end, func(offset int64, p *source.Parts) error {
-			user, bad := userid.Parse(string(p.Key), maxID)
+			user, bad := form.Parse(string(p.Key))
 			return visit(Place{partition, offset}, user, string(p.Value), bad)
 		})
 		if err == nil && next < end {

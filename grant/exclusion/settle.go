@@ -8,16 +8,20 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/sharding/dense"
+	"github.com/granter/granter/sharding/opaque"
 )
 
-// Bitmaps say whose place is settled, and which of them are excluded; nil where there are none.
-type Bitmaps interface {
+// Places say whose place is settled.
+type Places interface {
+	// Settled returns the users of chunks whose place is settled, and which of them are excluded; nil where there are none.
 	Settled(ctx context.Context, chunks []uint64) (settled, excluded []*dense.Bitmap, err error)
+	// BucketMembers returns what the entries of some buckets say of the places of their members, where IDs are not dense.
+	BucketMembers(ctx context.Context, buckets []uint64) ([][]opaque.Entry, error)
 }
 
 // Ledger is who is settled, and where somebody is excluded. Excluding is idempotent.
 type Ledger interface {
-	Bitmaps
+	Places
 	Users(ctx context.Context, users []grant.UserID) ([]ledger.User, error)
 	Do(ctx context.Context, acts []ledger.UserAct, dry bool) ([]ledger.ActResult, error)
 }
@@ -50,8 +54,11 @@ type Outcome struct {
 // page is how many users are excluded, or looked up, at a time: about 10 MB.
 const page = 20_000
 
-// settlePages is how many chunks a page has: 2 MiB of Redis.
-const settlePages = 128
+// settlePages is how many chunks a page has: 2 MiB of Redis. settleBuckets is how many buckets: 4 MiB of UUIDs.
+const (
+	settlePages   = 128
+	settleBuckets = 16
+)
 
 // Settle reads the lists, and returns when everybody on them is settled in the ledger: excluded, or granted before. Every replica
 // calls it before its first grant, and does all of it alone if need be; so nobody on the lists is granted by any of them, also
@@ -65,7 +72,7 @@ func (s *Settler) Settle(ctx context.Context) (Outcome, error) {
 	o.Listed = list.Users()
 	for rest := list.entries; len(rest) > 0 && err == nil; {
 		var some []entry
-		some, rest = nextChunks(rest)
+		some, rest = list.nextGroups(rest)
 		err = s.settle(ctx, list, some, &o)
 	}
 	if err != nil {
@@ -74,26 +81,29 @@ func (s *Settler) Settle(ctx context.Context) (Outcome, error) {
 	return o, s.note(ctx, list, o)
 }
 
-// nextChunks cuts the entries of settlePages chunks off, or more of them if there are few users.
-func nextChunks(entries []entry) (some, rest []entry) {
-	chunks, last := 0, uint64(0)
+// nextGroups cuts the entries of settlePages chunks off, or of settleBuckets buckets.
+func (l *List) nextGroups(entries []entry) (some, rest []entry) {
+	groups, last, most := 0, uint64(0), settlePages
+	if l.opaque {
+		most = settleBuckets
+	}
 	for i, e := range entries {
-		if chunk, _ := dense.Split(e.user); chunks == 0 || chunk != last {
-			if chunks++; chunks > settlePages {
+		if group := l.group(e); groups == 0 || group != last {
+			if groups++; groups > most {
 				return entries[:i], entries[i:]
 			}
-			last = chunk
+			last = group
 		}
 	}
 	return entries, nil
 }
 
 // Compare returns how many users of a list are excluded already, and how many have been granted.
-func Compare(ctx context.Context, l Bitmaps, list *List) (excluded, granted int64, err error) {
+func Compare(ctx context.Context, l Places, list *List) (excluded, granted int64, err error) {
 	for rest := list.entries; len(rest) > 0; {
 		var some []entry
-		some, rest = nextChunks(rest)
-		_, had, out, err := part(ctx, l, some)
+		some, rest = list.nextGroups(rest)
+		_, had, out, err := list.part(ctx, l, some)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -103,38 +113,87 @@ func Compare(ctx context.Context, l Bitmaps, list *List) (excluded, granted int6
 }
 
 // part finds out who of some entries is settled: those who are open, those who have been granted, and how many are excluded.
-func part(ctx context.Context, l Bitmaps, some []entry) (open []entry, had []grant.UserID, out int64, err error) {
-	var chunks []uint64
+func (l *List) part(ctx context.Context, p Places, some []entry) (open []entry, had []grant.UserID, out int64, err error) {
+	var groups []uint64
 	for _, e := range some {
-		if chunk, _ := dense.Split(e.user); len(chunks) == 0 || chunks[len(chunks)-1] != chunk {
-			chunks = append(chunks, chunk)
+		if group := l.group(e); len(groups) == 0 || groups[len(groups)-1] != group {
+			groups = append(groups, group)
 		}
 	}
-	settled, excluded, err := l.Settled(ctx, chunks)
+	look := l.inChunks
+	if l.opaque {
+		look = l.inBuckets
+	}
+	place, err := look(ctx, p, groups)
 	if err != nil {
 		return nil, nil, 0, err
 	}
 	at := 0
 	for _, e := range some {
-		chunk, low := dense.Split(e.user)
-		for chunks[at] != chunk {
+		for groups[at] != l.group(e) {
 			at++
 		}
-		switch {
-		case excluded[at] != nil && excluded[at].Has(low):
+		switch place(at, e) {
+		case grant.PlaceExcluded:
 			out++
-		case settled[at] != nil && settled[at].Has(low):
-			had = append(had, grant.NumberID(e.user))
-		default:
+		case grant.PlaceGranted:
+			had = append(had, l.id(e))
+		case grant.PlaceNone:
 			open = append(open, e)
 		}
 	}
 	return open, had, out, nil
 }
 
+// inChunks returns what says the places of users of chunks, by the place of their chunk among those.
+func (l *List) inChunks(ctx context.Context, p Places, chunks []uint64) (func(at int, e entry) grant.Place, error) {
+	settled, excluded, err := p.Settled(ctx, chunks)
+	return func(at int, e entry) grant.Place {
+		_, low := dense.Split(e.user)
+		switch {
+		case excluded[at] != nil && excluded[at].Has(low):
+			return grant.PlaceExcluded
+		case settled[at] != nil && settled[at].Has(low):
+			return grant.PlaceGranted
+		}
+		return grant.PlaceNone
+	}, err
+}
+
+// inBuckets is inChunks where IDs are not dense.
+func (l *List) inBuckets(ctx context.Context, p Places, buckets []uint64) (func(at int, e entry) grant.Place, error) {
+	stored, err := p.BucketMembers(ctx, buckets)
+	if err != nil {
+		return nil, err
+	}
+	places := make([]map[string]grant.Place, len(buckets))
+	for i, entries := range stored {
+		places[i] = map[string]grant.Place{}
+		for _, e := range entries {
+			place := grant.PlaceGranted // of who is excluded no more, too
+			if e.Says == opaque.Excludes {
+				place = grant.PlaceExcluded
+			}
+			for rest := e.Members; len(rest) > 0; {
+				var member []byte
+				if member, rest, err = l.layout.Width.Next(rest); err != nil {
+					return nil, fmt.Errorf("%w: bucket %d: %w", ledger.ErrInconsistent, buckets[i], err)
+				}
+				places[i][string(member)] = place
+			}
+		}
+	}
+	return func(at int, e entry) grant.Place {
+		if place, ok := places[at][string(l.member(e))]; ok {
+			return place
+		}
+		return grant.PlaceNone
+	}, nil
+}
+
 // settle sees to the users of some chunks: who is not settled is excluded, and who was granted is looked up.
 func (s *Settler) settle(ctx context.Context, list *List, some []entry, o *Outcome) error {
-	open, had, before, err := part(ctx, s.Ledger, some)
+	open, had, before, err := list.part(ctx, s.Ledger, some)
 	if err != nil {
 		return err
 	}
@@ -154,7 +213,7 @@ func (s *Settler) exclude(ctx context.Context, list *List, open []entry, o *Outc
 		open = open[len(some):]
 		acts := make([]ledger.UserAct, len(some))
 		for i, e := range some {
-			acts[i] = ledger.UserAct{User: grant.NumberID(e.user), Act: grant.Act{
+			acts[i] = ledger.UserAct{User: list.id(e), Act: grant.Act{
 				ID: ActID(c), Kind: grant.ActExclude, Who: Who, Via: "run", Reason: list.reasons[e.reason],
 			}}
 		}

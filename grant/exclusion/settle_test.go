@@ -37,18 +37,24 @@ type listed struct {
 
 func newListed(t *testing.T, rows ...string) *listed {
 	t.Helper()
+	l := newListedOf(t, grant.IDsDense)
+	l.write(rows...)
+	return l
+}
+
+func newListedOf(t *testing.T, ids grant.IDs) *listed {
+	t.Helper()
 	client, err := ledger.Connect(ledger.Options{Addrs: []string{miniredis.RunT(t).Addr()}})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
 	l := &listed{T: t, path: filepath.Join(t.TempDir(), "out.csv"), campaign: &grant.Campaign{
 		Name: "sorry", Hash: strings.Repeat("a1", 32), Canonical: []byte("spec"),
-		Exclude: []grant.Exclude{{File: "out.csv", Reason: "listed"}},
+		Exclude: []grant.Exclude{{File: "out.csv", Reason: "listed"}}, Input: grant.Input{IDs: ids}, Population: 1000,
 	}}
 	l.store, err = ledger.Open(client, l.campaign, ledger.Config{RetryFor: time.Second})
 	require.NoError(t, err)
 	l.notes, l.reader = ledger.NewCoordination(l.store), ledger.NewReader(l.store)
 	l.acts = ledger.NewActs(l.store, grant.NewRunID(time.Now()))
-	l.write(rows...)
 	return l
 }
 
@@ -115,7 +121,12 @@ func (l *listed) grants(users ...uint64) (withheld []uint64) {
 
 func (l *listed) act(kind grant.ActKind, user uint64) error {
 	l.Helper()
-	results, err := l.acts.Do(l.Context(), []ledger.UserAct{{User: grant.NumberID(user), Act: grant.Act{
+	return l.actOn(kind, grant.NumberID(user))
+}
+
+func (l *listed) actOn(kind grant.ActKind, user grant.UserID) error {
+	l.Helper()
+	results, err := l.acts.Do(l.Context(), []ledger.UserAct{{User: user, Act: grant.Act{
 		ID: fmt.Sprint(kind, user), Kind: kind, Who: "mira", Via: "cli", Reason: "ticket 7",
 	}}}, false)
 	return errors.Join(err, results[0].Err)

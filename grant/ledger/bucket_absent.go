@@ -11,8 +11,8 @@ import (
 // absentBuckets is how many buckets are read at once by Absent: 4 MiB of UUIDs.
 const absentBuckets = 16
 
-// Absent returns which of some members are not granted, in the order in which buckets have them. The campaign's IDs must not be
-// dense. Each bucket is read once, so many members cost little more than few.
+// Absent returns which of some members have no place, that is, are neither granted nor excluded, in the order in which buckets
+// have them. The campaign's IDs must not be dense. Each bucket is read once, so many members cost little more than few.
 func (l *Reader) Absent(ctx context.Context, members [][]byte) (absent [][]byte, err error) {
 	if !l.campaign.Input.Opaque() {
 		return nil, fmt.Errorf("%s has dense IDs: its users are in bitmaps, not in buckets", l.campaign.Name)
@@ -51,14 +51,14 @@ func (l *Reader) Absent(ctx context.Context, members [][]byte) (absent [][]byte,
 	return absent, nil
 }
 
-// without returns the members that are in none of a bucket's entries.
-func (l *Store) without(members, entries [][]byte) (absent [][]byte, err error) {
+// without returns the members that none of a bucket's entries gives a place.
+func (l *Store) without(members [][]byte, entries []opaque.Entry) (absent [][]byte, err error) {
 	found := map[string]bool{}
 	for _, m := range members {
 		found[string(m)] = false
 	}
-	for _, entry := range entries {
-		for rest := entry; len(rest) > 0; {
+	for i := range entries {
+		for rest := entries[i].Members; len(rest) > 0; {
 			var member []byte
 			if member, rest, err = l.layout.Width.Next(rest); err != nil {
 				return nil, fmt.Errorf("%w: %w", ErrInconsistent, err)

@@ -160,11 +160,11 @@ func (l *Grants) settleMembers(d *opaque.Delta, reply any, tail []byte, again bo
 			d.Granted, d.Rest = true, nil
 			return nil
 		}
-		members, err := l.membersOf(d.Bucket, int64(d.Seen+i), text)
+		e, err := l.entryOf(d.Bucket, int64(d.Seen+i), text)
 		if err != nil {
 			return err
 		}
-		d.Rest = append(d.Rest, members)
+		d.Rest = append(d.Rest, e)
 	}
 	if len(list) == 0 {
 		return fmt.Errorf("bucket script: unexpected reply %v for %s", reply, key)
@@ -172,23 +172,28 @@ func (l *Grants) settleMembers(d *opaque.Delta, reply any, tail []byte, again bo
 	return nil
 }
 
-// membersOf returns the members of an entry, which must be as those of this campaign; none of one that gives nobody a place.
-func (l *Store) membersOf(bucket uint64, at int64, text string) ([]byte, error) {
+// entryOf returns what an entry, whose members must be as those of this campaign, says of their places.
+func (l *Store) entryOf(bucket uint64, at int64, text string) (out opaque.Entry, err error) {
 	var e Entry
 	m, err := e.UnmarshalBucket([]byte(text))
 	if err == nil && m.Width != l.layout.Width {
 		err = fmt.Errorf("members of %d bytes: want %d", m.Width, l.layout.Width)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s[%d]: %w", ErrInconsistent, l.keys.journal(bucket), at, err)
+		return out, fmt.Errorf("%w: %s[%d]: %w", ErrInconsistent, l.keys.journal(bucket), at, err)
 	}
-	if !e.Kind.Settles() {
-		return nil, nil
+	switch {
+	case e.Kind == EntryReinstate:
+		return opaque.Entry{Members: m.body, Says: opaque.Admits}, nil
+	case e.Kind == EntryExclude:
+		return opaque.Entry{Members: m.body, Says: opaque.Excludes}, nil
+	case e.Kind.Settles():
+		return opaque.Entry{Members: m.body}, nil
 	}
-	return m.body, nil
+	return out, nil
 }
 
 // Members implements opaque.Sink.
-func (l *Grants) Members(ctx context.Context, wants []opaque.Want) ([][][]byte, error) {
+func (l *Grants) Members(ctx context.Context, wants []opaque.Want) ([][]opaque.Entry, error) {
 	return l.readMembers(ctx, wants)
 }

@@ -43,26 +43,23 @@ func (l *Reader) usersOfBuckets(ctx context.Context, users []grant.UserID) ([]Us
 	return found, work.Wait()
 }
 
-// allEntries stands in a want for as many entries as there are.
-const allEntries = 0
-
-// BucketMembers returns the members of each entry of some buckets.
-func (l *Reader) BucketMembers(ctx context.Context, buckets []uint64) ([][][]byte, error) {
+// BucketMembers returns what the entries of some buckets say of the places of their members.
+func (l *Reader) BucketMembers(ctx context.Context, buckets []uint64) ([][]opaque.Entry, error) {
 	wants := make([]opaque.Want, len(buckets))
 	for i, bucket := range buckets {
-		wants[i] = opaque.Want{Bucket: bucket, Entries: allEntries}
+		wants[i] = opaque.Want{Bucket: bucket}
 	}
 	return l.readMembers(ctx, wants)
 }
 
-// readMembers returns the members of the first entries of buckets.
-func (l *Store) readMembers(ctx context.Context, wants []opaque.Want) ([][][]byte, error) {
-	out := make([][][]byte, len(wants))
+// readMembers returns the entries of buckets, all that there are: those that others added since a shard looked spare it a call.
+func (l *Store) readMembers(ctx context.Context, wants []opaque.Want) ([][]opaque.Entry, error) {
+	out := make([][]opaque.Entry, len(wants))
 	err := l.retry(ctx, "reading buckets", func() error {
 		pipe := l.client.Pipeline()
 		replies := make([]*redis.StringSliceCmd, len(wants))
 		for i, want := range wants {
-			replies[i] = pipe.LRange(ctx, l.keys.journal(want.Bucket), 0, int64(want.Entries)-1)
+			replies[i] = pipe.LRange(ctx, l.keys.journal(want.Bucket), 0, -1)
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return err
@@ -73,10 +70,10 @@ func (l *Store) readMembers(ctx context.Context, wants []opaque.Want) ([][][]byt
 				return fmt.Errorf("%w: %s: expected at least %d entries, found %d",
 					ErrRegressed, l.keys.journal(want.Bucket), want.Entries, len(entries))
 			}
-			out[i] = make([][]byte, len(entries))
+			out[i] = make([]opaque.Entry, len(entries))
 			for at, text := range entries {
 				var err error
-				if out[i][at], err = l.membersOf(want.Bucket, int64(at), text); err != nil {
+				if out[i][at], err = l.entryOf(want.Bucket, int64(at), text); err != nil {
 					return err
 				}
 			}

@@ -32,6 +32,9 @@ var bucketsConform = []conforms{
 	{"buckets: does each kind of act, and proves it", actsInBuckets},
 	{"buckets: does an act once, whatever is lost", actsOnceInBuckets},
 	{"buckets: lets rivals act, and runs grant meanwhile", rivalsInBuckets},
+	{"buckets: withholds who is excluded from every replay", withholdsMembers},
+	{"buckets: takes away why, and leaves what", erasesWhyInBuckets},
+	{"buckets: tells nobody why somebody is excluded or revoked", erasesWhyOfExcludedMembers},
 	{"buckets: takes a repeated user out of all entries but the first", mendsBuckets},
 	{"buckets: what is not built for them says so", refusesWhatIsForChunks},
 }
@@ -85,6 +88,7 @@ func (p *player) tries(ids ...string) (int64, error) {
 	positions, err := pool.Positions()
 	require.NoError(p.w, err)
 	require.EqualValues(p.w, len(ids), positions[0].Next)
+	p.withheld = positions[0].Withheld
 	return positions[0].Granted, nil
 }
 

@@ -21,6 +21,9 @@ import (
 // WithoutWhy returns a stored entry as an erasure leaves it. It is what identifies the entry, so that an erased one is known
 // again. A grant, and what is no entry, stays.
 func WithoutWhy(text string) string {
+	if OfBucket(text) {
+		return memberWithoutWhy(text)
+	}
 	if len(text) <= stampBytes || text[0] != entryVersion {
 		return text
 	}
@@ -116,11 +119,19 @@ type told struct {
 	others   bool      // since the last erasure there is an entry about others, too
 	accounts []grant.UserID
 	ids      []string
+	entries  int64 // that were read, all of them
 }
 
-// told reads the journal of a user's chunk. With from, only what ties the user to that account by a move counts.
+// told reads the journal of a user's chunk, or bucket. With from, only what ties the user to that account by a move counts.
 func (l *Reader) told(ctx context.Context, user grant.UserID, from *grant.UserID) (t told, err error) {
-	chunk, low := dense.Split(user.Number())
+	chunk, err := l.group(user)
+	if err != nil {
+		return t, err
+	}
+	acts, err := l.actsOn(user)
+	if err != nil {
+		return t, err
+	}
 	key := l.keys.journal(chunk)
 	var e Entry
 	for at := int64(0); ; {
@@ -133,8 +144,8 @@ func (l *Reader) told(ctx context.Context, user grant.UserID, from *grant.UserID
 			return t, err
 		}
 		for _, text := range page {
-			members, err := e.unmarshalHead([]byte(text))
-			if err == nil && e.Kind != EntryGrant && members.has(low) {
+			acts, err := acts(&e, text)
+			if err == nil && acts {
 				if err = e.readAct(); err == nil {
 					t.add(&e, at, text, from)
 				}
@@ -144,10 +155,22 @@ func (l *Reader) told(ctx context.Context, user grant.UserID, from *grant.UserID
 			}
 			at++
 		}
-		if len(page) < journalPage {
+		if t.entries = at; len(page) < journalPage {
 			return t, nil
 		}
 	}
+}
+
+// actsOn returns what reads an entry up to its members, and reports whether it is an act about a user.
+func (l *Store) actsOn(user grant.UserID) (func(e *Entry, text string) (bool, error), error) {
+	if l.campaign.Input.Opaque() {
+		return l.actsOnMember(user)
+	}
+	_, low := dense.Split(user.Number())
+	return func(e *Entry, text string) (bool, error) {
+		members, err := e.unmarshalHead([]byte(text))
+		return err == nil && e.Kind != EntryGrant && members.has(low), err
+	}, nil
 }
 
 func (t *told) add(e *Entry, index int64, text string, from *grant.UserID) {
@@ -176,9 +199,6 @@ func (t *told) add(e *Entry, index int64, text string, from *grant.UserID) {
 
 // ActsAbout returns the IDs of the acts that the journal has about a user, oldest first; some may be there twice.
 func (l *Acts) ActsAbout(ctx context.Context, user grant.UserID) ([]string, error) {
-	if err := l.Dense("erasing why something was done about a user"); err != nil {
-		return nil, err
-	}
 	t, err := l.reader.told(ctx, user, nil)
 	return t.ids, err
 }
@@ -247,35 +267,53 @@ func (c *chunkActs) carryErasure(ctx context.Context, u *User, act *grant.Act, t
 	if err != nil {
 		return false, err
 	}
-	members := new(dense.Bitmap)
-	members.Set(u.low())
-	return c.callErase(ctx, &erasure{
-		user: u.User, rewrites: t.alone, place: placeDigits[u.Place], before: u.stored, after: string(after),
-		entry: appendAct(nil, EntryErase, entry, members),
-	})
+	out := &erasure{user: u.User, rewrites: t.alone, place: placeDigits[u.Place], before: u.stored, after: string(after)}
+	if c.campaign.Input.Opaque() {
+		member, err := c.memberOf(u.User)
+		if err != nil {
+			return false, err
+		}
+		out.place = strconv.FormatInt(t.entries, 10)
+		out.entry = appendBucketAct(nil, EntryErase, entry, c.layout.Width, [][]byte{member})
+	} else {
+		members := new(dense.Bitmap)
+		members.Set(u.low())
+		out.entry = appendAct(nil, EntryErase, entry, members)
+	}
+	return c.callErase(ctx, out)
 }
 
 // erasure is one call of the script.
 type erasure struct {
-	user                 grant.UserID
-	rewrites             []rewrite
-	place, before, after string // after: empty where the state stays
-	entry                []byte // empty: none
+	user          grant.UserID
+	rewrites      []rewrite
+	place         string // or, in a bucket, how many entries it has; empty: it does not matter
+	before, after string // after: empty where the state stays
+	entry         []byte // empty: none
 }
 
 // callErase makes the call, and reports whether everything was as it was read.
 func (c *chunkActs) callErase(ctx context.Context, e *erasure) (done bool, err error) {
-	chunk, low := dense.Split(e.user.Number())
-	keys := c.keys.chunk(chunk, "")
+	chunk, err := c.group(e.user)
+	if err != nil {
+		return false, err
+	}
+	keys, call, field := c.keys.chunk(chunk, ""), &eraseCall, e.user.String()
+	if c.campaign.Input.Opaque() {
+		call = &bucketEraseCall
+	} else {
+		_, low := dense.Split(e.user.Number())
+		field = strconv.Itoa(int(low))
+	}
 	err = c.grants.deliver(ctx, fmt.Sprintf("erasing reasons in chunk %d", chunk), func() error {
 		fence := c.grants.fence()
 		fence.notBefore, fence.ends = 0, 0
 		args := append(make([]any, 0, 7+3*len(e.rewrites)),
-			fence.spec, fence.notAfter(), strconv.Itoa(int(low)), e.place, e.before, e.after, e.entry)
+			fence.spec, fence.notAfter(), field, e.place, e.before, e.after, e.entry)
 		for _, r := range e.rewrites {
 			args = append(args, r.index, r.was, r.is)
 		}
-		cmd := eraseCall.command(ctx, keys.act(), args...)
+		cmd := call.command(ctx, keys.act(), args...)
 		if err := c.client.Process(ctx, cmd); err != nil {
 			return fence.refused(err)
 		}
@@ -289,13 +327,29 @@ func (c *chunkActs) callErase(ctx context.Context, e *erasure) (done bool, err e
 // eraseScript rewrites entries about one user, and the user's state, and appends the entry of the erasure: all of it or nothing.
 //
 //	KEYS  granted excluded journal state calls
-//	ARGV  hash of the spec, not from then on (Unix milliseconds, by the clock of this Redis), the user's low 16 bits in decimal,
-//	      place, as the act script has it, or empty: it does not matter; state before and after, the latter empty: it stays;
+//	ARGV  hash of the spec, not from then on (Unix milliseconds, by the clock of this Redis), the user's field of the state,
+//	      place, as the act script has it (in a bucket: entries read), or empty: it does not matter;
+//	      state before and after, the latter empty: it stays;
 //	      entry without its first 7 bytes, or empty; (number, entry as it was, as it is to be)…
 //
 // The reply is 1, or 0 when something is not as it was before. When a write fails, those before it are taken back by the commands
 // that made them; the first HDEL finds out whether that is allowed.
-const eraseScript = `
+const eraseScript = eraseFence + `
+if ARGV[4] ~= '' and tostring(call('GETBIT', KEYS[1], user) + call('GETBIT', KEYS[2], user)) ~= ARGV[4] then
+  return 0
+end
+local version = string.char(2)
+` + eraseLua
+
+// bucketEraseScript is eraseScript of a bucket.
+const bucketEraseScript = eraseFence + `
+if ARGV[4] ~= '' and call('LLEN', journal) ~= tonumber(ARGV[4]) then
+  return 0
+end
+local version = string.char(3)
+` + eraseLua
+
+const eraseFence = `
 local call, try, floor = redis.call, redis.pcall, math.floor
 local journal, state, user, after = KEYS[3], KEYS[4], ARGV[3], ARGV[6]
 local spec = call('HGET', KEYS[5], 'spec')
@@ -307,9 +361,9 @@ local ms = time[1] * 1000 + floor(time[2] / 1000)
 if ms >= tonumber(ARGV[2]) then
   return {err = string.format('FENCED time %.0f', ms)}
 end
-if ARGV[4] ~= '' and tostring(call('GETBIT', KEYS[1], user) + call('GETBIT', KEYS[2], user)) ~= ARGV[4] then
-  return 0
-end
+`
+
+const eraseLua = `
 if after ~= '' and (call('HGET', state, user) or '') ~= ARGV[5] then
   return 0
 end
@@ -339,7 +393,7 @@ local stamp = ''
 for _ = 1, 6 do
   stamp, ms = string.char(ms % 256) .. stamp, floor(ms / 256)
 end
-return write({}, 'RPUSH', journal, string.char(2) .. stamp .. ARGV[7]) or 1`
+return write({}, 'RPUSH', journal, version .. stamp .. ARGV[7]) or 1`
 
 // swapScript replaces an element of a list, if it is as it was read.
 //
@@ -353,6 +407,7 @@ redis.call('LSET', KEYS[1], ARGV[1], ARGV[3])
 return 1`
 
 var (
-	eraseCall = newScript(eraseScript)
-	swapCall  = newScript(swapScript)
+	eraseCall       = newScript(eraseScript)
+	bucketEraseCall = newScript(bucketEraseScript)
+	swapCall        = newScript(swapScript)
 )

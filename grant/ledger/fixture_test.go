@@ -126,6 +126,8 @@ type player struct {
 	seqs  map[int]uint64
 	start grant.Offsets // what Begin returned
 	pools int           // of IDs that are not dense
+	// withheld is how many records of the last of those were.
+	withheld int64
 }
 
 func (w *world) campaign() *grant.Campaign {

@@ -84,10 +84,10 @@ func (n *numbers) Grant(ctx context.Context, f *dense.Flush) error {
 		for i := range sh.want.Deltas {
 			d := &sh.want.Deltas[i]
 			if d.Granted {
-				d.Rest = [][]byte{d.Bytes}
+				d.Rest = []opaque.Entry{{Members: d.Bytes}}
 			}
-			for _, members := range d.Rest {
-				sh.learn(d.Bucket, members, !d.Granted)
+			for _, e := range d.Rest {
+				sh.learn(d.Bucket, e.Members, !d.Granted)
 			}
 		}
 		sh.want = nil
@@ -173,8 +173,8 @@ func (w *world) inBuckets(l *parts) oracle {
 	stored, err := l.BucketMembers(w.ctx, buckets)
 	require.NoError(w, err)
 	for _, entries := range stored {
-		for _, members := range entries {
-			for _, id := range members8(members) {
+		for _, e := range entries {
+			for _, id := range members8(e.Members) {
 				chunk, low := dense.Split(id)
 				require.False(w, got[chunk] != nil && got[chunk].Has(low), "%d is granted twice", id)
 				got.add(chunk, bitmap(low))

@@ -148,6 +148,7 @@ func scriptCases(w *world, l *parts) []scriptCase {
 		args = append([]any{"aa11", 1 << 53, "5"}, args...)
 		return scriptCase{name: name, script: &eraseCall, before: before, keys: keys.act(), args: args}
 	}
+	inBuckets := func(c scriptCase) scriptCase { c.script = &bucketEraseCall; return c }
 	noted := func(*parts) {
 		require.NoError(w, w.client.RPush(w.ctx, keys.journal, entry(5)).Err())
 		require.NoError(w, w.client.HSet(w.ctx, keys.state, "5", "old").Err())
@@ -164,6 +165,8 @@ func scriptCases(w *world, l *parts) []scriptCase {
 		erases("erasure", noted, "0", "old", "new", body(grant.ActErase, bitmap(5)), 0, entry(5), entry(5)+" "),
 		erases("erasure of who has no state", none, "0", "", "new", body(grant.ActErase, bitmap(5))),
 		erases("erasure with the other account of a move", noted, "", "", "", "", 0, entry(5), entry(5)+" "),
+		inBuckets(erases("erasure in a bucket", noted, "1", "old", "new", "tail", 0, entry(5), entry(5)+" ")),
+		inBuckets(erases("erasure in a bucket, others were first", noted, "0", "old", "new", "tail", 0, entry(5), entry(5)+" ")),
 		{name: "swap", script: &swapCall, keys: orders[1:], before: listed, args: []any{1, "b", "B"}},
 		{name: "replacement", script: &replaceCall, keys: []string{l.keys.runs}, before: ran, args: []any{"r", "before", "after"}},
 		{name: "shorter", script: &shortenCall, keys: orders[1:], before: listed, args: []any{"a", "b"}},
@@ -334,7 +337,8 @@ func TestNoScriptLeavesHalfAChange(t *testing.T) {
 		for _, found := range commandsOf.FindAllStringSubmatch(s.text, -1) {
 			undo := s == &chunkCall && found[1] == "HDEL" ||
 				s == &bucketCall && found[1] == "DEL" ||
-				(s == &actCall || s == &bucketActCall || s == &mendCall || s == &eraseCall) && (found[1] == "BITPOS" || found[1] == "DEL") ||
+				(s == &actCall || s == &bucketActCall || s == &mendCall || s == &eraseCall ||
+					s == &bucketEraseCall) && (found[1] == "BITPOS" || found[1] == "DEL") ||
 				(s == &takeCall || s == &manyCall || s == &quotaCall) && slices.Contains([]string{"DEL", "BITPOS", "HDEL"}, found[1])
 			require.True(t, hit[found[1]] || undo, "%s is in the script %.60q, and no case comes to it", found[1], s.text)
 		}

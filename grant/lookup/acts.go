@@ -65,7 +65,7 @@ func revoked(r *grant.Revocation, zone *time.Location) *Reason {
 }
 
 func moved(to grant.UserID) *Reason {
-	id := itoa(int(to.Number())) // IDs are up to the largest signed 64-bit integer
+	id := to.String()
 	return &Reason{
 		Code: Moved,
 		Says: say("The grant was moved to the account %s.", "지급 내역이 계정 %s(으)로 이전되었습니다.", id),

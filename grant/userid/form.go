@@ -54,6 +54,9 @@ func (f *Form) Width() int {
 	return 0
 }
 
+// Spaced reports whether white space around a text is a part of the ID.
+func (f *Form) Spaced() bool { return f.ids == grant.IDsString && !f.trim }
+
 // Member appends the member that a text is; fault is empty if it is one. Of UUIDs and numbers it allocates nothing.
 func (f *Form) Member(dst, text []byte) (_ []byte, fault Fault) {
 	if len(text) == 0 {

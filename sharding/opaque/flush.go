@@ -34,6 +34,8 @@ type flush struct {
 	ids    []sharding.IDs
 	ranges []sharding.Range
 	found  []sharding.Found
+	// withheld are the members of ids that turned out to be excluded. Until the end of the flush they count as repeats.
+	withheld map[string]bool
 }
 
 // waiting is the members of one bucket that are still to be granted.
@@ -210,8 +212,8 @@ func (f *flush) grantPart(ctx context.Context, part []waiting) error {
 				f.granted(w)
 				continue
 			}
-			for _, members := range deltas[i].Rest {
-				if err := f.meet(w, members, true); err != nil {
+			for _, e := range deltas[i].Rest {
+				if err := f.meet(w, e, true); err != nil {
 					return err
 				}
 			}
@@ -234,8 +236,8 @@ func (f *flush) lookUp(ctx context.Context, part []waiting) error {
 			return err
 		}
 		for i, entries := range found {
-			for _, members := range entries {
-				if err := f.meet(of[i], members, false); err != nil {
+			for at, e := range entries {
+				if err := f.meet(of[i], e, at >= wants[i].Entries); err != nil {
 					return err
 				}
 			}
@@ -286,11 +288,17 @@ func (f *flush) suspicious(w *waiting) bool {
 	return false
 }
 
-// meet leaves out who is a member of an entry, and remembers one that is new.
-func (f *flush) meet(w *waiting, members []byte, fresh bool) error {
+// meet leaves out whose place an entry settles, and remembers one that is new.
+func (f *flush) meet(w *waiting, e Entry, fresh bool) error {
+	if e.Says == Admits || len(e.Members) == 0 {
+		if fresh {
+			w.seen++ // and its fingerprints are as they were
+		}
+		return f.admit(w.number, e.Members)
+	}
 	f.prints = f.prints[:0]
 	at, kept := 0, 0
-	err := f.walk(w.number, members, func(hash uint64, member []byte) {
+	err := f.walk(w.number, e.Members, func(hash uint64, member []byte) {
 		if fresh {
 			f.prints = append(f.prints, f.layout.print(hash))
 		}
@@ -301,6 +309,9 @@ func (f *flush) meet(w *waiting, members []byte, fresh bool) error {
 		for i := at; i < len(w.refs) && w.refs[i].hash == hash; i++ {
 			if bytes.Equal(f.member(w.refs[i]), member) {
 				f.found[w.refs[i].block].Repeats++
+				if e.Says == Excludes {
+					f.withhold(member)
+				}
 				copy(w.refs[at+1:i+1], w.refs[at:i])
 				at++
 				break
@@ -317,6 +328,34 @@ func (f *flush) meet(w *waiting, members []byte, fresh bool) error {
 		f.learn(w.bucket, merge(w.prints, f.prints))
 	}
 	return nil
+}
+
+// withhold notes that a member that waits is excluded.
+func (f *flush) withhold(member []byte) {
+	if f.withheld == nil {
+		f.withheld = map[string]bool{}
+	}
+	f.withheld[string(member)] = true
+}
+
+// admit notes that members are excluded no more.
+func (f *flush) admit(bucket uint64, members []byte) error {
+	if len(f.withheld) == 0 {
+		return nil
+	}
+	return f.walk(bucket, members, func(_ uint64, member []byte) { delete(f.withheld, string(member)) })
+}
+
+// countWithheld counts the records of excluded users as such: each of them was counted as a repeat.
+func (f *flush) countWithheld() {
+	for i := range f.ids {
+		for j := range f.ids[i].Keys {
+			if f.withheld[string(f.ids[i].Member(j))] {
+				f.found[i].Repeats--
+				f.found[i].Withheld++
+			}
+		}
+	}
 }
 
 // deltas are what is still to be granted.

@@ -81,6 +81,9 @@ func (s *set) Flush(ctx context.Context, from []sharding.Range, ids []sharding.I
 	if err := f.grantAll(ctx); err != nil {
 		return nil, err
 	}
+	if len(f.withheld) > 0 {
+		f.countWithheld()
+	}
 	return f.found, nil
 }
 

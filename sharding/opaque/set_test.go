@@ -28,6 +28,7 @@ type feed struct {
 	hash             func([]byte) uint64
 	held             []sharding.IDs
 	granted, repeats int
+	withheld         int
 }
 
 func (f *feed) add(t require.TestingT, members ...string) {
@@ -46,9 +47,10 @@ func (f *feed) flush(t require.TestingT) {
 	found, err := f.set.Flush(context.Background(), nil, f.held)
 	require.NoError(t, err)
 	for i, n := range found {
-		require.LessOrEqual(t, n.Repeats, len(f.held[i].Keys))
-		f.granted -= n.Repeats
+		require.LessOrEqual(t, n.Repeats+n.Withheld, len(f.held[i].Keys))
+		f.granted -= n.Repeats + n.Withheld
 		f.repeats += n.Repeats
+		f.withheld += n.Withheld
 	}
 	f.held = nil
 }
@@ -95,6 +97,43 @@ func TestASetGrantsEveryIDAndCountsItOnce(t *testing.T) {
 		require.Equal(t, len(want), feeds[0].granted+feeds[1].granted)
 		require.Equal(t, records, feeds[0].granted+feeds[1].granted+feeds[0].repeats+feeds[1].repeats)
 	})
+}
+
+// Whoever an entry excludes is granted nothing, and is withheld each time that a record names them: whether the set has seen the
+// entry or is told of it, until another entry admits them.
+func TestWhoIsExcludedIsWithheldEachTime(t *testing.T) {
+	for name, memory := range map[string]int{"remembers": 1 << 30, "forgets": 1} {
+		t.Run(name, func(t *testing.T) {
+			sink := opaquetest.NewMemory()
+			cfg := opaque.Config{
+				Config: sharding.Config{Shards: 1, Memory: memory}, Layout: opaque.Layout{Bits: opaque.MinBits, Width: 8},
+			}
+			append1 := func(id string, says opaque.Says) {
+				sink.Append(cfg.Layout.Bucket(opaque.Hash([]byte(id))), opaque.Entry{Members: []byte(id), Says: says}, id)
+			}
+			f := &feed{set: opaque.NewSet(cfg, sink, opaque.Hash), hash: opaque.Hash}
+			append1("excluded", opaque.Excludes)
+			f.add(t, "excluded", "somebody", "excluded")
+			f.add(t, "excluded", "another1")
+			f.flush(t)
+			require.Equal(t, []int{2, 0, 3}, []int{f.granted, f.repeats, f.withheld})
+			f.add(t, "excluded", "somebody")
+			f.flush(t)
+			require.Equal(t, []int{2, 1, 4}, []int{f.granted, f.repeats, f.withheld}, "by an entry that it has seen")
+			append1("later123", opaque.Excludes)
+			f.add(t, "later123", "excluded")
+			f.flush(t)
+			require.Equal(t, []int{2, 1, 6}, []int{f.granted, f.repeats, f.withheld})
+			append1("excluded", opaque.Admits)
+			append1("somebody", opaque.Admits) // who was revoked, and has it again
+			f.add(t, "excluded", "excluded", "later123", "somebody")
+			f.flush(t)
+			require.Equal(t, []int{2, 4, 7}, []int{f.granted, f.repeats, f.withheld}, "it is granted, by somebody else")
+			f.add(t, "excluded", "new12345")
+			f.flush(t)
+			require.Equal(t, []int{3, 5, 7}, []int{f.granted, f.repeats, f.withheld})
+		})
+	}
 }
 
 // A bucket is read where something may be a repeat, and only there.
@@ -160,11 +199,11 @@ func TestAnEntryOutOfOrderIsAnError(t *testing.T) {
 type damaged struct{ entry []byte }
 
 func (d damaged) AddMembers(_ context.Context, f *opaque.Flush) error {
-	f.Deltas[0].Rest = [][]byte{d.entry}
+	f.Deltas[0].Rest = []opaque.Entry{{Members: d.entry}}
 	return nil
 }
 
-func (damaged) Members(context.Context, []opaque.Want) ([][][]byte, error) { return nil, nil }
+func (damaged) Members(context.Context, []opaque.Want) ([][]opaque.Entry, error) { return nil, nil }
 
 // A pool's lanes route every ID to the shard that owns its bucket, however long it is.
 func TestAPoolGrantsWhatItsLanesAreGiven(t *testing.T) {
@@ -244,4 +283,4 @@ func (granted) AddMembers(_ context.Context, f *opaque.Flush) error {
 	return nil
 }
 
-func (granted) Members(context.Context, []opaque.Want) ([][][]byte, error) { return nil, nil }
+func (granted) Members(context.Context, []opaque.Want) ([][]opaque.Entry, error) { return nil, nil }

@@ -181,7 +181,7 @@ func (a *Act) fields() g.Node {
 		out = append(
 			out,
 			field(FieldTo, t.in("To user", "받을 사용자 ID"), h.Input(h.ID("f-"+FieldTo), h.Name(FieldTo), h.Type("text"),
-				h.AutoComplete("off"), g.Attr("inputmode", "numeric"), h.Required(), h.Value(a.Fields[FieldTo]))),
+				h.AutoComplete("off"), a.keyboard(), h.Required(), h.Value(a.Fields[FieldTo]))),
 		)
 	case grant.ActHand:
 		if !a.Campaign.EndsAt.IsZero() {
@@ -196,7 +196,7 @@ func (a *Act) fields() g.Node {
 		out = append(out, h.Ul(h.Class("plain-list"), g.Map(t.erases(), func(line string) g.Node { return h.Li(g.Text(line)) })),
 			field(FieldConfirm, t.in("The user’s ID once more: there is no way back", "사용자 ID를 한 번 더 입력(되돌릴 수 없음)"),
 				h.Input(h.ID("f-"+FieldConfirm), h.Name(FieldConfirm), h.Type("text"), h.AutoComplete("off"),
-					g.Attr("inputmode", "numeric"), h.Required(), h.Value(a.Fields[FieldConfirm]))))
+					a.keyboard(), h.Required(), h.Value(a.Fields[FieldConfirm]))))
 	case grant.ActExclude, grant.ActReinstate, grant.ActNote:
 	}
 	label := t.in("Reason: it stays with the user", "사유(사용자 기록에 남습니다)")
@@ -210,6 +210,14 @@ func (a *Act) fields() g.Node {
 		h.MaxLength("500"), h.Required(), g.Text(a.Fields[FieldReason]))),
 		h.Input(h.Type("hidden"), h.Name(FieldSeen), h.Value(a.Fields[FieldSeen])),
 		h.Button(h.Type("submit"), h.Class("primary"), h.ID("next"), g.Text(t.in("Next: see what will happen", "다음: 실행될 내용 확인"))))
+}
+
+// keyboard is what phones show for a user's ID.
+func (a *Act) keyboard() g.Node {
+	if a.Campaign.Input.Opaque() {
+		return nil
+	}
+	return g.Attr("inputmode", "numeric")
 }
 
 func (a *Act) time(required bool) g.Node {

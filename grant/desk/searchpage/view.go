@@ -4,6 +4,7 @@ package searchpage
 
 import (
 	"io"
+	"net/url"
 	"time"
 
 	g "maragu.dev/gomponents"
@@ -228,4 +229,6 @@ func (v *View) understood() g.Node {
 }
 
 // address is the page of one user.
-func (v *View) address(user grant.UserID) string { return v.Root + "users/" + digits(user) }
+func (v *View) address(user grant.UserID) string {
+	return v.Root + "users/" + url.PathEscape(digits(user))
+}

@@ -13,18 +13,20 @@ import (
 
 // Memory is an opaque.Sink that keeps grants in memory, and fails when a set breaks what it promises.
 type Memory struct {
-	RestEntries int // that a refused delta is told at most; 0: all
+	// RestEntries is how many entries a refused delta is told at most, and then whoever reads gets no more than was asked for; 0:
+	// all.
+	RestEntries int
 
 	mu      sync.Mutex
-	buckets map[uint64][][]byte // members of each entry
-	users   map[string]bool
+	buckets map[uint64][]opaque.Entry
+	users   map[string]bool // who has a place
 	seqs    map[int]uint64
 	reads   int
 }
 
 // NewMemory makes one in which nobody is granted.
 func NewMemory() *Memory {
-	return &Memory{buckets: map[uint64][][]byte{}, users: map[string]bool{}, seqs: map[int]uint64{}}
+	return &Memory{buckets: map[uint64][]opaque.Entry{}, users: map[string]bool{}, seqs: map[int]uint64{}}
 }
 
 // AddMembers implements opaque.Sink.
@@ -67,7 +69,7 @@ func (m *Memory) add(d *opaque.Delta) error {
 		case err != nil:
 			return err
 		case m.users[string(member)]:
-			return fmt.Errorf("%x is granted twice", member)
+			return fmt.Errorf("%x has a place already", member)
 		}
 		m.users[string(member)] = true
 		rest = more
@@ -76,23 +78,35 @@ func (m *Memory) add(d *opaque.Delta) error {
 		return fmt.Errorf("%d members, Count %d", count, d.Count)
 	}
 	d.Granted = true
-	m.buckets[d.Bucket] = append(entries, slices.Clone(d.Bytes))
+	m.buckets[d.Bucket] = append(entries, opaque.Entry{Members: slices.Clone(d.Bytes)})
 	return nil
 }
 
 // Members implements opaque.Sink.
-func (m *Memory) Members(_ context.Context, wants []opaque.Want) ([][][]byte, error) {
+func (m *Memory) Members(_ context.Context, wants []opaque.Want) ([][]opaque.Entry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	out := make([][][]byte, len(wants))
+	out := make([][]opaque.Entry, len(wants))
 	for i, want := range wants {
-		out[i] = m.buckets[want.Bucket][:want.Entries]
+		if out[i] = m.buckets[want.Bucket]; m.RestEntries > 0 {
+			out[i] = out[i][:want.Entries]
+		}
 		m.reads++
 	}
 	return out, nil
 }
 
-// Users returns the members that are granted, in order.
+// Append appends an entry to a bucket, as acts do. Its members must be in their order.
+func (m *Memory) Append(bucket uint64, e opaque.Entry, members ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.buckets[bucket] = append(m.buckets[bucket], e)
+	for _, member := range members {
+		m.users[member] = true
+	}
+}
+
+// Users returns the members that have a place, in order.
 func (m *Memory) Users() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -109,8 +123,8 @@ func (m *Memory) Reads() int {
 // Join makes the sink one of another pool, which counts its flushes from 1.
 func (m *Memory) Join() { m.mu.Lock(); defer m.mu.Unlock(); clear(m.seqs) }
 
-// Entries returns the members of each entry of a bucket.
-func (m *Memory) Entries(bucket uint64) [][]byte {
+// Entries returns the entries of a bucket.
+func (m *Memory) Entries(bucket uint64) []opaque.Entry {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.buckets[bucket])
