@@ -58,13 +58,19 @@ func NewClaimsErrors(reg prometheus.Registerer, programme, version string, kinds
 	return c
 }
 
-// NewClaimsPage registers what became of claims that owners handed in on their page, by outcome.
-func NewClaimsPage(reg prometheus.Registerer, programme string, outcomes []string) *prometheus.CounterVec {
+// NewClaimsOffered registers what became of claims that somebody wanted to hand in to a process, by channel and outcome.
+func NewClaimsOffered(reg prometheus.Registerer, programme string, channels, outcomes []string) *prometheus.CounterVec {
 	f := claimsFactory(reg, programme, nil)
-	c := f.counters("claims_page_total", "Claims that owners wanted to hand in on their page, by outcome: taken, or why not.",
-		"outcome")
-	for _, outcome := range outcomes {
-		c.WithLabelValues(outcome)
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Name: "claims_offered_total",
+		Help: "Claims that somebody wanted to hand in, by channel (page is the owner's; api and staff are the desk's) and " +
+			"outcome: taken, now or before, or why not.",
+	}, []string{"channel", "outcome"})
+	f.reg.MustRegister(c)
+	for _, channel := range channels {
+		for _, outcome := range outcomes {
+			c.WithLabelValues(channel, outcome)
+		}
 	}
 	return c
 }

@@ -40,7 +40,8 @@ work on it; take the maximum where there are several of them. Each process serve
 	"`/metrics`" + ` (` + "`--listen`" + `): ` +
 	"`granter_claims_records_total`" + ` and ` + "`granter_claims_behind_records`" + `
 ` + "`granter claims receive` and `granter claims reconcile --topic`" + ` (` + "`kind`" + ` is what the topic holds:
-` + "`claims`" + `, or the bank's ` + "`answers`" + `), ` + "`granter_claims_page_total` `granter claims serve`" + `,
+` + "`claims`" + `, or the bank's ` + "`answers`" + `), ` + "`granter_claims_offered_total` `granter claims serve`" + `
+and the desk,
 ` + "`granter_claims_service_…` `granter claims process`" + `, and ` + "`granter_claims_store_errors_total`" + ` all of them,
 and the desk.
 
@@ -93,7 +94,7 @@ var lookWhen = map[string]string{
 	"takes_behind_records":                   "it grows, or take_until is near: who waits in the topic beyond it gets nothing",
 	"claims_records_total":                   "claims or answers seem to be missing: the outcome says why they were refused",
 	"claims_behind_records":                  "it grows: they come faster than they are taken in, or no database answers",
-	"claims_page_total":                      "owners say that they cannot hand in a claim: the outcome says why",
+	"claims_offered_total":                   "somebody says that a claim cannot be handed in: the outcome says why",
 	"claims_store_errors_total": "pages are slow or fail; conflict, illegal, frozen and budget say that people " +
 		"want what cannot be",
 	"claims_service_calls_total":           "claims wait: do the tax office and the bank answer?",
@@ -250,7 +251,7 @@ func TestTheDocumentIsFresh(t *testing.T) {
 
 	fed := prometheus.NewPedanticRegistry()
 	metrics.NewClaimsTopic(fed, labels.Campaign, "claims", []string{"invalid_claim"})
-	metrics.NewClaimsPage(fed, labels.Campaign, []string{"taken"})
+	metrics.NewClaimsOffered(fed, labels.Campaign, []string{"page"}, []string{"taken"})
 	metrics.NewClaimsErrors(fed, labels.Campaign, labels.Version, []string{"busy"})
 	metrics.NewClaimsChecks(fed, labels.Campaign, "bank")
 	metrics.NewClaimsWatch(fed, labels.Campaign, []string{"received"}, []string{"owed"}, []string{"sent"}, []string{"waiting"},

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/granter/granter/grant/claims/documents"
+	"github.com/granter/granter/grant/claims/intake"
 	"github.com/granter/granter/grant/claims/owner"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/metrics"
@@ -139,7 +140,7 @@ func (flags *serveClaimsFlags) serve(ctx context.Context, cmd *cobra.Command, s 
 	keeper := flags.keeper(s)
 	registry := newRegistry()
 	countErrors(s, registry, p)
-	filed := metrics.NewClaimsPage(registry, p.Name, texts(owner.Outcomes()))
+	filed := metrics.NewClaimsOffered(registry, p.Name, []string{intake.ChannelPage}, texts(intake.Outcomes()))
 	server, err := serve(flags.listen, registry, func() string { return notReadyClaims(ctx, s) }, log)
 	if err != nil {
 		return err
@@ -148,7 +149,7 @@ func (flags *serveClaimsFlags) serve(ctx context.Context, cmd *cobra.Command, s 
 	site := owner.New(owner.Config{
 		Store: s, Programme: p, Documents: keeper, Secure: flags.cert != "" || strings.HasPrefix(flags.public, "https://"),
 		Proxied: flags.proxied, Public: flags.public, Contact: flags.contact, Log: log,
-		Filed: func(o owner.Outcome) { filed.WithLabelValues(string(o)).Inc() },
+		Filed: func(o intake.Outcome) { filed.WithLabelValues(intake.ChannelPage, string(o)).Inc() },
 	})
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return flags.serveSite(ctx, site, cmd.OutOrStdout(), log) })

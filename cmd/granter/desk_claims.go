@@ -15,6 +15,7 @@ type reviewFlags struct {
 	database, name string
 	siteFlags
 	within time.Duration
+	public string
 }
 
 func (f *reviewFlags) addFlags(cmd *cobra.Command) {
@@ -27,6 +28,8 @@ func (f *reviewFlags) addFlags(cmd *cobra.Command) {
 		0,
 		"in which owners are promised a decision: what waits longer is shown as late; 0: none is promised",
 	)
+	flags.StringVar(&f.public, "claims-page", "",
+		"where the owner's page is, such as https://claims.example.com: receipts of claims that staff enter say it")
 	f.addDocuments(cmd)
 }
 
@@ -45,6 +48,6 @@ func (f *reviewFlags) open(ctx context.Context, log *slog.Logger) (_ *review.Des
 		return nil, nil, usageError(err)
 	}
 	return &review.Desk{
-		Store: s, Programme: p, Documents: f.keeper(s), Within: f.within, Log: log, Now: time.Now,
+		Store: s, Programme: p, Documents: f.keeper(s), Within: f.within, Log: log, Now: time.Now, Public: f.public,
 	}, s.Close, nil
 }

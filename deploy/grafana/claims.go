@@ -50,9 +50,10 @@ var claims = Dashboard{
 			graph("Behind", "Records that are in a topic and not in the database yet.", records,
 				query{`sum by (kind) (granter_claims_behind_records{<replicas>})`, "{{kind}}"}).from0().
 				runbook("GranterClaimsIntakeStands"),
-			graph("Owner's page", "Claims that owners wanted to hand in, by what became of them.", perSecond,
-				query{`sum by (outcome) (rate(granter_claims_page_total{<replicas>}[$__rate_interval]))`,
-					"{{outcome}}"}).stacked(),
+			graph("Handed in", "Claims that owners, other systems or staff wanted to hand in, by what became of them.",
+				perSecond,
+				query{`sum by (channel, outcome) (rate(granter_claims_offered_total{<replicas>}[$__rate_interval]))`,
+					"{{channel}} {{outcome}}"}).stacked(),
 		}},
 		{"Queues", 9, []panel{
 			graph("Claims", "That are not done, by state.", number,

@@ -104,9 +104,9 @@ func (p *Programme) Assess(f *Facts) (Assessment, error) {
 	loss := p.salesLoss(f, &a)
 	a.SalesLoss = a.round("sales loss in won", loss, p.Assessment.Rounding)
 
-	kind, rate, from := StepProfit, p.Assessment.DefaultRate, "the rate of all other industries"
-	if r, ok := p.Assessment.ProfitRates[f.Industry]; ok {
-		rate, from = r, "the rate of "+f.Industry
+	kind, rate, from := StepProfit, p.Rate(f.Industry), "the rate of all other industries"
+	if _, ok := p.Assessment.ProfitRates[f.Industry]; ok {
+		from = "the rate of " + f.Industry
 	}
 	if f.OwnRate != nil {
 		kind, rate, from = StepOwnProfit, f.OwnRate, "the owner's own rate"
@@ -118,6 +118,14 @@ func (p *Programme) Assess(f *Facts) (Assessment, error) {
 	}
 	a.Assessed = a.round("assessed loss in won", value, p.Assessment.Rounding)
 	return a, nil
+}
+
+// Rate is the operating profit of an industry, by the table.
+func (p *Programme) Rate(industry string) *big.Rat {
+	if r, ok := p.Assessment.ProfitRates[industry]; ok {
+		return r
+	}
+	return p.Assessment.DefaultRate
 }
 
 // Check returns everything for which facts cannot be assessed.

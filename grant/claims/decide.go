@@ -2,7 +2,11 @@ package claims
 
 import (
 	"fmt"
+	"slices"
 )
+
+// RateEvidence is the document that whoever reckons with an operating profit of his own must send.
+const RateEvidence = "proof_of_profit_rate"
 
 // Reason is why a claim is declined.
 type Reason string
@@ -67,6 +71,10 @@ func (p *Programme) Propose(f *Facts, a *Assessment) Proposal {
 	if p.Cap > 0 && out.Pay > p.Cap {
 		out.Pay = p.Cap
 		out.Why += fmt.Sprintf(", and no claim is paid more than %d won", p.Cap)
+	}
+	// A rate of the owner's own counts where what was assessed does, and only with evidence.
+	if f.OwnRate != nil && (out.Review || p.Tiers.Basis == AssessedLoss) && !slices.Contains(out.Documents, RateEvidence) {
+		out.Documents = append(slices.Clip(out.Documents), RateEvidence)
 	}
 	out.Second = p.NeedsSecond(out.Pay)
 	return out

@@ -43,7 +43,7 @@ type route struct {
 const ofCampaign = "/api/v1/campaigns/{campaign}"
 
 func (a *api) routes() []route {
-	return []route{
+	return append([]route{
 		{"GET /api/v1/me", nil, a.answer(a.me)},
 		{"GET /api/v1/campaigns", []Right{RightStatus}, a.answer(a.list)},
 		{"GET " + ofCampaign + "/status", []Right{RightStatus}, a.answer(a.status)},
@@ -66,7 +66,7 @@ func (a *api) routes() []route {
 		{"GET " + ofCampaign + "/acts", []Right{RightAct, RightApprove}, a.answer(a.proposals)},
 		{"GET " + ofCampaign + "/acts/{request}", []Right{RightAct, RightApprove}, a.answer(a.proposal)},
 		{decide, []Right{RightApprove}, a.answer(a.decide)},
-	}
+	}, a.claimsAPI()...)
 }
 
 // newAPI makes the handler of a desk. The hub is closed by whoever closes the desk.
@@ -82,6 +82,7 @@ func newAPI(cfg Config, files *files) *api {
 	_, _ = rand.Read(a.sealKey) // which never fails
 	a.lists, a.traces = make(chan struct{}, listsAtOnce), make(chan struct{}, tracesAtOnce)
 	a.takings = &takings{timeout: cfg.pace.request, byName: map[string]*taking{}}
+	a.countClaims()
 	a.hubs = newHubs(a.statusOf, cfg.pace.events, m.Listeners)
 	for _, r := range a.routes() {
 		serve := r.serve
@@ -195,7 +196,9 @@ func (a *api) respond(fn func(*http.Request, Principal) (any, error)) func(http.
 		ctx, cancel := context.WithTimeout(r.Context(), a.cfg.pace.request)
 		defer cancel()
 		r = r.WithContext(ctx)
-		if r.Pattern != takeMany { // which bounds its body itself
+		switch r.Pattern {
+		case takeMany, fileOne, fileMany: // which bound their bodies themselves
+		default:
 			r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
 		}
 		v, err := fn(r, who)

@@ -7,8 +7,10 @@ import (
 	"slices"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/intake"
 	"github.com/granter/granter/grant/claims/review"
 	"github.com/granter/granter/grant/desk/searchpage"
+	"github.com/granter/granter/metrics"
 )
 
 // The rights on the pages of claims. Each but the first is a duty, and duties do not include each other: nobody who sends money
@@ -63,6 +65,22 @@ func (a *api) claimsRoutes() (out []route) {
 		}})
 	}
 	return append(out, a.signRoutes(&claimsArea)...)
+}
+
+// countClaims counts what becomes of claims that are handed in here.
+func (a *api) countClaims() {
+	if a.cfg.Claims == nil {
+		return
+	}
+	own := *a.cfg.Claims
+	outcomes := make([]string, 0, len(intake.Outcomes()))
+	for _, o := range intake.Outcomes() {
+		outcomes = append(outcomes, string(o))
+	}
+	offered := metrics.NewClaimsOffered(a.cfg.Registerer, own.Programme.Name,
+		[]string{intake.ChannelAPI, intake.ChannelStaff}, outcomes)
+	own.Filed = func(channel string, o intake.Outcome) { offered.WithLabelValues(channel, string(o)).Inc() }
+	a.cfg.Claims = &own
 }
 
 // staff is somebody on the pages of claims, and to whom a claim can be handed over.

@@ -307,7 +307,7 @@ func (a answer) is(code int) string {
 	k := kind(strings.TrimPrefix(p.Type, problemType))
 	require.Equal(a, code, statuses[k], p.Type)
 	want := newProblem(k, p.Detail)
-	want.Outcome, want.SignIn = p.Outcome, p.SignIn
+	want.Outcome, want.SignIn, want.Problems = p.Outcome, p.SignIn, p.Problems
 	require.Equal(a, *want, p)
 	require.NotEmpty(a, p.Detail)
 	return p.Detail

@@ -31,6 +31,9 @@ const (
 	// A service that lets users take items as fast as one desk can answer.
 	takesPerSecond, takesAtOnce = 50_000, 50_000
 
+	// A system hands claims in as its users do; one with many sends them together.
+	claimsPerSecond, claimsAtOnce = 50, 200
+
 	recordFor       = 2 * time.Second // how long recording a refusal may hold up its answer
 	recordingAtOnce = 16
 )
@@ -44,6 +47,7 @@ type gate struct {
 	orders   *ratelimit.Limits // by name, of all but pauses
 	checks   *ratelimit.Limits // by name, of checks of one user
 	takes    *ratelimit.Limits // by name, of one user each
+	claims   *ratelimit.Limits // by name, of single claims that are handed in
 
 	listeners, underWay *share
 
@@ -66,7 +70,7 @@ func newGate(
 		files: files, record: record, refused: refused, log: log,
 		failures: ratelimit.New(failuresPerSecond, failuresAtOnce), requests: ratelimit.New(requestsPerSecond, requestsAtOnce),
 		orders: ratelimit.New(ordersPerSecond, ordersAtOnce), checks: ratelimit.New(checksPerSecond, checksAtOnce),
-		takes:     ratelimit.New(takesPerSecond, takesAtOnce),
+		takes: ratelimit.New(takesPerSecond, takesAtOnce), claims: ratelimit.New(claimsPerSecond, claimsAtOnce),
 		listeners: newShare(maxListenersEach, maxListenersOthers, maxListeners),
 		underWay:  newShare(maxUnderWayEach, maxUnderWayOthers, maxUnderWayOthers*2),
 		flood:     rate.Sometimes{Interval: time.Second}, recording: make(chan struct{}, recordingAtOnce),
@@ -118,6 +122,8 @@ func (g *gate) limitOf(pattern string) *ratelimit.Limits {
 		return g.checks
 	case takeOne:
 		return g.takes
+	case fileOne:
+		return g.claims
 	default:
 		return g.requests
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/acts"
 	"github.com/granter/granter/grant/audit"
+	"github.com/granter/granter/grant/claims/intake"
 	"github.com/granter/granter/grant/entitle"
 	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/rejected"
@@ -108,6 +109,7 @@ func TestTheSchemasHaveEveryField(t *testing.T) {
 		"Status": status.Status{}, "Act": grant.HistoryEntry{}, "Problem": Problem{}, "Take": Take{}, "Me": me{},
 		"Ordered": ordered{}, "Check": Check{}, "Holdings": Holdings{}, "User": User{}, "Order": order{}, "Brief": status.Brief{},
 		"ActReport": acts.Report{}, "Receipt": audit.Receipt{},
+		"ClaimForm": intake.Form{}, "FiledClaim": filedOne{}, "FiledClaims": filedMany{}, "ClaimNow": ClaimNow{},
 		"InForce": inForce{}, "Decided": decided{}, "Rejected": rejected.Listing{},
 	} {
 		compare(t, name, doc.Components.Schemas[name].Value, reflect.TypeOf(of), false, seen)
@@ -129,7 +131,7 @@ func compare(t *testing.T, at string, schema *openapi3.Schema, of reflect.Type, 
 	if of.Kind() == reflect.Pointer {
 		of = of.Elem()
 	}
-	isText := of.Implements(reflect.TypeFor[encoding.TextMarshaler]())
+	isText := reflect.PointerTo(of).Implements(reflect.TypeFor[encoding.TextMarshaler]())
 	switch {
 	case of == reflect.TypeFor[time.Time]():
 		require.Equal(t, "date-time", schema.Format, at)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/intake"
 	"github.com/granter/granter/grant/desk/searchpage"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/lookup"
@@ -57,6 +59,10 @@ const (
 	kindInconsistent kind = "inconsistent"
 	kindInternal     kind = "internal"
 	kindUnavailable  kind = "unavailable"
+
+	kindClaim       kind = "invalid_claim"
+	kindClaimNumber kind = "id_taken"
+	kindClaimed     kind = "business_claimed"
 )
 
 // refusals are the kinds that are counted as such.
@@ -86,6 +92,7 @@ var statuses = map[kind]int{
 	kindNoReceipts: http.StatusNotFound, kindNotInReport: http.StatusNotFound, kindMethod: http.StatusMethodNotAllowed,
 	kindInconsistent: http.StatusInternalServerError, kindInternal: http.StatusInternalServerError,
 	kindUnavailable: http.StatusServiceUnavailable,
+	kindClaim:       http.StatusUnprocessableEntity, kindClaimNumber: http.StatusConflict, kindClaimed: http.StatusConflict,
 }
 
 // problemType is in front of each kind in the type of a problem. It is a name, and nothing is there.
@@ -100,6 +107,8 @@ type Problem struct { //nolint:errname // that is its name in the RFC
 
 	Outcome grant.Outcome `json:"outcome,omitempty"` // of a take that was refused
 	SignIn  *signOnAt     `json:"sign_in,omitempty"` // where people sign in whom nobody knows
+
+	Problems []intake.Problem `json:"problems,omitempty"` // with a claim that was handed in, each with its field
 
 	whyNot grant.WhyNot // of an act that was refused, for pages
 	onPage string       // what pages know it as; empty: its kind
@@ -137,7 +146,7 @@ func problemOf(err error) *Problem {
 	switch {
 	case errors.Is(err, grant.ErrChanged):
 		k = kindChanged
-	case errors.Is(err, grant.ErrRefused):
+	case errors.Is(err, grant.ErrRefused), errors.Is(err, claims.ErrIllegal):
 		k = kindRefused
 	case errors.Is(err, ledger.ErrInconsistent):
 		k = kindInconsistent

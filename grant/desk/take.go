@@ -253,12 +253,9 @@ func notTaken(c *grant.Campaign, wish ledger.Take, outcome grant.Outcome) error 
 
 // readBody reads the JSON of a request and nothing else.
 func readBody(r *http.Request, most int64, v any) error {
-	text, err := io.ReadAll(io.LimitReader(r.Body, most+1))
-	if _, large := errors.AsType[*http.MaxBytesError](err); large || int64(len(text)) > most {
-		return newProblem(kindTooLarge, fmt.Sprintf("the body has more than %d bytes", most))
-	}
+	text, err := readAll(r, most)
 	if err != nil {
-		return newProblem(kindMalformed, "reading the body: "+err.Error())
+		return err
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()

@@ -8,7 +8,6 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/intake"
-	"github.com/granter/granter/grant/claims/owner"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/metrics"
 )
@@ -17,10 +16,10 @@ import (
 type Claims struct {
 	*prometheus.Registry
 
-	Topic        *metrics.ClaimsTopic
-	Page, Errors *prometheus.CounterVec
-	Checks       *metrics.ClaimsChecks
-	Watch        *metrics.ClaimsWatch
+	Topic           *metrics.ClaimsTopic
+	Offered, Errors *prometheus.CounterVec
+	Checks          *metrics.ClaimsChecks
+	Watch           *metrics.ClaimsWatch
 
 	seen metrics.Claims
 }
@@ -29,7 +28,8 @@ type Claims struct {
 func NewClaims(programme string) *Claims {
 	c := &Claims{Registry: prometheus.NewRegistry()}
 	c.Topic = metrics.NewClaimsTopic(c, programme, "claims", texts(intake.TopicReasons()))
-	c.Page = metrics.NewClaimsPage(c, programme, texts(owner.Outcomes()))
+	c.Offered = metrics.NewClaimsOffered(c, programme, []string{intake.ChannelPage, intake.ChannelAPI, intake.ChannelStaff},
+		texts(intake.Outcomes()))
 	c.Errors = metrics.NewClaimsErrors(c, programme, "v1.2.3", texts(store.ErrorKinds()))
 	c.Checks = metrics.NewClaimsChecks(c, programme, "tax_office", "bank")
 	kinds := store.Kinds()
@@ -69,7 +69,7 @@ func (c *Claims) GoOn() {
 	for _, k := range store.ErrorKinds() {
 		c.Errors.WithLabelValues(string(k)).Inc()
 	}
-	c.Page.WithLabelValues(string(owner.OutcomeTaken)).Inc()
+	c.Offered.WithLabelValues(intake.ChannelPage, string(intake.OutcomeTaken)).Inc()
 	c.Topic.Records.WithLabelValues(metrics.OutcomeTaken).Inc()
 	c.Checks.Called("tax_office", nil)
 	c.Checks.Called("bank", store.ErrBudget)

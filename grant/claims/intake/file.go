@@ -24,10 +24,10 @@ import (
 // MaxFile is the largest file that is imported, in bytes: some 100,000 claims.
 const MaxFile = 64 << 20
 
-// Status is what became of a file as a whole.
+// Status is what became of a file, or of claims that were sent together, as a whole.
 type Status string
 
-// The statuses of files.
+// The statuses.
 const (
 	Success Status = "SUCCESS"
 	Partial Status = "PARTIAL"
@@ -57,7 +57,7 @@ var columns = []struct {
 	{"industry", "업종", func(f *Form, c string) error { f.Industry = c; return nil }},
 	{"opened", "개업일", func(f *Form, c string) error { f.Opened = day(c); return nil }},
 	{"closed", "폐업일", func(f *Form, c string) error { f.Closed = day(c); return nil }},
-	{"outage_sales", "장애기간매출", func(f *Form, c string) (err error) { f.OutageSales, err = won(c); return err }},
+	{"outage_sales", "장애기간매출", func(f *Form, c string) error { return wonInto(&f.OutageSales, c) }},
 	{"week_sales", "주간매출", func(f *Form, c string) error {
 		for _, word := range strings.FieldsFunc(c, func(r rune) bool { return r == ';' || r == ' ' || r == '/' }) {
 			w, err := won(word)
@@ -68,13 +68,7 @@ var columns = []struct {
 		}
 		return nil
 	}},
-	{"reported_loss", "신고손실", func(f *Form, c string) error {
-		w, err := won(c)
-		if c != "" {
-			f.ReportedLoss = &w
-		}
-		return err
-	}},
+	{"reported_loss", "신고손실", func(f *Form, c string) error { return wonInto(&f.ReportedLoss, c) }},
 	{"own_profit_rate", "자체이익률", func(f *Form, c string) error {
 		if c == "" {
 			return nil
@@ -129,11 +123,18 @@ func day(cell string) claims.Date {
 	return claims.Date(day)
 }
 
-// won reads an amount as people write it: 1,200,000. Empty is 0.
-func won(cell string) (claims.Won, error) {
+// wonInto reads an amount; an empty cell says none.
+func wonInto(to **claims.Won, cell string) error {
 	if cell == "" {
-		return 0, nil
+		return nil
 	}
+	w, err := won(cell)
+	*to = &w
+	return err
+}
+
+// won reads an amount as people write it: 1,200,000.
+func won(cell string) (claims.Won, error) {
 	n, err := strconv.ParseInt(strings.ReplaceAll(strings.TrimSuffix(cell, "원"), ",", ""), 10, 64)
 	if err != nil {
 		return 0, fmt.Errorf("%.40q is no amount: write whole won, such as 1200000", cell)
@@ -211,19 +212,24 @@ func (d *Desk) Import(ctx context.Context, sheet [][]string, from Channel) (*Imp
 			return out, err
 		}
 	}
-	switch {
-	case out.Wrong == 0:
-		out.Status = Success
-	case out.Wrong < out.Rows:
-		out.Status = Partial
-	default:
-		out.Status = Failed
-	}
+	out.Status = StatusOf(out.Wrong, out.Rows)
 	return out, nil
 }
 
+// StatusOf is what became of so many claims together, of which some are wrong.
+func StatusOf(wrong, all int) Status {
+	switch {
+	case wrong == 0:
+		return Success
+	case wrong < all:
+		return Partial
+	default:
+		return Failed
+	}
+}
+
 func (d *Desk) importPart(ctx context.Context, part [][]string, read []int, from Channel, out *Imported) error {
-	var filings []store.Filing
+	var forms []*Form
 	var at []int // in out.Sheet
 	for _, row := range part {
 		if !slices.ContainsFunc(row, func(c string) bool { return strings.TrimSpace(c) != "" }) {
@@ -232,47 +238,35 @@ func (d *Desk) importPart(ctx context.Context, part [][]string, read []int, from
 		out.Rows++
 		out.Sheet = append(out.Sheet, without(row, read))
 		f, err := formOf(row, read)
-		var filing store.Filing
-		if err == nil {
-			filing, err = d.Read(ctx, f, from)
-		}
-		if errors.Is(err, ErrNotNow) {
-			return err
-		}
 		if err != nil {
-			out.end("", err)
+			out.end(len(out.Sheet)-1, &Result{Err: err})
 			continue
 		}
-		filings = append(filings, filing)
-		at = append(at, len(out.Sheet)-1)
+		forms, at = append(forms, f), append(at, len(out.Sheet)-1)
 	}
-	filed, err := d.Store.Receive(ctx, filings, nil)
+	results, err := d.Take(ctx, forms, from)
 	if err != nil {
 		return err
 	}
-	for i, f := range filed {
-		row := &out.Sheet[at[i]]
-		err := Refusal(f, filings[i].Opening.Unit)
-		claim := f.Claim
-		switch {
-		case err != nil:
-			out.Wrong++
-			claim = ""
-		case f.Outcome == store.Again:
-			out.Again++
-		default:
-			out.Taken++
-		}
-		*row = append(*row, claim, said(err))
+	for i := range results {
+		out.end(at[i], &results[i])
 	}
 	return nil
 }
 
-// end ends the last row of a sheet with what is wrong with it.
-func (i *Imported) end(claim string, err error) {
-	i.Wrong++
-	last := &i.Sheet[len(i.Sheet)-1]
-	*last = append(*last, claim, said(err))
+// end ends a row of a sheet with what became of it.
+func (i *Imported) end(row int, r *Result) {
+	claim := r.Claim
+	switch {
+	case !r.Taken():
+		i.Wrong++
+		claim = ""
+	case r.Outcome == store.Again:
+		i.Again++
+	default:
+		i.Taken++
+	}
+	i.Sheet[row] = append(i.Sheet[row], claim, said(r.Err))
 }
 
 func said(err error) string {
@@ -280,18 +274,6 @@ func said(err error) string {
 		return ""
 	}
 	return strings.ReplaceAll(err.Error(), "\n", "; ")
-}
-
-// Refusal says why a filing was not taken; nil: it was, now or before.
-func Refusal(f store.Filed, unit claims.BusinessNumber) error {
-	switch f.Outcome {
-	case store.Different:
-		return fmt.Errorf("id: claim %s is there already, with something else in it: give this one a number of its own", f.Claim)
-	case store.Twice:
-		return fmt.Errorf("business_number: %s has claim %s already, and a business claims once", unit, f.Claim)
-	default:
-		return nil
-	}
 }
 
 // heading says which column of the table each cell of a row is.

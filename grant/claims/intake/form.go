@@ -3,7 +3,6 @@
 package intake
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -29,7 +28,7 @@ type Form struct {
 	Industry             string       `json:"industry"`
 	Opened               claims.Date  `json:"opened"`
 	Closed               claims.Date  `json:"closed,omitempty"`
-	OutageSales          claims.Won   `json:"outage_sales"`
+	OutageSales          *claims.Won  `json:"outage_sales,omitempty"` // nil: not said, where the programme takes one figure
 	WeekSales            []claims.Won `json:"week_sales,omitempty"`
 	ReportedLoss         *claims.Won  `json:"reported_loss,omitempty"`
 	OwnProfitRate        *big.Rat     `json:"own_profit_rate,omitempty"`
@@ -44,37 +43,26 @@ type Form struct {
 	Received             *time.Time   `json:"received,omitempty"` // when the channel received it; default now
 }
 
-// maxForm is the largest form that is read, in bytes. One of ordinary length has about 500.
-const maxForm = 64 << 10
-
-// ParseForm reads a form as JSON, strictly.
-func ParseForm(data []byte) (*Form, error) {
-	if len(data) > maxForm {
-		return nil, fmt.Errorf("it has %d bytes, %d at most", len(data), maxForm)
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	var f *Form
-	if err := d.Decode(&f); err != nil {
-		return nil, fmt.Errorf("it is no claim as JSON: %w", err)
-	}
-	if f == nil || d.More() {
-		return nil, errors.New("it is no claim as JSON: write one object")
-	}
-	return f, nil
-}
-
 // Channel is where claims come from, and who enters them.
 type Channel struct {
-	Name string // file, topic, page, phone, post …
+	Name string // one of the names below; or phone, post, chat …, as whoever imports a file says
 	By   store.Actor
 }
+
+// Names of channels.
+const (
+	ChannelPage  = "page"  // the owner's
+	ChannelAPI   = "api"   // another system, at the desk
+	ChannelStaff = "staff" // somebody at the desk, for the owner
+)
 
 // Desk is what takes claims of one programme in.
 type Desk struct {
 	Store     *store.Store
 	Programme *claims.Programme
 	Now       func() time.Time // nil: the clock
+	// Count is told what became of each form that Take was given; nil: nobody is. It is called concurrently.
+	Count func(Outcome)
 }
 
 func (d *Desk) now() time.Time {
@@ -95,7 +83,7 @@ var (
 )
 
 // pages are the pages of the review desk that stand where those of claims do, by their numbers.
-var pages = []string{"many", "windows", "statistics", "freeze", "access", "council", "minutes", "sign-in", "sign-out"}
+var pages = []string{"many", "windows", "statistics", "freeze", "access", "council", "minutes", "sign-in", "sign-out", "enter"}
 
 // Reserved reports whether no claim can have a number.
 func Reserved(id string) bool { return slices.Contains(pages, id) }
@@ -109,9 +97,18 @@ var ErrNotNow = errors.New("it cannot be looked at now")
 // Read checks a form and returns what is to be stored. The error joins everything that is wrong, each with its field; or it is
 // ErrNotNow.
 func (d *Desk) Read(ctx context.Context, f *Form, from Channel) (store.Filing, error) {
+	filing, late, err := d.read(ctx, f, from)
+	if err = errors.Join(err, late); err != nil {
+		return store.Filing{}, err
+	}
+	return filing, nil
+}
+
+// read is Read that says apart when nothing but the moment is wrong; what was taken in before is still there then.
+func (d *Desk) read(ctx context.Context, f *Form, from Channel) (_ store.Filing, late, _ error) {
 	windows, err := d.Store.Windows(ctx, d.Programme)
 	if err != nil {
-		return store.Filing{}, fmt.Errorf("%w: %w", ErrNotNow, err)
+		return store.Filing{}, nil, fmt.Errorf("%w: %w", ErrNotNow, err)
 	}
 	var errs []error
 	wrong := func(err error) {
@@ -129,9 +126,9 @@ func (d *Desk) Read(ctx context.Context, f *Form, from Channel) (store.Filing, e
 	if Reserved(f.ID) {
 		wrong(fmt.Errorf("id: %s is the name of a page of the review desk, which would hide the claim: add a digit to it", f.ID))
 	}
-	facts := claims.Facts{
-		Industry: f.Industry, Opened: f.Opened, Closed: f.Closed, OutageSales: f.OutageSales, WeekSales: f.WeekSales,
-		Reported: f.ReportedLoss, OwnRate: f.OwnProfitRate, Alternative: f.AlternativeAvailable,
+	facts := f.Facts()
+	if f.OutageSales == nil && d.Programme.Loss.Weeks != claims.ReportedLoss { // nothing said is not nothing sold
+		wrong(errors.New("outage_sales: is missing: write 0 if nothing was sold"))
 	}
 	wrong(facts.Check())
 	wrong(d.Programme.Check(&facts))
@@ -144,14 +141,14 @@ func (d *Desk) Read(ctx context.Context, f *Form, from Channel) (store.Filing, e
 	}
 	window, why, open := d.Programme.Open(windows, claims.ReportWindow, at)
 	if !open {
-		wrong(fmt.Errorf("received: claims cannot be handed in at %s: %s", at.In(d.Programme.Zone).Format(time.DateTime), why))
+		late = fmt.Errorf("received: claims cannot be handed in at %s: %s", at.In(d.Programme.Zone).Format(time.DateTime), why)
 	}
 	if len(errs) > 0 {
-		return store.Filing{}, errors.Join(errs...)
+		return store.Filing{}, late, errors.Join(errs...)
 	}
 	digest, err := f.digest(unit)
 	if err != nil {
-		return store.Filing{}, err
+		return store.Filing{}, late, err
 	}
 	id := f.ID
 	if id == "" {
@@ -167,7 +164,19 @@ func (d *Desk) Read(ctx context.Context, f *Form, from Channel) (store.Filing, e
 			Business: f.BusinessName, Representative: f.Representative, Phone: f.Phone, Email: f.Email, Address: f.Address,
 			Bank: f.Bank, Account: f.Account, Holder: f.Holder, Language: f.Language,
 		},
-	}, nil
+	}, late, nil
+}
+
+// Facts are what a form says of the loss.
+func (f *Form) Facts() claims.Facts {
+	out := claims.Facts{
+		Industry: f.Industry, Opened: f.Opened, Closed: f.Closed, WeekSales: f.WeekSales, Reported: f.ReportedLoss,
+		OwnRate: f.OwnProfitRate, Alternative: f.AlternativeAvailable,
+	}
+	if f.OutageSales != nil {
+		out.OutageSales = *f.OutageSales
+	}
+	return out
 }
 
 // prose is one field of text, and how it is checked.

@@ -163,7 +163,8 @@ func good() *Form {
 	return &Form{
 		ID: "app-1", BusinessNumber: "120-81-47521", BusinessName: "가게", Representative: "김사장", Industry: "retail",
 		Opened:      "2020-01-01",
-		OutageSales: 10, WeekSales: []claims.Won{20}, Phone: "010-1234-5678", Bank: "004", Account: "110-123-456789",
+		OutageSales: new(claims.Won(10)), WeekSales: []claims.Won{20}, Phone: "010-1234-5678",
+		Bank: "004", Account: "110-123-456789",
 		Holder:   "김사장",
 		Received: &at,
 	}

@@ -139,7 +139,7 @@ func TestClaimsOfATopicAreTakenInOnce(t *testing.T) {
 	c.send(0, form(1), form(1), form(2), mustJSON(t, other), `{"id": "x", "rrn": "900101-1234567"}`, `not JSON`, "")
 	c.send(1, form(3), `{"id": "y"}`, `{"business_number": "1"}`)
 	changed := intaketest.Form(3)
-	changed.OutageSales++
+	*changed.OutageSales++
 	c.send(1, mustJSON(t, changed))
 	require.NoError(t, c.reader().Run(t.Context()))
 	require.Equal(t, 3, c.claims())

@@ -9,6 +9,7 @@ import (
 	h "maragu.dev/gomponents/html"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/questions"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/tell"
 )
@@ -99,7 +100,7 @@ func (v *visit) ahead(history []store.Entry, kept []store.Kept) g.Node {
 			h.P(h.A(h.Class("button"), h.Href("/claim/documents"), g.Text(v.t("서류 보내기", "Send documents")))))
 	case claims.Asked:
 		return h.Div(h.Class("box"), h.H2(g.Text(v.t("질문", "Our question"))), h.P(g.Text(lastReason(history, claims.Ask))),
-			v.form("/claim/reply", v.input(&replyField, "", ""),
+			v.form("/claim/reply", questions.Input(v.lang, &replyField, "", ""),
 				h.Div(h.Class("actions"), button(v.t("답변 보내기", "Send my answer")),
 					v.link("/claim/documents", "서류도 보내기", "Send documents, too"))))
 	default:
@@ -139,7 +140,7 @@ func (v *visit) lateDocuments() string {
 	return v.t("서류를 보내는 기간이 끝났습니다. 고객센터에 연락해 주세요.", "Documents are not taken any more. Please contact the customer centre.")
 }
 
-var replyField = field{name: "text", kind: "area", label: tell.Text{KO: "답변", EN: "Your answer"}}
+var replyField = questions.Field{Name: "text", Kind: questions.Area, Label: tell.Text{KO: "답변", EN: "Your answer"}}
 
 func lastReason(history []store.Entry, action claims.Action) string {
 	for _, e := range slices.Backward(history) {
@@ -206,7 +207,7 @@ func (v *visit) money(p *store.Person) g.Node {
 			"The bank does not confirm this account. Please check it."))))
 	})
 	return g.Group{h.H2(g.Text(v.t("받을 계좌", "Where the money goes"))),
-		h.P(g.Text(bankName(v.lang, p.Bank) + " " + masked(p.Account) + " " + p.Holder)), held, problem}
+		h.P(g.Text(questions.Bank(v.lang, p.Bank) + " " + masked(p.Account) + " " + p.Holder)), held, problem}
 }
 
 // masked is an account's number of which the last four digits are shown: whoever looks over the shoulder learns no more.
@@ -286,6 +287,12 @@ func (v *visit) claimed(p *store.Person) g.Node {
 		out = append(out, pair(v.t("장애 주간의 매출", "Sales in the week of the outage"), v.lang.Won(f.OutageSales)),
 			pair(v.t("평소 주간의 매출", "Sales in usual weeks"), strings.Join(weeks, ", ")))
 	}
+	if f.OwnRate != nil {
+		out = append(out, pair(v.t("우리 사업의 영업이익률", "Operating profit rate of your business"), tell.Share(f.OwnRate)))
+	}
+	if f.Alternative {
+		out = append(out, pair(v.t("다른 서비스", "Another service"), v.t("쓸 수 있었음", "could be used")))
+	}
 	out = append(out, pair(v.t("접수 경로", "It came by"), tell.Channel(c.Channel).In(v.lang)))
 	return h.Dl(out)
 }
@@ -319,11 +326,11 @@ func (v *visit) objecting() (claims.Window, bool) {
 	return w, open && v.can(claims.Object)
 }
 
-var objectionField = field{
-	name:  "text",
-	kind:  "area",
-	label: tell.Text{KO: "왜 다르다고 생각하시나요?", EN: "What do you think is wrong, and why?"},
-	hint: tell.Text{KO: "어느 금액이나 사실이 다른지 적어 주세요. 자료가 있으면 다음 화면에서 보낼 수 있습니다.",
+var objectionField = questions.Field{
+	Name:  "text",
+	Kind:  questions.Area,
+	Label: tell.Text{KO: "왜 다르다고 생각하시나요?", EN: "What do you think is wrong, and why?"},
+	Hint: tell.Text{KO: "어느 금액이나 사실이 다른지 적어 주세요. 자료가 있으면 다음 화면에서 보낼 수 있습니다.",
 		EN: "Say which amount or fact is wrong. You can send documents afterwards."},
 }
 
@@ -336,12 +343,13 @@ func (v *visit) objectionPage(value, wrong string) error {
 			"You cannot object now: it is possible after a decision, while objections are taken.")}
 	}
 	title := v.t("이의 제기", "Object to the decision")
-	return v.page(title, wrong != "", v.summary([]field{objectionField}, only(objectionField.name, wrong)), v.heading(title),
+	return v.page(title, wrong != "",
+		questions.Summary(v.lang, []questions.Field{objectionField}, only(objectionField.Name, wrong)), v.heading(title),
 		h.P(g.Text(tell.Text{KO: "처음 결정한 사람이 아닌 다른 사람이 다시 봅니다. {until}까지 할 수 있습니다.",
 			EN: "Somebody else than the person who decided looks at it again. You can object until " +
 				"{until}."}.Fill(v.lang, "{until}",
 			v.lang.Until(w.Closes, v.Programme.Zone)))),
-		v.form("/claim/objection", v.input(&objectionField, value, wrong),
+		v.form("/claim/objection", questions.Input(v.lang, &objectionField, value, wrong),
 			h.Div(h.Class("actions"), button(v.t("이의 제기", "Object")), v.link("/claim", "돌아가기", "Go back"))))
 }
 
@@ -445,24 +453,26 @@ func (v *visit) accountPage(values, wrong map[string]string) error {
 			"The account cannot be changed now: the bank has the order already, or nothing is to be paid any more.")}
 	}
 	title := v.t("받을 계좌 바꾸기", "Change the account")
-	fields := accountFields()
-	return v.page(title, len(wrong) > 0, v.summary(fields, wrong), v.heading(title),
+	fields := questions.Account()
+	return v.page(title, len(wrong) > 0, questions.Summary(v.lang, fields, wrong), v.heading(title),
 		h.P(g.Text(v.t(
 			"새 계좌는 하루 동안 보류하고, 은행에 예금주를 확인한 뒤에 지급합니다. 지금 연락처로 계좌가 바뀌었다고 알립니다.",
 			"A new account is held for a day, and paid to only after the bank has confirmed its holder. We tell the contact "+
 				"that we have that it was changed.",
 		))),
-		v.form("/claim/account", g.Map(fields, func(f field) g.Node { return v.input(&f, values[f.name], wrong[f.name]) }),
+		v.form("/claim/account", g.Map(fields, func(f questions.Field) g.Node {
+			return questions.Input(v.lang, &f, values[f.Name], wrong[f.Name])
+		}),
 			h.Div(h.Class("actions"), button(v.t("바꾸기", "Change it")), v.link("/claim", "돌아가기", "Go back"))))
 }
 
 func changeAccount(v *visit) error {
 	values, wrong := map[string]string{}, map[string]string{}
-	for _, f := range accountFields() {
-		value, says := v.read(&f, v.r.PostFormValue(f.name))
-		values[f.name] = value
+	for _, f := range questions.Account() {
+		value, says := v.asked().Read(&f, v.r.PostFormValue(f.Name))
+		values[f.Name] = value
 		if says != "" {
-			wrong[f.name] = says
+			wrong[f.Name] = says
 		}
 	}
 	if len(wrong) > 0 || !v.movable() {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/documents"
+	"github.com/granter/granter/grant/claims/questions"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/tell"
 )
@@ -59,12 +60,12 @@ var refusals = map[documents.Code]tell.Text{
 }
 
 // kinds are the documents that may be sent: those that the claim's tier asks for first.
-func (v *visit) kinds() []option {
-	var out []option
+func (v *visit) kinds() []questions.Option {
+	var out []questions.Option
 	add := func(kind string) {
 		name, _ := tell.Document(kind)
-		if !slices.ContainsFunc(out, func(o option) bool { return o.value == kind }) {
-			out = append(out, option{kind, name})
+		if !slices.ContainsFunc(out, func(o questions.Option) bool { return o.Value == kind }) {
+			out = append(out, questions.Option{Value: kind, Label: name})
 		}
 	}
 	if v.claim.Proposal != nil {
@@ -139,15 +140,15 @@ func (v *visit) closedForDocuments() string {
 }
 
 func (v *visit) uploadForm() g.Node {
-	kind := field{
-		name:    "kind",
-		kind:    "choice",
-		label:   tell.Text{KO: "어떤 서류인가요?", EN: "Which document is it?"},
-		options: v.kinds(),
+	kind := questions.Field{
+		Name:    "kind",
+		Kind:    questions.Choice,
+		Label:   tell.Text{KO: "어떤 서류인가요?", EN: "Which document is it?"},
+		Options: v.kinds(),
 	}
 	return h.Form(h.Method("post"), h.Action("/claim/documents"), h.EncType("multipart/form-data"),
 		h.Input(h.Type("hidden"), h.Name(proofField), h.Value(proof(v.token))),
-		v.input(&kind, kind.options[0].value, ""),
+		questions.Input(v.lang, &kind, kind.Options[0].Value, ""),
 		h.Div(h.Class("field"), h.Label(h.For("f-file"), g.Text(v.t("파일이나 사진", "File or picture"))),
 			h.P(h.ID("f-file-hint"), h.Class("note"), g.Text(v.t("PDF, JPG, PNG, HEIC, XLSX. 10MB까지. 주민등록번호는 가리고 보내 주세요.",
 				"PDF, JPG, PNG, HEIC or XLSX, up to 10 MB. Cover resident registration numbers."))),
@@ -250,7 +251,7 @@ func (v *visit) take(given map[string]string, part *multipart.Part) error {
 		return v.documentsPage(says)
 	}
 	kind := given["kind"]
-	if !slices.ContainsFunc(v.kinds(), func(o option) bool { return o.value == kind }) {
+	if !slices.ContainsFunc(v.kinds(), func(o questions.Option) bool { return o.Value == kind }) {
 		kind = tell.OtherDocument
 	}
 	_, err := v.Documents.Add(v.ctx(), v.claim, documents.Sent{Kind: kind, Name: part.FileName(), Body: part, By: store.Owner})

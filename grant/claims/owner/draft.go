@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/intake"
+	"github.com/granter/granter/grant/claims/questions"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/tell"
 )
@@ -68,9 +70,9 @@ func (v *visit) tooMany() error {
 	}
 }
 
-var enterFields = []field{
-	{name: "number", label: tell.Text{KO: "접수번호", EN: "Claim number"}},
-	{name: "code", label: tell.Text{KO: "비밀 코드", EN: "Secret code"}, hint: tell.Text{
+var enterFields = []questions.Field{
+	{Name: "number", Label: tell.Text{KO: "접수번호", EN: "Claim number"}},
+	{Name: "code", Label: tell.Text{KO: "비밀 코드", EN: "Secret code"}, Hint: tell.Text{
 		KO: "16자리입니다. 대소문자와 줄표는 상관없습니다.", EN: "16 characters. Capitals and hyphens do not matter."}},
 }
 
@@ -79,11 +81,12 @@ func enter(v *visit) error { return v.enterPage("", nil) }
 
 func (v *visit) enterPage(number string, wrong map[string]string) error {
 	title := v.t("내 신청 보기", "See my claim")
-	return v.page(title, len(wrong) > 0, v.summary(enterFields, wrong), v.heading(title),
+	return v.page(title, len(wrong) > 0, questions.Summary(v.lang, enterFields, wrong), v.heading(title),
 		h.P(g.Text(v.t("접수하거나 저장할 때 받은 접수번호와 비밀 코드를 적어 주세요.",
 			"Write the claim number and the secret code that you got when you saved or handed in."))),
 		h.Form(h.Method("post"), h.Action("/enter"), g.Attr("novalidate"),
-			v.input(&enterFields[0], number, wrong["number"]), v.input(&enterFields[1], "", wrong["code"]),
+			questions.Input(v.lang, &enterFields[0], number, wrong["number"]),
+			questions.Input(v.lang, &enterFields[1], "", wrong["code"]),
 			h.Div(h.Class("actions"), button(v.t("보기", "See it")))),
 		h.H2(g.Text(v.t("코드를 잃어버렸다면", "If you have lost the code"))),
 		h.P(g.Text(v.t("고객센터에 연락해 주세요. 본인 확인 뒤 새 코드를 드립니다. 예전 코드는 쓸 수 없게 됩니다.",
@@ -151,23 +154,28 @@ func signOut(v *visit) error {
 	return nil
 }
 
+// asked are the questions, and what was answered so far.
+func (v *visit) asked() *questions.Asked {
+	return &questions.Asked{Programme: v.Programme, Lang: v.lang, ID: v.id, Answers: v.draft}
+}
+
 // question shows one page of questions.
 func question(v *visit) error {
-	for i, t := range v.topics() {
-		if t.name == v.r.PathValue("name") {
+	for i, t := range v.asked().Topics() {
+		if t.Name == v.r.PathValue("name") {
 			return v.questionPage(i, &t, v.draft, nil)
 		}
 	}
 	return v.notFound()
 }
 
-func (v *visit) questionPage(i int, t *topic, values, wrong map[string]string) error {
-	title := t.title.In(v.lang)
-	topics := v.topics()
+func (v *visit) questionPage(i int, t *questions.Topic, values, wrong map[string]string) error {
+	title := t.Title.In(v.lang)
+	topics := v.asked().Topics()
 	return v.page(
 		title,
 		len(wrong) > 0,
-		v.summary(t.fields, wrong),
+		questions.Summary(v.lang, t.Fields, wrong),
 		h.P(
 			h.Class("step"),
 			g.Text(tell.Text{KO: "{n} / {all}", EN: "Question {n} of {all}"}.Fill(v.lang, "{n}", strconv.Itoa(i+1), "{all}",
@@ -175,8 +183,8 @@ func (v *visit) questionPage(i int, t *topic, values, wrong map[string]string) e
 		),
 		v.heading(title),
 		v.form(
-			"/claim/question/"+t.name,
-			g.Map(t.fields, func(f field) g.Node { return v.input(&f, values[f.name], wrong[f.name]) }),
+			"/claim/question/"+t.Name,
+			g.Map(t.Fields, func(f questions.Field) g.Node { return questions.Input(v.lang, &f, values[f.Name], wrong[f.Name]) }),
 			g.If(v.r.URL.Query().Has("back"), h.Input(h.Type("hidden"), h.Name("back"), h.Value("check"))),
 			h.Div(
 				h.Class("actions"),
@@ -184,25 +192,25 @@ func (v *visit) questionPage(i int, t *topic, values, wrong map[string]string) e
 				h.A(h.Href("/claim/code"), g.Text(v.t("저장하고 나중에 계속", "Save and come back later"))),
 			),
 		),
-		g.If(i > 0, h.P(h.A(h.Href("/claim/question/"+topics[max(0, i-1)].name), g.Text(v.t("이전 질문", "Previous question"))))),
+		g.If(i > 0, h.P(h.A(h.Href("/claim/question/"+topics[max(0, i-1)].Name), g.Text(v.t("이전 질문", "Previous question"))))),
 	)
 }
 
 // answer keeps what was answered on one page, unless something is wrong with it, and goes on to the next.
 func answer(v *visit) error {
-	topics := v.topics()
+	topics := v.asked().Topics()
 	for i, t := range topics {
-		if t.name != v.r.PathValue("name") {
+		if t.Name != v.r.PathValue("name") {
 			continue
 		}
 		values, wrong := map[string]string{}, map[string]string{}
-		for k := range t.fields {
-			f := &t.fields[k]
-			value, says := v.read(f, v.r.PostFormValue(f.name))
+		for k := range t.Fields {
+			f := &t.Fields[k]
+			value, says := v.asked().Read(f, v.r.PostFormValue(f.Name))
 			if says != "" {
-				wrong[f.name] = says
+				wrong[f.Name] = says
 			}
-			values[f.name] = value
+			values[f.Name] = value
 		}
 		if len(wrong) > 0 {
 			v.w.WriteHeader(http.StatusUnprocessableEntity)
@@ -212,7 +220,7 @@ func answer(v *visit) error {
 			return err
 		}
 		maps.Copy(v.draft, values)
-		v.see(v.nextPage(t.name, v.r.PostFormValue("back") != ""))
+		v.see(v.nextPage(t.Name, v.r.PostFormValue("back") != ""))
 		return nil
 	}
 	return v.notFound()
@@ -220,27 +228,18 @@ func answer(v *visit) error {
 
 // nextPage is where to go from a page: to the next one or, when answers were only changed, to the first that is not answered.
 func (v *visit) nextPage(from string, changed bool) string {
-	topics := v.topics()
+	topics := v.asked().Topics()
 	for i, t := range topics {
-		if t.name == from && !changed && i+1 < len(topics) && !v.answered(&topics[i+1]) {
-			return "/claim/question/" + topics[i+1].name
+		if t.Name == from && !changed && i+1 < len(topics) && !v.asked().Answered(&topics[i+1]) {
+			return "/claim/question/" + topics[i+1].Name
 		}
 	}
 	for _, t := range topics {
-		if !v.answered(&t) {
-			return "/claim/question/" + t.name
+		if !v.asked().Answered(&t) {
+			return "/claim/question/" + t.Name
 		}
 	}
 	return "/claim/check"
-}
-
-func (v *visit) answered(t *topic) bool {
-	for _, f := range t.fields {
-		if !f.optional && v.draft[f.name] == "" {
-			return false
-		}
-	}
-	return true
 }
 
 // check shows all answers before they are handed in.
@@ -253,12 +252,12 @@ func (v *visit) checkPage(problem string) error {
 	}
 	title := v.t("제출하기 전에 확인해 주세요", "Check your answers")
 	var list g.Group
-	for _, t := range v.topics() {
-		for _, f := range t.fields {
+	for _, t := range v.asked().Topics() {
+		for _, f := range t.Fields {
 			change := v.t("바꾸기", "Change")
-			list = append(list, h.Div(h.Dt(g.Text(f.label.In(v.lang))), h.Dd(g.Text(v.shown(&f))),
-				h.Dd(h.Class("change"), h.A(h.Href("/claim/question/"+t.name+"?back=check"),
-					h.Aria("label", change+": "+f.label.In(v.lang)), g.Text(change)))))
+			list = append(list, h.Div(h.Dt(g.Text(f.Label.In(v.lang))), h.Dd(g.Text(v.asked().Shown(&f))),
+				h.Dd(h.Class("change"), h.A(h.Href("/claim/question/"+t.Name+"?back=check"),
+					h.Aria("label", change+": "+f.Label.In(v.lang)), g.Text(change)))))
 		}
 	}
 	if problem != "" {
@@ -281,41 +280,19 @@ func (v *visit) checkPage(problem string) error {
 	)
 }
 
-// shown is an answer as people read it.
-func (v *visit) shown(f *field) string {
-	value := v.draft[f.name]
-	switch {
-	case value == "" && f.name == "holder":
-		return v.draft["representative"]
-	case value == "":
-		return v.t("적지 않음", "not given")
-	case f.kind == "won":
-		w, _ := parseWon(value) // it was checked when it was kept
-		return v.lang.Won(w)
-	case f.name == fieldOpened:
-		return v.lang.Day(claims.Date(value))
-	}
-	for _, o := range f.options {
-		if o.value == value {
-			return o.label.In(v.lang)
-		}
-	}
-	return value
-}
-
 // estimate says what the rules make of the answers: no promise, but no surprise either.
 func (v *visit) estimate() g.Node {
-	form, err := v.formOf()
+	form, err := v.asked().Form()
 	if err != nil {
 		return nil
 	}
-	facts := factsOf(form)
-	a, err := v.Programme.Assess(facts)
+	facts := form.Facts()
+	a, err := v.Programme.Assess(&facts)
 	if err != nil {
 		return nil
 	}
-	line := tell.Tier(v.lang, v.Programme, facts, &a)
-	proposal := v.Programme.Propose(facts, &a)
+	line := tell.Tier(v.lang, v.Programme, &facts, &a)
+	proposal := v.Programme.Propose(&facts, &a)
 	var documents g.Group
 	for _, kind := range proposal.Documents {
 		name, _ := tell.Document(kind)
@@ -347,38 +324,27 @@ func handIn(v *visit) error {
 	if v.nextPage("", true) != "/claim/check" {
 		return v.checkPage("")
 	}
-	form, err := v.formOf()
+	form, err := v.asked().Form()
 	if err != nil {
 		return err
 	}
-	filing, err := v.desk.Read(v.ctx(), form, intake.Channel{Name: "page", By: store.Owner})
-	switch {
-	case errors.Is(err, intake.ErrNotNow):
-		v.Filed(OutcomeFailed)
-		return err
-	case err != nil:
-		v.Filed(OutcomeRefused)
-		return v.checkPage(v.refused(err))
-	}
-	filed, err := v.Store.Receive(v.ctx(), []store.Filing{filing}, nil)
+	results, err := v.desk.Take(v.ctx(), []*intake.Form{form}, intake.Channel{Name: intake.ChannelPage, By: store.Owner})
 	if err != nil {
-		v.Filed(OutcomeFailed)
 		return err
 	}
-	switch filed[0].Outcome {
-	case store.Taken, store.Again:
-		v.Filed(OutcomeTaken)
-	case store.Twice:
-		v.Filed(OutcomeClaimed)
+	switch r := &results[0]; {
+	case r.Taken():
+	case r.Outcome == store.Twice:
 		// Whose claim it is, and its number, is none of this visitor's business.
 		return v.checkPage(v.t(
 			"이 사업자의 신청이 이미 있습니다. 한 사업자는 한 번만 신청할 수 있습니다. 그 신청의 접수번호와 코드로 들어가거나, 고객센터에 연락해 주세요.",
 			"There is a claim of this business already, and a business claims once. See it by its number and code, or "+
 				"contact the customer centre.",
 		))
+	case r.Outcome == store.Different:
+		return fmt.Errorf("draft %s was handed in as something else", v.id)
 	default:
-		v.Filed(OutcomeFailed)
-		return fmt.Errorf("draft %s was handed in as something else: %s", v.id, filed[0].Outcome)
+		return v.checkPage(v.refused(r.Err))
 	}
 	if err := v.Store.DropDraft(v.ctx(), v.id); err != nil {
 		return err
@@ -400,14 +366,15 @@ func handIn(v *visit) error {
 // refused is why the path that all channels share does not take a form, in the owner's words.
 func (v *visit) refused(err error) string {
 	var out []string
-	for _, t := range v.topics() {
-		for _, f := range t.fields {
-			if strings.Contains("\n"+err.Error(), "\n"+f.name+":") {
-				out = append(out, f.example.In(v.lang))
+	problems := intake.Problems(err)
+	for _, t := range v.asked().Topics() {
+		for _, f := range t.Fields {
+			if slices.ContainsFunc(problems, func(p intake.Problem) bool { return p.Field == f.Name }) {
+				out = append(out, f.Example.In(v.lang))
 			}
 		}
 	}
-	if strings.Contains("\n"+err.Error(), "\nreceived:") {
+	if slices.ContainsFunc(problems, func(p intake.Problem) bool { return p.Field == "received" }) {
 		out = append(out, v.closed())
 	}
 	if len(out) == 0 {

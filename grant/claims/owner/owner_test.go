@@ -16,7 +16,7 @@ func TestAnOwnerClaimsInSevenAnswersAndSeesWhatBecameOfIt(t *testing.T) {
 	w := newWorld(t, nil)
 	b := w.browser()
 	b.get("/").shows("피해 지원 신청", "300,000원 미만 → 30,000원", "2023년 2월 27일 23:59까지")
-	require.LessOrEqual(t, len((&visit{Site: w.site, draft: map[string]string{}}).topics()), 7)
+	require.LessOrEqual(t, len((&visit{Site: w.site, draft: map[string]string{}}).asked().Topics()), 7)
 	number, code := b.claim(1, 300_000)
 	b.get("/claim").shows("접수됨", number, "지금 하실 일은 없습니다", "***-***-**0001")
 	require.NotContains(t, b.page, "110-123-000001", "whoever looks over the shoulder learns no account")

@@ -40,23 +40,7 @@ type Config struct {
 	Log     *slog.Logger     // nil: the default one
 	Now     func() time.Time // nil: the clock
 	// Filed is told what became of each claim that somebody wanted to hand in; nil: nobody is. It is called concurrently.
-	Filed func(Outcome)
-}
-
-// Outcome is what became of a claim that somebody wanted to hand in.
-type Outcome string
-
-// The outcomes.
-const (
-	OutcomeTaken   Outcome = "taken"
-	OutcomeRefused Outcome = "refused"          // something in it is wrong, or no window is open
-	OutcomeClaimed Outcome = "business_claimed" // the business has another claim
-	OutcomeFailed  Outcome = "failed"           // it could not be said
-)
-
-// Outcomes are all of them.
-func Outcomes() []Outcome {
-	return []Outcome{OutcomeTaken, OutcomeRefused, OutcomeClaimed, OutcomeFailed}
+	Filed func(intake.Outcome)
 }
 
 // Site is an http.Handler.
@@ -101,12 +85,9 @@ func New(cfg Config) *Site {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Filed == nil {
-		cfg.Filed = func(Outcome) {}
-	}
 	s := &Site{
 		Config: cfg, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
-		desk:   intake.Desk{Store: cfg.Store, Programme: cfg.Programme, Now: cfg.Now},
+		desk:   intake.Desk{Store: cfg.Store, Programme: cfg.Programme, Now: cfg.Now, Count: cfg.Filed},
 		enters: ratelimit.New(entersPerSecond, entersAtOnce), starts: ratelimit.New(startsPerSecond, startsAtOnce),
 	}
 	s.mux.HandleFunc("GET "+styleName, func(w http.ResponseWriter, _ *http.Request) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/documents"
+	"github.com/granter/granter/grant/claims/intake"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/tell"
 )
@@ -61,6 +62,19 @@ type Desk struct {
 	Within    time.Duration     // in which owners are promised a decision; 0: they are promised none
 	Log       *slog.Logger
 	Now       func() time.Time
+	Public    string // where the owner's page is, for receipts; empty: it is not said
+	// Filed is told what became of each claim that was handed in here, and by which channel; nil: nobody is. It is called
+	// concurrently.
+	Filed func(channel string, o intake.Outcome)
+}
+
+// Intake is what takes claims in at this desk, by a channel.
+func (d *Desk) Intake(channel string) *intake.Desk {
+	out := &intake.Desk{Store: d.Store, Programme: d.Programme, Now: d.Now}
+	if d.Filed != nil {
+		out.Count = func(o intake.Outcome) { d.Filed(channel, o) }
+	}
+	return out
 }
 
 // The paths, below where the desk is.
@@ -86,6 +100,8 @@ func (d *Desk) Routes() map[string]Handler {
 	return map[string]Handler{
 		"GET " + Path:          d.start,
 		"POST " + pathMany:     d.many,
+		"GET " + pathEnter:     d.askEnter,
+		"POST " + pathEnter:    d.enter,
 		"GET " + pathOne:       d.one,
 		"POST " + pathDo:       d.do,
 		"POST " + pathWho:      d.person,

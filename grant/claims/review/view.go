@@ -192,7 +192,9 @@ func (v *view) places() g.Node {
 	}
 	return h.Nav(h.Class("places"), h.Aria("label", v.say("메뉴", "Parts")), h.Ul(h.Class("queues"),
 		g.If(!v.who.onlyCouncil(), g.Group{
-			to("claims", "신청", "Claims"), to("claims/windows", "기간", "Windows"),
+			to("claims", "신청", "Claims"),
+			g.If(v.who.has(claims.Intake), to("claims/enter", "대신 접수", "Enter a claim")),
+			to("claims/windows", "기간", "Windows"),
 			to("claims/statistics", "통계", "Statistics"), to("claims/freeze", "멈춤", "Freeze"),
 		}),
 		g.If(v.desk.Programme.Council != nil, to("claims/council", "심의위원회", "Council")),

@@ -48,9 +48,12 @@ func plainCode(code string) string {
 	return strings.NewReplacer("-", "", " ", "", "O", "0", "I", "1", "L", "1").Replace(strings.ToUpper(code))
 }
 
+// NewNumber is a number for a claim that has none of its own.
+func NewNumber() string { return random(numberOf, numberOf/2) }
+
 // NewDraft begins a claim of an owner, and returns its number.
 func (s *Store) NewDraft(ctx context.Context, programme string) (string, error) {
-	id := random(numberOf, numberOf/2)
+	id := NewNumber()
 	_, err := s.db.ExecContext(ctx, "INSERT INTO drafts (id, programme, answers, changed_at) VALUES ($1, $2, '{}', $3)",
 		id, programme, s.now().UnixMicro())
 	return id, err

@@ -93,8 +93,8 @@ func (l Lang) amount(r *big.Rat) string {
 	return Text{"{n}원", "{n} won"}.Fill(l, "{n}", whole+"."+rest)
 }
 
-// share is a fraction as a percentage.
-func share(r *big.Rat) string {
+// Share is a fraction as a percentage.
+func Share(r *big.Rat) string {
 	s := new(big.Rat).Mul(r, big.NewRat(100, 1)).FloatString(4)
 	return strings.TrimRight(strings.TrimRight(s, "0"), ".") + "%"
 }

@@ -122,6 +122,6 @@ func terms(l Lang, s *claims.Step) []string {
 	case claims.StepRounded:
 		return []string{"{a}", l.amount(s.Terms[0])}
 	default:
-		return []string{"{a}", l.amount(s.Terms[0]), "{share}", share(s.Terms[1])}
+		return []string{"{a}", l.amount(s.Terms[0]), "{share}", Share(s.Terms[1])}
 	}
 }

@@ -91,6 +91,8 @@ var kinds = map[string]struct{ name, help Text }{
 		"매출 장부, 카드 매출 내역, 세금 신고 자료 등", "Account books, card sales, tax returns or the like"}},
 	"proof_of_service_use": {Text{"서비스를 이용한 자료", "Proof that you used the service"}, Text{
 		"이용 내역, 주문 화면, 정산 내역 등", "Records of use, screens with orders, settlements or the like"}},
+	claims.RateEvidence: {Text{"영업이익률을 보여 주는 자료", "Proof of the operating profit rate"}, Text{
+		"손익계산서, 종합소득세 신고서 등", "An income statement, an income tax return or the like"}},
 	OtherDocument: {Text{"그 밖의 자료", "Something else"}, Text{"도움이 될 다른 자료", "Whatever else may help"}},
 }
 
@@ -126,4 +128,5 @@ func Channel(name string) Text {
 var channels = map[string]Text{
 	"page": {"홈페이지", "this page"}, "file": {"일괄 접수", "a file"}, "phone": {"전화", "phone"}, "post": {"우편", "post"},
 	"chat": {"챗봇", "chat"}, "topic": {"다른 시스템", "another system"}, "api": {"다른 시스템", "another system"},
+	"staff": {"상담원이 대신 접수", "staff, for the owner"},
 }

@@ -70,17 +70,22 @@ func claimsDeskWith(
 	t *testing.T, s *store.Store, p *claims.Programme, keeper *documents.Keeper, people map[string]string,
 ) string {
 	t.Helper()
+	desk := &review.Desk{Store: s, Programme: p, Documents: keeper, Within: 10 * 24 * time.Hour, Now: time.Now}
+	return claimsDeskOf(t, desk, people)
+}
+
+// claimsDeskOf is claimsDesk with all that a review desk can have.
+func claimsDeskOf(t *testing.T, desk *review.Desk, people map[string]string) string {
+	t.Helper()
 	access := filepath.Join(t.TempDir(), "access")
 	lines := ""
 	for who, token := range people {
 		lines += fmt.Sprintf("%s sha256:%x\n", who, sha256.Sum256([]byte(token)))
 	}
 	require.NoError(t, os.WriteFile(access, []byte(lines), 0o600))
-	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	desk.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	server, err := realdesk.Start(realdesk.Config{
-		Addr: "127.0.0.1:0", Access: access, Campaigns: several{}, Log: log,
-		Claims: &review.Desk{Store: s, Programme: p, Documents: keeper,
-			Within: 10 * 24 * time.Hour, Log: log, Now: time.Now},
+		Addr: "127.0.0.1:0", Access: access, Campaigns: several{}, Log: desk.Log, Claims: desk,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/granter/granter/grant/claims/store/storetest"
 	realdesk "github.com/granter/granter/grant/desk"
 )
 
@@ -59,10 +60,11 @@ func TestSchemathesis(t *testing.T) {
 	s.do("run", "-f", spec, "--listen=off")
 	principals := map[string]realdesk.Role{}
 	for i := range 40 {
-		principals[fmt.Sprintf("operator-%d", i)] = realdesk.RoleOperator
+		principals[fmt.Sprintf("operator-%d", i)] = "operator,claims-intake"
 	}
+	_, _ = storetest.At(t, filepath.Join(s.dir, "claims.db")) // the database that the desk opens, too
 	var tokens []string
-	for _, token := range s.serve(principals) {
+	for _, token := range s.serve(principals, "--claims", filepath.Join(s.dir, "claims.db")) {
 		tokens = append(tokens, token)
 	}
 	for _, name := range []string{"hooks.py", "schemathesis.toml"} {

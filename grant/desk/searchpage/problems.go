@@ -47,6 +47,9 @@ var problems = map[string]string{ //nolint:gosec // these are no credentials
 	"inconsistent":        "원장의 내용이 서로 맞지 않습니다. 엔지니어에게 전달하세요(granter status --prove).",
 	"internal":            "데스크 내부 오류입니다. 엔지니어에게 전달하세요.",
 	"unavailable":         "서버가 응답하지 않습니다. 잠시 후 다시 시도하세요.",
+	"invalid_claim":       "신청 내용에 고칠 것이 있습니다.",
+	"id_taken":            "같은 번호의 다른 신청이 이미 있습니다.",
+	"business_claimed":    "이 사업자의 신청이 이미 있습니다.",
 }
 
 // Problem says what went wrong, in the language of the page; english is the detail, where that is in another one.

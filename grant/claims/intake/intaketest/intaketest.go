@@ -40,7 +40,7 @@ func Form(i int) *intake.Form {
 	}
 	return &intake.Form{
 		ID: fmt.Sprintf("k-%07d", i), BusinessNumber: identitytest.Number(i), BusinessName: fmt.Sprint("가게 ", i),
-		Representative: "김사장", Industry: industries[r.IntN(len(industries))], Opened: "2020-03-01", OutageSales: sales,
+		Representative: "김사장", Industry: industries[r.IntN(len(industries))], Opened: "2020-03-01", OutageSales: &sales,
 		WeekSales: []claims.Won{sales + loss, sales + loss - 1000}, Phone: fmt.Sprintf("010-%04d-%04d", i/10_000, i%10_000),
 		Email: fmt.Sprintf(
 			"owner%d@example.com",

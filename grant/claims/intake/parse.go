@@ -1,0 +1,95 @@
+package intake
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// maxForm is the largest form that is read, in bytes. One of ordinary length has about 500.
+const maxForm = 64 << 10
+
+// fields are the names of a form's JSON, in its order.
+var fields = func() (out []string) {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[Form]()) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		out = append(out, name)
+	}
+	return out
+}()
+
+// ErrNoForm means that a text is no JSON object at all; nothing can be said about its fields.
+var ErrNoForm = errors.New("it is no claim as JSON")
+
+// ParseForm reads a form as JSON, strictly. The error joins a Problem for each field that cannot be read, and the form has the
+// others; or it is ErrNoForm.
+func ParseForm(data []byte) (*Form, error) {
+	if len(data) > maxForm {
+		return nil, fmt.Errorf("%w: it has %d bytes, %d at most", ErrNoForm, len(data), maxForm)
+	}
+	f := new(Form)
+	if strict(data, &f) == nil && f != nil {
+		return f, nil
+	}
+	// One by one, to name all that are wrong: the decoder stops at the first.
+	var raw map[string]json.RawMessage
+	d := json.NewDecoder(bytes.NewReader(data))
+	if err := d.Decode(&raw); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoForm, err)
+	}
+	if raw == nil || d.More() {
+		return nil, fmt.Errorf("%w: write one object", ErrNoForm)
+	}
+	f = new(Form)
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(raw)) {
+		if !slices.Contains(fields, name) {
+			errs = append(errs, Problem{Detail: fmt.Sprintf("%.40q is no field of a claim: possible are %s", name,
+				strings.Join(fields, ", "))})
+			continue
+		}
+		one, err := json.Marshal(map[string]json.RawMessage{name: raw[name]})
+		if err == nil {
+			err = strict(one, f)
+		}
+		if err != nil {
+			errs = append(errs, Problem{name, wanted(name)})
+		}
+	}
+	return f, errors.Join(errs...)
+}
+
+func strict(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if d.More() {
+		return errors.New("something follows")
+	}
+	return nil
+}
+
+// wanted is how a field is written as JSON.
+func wanted(name string) string {
+	switch name {
+	case "outage_sales", "reported_loss":
+		return "write whole won as a number, such as 1200000"
+	case "week_sales":
+		return "write a list of whole won, such as [1250000, 1333333]"
+	case "alternative_available":
+		return "write true or false"
+	case "own_profit_rate":
+		return `write a fraction as text, such as "0.15" or "3/20"`
+	case "received":
+		return `write a time with its zone as text, such as "2022-10-20T09:00:00+09:00"`
+	default:
+		return "write a text, in quotes"
+	}
+}
