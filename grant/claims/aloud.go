@@ -19,6 +19,9 @@ func (p *Programme) Aloud(number func(int64) string) string {
 		say("Window %s (%s): from %s, closed from %s on",
 			w.Name, w.Kind, p.format(w.Opens), p.format(w.Closes.Truncate(time.Second)))
 	}
+	for _, s := range p.Stagger {
+		say("On %s only businesses hand in whose number ends in %s", s.On, strings.Trim(fmt.Sprint(s.Digits), "[]"))
+	}
 	switch p.Loss.Weeks {
 	case ReportedLoss:
 		say("The sales loss is what the owner reports")

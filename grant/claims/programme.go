@@ -35,7 +35,8 @@ type Programme struct {
 	SecondLook   int `json:"second_look"`   // in a million of the approved claims, which a second person looks at again
 	Withheld     int `json:"withheld"`      // tax withheld from a payment, in a million
 
-	Council *Council `json:"council,omitempty"` // nil: there is none
+	Council *Council    `json:"council,omitempty"` // nil: there is none
+	Stagger []Staggered `json:"stagger,omitempty"` // none: everybody hands in on every day of a window
 
 	Hash      string `json:"-"` // hex SHA-256 of Canonical
 	Canonical []byte `json:"-"`

@@ -9,4 +9,6 @@ import (
 )
 
 // The same as on SQLite.
-func TestClaimsAreHandedInOnPostgreSQL(t *testing.T) { claimsAreHandedIn(t, devtest.StartPostgres(t).URL) }
+func TestClaimsAreHandedInOnPostgreSQL(t *testing.T) {
+	claimsAreHandedIn(t, devtest.StartPostgres(t).URL)
+}

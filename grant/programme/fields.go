@@ -19,10 +19,12 @@ var (
 		strict.Optional("second_person_from", "1000000"),
 		strict.Optional("second_look", "2%"),
 		strict.Optional("withheld", "3.3%"),
+		strict.Optional("stagger", "[{on: 2022-10-19, digits: [1, 6]}, {on: 2022-10-20, digits: [2, 7]}]"),
 		strict.Optional("council", "{affiliations: [consumers, academia], quorum: 5, chair: [academia]}"),
 	}
-	periodFields = []strict.Known{strict.Required("from", "2022-10-15"), strict.Required("through", "2022-10-21")}
-	windowFields = []strict.Known{
+	staggerFields = []strict.Known{strict.Required("on", "2022-10-19"), strict.Required("digits", "[1, 6]")}
+	periodFields  = []strict.Known{strict.Required("from", "2022-10-15"), strict.Required("through", "2022-10-21")}
+	windowFields  = []strict.Known{
 		strict.Required("name", "reports"), strict.Required("kind", "report"), strict.Required("from", "2022-10-19T00:00:00"),
 		strict.Optional("before", "2022-11-07T00:00:00"), strict.Optional("until", "2022-11-06T23:59:59"),
 	}
@@ -74,4 +76,5 @@ const (
 	tierLast      strict.Rule = "tier-last"
 	tierDocuments strict.Rule = "tier-documents"
 	councilRules  strict.Rule = "council"
+	staggerRules  strict.Rule = "stagger"
 )

@@ -50,6 +50,7 @@ func newDecoder(file string) *decoder {
 		Places: []strict.Place{
 			{Name: "the top of the file", Known: programmeFields},
 			{Name: "a window", Known: windowFields},
+			{Name: "a day of stagger", Known: staggerFields},
 			{Name: "loss", Known: lossFields},
 			{Name: "assessment", Known: assessmentFields},
 			{Name: "tiers", Known: tiersFields},
@@ -98,6 +99,7 @@ func (d *decoder) programme(root *yaml.Node) *claims.Programme {
 	p.SecondPerson = claims.Won(d.Integer(m.Get("second_person_from"), maxWon, 0))
 	p.SecondLook, p.Withheld = d.millionths(m.Get("second_look")), d.millionths(m.Get("withheld"))
 	p.Council = d.council(m.Get("council"))
+	d.stagger(m.Get("stagger"), p)
 	return p
 }
 

@@ -142,6 +142,8 @@ func (d *Desk) read(ctx context.Context, f *Form, from Channel) (_ store.Filing,
 	window, why, open := d.Programme.Open(windows, claims.ReportWindow, at)
 	if !open {
 		late = fmt.Errorf("received: claims cannot be handed in at %s: %s", at.In(d.Programme.Zone).Format(time.DateTime), why)
+	} else if err := d.Programme.Today(windows, unit, at); err != nil {
+		late = fmt.Errorf("received: %w", err)
 	}
 	if len(errs) > 0 {
 		return store.Filing{}, late, errors.Join(errs...)

@@ -34,6 +34,18 @@ func (v *visit) closed() string {
 	return v.t("신청 기간이 끝났습니다. 이미 신청한 것은 아래에서 볼 수 있습니다.", "Claims are not taken any more. You can still see yours below.")
 }
 
+// notToday says that a business hands in on another day; empty: it may today, or its number is none.
+func (v *visit) notToday(number string) string {
+	unit, err := claims.ParseBusinessNumber(number)
+	if err != nil {
+		return ""
+	}
+	if not, ok := errors.AsType[*claims.NotTodayError](v.Programme.Today(v.windows, unit, v.Now())); ok {
+		return tell.NotToday(v.lang, not)
+	}
+	return ""
+}
+
 // begin makes a draft and a session of its owner.
 func begin(v *visit) error {
 	if !v.starts.Allow(v.address()) {
@@ -212,6 +224,9 @@ func answer(v *visit) error {
 			}
 			values[f.Name] = value
 		}
+		if says := v.notToday(values["business_number"]); t.Name == "business" && says != "" && len(wrong) == 0 {
+			wrong["business_number"] = says
+		}
 		if len(wrong) > 0 {
 			v.w.WriteHeader(http.StatusUnprocessableEntity)
 			return v.questionPage(i, &t, values, wrong)
@@ -374,7 +389,9 @@ func (v *visit) refused(err error) string {
 			}
 		}
 	}
-	if slices.ContainsFunc(problems, func(p intake.Problem) bool { return p.Field == "received" }) {
+	if not, ok := errors.AsType[*claims.NotTodayError](err); ok {
+		out = append(out, tell.NotToday(v.lang, not))
+	} else if slices.ContainsFunc(problems, func(p intake.Problem) bool { return p.Field == "received" }) {
 		out = append(out, v.closed())
 	}
 	if len(out) == 0 {

@@ -2,10 +2,12 @@ package owner
 
 import (
 	"strings"
+	"time"
 
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
 
+	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/tell"
 )
 
@@ -108,6 +110,7 @@ func start(v *visit) error {
 				"needed for: {tiers}.",
 		}.Fill(v.lang, "{from}", v.lang.Day(p.Outage.From), "{to}", v.lang.Day(p.Outage.Through), "{tiers}", v.plainTiers()))),
 		when,
+		v.days(),
 		h.H2(g.Text(v.t("준비하실 것", "What you need"))),
 		h.Ul(
 			h.Li(g.Text(v.t("사업자등록번호, 대표자 이름, 개업일 (사업자등록증에 있습니다)",
@@ -122,6 +125,23 @@ func start(v *visit) error {
 		h.H2(g.Text(v.t("이미 신청했거나 작성 중이라면", "If you have begun or handed in a claim"))),
 		h.P(h.A(h.Class("button second"), h.Href("/enter"), g.Text(v.t("내 신청 보기", "See my claim")))),
 	)
+}
+
+// days says which businesses hand in on which of the days that are left, if the programme has such.
+func (v *visit) days() g.Node {
+	today := claims.Date(v.Now().In(v.Programme.Zone).Format(time.DateOnly))
+	var list g.Group
+	for i := range v.Programme.Stagger {
+		if s := &v.Programme.Stagger[i]; s.On >= today {
+			list = append(list, h.Li(g.Text(tell.Stagger(v.lang, s))))
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	title := v.t("사업자등록번호 끝자리에 따라 접수합니다", "Your day depends on the last digit of your business number")
+	return h.Div(h.Class("box"), h.H2(g.Text(title)),
+		h.Ul(list), h.P(g.Text(v.t("그 밖의 날에는 누구나 접수할 수 있습니다.", "On all other days everybody can claim."))))
 }
 
 // plainTiers are the tiers that need no document.

@@ -43,7 +43,8 @@ func Input(l tell.Lang, f *Field, value, wrong string) g.Node {
 		return h.FieldSet(h.Class(class), described, h.Legend(g.Text(label)), about, choices(l, f, value))
 	case List:
 		return h.Div(h.Class(class), h.Label(h.For(id), g.Text(label)), about,
-			h.Select(h.ID(id), h.Name(f.Name), described, invalid, h.Option(h.Value(""), g.Text(tell.Text{KO: "고르세요", EN: "Choose"}.In(l))),
+			h.Select(h.ID(id), h.Name(f.Name), described, invalid,
+				h.Option(h.Value(""), g.Text(tell.Text{KO: "고르세요", EN: "Choose"}.In(l))),
 				g.Map(f.Options, func(o Option) g.Node {
 					return h.Option(h.Value(o.Value), g.If(o.Value == value, h.Selected()), g.Text(o.Label.In(l)))
 				})))
@@ -95,5 +96,6 @@ func Summary(l tell.Lang, fields []Field, wrong map[string]string) g.Node {
 			list = append(list, h.Li(h.A(h.Href("#f-"+fields[i].Name), g.Text(says))))
 		}
 	}
-	return h.Div(h.Class("box bad"), h.Role("alert"), h.P(h.Strong(g.Text(tell.Text{KO: "다시 확인해 주세요", EN: "Please check this"}.In(l)))), h.Ul(list))
+	title := tell.Text{KO: "다시 확인해 주세요", EN: "Please check this"}.In(l)
+	return h.Div(h.Class("box bad"), h.Role("alert"), h.P(h.Strong(g.Text(title))), h.Ul(list))
 }

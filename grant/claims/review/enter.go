@@ -2,6 +2,7 @@ package review
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -141,7 +142,8 @@ func (v *view) enterForm(e *entering, when g.Node) g.Node {
 		h.Class("card"), h.Aria("labelledby", "title"),
 		h.H1(h.ID("title"), v.t("신청인을 대신해 접수", "Enter a claim for its owner")),
 		h.P(h.Class("note"), v.t("신청인이 말한 그대로 적으세요. 접수한 사람은 이 신청을 결정할 수 없습니다. 주민등록번호는 어디에도 적지 마세요.",
-			"Write what the owner says. Whoever enters a claim can never decide it. Write no resident registration number anywhere.")),
+			"Write what the owner says. Whoever enters a claim can never decide it. Write no resident registration number "+
+				"anywhere.")),
 		when, questions.Summary(v.Lang, e.fields(), e.wrong),
 		g.Iff(e.other != "", func() g.Node {
 			return h.P(h.Class("error"), h.Role("alert"), v.t("이 사업자의 신청이 이미 있습니다: ", "The business has a claim already: "),
@@ -213,6 +215,10 @@ func (d *Desk) enter(w http.ResponseWriter, r *http.Request, who Staff) {
 // refuseEntering shows the questions again, with why the path of all channels does not take the claim.
 func (d *Desk) refuseEntering(w http.ResponseWriter, r *http.Request, v *view, e *entering, err error) {
 	fields := e.fields()
+	not, elsewhen := errors.AsType[*claims.NotTodayError](err)
+	if elsewhen {
+		v.Problem = tell.NotToday(v.Lang, not)
+	}
 	for _, p := range intake.Problems(err) {
 		at := slices.IndexFunc(fields, func(f questions.Field) bool { return f.Name == p.Field })
 		switch {
@@ -283,7 +289,8 @@ func (v *view) receipt(number, code string) g.Node {
 			v.pair("접수 시각", "Received", g.Text(v.Lang.Moment(v.now, v.desk.Programme.Zone))),
 			g.If(v.desk.Public != "", v.pair("내 신청 보기", "See my claim", g.Text(v.desk.Public)))),
 		h.P(v.t("이 종이를 신청인에게 주거나, 번호와 코드를 불러 주세요. 코드를 아는 사람은 누구나 이 신청을 볼 수 있습니다. 다시 보여 드리지 않습니다.",
-			"Hand this to the owner, or read number and code out. Whoever knows the code can see the claim. It is not shown again.")),
+			"Hand this to the owner, or read number and code out. Whoever knows the code can see the claim. It is not shown "+
+				"again.")),
 	}
 	if code != "" {
 		again = shown

@@ -50,7 +50,9 @@ func TestStaffEnterAClaim(t *testing.T) {
 	form := told(1, number)
 	status, body = o.post("/claims/enter", form)
 	require.Equal(t, 200, status)
-	for _, want := range []string{storetest.Number(1).String(), "1,310,000 won", "50,000 won", "Operating profit rate", "not given", "Language of notices"} {
+	for _, want := range []string{
+		storetest.Number(1).String(), "1,310,000 won", "50,000 won", "Operating profit rate", "not given", "Language of notices",
+	} {
 		require.Contains(t, readable(body), want)
 	}
 	require.Contains(t, body, `name="week_sales_1" value="1310000"`)
@@ -98,15 +100,17 @@ func TestWhatIsWrongWithAnEnteredClaim(t *testing.T) {
 	o.who = han
 	form := told(1, "ABCDE-FGHJK")
 	for field, value := range map[string]string{
-		"business_number": "120-81-47522", "phone": "x", "opened": "soon", "own_profit_rate": "101", "bank": "", "representative": "",
-		"account": "900101-1234567",
+		"business_number": "120-81-47522", "phone": "x", "opened": "soon", "own_profit_rate": "101", "bank": "",
+		"representative": "",
+		"account":        "900101-1234567",
 	} {
 		form.Set(field, value)
 	}
 	status, body := o.post("/claims/enter", form)
 	require.Equal(t, 422, status)
 	for _, want := range []string{
-		"Check the 10 digits", "Write the phone number", "Write the opening day", "as a percentage from 0 to 100", "Choose the bank",
+		"Check the 10 digits", "Write the phone number", "Write the opening day", "as a percentage from 0 to 100",
+		"Choose the bank",
 		"Name of the representative: please", "resident registration number. Remove it",
 	} {
 		require.Contains(t, readable(body), want)

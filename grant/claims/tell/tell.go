@@ -5,6 +5,7 @@ package tell
 
 import (
 	"math/big"
+	"strconv"
 	"strings"
 	"time"
 
@@ -78,6 +79,29 @@ func (l Lang) Day(d claims.Date) string {
 	default:
 		return t.Format("2006년 1월 2일")
 	}
+}
+
+// NotToday says that a business hands in on another day.
+func NotToday(l Lang, n *claims.NotTodayError) string {
+	if n.Next == "" {
+		return Text{"사업자등록번호 끝자리가 {digit}인 사업자는 오늘 접수할 수 없고, 남은 접수일이 없습니다. 고객센터에 연락해 주세요.",
+			"A business whose number ends in {digit} cannot claim today, and no day of its own is left. Contact the customer " +
+				"centre."}.
+			Fill(l, "{digit}", strconv.Itoa(n.Digit))
+	}
+	return Text{"사업자등록번호 끝자리가 {digit}인 사업자는 {day}부터 접수할 수 있습니다. 그날 다시 와 주세요.",
+		"A business whose number ends in {digit} can claim from {day} on. Please come back then."}.
+		Fill(l, "{digit}", strconv.Itoa(n.Digit), "{day}", l.Day(n.Next))
+}
+
+// Stagger says which businesses hand in on a day.
+func Stagger(l Lang, s *claims.Staggered) string {
+	digits := make([]string, len(s.Digits))
+	for i, d := range s.Digits {
+		digits[i] = strconv.Itoa(d)
+	}
+	return Text{"{day}: 끝자리 {digits}", "{day}: numbers that end in {digits}"}.
+		Fill(l, "{day}", l.Day(s.On), "{digits}", strings.Join(digits, ", "))
 }
 
 // amount is an exact amount; what is not whole is said to a hundredth, and that it goes on.
