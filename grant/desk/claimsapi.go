@@ -22,7 +22,8 @@ import (
 const (
 	pathClaims = "/api/v1/claims"
 	fileOne    = "POST " + pathClaims
-	fileMany   = "POST " + pathClaims + "/batch"
+	pathBatch  = "/api/v1/claim-batches" // and not below the other, where it would look like a claim
+	fileMany   = "POST " + pathBatch
 	askClaim   = "GET " + pathClaims + "/{claim}"
 
 	maxClaim       = 64 << 10 // bytes

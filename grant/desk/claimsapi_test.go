@@ -167,7 +167,7 @@ func TestAllThatIsWrongWithAClaimIsSaidAtOnce(t *testing.T) {
 
 func (w *world) batch(key string, rows ...string) answer {
 	w.Helper()
-	r := request{method: http.MethodPost, path: pathClaims + "/batch", token: w.tokens[takesClaims],
+	r := request{method: http.MethodPost, path: pathBatch, token: w.tokens[takesClaims],
 		body: `{"claims": [` + strings.Join(rows, ",") + `]}`}
 	if key != "" {
 		r.header = map[string]string{onceHeader: key}
@@ -269,7 +269,7 @@ func TestADeskWithoutClaimsTakesNone(t *testing.T) {
 	token := w.with(takesClaims)
 	for _, r := range []request{
 		{method: http.MethodPost, path: pathClaims, body: aClaim(t, 1)},
-		{method: http.MethodPost, path: pathClaims + "/batch", body: `{"claims": [{}]}`},
+		{method: http.MethodPost, path: pathBatch, body: `{"claims": [{}]}`},
 		{method: http.MethodGet, path: pathClaims + "/x"},
 	} {
 		r.token = token

@@ -26,7 +26,8 @@ func (d *decoder) stagger(f strict.Field, p *claims.Programme) {
 		case slices.ContainsFunc(p.Stagger, func(o claims.Staggered) bool { return o.On == s.On }):
 			d.Reportf(staggerRules, at.Line, at.Path, "%s has a row already: write all of its digits into one", s.On)
 		case !d.handedIn(p, s.On):
-			d.Reportf(staggerRules, at.Line, at.Path, "no window of kind report is open on %s: write a day on which claims are handed in", s.On)
+			d.Reportf(staggerRules, at.Line, at.Path,
+				"no window of kind report is open on %s: write a day on which claims are handed in", s.On)
 		}
 		p.Stagger = append(p.Stagger, s)
 	})
