@@ -124,8 +124,7 @@ func TestActsOnUUIDsWhileReplicasAreKilled(t *testing.T) {
 	require.Zero(t, fresh.Granted, "a replay grants nobody again")
 	require.GreaterOrEqual(t, fresh.Withheld, int64(len(out)))
 	check()
-	for _, args := range [][]string{{"audit"}, {"run", "--dry-run", "--json"}} {
-		p := granter(t, s.command(args[0], args[1:]...))
-		require.Zero(t, p.wait(), p.out.String()+p.err.String())
-	}
+	dry := granter(t, s.command("run", "--dry-run", "--json"))
+	require.Zero(t, dry.wait(), dry.out.String()+dry.err.String())
+	s.proven()
 }
