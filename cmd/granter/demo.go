@@ -46,7 +46,7 @@ items:
 const demoPartitions = 8
 
 func newDemo() *cobra.Command {
-	var d demonstration
+	d := demonstration{throttle: usersPerSecond{20_000, true}}
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Watch a whole campaign, with Kafka and Redis inside the process",
@@ -85,7 +85,7 @@ The in-process servers stand in for real ones: they keep everything in memory, a
 	f.BoolVar(&d.once, "once", false, "serve nothing, and end after the run; the default when the output is no terminal")
 	f.BoolVar(&d.json, "json", false, "print one JSON object for programs; implies --once")
 	f.DurationVar(&d.watch, "watch", 30*time.Second, "how long it grants slowly; 0: not at all")
-	f.Int64Var(&d.throttle, "throttle", 20_000, "users per second at which it grants slowly")
+	f.Var(&d.throttle, "throttle", "limit while it grants slowly: "+rateHelp)
 	f.StringVar(&d.keep, "keep", "",
 		"directory to make, for what an auditor gets: a signed report of an audit, its public key, and receipts of users")
 	f.StringVar(&d.desk, "desk", "127.0.0.1:9465", `address of the operations page, or "off"`)
@@ -103,7 +103,7 @@ type demonstration struct {
 	ids        string // source.id
 	once, json bool
 	watch      time.Duration
-	throttle   int64
+	throttle   usersPerSecond
 	listen     string
 	desk       string
 	keep       string
@@ -202,7 +202,7 @@ func (d *demonstration) perform(ctx context.Context, cmd *cobra.Command) error {
 			return err
 		}
 		defer done()
-		if d.watch > 0 {
+		if d.slow() {
 			flags.throttle = d.throttle
 			defer d.releaseLater(ctx, led.coordination)()
 		}
@@ -259,12 +259,15 @@ func (d *demonstration) openDesk(flags *deskFlags) (done func(), err error) {
 	flags.desk, flags.access = d.desk, file.Name()
 	d.link = "http://" + d.desk + "/#token=" + token
 	d.say("watch it, and steer it, on the operations page:\n\n  %s\n\n", d.link)
-	if d.watch > 0 {
-		d.say("For %s it grants no more than %s users a second. ", d.watch, text.Number(d.throttle))
+	if d.slow() {
+		d.say("For %s it grants no more than %s users a second. ", d.watch, text.Number(d.throttle.n))
 	}
 	d.say("Ctrl-C ends it.\n\n")
 	return func() { os.Remove(file.Name()) }, nil //nolint:errcheck // it holds a hash, no secret
 }
+
+// slow reports whether it grants slowly at first.
+func (d *demonstration) slow() bool { return d.watch > 0 && d.throttle.n > 0 }
 
 // releaseLater lifts the throttle of the beginning, unless somebody has ordered something else by then. The function that
 // it returns ends that.

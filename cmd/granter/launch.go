@@ -19,7 +19,7 @@ const viaLaunch = "run"
 func (flags *runFlags) reasoned() error {
 	var need []string
 	for name, on := range map[string]bool{
-		"--now": flags.now, "--force": flags.force, "--throttle": flags.throttle != 0, "--resume": flags.resume,
+		"--now": flags.now, "--force": flags.force, "--throttle": flags.throttle.given, "--resume": flags.resume,
 		"--new-topic": flags.newTopic,
 	} {
 		if on {
@@ -73,8 +73,8 @@ func (j *job) recordLaunch(ctx context.Context, c *ledger.Coordination) error {
 			return err
 		}
 	}
-	if limit := j.launchLimit(acts); limit > 0 {
-		if err := j.order(ctx, c, grant.Order{Action: grant.ActionThrottle, Throttle: limit}); err != nil {
+	if j.launchesLimit(acts) {
+		if err := j.order(ctx, c, grant.Order{Action: grant.ActionThrottle, Throttle: j.flags.throttle.n}); err != nil {
 			return err
 		}
 	}
@@ -86,7 +86,7 @@ func (j *job) recordLaunch(ctx context.Context, c *ledger.Coordination) error {
 
 // trail returns the orders that were carried out, if flags need to know them.
 func (j *job) trail(ctx context.Context, c *ledger.Coordination) ([]grant.HistoryEntry, error) {
-	if !j.flags.resume && j.flags.throttle == 0 {
+	if !j.flags.resume && !j.flags.throttle.given {
 		return nil, nil
 	}
 	acts, err := c.History(ctx)
@@ -125,11 +125,12 @@ func (j *job) launchResume(ctx context.Context, c *ledger.Coordination, acts []g
 	return false, nil
 }
 
-// launchLimit returns what --throttle is to order; 0: nothing. A replica that is started again with the flags of the night
+// launchesLimit reports whether --throttle is to be ordered. A replica that is started again with the flags of the night
 // must not undo what an operator has ordered since.
-func (j *job) launchLimit(acts []grant.HistoryEntry) int64 {
-	if j.flags.throttle == 0 {
-		return 0
+func (j *job) launchesLimit(acts []grant.HistoryEntry) bool {
+	limit := j.flags.throttle
+	if !limit.given {
+		return false
 	}
 	for _, a := range slices.Backward(acts) {
 		if a.Action != grant.ActionThrottle {
@@ -137,15 +138,12 @@ func (j *job) launchLimit(acts []grant.HistoryEntry) int64 {
 		}
 		if a.Via != viaLaunch {
 			j.log.Warn("--throttle is not ordered, because an operator has ordered a limit: use granter throttle",
-				"throttle", j.flags.throttle, "ordered", a.After.Throttle, "who", a.Who, "at", a.At)
-			return 0
+				"throttle", limit.n, "ordered", a.After.Throttle, "who", a.Who, "at", a.At)
+			return false
 		}
-		if a.After.Throttle == j.flags.throttle {
-			return 0 // another replica with the same flags did
-		}
-		break
+		return a.After.Throttle != limit.n // another replica with the same flags did
 	}
-	return j.flags.throttle
+	return limit.n > 0 // nobody has ever ordered one that could be lifted
 }
 
 // recordNewTopic puts into the audit trail that this run begins anew in a topic, and what that replaces.

@@ -45,9 +45,13 @@ func newOrders() []*cobra.Command {
 	return []*cobra.Command{
 		newOrder(grant.ActionPause, "pause", "Grant nobody until resume; replicas live on", nil),
 		newOrder(grant.ActionResume, "resume", "Go on after a pause or an abort or, when there is neither, beyond where it was ordered to finish", nil),
-		newOrder(grant.ActionThrottle, "throttle USERS-PER-SECOND", "Limit all replicas together; 0 or off lifts the limit", func(o *grant.Order, args []string, _ string) (err error) {
-			o.Throttle, err = parseRate(args[0])
-			return err
+		newOrder(grant.ActionThrottle, "throttle USERS-PER-SECOND", "Limit all replicas together: "+rateHelp, func(o *grant.Order, args []string, _ string) error {
+			var limit usersPerSecond
+			if err := limit.Set(args[0]); err != nil {
+				return err
+			}
+			o.Throttle = limit.n
+			return nil
 		}),
 		newOrder(grant.ActionAbort, "abort", "End all runs, with a checkpoint, and grant nobody until resume: also runs that start later end, with exit code 6", nil),
 		newOrder(grant.ActionFinish, "finish", "End all runs with success, once everything that is in the topic now is granted: also runs that start later, until resume", nil),
@@ -65,10 +69,30 @@ func newOrders() []*cobra.Command {
 	}
 }
 
-// parseRate reads users per second: 200000, 200_000, 200k, 1.5M, or off.
-func parseRate(text string) (int64, error) {
+// usersPerSecond is a limit as people write it, wherever they do: 200000, 200_000, 200k, 1.5M; 0 or off is none.
+type usersPerSecond struct {
+	n     int64
+	given bool
+}
+
+const rateHelp = "users per second such as 200000, 200k or 1.5M; 0 or off is no limit"
+
+// Type is what --help calls the value of a flag.
+func (u *usersPerSecond) Type() string { return "users-per-second" }
+
+// String of what was not given is empty.
+func (u *usersPerSecond) String() string {
+	if !u.given {
+		return ""
+	}
+	return strconv.FormatInt(u.n, 10)
+}
+
+// Set reads a limit.
+func (u *usersPerSecond) Set(text string) error {
 	if text == "off" {
-		return 0, nil
+		*u = usersPerSecond{given: true}
+		return nil
 	}
 	digits, factor := strings.ReplaceAll(text, "_", ""), 1.0
 	for suffix, f := range map[string]float64{"k": 1e3, "M": 1e6} {
@@ -78,9 +102,10 @@ func parseRate(text string) (int64, error) {
 	}
 	v, err := strconv.ParseFloat(digits, 64)
 	if n := v * factor; err == nil && n >= 0 && n <= 1e12 && n == float64(int64(n)) {
-		return int64(n), nil
+		*u = usersPerSecond{int64(n), true}
+		return nil
 	}
-	return 0, fmt.Errorf("%q: want users per second, such as 200000 or 200k, or off", text)
+	return fmt.Errorf("%q: want %s", text, rateHelp)
 }
 
 func newOrder(action grant.Action, use, short string, read func(o *grant.Order, args []string, until string) error) *cobra.Command {

@@ -41,7 +41,7 @@ type runFlags struct {
 
 	dryRun          bool
 	canary, only    string
-	throttle        int64
+	throttle        usersPerSecond
 	why, who        string
 	slowAt, pauseAt string
 	query           string
@@ -73,7 +73,7 @@ is lost then either.
 ` + exitHelp,
 		Example: `  granter run -f deploy/campaigns/emoticons.yaml --dry-run
   granter run -f deploy/campaigns/emoticons.yaml --canary 1% --now --why "canary, see OPS-123"
-  granter run -f deploy/campaigns/emoticons.yaml --throttle 200000 --why "the plan" --finish-by 2023-01-05T02:00:00+09:00`,
+  granter run -f deploy/campaigns/emoticons.yaml --throttle 200k --why "the plan" --finish-by 2023-01-05T02:00:00+09:00`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.execute(cmd) },
 	}
@@ -87,7 +87,7 @@ is lost then either.
 	f.BoolVar(&flags.now, "now", false, "start before starts_at; it is recorded, so say --why")
 	f.BoolVar(&flags.resume, "resume", false, "order resume at launch, after an abort, a pause or a finish; say --why. The same reason lifts no order that comes later, so a replica that is started again undoes nothing")
 	f.BoolVar(&flags.standBy, "stand-by", false, "at the start, wait for resume where it would end because of an abort or of an order to finish")
-	f.Int64Var(&flags.throttle, "throttle", 0, "order this limit at launch: users per second of all replicas together; say --why")
+	f.Var(&flags.throttle, "throttle", "order this limit of all replicas together at launch: "+rateHelp+"; say --why. It replaces one of an earlier launch, and none that an operator has ordered")
 	f.StringVar(&flags.why, "why", "", "the reason for --now, --resume, --throttle, --force or --new-topic, for the audit trail: they need one")
 	f.StringVar(&flags.who, "who", "", whoHelp)
 	f.StringVar(&flags.slowAt, "slow-at", "latency=500ms,memory=85%", "go slower above these: latency of Redis, its memory in use, lag=BYTES of its replicas")
@@ -202,10 +202,8 @@ func (flags *runFlags) operating(ctx context.Context, j *job) (err error) {
 		return errors.New("--canary and --only exclude each other")
 	case (flags.canary != "" || flags.only != "") && flags.follow:
 		return errors.New("--follow grants everybody: leave out --canary and --only")
-	case flags.dryRun && (flags.follow || flags.throttle != 0):
+	case flags.dryRun && (flags.follow || flags.throttle.given):
 		return errors.New("--dry-run ends with the topic and grants nobody: leave out --follow and --throttle")
-	case flags.throttle < 0:
-		return fmt.Errorf("--throttle %d: want users per second", flags.throttle)
 	case flags.dryRun && flags.resume:
 		return errors.New("--dry-run writes nothing: leave out --resume")
 	case (flags.query == "") != (flags.prometheus == ""):

@@ -44,7 +44,7 @@ func TestTheTrailSaysWhatHappened(t *testing.T) {
 	for _, refused := range [][]string{{"pause", "--for=0s"}, {"throttle", "off", "--for=2h"}, {"pause", "--for=-1h"}} {
 		require.Equal(t, exitUsage, granter(t, with(append(refused, "--why=x")...)).wait(), refused)
 	}
-	for _, flag := range []string{"--now", "--force", "--throttle=7", "--resume"} {
+	for _, flag := range []string{"--now", "--force", "--throttle=7", "--throttle=off", "--resume"} {
 		p := granter(t, with("run", flag))
 		require.Equal(t, exitUsage, p.wait(), flag)
 		require.Contains(t, p.err.String(), "say why")
