@@ -44,7 +44,7 @@ install_packages() {
   postgres_installed || packages+=(postgresql)
   command -v java >/dev/null || packages+=(default-jre-headless)
   command -v prometheus >/dev/null && command -v promtool >/dev/null || packages+=(prometheus)
-  command -v chromium >/dev/null || packages+=(chromium fonts-dejavu-core)
+  command -v chromium >/dev/null || packages+=(chromium fonts-dejavu-core fonts-nanum)
   command -v systemd-analyze >/dev/null || packages+=(systemd)
   python3 -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3-venv)
   # Maven is needed only to fetch the jars.

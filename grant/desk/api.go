@@ -113,7 +113,7 @@ func newAPI(cfg Config, files *files) *api {
 		a.mux.Handle(pattern, a.counted(path, a.serveOIDC(serve)))
 	}
 	for _, asset := range assets() {
-		a.mux.Handle("GET "+asset.path, a.counted(asset.route, asset))
+		a.mux.Handle("GET "+asset.path, a.counted(asset.route, asset.handler()))
 	}
 	return a
 }

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"maps"
 	"net/http"
@@ -98,31 +99,45 @@ func (a *api) view(w http.ResponseWriter, r *http.Request, who Principal) *searc
 	if provider := a.provider(); provider != nil {
 		v.SignOnAt, v.Provider, v.Ask = signOnLink(""), provider.Title, provider.Ask
 	}
-	lang := a.preference(w, r, searchpage.FieldLang, langCookie, func(lang string) bool {
-		return slices.Contains(lookup.Langs(), lookup.Lang(lang))
-	})
-	v.Lang = lookup.LangFor(lang, r.Header.Get("Accept-Language"))
-	zone := a.preference(w, r, searchpage.FieldZone, zoneCookie, func(name string) bool {
+	v.Lang = langOf(r, chosen(w, r, searchpage.FieldLang, langCookie, isLang))
+	isZone := func(name string) bool {
 		_, err := time.LoadLocation(name)
 		return err == nil && len(name) < 64
-	})
+	}
+	zone := cmp.Or(chosen(w, r, searchpage.FieldZone, zoneCookie, isZone), kept(r, zoneCookie, isZone))
 	if zone, err := time.LoadLocation(zone); err == nil && zone != time.UTC {
 		v.Zone = zone
 	}
 	return v
 }
 
-// preference is what somebody chose in the form, or chose before, if it is one of what there is; else empty.
-func (a *api) preference(w http.ResponseWriter, r *http.Request, field, name string, known func(string) bool) string {
-	if chosen, there := r.Form[field]; there && known(chosen[0]) {
-		kept := &http.Cookie{Name: name, Value: chosen[0], MaxAge: int(keepLooks.Seconds())} //nolint:gosec // see cookie
-		cookie(w, r, kept)
-		return chosen[0]
+// chosen is what somebody chose in the form, and keeps for the next time, if it is one of what there is; else empty.
+func chosen(w http.ResponseWriter, r *http.Request, field, name string, known func(string) bool) string {
+	choice, there := r.Form[field]
+	if !there || !known(choice[0]) {
+		return ""
 	}
+	keep(w, r, name, choice[0])
+	return choice[0]
+}
+
+func keep(w http.ResponseWriter, r *http.Request, name, value string) {
+	cookie(w, r, &http.Cookie{Name: name, Value: value, MaxAge: int(keepLooks.Seconds())}) //nolint:gosec // see cookie
+}
+
+// kept is what somebody chose before, if it is one of what there is; else empty.
+func kept(r *http.Request, name string, known func(string) bool) string {
 	if c, err := r.Cookie(name); err == nil && known(c.Value) {
 		return c.Value
 	}
 	return ""
+}
+
+func isLang(lang string) bool { return slices.Contains(lookup.Langs(), lookup.Lang(lang)) }
+
+// langOf is the language for a reader: the one chosen just now, before, or in the browser. All pages choose by it.
+func langOf(r *http.Request, now string) lookup.Lang {
+	return lookup.LangFor(cmp.Or(now, kept(r, langCookie, isLang)), r.Header.Get("Accept-Language"))
 }
 
 func (a *api) searchForm(w http.ResponseWriter, r *http.Request, who Principal) {

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,12 +167,15 @@ func TestADeadSubscriberHoldsUpNobody(t *testing.T) {
 }
 
 // One that takes requests and never answers is failing like a dead one, holds up nobody, and gets everything when it answers.
+// Nobody waits for it, not even until its timeout: another one has a timeout of an hour here.
 func TestASlowSubscriberHoldsUpNobody(t *testing.T) {
 	slow, alive, w := newHook(t), newHook(t), newWorld(t, miniredis.RunT(t).Addr())
 	w.grant(span(grant.NumberID(100), 30)...)
 	answers := make(chan struct{})
 	handler := slow.Config.Handler
+	var waiting atomic.Int64
 	slow.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		waiting.Add(1)
 		select {
 		case <-answers:
 			handler.ServeHTTP(w, r)
@@ -180,8 +184,13 @@ func TestASlowSubscriberHoldsUpNobody(t *testing.T) {
 	})
 	to := NewWebhook(Webhook{URL: slow.URL, Secret: aSecret, Batch: 10, Timeout: time.Second, Calls: 2})
 	t.Cleanup(to.Close)
+	patient := NewWebhook(Webhook{URL: slow.URL, Secret: aSecret, Batch: 10, Timeout: time.Hour, Calls: 2})
+	t.Cleanup(patient.Close)
 	ctx, stop := context.WithCancel(t.Context())
 	var work sync.WaitGroup
+	third := w.publisher(patient, func(c *Config) { c.Name = "patient" })
+	work.Go(func() { third.Follow(ctx) })
+	require.Eventually(t, func() bool { return waiting.Load() > 0 }, time.Minute, time.Millisecond, "it waits for answers")
 	first := w.publisher(to)
 	second := w.publisher(alive.target(t, 10), func(c *Config) { c.Name = "other" })
 	work.Go(func() { first.Follow(ctx) })
@@ -189,9 +198,11 @@ func TestASlowSubscriberHoldsUpNobody(t *testing.T) {
 	require.Eventually(t, func() bool { return alive.has() == 30 && first.Health().State == StateFailing },
 		time.Minute, time.Millisecond)
 	require.Contains(t, first.Health().Error, "Client.Timeout exceeded")
+	require.NotEqual(t, StateFailing, third.Health().State)
 	close(answers)
-	require.Eventually(t, func() bool { return slow.has() == 30 && first.Health().State == StateCurrent },
-		time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool {
+		return slow.has() == 30 && first.Health().State == StateCurrent && third.Health().State == StateCurrent
+	}, time.Minute, time.Millisecond)
 	stop()
 	work.Wait()
 }

@@ -1,5 +1,8 @@
 // Calls of the desk's API. The token lives in this tab's sessionStorage; with a client certificate there is none.
 
+import { t } from "./lang.js";
+import { problems } from "./shared.js";
+
 const tokenKey = "granter-token";
 
 export const token = {
@@ -15,14 +18,27 @@ const campaign = location.pathname.split("/").at(-2);
 // campaign.
 const pathOf = (what) => new URL(`api/v1/${["me", "campaigns"].includes(what) ? what : `campaigns/${campaign}/${what}`}`, import.meta.url);
 
-// Problem is an answer that is none: RFC 9457, or no answer at all (status 0).
+// Problem is an answer that is none: RFC 9457, or no answer at all (status 0). Its message is in the page's language, and english
+// is what the desk says in that language only; empty: nothing beyond the message.
 export class Problem extends Error {
-  constructor(status, { title = "", detail = "", sign_in: signIn = null } = {}, retryAfter = 0) {
-    super(detail || title || `The desk answered ${status}.`);
+  constructor(status, { type = "", title = "", detail = "", sign_in: signIn = null } = {}, retryAfter = 0) {
+    const said = detail || title;
+    const kind = type.split(":").at(-1);
+    const known = said && t(said, problems[kind] ?? t("The request failed.", "요청을 처리하지 못했습니다."));
+    super(known || t(`The desk answered ${status}.`, `데스크가 ${status}(으)로 답했습니다.`));
+    this.english = t("", said);
+    this.kind = kind;
     this.status = status;
     this.signIn = signIn; // where people sign in by an OpenID provider: {path, title}; null: by none
     this.retryAfter = retryAfter; // seconds; 0: not said
   }
+}
+
+// broken is a problem that the page says itself: there is no answer.
+export function broken(message) {
+  const problem = new Problem(0);
+  problem.message = message;
+  return problem;
 }
 
 // request fails with a Problem unless the answer is a good one.
@@ -38,7 +54,7 @@ export async function request(path, { method = "GET", body, signal, auth = token
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(0, { detail: "The desk does not answer." });
+    throw broken(t("The desk does not answer.", "데스크가 응답하지 않습니다."));
   }
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));
@@ -49,6 +65,12 @@ export async function request(path, { method = "GET", body, signal, auth = token
 export const visit = (auth, how = "sign-in") => fetch(new URL(`users/${how}`, import.meta.url), {
   method: "POST", redirect: "manual", headers: { Authorization: `Bearer ${auth}`, "Content-Type": "application/x-www-form-urlencoded" },
 }).catch(() => {});
+
+// here is where this page is, from where the desk begins.
+export function here() {
+  const root = new URL(".", import.meta.url);
+  return location.pathname.slice(root.pathname.length) + location.search;
+}
 
 // signOnAt is where somebody signs in by the provider, and comes back to this page.
 export function signOnAt({ path }) {

@@ -4,11 +4,12 @@ import { token } from "./api.js";
 import { announce } from "./announce.js";
 import * as clock from "./clock.js";
 import * as controls from "./controls.js";
-import { $, set, show, text } from "./dom.js";
+import { $, say, set, show, text } from "./dom.js";
 import { dated, duration } from "./format.js";
 import * as headline from "./headline.js";
 import * as history from "./history.js";
 import * as holds from "./holds.js";
+import { t } from "./lang.js";
 import * as faults from "./parts.js";
 import * as partitions from "./partitions.js";
 import * as rejects from "./rejects.js";
@@ -34,7 +35,8 @@ function onStatus(status) {
   show($("loading"), false);
   show($("sections"), true);
   for (const part of parts) attempt(() => part.render(status));
-  text($("as-of"), `As of ${dated(status.at)} · order ${status.control.version} · spec ${status.spec}`);
+  text($("as-of"), t(`As of ${dated(status.at)} · order ${status.control.version} · spec ${status.spec}`,
+    `${dated(status.at)} 기준 · 명령 ${status.control.version} · 스펙 ${status.spec}`));
   renderConnection();
 }
 
@@ -64,24 +66,28 @@ function renderConnection() {
   const never = age === Infinity;
   const old = age > tooOld || (lost !== null && (never || age > 1.5));
   show($("banner"), old && (lost !== null || !never));
-  text($("connection"), old ? (never ? "Connecting" : "Lost") : "Live");
+  text($("connection"), old ? (never ? t("Connecting", "연결 중") : t("Lost", "끊김")) : t("Live", "연결됨"));
   set($("connection"), "data-tone", old ? (never ? "plain" : "bad") : "good");
   show($("banner-retry"), Boolean(lost?.retryAt));
   if (old) {
-    const data = never ? "" : `, showing data of ${duration(age)} ago`;
-    text($("banner-what"), lost?.retryAt === null || (!lost && !never) ? `No fresh data${data}.` : `${never ? "No connection" : "Connection lost"}${data}.`);
-    text($("banner-why"), lost ? `${lost.problem.message.replace(/[^.]$/, "$&.")} ${next(lost.retryAt)}` : "The desk is connected but sends none.");
+    const data = never ? "" : t(`, showing data of ${duration(age)} ago`, ` ${duration(age)} 전의 데이터를 표시합니다.`);
+    const stale = lost?.retryAt === null || (!lost && !never);
+    text($("banner-what"), stale ? t(`No fresh data${data}.`, `새 데이터가 없습니다.${data}`)
+      : never ? t(`No connection${data}.`, `연결되지 않았습니다.${data}`) : t(`Connection lost${data}.`, `연결이 끊겼습니다.${data}`));
+    const why = $("banner-why");
+    if (!lost) text(why, t("The desk is connected but sends none.", "데스크에 연결되어 있지만 데이터가 오지 않습니다."));
+    else say(why, `${lost.problem.message.replace(/[^.]$/, "$&.")} ${next(lost.retryAt)}`, lost.problem.english);
   }
   if (old !== toldLost) {
     toldLost = old;
-    if (!never) announce("connection", old ? "Connection lost." : "Connected again.");
+    if (!never) announce("connection", old ? t("Connection lost.", "연결이 끊겼습니다.") : t("Connected again.", "다시 연결되었습니다."));
   }
 }
 
 function next(retryAt) {
   if (retryAt === null) return "";
   const seconds = Math.ceil((retryAt - performance.now()) / 1000);
-  return seconds > 0 ? `Next attempt in ${seconds} s.` : "Trying now.";
+  return seconds > 0 ? t(`Next attempt in ${seconds} s.`, `${seconds}초 뒤에 다시 시도합니다.`) : t("Trying now.", "지금 시도하는 중입니다.");
 }
 
 // Countdowns and ages go on between two statuses.

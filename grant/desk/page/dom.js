@@ -1,6 +1,8 @@
 // Builds and updates elements. Text always goes in as text, never as markup: some of it comes from a topic that
 // strangers may write to.
 
+import { korean } from "./lang.js";
+
 export const $ = (id) => document.getElementById(id);
 
 // h makes an element. Props that are functions become listeners, "class" the classes, everything else an attribute.
@@ -23,7 +25,7 @@ export function svg(tag, attributes = {}, ...children) {
   return element;
 }
 
-// icon shows a symbol of index.html. It only repeats what the text beside it says.
+// icon shows a symbol of symbols.html. It only repeats what the text beside it says.
 export function icon(name) {
   return svg("svg", { class: "icon", "aria-hidden": "true" }, svg("use", { href: `#i-${name}` }));
 }
@@ -32,6 +34,19 @@ export function icon(name) {
 // layout are left in peace by an update that says the same.
 export function text(element, value) {
   if (element.textContent !== value) element.textContent = value;
+}
+
+// say shows words in the page's language and, behind them, what there is in English only.
+export function say(element, words, english = "") {
+  if (english === "") return text(element, words);
+  if (element.textContent === `${words} ${english}`) return;
+  element.replaceChildren(words, " ", h("span", { class: "note", lang: "en" }, english));
+}
+
+// inEnglish shows what there may be in English only: without instead, which is in the page's language.
+export function inEnglish(element, words, instead = null) {
+  text(element, instead ?? words);
+  set(element, "lang", korean && instead === null && words !== "" ? "en" : null);
 }
 
 export function set(element, attribute, value) {

@@ -1,10 +1,12 @@
 // Why it goes slower than it could, or stands.
 
-import { $, h, icon, keyed, set, show, text } from "./dom.js";
+import { $, h, icon, inEnglish, keyed, set, show, text } from "./dom.js";
 import { announce } from "./announce.js";
 import { now } from "./clock.js";
-import { duration, moment, plural, sentence } from "./format.js";
-import { causes } from "./words.js";
+import { count, datedIn, duration, moment, plural, sentence } from "./format.js";
+import { korean, t } from "./lang.js";
+import { specZone } from "./orders.js";
+import { causes, standing } from "./words.js";
 
 const wordsOf = (cause) => causes[cause] ?? { says: sentence(cause.replaceAll("_", " ")), tone: "warn" };
 
@@ -17,11 +19,20 @@ export function render(status) {
   show($("no-holds"), holds.length === 0);
   keyed($("holds"), holds, (hold) => hold.cause, make, (item, hold) => {
     const held = live.filter((run) => (run.holds ?? []).some((h) => h.cause === hold.cause)).length;
-    text(item.querySelector(".detail"), hold.detail);
-    text(item.querySelector(".in"), `in ${held} of ${plural(live.length, "replica")}`);
+    const said = detail(hold, status);
+    inEnglish(item.querySelector(".detail"), hold.detail, said);
+    text(item.querySelector(".in"), t(`in ${held} of ${plural(live.length, "replica")}`, `복제본 ${count(live.length)}개 중 ${held}개`));
   });
   tick();
   if (before) announceChanges(before);
+}
+
+// detail says in the page's language what a hold follows from, where the status has that in more than the desk's own words.
+function detail({ cause }, status) {
+  if (!korean) return null;
+  const order = (status.orders ?? []).find(({ action }) => cause === `operator_${action}`);
+  if (order) return standing(order, status.control);
+  return cause === "schedule" ? `${datedIn(status.starts_at, specZone(status))}에 시작` : null;
 }
 
 export function tick() {
@@ -29,7 +40,8 @@ export function tick() {
   (holds ?? []).forEach((hold, i) => {
     const since = list[i].querySelector("time");
     const age = duration((now() - Date.parse(hold.since)) / 1000);
-    text(since, `${moment(hold.since, now())} (${age})`);
+    const at = moment(hold.since, now());
+    text(since, t(`${at} (${age})`, `${at}부터 (${age})`));
     set(since, "datetime", hold.since);
   });
 }
@@ -39,15 +51,16 @@ function make({ cause }) {
   return h("li", { "data-tone": tone },
     icon(stops ? "paused" : "throttled"),
     h("div", {},
-      h("p", {}, h("strong", {}, says), " since ", h("time"), " ", h("span", { class: "chip" }, stops ? "nothing is granted" : "slower")),
+      h("p", {}, h("strong", {}, says), t(" since ", " · "), h("time"), " ",
+        h("span", { class: "chip" }, stops ? t("nothing is granted", "지급 멈춤") : t("slower", "감속"))),
       h("p", { class: "note" }, h("span", { class: "detail" }), " · ", h("span", { class: "in" }))));
 }
 
 function announceChanges(before) {
   const missing = (from, list) => from.filter((hold) => !list.some((other) => other.cause === hold.cause));
   const said = [
-    ...missing(holds, before).map((hold) => `${wordsOf(hold.cause).says}: ${hold.detail}.`),
-    ...missing(before, holds).map((hold) => `No longer: ${wordsOf(hold.cause).says}.`),
+    ...missing(holds, before).map(({ cause, detail }) => t(`${wordsOf(cause).says}: ${detail}.`, `${wordsOf(cause).says}.`)),
+    ...missing(before, holds).map(({ cause }) => t(`No longer: ${wordsOf(cause).says}.`, `해소됨: ${wordsOf(cause).says}.`)),
   ];
   if (said.length > 0) announce("holds", said.join(" "));
 }

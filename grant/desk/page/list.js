@@ -2,8 +2,9 @@
 
 import { getJSON } from "./api.js";
 import { announce } from "./announce.js";
-import { $, h, icon, keyed, set, show, text } from "./dom.js";
+import { $, h, icon, inEnglish, keyed, say, set, show, text } from "./dom.js";
 import * as f from "./format.js";
+import { korean, t } from "./lang.js";
 import { ask, begin, explain } from "./session.js";
 import { causes, phases } from "./words.js";
 
@@ -35,19 +36,21 @@ async function look() {
     connected(true);
   } catch (problem) {
     if (problem.status === 401) return ask(explain(problem));
-    text($("campaigns-error"), problem.message);
+    say($("campaigns-error"), problem.message, problem.english);
     connected(false);
   }
   if (!document.hidden) timer = setTimeout(look, every);
 }
 
 function connected(yes) {
-  text($("connection"), yes ? "Live" : "Lost");
+  text($("connection"), yes ? t("Live", "연결됨") : t("Lost", "끊김"));
   set($("connection"), "data-tone", yes ? "good" : "bad");
 }
 
 function render(campaigns) {
-  text($("campaigns-summary"), campaigns.length === 0 ? "There is none yet: a campaign is here when its first run starts." : f.plural(campaigns.length, "campaign"));
+  text($("campaigns-summary"), campaigns.length === 0
+    ? t("There is none yet: a campaign is here when its first run starts.", "아직 없습니다. 첫 실행이 시작되면 캠페인이 여기에 나타납니다.")
+    : t(f.plural(campaigns.length, "campaign"), `캠페인 ${f.count(campaigns.length)}개`));
   show($("campaigns-table"), campaigns.length > 0);
   keyed($("campaigns"), campaigns, (c) => c.campaign, make, update);
   const now = new Map(campaigns.map((c) => [c.campaign, c.phase]));
@@ -64,11 +67,11 @@ function make({ campaign }) {
   return h("tr", { role: "row" },
     h("th", { scope: "row", role: "rowheader" },
       h("a", { class: "main", href: addressOf(campaign) }), h("code", { class: "note" }, campaign)),
-    cell("Phase", null, h("span", { class: "phase" })),
-    cell("Granted", null, h("span", { class: "granted main" }), h("progress", { max: "100", value: "0" })),
-    cell("Start", null, h("span", { class: "start main" }), h("span", { class: "zone note" })),
-    cell("Replicas", "number replicas"),
-    cell("What holds it", "holding", h("span", { class: "wrong" }), h("span", { class: "held" })));
+    cell(t("Phase", "상태"), null, h("span", { class: "phase" })),
+    cell(t("Granted", "지급"), null, h("span", { class: "granted main" }), h("progress", { max: "100", value: "0" })),
+    cell(t("Start", "시작"), null, h("span", { class: "start main" }), h("span", { class: "zone note" })),
+    cell(t("Replicas", "복제본"), "number replicas"),
+    cell(t("What holds it", "지연 원인"), "holding", h("span", { class: "wrong" }), h("ul", { class: "held" })));
 }
 
 function update(row, c) {
@@ -83,22 +86,33 @@ function update(row, c) {
   const bar = find("progress");
   show(bar, !c.error && c.expected > 0);
   set(bar, "value", Math.min(100, c.percentage).toFixed(2));
-  set(bar, "aria-label", `${f.percentage(c.percentage)} of ${c.title || c.campaign}`);
+  set(bar, "aria-label", t(`${f.percentage(c.percentage)} of ${c.title || c.campaign}`, `${c.title || c.campaign} ${f.percentage(c.percentage)}`));
   text(find(".start"), c.starts_at ? f.dated(c.starts_at) : "–");
   const zone = c.starts_at ? f.zoneOf(c.starts_at) : 0;
   text(find(".zone"), c.starts_at && !f.isLocal(c.starts_at, zone) ? f.datedIn(c.starts_at, zone) : "");
   text(find(".replicas"), c.error ? "–" : f.count(c.replicas));
-  text(find(".wrong"), c.error ? `Cannot be read: ${c.error}` : "");
-  text(find(".held"), c.error ? "" : held(c));
+  if (c.error) say(find(".wrong"), t(`Cannot be read: ${c.error}`, "읽을 수 없습니다."), korean ? c.error : "");
+  else text(find(".wrong"), "");
+  const holds = c.error ? [] : held(c);
+  keyed(find(".held"), holds, ({ key }) => key, () => h("li", {}, h("span"), h("span")), showHold);
 }
 
 function progress(c) {
-  if (c.error) return "not known";
-  if (!(c.expected > 0)) return f.plural(c.granted, "user");
-  return `${f.percentage(c.percentage)} · ${f.count(c.granted)} of ${f.count(c.expected)}`;
+  if (c.error) return t("not known", "알 수 없음");
+  if (!(c.expected > 0)) return t(f.plural(c.granted, "user"), `${f.count(c.granted)}명`);
+  const [granted, expected] = [c.granted, c.expected].map(f.count);
+  return `${f.percentage(c.percentage)} · ${t(`${granted} of ${expected}`, `${expected}명 중 ${granted}명`)}`;
 }
 
+// held are what holds a campaign, the weightiest first.
 function held({ holds }) {
-  if (holds.length === 0) return "nothing";
-  return holds.map(({ cause, detail }) => `${causes[cause]?.says ?? f.sentence(cause.replaceAll("_", " "))}: ${detail}`).join(" · ");
+  if (holds.length === 0) return [{ key: "", says: t("nothing", "없음"), detail: "" }];
+  return holds.map(({ cause, detail }) => ({ key: cause, says: `${causeOf(cause)}: `, detail }));
+}
+
+const causeOf = (cause) => causes[cause]?.says ?? f.sentence(cause.replaceAll("_", " "));
+
+function showHold({ children: [says, detail] }, hold) {
+  text(says, hold.says);
+  inEnglish(detail, hold.detail);
 }

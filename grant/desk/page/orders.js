@@ -1,6 +1,7 @@
 // What operators can order: how it is asked, and what it does, in one sentence.
 
 import { count, datedIn, plural, zoneOf } from "./format.js";
+import { t } from "./lang.js";
 import { current } from "./parts.js";
 import { limit } from "./words.js";
 
@@ -9,49 +10,64 @@ const liveRuns = (status) => (status.runs ?? []).filter((run) => run.live);
 // replicas starts a sentence about those that live, or takes the one for when none does.
 function replicas(status, will, none) {
   const n = liveRuns(status).length;
-  if (n === 0) return `No replica runs now${none}.`;
-  return `${n === 1 ? "The one live replica" : `The ${count(n)} live replicas`} will ${will}.`;
+  if (n === 0) return t(`No replica runs now${none}.`, `지금 실행 중인 복제본이 없습니다. ${none}.`);
+  return t(`${n === 1 ? "The one live replica" : `The ${count(n)} live replicas`} will ${will}.`, `실행 중인 복제본 ${count(n)}개가 ${will}.`);
 }
 
-const speed = (status) => (status.control.throttle > 0 ? `at up to ${limit(status.control.throttle)}` : "at full speed");
+const speed = ({ control: { throttle } }) => (throttle > 0
+  ? t(`at up to ${limit(throttle)}`, `최대 ${limit(throttle)}의 속도로`) : t("at full speed", "최대 속도로"));
 
 // resuming says what resume takes back: abort and pause or, when there is neither, the order to finish.
 function resuming(s) {
   if (s.control.aborted_by) {
-    return `Lifts the abort. Runs that stand by go on, ${speed(s)}; those that have ended must be started again, and go on from the checkpoint.`;
+    return t(`Lifts the abort. Runs that stand by go on, ${speed(s)}; those that have ended must be started again, and go on from the checkpoint.`,
+      `중단을 해제합니다. 대기 중인 실행은 ${speed(s)} 계속하고, 끝난 실행은 다시 시작해야 하며 체크포인트부터 이어집니다.`);
   }
-  if (!s.control.paused && s.control.finish) return "Takes back the order to finish: whoever came to the topic since is granted, too.";
-  return replicas(s, `go on granting within a second, ${speed(s)}`, `; those that start will grant ${speed(s)}`);
+  if (!s.control.paused && s.control.finish) {
+    return t("Takes back the order to finish: whoever came to the topic since is granted, too.",
+      "마감 명령을 취소합니다. 그 뒤에 토픽에 들어온 사용자에게도 지급됩니다.");
+  }
+  return replicas(s, t(`go on granting within a second, ${speed(s)}`, `1초 안에 ${speed(s)} 지급을 계속합니다`),
+    t(`; those that start will grant ${speed(s)}`, `시작되는 복제본은 ${speed(s)} 지급합니다`));
 }
 
 // Each order has the label of its button, the dialog's title, the words of the button that gives it and those for
 // afterwards, what it does to a campaign of a status, and whether it ends runs: then the campaign's name must be typed.
 export const orders = {
   pause: {
-    label: "Pause…", title: "Pause the campaign", go: "Pause", done: "Paused",
-    says: (s) => replicas(s, "stop granting within a second and wait, losing nothing, until somebody resumes",
-      "; those that start will grant nobody until somebody resumes"),
+    label: t("Pause…", "일시 중지…"), title: t("Pause the campaign", "캠페인 일시 중지"), go: t("Pause", "일시 중지"), done: t("Paused", "일시 중지했습니다"),
+    says: (s) => replicas(s, t("stop granting within a second and wait, losing nothing, until somebody resumes",
+      "1초 안에 지급을 멈추고 재개할 때까지 기다립니다. 잃는 것은 없습니다"),
+    t("; those that start will grant nobody until somebody resumes", "시작되는 복제본은 재개할 때까지 아무에게도 지급하지 않습니다")),
   },
   resume: {
-    label: "Resume…", title: "Resume the campaign", go: "Resume", done: "Resumed", says: resuming,
+    label: t("Resume…", "재개…"), title: t("Resume the campaign", "캠페인 재개"), go: t("Resume", "재개"), done: t("Resumed", "재개했습니다"), says: resuming,
   },
   throttle: {
-    label: "Throttle…", title: "Limit the rate", go: "Set the limit", done: "Limit set",
-    says: (s) => `Changes the limit from “${limit(s.control.throttle)}” to the one below; replicas obey within a second.`,
+    label: t("Throttle…", "속도 제한…"), title: t("Limit the rate", "속도 제한"), go: t("Set the limit", "제한 설정"), done: t("Limit set", "속도 제한을 설정했습니다"),
+    says: (s) => t(`Changes the limit from “${limit(s.control.throttle)}” to the one below; replicas obey within a second.`,
+      `현재 제한(${limit(s.control.throttle)})을 아래 값으로 바꿉니다. 복제본은 1초 안에 따릅니다.`),
   },
   postpone: {
-    label: "Postpone…", title: "Postpone the start", go: "Postpone", done: "Start moved",
-    says: (s) => `Moves the start from ${datedIn(s.starts_at, specZone(s))}; replicas that wait go on waiting until the new one.`,
+    label: t("Postpone…", "연기…"), title: t("Postpone the start", "시작 연기"), go: t("Postpone", "연기"), done: t("Start moved", "시작 시각을 바꿨습니다"),
+    says: (s) => {
+      const start = datedIn(s.starts_at, specZone(s));
+      return t(`Moves the start from ${start}; replicas that wait go on waiting until the new one.`,
+        `시작 시각(${start})을 바꿉니다. 대기 중인 복제본은 새 시각까지 계속 기다립니다.`);
+    },
   },
   finish: {
-    label: "Finish…", title: "Finish the runs", go: "Finish", done: "Told to finish", ends: true,
-    says: (s) => replicas(s, `end with success as soon as everything that is in the topic now is granted, ${plural(s.lag, "record")} from here; ` +
-      "whoever comes later is granted when somebody resumes", "; those that start will end there, until somebody resumes"),
+    label: t("Finish…", "마감…"), title: t("Finish the runs", "실행 마감"), go: t("Finish", "마감"), done: t("Told to finish", "마감을 명령했습니다"), ends: true,
+    says: (s) => replicas(s, t(`end with success as soon as everything that is in the topic now is granted, ${plural(s.lag, "record")} from here; ` +
+      "whoever comes later is granted when somebody resumes",
+    `지금 토픽에 있는 것(레코드 ${count(s.lag)}개 남음)을 모두 지급하면 정상 종료합니다. 그 뒤에 들어온 사용자에게는 재개하면 지급됩니다`),
+    t("; those that start will end there, until somebody resumes", "시작되는 복제본도 재개할 때까지 그 지점에서 끝납니다")),
   },
   abort: {
-    label: "Abort…", title: "Abort the runs", go: "Abort", done: "Aborted", ends: true, danger: true,
-    says: (s) => replicas(s, `end, with a checkpoint, and leave ${plural(s.lag, "record")}; nobody is granted anything until somebody resumes`,
-      "; those that start will end, too, until somebody resumes"),
+    label: t("Abort…", "중단…"), title: t("Abort the runs", "실행 중단"), go: t("Abort", "중단"), done: t("Aborted", "중단했습니다"), ends: true, danger: true,
+    says: (s) => replicas(s, t(`end, with a checkpoint, and leave ${plural(s.lag, "record")}; nobody is granted anything until somebody resumes`,
+      `체크포인트를 남기고 레코드 ${count(s.lag)}개를 남겨 둔 채 끝납니다. 재개할 때까지 아무에게도 지급되지 않습니다`),
+    t("; those that start will end, too, until somebody resumes", "시작되는 복제본도 재개할 때까지 바로 끝납니다")),
   },
 };
 
@@ -108,11 +124,16 @@ export class Obedience {
   }
 
   says(nowMilliseconds) {
-    if (this.total === 0) return "No replica runs now; those that start will obey.";
+    if (this.total === 0) {
+      return t("No replica runs now; those that start will obey.", "지금 실행 중인 복제본이 없습니다. 시작되는 복제본이 따릅니다.");
+    }
     const obey = this.total - this.waitsFor.size;
-    const heads = `${count(obey)} of ${plural(this.total, "replica")} ${obey === 1 ? "obeys" : "obey"}`;
-    if (this.complete) return `${heads} after ${Math.max(0.1, this.seconds).toFixed(1)} s.`;
+    const heads = t(`${count(obey)} of ${plural(this.total, "replica")} ${obey === 1 ? "obeys" : "obey"}`,
+      `복제본 ${count(this.total)}개 중 ${count(obey)}개가 따름`);
+    const took = Math.max(0.1, this.seconds).toFixed(1);
+    if (this.complete) return t(`${heads} after ${took} s.`, `${heads}(${took}초).`);
     const waited = Math.floor((nowMilliseconds - this.since) / 1000);
-    return `${heads}; waiting for ${[...this.waitsFor.values()].slice(0, 3).join(", ")} for ${waited} s.`;
+    const whom = [...this.waitsFor.values()].slice(0, 3).join(", ");
+    return t(`${heads}; waiting for ${whom} for ${waited} s.`, `${heads}. ${whom} 응답을 ${waited}초째 기다리는 중.`);
   }
 }

@@ -3,6 +3,7 @@
 import { $, h, keyed, set, show, svg, text } from "./dom.js";
 import { now } from "./clock.js";
 import { count, plural } from "./format.js";
+import { t } from "./lang.js";
 
 const few = 32; // so many are always shown
 const worstShown = 16;
@@ -27,7 +28,9 @@ export function render(next) {
   const rows = collapsed ? choose(list) : list;
   keyed($("partitions"), rows, (p) => p.partition, make, (row, p) => update(row, p, { longest, worst: p === worst }));
   show($("partitions-more"), list.length > few);
-  text($("partitions-more"), all ? `Show only the ${worstShown} with the most lag` : `Show all ${count(list.length)} partitions`);
+  text($("partitions-more"), all
+    ? t(`Show only the ${worstShown} with the most lag`, `가장 많이 남은 ${worstShown}개만 보기`)
+    : t(`Show all ${count(list.length)} partitions`, `파티션 ${count(list.length)}개 모두 보기`));
   set($("partitions-more"), "aria-expanded", String(all));
   text($("partitions-summary"), summary(list, worst, collapsed));
 }
@@ -49,9 +52,14 @@ function choose(list) {
 
 function summary(list, worst, collapsed) {
   const done = list.filter((p) => p.lag === 0).length;
-  const parts = [`${count(done)} of ${plural(list.length, "partition")} done`];
-  if (worst) parts.push(`the worst is ${worst.partition} with a lag of ${count(worst.lag)}`);
-  if (collapsed) parts.push(`the ${worstShown} with the most lag, chosen every ${chooseEvery / 1000} s`);
+  const parts = [t(`${count(done)} of ${plural(list.length, "partition")} done`, `파티션 ${count(list.length)}개 중 ${count(done)}개 완료`)];
+  if (worst) {
+    parts.push(t(`the worst is ${worst.partition} with a lag of ${count(worst.lag)}`, `가장 많이 남은 파티션은 ${worst.partition}(${count(worst.lag)}개)`));
+  }
+  if (collapsed) {
+    const seconds = chooseEvery / 1000;
+    parts.push(t(`the ${worstShown} with the most lag, chosen every ${seconds} s`, `가장 많이 남은 ${worstShown}개만 표시, ${seconds}초마다 다시 선택`));
+  }
   return parts.join(" · ");
 }
 
@@ -68,7 +76,7 @@ function update(row, p, { longest, worst }) {
   const [, lag, bar, checkpoint, end] = row.children;
   text(lag, count(p.lag));
   set(bar.querySelector(".bar-lag"), "width", ((100 * p.lag) / longest).toFixed(1));
-  text(bar.querySelector(".mark"), worst ? "most lag" : p.lag === 0 ? "done" : "");
+  text(bar.querySelector(".mark"), worst ? t("most lag", "가장 많음") : p.lag === 0 ? t("done", "완료") : "");
   text(checkpoint, count(p.checkpoint));
   text(end, count(p.end));
   set(row, "class", worst ? "worst" : null);

@@ -1,7 +1,9 @@
 // Signing in, which every page of the desk begins with.
 
-import { getJSON, Problem, signOff, signOnAt, token, visit } from "./api.js";
-import { $, set, show, text } from "./dom.js";
+import { getJSON, here, Problem, signOff, signOnAt, token, visit } from "./api.js";
+import { $, say, set, show, text } from "./dom.js";
+import { t } from "./lang.js";
+import { roles } from "./words.js";
 
 let opened = null; // what a page does when somebody has signed in
 let inside = false;
@@ -34,6 +36,13 @@ for (const link of rendered) {
   });
 }
 
+// The desk keeps the language that somebody chooses, and leads back to this page.
+for (const link of document.querySelectorAll(".languages a")) {
+  const to = new URL(link.href);
+  to.searchParams.set("next", here());
+  link.href = to.href;
+}
+
 // enter shows the desk if the token, or the client certificate of the browser, opens it.
 async function enter(auth) {
   const me = await getJSON("me", { auth });
@@ -41,7 +50,8 @@ async function enter(auth) {
   signedOn = Boolean(me.signed_on);
   text($("user-name"), signedOn ? me.name.split(" (")[0] : me.name);
   set($("user-name"), "title", signedOn ? me.name : null);
-  text($("user-role"), me.role);
+  text($("user-role"), roles[me.role] ?? me.role);
+  set($("user-role"), "lang", roles[me.role] ? null : "en"); // names of rights
   show($("sign-out"), Boolean(auth) || signedOn);
   for (const link of rendered) show(link, me.rights.includes("users"));
   show($("sign-in"), false);
@@ -53,9 +63,9 @@ async function enter(auth) {
 async function signIn(auth) {
   const button = $("sign-in-form").querySelector("button");
   if (button.disabled) return;
-  if (!auth) return ask("Paste the token that you were given.");
+  if (!auth) return ask({ message: t("Paste the token that you were given.", "받은 토큰을 붙여 넣으세요.") });
   // A header takes visible ASCII only; every token is made of it.
-  if (!/^[\x21-\x7e]+$/.test(auth)) return ask("This is no token: it has characters that no token has.");
+  if (!/^[\x21-\x7e]+$/.test(auth)) return ask({ message: t("This is no token: it has characters that no token has.", "토큰이 아닙니다. 토큰에 없는 문자가 있습니다.") });
   button.disabled = true;
   try {
     await enter(auth);
@@ -68,16 +78,21 @@ async function signIn(auth) {
   }
 }
 
+// explain says what a problem is to somebody who signs in: a message, and in a page of another language what is in English only.
 export function explain(problem) {
   if (!(problem instanceof Problem)) throw problem;
   offer(problem);
+  const { message, english, retryAfter } = problem;
   switch (problem.status) {
-    case 401: if (!token.get() && signedOn) return "Your session has ended. Sign in again.";
-      return "This token is not known here. It may have been replaced: ask for the new one.";
-    case 403: return problem.message.startsWith("the provider knows you") ? `You may do nothing here yet: ${problem.message}`
-      : `This token may not see the campaign: ${problem.message}`;
-    case 429: return `Too many attempts. Try again ${problem.retryAfter ? `in ${problem.retryAfter} s` : "in a minute"}.`;
-    default: return problem.message;
+    case 401: if (!token.get() && signedOn) return { message: t("Your session has ended. Sign in again.", "로그인이 만료되었습니다. 다시 로그인하세요.") };
+      return { message: t("This token is not known here. It may have been replaced: ask for the new one.",
+        "여기에서 알 수 없는 토큰입니다. 교체되었을 수 있으니 새 토큰을 요청하세요.") };
+    case 403: return problem.kind === "no_role"
+      ? { message: t(`You may do nothing here yet: ${message}`, "아직 아무 권한이 없습니다. 이 데스크의 운영자에게 역할을 요청하세요."), english }
+      : { message: t(`This token may not see the campaign: ${message}`, "이 토큰으로는 캠페인을 볼 수 없습니다."), english };
+    case 429: return { message: retryAfter ? t(`Too many attempts. Try again in ${retryAfter} s.`, `시도가 너무 많습니다. ${retryAfter}초 뒤에 다시 시도하세요.`)
+      : t("Too many attempts. Try again in a minute.", "시도가 너무 많습니다. 잠시 후 다시 시도하세요.") };
+    default: return problem;
   }
 }
 
@@ -85,17 +100,17 @@ export function explain(problem) {
 function offer({ signIn }) {
   if (!signIn) return;
   set($("sign-on"), "href", signOnAt(signIn));
-  text($("sign-on"), signIn.title ? `Sign in with ${signIn.title}` : "Sign in with your organisation’s account");
+  if (signIn.title) text($("sign-on"), t(`Sign in with ${signIn.title}`, `${signIn.title} 계정으로 로그인`));
   show($("sign-on"), true);
 }
 
 // ask shows the sign-in with what is wrong, if anything is.
-export function ask(words) {
+export function ask({ message = "", english = "" } = {}) {
   inside = false;
   show($("desk"), false);
   show($("sign-in"), true);
-  text($("sign-in-error"), words);
-  set($("token"), "aria-invalid", words ? "true" : null);
+  say($("sign-in-error"), message, english);
+  set($("token"), "aria-invalid", message ? "true" : null);
   $("token").focus();
 }
 
@@ -120,7 +135,7 @@ async function start(auth, wait = 1000) {
     if (problem.status === 401) token.forget();
     if (problem.status === 401 && linked && auth !== linked) return start(linked);
     const words = explain(problem);
-    ask(problem.status === 401 && !auth ? "" : words);
+    ask(problem.status === 401 && !auth ? {} : words);
     if (![401, 403].includes(problem.status)) setTimeout(() => inside || start(auth, Math.min(2 * wait, 10_000)), wait);
   }
 }

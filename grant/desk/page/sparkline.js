@@ -2,6 +2,7 @@
 
 import { set, svg } from "./dom.js";
 import { count, duration } from "./format.js";
+import { t } from "./lang.js";
 
 const width = 300;
 const height = 36;
@@ -24,7 +25,8 @@ export function drawSparkline(parent, samples, { at, span, line }) {
   set(curve, "d", path);
   const rates = samples.map((s) => s.rate);
   const since = duration((at - samples[0].at) / 1000);
-  set(chart, "aria-label", `In the last ${since} between ${count(Math.min(...rates))} and ${count(Math.max(...rates))} users/s`);
+  const [least, most] = [Math.min(...rates), Math.max(...rates)].map(count);
+  set(chart, "aria-label", t(`In the last ${since} between ${least} and ${most} users/s`, `최근 ${since} 동안 초당 ${least}~${most}명`));
 }
 
 function empty() {

@@ -1,6 +1,7 @@
 // Follows the status, and connects again when the connection is lost: after half a second, then twice as long each time.
 
-import { events, Problem } from "./api.js";
+import { broken, events, Problem } from "./api.js";
+import { t } from "./lang.js";
 
 const firstWait = 500; // milliseconds
 const longestWait = 10_000;
@@ -32,9 +33,9 @@ export function follow({ onStatus, onLost, onDenied }) {
           onLost({ problem: new Problem(0, JSON.parse(data)), retryAt: null });
         }
       }
-      return new Problem(0, { detail: "The desk ended the connection." });
+      return broken(t("The desk ended the connection.", "데스크가 연결을 끝냈습니다."));
     } catch (error) {
-      return error instanceof Problem ? error : new Problem(0, { detail: "The connection broke." });
+      return error instanceof Problem ? error : broken(t("The connection broke.", "연결이 끊겼습니다."));
     } finally {
       clearTimeout(watchdog);
     }

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
+	realdesk "github.com/granter/granter/grant/desk"
 	"github.com/granter/granter/grant/status"
 )
 
@@ -64,6 +65,7 @@ type problem struct {
 	Detail string `json:"detail"`
 
 	retryAfter int
+	kind       string // with which its type ends; empty: of none that the page knows
 }
 
 // desk plays the part of the real one, as a test wants it to be.
@@ -104,10 +106,7 @@ func newDesk(t *testing.T, st status.Status) *desk {
 		d.campaign.StartsAt = *st.PostponedFrom
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /", http.FileServer(http.Dir("../page")))
-	mux.HandleFunc("GET /campaigns/{campaign}/{$}", func(w http.ResponseWriter, r *http.Request) {
-		http.ServeFile(w, r, "../page/campaign.html")
-	})
+	mux.Handle("GET /", realdesk.Pages())
 	mux.HandleFunc("GET /api/v1/campaigns", d.admit("", func(w http.ResponseWriter, _ *http.Request, _ principal) {
 		d.mu.Lock()
 		all := slices.Clone(d.briefs)
@@ -208,7 +207,7 @@ func (d *desk) ordered() []string {
 func (d *desk) answer(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	if p, ok := v.(*problem); ok {
-		p.Type, p.Status, p.Title = "about:blank", code, http.StatusText(code)
+		p.Type, p.Status, p.Title = "urn:problem-type:granter:"+p.kind, code, http.StatusText(code)
 		w.Header().Set("Content-Type", "application/problem+json")
 		if p.retryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))

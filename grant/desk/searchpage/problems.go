@@ -1,6 +1,8 @@
 package searchpage
 
 import (
+	"maps"
+
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
 
@@ -51,6 +53,9 @@ var problems = map[string]string{ //nolint:gosec // these are no credentials
 	"id_taken":            "같은 번호의 다른 신청이 이미 있습니다.",
 	"business_claimed":    "이 사업자의 신청이 이미 있습니다.",
 }
+
+// Problems are what pages say in Korean of each kind of problem.
+func Problems() map[string]string { return maps.Clone(problems) }
 
 // Problem says what went wrong, in the language of the page; english is the detail, where that is in another one.
 func Problem(l lookup.Lang, kind, detail string) (says, english string) {

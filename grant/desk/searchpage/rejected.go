@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 
 	g "maragu.dev/gomponents"
@@ -186,8 +187,12 @@ var reasons = map[source.Reason][2]string{
 	source.ReasonTooLong:       {"more than 256 bytes", "256바이트를 넘음"},
 	source.ReasonNoSchemaID:    {"no schema ID in front", "앞에 스키마 ID가 없음"},
 	source.ReasonUnknownSchema: {"its schema is not in the spec", "스펙에 없는 스키마"},
+	source.ReasonUnusable:      {"a schema of another format", "다른 형식의 스키마"},
 	source.ReasonMalformed:     {"not what its schema says", "스키마와 다른 내용"},
 }
+
+// Reasons are what pages say, in English and Korean, of each reason to reject a record.
+func Reasons() map[source.Reason][2]string { return maps.Clone(reasons) }
 
 func (t *words) rejectedReason(r source.Reason) string {
 	if says, ok := reasons[r]; ok {

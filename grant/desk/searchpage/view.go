@@ -3,6 +3,7 @@
 package searchpage
 
 import (
+	"cmp"
 	"io"
 	"net/url"
 	"time"
@@ -81,7 +82,8 @@ func SignIn(w io.Writer, v *View, next string) error {
 			h.Input(h.Type("hidden"), h.Name(FieldNext), h.Value(next)),
 			h.Button(h.Type("submit"), h.Class("primary"), g.Text(t.signIn)),
 		),
-		h.Form(h.Method("get"), h.Action(v.Root+next), h.Aria("label", t.language), v.languages()),
+		h.Form(h.Method("get"), h.Action(cmp.Or(v.Root, "./")), h.Aria("label", t.language),
+			h.Input(h.Type("hidden"), h.Name(FieldNext), h.Value(next)), v.languages()),
 	))
 }
 
