@@ -113,7 +113,7 @@ func written(file, root string, l lookup.Lang) []byte {
 func shared() []byte {
 	problems, _ := json.Marshal(searchpage.Problems()) // texts alone, which never fail
 	reasons, _ := json.Marshal(searchpage.Reasons())
-	return fmt.Appendf(nil, "// Made of grant/desk/searchpage: problems in Korean, and reasons of rejects in English and Korean.\n\n"+
+	return fmt.Appendf(nil, "// Made of grant/desk/searchpage: problems in Korean, reasons of rejects in both languages.\n\n"+
 		"export const problems = %s;\n\nexport const reasons = %s;\n", problems, reasons)
 }
 
