@@ -166,7 +166,6 @@ func scriptCases(w *world, l *parts) []scriptCase {
 		erases("erasure of who has no state", none, "0", "", "new", body(grant.ActErase, bitmap(5))),
 		erases("erasure with the other account of a move", noted, "", "", "", "", 0, entry(5), entry(5)+" "),
 		inBuckets(erases("erasure in a bucket", noted, "1", "old", "new", "tail", 0, entry(5), entry(5)+" ")),
-		inBuckets(erases("erasure in a bucket, others were first", noted, "0", "old", "new", "tail", 0, entry(5), entry(5)+" ")),
 		{name: "swap", script: &swapCall, keys: orders[1:], before: listed, args: []any{1, "b", "B"}},
 		{name: "replacement", script: &replaceCall, keys: []string{l.keys.runs}, before: ran, args: []any{"r", "before", "after"}},
 		{name: "shorter", script: &shortenCall, keys: orders[1:], before: listed, args: []any{"a", "b"}},
