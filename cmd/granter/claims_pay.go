@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/payout"
@@ -22,6 +24,7 @@ type payFlags struct {
 	claimsFlags
 	conn                  connection
 	name, out, who, topic string
+	shape                 shapeFlag
 	most                  int
 	again                 bool
 	every                 time.Duration
@@ -34,9 +37,10 @@ func newClaimsPay() *cobra.Command {
 		Use:   "pay {--out FILE | --topic TOPIC}",
 		Short: "Order what is owed: declare a payout run, reserve the budget, hand the orders to the bank",
 		Long: `Pay declares a payout run: it moves claims that are owed money to payment_sent, writes the payments down and
-reserves the budget, all in one transaction. Then it writes a CSV file for the bank, with a key for each payment: the bank
-takes an order whose key it knows for the same order. A claim is paid when the bank says so ("granter claims reconcile"), and
-nothing is ordered again unless the bank gave it back, or says that it never had it.
+reserves the budget, all in one transaction. Then it writes a file for the bank (CSV, or of the form that --shape
+describes), with a key for each payment: the bank takes an order whose key it knows for the same order.
+A claim is paid when the bank says so ("granter claims reconcile"), and nothing is ordered again unless the bank gave it back, or
+says that it never had it.
 
 When the process dies before the file is written, the payments count as sent: --again writes all orders that the bank has not
 answered, with their keys. When the budget does not suffice, nothing is declared.
@@ -57,6 +61,7 @@ What a process that dies has not sent counts as sent:
 	f := cmd.Flags()
 	f.StringVar(&flags.name, "name", "", "name of the programme, when the database has several")
 	f.StringVar(&flags.out, "out", "", "where the file for the bank goes; it must not exist")
+	flags.shape.addFlag(f)
 	f.StringVar(&flags.topic, "topic", "", "Kafka topic that the bank reads")
 	f.DurationVar(&flags.every, "every", 0, "with --topic: declare a run so often, until it is stopped; 0: one")
 	f.StringVar(&flags.who, "who", "", whoHelp)
@@ -78,6 +83,8 @@ func (flags *payFlags) execute(cmd *cobra.Command) error {
 		return usageError(
 			errors.New("--again is of files: what was sent to a topic is asked about by granter claims reconcile --topic"),
 		)
+	case flags.topic != "" && flags.shape.path != "":
+		return usageError(errors.New("--shape is of files: a topic has JSON"))
 	case flags.topic != "":
 		return flags.toTopic(cmd, store.Actor{Name: who, Duty: claims.Payer})
 	case flags.every != 0:
@@ -86,17 +93,22 @@ func (flags *payFlags) execute(cmd *cobra.Command) error {
 	if _, err := os.Lstat(flags.out); !errors.Is(err, os.ErrNotExist) {
 		return usageError(fmt.Errorf("--out: %s is there already: a file of orders is not written over", flags.out))
 	}
+	shape, err := flags.shape.load() // before anything is declared
+	if err != nil {
+		return err
+	}
 	return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
 		p, err := s.Programme(ctx, flags.name)
 		if err != nil {
 			return usageError(err)
 		}
-		orders, run, err := flags.orders(ctx, s, p, store.Actor{Name: who, Duty: claims.Payer})
+		now := time.Now().In(p.Zone)
+		orders, run, err := flags.orders(ctx, s, p, store.Actor{Name: who, Duty: claims.Payer}, shape, now)
 		if err != nil {
 			return err
 		}
 		if len(orders) > 0 {
-			if err := writeOrders(flags.out, orders); err != nil {
+			if err := writeOrders(flags.out, shape, orders, now); err != nil {
 				return fmt.Errorf("%w (the orders count as sent: write them by --again)", err)
 			}
 		}
@@ -155,8 +167,10 @@ func (flags *payFlags) sent(cmd *cobra.Command, sent payout.Sent, run *store.Run
 	return nil
 }
 
+// orders declares what is owed and hands it over: what the bank's file has no room for is not, so that nothing counts as sent
+// that nobody can write.
 func (flags *payFlags) orders(
-	ctx context.Context, s *store.Store, p *claims.Programme, by store.Actor,
+	ctx context.Context, s *store.Store, p *claims.Programme, by store.Actor, shape *payout.Shape, day time.Time,
 ) (orders []store.Order, run *store.Run, err error) {
 	if flags.again {
 		orders, err = s.Orders(ctx, p.Name, "sent")
@@ -164,6 +178,12 @@ func (flags *payFlags) orders(
 	}
 	if run, err = s.Declare(ctx, p, flags.most, by); err != nil {
 		return nil, nil, err
+	}
+	if orders, err = s.Orders(ctx, p.Name, "declared"); err != nil {
+		return nil, nil, err
+	}
+	if err = shape.WriteOrders(io.Discard, orders, day); err != nil {
+		return nil, nil, fmt.Errorf("%w; the payments are declared and not sent: granter claims pay goes on with them", err)
 	}
 	orders, err = s.HandOver(ctx, p.Name, 0)
 	return orders, run, err
@@ -192,9 +212,9 @@ func (flags *payFlags) say(cmd *cobra.Command, orders []store.Order, run *store.
 }
 
 // writeOrders writes the bank's file whole or not at all.
-func writeOrders(path string, orders []store.Order) error {
+func writeOrders(path string, shape *payout.Shape, orders []store.Order, day time.Time) error {
 	var out bytes.Buffer
-	if err := payout.WriteOrders(&out, orders); err != nil {
+	if err := shape.WriteOrders(&out, orders, day); err != nil {
 		return err
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), ".granter-orders-") // only the owner may read it
@@ -209,4 +229,23 @@ func writeOrders(path string, orders []store.Order) error {
 		return errors.Join(err, os.Remove(file.Name()))
 	}
 	return nil
+}
+
+// shapeFlag names the form of the bank's files.
+type shapeFlag struct{ path string }
+
+func (s *shapeFlag) addFlag(f *pflag.FlagSet) {
+	f.StringVar(&s.path, "shape", "", "form of the bank's files, a YAML file such as deploy/programmes/bank-fixed.yaml; "+
+		"default: CSV in UTF-8 with a heading")
+}
+
+func (s *shapeFlag) load() (*payout.Shape, error) {
+	if s.path == "" {
+		return payout.Plain(), nil
+	}
+	shape, err := payout.LoadShape(s.path)
+	if err != nil {
+		return nil, usageError(err)
+	}
+	return shape, nil
 }

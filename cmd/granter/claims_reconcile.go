@@ -23,6 +23,7 @@ import (
 type bankFlags struct {
 	claimsFlags
 	feed      feedFlags
+	shape     shapeFlag
 	name, ask string
 	patience  time.Duration
 }
@@ -32,10 +33,10 @@ func newClaimsReconcile() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reconcile [STATEMENT | --topic TOPIC]",
 		Short: "Take in what the bank says, and say how the money stands, to the won",
-		Long: `STATEMENT is the bank's, a CSV file with the columns reference, payment, status (accepted, settled, returned,
-unknown, not_found), amount, reason and sending. Each line is taken once, by its reference. A payment in parts is settled
-when the sum is there; one that came back returns its claim, which is paid again when the account was verified again, three
-times at most; one that the bank never had is ordered again with the same key. That counts for the sending (a number that the
+		Long: `STATEMENT is the bank's, a file of the form that --shape describes; without it CSV with the columns reference,
+payment, status (accepted, settled, returned, unknown, not_found), amount, reason and sending. Each line is taken once, by its
+reference. A payment in parts is settled when the sum is there; one that came back returns its claim, which is paid again when
+the account was verified again, three times at most; one that the bank never had is ordered again with the same key. That counts for the sending (a number that the
 order had) that the bank was asked about: of an order that was sent more than once, not_found without it is a doubt. What does not
 fit (another amount, a settlement of what came back) changes nothing and is listed as a doubt, for a person.
 
@@ -53,6 +54,8 @@ the bank should be asked about. Exit code 1: there are doubts, or sums that do n
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
+			case flags.shape.path != "" && len(args) == 0:
+				return usageError(errors.New("--shape is of a STATEMENT: a topic has JSON"))
 			case flags.feed.topic != "" && len(args) > 0:
 				return usageError(errors.New("what the bank says is in a STATEMENT or in a --topic, one at a time"))
 			case flags.feed.topic != "":
@@ -62,8 +65,11 @@ the bank should be asked about. Exit code 1: there are doubts, or sums that do n
 			}
 			var answers []store.Answer
 			if len(args) == 1 {
-				var err error
-				if answers, err = readStatement(args[0]); err != nil {
+				shape, err := flags.shape.load()
+				if err != nil {
+					return err
+				}
+				if answers, err = readStatement(args[0], shape); err != nil {
 					return usageError(fmt.Errorf("%s:\n%w", args[0], err))
 				}
 			}
@@ -83,6 +89,7 @@ the bank should be asked about. Exit code 1: there are doubts, or sums that do n
 	flags.addFlags(cmd)
 	flags.feed.addFeedFlags(cmd.Flags())
 	cmd.Flags().StringVar(&flags.feed.topic, "topic", "", "Kafka topic of the bank's answers")
+	flags.shape.addFlag(cmd.Flags())
 	cmd.Flags().StringVar(&flags.ask, "ask", "", "with --topic: topic of orders, in which the bank is asked about payments")
 	cmd.Flags().StringVar(&flags.name, "name", "", "name of the programme, when the database has several")
 	cmd.Flags().
@@ -91,7 +98,7 @@ the bank should be asked about. Exit code 1: there are doubts, or sums that do n
 	return cmd
 }
 
-func readStatement(path string) ([]store.Answer, error) {
+func readStatement(path string, shape *payout.Shape) ([]store.Answer, error) {
 	const most = 64 << 20
 	data, err := strict.ReadFile(path, most)
 	if err != nil {
@@ -100,7 +107,7 @@ func readStatement(path string) ([]store.Answer, error) {
 	if len(data) > most {
 		return nil, fmt.Errorf("it is larger than %d MiB", most>>20)
 	}
-	return payout.ReadStatement(bytes.NewReader(data))
+	return shape.ReadStatement(bytes.NewReader(data))
 }
 
 // report says how the money stands.

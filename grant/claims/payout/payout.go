@@ -1,4 +1,5 @@
-// Package payout pays what is owed: it writes the file of orders that a bank takes, and reads what the bank says of them.
+// Package payout pays what is owed: it writes the file of orders that a bank takes, and reads what the bank says of them, in the
+// form that a shape describes, or by Kafka.
 package payout
 
 import (
@@ -9,33 +10,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/granter/granter/grant/claims"
-	"github.com/granter/granter/grant/claims/intake"
 	"github.com/granter/granter/grant/claims/store"
+	"github.com/granter/granter/grant/text"
 )
-
-var orderColumns = []string{"payment", "bank", "account", "holder", "amount", "memo", "sending"}
-
-// WriteOrders writes orders as CSV. The first column is the bank's key: an order that comes again is the same payment. The last
-// line has the count and the sum, by which the bank sees that the file is whole.
-func WriteOrders(w io.Writer, orders []store.Order) error {
-	sheet := [][]string{orderColumns}
-	var sum claims.Won
-	for i := range orders {
-		o := &orders[i]
-		if err := payable(o); err != nil {
-			return err
-		}
-		sum += o.Net
-		sheet = append(sheet, []string{o.ID, o.Person.Bank, o.Person.Account, o.Person.Holder, strconv.FormatInt(int64(o.Net),
-			10), o.Claim, strconv.Itoa(o.Sending)})
-	}
-	sheet = append(sheet, []string{"total", "", "", strconv.Itoa(len(orders)), strconv.FormatInt(int64(sum), 10), "", ""})
-	return intake.WriteCSV(w, sheet)
-}
-
-var statementColumns = []string{"reference", "payment", "status", "amount", "reason"}
 
 var statuses = []store.AnswerStatus{store.BankAccepted, store.BankSettled, store.BankReturned, store.BankUnknown,
 	store.BankNotFound}
@@ -67,64 +47,116 @@ func check(a *store.Answer) error {
 
 const longest = 200
 
-// ReadStatement reads a bank's statement, CSV with the columns reference, payment, status (accepted, settled, returned,
-// unknown or not_found), amount, reason and sending (the last two may be missing), in any order. Every line that
-// is wrong is named, and then none is returned: a statement that is half understood says nothing of money.
-func ReadStatement(r io.Reader) ([]store.Answer, error) {
-	in := csv.NewReader(r)
-	head, err := in.Read()
-	if err != nil {
-		return nil, fmt.Errorf("the statement's first line names its columns: %w", err)
+// WriteOrders writes orders for the bank, as of a day. The payment is the bank's key: an order that comes again is the same
+// payment. By count and sum in the last line the bank sees that the file is whole. The error names the order and the field that
+// the shape has no room for.
+func (s *Shape) WriteOrders(w io.Writer, orders []store.Order, day time.Time) error {
+	total := values{Count: strconv.Itoa(len(orders)), Day: day.Format("20060102")}
+	var sum claims.Won
+	for i := range orders {
+		sum += orders[i].Net
 	}
-	at := map[string]int{}
-	for i, name := range head {
-		at[strings.ToLower(strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")))] = i
+	total[Sum] = strconv.FormatInt(int64(sum), 10)
+	out := &lineWriter{w: w, shape: s}
+	if !s.Fixed {
+		out.heading(s.Orders.Each)
 	}
-	for _, name := range statementColumns[:4] {
-		if _, ok := at[name]; !ok {
-			return nil, fmt.Errorf("the statement has no column %s: it has %s", name, strings.Join(head, ", "))
+	out.line(s.Orders.First, total, "its first line")
+	for i := range orders {
+		o := &orders[i]
+		if err := payable(o); err != nil {
+			return err
 		}
+		out.line(s.Orders.Each, values{
+			Payment: o.ID, Bank: o.Person.Bank, Account: o.Person.Account, Holder: o.Person.Holder,
+			Amount: strconv.FormatInt(int64(o.Net), 10), Memo: o.Claim, Sending: strconv.Itoa(o.Sending),
+			Number: strconv.Itoa(i + 1), Day: total[Day],
+		}, "payment "+o.ID)
 	}
-	var out []store.Answer
-	var errs []error
-	for {
-		row, err := in.Read()
-		if errors.Is(err, io.EOF) {
-			return out, errors.Join(errs...)
+	out.line(s.Orders.Last, total, "its last line")
+	return out.err
+}
+
+// values is what each part of a line holds.
+type values map[Part]string
+
+// lineWriter writes lines until one fails.
+type lineWriter struct {
+	w     io.Writer
+	shape *Shape
+	err   error
+}
+
+func (l *lineWriter) heading(fields []Field) {
+	if l.shape.Korean {
+		l.cells(fields, func(f *Field) string { return f.Name }, "its heading")
+		return
+	}
+	if _, l.err = io.WriteString(l.w, "\ufeff"); l.err == nil { // by which Excel knows UTF-8
+		l.cells(fields, func(f *Field) string { return f.Name }, "its heading")
+	}
+}
+
+func (l *lineWriter) line(fields []Field, of values, what string) {
+	value := func(f *Field) string {
+		v := of[f.Is]
+		if f.Is == Literal {
+			v = f.Text
 		}
+		if f.Digits {
+			v = strings.Map(func(r rune) rune {
+				if r < '0' || r > '9' {
+					return -1
+				}
+				return r
+			}, v)
+		}
+		return v
+	}
+	switch {
+	case len(fields) == 0 || l.err != nil:
+	case l.shape.Fixed:
+		l.fixed(fields, value, what)
+	default:
+		l.cells(fields, func(f *Field) string { return text.Cell(value(f)) }, what)
+	}
+}
+
+// cells writes a line of a CSV file, in which no spreadsheet takes a cell for a formula.
+func (l *lineWriter) cells(fields []Field, value func(*Field) string, what string) {
+	row := make([]string, len(fields))
+	for i := range fields {
+		cell, err := l.shape.encode(value(&fields[i]), 0, fields[i].Cut)
 		if err != nil {
-			return nil, err
+			l.fail(what, &fields[i], err)
+			return
 		}
-		line, _ := in.FieldPos(0)
-		cell := func(name string) string {
-			if i, ok := at[name]; ok {
-				return strings.TrimSpace(row[i])
-			}
-			return ""
-		}
-		a := store.Answer{ID: cell("reference"), Payment: cell("payment"), Status: store.AnswerStatus(cell("status")),
-			Why: cell("reason")}
-		amount, err := strconv.ParseInt(cell("amount"), 10, 64)
-		a.Amount = claims.Won(amount)
-		sending, numbered := cell("sending"), error(nil)
-		if sending != "" {
-			a.Sending, numbered = strconv.Atoi(sending)
-		}
-		switch {
-		case err != nil:
-			err = fmt.Errorf("amount %.40q: want whole won", cell("amount"))
-		case numbered != nil:
-			err = fmt.Errorf("sending %.40q: want the number that the order had, or nothing", sending)
-		default:
-			err = check(&a)
-		}
+		row[i] = string(cell)
+	}
+	out := csv.NewWriter(l.w) // it looks for separators in bytes below 0x41, which CP949 has in no other character
+	l.err = out.Write(row)
+	out.Flush()
+	l.err = errors.Join(l.err, out.Error())
+}
+
+func (l *lineWriter) fixed(fields []Field, value func(*Field) string, what string) {
+	var row []byte
+	for i := range fields {
+		f := &fields[i]
+		v, err := l.shape.encode(value(f), f.Width, f.Cut)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("line %d: %w", line, err))
+			l.fail(what, f, err)
+			return
+		}
+		if filling := f.Width - len(v); slices.Contains(numeric, f.Is) {
+			row = append(append(row, strings.Repeat("0", filling)...), v...)
 		} else {
-			out = append(out, a)
-		}
-		if len(errs) > 100 {
-			return nil, errors.Join(errs...)
+			row = append(append(row, v...), strings.Repeat(" ", filling)...)
 		}
 	}
+	_, l.err = l.w.Write(append(row, '\r', '\n'))
+}
+
+func (l *lineWriter) fail(what string, f *Field, err error) {
+	l.err = fmt.Errorf("%s, field %s: %w; change the shape of the bank's file, or what the owner gave", what, f.Is, err)
 }
