@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant/claims"
-	"github.com/granter/granter/grant/claims/documents"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/text"
 )
@@ -111,21 +110,12 @@ not looked at for malware.
 }
 
 func (flags *documentsFlags) list(ctx context.Context, cmd *cobra.Command, s *store.Store, claim string) error {
-	list, err := s.Get(ctx, claim)
-	if err != nil {
+	if _, err := s.Get(ctx, claim); err != nil { // there is no such claim
 		return err
 	}
 	kept, err := s.Documents(ctx, claim)
 	if err != nil {
 		return err
-	}
-	for i := range kept {
-		kept[i].Scan = documents.Quarantined
-		for _, d := range list[0].Documents {
-			if d.Digest == kept[i].Digest {
-				kept[i].Scan = d.Scan
-			}
-		}
 	}
 	if flags.json {
 		return printJSON(cmd.OutOrStdout(), struct {

@@ -46,8 +46,8 @@ const (
 // How a document stands towards malware.
 const (
 	Clean       = "clean"
-	NotScanned  = "not_scanned" // no scanner is configured
-	Quarantined = "quarantined" // the scanner is away
+	NotScanned  = "not_scanned"      // no scanner is configured
+	Quarantined = store.InQuarantine // the scanner is away
 )
 
 // atOnce bounds the memory of those that are looked at, of a few times their size: 4 × 4 × 10 MiB.

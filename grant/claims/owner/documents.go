@@ -163,7 +163,7 @@ func (v *visit) document(k *store.Kept) g.Node {
 	state := map[string]tell.Text{
 		documents.Clean:      {KO: "악성코드 없음", EN: "no malware found"},
 		documents.NotScanned: {KO: "악성코드 검사 안 함", EN: "not checked for malware"},
-	}[v.scan(k)]
+	}[k.Scan]
 	text := name.In(v.lang) + ", " + strings.TrimPrefix(documents.Ending(k.Type), ".") + ", " + size
 	about := h.P(h.Class("note"), g.Text(v.lang.Moment(k.At, v.Programme.Zone)+" · "+state.In(v.lang)))
 	if k.Quarantined {
@@ -173,16 +173,6 @@ func (v *visit) document(k *store.Kept) g.Node {
 		}
 	}
 	return g.Group{h.A(h.Href("/claim/documents/"+k.Digest), g.Text(text)), about}
-}
-
-// scan is what history says of a document's scan.
-func (v *visit) scan(k *store.Kept) string {
-	for i := range v.claim.Documents {
-		if v.claim.Documents[i].Digest == k.Digest {
-			return v.claim.Documents[i].Scan
-		}
-	}
-	return documents.NotScanned
 }
 
 // download gives a document out as what it was found to be, to be saved and never shown as a page.

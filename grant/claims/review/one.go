@@ -11,6 +11,7 @@ import (
 	h "maragu.dev/gomponents/html"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/documents"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/tell"
 )
@@ -251,17 +252,11 @@ func (v *view) documents(k *known) g.Node {
 		if v.desk.Documents != nil && v.who.seesPeople() && !doc.Quarantined {
 			link = h.A(h.Href(v.root+"claims/"+k.ID+"/documents/"+doc.Digest), g.Attr("download"), label)
 		}
-		scan := map[string]string{
-			"clean":       v.say("악성코드 검사함", "scanned for malware"),
-			"not_scanned": v.say("악성코드 검사를 하지 않음", "not scanned for malware"),
-		}[doc.Scan]
-		if doc.Quarantined {
-			scan = v.say("검사를 기다리는 중", "waits to be scanned")
-		}
+		about := doc.Type + " · " + size(doc.Size)
 		if doc.Redacts != "" {
-			scan += v.say(" · 심의위원회용으로 가린 것", " · redacted for the council")
+			about += v.say(" · 심의위원회용으로 가린 것", " · redacted for the council")
 		}
-		items = append(items, h.Li(link, g.Text(" "), h.Span(h.Class("note"), g.Text(doc.Type+" · "+size(doc.Size)+" · "+scan)),
+		items = append(items, h.Li(link, g.Text(" "), h.Span(h.Class("note"), g.Text(about)), g.Text(" "), v.scan(doc),
 			v.forCouncil(k, doc)))
 	}
 	if k.Proposal != nil {
@@ -274,6 +269,20 @@ func (v *view) documents(k *known) g.Node {
 		}
 	}
 	return v.section("documents", "서류", "Documents", h.Ul(h.ID("documents-list"), h.Class("plain-list"), items))
+}
+
+// scan says whether anybody has looked for malware in a document.
+func (v *view) scan(doc *store.Kept) g.Node {
+	tone, what := "", ""
+	switch doc.Scan {
+	case documents.Clean:
+		tone, what = "good", v.say("악성코드 없음", "no malware found")
+	case documents.Quarantined:
+		tone, what = "bad", v.say("격리됨: 악성코드 검사를 기다리는 중", "quarantined: waits for the malware scanner")
+	default:
+		tone, what = "warn", v.say("악성코드 검사 안 함: 검사기가 설정되지 않음", "not scanned for malware: no scanner is configured")
+	}
+	return h.Span(h.Class("chip"), h.Data("tone", tone), h.Data("scan", doc.Scan), g.Text(what))
 }
 
 func (v *view) payments(k *known) g.Node {

@@ -62,7 +62,7 @@ func (s *Store) AddDocument(ctx context.Context, claim *Claim, k Kept, most int,
 		}
 		state := "kept"
 		if k.Quarantined {
-			state = "quarantined"
+			state = InQuarantine
 		}
 		_, err := tx.ExecContext(
 			ctx,
@@ -119,9 +119,31 @@ func (c *Claim) Missing(p *claims.Proposal) []string {
 	return out
 }
 
-// Documents returns those of a claim, the oldest first, with the versions for the council.
+// InQuarantine is what the malware scan of a document comes to that waits for the scanner. What it came to for the others is in
+// history, with the document.
+const InQuarantine = "quarantined"
+
+// Documents returns those of a claim, the oldest first, with the versions for the council, and what their malware scan came to.
 func (s *Store) Documents(ctx context.Context, claim string) ([]Kept, error) {
-	return s.documents(ctx, "WHERE claim = $1 ORDER BY at, digest", claim)
+	out, err := s.documents(ctx, "WHERE claim = $1 ORDER BY at, digest", claim)
+	if err != nil || len(out) == 0 {
+		return out, err
+	}
+	history, err := s.History(ctx, claim)
+	if err != nil {
+		return nil, err
+	}
+	for i := range out {
+		if out[i].Quarantined {
+			out[i].Scan = InQuarantine
+		}
+		for e := range history {
+			if d := history[e].Change.Document; d != nil && d.Digest == out[i].Digest {
+				out[i].Scan = d.Scan
+			}
+		}
+	}
+	return out, nil
 }
 
 // Sent are those of some documents that the owner sent.
@@ -165,7 +187,7 @@ func (s *Store) documents(ctx context.Context, which string, args ...any) ([]Kep
 		var state string
 		var at int64
 		err := scan(&k.Claim, &k.Digest, &k.Kind, &k.Type, &k.Size, &k.Blob, &state, &at, &k.Redacts)
-		k.Quarantined, k.At = state == "quarantined", moment(at)
+		k.Quarantined, k.At = state == InQuarantine, moment(at)
 		out = append(out, k)
 		return err
 	})
