@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -68,18 +69,36 @@ var build = sync.OnceValue(func() *built {
 		return b
 	}
 	b.out, b.err = exec.Command(b.path, "--help").Output()
-	_, list, _ := strings.Cut(string(b.out), "Available Commands:\n")
+	b.commands(string(b.out))
+	return b
+})
+
+// commands asks the commands that a help lists for theirs; those of claims, too, which is a command of commands.
+func (b *built) commands(help string, of ...string) {
+	_, list, _ := strings.Cut(help, "Available Commands:\n")
 	list, _, _ = strings.Cut(list, "\n\n")
 	for line := range strings.Lines(list) {
-		name := strings.Fields(line)[0]
-		out, err := exec.Command(b.path, name, "--help").Output()
+		command := append(slices.Clone(of), strings.Fields(line)[0])
+		out, err := exec.Command(b.path, append(command, "--help")...).Output()
 		if err != nil {
 			b.err = err
 		}
-		b.help[name] = string(out)
+		b.help[strings.Join(command, " ")] = string(out)
+		if command[0] == "claims" && len(command) < 3 {
+			b.commands(string(out), command...)
+		}
 	}
-	return b
-})
+}
+
+// commandOf is the longest command that arguments begin with.
+func (b *built) commandOf(args []string) (command string) {
+	for i := range args {
+		if name := strings.Join(args[:i+1], " "); b.help[name] != "" {
+			command = name
+		}
+	}
+	return command
+}
 
 // binary builds granter once for all tests.
 func binary(t *testing.T) *built {
@@ -111,10 +130,14 @@ func flagOf(variable string) string {
 func (b *built) understands(t *testing.T, args []string, env map[string]string) {
 	t.Helper()
 	require.NotEmpty(t, args)
-	if !assertHas(t, b.help, args[0], "granter has no command %s", args[0]) {
+	command := b.commandOf(args)
+	if !assertHas(t, b.help, command, "granter has no command %s", args[0]) {
 		return
 	}
-	own := b.flags(args[0])
+	if rest := args[len(strings.Fields(command)):]; len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+		t.Errorf("granter %s has no command %s", command, rest[0])
+	}
+	own := b.flags(command)
 	var help strings.Builder
 	for _, text := range b.help {
 		help.WriteString(text)
@@ -127,7 +150,7 @@ func (b *built) understands(t *testing.T, args []string, env map[string]string) 
 			line = append(line, "--"+flag+"="+value)
 		case strings.Contains(help.String(), " --"+flag+" "), strings.Contains(help.String(), name):
 		default:
-			t.Errorf("granter %s: nothing reads %s", args[0], name)
+			t.Errorf("granter %s: nothing reads %s", command, name)
 		}
 	}
 	// Flags are parsed before help is given, so nothing runs, but a wrong flag or value is an error.

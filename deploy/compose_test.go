@@ -17,6 +17,7 @@ import (
 
 	"github.com/granter/granter/grant/campaign"
 	"github.com/granter/granter/grant/desk"
+	"github.com/granter/granter/grant/programme"
 )
 
 // composition loads compose.yaml as docker compose does, with the services of every profile.
@@ -34,21 +35,59 @@ func isGranter(s types.ServiceConfig) bool { return s.Build != nil }
 func TestComposeServices(t *testing.T) {
 	t.Parallel()
 	project := composition(t)
-	require.ElementsMatch(t, []string{"load", "run", "follow", "desk", "audit", "kafka", "redis", "prometheus", "grafana"}, project.ServiceNames())
+	require.ElementsMatch(t, slices.Concat([]string{"load", "run", "follow", "desk", "audit"}, claimsOfCompose,
+		[]string{"claims-topics", "postgres", "kafka", "redis", "prometheus", "grafana"}), project.ServiceNames())
 	for name, s := range project.Services {
-		if isGranter(s) {
-			assert.Equal(t, []string{name}, s.Profiles)
+		switch {
+		case isGranter(s):
+			waits := []string{"kafka", "redis"}
+			profile := name
+			if isClaims(name) {
+				waits, profile = []string{"postgres"}, "claims"
+				assert.Equal(t, types.ServiceConditionCompletedSuccessfully, s.DependsOn["claims-topics"].Condition, name)
+			}
+			assert.Equal(t, []string{profile}, s.Profiles)
 			assert.Equal(t, "granter:devel", s.Image)
-			for _, server := range []string{"kafka", "redis"} {
+			for _, server := range waits {
 				assert.Equal(t, types.ServiceConditionHealthy, s.DependsOn[server].Condition, "%s waits for %s", name, server)
 			}
-		} else {
-			assert.Empty(t, s.Profiles, "%s is always there", name)
+		case name == "claims-topics": // it ends
+			requirePinned(t, s.Image)
+			assert.Equal(t, project.Services["kafka"].Image, s.Image)
+		default:
+			assert.Equal(t, name == "postgres", len(s.Profiles) > 0, "%s: all but the database of claims are always there", name)
 			requirePinned(t, s.Image)
 			require.NotNil(t, s.HealthCheck, name)
 		}
-		for other := range s.DependsOn {
-			assert.NotNil(t, project.Services[other].HealthCheck, "%s waits until %s is healthy", name, other)
+		for other, on := range s.DependsOn {
+			if on.Condition == types.ServiceConditionHealthy {
+				assert.NotNil(t, project.Services[other].HealthCheck, "%s waits until %s is healthy", name, other)
+			}
+		}
+	}
+}
+
+// claimsOfCompose are the processes of damage claims.
+var claimsOfCompose = []string{"claims-serve", "claims-receive", "claims-process", "claims-pay", "claims-reconcile", "claims-notify",
+	"claims-watch", "claims-desk"}
+
+func isClaims(service string) bool { return slices.Contains(claimsOfCompose, service) }
+
+// Every topic that a process of claims names is made, and so are those of refused records.
+func TestComposeMakesTheTopicsOfClaims(t *testing.T) {
+	t.Parallel()
+	project := composition(t)
+	made := strings.Fields(strings.ReplaceAll(strings.Join(project.Services["claims-topics"].Command, " "), ";", " "))
+	for _, name := range claimsOfCompose {
+		command := project.Services[name].Command
+		for i, word := range command {
+			if word == "--topic" || word == "--ask" {
+				assert.Contains(t, made, command[i+1], name)
+			}
+		}
+		if slices.Contains(command, "receive") || slices.Contains(command, "reconcile") {
+			topic := command[slices.Index(command, "--topic")+1]
+			assert.Contains(t, made, topic+".rejected")
 		}
 	}
 }
@@ -109,8 +148,14 @@ func TestComposeMounts(t *testing.T) {
 				assert.True(t, targets[word], "%s looks for %s, which is not mounted", name, word)
 			}
 		}
-		if isGranter(s) {
-			_, err := campaign.Load(s.Volumes[0].Source)
+		for _, v := range s.Volumes {
+			var err error
+			switch v.Target {
+			case "/etc/granter/campaign.yaml":
+				_, err = campaign.Load(v.Source)
+			case "/etc/granter/programme.yaml":
+				_, err = programme.Load(v.Source)
+			}
 			assert.NoError(t, err)
 		}
 	}
@@ -146,7 +191,11 @@ func TestComposeIsWatched(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, map[string]bool{"run": true, "follow": true, "desk": true, "audit": true}, asked)
+	want := map[string]bool{"run": true, "follow": true, "desk": true, "audit": true}
+	for _, name := range claimsOfCompose {
+		want[name] = true
+	}
+	require.Equal(t, want, asked)
 
 	source := read("grafana/provisioning/datasources/prometheus.yml").list("datasources")[0]
 	require.Equal(t, "http://prometheus:9090", source.text("url"))
@@ -194,7 +243,6 @@ func TestComposeSecretsAreMade(t *testing.T) {
 func TestComposeSpeaksGranter(t *testing.T) {
 	t.Parallel()
 	b := binary(t)
-	limit := composition(t).Services["run"].Deploy.Resources.Limits.MemoryBytes
 	for name, s := range composition(t).Services {
 		if !isGranter(s) {
 			continue
@@ -206,7 +254,7 @@ func TestComposeSpeaksGranter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b.understands(t, s.Command, env)
-			requireMemoryLimit(t, env["GOMEMLIMIT"], int64(limit))
+			requireMemoryLimit(t, env["GOMEMLIMIT"], int64(s.Deploy.Resources.Limits.MemoryBytes))
 			if s.Command[0] == "run" {
 				require.GreaterOrEqual(t, time.Duration(*s.StopGracePeriod), b.drains(t, env), "SIGTERM drains")
 			}

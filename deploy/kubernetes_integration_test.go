@@ -22,7 +22,14 @@ import (
 var kubernetesVersions = []string{"1.31.0", "1.37.0"}
 
 // overlays are rendered once each.
-var overlays = []string{"dev", "staging", "production"}
+var overlays = []string{"dev", "staging", "production", claimsOverlay}
+
+// claimsOverlay is the one with damage claims.
+const claimsOverlay = "claims"
+
+// claimsOfKubernetes are its Deployments beside the campaign's.
+var claimsOfKubernetes = []string{"granter-claims-serve", "granter-claims-receive", "granter-claims-process", "granter-claims-pay",
+	"granter-claims-reconcile", "granter-claims-notify", "granter-claims-watch", "granter-claims-desk"}
 
 // manifests are the objects of one overlay.
 type manifests []object

@@ -61,6 +61,9 @@ func eachPod(t *testing.T, test func(t *testing.T, p pod, all manifests)) {
 		if overlay != "dev" {
 			want = append(want, "granter-audit", "granter-audit-follow")
 		}
+		if overlay == claimsOverlay {
+			want = append(want, claimsOfKubernetes...)
+		}
 		require.ElementsMatch(t, want, all.workloads().names())
 		for _, workload := range all.workloads() {
 			t.Run(workload.name(), func(t *testing.T) { test(t, podOf(t, workload, all), all) })
@@ -156,13 +159,18 @@ func TestKubernetesFilesAreMounted(t *testing.T) {
 		mounts := map[string]string{}
 		for _, mount := range p.container.list("volumeMounts") {
 			mounts[mount.text("name")] = mount.text("mountPath")
-			assert.Equal(t, mount.text("name") != "reports", mount["readOnly"] == true, mount.text("name"))
+			written := mount.text("name") == "reports" || mount.text("name") == "documents"
+			assert.Equal(t, !written, mount["readOnly"] == true, mount.text("name"))
 		}
 		for _, volume := range p.spec.list("volumes") {
 			folder, ok := mounts[volume.text("name")]
 			require.True(t, ok, "volume %s is mounted nowhere", volume.text("name"))
 			var keys object
 			switch claim, name := volume.text("persistentVolumeClaim", "claimName"), volume.text("configMap", "name"); {
+			case volume.text("name") == "documents": // of pages and desks together
+				assert.Contains(t, p.args(), "--documents="+folder)
+				assert.Equal(t, []string{"ReadWriteMany"}, all.get(t, "PersistentVolumeClaim", claim).texts("spec", "accessModes"))
+				continue
 			case claim != "": // written by nobody else: most volumes belong to one node at a time
 				assert.Equal(t, "reports", volume.text("name"))
 				assert.Equal(t, p.name(), claim)
@@ -212,4 +220,9 @@ func TestKubernetesCampaigns(t *testing.T) {
 	have, err := os.ReadFile("kubernetes/base/campaign.yaml")
 	require.NoError(t, err)
 	require.Equal(t, string(want), string(have), "the example is the one of deploy/campaigns")
+	want, err = os.ReadFile("programmes/outage-2022.yaml")
+	require.NoError(t, err)
+	have, err = os.ReadFile("kubernetes/components/claims/programme.yaml")
+	require.NoError(t, err)
+	require.Equal(t, string(want), string(have), "the programme is the one of deploy/programmes")
 }

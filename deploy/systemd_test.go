@@ -2,6 +2,8 @@ package deploy
 
 import (
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -10,19 +12,48 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var units = []string{"granter@.service", "granter-desk@.service", "granter-audit@.service"}
+var (
+	// services are all units that run granter, as they are when they are started for the campaign sorry.
+	services = slices.Concat([]string{
+		"granter@sorry.service", "granter-desk@sorry.service", "granter-audit@sorry.service",
+		"granter-claims-desk.service", "granter-claims-money.service", "granter-claims-purge.service",
+	}, claimsServices)
+	// claimsServices are the processes of claims, of one template.
+	claimsServices = []string{
+		"granter-claims@serve.service", "granter-claims@receive.service", "granter-claims@process.service",
+		"granter-claims@pay.service", "granter-claims@reconcile.service", "granter-claims@notify.service",
+		"granter-claims@watch.service",
+	}
+)
+
+// unitFiles are the files of which a unit is made: its own or its template's, and those that add to it.
+func unitFiles(t *testing.T, name string) (list []string, instance string) {
+	t.Helper()
+	file := name
+	if before, after, ok := strings.Cut(name, "@"); ok {
+		file, instance = before+"@.service", strings.TrimSuffix(after, ".service")
+	}
+	more, err := filepath.Glob("systemd/" + name + ".d/*.conf")
+	require.NoError(t, err)
+	return append([]string{"systemd/" + file}, more...), instance
+}
 
 // unit is a unit file: section and key to their values, in order.
 type unit map[string][]string
 
-// readUnit reads a unit as systemd starts it for the campaign sorry. No line is continued.
+// readUnit reads a unit as systemd starts it. No line is continued.
 func readUnit(t *testing.T, name string) unit {
 	t.Helper()
-	text, err := os.ReadFile("systemd/" + name)
-	require.NoError(t, err)
+	files, instance := unitFiles(t, name)
+	var all strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		all.Write(text)
+	}
 	u, section := unit{}, ""
-	expand := strings.NewReplacer("%i", "sorry", "%d", "/run/credentials/granter@sorry.service")
-	for line := range strings.Lines(string(text)) {
+	expand := strings.NewReplacer("%i", instance, "%d", "/run/credentials/granter@sorry.service")
+	for line := range strings.Lines(all.String()) {
 		line = strings.TrimSpace(line)
 		switch key, value, ok := strings.Cut(line, "="); {
 		case line == "", strings.HasPrefix(line, "#"):
@@ -57,7 +88,7 @@ func (u unit) environment() map[string]string {
 func TestSystemdSpeaksGranter(t *testing.T) {
 	t.Parallel()
 	b := binary(t)
-	for _, name := range units {
+	for _, name := range services {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			u := readUnit(t, name)
@@ -85,7 +116,7 @@ func TestSystemdSpeaksGranter(t *testing.T) {
 
 func TestSystemdStopsAndRestarts(t *testing.T) {
 	t.Parallel()
-	u := readUnit(t, "granter@.service")
+	u := readUnit(t, "granter@sorry.service")
 	require.Equal(t, "SIGTERM", u.one(t, "KillSignal"))
 	stop, err := time.ParseDuration(u.one(t, "TimeoutStopSec"))
 	require.NoError(t, err)
@@ -98,9 +129,56 @@ func TestSystemdStopsAndRestarts(t *testing.T) {
 // An audit keeps its reports in the one place that it may write to, and its verdict is no failure of the unit.
 func TestSystemdAuditKeepsReports(t *testing.T) {
 	t.Parallel()
-	u := readUnit(t, "granter-audit@.service")
+	u := readUnit(t, "granter-audit@sorry.service")
 	require.Contains(t, u.one(t, "ExecStart"), "--report /var/lib/"+u.one(t, "StateDirectory")+"/")
 	require.Equal(t, "strict", u.one(t, "ProtectSystem"))
 	require.Equal(t, "4 7 8", u.one(t, "SuccessExitStatus"))
 	require.Equal(t, "2", u.one(t, "RestartPreventExitStatus"))
+}
+
+// Each process of claims is there: what goes on for ever has a unit, and each has its own address for metrics and its own secrets.
+func TestSystemdClaimsAreWhole(t *testing.T) {
+	t.Parallel()
+	folders, err := filepath.Glob("systemd/granter-claims@*.service.d")
+	require.NoError(t, err)
+	require.Len(t, folders, len(claimsServices), "a folder that no unit of the tests has")
+	addresses, secrets := map[string]string{}, map[string][]string{}
+	for _, name := range append([]string{"granter-claims-desk.service"}, claimsServices...) {
+		u := readUnit(t, name)
+		listen := u.environment()["GRANTER_LISTEN"]
+		require.Regexp(t, `^127\.0\.0\.1:\d+$`, listen, name)
+		require.Empty(t, addresses[listen], "%s has the address of %s", name, addresses[listen])
+		addresses[listen] = name
+		require.Equal(t, "always", u.one(t, "Restart"), name)
+		for _, credential := range u["Service.LoadCredential"] {
+			id, _, _ := strings.Cut(credential, ":")
+			secrets[id] = append(secrets[id], name)
+		}
+	}
+	for _, id := range []string{"business-key", "account-token"} {
+		require.Equal(t, []string{"granter-claims@process.service"}, secrets[id], id)
+	}
+	require.Equal(t, []string{"granter-claims@notify.service"}, secrets["smtp-password"])
+	require.NotContains(t, secrets["kafka-password"], "granter-claims@serve.service", "the page needs no Kafka")
+}
+
+// Documents have one folder and one user, whoever reads or writes them.
+func TestSystemdClaimsShareDocuments(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"granter-claims@serve.service", "granter-claims-desk.service", "granter-claims-purge.service",
+	} {
+		u := readUnit(t, name)
+		require.Equal(t, "/var/lib/"+u.one(t, "StateDirectory"), u.environment()["GRANTER_DOCUMENTS"], name)
+		require.Equal(t, "granter-claims", u.one(t, "User"), name)
+		require.Equal(t, "0700", u.one(t, "StateDirectoryMode"), name)
+	}
+	money := readUnit(t, "granter-claims-money.service")
+	require.Contains(t, money.one(t, "ExecStart"), "--out /var/lib/"+money.one(t, "StateDirectory")+"/")
+	for _, timer := range []string{"money", "purge"} {
+		require.FileExists(t, "systemd/granter-claims-"+timer+".service")
+		u := readUnit(t, "granter-claims-"+timer+".timer")
+		require.Len(t, u["Timer.OnCalendar"], 1)
+		require.Contains(t, u["Timer.OnCalendar"][0], "Asia/Seoul", "the zone is said")
+	}
 }

@@ -11,7 +11,8 @@ umask 022
 
 random() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '='; }
 
-for password in redis-password grafana-password; do
+# business-key and account-token are what the tax office and the bank give you: random ones let nobody in anywhere.
+for password in redis-password grafana-password database-password business-key account-token; do
   [[ -s secrets/$password ]] || random >"secrets/$password"
 done
 # As "granter token operator operator" does it: the desk keeps the hash, the operator the token.
