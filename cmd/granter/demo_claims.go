@@ -52,6 +52,12 @@ tiers:
 eligibility: {opened_before: 2022-10-15, closed_before: 2022-10-15}
 budget: 5000000000
 second_person_from: 1000000
+council:
+  from: 200000
+  affiliations: [consumers, small_business, academia, company]
+  quorum: 5
+  affiliations_present: 3
+  chair: [academia]
 `
 
 // claimsDemo is one granter demo --claims: it does what people, services and the bank do, and has the real commands do the rest.
@@ -67,6 +73,7 @@ type claimsDemo struct {
 	brokers  string
 	services string
 	bank     *banktest.Bank
+	decided  string // the claim that the council decided
 }
 
 // checkClaimsFlags refuses settings of the campaign's demo in that of claims, and the other way round.
@@ -221,6 +228,10 @@ func (d *claimsDemo) serve(ctx context.Context, s *store.Store, p *claims.Progra
 			"http://"+d.page); err != nil {
 			return err
 		}
+	}
+	if d.decided != "" {
+		d.say("\nthe claim that the council decided, and its minutes, on the review desk:\n\n  http://%[1]s/claims/%[2]s?lang=en\n"+
+			"  http://%[1]s/claims/minutes/1?lang=en\n", d.desk, d.decided)
 	}
 	d.say(
 		"\nthe owner's page, to report a loss of your own:\n\n  http://%s/\n\n"+

@@ -101,10 +101,17 @@ func (d *claimsDemo) people(ctx context.Context, s *store.Store, p *claims.Progr
 	if err != nil {
 		return err
 	}
-	decided := waiting[:len(waiting)-len(waiting)/4]
-	d.say("\n%d claims of losses above the tiers are in review, where people decide: park, an approver, approves for %d of\n"+
-		"them what the rules assess the loss at; %d are left on the review desk\n",
-		len(waiting), len(decided), len(waiting)-len(decided))
+	if len(waiting) == 0 {
+		return nil
+	}
+	now, later, approver := shared(p, waiting)
+	decided := approver[:len(approver)-len(approver)/4]
+	d.say("\n%d claims of losses above the tiers are in review, where people decide: the largest goes to the council, and so would\n"+
+		"%d others that are left on the review desk; park, an approver, approves for %d what the rules assess the loss at, and\n"+
+		"leaves %d\n", len(waiting), len(later), len(decided), len(approver)-len(decided))
+	if err := d.council(ctx, s, p, now); err != nil {
+		return err
+	}
 	for _, c := range decided {
 		amount := fmt.Sprint(int64(c.Assessment.Assessed))
 		if err := d.decide(ctx, c.ID, "approve", "--amount", amount, "--who", "park", "--why", "documents show it"); err != nil {

@@ -204,11 +204,14 @@ func TestADemoOfClaimsPaysAndProvesThem(t *testing.T) {
 	p = begin(t, cmd, command{args: cmd.Args[1:], env: []string{
 		"TMPDIR=" + temporary, "DISPLAY=:0", "PATH=" + browser + string(os.PathListSeparator) + os.Getenv("PATH"),
 	}})
+	require.Contains(t, p.awaitOutput(`carried: .*`)[0], "carried: 3 for, 1 against, 1 abstained")
 	require.Contains(t, p.awaitOutput(`PROVEN: 100 claims.*`)[0], "won promised = ")
+	minutes := p.awaitOutput(`claims/(k-\d+)\?lang=en\n +(http://\S+/claims/minutes/1)`)
+	require.Contains(t, p.out.String(), "documents "+minutes[1])
 	enter := p.awaitOutput(`link +(http://\S+)`)[1]
 	review := p.awaitOutput(`(http://\S+/claims)\?lang=en\n +granter_\S+\n\nserving until Ctrl-C`)[1]
 	defer http.DefaultClient.CloseIdleConnections()
-	for _, page := range []string{enter, review} {
+	for _, page := range []string{enter, review, minutes[2]} {
 		await(t, "it serves "+page, func() bool {
 			resp, err := http.Get(page)
 			if err != nil {
