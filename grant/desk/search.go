@@ -12,6 +12,9 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/accesslog"
+	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/review"
+	"github.com/granter/granter/grant/claims/tell"
 	"github.com/granter/granter/grant/desk/searchpage"
 	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/userid"
@@ -44,8 +47,8 @@ var searchArea = area{searchPath, backTo, func(out io.Writer, v *searchpage.View
 // searchRoutes are those of the page.
 func (a *api) searchRoutes() []route {
 	return append(append(a.actRoutes(), []route{
-		{"GET " + searchPath, []Right{RightUsers}, a.searchForm},
-		{"POST " + searchPath, []Right{RightUsers}, a.search},
+		{"GET " + searchPath, a.mayLook(), a.searchForm},
+		{"POST " + searchPath, a.mayLook(), a.search},
 		{"GET " + searchPath + "/{id}", []Right{RightUsers}, a.searchOne},
 		{"GET " + searchPath + "/{id}/receipts/{campaign}", []Right{RightReceipt}, a.downloadReceipt},
 		{"GET " + searchPath + "/rejected/{campaign}", []Right{RightUsers}, a.rejectedPage},
@@ -93,6 +96,7 @@ func (a *api) view(w http.ResponseWriter, r *http.Request, who Principal) *searc
 	if who.Name != anonymous.Name {
 		v.Name = who.shown()
 	}
+	v.SeesUsers, v.SeesClaims = who.Role.may(RightUsers), a.cfg.Claims != nil && who.Role.may(ofClaims...)
 	v.MayList = who.Role.may(RightUsers) && who.Role.may(RightNote, RightAct)
 	_, err := r.Cookie(tokenCookie)
 	v.Cookie = err == nil || who.signedOn
@@ -138,6 +142,14 @@ func isLang(lang string) bool { return slices.Contains(lookup.Langs(), lookup.La
 // langOf is the language for a reader: the one chosen just now, before, or in the browser. All pages choose by it.
 func langOf(r *http.Request, now string) lookup.Lang {
 	return lookup.LangFor(cmp.Or(now, kept(r, langCookie, isLang)), r.Header.Get("Accept-Language"))
+}
+
+// mayLook are the rights with which somebody may look for people: for users, for claims, or for both.
+func (a *api) mayLook() []Right {
+	if a.cfg.Claims == nil {
+		return []Right{RightUsers}
+	}
+	return append([]Right{RightUsers}, ofClaims...)
 }
 
 func (a *api) searchForm(w http.ResponseWriter, r *http.Request, who Principal) {
@@ -201,8 +213,15 @@ func (a *api) show(w http.ResponseWriter, r *http.Request, who Principal, query 
 	v.MayDo, v.MayDecide = a.mayDo(who), who.Role.may(RightApprove)
 	v.Why = r.PostForm.Get(searchpage.FieldWhy)
 	v.Query, v.Asked = query, strings.TrimSpace(query) != ""
-	v.Pasted = pasted
 	status := http.StatusOK
+	if v.SeesUsers {
+		v.Pasted = pasted
+	}
+	if err := a.findClaims(r, who, v); err != nil {
+		problem := problemOf(err)
+		problem.tell(v, searchpage.Failed)
+		v.Pasted, status = lookup.Pasted{}, problem.Status
+	}
 	if len(v.Pasted.Users) > 0 {
 		users := make([]grant.UserID, len(v.Pasted.Users))
 		for i, u := range v.Pasted.Users {
@@ -223,6 +242,33 @@ func (a *api) show(w http.ResponseWriter, r *http.Request, who Principal, query 
 		v.Notice = did(r, v.Lang, v.Answers)
 	}
 	a.html(w, status, func(out io.Writer) error { return searchpage.Search(out, v) })
+}
+
+// findClaims puts the claims that are meant on a page, and the users who their owners are among those whom campaigns are asked about.
+func (a *api) findClaims(r *http.Request, who Principal, v *searchpage.View) error {
+	if !v.Asked || !v.SeesClaims {
+		return nil
+	}
+	if err := claims.RefuseResident("why", v.Why, true); err != nil { // history keeps it for ever
+		return newProblem(kindInvalid, err.Error())
+	}
+	staff := a.staff(who)
+	found, err := a.cfg.Claims.Find(r.Context(), &staff, &review.Question{
+		Text: v.Query, Why: v.Why, Lang: tell.Parse(string(v.Lang)), Root: v.Root,
+	})
+	if err != nil {
+		return err
+	}
+	v.Claims = found.Section
+	if !v.SeesUsers || !found.Only && len(found.Users) == 0 {
+		return nil
+	}
+	list := found.Users
+	if !found.Only {
+		list = append([]string{v.Query}, list...)
+	}
+	v.Pasted = lookup.Understand(strings.Join(list, "\n"), slices.Collect(maps.Values(a.opaque(r.Context(), who)))...)
+	return nil
 }
 
 // html answers with a page.

@@ -97,6 +97,7 @@ var columns = []struct {
 	{"account", "계좌번호", func(f *Form, c string) error { f.Account = c; return nil }},
 	{"holder", "예금주", func(f *Form, c string) error { f.Holder = c; return nil }},
 	{"language", "언어", func(f *Form, c string) error { f.Language = c; return nil }},
+	{"user", "사용자ID", func(f *Form, c string) error { f.User = c; return nil }},
 	{"received", "접수일시", func(f *Form, c string) error {
 		if c == "" {
 			return nil

@@ -40,6 +40,7 @@ type Form struct {
 	Account              string       `json:"account"`
 	Holder               string       `json:"holder"`
 	Language             string       `json:"language,omitempty"` // of notices: ko, the default, or en
+	User                 string       `json:"user,omitempty"`     // the owner's ID in the service
 	Received             *time.Time   `json:"received,omitempty"` // when the channel received it; default now
 }
 
@@ -79,6 +80,7 @@ var (
 	phoneIs    = regexp.MustCompile(`^\+?[0-9][0-9 ().-]{6,20}$`)
 	emailIs    = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s]+$`)
 	languageIs = regexp.MustCompile(`^(ko|en)$`)
+	userIs     = regexp.MustCompile(`^[^\s,;|]{1,64}$`)
 	industry   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 )
 
@@ -165,6 +167,7 @@ func (d *Desk) read(ctx context.Context, f *Form, from Channel) (_ store.Filing,
 		Person: store.Person{
 			Business: f.BusinessName, Representative: f.Representative, Phone: f.Phone, Email: f.Email, Address: f.Address,
 			Bank: f.Bank, Account: f.Account, Holder: f.Holder, Language: f.Language,
+			User: f.User,
 		},
 	}, late, nil
 }
@@ -204,6 +207,7 @@ func (f *Form) texts() []prose {
 		{name: "account", value: f.Account, required: true, form: accountIs, want: "6 to 30 digits and hyphens", numbers: true},
 		{name: "holder", value: f.Holder, required: true},
 		{name: "language", value: f.Language, form: languageIs, want: "ko or en"},
+		{name: "user", value: f.User, form: userIs, want: "an ID of the service, without spaces"},
 	}
 }
 

@@ -84,7 +84,9 @@ func t(l tell.Lang, ko, en string) string    { return tell.Text{KO: ko, EN: en}.
 func contains[T comparable](l []T, x T) bool { return slices.Contains(l, x) }
 
 // state is where a claim is.
-func (v *view) state(s claims.State) g.Node {
+func (v *view) state(s claims.State) g.Node { return stateChip(v.Lang, s) }
+
+func stateChip(l tell.Lang, s claims.State) g.Node {
 	tone := ""
 	switch s {
 	case claims.OnHold, claims.PaymentReturned:
@@ -93,7 +95,7 @@ func (v *view) state(s claims.State) g.Node {
 		tone = "good"
 	default:
 	}
-	return h.Span(h.Class("chip"), g.If(tone != "", h.Data("tone", tone)), g.Text(tell.State(s).In(v.Lang)))
+	return h.Span(h.Class("chip"), g.If(tone != "", h.Data("tone", tone)), g.Text(tell.State(s).In(l)))
 }
 
 // page renders a page.

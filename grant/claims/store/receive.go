@@ -25,6 +25,7 @@ type Person struct {
 	Account        string `json:"account"`
 	Holder         string `json:"holder"`             // of the account
 	Language       string `json:"language,omitempty"` // ko or en; empty: ko
+	User           string `json:"user,omitempty"`     // the owner's ID in the service, if the channel knows it
 }
 
 // Marks are by what other claims of the same person are found.
@@ -37,6 +38,7 @@ func (p *Person) Marks() []Mark {
 	}
 	add(claims.SameAccount, joined(p.Bank, onlyDigits(p.Account)))
 	add(claims.SamePhone, onlyDigits(p.Phone))
+	add(markUser, p.User)
 	add(claims.SameAddress, strings.ToLower(strings.Join(strings.Fields(p.Address), "")))
 	return out
 }

@@ -41,6 +41,9 @@ type View struct {
 	Asked  bool // there is something to answer
 	// Answers are those of each of Pasted.Users, in their order.
 	Answers [][]lookup.Answer
+	// SeesClaims says that claims are looked for, too, and SeesUsers that users are. Claims is what was found of them.
+	SeesClaims, SeesUsers bool
+	Claims                g.Node
 	// Receipts reports whether there are receipts of a campaign; nil: of none.
 	Receipts func(campaign string) bool
 	// MayDo reports what whoever is signed in may do about users of a campaign; nil: nothing.
@@ -94,7 +97,7 @@ func Search(w io.Writer, v *View) error {
 	if len(v.Pasted.Users) == 1 {
 		title = t.user(v.Pasted.Users[0].User) + " – " + t.title
 	}
-	return v.framed(w, title, v.box(), v.understood(), v.answers())
+	return v.framed(w, title, v.box(), v.Claims, v.understood(), v.answers())
 }
 
 // framed is a page for somebody who is signed in.
@@ -165,10 +168,10 @@ func (v *View) box() g.Node {
 		g.If(v.Notice != "", h.P(h.ID("notice"), h.Class("notice"), h.Role("status"), g.Text(v.Notice))),
 		v.problem(),
 		h.Form(h.ID("search"), h.Method("post"), h.Action(v.Root+"users"), h.Role("search"), h.Aria("labelledby", "title"),
-			h.Label(h.For("q"), g.Text(t.ask)),
+			h.Label(h.For("q"), g.Text(v.ask())),
 			h.Textarea(h.ID("q"), h.Name(FieldQuery), h.Rows("2"), h.AutoComplete("off"), g.Attr("spellcheck", "false"),
 				h.Aria("describedby", "q-help"), g.If(!v.Asked, h.AutoFocus()), g.Text(v.Query)),
-			h.P(h.ID("q-help"), h.Class("note"), g.Text(t.askHelp)),
+			h.P(h.ID("q-help"), h.Class("note"), g.Text(v.askHelp())),
 			h.Label(h.For("why"), g.Text(t.why)),
 			h.Input(h.ID("why"), h.Name(FieldWhy), h.Type("text"), h.MaxLength("200"), h.AutoComplete("off"),
 				h.Aria("describedby", "why-help"), h.Value(v.Why)),
@@ -220,7 +223,7 @@ func (v *View) understood() g.Node {
 			return g.Group{g.Text(" "), h.A(h.Href(v.address(*r.Maybe)), g.Text(t.insist(*r.Maybe)))}
 		})))
 	}
-	if v.Asked && len(v.Pasted.Users) == 0 && len(v.Pasted.Refused) == 0 {
+	if v.Asked && v.Claims == nil && len(v.Pasted.Users) == 0 && len(v.Pasted.Refused) == 0 {
 		out = append(out, h.Li(h.Strong(g.Text(t.nothing))))
 	}
 	if len(out) == 0 {

@@ -292,3 +292,28 @@ func NoReceipt(l lookup.Lang, none, later bool, detail string) string {
 	}
 	return t.in("There is no receipt: "+detail, "증명서를 만들 수 없습니다: "+detail)
 }
+
+// ask is what the box is for: users, claims, or both, as far as the reader may look for them.
+func (v *View) ask() string {
+	switch t := v.words(); {
+	case !v.SeesClaims:
+		return t.ask
+	case v.SeesUsers:
+		return t.in("User ID, claim number, business number or phone", "사용자 ID, 신청 번호, 사업자등록번호 또는 전화번호")
+	default:
+		return t.in("Claim number, business number, phone or user ID", "신청 번호, 사업자등록번호, 전화번호 또는 사용자 ID")
+	}
+}
+
+func (v *View) askHelp() string {
+	t := v.words()
+	if !v.SeesClaims {
+		return t.askHelp
+	}
+	claims := t.in("Claims are found by one number at a time; by phone or user ID with a reason.",
+		"피해 신청은 번호 하나로 찾습니다. 전화번호나 사용자 ID로 찾으려면 사유가 필요합니다.")
+	if !v.SeesUsers {
+		return claims
+	}
+	return claims + " " + t.askHelp
+}
