@@ -178,9 +178,10 @@ func language(t *testing.T) string {
 }
 
 // requirePinned requires an image with the tag of one version, so that a build of tomorrow is the build of today.
+// Versions of PostgreSQL have two numbers.
 func requirePinned(t *testing.T, image string) {
 	t.Helper()
-	require.Regexp(t, `^[a-z0-9./-]+:v?[0-9]+\.[0-9]+\.[0-9]+(-[a-z0-9.-]+)?(@sha256:[0-9a-f]{64})?$`, image, "not one version")
+	require.Regexp(t, `^(postgres:[0-9]+\.[0-9]+|[a-z0-9./-]+:v?[0-9]+\.[0-9]+\.[0-9]+)(-[a-z0-9.-]+)?(@sha256:[0-9a-f]{64})?$`, image, "not one version")
 }
 
 // A binary that asks for no interpreter and no library runs in an image that has none.

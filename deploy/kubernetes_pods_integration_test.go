@@ -169,7 +169,8 @@ func TestKubernetesFilesAreMounted(t *testing.T) {
 			switch claim, name := volume.text("persistentVolumeClaim", "claimName"), volume.text("configMap", "name"); {
 			case volume.text("name") == "documents": // of pages and desks together
 				assert.Contains(t, p.args(), "--documents="+folder)
-				assert.Equal(t, []string{"ReadWriteMany"}, all.get(t, "PersistentVolumeClaim", claim).texts("spec", "accessModes"))
+				modes := all.get(t, "PersistentVolumeClaim", claim).texts("spec", "accessModes")
+				assert.Equal(t, []string{"ReadWriteMany"}, modes)
 				continue
 			case claim != "": // written by nobody else: most volumes belong to one node at a time
 				assert.Equal(t, "reports", volume.text("name"))

@@ -136,7 +136,8 @@ func TestSystemdAuditKeepsReports(t *testing.T) {
 	require.Equal(t, "2", u.one(t, "RestartPreventExitStatus"))
 }
 
-// Each process of claims is there: what goes on for ever has a unit, and each has its own address for metrics and its own secrets.
+// Each process of claims is there: what goes on for ever has a unit, and each has its own address for metrics and its
+// own secrets.
 func TestSystemdClaimsAreWhole(t *testing.T) {
 	t.Parallel()
 	folders, err := filepath.Glob("systemd/granter-claims@*.service.d")

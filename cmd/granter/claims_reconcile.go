@@ -36,7 +36,8 @@ func newClaimsReconcile() *cobra.Command {
 		Long: `STATEMENT is the bank's, a file of the form that --shape describes; without it CSV with the columns reference,
 payment, status (accepted, settled, returned, unknown, not_found), amount, reason and sending. Each line is taken once, by its
 reference. A payment in parts is settled when the sum is there; one that came back returns its claim, which is paid again when
-the account was verified again, three times at most; one that the bank never had is ordered again with the same key. That counts for the sending (a number that the
+the account was verified again, three times at most; one that the bank never had is ordered again with the same
+key. That counts for the sending (a number that the
 order had) that the bank was asked about: of an order that was sent more than once, not_found without it is a doubt. What does not
 fit (another amount, a settlement of what came back) changes nothing and is listed as a doubt, for a person.
 

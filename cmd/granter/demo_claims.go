@@ -230,7 +230,8 @@ func (d *claimsDemo) serve(ctx context.Context, s *store.Store, p *claims.Progra
 		}
 	}
 	if d.decided != "" {
-		d.say("\nthe claim that the council decided, and its minutes, on the review desk:\n\n  http://%[1]s/claims/%[2]s?lang=en\n"+
+		d.say("\nthe claim that the council decided, and its minutes, on the review desk:\n\n"+
+			"  http://%[1]s/claims/%[2]s?lang=en\n"+
 			"  http://%[1]s/claims/minutes/1?lang=en\n", d.desk, d.decided)
 	}
 	d.say(

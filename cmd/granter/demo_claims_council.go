@@ -29,8 +29,8 @@ var demoCouncil = []struct {
 	{"seo", "서위원", "company", claims.Against},
 }
 
-// shared are the claims in review, by who decides them: the largest goes to the council now, others that are the council's stay on
-// the desk, and the rest is an approver's.
+// shared are the claims in review, by who decides them: the largest goes to the council now, others that are the council's
+// stay on the desk, and the rest is an approver's.
 func shared(p *claims.Programme, waiting []*store.Claim) (now *store.Claim, later, approver []*store.Claim) {
 	slices.SortStableFunc(waiting, func(a, b *store.Claim) int {
 		return cmp.Compare(b.Assessment.Assessed, a.Assessment.Assessed)
@@ -52,19 +52,21 @@ func shared(p *claims.Programme, waiting []*store.Claim) (now *store.Claim, late
 // commands are run as they would be typed; members vote by themselves, each on the desk.
 func (d *claimsDemo) council(ctx context.Context, s *store.Store, p *claims.Programme, c *store.Claim) error {
 	amount := c.Assessment.Assessed
-	d.say("\nclaim %s, whose loss is assessed at %s won, is the council's to decide: consumers, small businesses, academia and the\n"+
-		"company. Its documents:\n", c.ID, text.Number(int64(amount)))
+	d.say("\nclaim %s, whose loss is assessed at %s won, is the council's to decide: consumers, small businesses, academia\n"+
+		"and the company. Its documents:\n", c.ID, text.Number(int64(amount)))
 	if err := d.run(ctx, "claims", "documents", c.ID); err != nil {
 		return err
 	}
 	kim := store.Actor{Name: "kim", Duty: claims.Reviewer}
-	d.say("\nkim, a reviewer, lets the council read them and refers the claim; oh, the secretary, gives the seats and calls a meeting\n")
+	d.say("\nkim, a reviewer, lets the council read them and refers the claim; oh, the secretary, gives the seats and calls\n" +
+		"a meeting\n")
 	for _, doc := range c.Documents {
 		if err := s.ShowToCouncil(ctx, c, doc.Digest, false, kim, "nobody is named in it"); err != nil {
 			return err
 		}
 	}
-	if err := d.decide(ctx, c.ID, "refer", "--as", "reviewer", "--who", "kim", "--why", "the loss is above the tiers"); err != nil {
+	err := d.decide(ctx, c.ID, "refer", "--as", "reviewer", "--who", "kim", "--why", "the loss is above the tiers")
+	if err != nil {
 		return err
 	}
 	var present []string
@@ -76,7 +78,7 @@ func (d *claimsDemo) council(ctx context.Context, s *store.Store, p *claims.Prog
 		}
 	}
 	at := time.Now().In(p.Zone).Format("2006-01-02T15:04")
-	err := d.secretary(ctx, "the first claims", "meet", "--at", at, "--place", "3rd floor")
+	err = d.secretary(ctx, "the first claims", "meet", "--at", at, "--place", "3rd floor")
 	if err == nil {
 		err = d.secretary(ctx, "who came", "meet", "1", "--present", strings.Join(present, ","), "--chair", "han")
 	}

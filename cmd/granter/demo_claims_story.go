@@ -106,9 +106,9 @@ func (d *claimsDemo) people(ctx context.Context, s *store.Store, p *claims.Progr
 	}
 	now, later, approver := shared(p, waiting)
 	decided := approver[:len(approver)-len(approver)/4]
-	d.say("\n%d claims of losses above the tiers are in review, where people decide: the largest goes to the council, and so would\n"+
-		"%d others that are left on the review desk; park, an approver, approves for %d what the rules assess the loss at, and\n"+
-		"leaves %d\n", len(waiting), len(later), len(decided), len(approver)-len(decided))
+	d.say("\n%d claims of losses above the tiers are in review, where people decide: the largest goes to the council, and so\n"+
+		"would %d others that are left on the review desk; park, an approver, approves for %d what the rules assess\n"+
+		"the loss at, and leaves %d\n", len(waiting), len(later), len(decided), len(approver)-len(decided))
 	if err := d.council(ctx, s, p, now); err != nil {
 		return err
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/granter/granter/grant/claims/store/storetest"
 )
 
-// One search, on one page, finds what campaigns granted a person and the person's claims, whichever number somebody knows; each is
-// shown to those who may see it, and who looked is kept, or nothing is shown.
+// One search, on one page, finds what campaigns granted a person and the person's claims, whichever number somebody knows; each
+// is shown to those who may see it, and who looked is kept, or nothing is shown.
 func TestOneSearchFindsGrantsAndClaims(t *testing.T) {
 	var log readings
 	roles := []Role{"support,claims-intake", "claims-reviewer", "claims-payer", "claims-council"}

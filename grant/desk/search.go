@@ -244,7 +244,8 @@ func (a *api) show(w http.ResponseWriter, r *http.Request, who Principal, query 
 	a.html(w, status, func(out io.Writer) error { return searchpage.Search(out, v) })
 }
 
-// findClaims puts the claims that are meant on a page, and the users who their owners are among those whom campaigns are asked about.
+// findClaims puts the claims that are meant on a page, and the users who their owners are among those whom campaigns are asked
+// about.
 func (a *api) findClaims(r *http.Request, who Principal, v *searchpage.View) error {
 	if !v.Asked || !v.SeesClaims {
 		return nil

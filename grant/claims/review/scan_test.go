@@ -11,7 +11,8 @@ import (
 	"github.com/granter/granter/grant/claims/store"
 )
 
-// Beside each document it says whether anybody has looked for malware in it, or why nobody has; a redacted version is no exception.
+// Beside each document it says whether anybody has looked for malware in it, or why nobody has; a redacted version is no
+// exception.
 func TestTheScanOfEachDocumentIsShown(t *testing.T) {
 	o := newOffice(t, 20_000_000)
 	scanner, err := clamdtest.Start()

@@ -32,7 +32,8 @@ func (s *Store) Find(ctx context.Context, programme string, by By, what string) 
 	marked := func(kind claims.SignalKind, text string) {
 		n := len(w.args)
 		w.args = append(w.args, string(kind), digestOf(string(kind), text))
-		w.conditions = append(w.conditions, fmt.Sprintf("id IN (SELECT claim FROM marks WHERE kind = $%d AND digest = $%d)", n+1, n+2))
+		w.conditions = append(w.conditions,
+			fmt.Sprintf("id IN (SELECT claim FROM marks WHERE kind = $%d AND digest = $%d)", n+1, n+2))
 	}
 	switch by {
 	case ByClaim:

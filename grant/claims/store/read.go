@@ -215,7 +215,8 @@ func (s *Store) Shared(ctx context.Context, ids []string) (map[string]map[claims
 		rows, err := s.db.QueryContext(ctx, "SELECT DISTINCT mine.claim, mine.kind, other.claim FROM marks AS mine "+
 			"JOIN marks AS other ON other.kind = mine.kind AND other.digest = mine.digest AND other.claim <> mine.claim "+
 			"JOIN claims ON claims.id = other.claim AND claims.state NOT IN ('withdrawn', 'declined') "+
-			"WHERE mine.kind <> '"+string(markUser)+"' AND mine.claim "+which+" ORDER BY mine.claim, mine.kind, other.claim", args...)
+			"WHERE mine.kind <> '"+string(markUser)+"' AND mine.claim "+which+
+			" ORDER BY mine.claim, mine.kind, other.claim", args...)
 		if err != nil {
 			return nil, err
 		}

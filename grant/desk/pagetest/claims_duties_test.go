@@ -14,7 +14,8 @@ import (
 )
 
 // TestAClaimFromTheApproverToTheAuditor, in Korean and by keyboard only: an approver decides what is in review; a payer sees it
-// owed, at the bank and paid, with the bank's money, and notes that it came back; an auditor reads all of it, and can change nothing.
+// owed, at the bank and paid, with the bank's money, and notes that it came back; an auditor reads all of it, and can change
+// nothing.
 func TestAClaimFromTheApproverToTheAuditor(t *testing.T) {
 	s, programme := storetest.Open(t)
 	filing := storetest.Filing(programme, 0, 1_500_000)
