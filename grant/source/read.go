@@ -69,8 +69,6 @@ func (d *memberDecoder) members() func(*Parts) ([]byte, Reason) {
 func (s *Source) Read(ctx context.Context, number int, from, until int64,
 	visit func(offset int64, parts *Parts) error,
 ) (next int64, err error) {
-	p := &partition{Source: s, number: number, next: from, until: until, epoch: -1}
-	defer p.disconnect()
 	if s.schemas != nil {
 		known := visit
 		visit = func(offset int64, parts *Parts) error {
@@ -80,10 +78,21 @@ func (s *Source) Read(ctx context.Context, number int, from, until int64,
 			return known(offset, parts)
 		}
 	}
+	return s.read(ctx, number, from, until, func(p *partition, b *batch, next int64) error {
+		return b.visit(&p.inflated, p.header, next, p.until, visit)
+	})
+}
+
+// read hands the batches of a partition that have records from one offset up to another to each, as Read does.
+func (s *Source) read(ctx context.Context, number int, from, until int64,
+	each func(p *partition, b *batch, next int64) error,
+) (next int64, err error) {
+	p := &partition{Source: s, number: number, next: from, until: until, epoch: -1}
+	defer p.disconnect()
 	pause, failing := pauses(), time.Time{}
 	for p.next < until {
 		before := p.next
-		held, err := p.read(ctx, visit)
+		held, err := p.read(ctx, each)
 		switch {
 		case held:
 			return p.next, nil
@@ -114,9 +123,9 @@ type visitError struct{ error }
 func (e visitError) Unwrap() error { return e.error }
 
 // read fetches once and hands over what came. held says that an open transaction holds the next record back.
-func (p *partition) read(ctx context.Context, visit func(offset int64, parts *Parts) error) (held bool, err error) {
+func (p *partition) read(ctx context.Context, each func(p *partition, b *batch, next int64) error) (held bool, err error) {
 	before := p.next
-	f, err := p.once(ctx, func(b *batch, next int64) error { return b.visit(&p.inflated, p.header, next, p.until, visit) })
+	f, err := p.once(ctx, func(b *batch, next int64) error { return each(p, b, next) })
 	if errors.Is(err, kafka.OffsetOutOfRange) {
 		return false, p.gone(ctx, err)
 	}

@@ -101,9 +101,7 @@ func eightDigits(data []byte) (n uint64, digits bool) {
 	if n&high != zeros || (n+six)&high != zeros {
 		return 0, false
 	}
-	n = (n - zeros) * (10<<8 + 1) >> 8 // in every second byte a number of two digits
-	n = (n & 0x00ff00ff00ff00ff) * (100<<16 + 1) >> 16
-	return (n & 0x0000ffff0000ffff) * (10000<<32 + 1) >> 32, true
+	return pairs(n - zeros), true
 }
 
 func decimalCarefully(data []byte, limit uint64) (uint64, Fault) {
