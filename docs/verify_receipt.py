@@ -95,13 +95,14 @@ def once(pairs):
 def check(receipt, public):
     head = opened(receipt["head"], public)
     blind, chunk = bytes.fromhex(receipt["blind"]), receipt["chunk"]
-    if receipt["format"] == 1:
-        user, prefix, number = struct.pack(">Q", int(receipt["user"])), b"granter chunk 1\n", int(receipt["user"]) >> 16
+    sized = receipt["format"] in (3, 4)  # before, how many users the group has was not signed
+    if receipt["format"] in (1, 3):
+        user, what, number = struct.pack(">Q", int(receipt["user"])), b"chunk", int(receipt["user"]) >> 16
         if str(int(receipt["user"])) != receipt["user"]:
             raise ValueError("a number is not in the form that granter gives it")
-    elif receipt["format"] == 2:  # IDs that are not dense; which bucket a user is in says nothing about the user
+    elif receipt["format"] in (2, 4):  # IDs that are not dense; which bucket a user is in says nothing about the user
         text = receipt["user"].encode()
-        user, prefix, number = struct.pack(">H", len(text)) + text, b"granter bucket 1\n", int(chunk["chunk"])
+        user, what, number = struct.pack(">H", len(text)) + text, b"bucket", int(chunk["chunk"])
     else:
         raise ValueError("a receipt of another format: use the verifier of a newer granter")
     stamp = datetime.fromisoformat(receipt["granted_at"].replace("Z", "+00:00"))
@@ -112,8 +113,9 @@ def check(receipt, public):
         raise ValueError("a number or time is not in the form that granter gives it")
     said = blind + user + struct.pack(">QQQBB", at, int(receipt["run"], 16), int(receipt["flush"]),
                                       5 if receipt["by_hand"] else 1, receipt["acts"])
-    users = root(chunk, root(receipt["group"], said))
-    data = prefix + struct.pack(">QI", number, chunk["users"]) + bytes.fromhex(chunk["content"]) + users
+    group = root(receipt["group"], said) + (struct.pack(">I", receipt["group"]["size"]) if sized else b"")
+    users = root(chunk, group)
+    data = b"granter %s %d\n" % (what, 1 + sized) + struct.pack(">QI", number, chunk["users"]) + bytes.fromhex(chunk["content"]) + users
     if chunk["index"] != blind[0] or chunk["size"] != 256 or chunk["chunk"] != str(number):
         raise ValueError("the user is of another chunk or group")
     if head[0] != "granter.audit/" + receipt["campaign"] or head[1] != str(receipt["report"]["size"]):

@@ -1,11 +1,9 @@
 package audit
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"slices"
 )
 
 // bucketCensus is who of a bucket was granted, by which entry: see census.go.
@@ -50,25 +48,21 @@ func (c *bucketCensus) add(stored []byte, f *fate) {
 // leaf commits to the users of the bucket. It also makes what receipts of them are made from, if somebody wants that.
 func (c *bucketCensus) leaf() *chunkLeaf {
 	r := c.r
-	out := &chunkLeaf{bucket: true, chunk: r.bucket, entries: r.content.read, users: c.users}
+	out := &chunkLeaf{form: ofSizes, bucket: true, chunk: r.bucket, entries: r.content.read, users: c.users}
 	mac := hmac.New(sha256.New, r.salted.salt[:])
 	mac.Write(r.content.Sum(nil))
 	mac.Sum(out.content[:0])
 	if !r.Tree.Users {
 		return out
 	}
-	var roots [groups]sum
-	for i := range c.members {
-		slices.SortFunc(c.members[i], func(a, b member) int { return bytes.Compare(a.hash[:], b.hash[:]) })
-		roots[i] = groupRoot(c.members[i])
-	}
-	out.usersRoot = treeRoot(overGroups(&roots))
+	over := groupsOf(&c.members)
+	out.usersRoot = treeRoot(overGroups(over, out.form))
 	if r.Tree.Receipts != nil {
 		entries := make([]statement, len(r.told))
 		for i := range r.told {
 			entries[i] = r.told[i].saying()
 		}
-		out.block = encodeBlock(true, &roots, entries, &c.members)
+		out.block = encodeBlock(true, over, entries, &c.members)
 	}
 	return out
 }

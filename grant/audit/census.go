@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"hash"
 	"slices"
 )
@@ -16,8 +17,8 @@ import (
 //	user    SHA-256(0, blind 16, user 8, at 8, run 8, flush 8, kind 1, acts 1): a leaf of RFC 6962, integers big-endian
 //	        blind = AES-256(salt; "granter\0", user 8)
 //	group   a tree over the users of a chunk whose blind begins with the same byte, ascending by their hashes
-//	users   a tree over the roots of the 256 groups of a chunk
-//	leaf    "granter chunk 1\n", number of the chunk 8, of its users 4, content 32, root of users 32
+//	users   a tree over the 256 groups of a chunk: of each its root 32, and of how many users it is 4
+//	leaf    "granter chunk 2\n", number of the chunk 8, of its users 4, content 32, root of users 32
 //	        content = HMAC-SHA-256(salt; bitmap 8,192, SHA-256 of all entries, each behind its length in 8 bytes)
 //	root    a tree over all chunks, ascending
 //
@@ -25,8 +26,11 @@ import (
 //
 //	user    SHA-256(0, blind 16, length of the ID 2, ID as it is printed, at 8, run 8, flush 8, kind 1, acts 1)
 //	        blind = AES-256(salt; the first 16 bytes of SHA-256("granter member\n", ID as it is printed))
-//	leaf    "granter bucket 1\n", number of the bucket 8, of its users 4, content 32, root of users 32
+//	leaf    "granter bucket 2\n", number of the bucket 8, of its users 4, content 32, root of users 32
 //	        content = HMAC-SHA-256(salt; SHA-256 of all entries, each behind its length in 8 bytes)
+//
+// Before, leaves began with "granter chunk 1\n" and "granter bucket 1\n", and the tree over groups was over their roots alone:
+// how many users the group of a receipt has was not signed. Receipts and files of receipts of then are still read.
 //
 // Without the salt nothing of a hash can be guessed, so a path tells of others only how many they are in the group and the chunk.
 // Groups are chosen, and their members ordered, by what the salt makes of IDs: neither tells who is whose neighbour.
@@ -34,11 +38,31 @@ const (
 	groups       = 256
 	saltSize     = 32
 	blindSize    = aes.BlockSize
-	chunkPrefix  = "granter chunk 1\n"
-	bucketPrefix = "granter bucket 1\n"
 	memberPrefix = "granter member\n"
 	userSize     = blindSize + 8 + 8 + 8 + 8 + 1 + 1
 )
+
+// treeForm is how leaves are made of groups and chunks.
+type treeForm int
+
+const (
+	ofRoots treeForm = 1 // the tree over groups is over their roots alone
+	ofSizes treeForm = 2 // and over how many users they have
+)
+
+// group is a group of users in the tree over those of a chunk.
+type group struct {
+	root sum
+	size uint32 // users
+}
+
+// data is the content of the group's leaf.
+func (g *group) data(form treeForm) []byte {
+	if form == ofRoots {
+		return g.root[:]
+	}
+	return binary.BigEndian.AppendUint32(bytes.Clone(g.root[:]), g.size)
+}
 
 // salted makes blinds of one salt.
 type salted struct {
@@ -166,6 +190,7 @@ func (c *census) statement(chunk uint64, low uint16) statement {
 
 // chunkLeaf is what is kept of a chunk for the tree.
 type chunkLeaf struct {
+	form      treeForm
 	bucket    bool   // it is of a bucket
 	chunk     uint64 // or bucket
 	entries   uint64 // of the journal
@@ -179,7 +204,7 @@ type chunkLeaf struct {
 
 // leaf commits to the users of the chunk. It also makes what receipts of them are made from, if somebody wants that.
 func (c *census) leaf(s *salted, chunk uint64, bitmap *page, t *Tree) *chunkLeaf {
-	out := &chunkLeaf{chunk: chunk, entries: c.content.read, users: uint32(c.has.count())}
+	out := &chunkLeaf{form: ofSizes, chunk: chunk, entries: c.content.read, users: uint32(c.has.count())}
 	mac := hmac.New(sha256.New, s.salt[:])
 	mac.Write(bitmap.bytes())
 	mac.Write(c.content.Sum(nil))
@@ -198,16 +223,22 @@ func (c *census) leaf(s *salted, chunk uint64, bitmap *page, t *Tree) *chunkLeaf
 		m := member{hash: sha256.Sum256(said.data(buf[:1], blind)), low: low, entry: c.owner[low], acted: said.acted}
 		members[blind[0]] = append(members[blind[0]], m)
 	})
-	var roots [groups]sum
-	for i := range members {
-		slices.SortFunc(members[i], func(a, b member) int { return bytes.Compare(a.hash[:], b.hash[:]) })
-		roots[i] = groupRoot(members[i])
-	}
-	out.usersRoot = treeRoot(overGroups(&roots))
+	over := groupsOf(&members)
+	out.usersRoot = treeRoot(overGroups(over, out.form))
 	if t.Receipts != nil {
-		out.block = encodeBlock(false, &roots, c.entries, &members)
+		out.block = encodeBlock(false, over, c.entries, &members)
 	}
 	return out
+}
+
+// groupsOf puts the members of groups into the order of their trees.
+func groupsOf(members *[groups][]member) *[groups]group {
+	var out [groups]group
+	for i := range members {
+		slices.SortFunc(members[i], func(a, b member) int { return bytes.Compare(a.hash[:], b.hash[:]) })
+		out[i] = group{groupRoot(members[i]), uint32(len(members[i]))}
+	}
+	return &out
 }
 
 // member is one user of a group.
@@ -228,21 +259,21 @@ func groupRoot(members []member) sum {
 }
 
 // overGroups are the leaf hashes of the tree over groups.
-func overGroups(roots *[groups]sum) []sum {
+func overGroups(of *[groups]group, form treeForm) []sum {
 	out := make([]sum, groups)
-	for i := range roots {
-		out[i] = leafHash(roots[i][:])
+	for i := range of {
+		out[i] = leafHash(of[i].data(form))
 	}
 	return out
 }
 
 // data is the content of the chunk's leaf. usersRoot is zero where the report does not commit to single users.
-func chunkData(bucket bool, chunk uint64, users uint32, content, usersRoot sum) []byte {
-	prefix := chunkPrefix
+func chunkData(form treeForm, bucket bool, chunk uint64, users uint32, content, usersRoot sum) []byte {
+	what := "chunk"
 	if bucket {
-		prefix = bucketPrefix
+		what = "bucket"
 	}
-	out := append(make([]byte, 0, 128), prefix...)
+	out := fmt.Appendf(make([]byte, 0, 128), "granter %s %d\n", what, form)
 	out = binary.BigEndian.AppendUint64(out, chunk)
 	out = binary.BigEndian.AppendUint32(out, users)
 	out = append(out, content[:]...)
@@ -250,5 +281,5 @@ func chunkData(bucket bool, chunk uint64, users uint32, content, usersRoot sum) 
 }
 
 func (l *chunkLeaf) hash() sum {
-	return leafHash(chunkData(l.bucket, l.chunk, l.users, l.content, l.usersRoot))
+	return leafHash(chunkData(l.form, l.bucket, l.chunk, l.users, l.content, l.usersRoot))
 }

@@ -28,8 +28,6 @@ func TestPythonVerifiesAReceipt(t *testing.T) {
 func verifiedByPython(w *world, user grant.UserID, another string) {
 	w.Helper()
 	t := w.T
-	python, err := exec.LookPath("python3")
-	require.NoError(t, err, "deploy/dev/install.sh needs python3, too")
 	private, public, err := Keygen("audit.test")
 	require.NoError(t, err)
 	s, err := note.NewSigner(private)
@@ -44,9 +42,7 @@ func verifiedByPython(w *world, user grant.UserID, another string) {
 		text, err := json.Marshal(r)
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(file, text, 0o600))
-		out, err := exec.CommandContext(t.Context(), python, filepath.Join("..", "..", "docs", "verify_receipt.py"), key, file).
-			CombinedOutput()
-		return string(out), err
+		return pythonSays(t, key, file)
 	}
 	out, err := check(r)
 	require.NoError(t, err, out)
@@ -56,7 +52,7 @@ func verifiedByPython(w *world, user grant.UserID, another string) {
 		"a later time":  func(r *Receipt) { r.At = r.At.Add(1e6) },
 		"the signature": func(r *Receipt) { r.Head = r.Head[:len(r.Head)-9] + "AAAA" + r.Head[len(r.Head)-5:] },
 		"the spec":      func(r *Receipt) { r.Spec += " " },
-		"the format":    func(r *Receipt) { r.Format = 3 - r.Format },
+		"the format":    func(r *Receipt) { r.Format = 7 - r.Format },
 		"the same user": func(r *Receipt) { r.User = "0327710" },
 		"the same time": func(r *Receipt) { r.At = r.At.Add(1000) },
 	} {
@@ -66,4 +62,14 @@ func verifiedByPython(w *world, user grant.UserID, another string) {
 		require.Error(t, err, "%s: %s", name, out)
 		require.Contains(t, out, "ValueError", name)
 	}
+}
+
+// pythonSays has the verifier in Python check a file.
+func pythonSays(t *testing.T, key, file string) (string, error) {
+	t.Helper()
+	python, err := exec.LookPath("python3")
+	require.NoError(t, err, "deploy/dev/install.sh needs python3, too")
+	out, err := exec.CommandContext(t.Context(), python, filepath.Join("..", "..", "docs", "verify_receipt.py"), key, file).
+		CombinedOutput()
+	return string(out), err
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ import (
 // Receipt shows that one user was granted, and leads from that to the signed root of a report. It can be checked without any
 // server: by granter receipt verify, and by docs/verify_receipt.py. Nothing in it is about another user but how many they are.
 type Receipt struct {
-	Format   int       `json:"format"` // 1; 2 where the campaign's IDs are not dense
+	Format   int       `json:"format"` // formatDense or formatMembers, or what they were before
 	Campaign string    `json:"campaign"`
 	User     string    `json:"user"`
 	At       time.Time `json:"granted_at"`
@@ -61,11 +62,35 @@ type ChunkStep struct {
 	Content string `json:"content"`
 }
 
-func newReceipt(c *grant.Campaign, head string, s statement, blind [blindSize]byte) *Receipt {
+// Formats of receipts. In those of before (1, and 2 where IDs are not dense), how many users the group has was not signed.
+const (
+	formatDense   = 3
+	formatMembers = 4
+)
+
+// kindOf is what the format of a receipt says; false: this granter does not know it.
+func (r *Receipt) kindOf() (form treeForm, members, known bool) {
+	switch r.Format {
+	case 1, 2:
+		return ofRoots, r.Format == 2, true
+	case formatDense, formatMembers:
+		return ofSizes, r.Format == formatMembers, true
+	}
+	return 0, false, false
+}
+
+func (r *Receipt) unknown() error {
+	return fmt.Errorf("the receipt has format %d, and this granter knows 1 to %d: use a newer one", r.Format, formatMembers)
+}
+
+func newReceipt(c *grant.Campaign, head string, s statement, blind [blindSize]byte, form treeForm) *Receipt {
 	at := time.UnixMilli(int64(s.at)).UTC()
-	format, user := 1, strconv.FormatUint(s.user, 10)
+	format, user := formatDense, strconv.FormatUint(s.user, 10)
 	if s.text != "" {
-		format, user = 2, s.text
+		format, user = formatMembers, s.text
+	}
+	if form == ofRoots {
+		format -= formatDense - 1
 	}
 	return &Receipt{
 		Format: format, Campaign: c.Name, User: user, At: at, Run: grant.RunID(s.run).String(),
@@ -130,8 +155,8 @@ func readHead(text string) (h headSays, err error) {
 
 // Verify checks the receipt against a public key, offline.
 func (r *Receipt) Verify(v note.Verifier) (about About, err error) {
-	if r.Format != 1 && r.Format != 2 {
-		return about, fmt.Errorf("the receipt has format %d, and this granter knows 1 and 2: use a newer one", r.Format)
+	if _, _, known := r.kindOf(); !known {
+		return about, r.unknown()
 	}
 	head, err := note.Open([]byte(r.Head), note.VerifierList(v))
 	if err != nil {
@@ -161,7 +186,11 @@ func (r *Receipt) Verify(v note.Verifier) (about About, err error) {
 }
 
 // climb goes from the user to the root. The layout is that of the campaign's users; nil: their IDs are dense.
-func (r *Receipt) climb(l *layout, root []byte) error {
+func (r *Receipt) climb(l *layout, want []byte) error {
+	form, members, _ := r.kindOf()
+	if members != (l != nil) {
+		return fmt.Errorf("by the spec a receipt of format %d is one of other IDs", r.Format)
+	}
 	said, number, err := r.statement(l)
 	blind, err2 := hex.DecodeString(r.Blind)
 	content, err3 := hex.DecodeString(r.Chunk.Content)
@@ -174,19 +203,23 @@ func (r *Receipt) climb(l *layout, root []byte) error {
 	if chunk := strconv.FormatUint(number, 10); chunk != r.Chunk.Chunk {
 		return fmt.Errorf("the user belongs into chunk or bucket %s", chunk)
 	}
-	group, err := r.Group.root(said.data(nil, [blindSize]byte(blind)))
+	if r.Group.Size < 1 || r.Group.Size > math.MaxUint32 {
+		return errors.New("no group has so many users")
+	}
+	root, err := r.Group.root(said.data(nil, [blindSize]byte(blind)))
 	if err != nil {
 		return err
 	}
-	users, err := r.Chunk.root(group)
+	of := group{sum(root), uint32(r.Group.Size)}
+	users, err := r.Chunk.root(of.data(form))
 	if err != nil {
 		return err
 	}
-	got, err := r.Report.root(chunkData(l != nil, number, r.Chunk.Users, sum(content), sum(users)))
+	got, err := r.Report.root(chunkData(form, l != nil, number, r.Chunk.Users, sum(content), sum(users)))
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(got, root) {
+	if !bytes.Equal(got, want) {
 		return errors.New("its root is another one")
 	}
 	return nil
@@ -200,9 +233,6 @@ func (r *Receipt) statement(l *layout) (s statement, number uint64, err error) {
 	if l == nil {
 		s.user, err = strconv.ParseUint(r.User, 10, 64)
 		return s, s.user >> chunkBits, err
-	}
-	if r.Format != 2 {
-		return s, 0, errors.New("a receipt of IDs that are not dense has format 2")
 	}
 	s.text = r.User
 	member, fault := l.form.Member(nil, []byte(s.text))

@@ -21,8 +21,8 @@ func ReadReceipt(data []byte) (*Receipt, error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return nil, fmt.Errorf("no receipt: %w", err)
 	}
-	if r.Format != 1 && r.Format != 2 { // a newer one may have more in it
-		return nil, fmt.Errorf("the receipt has format %d, and this granter knows 1 and 2: use a newer one", r.Format)
+	if _, _, known := r.kindOf(); !known { // a newer one may have more in it
+		return nil, r.unknown()
 	}
 	form, err := r.form()
 	if err != nil {
@@ -54,7 +54,7 @@ func (r *Receipt) form() (*Receipt, error) {
 	}
 	out := *r
 	out.Flush, out.Run = fmt.Sprint(s.flush), fmt.Sprintf("%016x", s.run)
-	if r.Format == 1 { // what other IDs are like, the spec says: see statement
+	if _, members, _ := r.kindOf(); !members { // what other IDs are like, the spec says: see statement
 		user, err := strconv.ParseUint(r.User, 10, 64)
 		if err != nil {
 			return nil, err

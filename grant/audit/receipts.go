@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/campaign"
@@ -26,6 +25,7 @@ type Receipts struct {
 	closer io.Closer
 	spec   *grant.Campaign
 	salted *salted
+	form   treeForm
 	bucket bool    // the file is one of buckets
 	layout *layout // of its users; nil: their IDs are dense
 	root   []byte
@@ -66,8 +66,9 @@ func readReceipts(file io.ReaderAt, size int64) (*Receipts, error) {
 		return nil, err
 	}
 	at := binary.BigEndian.Uint64(end)
+	of, known := beginnings[string(begin[:len(receiptsMagic)])]
 	switch {
-	case !strings.HasPrefix(string(begin), receiptsMagic) && !strings.HasPrefix(string(begin), membersMagic):
+	case !known:
 		return nil, errors.New("no file of receipts that this granter reads: granter audit --receipts writes one")
 	case string(end[8:]) != indexMagic || at > uint64(size)-uint64(foot) || at < uint64(head):
 		return nil, errReceiptsDamaged
@@ -76,8 +77,7 @@ func readReceipts(file io.ReaderAt, size int64) (*Receipts, error) {
 	if _, err := file.ReadAt(index, int64(at)); err != nil {
 		return nil, err
 	}
-	r := &Receipts{file: file, salted: newSalted([saltSize]byte(begin[len(receiptsMagic):]))}
-	r.bucket = strings.HasPrefix(string(begin), membersMagic)
+	r := &Receipts{file: file, salted: newSalted([saltSize]byte(begin[len(receiptsMagic):])), form: of.form, bucket: of.bucket}
 	spec, err := r.parseIndex(index)
 	if err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func (r *Receipts) Of(user grant.UserID) (*Receipt, error) {
 	leaf := &r.chunks[at]
 	blind := r.salted.of(&whose)
 	b := block{r: r, leaf: leaf}
-	members, roots := b.group(blind[0]), b.roots
+	members, over := b.group(blind[0]), &b.groups
 	if b.err != nil {
 		return nil, b.err
 	}
@@ -153,10 +153,10 @@ func (r *Receipts) Of(user grant.UserID) (*Receipt, error) {
 	case mine == nil:
 		return nil, ErrNotInReport
 	}
-	out := newReceipt(r.spec, r.Head, *mine, blind)
+	out := newReceipt(r.spec, r.Head, *mine, blind, r.form)
 	out.Group = Step{Index: index, Size: len(members), Path: texts(treePath(hashes, index))}
 	out.Chunk = ChunkStep{
-		Step:  Step{Index: int(blind[0]), Size: groups, Path: texts(treePath(overGroups(&roots), int(blind[0])))},
+		Step:  Step{Index: int(blind[0]), Size: groups, Path: texts(treePath(overGroups(over, r.form), int(blind[0])))},
 		Chunk: fmt.Sprint(chunk), Users: leaf.users, Content: hex.EncodeToString(leaf.content[:]),
 	}
 	out.Report = Step{Index: at, Size: len(r.leaves), Path: texts(treePath(r.leaves, at))}
@@ -170,7 +170,7 @@ func (r *Receipts) Of(user grant.UserID) (*Receipt, error) {
 type block struct {
 	r       *Receipts
 	leaf    *chunkLeaf
-	roots   [groups]sum
+	groups  [groups]group
 	entries map[uint32]statement
 	count   int // of entries
 	err     error
@@ -192,11 +192,15 @@ func (b *block) read(at, size int) []byte {
 // group reads the members of a group, and the roots of all.
 func (b *block) group(number byte) []member {
 	be := binary.BigEndian
-	head := b.read(0, rootsSize+countsSize+4)
-	for i := range b.roots {
-		copy(b.roots[i][:], head[i*len(sum{}):])
+	head := b.read(0, groupsSize(b.r.form)+countsSize+4)
+	counts := head[groupsSize(b.r.form):]
+	for i := range b.groups {
+		g := &b.groups[i]
+		row := head[i*len(g.data(b.r.form)):]
+		if copy(g.root[:], row); b.r.form == ofSizes {
+			g.size = be.Uint32(row[len(g.root):])
+		}
 	}
-	counts := head[rootsSize:]
 	b.count = int(be.Uint32(counts[countsSize:]))
 	b.entries = map[uint32]statement{}
 	from, until := 0, int(be.Uint32(counts[4*int(number):]))
@@ -225,7 +229,7 @@ func (b *block) group(number byte) []member {
 func (b *block) statement(m *member) statement {
 	s, known := b.entries[m.entry]
 	if !known {
-		row := b.read(rootsSize+countsSize+4+int(m.entry)*entrySize, entrySize)
+		row := b.read(groupsSize(b.r.form)+countsSize+4+int(m.entry)*entrySize, entrySize)
 		be := binary.BigEndian
 		s = statement{at: be.Uint64(row), run: be.Uint64(row[8:]), flush: be.Uint64(row[16:]), kind: kind(row[24])}
 		b.entries[m.entry] = s

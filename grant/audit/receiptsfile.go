@@ -15,22 +15,22 @@ import (
 // report is asked, and one receipt reads a few kilobytes of it. It says who has what, and its salt makes the hashes of a
 // report guessable: it is as secret as an export of the ledger.
 //
-//	"granter receipts 2\n", salt 32, blocks, index, where the index begins 8, "granter index 2\n"
+//	"granter receipts 4\n", salt 32, blocks, index, where the index begins 8, "granter index 2\n"
 //	index   campaign, head, spec: each its length 4, then as many bytes; number of chunks 4; of each chunk, ascending:
 //	        chunk 8, where its block is 8, its length 4, users 4, content 32, root of its users 32
-//	block   the roots of the 256 groups, 32 each
+//	block   of each of the 256 groups its root 32, its members 4
 //	        how many members each group and all before it have, 4 each
 //	        number of entries that grant 4, each: at 8, run 8, flush 8, kind 1
 //	        members of all groups, each group's in the order of its tree: place in the chunk 2, entry twice and 1 more where
 //	        there are acts about the user: 1, 2 or 4 bytes, whatever suffices for all entries of the chunk
 //
-// Integers are big-endian. Where IDs are not dense, the file begins with "granter receipts 3\n", chunks are buckets, a member's
+// Integers are big-endian. Where IDs are not dense, the file begins with "granter receipts 5\n", chunks are buckets, a member's
 // place is the member as a bucket has it, and in place of how many members the groups have it says how many bytes those take.
+// Before (census.go), the files began with "granter receipts 2\n" and "granter receipts 3\n", and blocks with the roots alone.
 const (
-	receiptsMagic = "granter receipts 2\n"
-	membersMagic  = "granter receipts 3\n"
+	receiptsMagic = "granter receipts 4\n"
+	membersMagic  = "granter receipts 5\n"
 	indexMagic    = "granter index 2\n"
-	rootsSize     = groups * 32
 	countsSize    = groups * 4
 	entrySize     = 8 + 8 + 8 + 1
 	chunkRow      = 8 + 8 + 4 + 4 + 32 + 32
@@ -113,7 +113,22 @@ func width(entries int) int {
 	return 4
 }
 
-func encodeBlock(bucket bool, roots *[groups]sum, entries []statement, members *[groups][]member) []byte {
+// beginnings are what files of receipts begin with.
+var beginnings = map[string]struct {
+	form   treeForm
+	bucket bool
+}{
+	receiptsMagic: {ofSizes, false}, membersMagic: {ofSizes, true},
+	"granter receipts 2\n": {ofRoots, false}, "granter receipts 3\n": {ofRoots, true},
+}
+
+// groupsSize is how many bytes the groups at the beginning of a block take.
+func groupsSize(form treeForm) int {
+	var g group
+	return groups * len(g.data(form))
+}
+
+func encodeBlock(bucket bool, over *[groups]group, entries []statement, members *[groups][]member) []byte {
 	be, wide := binary.BigEndian, width(len(entries))
 	var ends [groups]uint32
 	n, size := uint32(0), 0
@@ -129,9 +144,9 @@ func encodeBlock(bucket bool, roots *[groups]sum, entries []statement, members *
 		}
 		ends[i] = n
 	}
-	b := make([]byte, 0, rootsSize+countsSize+4+entrySize*len(entries)+size)
-	for i := range roots {
-		b = append(b, roots[i][:]...)
+	b := make([]byte, 0, groupsSize(ofSizes)+countsSize+4+entrySize*len(entries)+size)
+	for i := range over {
+		b = append(b, over[i].data(ofSizes)...)
 	}
 	for _, end := range &ends {
 		b = be.AppendUint32(b, end)
@@ -168,7 +183,7 @@ func (r *Receipts) parseIndex(b []byte) (spec []byte, err error) {
 	r.chunks, r.leaves = make([]chunkLeaf, n), make([]sum, n)
 	for i := range r.chunks {
 		l := &r.chunks[i]
-		l.bucket = r.bucket
+		l.form, l.bucket = r.form, r.bucket
 		l.chunk, l.at, l.size, l.users = f.number(8), f.number(8), uint32(f.number(4)), uint32(f.number(4))
 		copy(l.content[:], f.take(len(l.content)))
 		copy(l.usersRoot[:], f.take(len(l.usersRoot)))
