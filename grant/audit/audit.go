@@ -3,9 +3,7 @@ package audit
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -266,108 +264,4 @@ func (a *audit) readLedger(ctx context.Context, c *cells, chunks []uint64) error
 		})
 	}
 	return g.Wait()
-}
-
-// part is a part of the topic: before the checkpoint, or from there on.
-type part bool
-
-const (
-	below  part = false
-	beyond part = true
-)
-
-// markTopic marks the users of some offsets.
-func (a *audit) markTopic(ctx context.Context, from, until grant.Offsets, c *cells, part part) error {
-	records := int64(0)
-	for partition, end := range until {
-		records += max(end-from[partition], 0)
-	}
-	m := c.markers(part, records)
-	err := a.readTopic(ctx, from, until, part, func() (func(*source.Parts) bool, func()) {
-		ids := make([]uint64, 0, blockUsers)
-		return func(parts *source.Parts) bool {
-			id, malformed := a.Decode(parts)
-			if malformed != "" {
-				return false
-			}
-			if ids = append(ids, id); len(ids) == cap(ids) {
-				m.add(ids)
-				ids = ids[:0]
-			}
-			return true
-		}, func() { m.add(ids) }
-	})
-	if err == nil {
-		m.done()
-	}
-	return err
-}
-
-// readTopic reads some offsets. For each partition open returns what marks the user of a record, and reports whether there is
-// one, and what is called in the end.
-func (a *audit) readTopic(ctx context.Context, from, until grant.Offsets, part part,
-	open func() (mark func(*source.Parts) bool, done func()),
-) error {
-	g, reading := errgroup.WithContext(ctx)
-	g.SetLimit(maxPartitions)
-	for _, partition := range slices.Sorted(maps.Keys(until)) {
-		if from[partition] < until[partition] {
-			g.Go(func() error {
-				mark, done := open()
-				defer done()
-				return a.readPartition(reading, partition, from[partition], until[partition], part, mark)
-			})
-		}
-	}
-	return g.Wait()
-}
-
-// maxPartitions bounds how many partitions are read at the same time: each has memory for a fetch.
-const maxPartitions = 64
-
-// blockUsers are handed to a marker at once.
-const blockUsers = 1024
-
-func (a *audit) readPartition(
-	ctx context.Context, partition int, next, until int64, part part, mark func(*source.Parts) bool,
-) error {
-	var seen Partition
-	defer func() { a.count(partition, &seen, part == beyond && (seen.Records > 0 || next < until)) }()
-	malformed, holes := a.malformed(partition, part), a.holesOf(partition, next)
-	for next < until {
-		var err error
-		next, err = a.Topic.Read(ctx, partition, next, until, func(offset int64, parts *source.Parts) error {
-			seen.Records++
-			if a.Learn != nil {
-				if err := a.Learn(ctx, parts); err != nil {
-					return err
-				}
-			}
-			if holes != nil {
-				holes.before(offset)
-			}
-			if !mark(parts) {
-				seen.Malformed++
-				malformed(offset)
-			}
-			return nil
-		})
-		gap, gone := errors.AsType[*grant.GapError](err)
-		switch {
-		case gone:
-			a.gone(partition, gap.Gaps[0].From, gap.Gaps[0].To)
-			if next = gap.Gaps[0].To; holes != nil {
-				holes.expected = next
-			}
-		case err != nil:
-			return err
-		case next < until:
-			a.heldBack(partition, next, until)
-			return nil
-		}
-	}
-	if holes != nil {
-		holes.before(until)
-	}
-	return nil
 }

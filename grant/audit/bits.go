@@ -21,7 +21,7 @@ const (
 // page has a bit for each of the 65,536 numbers of a chunk. Bit 0 is the highest of word 0, as in a bitmap of Redis.
 type page [pageWords]uint64
 
-func place(low uint16) (word int, mask uint64) { return int(low >> 6), 1 << (63 - low&63) }
+func place(low uint16) (word int, mask uint64) { return int(low >> 6), 1 << 63 >> (low & 63) }
 
 func (p *page) has(low uint16) bool {
 	word, mask := place(low)

@@ -73,16 +73,16 @@ func (a *audit) markMembers(ctx context.Context, s *packs, from, until grant.Off
 	if part == beyond {
 		with = markBeyond
 	}
-	return a.readTopic(ctx, from, until, part, func() (func(*source.Parts) bool, func()) {
+	return a.readTopic(ctx, from, until, part, func() marking {
 		decode := a.Members()
-		return func(parts *source.Parts) bool {
+		return marking{one: func(parts *source.Parts) bool {
 			member, malformed := decode(parts)
 			if malformed != "" {
 				return false
 			}
 			s.mark(member, with)
 			return true
-		}, func() {}
+		}, done: func() {}}
 	})
 }
 

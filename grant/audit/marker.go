@@ -111,19 +111,20 @@ func (ms *markers) mark(section int, waiting []uint32) {
 	var known [roundsKnown]*page
 	for _, who := range waiting {
 		of := who >> chunkBits
-		var p *page
-		if of < roundsKnown {
-			p = known[of]
-		}
-		if p == nil {
-			p = c.pageOf(c.from+uint64(section)+sections*uint64(of), ms.part)
-			if of < roundsKnown {
-				known[of] = p
+		if of >= roundsKnown {
+			if p := c.pageOf(c.from+uint64(section)+sections*uint64(of), ms.part); p != nil {
+				p.set(uint16(who))
 			}
+			continue
 		}
-		if p != nil {
-			p.set(uint16(who))
+		p := known[of]
+		if p == nil {
+			if p = c.pageOf(c.from+uint64(section)+sections*uint64(of), ms.part); p == nil {
+				continue
+			}
+			known[of] = p
 		}
+		p.set(uint16(who))
 	}
 }
 
