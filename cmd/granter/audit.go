@@ -47,7 +47,8 @@ func newAudit() *cobra.Command {
 		Short: "Prove from outside that everybody in the topic is granted, once, and nobody else",
 		Long: `Audit reads the whole topic again, without a consumer group, and the whole ledger, and compares them user by user:
 who has a record and is not granted, who is granted and has no record, who is granted twice; bitmaps against the journal;
-malformed records against the dead-letter topic; the topic's identity, its partitions and what retention removed. It names
+malformed records against the dead-letter topic; the topic's identity, its partitions and what retention removed; takes of items
+that are offered, and quotas. It names
 exactly who is concerned: the first of them, or all in the file of --ids. It changes nothing, and works while a run goes on: then
 it speaks of the offsets that it names.
 

@@ -39,6 +39,24 @@ func (a *audit) actsGone(fewer int64) {
 		a.Previous.Ledger.ByPeople(), a.report.Ledger.ByPeople(), why), do)
 }
 
+// takesGone says that fewer users took an item than had when the report before was made: nobody gives anything back.
+func (a *audit) takesGone() {
+	for _, was := range a.Previous.Ledger.Takes {
+		now := int64(0)
+		for _, is := range a.report.Ledger.Takes {
+			if is.Item == was.Item {
+				now = is.Users
+			}
+		}
+		if now < was.Users {
+			a.findings.add(TakesGone, was.Item, was.Users-now, fmt.Sprintf(
+				"%s users had taken %s when the report before was made, and %s have now%s", text.Number(was.Users), was.Item,
+				text.Number(now), a.remade()),
+				"Read the topic of takes again (granter take --topic TOPIC --from-start), or restore Redis from a backup")
+		}
+	}
+}
+
 // remade says that the ledger was made again since the report before; empty: nobody has said so.
 func (a *audit) remade() string {
 	if n := len(a.Rebuilt); n > 0 && a.Rebuilt[n-1].At.After(a.Previous.At) {

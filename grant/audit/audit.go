@@ -96,6 +96,8 @@ type audit struct {
 	settled    digest
 	granted    digest
 	layout     *layout // nil: the IDs are dense
+	offers     []int   // indices of the items that users take
+	took       []took  // of each
 	ofBuckets  bucketDigests
 	damaged    []damaged
 	salted     *salted
@@ -132,9 +134,15 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		a.salted = newSalted(cfg.Tree.Salt)
 	}
 	began := time.Now()
+	a.offers = offersOf(cfg.Campaign)
+	a.took = make([]took, len(a.offers))
 	a.report = newReport(cfg.Campaign, began)
 	a.report.Rebuilt = cfg.Rebuilt
 	if err := a.circumstances(ctx); err != nil {
+		return nil, err
+	}
+	counted, err := a.counters(ctx)
+	if err != nil {
 		return nil, err
 	}
 	chunks, unlisted, damage, err := a.ledger.StoredChunks(ctx)
@@ -142,11 +150,17 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		return nil, err
 	}
 	a.index(unlisted, damage)
+	if chunks, err = a.takenChunks(ctx, chunks); err != nil {
+		return nil, err
+	}
 	compare := a.compareChunks
 	if a.layout != nil {
 		compare = a.compareBuckets
 	}
 	if err := compare(ctx, chunks); err != nil {
+		return nil, err
+	}
+	if err := a.quotas(ctx, counted); err != nil {
 		return nil, err
 	}
 	if err := a.letters(ctx); err != nil {
@@ -244,7 +258,7 @@ func (a *audit) readLedger(ctx context.Context, c *cells, chunks []uint64) error
 	}
 	for range readers() {
 		g.Go(func() error {
-			r := &reading{audit: a}
+			r := &reading{audit: a, takes: a.newTakesRead()}
 			if a.Tree != nil {
 				r.census = new(census)
 			}

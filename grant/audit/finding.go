@@ -40,6 +40,19 @@ const (
 	HeldBack         Kind = "held_back"         // records behind an open transaction, below the checkpoint
 	NotComplete      Kind = "not_complete"      // records wait, and the audit was asked for the whole topic
 	LetterUnreadable Kind = "letter_unreadable" // a dead letter without the headers that say where it is from
+
+	// Of items that users take.
+	TookUngranted Kind = "took_ungranted"         // by whoever is not granted
+	TookEarly     Kind = "took_early"             // before the grant
+	TookBarred    Kind = "took_barred"            // while revoked, recalled, or moved to another account
+	TookLate      Kind = "took_late"              // at take_until, or later
+	TookTwice     Kind = "taken_twice"            // in two entries
+	TakeBitOnly   Kind = "take_bit_without_entry" // by the bitmap, and in no entry
+	TakeEntryOnly Kind = "take_entry_without_bit" // in an entry, and not by the bitmap
+	TakeTime      Kind = "take_time_differs"      // the time of a take is not that of its entry
+	QuotaExceeded Kind = "quota_exceeded"         // after others took the last of the first
+	QuotaDiffers  Kind = "quota_differs"          // the counter of a quota is not what the entries say
+	TakesGone     Kind = "takes_gone"             // fewer users took it than when the report before was made
 )
 
 // undecided are the kinds that contradict nothing: something cannot be seen any more.
@@ -183,8 +196,9 @@ func (f *findings) list() []Finding {
 }
 
 const (
-	repair = "granter audit --ids FILE, then granter reconcile FILE"
-	look   = "Somebody wrote to the ledger's keys: keep a copy of Redis, find out who, and restore it from a backup"
+	repair      = "granter audit --ids FILE, then granter reconcile FILE"
+	lookAtTakes = "granter verify says by which run they took it, and granter history who started that. " + look
+	look        = "Somebody wrote to the ledger's keys: keep a copy of Redis, find out who, and restore it from a backup"
 )
 
 // remedies are what to do about users.
@@ -200,5 +214,14 @@ var remedies = map[Kind]string{
 	OutsideCanary: "The canary's share or the campaign's name was changed between runs: look at granter status",
 	Swapped:       look,
 	Misplaced:     look,
+	TookUngranted: "Whoever is granted may keep it, once they are: audit again after reconcile. Else " + lookAtTakes,
+	TookEarly:     lookAtTakes,
+	TookBarred:    lookAtTakes,
+	TookLate:      lookAtTakes,
+	TookTwice:     look,
+	TakeBitOnly:   look,
+	TakeEntryOnly: look,
+	TakeTime:      look,
+	QuotaExceeded: lookAtTakes,
 	Unprovable:    "Their records are gone from the topic. Keep audits that were made before retention: they are the proof",
 }

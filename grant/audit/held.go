@@ -14,6 +14,7 @@ type Ledger interface {
 	StoredChunks(ctx context.Context) (chunks, unlisted []uint64, damage string, err error)
 	// Stored reads one chunk as it is stored. entry gets the entries in order, and from at = 0 on again after a failure.
 	Stored(ctx context.Context, chunk uint64, entry func(at int64, text string)) (ledger.StoredChunk, error)
+	takesStored
 }
 
 // held is what the ledger has of one chunk.
@@ -25,6 +26,7 @@ type held struct {
 	replays []replayed
 	leaf    *chunkLeaf // nil: no tree is asked for
 	granted []byte     // where somebody is excluded: the digest's leaf of all others
+	took    []took     // by item that users take
 	totals
 }
 
@@ -56,6 +58,8 @@ type reading struct {
 	pages   int               // of users, that found and replays keep
 	repairs page              // users of replays
 	replays []replayed
+	takes   *takesRead // nil: users take nothing
+	text    []byte     // of an entry
 }
 
 func (r *reading) users(kind Kind, chunk uint64, who *page, what string) {
@@ -73,12 +77,18 @@ func (r *reading) damage(chunk uint64, what string) {
 
 // chunk reads a chunk of the ledger, and finds what contradicts itself there.
 func (r *reading) chunk(ctx context.Context, chunk uint64) (*held, error) {
+	if r.takes != nil {
+		if err := r.takes.chunkOf(ctx, chunk); err != nil {
+			return nil, err
+		}
+	}
 	r.begin()
 	stored, err := r.ledger.Stored(ctx, chunk, func(at int64, text string) {
 		if at == 0 {
 			r.begin()
 		}
-		r.entry(chunk, at, []byte(text))
+		r.text = append(r.text[:0], text...)
+		r.entry(chunk, at, r.text)
 	})
 	if err != nil {
 		return nil, err
@@ -95,7 +105,13 @@ func (r *reading) chunk(ctx context.Context, chunk uint64) (*held, error) {
 	r.users(EntryOnly, chunk, r.union.without(&bitmap), "users are in the journal, and the bitmap does not have them")
 	r.users(Excluded, chunk, excluded.without(&r.out), "users are excluded by the bitmap, and by no entry of the journal")
 	r.users(Excluded, chunk, r.out.without(&excluded), "users are excluded by the journal, and not by the bitmap")
+	if r.takes != nil {
+		r.takes.judge(r)
+	}
 	h := r.hold(&bitmap)
+	if r.takes != nil {
+		h.took = r.takes.counts()
+	}
 	if h.excluded > 0 {
 		h.granted = digestLeaf(chunk, h.settled.without(&r.out))
 	}
@@ -113,6 +129,9 @@ func (r *reading) begin() {
 	if r.census != nil {
 		r.census.begin()
 	}
+	if r.takes != nil {
+		r.takes.past.begin(&r.takes.anyone)
+	}
 }
 
 func (r *reading) entry(chunk uint64, at int64, text []byte) {
@@ -126,6 +145,9 @@ func (r *reading) entry(chunk uint64, at int64, text []byte) {
 	}
 	if r.census != nil {
 		r.census.add(&r.e, text)
+	}
+	if r.takes != nil {
+		r.takes.past.entry(&r.e)
 	}
 	m := &r.e.spread
 	if !r.e.kind.settles() {

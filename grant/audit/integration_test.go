@@ -92,6 +92,19 @@ func TestEachUntruthAboutMembersIsNamedOnRealServers(t *testing.T) {
 	}
 }
 
+// The same of who took what.
+func TestEachUntruthAboutTakesIsNamedOnRealServers(t *testing.T) {
+	t.Parallel()
+	server := devtest.StartRedis(t)
+	devtest.SharedKafka(t)
+	for _, p := range takePlants {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			p.named(newWorldOf(t, fmt.Sprintf(takesSpec, newName()), devtest.SharedKafka(t).Brokers, server.Addr).taken())
+		})
+	}
+}
+
 // A signed report of real servers, edited by any byte, and a receipt that is somebody else's.
 func TestAReportAndReceiptsOfRealServersAreNotForged(t *testing.T) {
 	w := newRealWorld(t, devtest.StartRedis(t)).granted()

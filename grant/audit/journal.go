@@ -14,6 +14,7 @@ type kind byte
 
 const (
 	kindGrant   kind = 1 // by the flush of a run
+	kindTake    kind = 3 // an item was taken: in a list of its own, see takes.go
 	kindHand    kind = 5 // by an act
 	kindExclude kind = 6 // settled, and without the grant, by an act
 
@@ -83,23 +84,7 @@ func (e *entry) head(rest []byte) ([]byte, error) {
 	if e.kind != kindGrant && !e.kind.acts() {
 		return nil, fmt.Errorf("it is of kind %d, which this granter does not know: use a newer one", e.kind)
 	}
-	if len(rest) < 8 {
-		return nil, errCutOff
-	}
-	e.run = binary.BigEndian.Uint64(rest)
-	n := numbers{rest: rest[8:]}
-	n.next() // shard
-	e.flush = n.next()
-	e.count = int(n.next())
-	ranges := n.next()
-	if ranges > uint64(len(n.rest)) {
-		return nil, errCutOff
-	}
-	e.spans = e.spans[:0]
-	for range ranges {
-		partition, first, more := n.next(), n.next(), n.next()
-		e.spans = append(e.spans, span{int(partition), int64(first), int64(first + more)})
-	}
+	n := e.origin(rest)
 	if e.act = nil; e.kind.acts() {
 		e.act = n.bytes(int(n.next()))
 	}
@@ -110,6 +95,45 @@ func (e *entry) head(rest []byte) ([]byte, error) {
 		return nil, errors.New("the act behind it is no JSON")
 	}
 	return n.rest, nil
+}
+
+// origin reads by whom an entry is, and from which records, and returns what is behind that.
+func (e *entry) origin(rest []byte) (n numbers) {
+	if len(rest) < 8 {
+		return numbers{short: true}
+	}
+	e.run = binary.BigEndian.Uint64(rest)
+	n.rest = rest[8:]
+	n.next() // shard
+	e.flush = n.next()
+	e.count = int(n.next())
+	ranges := n.next()
+	if ranges > uint64(len(n.rest)) {
+		return numbers{short: true}
+	}
+	e.spans = e.spans[:0]
+	for range ranges {
+		partition, first, more := n.next(), n.next(), n.next()
+		e.spans = append(e.spans, span{int(partition), int64(first), int64(first + more)})
+	}
+	return n
+}
+
+// readTake reads an entry of a list of takes, and returns the index of the item in the spec.
+func (e *entry) readTake(text []byte) (item int, err error) {
+	if len(text) < 16 {
+		return 0, errCutOff
+	}
+	if e.kind = kind(text[7]); text[0] != 2 || e.kind != kindTake {
+		return 0, fmt.Errorf("it is of version %d and kind %d, and this granter knows version 2 and kind 3: use a newer one",
+			text[0], e.kind)
+	}
+	e.at, e.act = timeOf(text), nil
+	n := e.origin(text[8:])
+	if item = int(n.next()); n.short {
+		return 0, errCutOff
+	}
+	return item, e.spread.read(n.rest, e.count)
 }
 
 // numbers reads unsigned varints.

@@ -26,6 +26,9 @@ func (a *audit) judge(ctx context.Context, c *cells) error {
 			tell(a.findings)
 		}
 		a.report.Ledger.add(&h.totals)
+		for i := range h.took {
+			a.took[i].add(&h.took[i])
+		}
 		if h.leaf != nil && (h.leaf.entries > 0 || *h.settled != nothing) {
 			a.report.leaves = append(a.report.leaves, h.leaf)
 		}

@@ -98,7 +98,16 @@ type LedgerReport struct {
 	Entries  int64  `json:"entries"`
 	Digest   string `json:"digest"` // of everybody whose place is settled, the excluded too: to be held against the topic's
 	// GrantedDigest is of those who have it, or had it: that of granter status --prove, digest and export.
-	GrantedDigest string `json:"granted_digest"`
+	GrantedDigest string  `json:"granted_digest"`
+	Takes         []Takes `json:"takes,omitempty"` // of each item that users take
+}
+
+// Takes is who took an item.
+type Takes struct {
+	Item    string `json:"item"`
+	Users   int64  `json:"users"`
+	Entries int64  `json:"entries"`
+	First   int64  `json:"first,omitempty"` // of its quota
 }
 
 func (l *LedgerReport) add(h *totals) {
@@ -139,6 +148,10 @@ func (a *audit) finish(took time.Duration) {
 	r.Topic.Digest, r.Ledger.Digest, r.Ledger.GrantedDigest = a.users.text(), a.settled.text(), a.granted.text()
 	if b := &a.ofBuckets; a.layout != nil {
 		r.Topic.Digest, r.Ledger.Digest, r.Ledger.GrantedDigest = b.users.text(), b.settled.text(), b.granted.text()
+	}
+	for i, index := range a.offers {
+		item := &a.Campaign.Items[index]
+		r.Ledger.Takes = append(r.Ledger.Takes, Takes{item.ID, a.took[i].users, a.took[i].entries, item.First})
 	}
 	r.Over = r.Topic.Waiting == 0
 	for i := range r.Topic.Partitions {
@@ -198,6 +211,7 @@ func (a *audit) sinceThen() {
 		a.findings.add(RolledBack, "", fewer, "the ledger has fewer users than when the report before was made",
 			"Restore Redis from a backup, run the campaign once more, and audit again")
 	}
+	a.takesGone()
 	if fewer := was.Ledger.actsBeyond(&is.Ledger); fewer > 0 {
 		a.actsGone(fewer)
 	}

@@ -99,6 +99,13 @@ func (r *Report) Rows(lang string) [][2]string {
 	if r.Ledger.Excluded > 0 && r.Ledger.GrantedDigest != "" {
 		rows = append(rows, [2]string{t.digestGranted, r.Ledger.GrantedDigest})
 	}
+	for _, taken := range r.Ledger.Takes {
+		says := fmt.Sprintf(t.takenBy, taken.Item, text.Number(taken.Users))
+		if taken.First > 0 {
+			says += fmt.Sprintf(t.ofFirst, text.Number(taken.First))
+		}
+		rows = append(rows, [2]string{t.taken, says})
+	}
 	if r.Ledger.Acted > 0 {
 		rows = append(rows, [2]string{t.acted, text.Number(r.Ledger.Acted)})
 	}
@@ -118,7 +125,7 @@ type vocabulary struct {
 	journal, entries, malformed, letters, digestTopic, digestLedger, expected  string
 	partition, first, checkpoint, end, heading, findings, partitions, seal     string
 	signed, unsigned, printed, before, replayed, entriesOfBuckets              string
-	rebuilt, rebuiltFrom, digestGranted, acted                                 string
+	rebuilt, rebuiltFrom, digestGranted, acted, taken, takenBy, ofFirst        string
 }
 
 // remade says that the ledger was made again, and what it lacks since.
@@ -155,6 +162,7 @@ var english = vocabulary{
 	signed: "Signed by key", printed: "SHA-256 of the signed report", before: "SHA-256 of the report before",
 	unsigned: "This report is not signed.", replayed: "granted by replays of rejected records",
 	digestGranted: "digest without the excluded", acted: "users with other acts",
+	taken: "taken", takenBy: "%s: %s users", ofFirst: ", of the first %s",
 	rebuilt: "The ledger was made again at %s by %s, of the topic alone: what people did about users before (grants by hand, " +
 		"exclusions, revocations and other acts), takes, replayed records, orders and the times of grants are not in it.",
 	rebuiltFrom: "The ledger was made again at %s by %s, of an export of %s and the rest of the topic: what people did about " +
@@ -178,6 +186,7 @@ var korean = vocabulary{
 	signed: "서명 키", printed: "서명된 보고서의 SHA-256", before: "이전 보고서의 SHA-256",
 	unsigned: "이 보고서는 서명되지 않았습니다.", replayed: "거부된 레코드의 재처리로 지급",
 	digestGranted: "제외자를 뺀 원장 다이제스트", acted: "그 밖의 조치가 있는 사용자",
+	taken: "수령", takenBy: "%s: %s명", ofFirst: "(선착순 %s명)",
 	rebuilt: "이 원장은 %s에 %s 님이 토픽만으로 다시 만들었습니다. 그 전의 수동 지급, 제외, 회수 등의 조치와 수령, 재처리, 명령, 지급 시각은 " +
 		"들어 있지 않습니다.",
 	rebuiltFrom: "이 원장은 %s에 %s 님이 %s의 내보내기 파일과 그 이후의 토픽으로 다시 만들었습니다. 그 사이의 수동 지급, 제외, 회수 등의 조치와 " +

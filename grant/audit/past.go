@@ -1,0 +1,145 @@
+package audit
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/granter/granter/grant"
+)
+
+// clocksApart is how far the clocks of two masters, or of one before and after a fail-over, and that of whoever judged a
+// revocation that was to come, may differ, in milliseconds: who took something by so much too early or too late is not accused.
+// It is also for how long a user may take an item with a quota after having been judged to be one who may.
+const clocksApart = 10_000
+
+// past is since when users of a chunk are granted, and what people did about them: of those who took something.
+type past struct {
+	of    page    // those users
+	since []int64 // when a run granted them, Unix milliseconds; 0: none did
+	acts  map[uint16][]*grant.Act
+}
+
+// begin forgets the chunk before.
+func (p *past) begin(of *page) {
+	p.of, p.acts = *of, map[uint16][]*grant.Act{}
+	if p.since == nil && !of.empty() {
+		p.since = make([]int64, 1<<chunkBits)
+	}
+	clear(p.since)
+}
+
+// entry adds an entry of the journal.
+func (p *past) entry(e *entry) {
+	if p.since == nil || p.of.empty() {
+		return
+	}
+	if e.kind == kindGrant {
+		e.spread.each(func(low uint16) {
+			if p.since[low] == 0 {
+				p.since[low] = e.at
+			}
+		})
+		return
+	}
+	act := new(grant.Act)
+	if json.Unmarshal(e.act, act) != nil {
+		return // what it did not say cannot have stood in anybody's way
+	}
+	act.At = time.UnixMilli(e.at).UTC()
+	e.spread.each(func(low uint16) {
+		if p.of.has(low) {
+			p.acts[low] = append(p.acts[low], act)
+		}
+	})
+}
+
+// moment is what a user was from a time on.
+type moment struct {
+	from  int64
+	place grant.Place
+	state grant.UserState
+}
+
+// moments of a user's past, in the order of time. What an act makes of a user says the rule by which it was judged.
+func (p *past) moments(low uint16) []moment {
+	out := []moment{{from: math.MinInt64, place: grant.PlaceNone}}
+	granted := func(before int64) {
+		if at := p.since[low]; at > 0 && at <= before && out[len(out)-1].place == grant.PlaceNone {
+			out = append(out, moment{at, grant.PlaceGranted, out[len(out)-1].state})
+		}
+	}
+	for _, act := range p.acts[low] {
+		granted(act.At.UnixMilli())
+		last := &out[len(out)-1]
+		place, state, err := last.state.After(last.place, act)
+		if err != nil {
+			continue
+		}
+		from := act.At.UnixMilli()
+		if act.Kind == grant.ActHand && strings.HasPrefix(act.ID, byReconcile) {
+			from = math.MinInt64 // a repair gives an entry to whoever has lost it: since when the user had it nobody knows
+		}
+		out = append(out, moment{from, place, state})
+	}
+	granted(math.MaxInt64)
+	return out
+}
+
+// byReconcile is what the IDs of the acts of granter reconcile begin with.
+const byReconcile = "reconcile-"
+
+// might reports whether a user may have taken an item at a time, give or take what clocks are apart.
+func might(moments []moment, item string, at int64) bool {
+	for i, m := range moments {
+		first, last := max(m.from, at-clocksApart), at+clocksApart
+		if i+1 < len(moments) {
+			last = min(last, moments[i+1].from)
+		}
+		if first > last || m.place != grant.PlaceGranted {
+			continue
+		}
+		for _, at := range []int64{first, last} {
+			if m.state.Stands(item, time.UnixMilli(at)) == "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// judge names those of some users who took an item before they were granted, or while something that people did stood in the way.
+// Where an item has a quota, its takes are on a master of their own, which may have survived the loss of a grant that came again
+// later: there nobody took it too early.
+func (p *past) judge(r *reading, it *itemRead, chunk uint64, who *page) {
+	early, barred := new(page), new(page)
+	who.each(func(low uint16) {
+		at := it.at[low]
+		if len(p.acts[low]) == 0 {
+			if since := p.since[low]; it.item.First == 0 && since > at+clocksApart {
+				early.set(low)
+			}
+			return
+		}
+		moments := p.moments(low)
+		if might(moments, it.item.ID, at) {
+			return
+		}
+		was := moments[0]
+		for _, m := range moments {
+			if m.from <= at {
+				was = m
+			}
+		}
+		switch {
+		case was.place == grant.PlaceGranted:
+			barred.set(low)
+		case it.item.First == 0:
+			early.set(low)
+		}
+	})
+	id := it.item.ID
+	r.users(TookEarly, chunk, early, "users took "+id+" before they were granted")
+	r.users(TookBarred, chunk, barred, "users took "+id+" while it was revoked, recalled or moved to another account")
+}
