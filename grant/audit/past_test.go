@@ -20,6 +20,7 @@ func TestThePastOfAUserSaysWhenItemsMightBeTaken(t *testing.T) {
 		}
 		return a
 	}
+	ofItem := func(name string) func(*grant.Act) { return func(a *grant.Act) { a.Item = name } }
 	revokedLater := func(a *grant.Act) { a.Effective = at(30) }
 	to := grant.NumberID(8)
 	for name, c := range map[string]struct {
@@ -27,16 +28,25 @@ func TestThePastOfAUserSaysWhenItemsMightBeTaken(t *testing.T) {
 		acts      []*grant.Act
 		may, mayn []int64 // minutes
 	}{
-		"granted, and noted before":  {10, []*grant.Act{act(grant.ActNote, 5)}, []int64{10, 99}, []int64{4, 9}},
-		"granted by hand":            {0, []*grant.Act{act(grant.ActHand, 20)}, []int64{20, 99}, []int64{19}},
-		"revoked":                    {10, []*grant.Act{act(grant.ActRevoke, 20)}, []int64{10, 20}, []int64{9, 21, 99}},
-		"revoked from a time on":     {10, []*grant.Act{act(grant.ActRevoke, 20, revokedLater)}, []int64{21, 30}, []int64{31}},
-		"revoked and reinstated":     {10, []*grant.Act{act(grant.ActRevoke, 20), act(grant.ActReinstate, 40)}, []int64{19, 41}, []int64{21, 39}},
-		"recalled":                   {10, []*grant.Act{act(grant.ActRecall, 20, func(a *grant.Act) { a.Item = "it" })}, []int64{19}, []int64{21}},
-		"another item recalled":      {10, []*grant.Act{act(grant.ActRecall, 20, func(a *grant.Act) { a.Item = "other" })}, []int64{19, 21}, nil},
-		"everything recalled":        {10, []*grant.Act{act(grant.ActRecall, 20)}, []int64{19}, []int64{21}},
-		"moved":                      {10, []*grant.Act{act(grant.ActMove, 20, func(a *grant.Act) { a.To = &to })}, []int64{19}, []int64{21}},
-		"excluded and reinstated":    {0, []*grant.Act{act(grant.ActExclude, 5), act(grant.ActReinstate, 20)}, []int64{20}, []int64{4, 6, 19}},
+		"granted, and noted before": {10, []*grant.Act{act(grant.ActNote, 5)}, []int64{10, 99}, []int64{4, 9}},
+		"granted by hand":           {0, []*grant.Act{act(grant.ActHand, 20)}, []int64{20, 99}, []int64{19}},
+		"revoked":                   {10, []*grant.Act{act(grant.ActRevoke, 20)}, []int64{10, 20}, []int64{9, 21, 99}},
+		"revoked from a time on": {
+			10, []*grant.Act{act(grant.ActRevoke, 20, revokedLater)},
+			[]int64{21, 30}, []int64{31},
+		},
+		"revoked and reinstated": {
+			10, []*grant.Act{act(grant.ActRevoke, 20), act(grant.ActReinstate, 40)},
+			[]int64{19, 41}, []int64{21, 39},
+		},
+		"recalled":              {10, []*grant.Act{act(grant.ActRecall, 20, ofItem("it"))}, []int64{19}, []int64{21}},
+		"another item recalled": {10, []*grant.Act{act(grant.ActRecall, 20, ofItem("other"))}, []int64{19, 21}, nil},
+		"everything recalled":   {10, []*grant.Act{act(grant.ActRecall, 20)}, []int64{19}, []int64{21}},
+		"moved":                 {10, []*grant.Act{act(grant.ActMove, 20, func(a *grant.Act) { a.To = &to })}, []int64{19}, []int64{21}},
+		"excluded and reinstated": {
+			0, []*grant.Act{act(grant.ActExclude, 5), act(grant.ActReinstate, 20)},
+			[]int64{20}, []int64{4, 6, 19},
+		},
 		"an act that cannot be done": {10, []*grant.Act{act(grant.ActReinstate, 20)}, []int64{10, 30}, []int64{9}},
 		"repaired": {0, []*grant.Act{act(grant.ActHand, 20, func(a *grant.Act) { a.ID = byReconcile + "x" })},
 			[]int64{1, 30}, nil},

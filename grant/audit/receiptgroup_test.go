@@ -43,8 +43,8 @@ func sameLength(s *Step, size int) bool {
 	return s.Index < size && length(size) == length(s.Size)
 }
 
-// A receipt that says of the user's group that it has another size is refused, also where a path of the same length leads to the same
-// root of the group; and so is one in the form of before, in which that was not signed.
+// A receipt that says of the user's group that it has another size is refused, also where a path of the same length leads to the
+// same root of the group; and so is one in the form of before, in which that was not signed.
 func TestHowManyUsersAGroupHasIsSigned(t *testing.T) {
 	w := crowded(t)
 	s, v := keys(t)
@@ -79,7 +79,8 @@ func TestHowManyUsersAGroupHasIsSigned(t *testing.T) {
 	require.Greater(t, alike, 50, "of some users another size has a path of the same length")
 }
 
-// Receipts, and files to make them of, that were left by a granter of before are read and verified, and say that they are of that form.
+// Receipts, and files to make them of, that were left by a granter of before are read and verified, and say that they are of that
+// form.
 func TestReceiptsOfBeforeAreVerified(t *testing.T) {
 	dir := filepath.Join("testdata", "before")
 	key, err := os.ReadFile(filepath.Join(dir, "key.pub"))

@@ -165,7 +165,8 @@ var takePlants = []plant{
 			w.forge(few, hence(time.Minute), 77, 1)
 			require.NoError(w, w.client.HIncrBy(w.Context(), w.counter(few), "taken", 1).Err())
 		},
-		verdict: Refuted, finds: map[Kind]int64{TookUngranted: 1}, ids: found{TookUngranted: in(77, 1)}, says: []string{"chunk 77"},
+		verdict: Refuted, finds: map[Kind]int64{TookUngranted: 1}, ids: found{TookUngranted: in(77, 1)},
+		says: []string{"chunk 77"},
 	},
 	{
 		name: "a take of somebody who is excluded",
