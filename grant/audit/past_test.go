@@ -42,7 +42,10 @@ func TestThePastOfAUserSaysWhenItemsMightBeTaken(t *testing.T) {
 		"recalled":              {10, []*grant.Act{act(grant.ActRecall, 20, ofItem("it"))}, []int64{19}, []int64{21}},
 		"another item recalled": {10, []*grant.Act{act(grant.ActRecall, 20, ofItem("other"))}, []int64{19, 21}, nil},
 		"everything recalled":   {10, []*grant.Act{act(grant.ActRecall, 20)}, []int64{19}, []int64{21}},
-		"moved":                 {10, []*grant.Act{act(grant.ActMove, 20, func(a *grant.Act) { a.To = &to })}, []int64{19}, []int64{21}},
+		"moved": {
+			10, []*grant.Act{act(grant.ActMove, 20, func(a *grant.Act) { a.To = &to })},
+			[]int64{19}, []int64{21},
+		},
 		"excluded and reinstated": {
 			0, []*grant.Act{act(grant.ActExclude, 5), act(grant.ActReinstate, 20)},
 			[]int64{20}, []int64{4, 6, 19},
