@@ -167,7 +167,7 @@ func TestWhatCannotBeDoneIsSaidOnTheForm(t *testing.T) {
 			"/users/2/acts/sorry-2022/extend", url.Values{"reason": {"x"}, "time": {"soon"}},
 			http.StatusBadRequest, "2023-01-20T09:00",
 		},
-		{"/users/99999999999999999999/acts/sorry-2022/hand", nil, http.StatusBadRequest, "Nothing was done"},
+		{"/users/99999999999999999999/acts/sorry-2022/hand", nil, http.StatusUnprocessableEntity, "Nothing was done"},
 		{"/users/2/acts/sorry-2022/explode", nil, http.StatusNotFound, "no such act"},
 		{"/users/2/acts/none/note", nil, http.StatusNotFound, "none"},
 	} {
