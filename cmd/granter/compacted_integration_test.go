@@ -30,12 +30,9 @@ func TestWhomCompactionCleanedAwayIsUnprovable(t *testing.T) {
 	const users, keys = 1000, 700 // the first 300 records have successors with their keys
 	publish := func(from, to int) {
 		s.asked.note("records were published")
-		for batch := range slices.Chunk(slices.Collect(func(yield func(int) bool) {
-			for i := from; i < to && yield(i); i++ {
-			}
-		}), 50) {
+		for first := from; first < to; first += 50 {
 			var list []*kgo.Record
-			for _, i := range batch {
+			for i := first; i < min(first+50, to); i++ {
 				list = append(list, &kgo.Record{Key: fmt.Append(nil, i%keys), Value: strconv.AppendInt(nil, int64(i), 10)})
 			}
 			require.NoError(t, client.ProduceSync(t.Context(), list...).FirstErr())

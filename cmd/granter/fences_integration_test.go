@@ -204,7 +204,7 @@ func TestRightsAreTakenAwayInMidRun(t *testing.T) {
 
 // The index of chunks is damaged in each way that is easy by accident. Nobody is overlooked, no other spec gets in, and the
 // next run repairs it.
-func TestADamagedIndexIsNotBelieved(t *testing.T) {
+func TestADamagedIndexIsNotBelieved(t *testing.T) { //nolint:tparallel // one ledger is hurt and repaired, time after time
 	t.Parallel()
 	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
 	s.publish(s.users(0, 140_000)) // in three chunks

@@ -20,7 +20,7 @@ const memberID = "4o3AF_-fTHKOUdKZxjpXbQ"
 
 // A group name may be in use by something that no granter can join. Preflight says what it is, and so does, at once, a run that
 // nobody stops; and where there is nothing in the way, both say so, too.
-func TestGroupsOfEveryKind(t *testing.T) {
+func TestGroupsOfEveryKind(t *testing.T) { //nolint:tparallel // the group's name is of one kind after the other
 	t.Parallel()
 	k := devtest.StartKafka(t, devtest.KafkaOptions{
 		Version: devtest.NewestKafka, Features: []string{"share.version=1", "streams.version=1"},

@@ -122,7 +122,7 @@ func (ms *markers) mark(section int, waiting []uint32) {
 			if p = c.pageOf(c.from+uint64(section)+sections*uint64(of), ms.part); p == nil {
 				continue
 			}
-			known[of] = p
+			known[of] = p //nolint:gosec // it is below roundsKnown
 		}
 		p.set(uint16(who))
 	}

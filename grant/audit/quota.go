@@ -177,12 +177,13 @@ type takeOf struct {
 // lastTakes is a heap, the first one on top.
 type lastTakes []takeOf
 
-func (l lastTakes) Len() int { return len(l) }
-func (l lastTakes) Less(i, k int) bool {
-	return cmp.Or(cmp.Compare(l[i].at, l[k].at), cmp.Compare(l[i].user, l[k].user)) < 0
+func (l *lastTakes) Len() int { return len(*l) }
+func (l *lastTakes) Less(i, k int) bool {
+	a, b := (*l)[i], (*l)[k]
+	return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.user, b.user)) < 0
 }
-func (l lastTakes) Swap(i, k int) { l[i], l[k] = l[k], l[i] }
-func (l *lastTakes) Push(x any)   { *l = append(*l, x.(takeOf)) }
+func (l *lastTakes) Swap(i, k int) { (*l)[i], (*l)[k] = (*l)[k], (*l)[i] }
+func (l *lastTakes) Push(x any)    { *l = append(*l, x.(takeOf)) }
 func (l *lastTakes) Pop() any {
 	last := (*l)[len(*l)-1]
 	*l = (*l)[:len(*l)-1]

@@ -89,9 +89,7 @@ func (w *world) takeKey(chunk uint64, item int, name string) string {
 	return w.key(chunk, name)
 }
 
-func (w *world) counter(item int) string {
-	return fmt.Sprintf("granter:{%s}:first:%d", w.campaign.Name, item)
-}
+func (w *world) counter() string { return fmt.Sprintf("granter:{%s}:first:%d", w.campaign.Name, few) }
 
 // forge writes that users of a chunk took an item at a time: bits, times and an entry that agree with each other, as a script
 // would have, which judges nothing.
@@ -163,7 +161,7 @@ var takePlants = []plant{
 		name: "a take in a chunk in which nobody is granted",
 		do: func(w *world) {
 			w.forge(few, hence(time.Minute), 77, 1)
-			require.NoError(w, w.client.HIncrBy(w.Context(), w.counter(few), "taken", 1).Err())
+			require.NoError(w, w.client.HIncrBy(w.Context(), w.counter(), "taken", 1).Err())
 		},
 		verdict: Refuted, finds: map[Kind]int64{TookUngranted: 1}, ids: found{TookUngranted: in(77, 1)},
 		says: []string{"chunk 77"},
@@ -208,7 +206,7 @@ var takePlants = []plant{
 			w.forge(few, hence(time.Minute), 0, 33, 34)
 			w.forge(few, hence(2*time.Minute), 5, 6)
 			w.forge(few, hence(3*time.Minute), 0, 20)
-			require.NoError(w, w.client.HSet(w.Context(), w.counter(few), "taken", 7, "full_at", hence(0).UnixMilli()).Err())
+			require.NoError(w, w.client.HSet(w.Context(), w.counter(), "taken", 7, "full_at", hence(0).UnixMilli()).Err())
 		},
 		verdict: Refuted, finds: map[Kind]int64{QuotaExceeded: 2}, ids: found{QuotaExceeded: {20, 5<<16 | 6}},
 		says: []string{"first:2", "after it was taken by the first 5"},
@@ -216,18 +214,18 @@ var takePlants = []plant{
 	{
 		name: "a counter that is not what was taken",
 		do: func(w *world) {
-			require.NoError(w, w.client.HSet(w.Context(), w.counter(few), "taken", 2).Err())
+			require.NoError(w, w.client.HSet(w.Context(), w.counter(), "taken", 2).Err())
 		},
 		verdict: Refuted, finds: map[Kind]int64{QuotaDiffers: 1}, ids: found{},
 		says: []string{"the counter says that 2 users took few, of the first 5, and is not full; by the entries 3 did"},
 		mend: func(w *world, _ *Report) {
-			require.NoError(w, w.client.HSet(w.Context(), w.counter(few), "taken", 3).Err())
+			require.NoError(w, w.client.HSet(w.Context(), w.counter(), "taken", 3).Err())
 		},
 	},
 	{
 		name: "a quota that is full too early",
 		do: func(w *world) {
-			require.NoError(w, w.client.HSet(w.Context(), w.counter(few), "full_at", hence(0).UnixMilli()).Err())
+			require.NoError(w, w.client.HSet(w.Context(), w.counter(), "full_at", hence(0).UnixMilli()).Err())
 		},
 		verdict: Refuted, finds: map[Kind]int64{QuotaDiffers: 1}, ids: found{}, says: []string{"and is full since"},
 	},

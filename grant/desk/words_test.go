@@ -92,7 +92,7 @@ var plainCode = regexp.MustCompile(`^(Accept|Authorization|Bearer \$|Content-Typ
 // Every word that a script of these pages says has its Korean beside it: t("English", "한국어").
 func TestEveryWordOfTheScriptsIsInKorean(t *testing.T) {
 	count, wrong := 0, []string{}
-	require.NoError(t, fs.WalkDir(page, "page", func(name string, d fs.DirEntry, err error) error {
+	require.NoError(t, fs.WalkDir(page, "page", func(name string, _ fs.DirEntry, err error) error {
 		if err != nil || path.Ext(name) != ".js" || name == "page/users.js" { // whose page the desk renders
 			return err
 		}

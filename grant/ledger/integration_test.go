@@ -24,12 +24,12 @@ import (
 	"github.com/granter/granter/sharding/dense"
 )
 
-func TestOnRedis(t *testing.T) {
+func TestOnRedis(t *testing.T) { //nolint:tparallel // cases share their Redis
 	t.Parallel()
 	conformance(t, Options{Addrs: []string{devtest.StartRedis(t).Addr}})
 }
 
-func TestOnRedisCluster(t *testing.T) {
+func TestOnRedisCluster(t *testing.T) { //nolint:tparallel // cases share their Redis
 	t.Parallel()
 	conformance(t, Options{Addrs: devtest.StartRedisCluster(t, 3, 0).Addrs, Cluster: true})
 }

@@ -224,7 +224,7 @@ func scriptCases(w *world, l *parts) []scriptCase {
 
 // Each command of each script is refused once, and each key is of a wrong type once. Then nothing has changed; or, where the
 // command only tidies up, everything has been done. Once it is allowed again, it is done.
-func TestNoScriptLeavesHalfAChange(t *testing.T) {
+func TestNoScriptLeavesHalfAChange(t *testing.T) { //nolint:tparallel // cases share their Redis
 	t.Parallel()
 	server := devtest.StartRedis(t)
 	w := newWorld(t, Options{Addrs: []string{server.Addr}})

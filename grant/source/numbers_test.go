@@ -121,7 +121,7 @@ func TestDamagedNumbersAreRefusedAsAllRecordsAre(t *testing.T) {
 		b.payload[random.IntN(len(b.payload))] = byte(random.Uint32())
 		b.payload = b.payload[:len(b.payload)-random.IntN(3)]
 		var want, got []string
-		wantErr := b.visit(nil, "", 100, 110, func(offset int64, parts *Parts) error {
+		wantErr := b.visit(nil, "", 100, 110, func(_ int64, parts *Parts) error {
 			want = append(want, string(parts.Value))
 			return nil
 		})

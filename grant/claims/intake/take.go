@@ -48,7 +48,7 @@ func Problems(err error) (out []Problem) {
 	if one, ok := err.(Problem); ok { //nolint:errorlint // what wraps it says more than it does
 		return []Problem{one}
 	}
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // joined errors are taken apart one by one
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		if list := many.Unwrap(); err.Error() == errors.Join(list...).Error() { // and not what has a text of its own
 			for _, e := range list {
 				out = append(out, Problems(e)...)

@@ -73,7 +73,7 @@ func TestAStatementOfFixedWidthIsWholeOrNothing(t *testing.T) {
 
 	lines := strings.SplitAfter(good, "\r\n")
 	blank := strings.Repeat(" ", 48)
-	with := func(old, new string) string { return lines[0] + strings.Replace(good[len(lines[0]):], old, new, 1) }
+	with := func(old, now string) string { return lines[0] + strings.Replace(good[len(lines[0]):], old, now, 1) }
 	for name, c := range map[string]struct{ text, want string }{
 		"nothing":              {"", "line 1: has 0 bytes"},
 		"only its heading":     {lines[0], "cut off"},

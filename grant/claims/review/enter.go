@@ -238,8 +238,9 @@ func (d *Desk) refuseEntering(w http.ResponseWriter, r *http.Request, v *view, e
 
 // checkEntering shows all answers, and what the rules make of them.
 func (v *view) checkEntering(e *entering, form *intake.Form) g.Node {
-	var rows, kept g.Group
-	for _, f := range e.fields() {
+	fields := e.fields()
+	rows, kept := make(g.Group, 0, len(fields)), make(g.Group, 0, len(fields))
+	for _, f := range fields {
 		rows = append(rows, v.pair(f.Label.KO, f.Label.EN, g.Text(e.Shown(&f))))
 		kept = append(kept, hidden(f.Name, e.Answers[f.Name]))
 	}

@@ -273,7 +273,7 @@ func (v *view) documents(k *known) g.Node {
 
 // scan says whether anybody has looked for malware in a document.
 func (v *view) scan(doc *store.Kept) g.Node {
-	tone, what := "", ""
+	var tone, what string
 	switch doc.Scan {
 	case documents.Clean:
 		tone, what = "good", v.say("악성코드 없음", "no malware found")
