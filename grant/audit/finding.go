@@ -41,7 +41,7 @@ const (
 	NotComplete      Kind = "not_complete"      // records wait, and the audit was asked for the whole topic
 	LetterUnreadable Kind = "letter_unreadable" // a dead letter without the headers that say where it is from
 
-	// Of items that users take.
+	// TookUngranted and those below it are of items that users take.
 	TookUngranted Kind = "took_ungranted"         // by whoever is not granted
 	TookEarly     Kind = "took_early"             // before the grant
 	TookBarred    Kind = "took_barred"            // while revoked, recalled, or moved to another account

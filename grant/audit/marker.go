@@ -117,7 +117,7 @@ func (ms *markers) mark(section int, waiting []uint32) {
 			}
 			continue
 		}
-		p := known[of]
+		p := known[of] //nolint:gosec // it is below roundsKnown
 		if p == nil {
 			if p = c.pageOf(c.from+uint64(section)+sections*uint64(of), ms.part); p == nil {
 				continue

@@ -111,8 +111,8 @@ func written(file, root string, l lookup.Lang) []byte {
 
 // shared is a script with the words that the pages of operations say as the desk's other pages do.
 func shared() []byte {
-	problems, _ := json.Marshal(searchpage.Problems()) // texts alone, which never fail
-	reasons, _ := json.Marshal(searchpage.Reasons())
+	problems, _ := json.Marshal(searchpage.Problems()) //nolint:errchkjson // texts
+	reasons, _ := json.Marshal(searchpage.Reasons())   //nolint:errchkjson // texts
 	return fmt.Appendf(nil, "// Made of grant/desk/searchpage: problems in Korean, reasons of rejects in both languages.\n\n"+
 		"export const problems = %s;\n\nexport const reasons = %s;\n", problems, reasons)
 }

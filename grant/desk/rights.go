@@ -59,8 +59,6 @@ var roles = []Role{RoleViewer, RoleSupport, RoleOperator} // each has the rights
 // named are the rights of the roles that have names.
 func (r Role) named() []Right {
 	switch r {
-	case roleNone:
-		return nil
 	case RoleViewer:
 		return []Right{RightStatus, RightHistory}
 	case RoleSupport:
@@ -71,8 +69,9 @@ func (r Role) named() []Right {
 		return campaignRights()
 	case RoleAuditor:
 		return []Right{RightStatus, RightHistory, RightClaims}
+	default:
+		return nil
 	}
-	return nil
 }
 
 // ParseRole reads a role.

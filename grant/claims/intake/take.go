@@ -28,7 +28,7 @@ func Outcomes() []Outcome {
 }
 
 // Problem is one thing that is wrong with a form.
-type Problem struct {
+type Problem struct { //nolint:errname // it is a line of an error, and people call it a problem
 	Field  string `json:"field,omitempty"` // a name of Form's JSON; empty: it is about the form as a whole
 	Detail string `json:"detail"`          // what is wrong, and what to write
 }

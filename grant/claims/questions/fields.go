@@ -33,7 +33,7 @@ func Input(l tell.Lang, f *Field, value, wrong string) g.Node {
 	if f.Optional {
 		label += tell.Text{KO: " (선택)", EN: " (optional)"}.In(l)
 	}
-	switch f.Kind {
+	switch f.Kind { //nolint:exhaustive // the others are written into a line
 	case Choice:
 		if wrong != "" {
 			class = "wrong"

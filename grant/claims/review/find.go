@@ -127,9 +127,9 @@ func (s *searching) section(isPhone bool) g.Node {
 	}
 	list := g.Map(s.lines, func(l store.Line) g.Node {
 		return h.Li(h.Data("claim", l.ID), h.A(h.Href(s.q.Root+"claims/"+l.ID), h.Code(g.Text(l.ID))), g.Text(" "),
-			stateChip(s.q.Lang, l.State), g.Text(" "+strings.Join([]string{
-				l.Unit.String(), say("접수 ", "received ") + s.q.Lang.Moment(l.Received, s.desk.Programme.Zone),
-			}, " · ")), g.If(l.Tier > 0, g.Text(" · "+say("구간 ", "tier ")+strconv.Itoa(l.Tier))))
+			stateChip(s.q.Lang, l.State), g.Text(" "+l.Unit.String()+" · "),
+			g.Text(say("접수 ", "received ")+s.q.Lang.Moment(l.Received, s.desk.Programme.Zone)),
+			g.If(l.Tier > 0, g.Text(" · "+say("구간 ", "tier ")+strconv.Itoa(l.Tier))))
 	})
 	return h.Section(h.ID("claims"), h.Class("card"), h.Aria("labelledby", "claims-title"),
 		h.H2(h.ID("claims-title"), g.Text(say("피해 신청", "Damage claims"))),
