@@ -26,11 +26,11 @@ build: ## build bin/granter
 .PHONY: demo
 demo: ## a whole campaign in one process, with an embedded Kafka and Redis, to watch
 	@echo "compiling granter with an embedded Kafka and Redis: the first time that takes a minute or more, and downloads modules"
-	@go run -tags demo ./cmd/granter demo $(ARGS)
+	@go run -tags demo ./cmd/granter demo $(value ARGS)
 
 .PHONY: demo-claims
 demo-claims: ## damage claims in one process, from the report to the payment, to watch
-	@$(MAKE) --no-print-directory demo ARGS="--claims $(ARGS)"
+	@$(MAKE) --no-print-directory demo ARGS="--claims $(value ARGS)"
 
 .PHONY: install
 install: ## install what tests use: Redis, PostgreSQL, Java, Kafka, Prometheus, Chromium
@@ -45,19 +45,19 @@ modules:
 .PHONY: test
 test: install modules ## every test, those on real servers included
 	@# Two packages' servers at a time, and more tests of each than there are processors: they mostly wait for servers.
-	go test -tags integration -count=1 -p 2 -parallel 3 -timeout $(TIMEOUT) $(ARGS) $(PKG)
+	go test -tags integration -count=1 -p 2 -parallel 3 -timeout $(TIMEOUT) $(value ARGS) $(PKG)
 
 .PHONY: test-fast
 test-fast: ## the tests that need no server
-	go test -timeout $(TIMEOUT) $(ARGS) $(PKG)
+	go test -timeout $(TIMEOUT) $(value ARGS) $(PKG)
 
 .PHONY: race
 race: ## the tests that need no server, under the race detector
-	go test -race -timeout $(TIMEOUT) $(ARGS) $(PKG)
+	go test -race -timeout $(TIMEOUT) $(value ARGS) $(PKG)
 
 .PHONY: mutants
 mutants: ## deliberate bugs that tests must notice: make mutants ARGS='-run ^source/'
-	@go run ./deploy/mutants $(ARGS)
+	@go run ./deploy/mutants $(value ARGS)
 
 .PHONY: lint
 lint: vet fmt-check golangci sleep shell columns guarantee binary ## everything that judges the source without running it
@@ -105,11 +105,11 @@ fuzz: ## every fuzz test, each for FUZZTIME
 
 .PHONY: bench
 bench: install ## measure on real servers; writes docs/performance.md (some 20 minutes)
-	go run ./deploy/bench -docs docs $(ARGS)
+	go run ./deploy/bench -docs docs $(value ARGS)
 
 .PHONY: bench-claims
 bench-claims: install ## measure damage claims, killed and restarted, on PostgreSQL and SQLite: make bench-claims ARGS='-scale 0.1'
-	go run ./deploy/bench -claims $(ARGS)
+	go run ./deploy/bench -claims $(value ARGS)
 
 .PHONY: vuln
 vuln: ## known vulnerabilities in what granter calls
