@@ -13,8 +13,8 @@ import (
 )
 
 func newClaimsAmend() *cobra.Command {
-	var flags claimsFlags
-	var who, why, name, until string
+	var flags programmeFlags
+	var who, why, until string
 	cmd := &cobra.Command{
 		Use:   "amend [WINDOW --until TIME --why TEXT]",
 		Short: "Extend a window of a programme, or list the windows with their extensions",
@@ -39,11 +39,7 @@ Without WINDOW it lists all windows as they are now, and what was extended.
 			if err != nil {
 				return err
 			}
-			return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
-				p, err := s.Programme(ctx, name)
-				if err != nil {
-					return usageError(err)
-				}
+			return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
 				if len(args) == 1 {
 					by := store.Actor{Name: by, Duty: claims.Secretary}
 					if err := extendWindow(ctx, s, p, args[0], until, by, why); err != nil {
@@ -56,7 +52,6 @@ Without WINDOW it lists all windows as they are now, and what was extended.
 	}
 	flags.addFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&name, "name", "", "name of the programme, when the database has several")
 	f.StringVar(&who, "who", "", whoHelp)
 	f.StringVar(&why, "why", "", "the reason, which is kept for good")
 	f.StringVar(&until, "until", "", "the last second that is in time, such as 2023-04-14T23:59:59")

@@ -41,13 +41,12 @@ in the chain that "granter claims prove" proves, which counts every vote again.
 
 // councilFlags are the settings of every command of the council.
 type councilFlags struct {
-	claimsFlags
-	who, why, name string
+	programmeFlags
+	who, why string
 }
 
 func (f *councilFlags) addFlags(cmd *cobra.Command, changes bool) {
-	f.claimsFlags.addFlags(cmd)
-	cmd.Flags().StringVar(&f.name, "name", "", "name of the programme, when the database has several")
+	f.programmeFlags.addFlags(cmd)
 	if changes {
 		cmd.Flags().StringVar(&f.who, "who", "", whoHelp)
 		cmd.Flags().StringVar(&f.why, "why", "", "the reason, which is kept for good: without names and numbers of owners")
@@ -65,11 +64,7 @@ func (f *councilFlags) council(
 	if err != nil {
 		return err
 	}
-	return f.within(cmd, false, func(ctx context.Context, s *store.Store) error {
-		p, err := s.Programme(ctx, f.name)
-		if err != nil {
-			return usageError(err)
-		}
+	return f.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
 		if p.Council == nil {
 			return usageError(fmt.Errorf("programme %s has no council", p.Name))
 		}

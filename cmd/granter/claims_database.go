@@ -96,6 +96,30 @@ func (c *claimsFlags) within(cmd *cobra.Command, create bool, work func(context.
 	return work(ctx, s)
 }
 
+// programmeFlags are the settings of every command that is about one programme of the database.
+type programmeFlags struct {
+	claimsFlags
+	name string
+}
+
+func (f *programmeFlags) addFlags(cmd *cobra.Command) {
+	f.claimsFlags.addFlags(cmd)
+	cmd.Flags().StringVar(&f.name, "name", "", "name of the programme, when the database has several")
+}
+
+// withProgramme runs work with the database and the programme that is meant.
+func (f *programmeFlags) withProgramme(
+	cmd *cobra.Command, work func(context.Context, *store.Store, *claims.Programme) error,
+) error {
+	return f.within(cmd, false, func(ctx context.Context, s *store.Store) error {
+		p, err := s.Programme(ctx, f.name)
+		if err != nil {
+			return usageError(err)
+		}
+		return work(ctx, s, p)
+	})
+}
+
 func newClaimsProve() *cobra.Command {
 	var flags claimsFlags
 	var anchor string

@@ -20,10 +20,10 @@ import (
 
 // processFlags are the settings of granter claims process.
 type processFlags struct {
-	claimsFlags
-	name, registry, bank string
-	follow               time.Duration
-	told                 toldFlags
+	programmeFlags
+	registry, bank string
+	follow         time.Duration
+	told           toldFlags
 }
 
 func newClaimsProcess() *cobra.Command {
@@ -46,7 +46,6 @@ GRANTER_ACCOUNT_TOKEN or the file GRANTER_ACCOUNT_TOKEN_FILE.
 	}
 	flags.addFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&flags.name, "name", "", "name of the programme, when the database has several")
 	f.StringVar(&flags.registry, "business-service", "", "address of the service that knows businesses")
 	f.StringVar(&flags.bank, "account-service", "", "address of the service that knows who holds accounts")
 	f.DurationVar(&flags.follow, "every", 0, "look again so often, until it is stopped; 0: look once")
@@ -67,11 +66,7 @@ func (flags *processFlags) execute(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
-		p, err := s.Programme(ctx, flags.name)
-		if err != nil {
-			return usageError(err)
-		}
+	return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
 		registry, done, err := flags.told.serve(ctx, cmd, s, p, flags.follow)
 		if err != nil {
 			return err

@@ -14,8 +14,8 @@ import (
 )
 
 func newClaimsFreeze() *cobra.Command {
-	var flags claimsFlags
-	var who, why, name, until string
+	var flags programmeFlags
+	var who, why, until string
 	var end bool
 	cmd := &cobra.Command{
 		Use:   "freeze [--why TEXT [--until TIME | --end]]",
@@ -44,11 +44,7 @@ now. Without --why it lists who froze it and ended that.
 					return usageError(fmt.Errorf("--until %q: want a time to come, such as 2023-03-02T09:00:00+09:00", until))
 				}
 			}
-			return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
-				p, err := s.Programme(ctx, name)
-				if err != nil {
-					return usageError(err)
-				}
+			return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
 				if why != "" {
 					if _, err := s.SetFreeze(ctx, p.Name, f); err != nil {
 						return err
@@ -64,7 +60,6 @@ now. Without --why it lists who froze it and ended that.
 	}
 	flags.addFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&name, "name", "", "name of the programme, when the database has several")
 	f.StringVar(&who, "who", "", whoHelp)
 	f.StringVar(&why, "why", "", "the reason, which whoever decides or pays is told")
 	f.StringVar(&until, "until", "", "when it ends by itself, such as 2023-03-02T09:00:00+09:00")

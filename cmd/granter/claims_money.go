@@ -13,16 +13,17 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/granter/granter/grant/audit"
+	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/balance"
 	"github.com/granter/granter/grant/claims/store"
 )
 
 // moneyFlags are the settings of granter claims report money.
 type moneyFlags struct {
-	claimsFlags
-	name, key, dir string
-	patience       time.Duration
-	korean         bool
+	programmeFlags
+	key, dir string
+	patience time.Duration
+	korean   bool
 }
 
 func newClaimsMoney() *cobra.Command {
@@ -45,7 +46,6 @@ Exit code 1: sums do not agree, or answers of the bank do not fit. The report is
 	}
 	flags.addFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&flags.name, "name", "", "name of the programme, when the database has several")
 	f.StringVar(&flags.key, "key", "", "file of the private key that signs: granter audit keygen makes one")
 	f.StringVar(&flags.dir, "out", "", "directory of the reports, which are chained")
 	f.DurationVar(&flags.patience, "within", 24*time.Hour, "how long the bank may take before it is to be asked about a payment")
@@ -57,11 +57,7 @@ func (flags *moneyFlags) execute(cmd *cobra.Command) error {
 	if (flags.key == "") != (flags.dir == "") {
 		return usageError(errors.New("--key signs a report that --out leaves: give both, or neither to print it only"))
 	}
-	return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
-		p, err := s.Programme(ctx, flags.name)
-		if err != nil {
-			return usageError(err)
-		}
+	return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
 		if flags.key == "" {
 			r, err := balance.New(ctx, s, p, flags.patience)
 			if err != nil {

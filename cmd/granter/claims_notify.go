@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/notices"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/publish"
@@ -34,9 +35,9 @@ func repeat(ctx context.Context, every time.Duration, do func() error) error {
 
 // notifyFlags are the settings of granter claims notify.
 type notifyFlags struct {
-	claimsFlags
+	programmeFlags
 	conn                         connection
-	name, public, contact        string
+	public, contact              string
 	smtp, from, user, topic, url string
 	plain                        bool
 	every                        time.Duration
@@ -66,7 +67,6 @@ send messages to phones. A notice that was sent, and whose sender died before it
 	flags.conn.kafkaFlags(cmd.Flags())
 	flags.addFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&flags.name, "name", "", "name of the programme, when the database has several")
 	f.StringVar(&flags.public, "public", "", "address of the owner's page, for the texts")
 	f.StringVar(&flags.contact, "contact", "", "who helps owners: a phone number or an address")
 	f.StringVar(&flags.smtp, "smtp", "", "mail server, host:port")
@@ -86,11 +86,7 @@ func (flags *notifyFlags) execute(cmd *cobra.Command) error {
 		return err
 	}
 	defer release()
-	return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
-		p, err := s.Programme(ctx, flags.name)
-		if err != nil {
-			return usageError(err)
-		}
+	return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
 		_, done, err := flags.told.serve(ctx, cmd, s, p, flags.every)
 		if err != nil {
 			return err

@@ -21,14 +21,14 @@ import (
 
 // payFlags are the settings of granter claims pay.
 type payFlags struct {
-	claimsFlags
-	conn                  connection
-	name, out, who, topic string
-	shape                 shapeFlag
-	most                  int
-	again                 bool
-	every                 time.Duration
-	told                  toldFlags
+	programmeFlags
+	conn            connection
+	out, who, topic string
+	shape           shapeFlag
+	most            int
+	again           bool
+	every           time.Duration
+	told            toldFlags
 }
 
 func newClaimsPay() *cobra.Command {
@@ -59,7 +59,6 @@ What a process that dies has not sent counts as sent:
 	flags.conn.kafkaFlags(cmd.Flags())
 	flags.addFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&flags.name, "name", "", "name of the programme, when the database has several")
 	f.StringVar(&flags.out, "out", "", "where the file for the bank goes; it must not exist")
 	flags.shape.addFlag(f)
 	f.StringVar(&flags.topic, "topic", "", "Kafka topic that the bank reads")
@@ -97,11 +96,7 @@ func (flags *payFlags) execute(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
-		p, err := s.Programme(ctx, flags.name)
-		if err != nil {
-			return usageError(err)
-		}
+	return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
 		now := time.Now().In(p.Zone)
 		orders, run, err := flags.orders(ctx, s, p, store.Actor{Name: who, Duty: claims.Payer}, shape, now)
 		if err != nil {
@@ -124,11 +119,7 @@ func (flags *payFlags) toTopic(cmd *cobra.Command, by store.Actor) error {
 	}
 	transport := k.Transport()
 	defer transport.CloseIdleConnections()
-	return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
-		p, err := s.Programme(ctx, flags.name)
-		if err != nil {
-			return usageError(err)
-		}
+	return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
 		_, done, err := flags.told.serve(ctx, cmd, s, p, flags.every)
 		if err != nil {
 			return err

@@ -17,10 +17,10 @@ import (
 
 // claimsPurgeFlags are the settings of granter claims purge.
 type claimsPurgeFlags struct {
-	claimsFlags
+	programmeFlags
 	siteFlags
-	name, policy, who, why, confirm string
-	dryRun                          bool
+	policy, who, why, confirm string
+	dryRun                    bool
 }
 
 func newClaimsPurge() *cobra.Command {
@@ -42,10 +42,9 @@ decided in the end, how much was paid, and the place of each entry in the chain 
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.execute(cmd) },
 	}
-	flags.claimsFlags.addFlags(cmd)
+	flags.programmeFlags.addFlags(cmd)
 	flags.addDocuments(cmd)
 	f := cmd.Flags()
-	f.StringVar(&flags.name, "name", "", "name of the programme, when the database has several")
 	f.StringVar(&flags.policy, "retention", "", "how long records are kept, a YAML file (required)")
 	f.StringVar(&flags.who, "who", "", whoHelp)
 	f.StringVar(&flags.why, "why", "", "the reason, which history keeps (required without --dry-run)")
@@ -74,12 +73,8 @@ func (flags *claimsPurgeFlags) execute(cmd *cobra.Command) error {
 	if err := claims.RefuseResident("--why", why, true); err != nil {
 		return usageError(err)
 	}
-	return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
-		p, err := s.Programme(ctx, flags.name)
-		switch {
-		case err != nil:
-			return usageError(err)
-		case !flags.dryRun && (why == "" || flags.confirm != p.Name):
+	return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
+		if !flags.dryRun && (why == "" || flags.confirm != p.Name) {
 			return usageError(fmt.Errorf("it cannot be undone: say --why, and --confirm %s, or look first by --dry-run", p.Name))
 		}
 		by := store.Actor{Name: who, Duty: claims.Privacy}
@@ -163,10 +158,10 @@ for the duty privacy.
 func (flags *claimsAccessFlags) execute(cmd *cobra.Command) error {
 	filter := store.AccessFilter{Programme: flags.name, Claim: flags.claim, Who: flags.by, Limit: flags.limit}
 	var err error
-	if filter.From, err = timeFlag("from", flags.from); err != nil {
+	if filter.From, err = instant("--from", flags.from); err != nil {
 		return err
 	}
-	if filter.To, err = timeFlag("to", flags.to); err != nil {
+	if filter.To, err = instant("--to", flags.to); err != nil {
 		return err
 	}
 	return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
@@ -187,15 +182,4 @@ func (flags *claimsAccessFlags) execute(cmd *cobra.Command) error {
 		table(cmd.OutOrStdout(), rows...)
 		return nil
 	})
-}
-
-// timeFlag reads a time; empty: none.
-func timeFlag(name, value string) (at time.Time, err error) {
-	if value == "" {
-		return at, nil
-	}
-	if at, err = time.Parse(time.RFC3339, value); err != nil {
-		return at, usageError(fmt.Errorf("--%s %q: want a time, such as 2023-03-01T00:00:00+09:00", name, value))
-	}
-	return at, nil
 }

@@ -173,19 +173,14 @@ func printClaim(w io.Writer, s *shownClaim) {
 }
 
 func newClaimsReport() *cobra.Command {
-	var flags claimsFlags
-	var name string
+	var flags programmeFlags
 	cmd := &cobra.Command{
 		Use:   "report",
 		Short: "Count claims and what is owed, by state",
 		Long:  "Report counts the claims of a programme, by state, and sums up what is owed for them.\n\n" + exitHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
-				p, err := s.Programme(ctx, name)
-				if err != nil {
-					return usageError(err)
-				}
+			return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
 				counts, err := s.Counts(ctx, p.Name)
 				if err != nil {
 					return err
@@ -209,7 +204,6 @@ func newClaimsReport() *cobra.Command {
 		},
 	}
 	flags.addFlags(cmd)
-	cmd.Flags().StringVar(&name, "name", "", "name of the programme, when the database has several")
 	cmd.AddCommand(newClaimsMoney(), newClaimsMoneyVerify())
 	return cmd
 }

@@ -21,11 +21,11 @@ import (
 
 // bankFlags are the settings of granter claims reconcile.
 type bankFlags struct {
-	claimsFlags
-	feed      feedFlags
-	shape     shapeFlag
-	name, ask string
-	patience  time.Duration
+	programmeFlags
+	feed     feedFlags
+	shape    shapeFlag
+	ask      string
+	patience time.Duration
 }
 
 func newClaimsReconcile() *cobra.Command {
@@ -74,11 +74,7 @@ the bank should be asked about. Exit code 1: there are doubts, or sums that do n
 					return usageError(fmt.Errorf("%s:\n%w", args[0], err))
 				}
 			}
-			return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
-				p, err := s.Programme(ctx, flags.name)
-				if err != nil {
-					return usageError(err)
-				}
+			return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
 				effects, err := s.Answers(ctx, answers, nil)
 				if err != nil {
 					return err
@@ -92,7 +88,6 @@ the bank should be asked about. Exit code 1: there are doubts, or sums that do n
 	cmd.Flags().StringVar(&flags.feed.topic, "topic", "", "Kafka topic of the bank's answers")
 	flags.shape.addFlag(cmd.Flags())
 	cmd.Flags().StringVar(&flags.ask, "ask", "", "with --topic: topic of orders, in which the bank is asked about payments")
-	cmd.Flags().StringVar(&flags.name, "name", "", "name of the programme, when the database has several")
 	cmd.Flags().
 		DurationVar(&flags.patience, "within", 24*time.Hour, "how long the bank may take before it is to be asked about a "+
 			"payment")
@@ -124,11 +119,7 @@ func (c *bankFlags) report(
 
 // fromTopic takes the bank's answers from a topic, and asks it about what it has not answered.
 func (c *bankFlags) fromTopic(cmd *cobra.Command) error {
-	return c.within(cmd, false, func(ctx context.Context, s *store.Store) error {
-		p, err := s.Programme(ctx, c.name)
-		if err != nil {
-			return usageError(err)
-		}
+	return c.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
 		from, counts, log, done, err := c.feed.openFeed(cmd, s, p, feeding{"answers", payout.TopicReasons()})
 		if err != nil {
 			return err

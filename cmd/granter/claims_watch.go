@@ -33,8 +33,8 @@ var payStates = []string{moneyDeclared, moneySent, moneySettled, moneyReturned}
 
 // claimsWatchFlags are the settings of granter claims watch.
 type claimsWatchFlags struct {
-	claimsFlags
-	name, listen, logFormat  string
+	programmeFlags
+	listen, logFormat        string
 	every, promised, answers time.Duration
 	once                     bool
 }
@@ -59,7 +59,6 @@ same, and ends.
 	}
 	flags.addFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&flags.name, "name", "", "name of the programme, when the database has several")
 	f.StringVar(&flags.listen, "listen", "127.0.0.1:9470", `address of /metrics, /healthz and /readyz, or "off"; not with --once`)
 	f.StringVar(&flags.logFormat, "log-format", "", "text or json (default: text on a terminal, else json)")
 	f.DurationVar(&flags.every, "every", 15*time.Second, "how often it looks")
@@ -71,11 +70,7 @@ same, and ends.
 }
 
 func (flags *claimsWatchFlags) execute(cmd *cobra.Command) error {
-	return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
-		p, err := s.Programme(ctx, flags.name)
-		if err != nil {
-			return usageError(err)
-		}
+	return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
 		watch := &store.Watch{Store: s, Programme: p.Name, Promised: flags.promised, Within: flags.answers}
 		if flags.once {
 			return flags.lookOnce(ctx, cmd, watch)
