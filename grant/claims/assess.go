@@ -1,12 +1,12 @@
 package claims
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
 	"time"
+
+	"github.com/granter/granter/grant/strict"
 )
 
 // Facts are what an owner says about the loss. Sales are those of whole weeks.
@@ -23,14 +23,9 @@ type Facts struct {
 
 // ParseFacts reads facts as JSON, strictly: a field that nobody knows may be a slip of one that matters.
 func ParseFacts(data []byte) (*Facts, error) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
 	var f Facts
-	if err := d.Decode(&f); err != nil {
+	if err := strict.JSON(data, &f); err != nil {
 		return nil, err
-	}
-	if d.More() {
-		return nil, errors.New("more follows after the facts: write one object")
 	}
 	return &f, f.Check()
 }

@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -26,8 +27,7 @@ const (
 	fileMany   = "POST " + pathBatch
 	askClaim   = "GET " + pathClaims + "/{claim}"
 
-	maxClaim       = 64 << 10 // bytes
-	maxClaims      = 500      // of one request: a transaction that keeps others waiting for milliseconds
+	maxClaims      = 500 // of one request: a transaction that keeps others waiting for milliseconds
 	maxClaimsBytes = 1 << 20
 )
 
@@ -152,16 +152,12 @@ func (a *api) fileClaim(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := readAll(r, maxClaim)
+	body, err := readAll(r, intake.MaxForm)
 	if err != nil {
 		return nil, err
 	}
-	form, err := intake.ParseForm(body)
+	form, err := parseForm(r.Context(), desk, body, who)
 	if err != nil {
-		if form != nil { // what could be read may be wrong, too, and all is said at once
-			_, more := desk.Read(r.Context(), form, from(who))
-			err = also(err, more)
-		}
 		return nil, invalidClaim(kindMalformed, err)
 	}
 	if err := number.give(form, 0); err != nil {
@@ -184,6 +180,16 @@ func (a *api) fileClaim(r *http.Request, who Principal) (any, error) {
 	}
 	a.cfg.Log.Info("a claim was handed in", "claim", got.Claim, "who", who.Name, "outcome", string(got.Outcome))
 	return filedOne{desk.Programme.Name, Filed{got.Claim, got.Outcome}}, nil
+}
+
+// parseForm reads a form. What of it could be read may be wrong, too, and all is said at once.
+func parseForm(ctx context.Context, desk *intake.Desk, text []byte, who Principal) (*intake.Form, error) {
+	form, err := intake.ParseForm(text)
+	if err != nil && form != nil {
+		_, more := desk.Read(ctx, form, from(who))
+		err = also(err, more)
+	}
+	return form, err
 }
 
 // also adds problems of fields about which nothing has been said.
@@ -223,12 +229,9 @@ func (a *api) fileClaims(r *http.Request, who Principal) (any, error) {
 	var forms []*intake.Form
 	var at []int
 	for i, text := range body.Claims {
-		form, err := intake.ParseForm(text)
+		form, err := parseForm(r.Context(), desk, text, who)
 		if err == nil {
 			err = number.give(form, i)
-		} else if form != nil {
-			_, more := desk.Read(r.Context(), form, from(who))
-			err = also(err, more)
 		}
 		if err != nil {
 			out.Claims[i] = filedRow{Outcome: refusedRow, Problems: intake.Problems(err)}

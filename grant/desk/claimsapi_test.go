@@ -151,8 +151,8 @@ func TestAllThatIsWrongWithAClaimIsSaidAtOnce(t *testing.T) {
 	require.Equal(t, []string{"holder"}, resident.problems(http.StatusUnprocessableEntity))
 	require.NotContains(t, string(resident.body), "1234567")
 	for body, code := range map[string]int{
-		"": 400, "[]": 400, "null": 400, "{": 400, aClaim(t, 1) + "{}": 400,
-		aClaim(t, 1, "address", `"`+strings.Repeat("x", maxClaim)+`"`): 413,
+		"": 400, "[]": 400, "null": 400, "{": 400, aClaim(t, 1) + "{}": 400, aClaim(t, 1) + "}": 400,
+		aClaim(t, 1, "address", `"`+strings.Repeat("x", intake.MaxForm)+`"`): 413,
 	} {
 		w.file(body, "k").is(code)
 	}

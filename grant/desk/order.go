@@ -1,9 +1,7 @@
 package desk
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -52,13 +50,8 @@ func readOrder(body io.Reader) (*order, error) {
 		return nil, newProblem(kindMalformed, "reading the order: "+err.Error())
 	}
 	var o order
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&o); err != nil {
-		return nil, newProblem(kindMalformed, "the order is not what the API's document says: "+err.Error())
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, newProblem(kindMalformed, "something comes after the order")
+	if err := strictly("order", text, &o); err != nil {
+		return nil, err
 	}
 	return &o, nil
 }

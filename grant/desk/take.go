@@ -1,12 +1,9 @@
 package desk
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -14,6 +11,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/status"
+	"github.com/granter/granter/grant/strict"
 	"github.com/granter/granter/grant/take"
 )
 
@@ -257,13 +255,17 @@ func readBody(r *http.Request, most int64, v any) error {
 	if err != nil {
 		return err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(v); err != nil {
-		return newProblem(kindMalformed, "the body is not what the API's document says: "+err.Error())
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return newProblem(kindMalformed, "something comes after the body")
+	return strictly("body", text, v)
+}
+
+// strictly reads the JSON of a body that has a name and nothing else.
+func strictly(name string, text []byte, v any) error {
+	err := strict.JSON(text, v)
+	switch {
+	case errors.Is(err, strict.ErrFollows):
+		return newProblem(kindMalformed, "something comes after the "+name)
+	case err != nil:
+		return newProblem(kindMalformed, "the "+name+" is not what the API's document says: "+err.Error())
 	}
 	return nil
 }

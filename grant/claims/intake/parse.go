@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,10 +8,12 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/granter/granter/grant/strict"
 )
 
-// maxForm is the largest form that is read, in bytes. One of ordinary length has about 500.
-const maxForm = 64 << 10
+// MaxForm is the largest form that is read, in bytes. One of ordinary length has about 500.
+const MaxForm = 64 << 10
 
 // fields are the names of a form's JSON, in its order.
 var fields = func() (out []string) {
@@ -29,21 +30,21 @@ var ErrNoForm = errors.New("it is no claim as JSON")
 // ParseForm reads a form as JSON, strictly. The error joins a Problem for each field that cannot be read, and the form has the
 // others; or it is ErrNoForm.
 func ParseForm(data []byte) (*Form, error) {
-	if len(data) > maxForm {
-		return nil, fmt.Errorf("%w: it has %d bytes, %d at most", ErrNoForm, len(data), maxForm)
+	if len(data) > MaxForm {
+		return nil, fmt.Errorf("%w: it has %d bytes, %d at most", ErrNoForm, len(data), MaxForm)
 	}
 	f := new(Form)
-	if strict(data, &f) == nil && f != nil {
+	if strict.JSON(data, &f) == nil && f != nil {
 		return f, nil
 	}
 	// One by one, to name all that are wrong: the decoder stops at the first.
 	var raw map[string]json.RawMessage
-	d := json.NewDecoder(bytes.NewReader(data))
-	if err := d.Decode(&raw); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoForm, err)
-	}
-	if raw == nil || d.More() {
+	err := strict.JSON(data, &raw)
+	switch {
+	case errors.Is(err, strict.ErrFollows), err == nil && raw == nil:
 		return nil, fmt.Errorf("%w: write one object", ErrNoForm)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrNoForm, err)
 	}
 	f = new(Form)
 	var errs []error
@@ -55,25 +56,13 @@ func ParseForm(data []byte) (*Form, error) {
 		}
 		one, err := json.Marshal(map[string]json.RawMessage{name: raw[name]})
 		if err == nil {
-			err = strict(one, f)
+			err = strict.JSON(one, f)
 		}
 		if err != nil {
 			errs = append(errs, Problem{name, wanted(name)})
 		}
 	}
 	return f, errors.Join(errs...)
-}
-
-func strict(data []byte, v any) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return err
-	}
-	if d.More() {
-		return errors.New("something follows")
-	}
-	return nil
 }
 
 // wanted is how a field is written as JSON.
