@@ -100,26 +100,9 @@ func (l *Reader) MemberErasures(ctx context.Context, bucket uint64, members [][]
 		for i, member := range some {
 			fields[i] = l.form.ID(member).String()
 		}
-		var states []any
-		err := l.retry(ctx, "asking what was erased", func() (err error) {
-			states, err = l.client.HMGet(ctx, key, fields...).Result()
-			return err
-		})
+		err := l.erased(ctx, key, fields, func(i int, was *grant.Remark) { out[string(some[i])] = was })
 		if err != nil {
 			return nil, err
-		}
-		for i, text := range states {
-			text, there := text.(string)
-			if !there {
-				continue
-			}
-			var state grant.UserState
-			if err := json.Unmarshal([]byte(text), &state); err != nil {
-				return nil, fmt.Errorf("%w: %s[%s]: %w", ErrInconsistent, key, fields[i], err)
-			}
-			if state.Erased != nil {
-				out[string(some[i])] = state.Erased
-			}
 		}
 	}
 	return out, nil

@@ -82,29 +82,38 @@ func (l *Reader) Erasures(ctx context.Context, chunk uint64, of *dense.Bitmap) (
 		for i, low := range lows {
 			fields[i] = strconv.Itoa(int(low))
 		}
-		var states []any
-		err := l.retry(ctx, "asking what was erased", func() (err error) {
-			states, err = l.client.HMGet(ctx, key, fields...).Result()
-			return err
-		})
+		err := l.erased(ctx, key, fields, func(i int, was *grant.Remark) { out[lows[i]] = was })
 		if err != nil {
 			return nil, err
 		}
-		for i, low := range lows {
-			text, there := states[i].(string)
-			if !there {
-				continue
-			}
-			var state grant.UserState
-			if err := json.Unmarshal([]byte(text), &state); err != nil {
-				return nil, fmt.Errorf("%w: %s[%d]: %w", ErrInconsistent, key, low, err)
-			}
-			if state.Erased != nil {
-				out[low] = state.Erased
-			}
-		}
 	}
 	return out, nil
+}
+
+// erased asks a hash of users' states for some fields, and says which of them tell of an erasure.
+func (l *Reader) erased(ctx context.Context, key string, fields []string, found func(i int, was *grant.Remark)) error {
+	var states []any
+	err := l.retry(ctx, "asking what was erased", func() (err error) {
+		states, err = l.client.HMGet(ctx, key, fields...).Result()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i, text := range states {
+		text, there := text.(string)
+		if !there {
+			continue
+		}
+		var state grant.UserState
+		if err := json.Unmarshal([]byte(text), &state); err != nil {
+			return fmt.Errorf("%w: %s[%s]: %w", ErrInconsistent, key, fields[i], err)
+		}
+		if state.Erased != nil {
+			found(i, state.Erased)
+		}
+	}
+	return nil
 }
 
 // rewrite is what becomes of one entry of a journal.
