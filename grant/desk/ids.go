@@ -70,15 +70,14 @@ func readMember(c *grant.Campaign, text string) (grant.UserID, error) {
 	return readUser(text, c.Input.MaxID)
 }
 
-// opaque returns the campaigns that somebody may look into whose IDs are not dense.
-func (a *api) opaque(ctx context.Context, who Principal) map[string]userid.Form {
-	out := map[string]userid.Form{}
+// forms returns what the IDs are of those campaigns that somebody may look into and whose IDs are not dense.
+func (a *api) forms(ctx context.Context, who Principal) (out []userid.Form) {
 	for _, name := range a.cfg.Campaigns.Names() {
 		if !who.in(name) {
 			continue
 		}
 		if c, err := a.cfg.Campaigns.Open(ctx, name); err == nil && c.Campaign.Input.Opaque() {
-			out[name] = userid.FormOf(&c.Campaign.Input)
+			out = append(out, userid.FormOf(&c.Campaign.Input))
 		}
 	}
 	return out
@@ -91,7 +90,7 @@ func (a *api) readAnyUser(ctx context.Context, who Principal, text string) (gran
 	if err == nil {
 		return id, nil
 	}
-	for _, form := range a.opaque(ctx, who) {
+	for _, form := range a.forms(ctx, who) {
 		if _, other := form.Parse(text); other == nil {
 			return grant.TextID(text), nil
 		}

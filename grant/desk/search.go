@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -191,7 +190,7 @@ func (a *api) one(w http.ResponseWriter, r *http.Request, who Principal, look lo
 		return
 	}
 	query := r.PathValue("id")
-	pasted := lookup.Understand(query, slices.Collect(maps.Values(a.opaque(r.Context(), who)))...)
+	pasted := lookup.Understand(query, a.forms(r.Context(), who)...)
 	if len(pasted.Refused) > 0 || len(pasted.Users) != 1 || len(pasted.Users[0].How) > 0 { // it has what separates IDs in a list
 		pasted = lookup.Pasted{Users: []lookup.Understood{{User: id, Text: query}}}
 	}
@@ -200,8 +199,7 @@ func (a *api) one(w http.ResponseWriter, r *http.Request, who Principal, look lo
 
 // found shows the answers about whom a text means.
 func (a *api) found(w http.ResponseWriter, r *http.Request, who Principal, query string, look looking) {
-	others := a.opaque(r.Context(), who)
-	a.show(w, r, who, query, lookup.Understand(query, slices.Collect(maps.Values(others))...), look)
+	a.show(w, r, who, query, lookup.Understand(query, a.forms(r.Context(), who)...), look)
 }
 
 // show shows the answers about some users.
@@ -268,7 +266,7 @@ func (a *api) findClaims(r *http.Request, who Principal, v *searchpage.View) err
 	if !found.Only {
 		list = append([]string{v.Query}, list...)
 	}
-	v.Pasted = lookup.Understand(strings.Join(list, "\n"), slices.Collect(maps.Values(a.opaque(r.Context(), who)))...)
+	v.Pasted = lookup.Understand(strings.Join(list, "\n"), a.forms(r.Context(), who)...)
 	return nil
 }
 

@@ -176,20 +176,8 @@ const (
 
 // form is one thing that the secretary can do, folded away until it is wanted.
 func (v *view) secretaryForm(do, ko, en string, fields ...g.Node) g.Node {
-	return h.Details(
-		h.Class("action"),
-		h.Summary(v.t(ko, en)),
-		h.Form(
-			h.Method("post"),
-			h.Action(v.root+"claims/council"),
-			h.ID("council-"+do),
-			h.AutoComplete("off"),
-			hidden(fieldDo, do),
-			g.Group(fields),
-			v.askWhy(do+"-why"),
-			h.Button(h.Type("submit"), h.Class("primary"), v.t(ko, en)),
-		),
-	)
+	return folded(v.t(ko, en), v.root+"claims/council", "council-"+do, hidden(fieldDo, do), g.Group(fields), v.askWhy(do+"-why"),
+		h.Button(h.Type("submit"), h.Class("primary"), v.t(ko, en)))
 }
 
 // field is a line of text in a form.

@@ -90,56 +90,58 @@ func (v *view) form(k *known, t *claims.Transition) g.Node {
 	a := t.Action
 	id := func(field string) string { return string(a) + "-" + field }
 	name := actionName(a).In(v.Lang)
-	return h.Details(h.Class("action"), h.Summary(g.Text(name)),
-		h.Form(
-			h.Method("post"),
-			h.Action(v.root+"claims/"+k.ID+"/do"),
-			h.ID("do-"+string(a)),
-			h.AutoComplete("off"),
-			hidden(fieldAction, string(a)),
-			hidden(fieldSeq, strconv.Itoa(k.Seq)),
-			g.Iff(takesAmount(a), func() g.Node {
-				value := ""
-				if k.First != nil {
-					value = strconv.FormatInt(int64(*k.First), 10)
-				} else if k.Proposal != nil && !k.Proposal.Review && k.Proposal.Pay > 0 {
-					value = strconv.FormatInt(int64(k.Proposal.Pay), 10)
-				}
-				return g.Group{
-					h.Label(h.For(id(fieldAmount)), v.t("금액 (원)", "Amount (won)")),
-					h.Input(
-						h.ID(id(fieldAmount)),
-						h.Name(fieldAmount),
-						h.Value(value),
-						g.Attr("inputmode", "numeric"),
-						h.Required(),
-					),
-				}
-			}),
-			g.Iff(a == claims.Decline, func() g.Node {
-				options := g.Map(claims.Reasons(), func(r claims.Reason) g.Node {
-					return h.Option(
-						h.Value(string(r)),
-						g.If(r == claims.ReasonOther, h.Selected()),
-						g.Text(tell.Reason(r).In(v.Lang)),
-					)
-				})
-				return g.Group{h.Label(h.For(id(fieldReason)), v.t("신청인에게 알릴 사유", "The reason that the owner is told")),
-					h.Select(h.ID(id(fieldReason)), h.Name(fieldReason), options)}
-			}),
-			g.Iff(a == store.HandOver, func() g.Node { return v.colleagues(id(fieldTo), k.Assigned) }),
-			h.Label(h.For(id(fieldWhy)), v.whyLabel(a)),
-			h.Textarea(
-				h.ID(id(fieldWhy)),
-				h.Name(fieldWhy),
-				h.Rows("2"),
-				h.MaxLength(strconv.Itoa(maxWhy)),
-				g.If(t.Reason, h.Required()),
-			),
-			v.whyStopped(a),
-			h.Button(h.Type("submit"), g.If(!final(a), h.Class("primary")), g.If(final(a), h.Class("danger")), v.stopped(a),
-				g.Text(name)),
-		))
+	return folded(
+		g.Text(name), v.root+"claims/"+k.ID+"/do", "do-"+string(a),
+		hidden(fieldAction, string(a)),
+		hidden(fieldSeq, strconv.Itoa(k.Seq)),
+		g.Iff(takesAmount(a), func() g.Node {
+			value := ""
+			if k.First != nil {
+				value = strconv.FormatInt(int64(*k.First), 10)
+			} else if k.Proposal != nil && !k.Proposal.Review && k.Proposal.Pay > 0 {
+				value = strconv.FormatInt(int64(k.Proposal.Pay), 10)
+			}
+			return g.Group{
+				h.Label(h.For(id(fieldAmount)), v.t("금액 (원)", "Amount (won)")),
+				h.Input(
+					h.ID(id(fieldAmount)),
+					h.Name(fieldAmount),
+					h.Value(value),
+					g.Attr("inputmode", "numeric"),
+					h.Required(),
+				),
+			}
+		}),
+		g.Iff(a == claims.Decline, func() g.Node {
+			options := g.Map(claims.Reasons(), func(r claims.Reason) g.Node {
+				return h.Option(
+					h.Value(string(r)),
+					g.If(r == claims.ReasonOther, h.Selected()),
+					g.Text(tell.Reason(r).In(v.Lang)),
+				)
+			})
+			return g.Group{h.Label(h.For(id(fieldReason)), v.t("신청인에게 알릴 사유", "The reason that the owner is told")),
+				h.Select(h.ID(id(fieldReason)), h.Name(fieldReason), options)}
+		}),
+		g.Iff(a == store.HandOver, func() g.Node { return v.colleagues(id(fieldTo), k.Assigned) }),
+		h.Label(h.For(id(fieldWhy)), v.whyLabel(a)),
+		h.Textarea(
+			h.ID(id(fieldWhy)),
+			h.Name(fieldWhy),
+			h.Rows("2"),
+			h.MaxLength(strconv.Itoa(maxWhy)),
+			g.If(t.Reason, h.Required()),
+		),
+		v.whyStopped(a),
+		h.Button(h.Type("submit"), g.If(!final(a), h.Class("primary")), g.If(final(a), h.Class("danger")), v.stopped(a),
+			g.Text(name)),
+	)
+}
+
+// folded is a form for one thing that can be done, folded away until it is wanted.
+func folded(name g.Node, action, id string, parts ...g.Node) g.Node {
+	return h.Details(h.Class("action"), h.Summary(name),
+		h.Form(h.Method("post"), h.Action(action), h.ID(id), h.AutoComplete("off"), g.Group(parts)))
 }
 
 // colleagues chooses to whom a claim is handed over: one of those who are known or, where others sign in, any name.

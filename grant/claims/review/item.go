@@ -266,22 +266,10 @@ func (v *view) itemForm(b *before, do, ko, en string, why bool, fields ...g.Node
 		h.Label(h.For(do+"-why"), v.t("이유 (회의록에 남음)", "Why (kept in the minutes)")),
 		whyBox(do + "-why"),
 	})
-	return h.Details(
-		h.Class("action"),
-		h.Summary(v.t(ko, en)),
-		h.Form(
-			h.Method("post"),
-			h.Action(v.root+"claims/council/vote"),
-			h.ID("do-"+do),
-			h.AutoComplete("off"),
-			v.itemFields(b, do),
-			g.Group(fields),
-			asks,
-			g.Iff(do == doCount, func() g.Node { return v.whyStopped(claims.Approve) }),
-			h.Button(h.Type("submit"), g.If(do == doCount, h.Class("danger")),
-				g.Iff(do == doCount, func() g.Node { return v.stopped(claims.Approve) }), v.t(ko, en)),
-		),
-	)
+	return folded(v.t(ko, en), v.root+"claims/council/vote", "do-"+do, v.itemFields(b, do), g.Group(fields), asks,
+		g.Iff(do == doCount, func() g.Node { return v.whyStopped(claims.Approve) }),
+		h.Button(h.Type("submit"), g.If(do == doCount, h.Class("danger")),
+			g.Iff(do == doCount, func() g.Node { return v.stopped(claims.Approve) }), v.t(ko, en)))
 }
 
 // vote does what one of an item's forms says.

@@ -86,11 +86,9 @@ func (v *view) erasing(k *known) g.Node {
 		return v.section("erase", "개인정보 삭제", "Erase the owner", h.P(v.t("신청이 끝나면 삭제할 수 있습니다.",
 			"It can be erased when the claim has ended.")))
 	}
-	return v.section("erase", "개인정보 삭제", "Erase the owner", h.Details(h.Class("action"), h.Summary(v.t("개인정보 삭제",
-		"Erase the owner")), h.Form(h.Method("post"), h.Action(v.root+"claims/"+k.ID+"/erase"), h.ID("do-erase"),
-		h.AutoComplete("off"),
-		v.askWhy("erase-why"),
-		h.Button(h.Type("submit"), h.Class("danger"), v.t("삭제", "Erase")))))
+	return v.section("erase", "개인정보 삭제", "Erase the owner",
+		folded(v.t("개인정보 삭제", "Erase the owner"), v.root+"claims/"+k.ID+"/erase", "do-erase", v.askWhy("erase-why"),
+			h.Button(h.Type("submit"), h.Class("danger"), v.t("삭제", "Erase"))))
 }
 
 // erase erases who the owner of a claim is, after it was said once more what that means.

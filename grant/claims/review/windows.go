@@ -178,14 +178,13 @@ func (v *view) second(t time.Time) string { return t.In(v.desk.Programme.Zone).F
 func (v *view) extendForm(w *claims.Window) g.Node {
 	id := func(field string) string { return field + "-" + w.Name }
 	last := w.Closes.Add(-time.Second).In(v.desk.Programme.Zone)
-	return h.Details(h.Class("action"), h.Summary(g.Text(w.Name+" · "+kindName(w.Kind).In(v.Lang))),
-		h.Form(h.Method("post"), h.Action(v.root+"claims/windows"), h.ID("extend-"+w.Name), h.AutoComplete("off"),
-			hidden(fieldWindow, w.Name), hidden(fieldOld, w.Closes.UTC().Format(time.RFC3339)),
-			h.Label(h.For(id("until")), g.Text(v.say("새 마지막 순간 (", "The new last second (")+v.desk.Programme.Zone.String()+")")),
-			h.Input(h.ID(id("until")), h.Type("datetime-local"), h.Name(fieldUntil), h.Step("1"), h.Required(),
-				h.Value(last.Format("2006-01-02T15:04:05")), h.Min(last.Format("2006-01-02T15:04:05"))),
-			v.askWhy(id("why")),
-			h.Button(h.Type("submit"), h.Class("danger"), v.t("연장", "Extend"))))
+	return folded(g.Text(w.Name+" · "+kindName(w.Kind).In(v.Lang)), v.root+"claims/windows", "extend-"+w.Name,
+		hidden(fieldWindow, w.Name), hidden(fieldOld, w.Closes.UTC().Format(time.RFC3339)),
+		h.Label(h.For(id("until")), g.Text(v.say("새 마지막 순간 (", "The new last second (")+v.desk.Programme.Zone.String()+")")),
+		h.Input(h.ID(id("until")), h.Type("datetime-local"), h.Name(fieldUntil), h.Step("1"), h.Required(),
+			h.Value(last.Format("2006-01-02T15:04:05")), h.Min(last.Format("2006-01-02T15:04:05"))),
+		v.askWhy(id("why")),
+		h.Button(h.Type("submit"), h.Class("danger"), v.t("연장", "Extend")))
 }
 
 func (v *view) confirmExtension(e *store.Extension, until, why string) g.Node {
