@@ -45,14 +45,7 @@ func (d *decoder) council(f strict.Field) *claims.Council {
 
 // affiliations reads a list of words, each of them once.
 func (d *decoder) affiliations(f strict.Field) (out []claims.Affiliation) {
-	if f.Node == nil {
-		return nil
-	}
-	if f.Node.Kind != yaml.SequenceNode || len(f.Node.Content) == 0 {
-		d.Reportf(strict.ListType, f.Line, f.Path, "must be a list, not %s: write [consumers, academia]", strict.Describe(f.Node))
-		return nil
-	}
-	for _, n := range f.Node.Content {
+	for _, n := range d.Elements(f, "write [consumers, academia]") {
 		switch a := claims.Affiliation(n.Value); {
 		case n.Kind != yaml.ScalarNode || !word.MatchString(n.Value):
 			d.Reportf(nameForm, n.Line, f.Path,

@@ -49,14 +49,7 @@ func (d *decoder) handedIn(p *claims.Programme, day claims.Date) bool {
 
 // digits reads the last digits of numbers of businesses.
 func (d *decoder) digits(f strict.Field) (out []int) {
-	if f.Node == nil {
-		return nil
-	}
-	if f.Node.Kind != yaml.SequenceNode || len(f.Node.Content) == 0 {
-		d.Reportf(strict.ListType, f.Line, f.Path, "must be a list, not %s: write [1, 6]", strict.Describe(f.Node))
-		return nil
-	}
-	for _, n := range f.Node.Content {
+	for _, n := range d.Elements(f, "write [1, 6]") {
 		digit := -1
 		if n.Kind == yaml.ScalarNode && len(n.Value) == 1 && n.Value[0] >= '0' && n.Value[0] <= '9' {
 			digit = int(n.Value[0] - '0')

@@ -1,7 +1,6 @@
 package programme
 
 import (
-	"fmt"
 	"math/big"
 	"slices"
 	"time"
@@ -79,19 +78,7 @@ func (d *decoder) through(m *strict.Mapping) claims.Period {
 
 // list reads the elements of a list of mappings.
 func (d *decoder) list(f strict.Field, known []strict.Known, each func(*strict.Mapping)) {
-	if f.Node == nil {
-		return
-	}
-	if f.Node.Kind != yaml.SequenceNode || len(f.Node.Content) == 0 {
-		d.Reportf(strict.ListType, f.Line, f.Path,
-			"must be a list, not %s: begin each row with a hyphen", strict.Describe(f.Node))
-		return
-	}
-	for i, n := range f.Node.Content {
-		if m := d.Mapping(strict.Field{Path: fmt.Sprintf("%s[%d]", f.Path, i), Line: n.Line, Node: n}, known); m != nil {
-			each(m)
-		}
-	}
+	d.Mappings(f, known, "begin each row with a hyphen", func(_ strict.Field, m *strict.Mapping) { each(m) })
 }
 
 // table reads a mapping whose names are the programme's own.

@@ -28,13 +28,36 @@ func (d *Decoder) FileOf(list Known, fields []Known, each func(at Field, m *Mapp
 		d.Reportf(ListType, f.Line, f.Path, "must be a list, not %s", Describe(f.Node))
 		return d.Err()
 	}
+	d.mappings(f, fields, each)
+	return d.Err()
+}
+
+// Elements are those of a list. What is none, and an empty one, is a problem, which says what to write.
+func (d *Decoder) Elements(f Field, write string) []*yaml.Node {
+	if f.Node == nil {
+		return nil
+	}
+	if f.Node.Kind != yaml.SequenceNode || len(f.Node.Content) == 0 {
+		d.Reportf(ListType, f.Line, f.Path, "must be a list, not %s: %s", Describe(f.Node), write)
+		return nil
+	}
+	return f.Node.Content
+}
+
+// Mappings hands over each of a list of mappings, which must have Elements.
+func (d *Decoder) Mappings(f Field, fields []Known, write string, each func(at Field, m *Mapping)) {
+	if d.Elements(f, write) != nil {
+		d.mappings(f, fields, each)
+	}
+}
+
+func (d *Decoder) mappings(f Field, fields []Known, each func(at Field, m *Mapping)) {
 	for i, node := range f.Node.Content {
-		at := Field{Path: fmt.Sprintf("%s[%d]", list.Name, i), Line: node.Line, Node: node}
+		at := Field{Path: fmt.Sprintf("%s[%d]", f.Path, i), Line: node.Line, Node: node}
 		if m := d.Mapping(at, fields); m != nil {
 			each(at, m)
 		}
 	}
-	return d.Err()
 }
 
 // Beside reads a file that a field names, which counts from the folder of the decoder's own; ok is false if it names none.

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v4"
-
 	"github.com/granter/granter/grant/strict"
 )
 
@@ -154,19 +152,7 @@ func bytesOf(fields []Field) (n int) {
 
 // each hands over the mappings of a list.
 func (d *shapeDecoder) each(f strict.Field, known []strict.Known, do func(at strict.Field, m *strict.Mapping)) {
-	if f.Node == nil {
-		return
-	}
-	if f.Node.Kind != yaml.SequenceNode || len(f.Node.Content) == 0 {
-		d.Reportf(strict.ListType, f.Line, f.Path, "must be a list, not %s: write %s", strict.Describe(f.Node), f.Example)
-		return
-	}
-	for i, node := range f.Node.Content {
-		at := strict.Field{Path: fmt.Sprintf("%s[%d]", f.Path, i), Line: node.Line, Node: node}
-		if m := d.Mapping(at, known); m != nil {
-			do(at, m)
-		}
-	}
+	d.Mappings(f, known, "write "+f.Example, do)
 }
 
 func (d *shapeDecoder) fields(f strict.Field, allowed []Part, named bool) (out []Field) {
