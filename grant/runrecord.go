@@ -19,6 +19,9 @@ func NewRunID(at time.Time) RunID {
 	return RunID(uint64(at.UnixMilli())<<22 | uint64(binary.BigEndian.Uint32(b[:])&(1<<22-1)))
 }
 
+// Start is when the run started, by its machine's clock, to the millisecond.
+func (r RunID) Start() time.Time { return time.UnixMilli(int64(r >> 22)) }
+
 // String is the form that logs, the ledger and people use: 16 hexadecimal digits.
 func (r RunID) String() string { return fmt.Sprintf("%016x", uint64(r)) }
 

@@ -103,6 +103,7 @@ type audit struct {
 	salted     *salted
 	foreign    map[grant.RunID]bool // runs that read another topic, or this one before it lost records
 	repairing  map[uint64]bool      // runs that replayed rejected records
+	known      map[grant.RunID]bool // runs of which the ledger has a record; nil: not looked at yet
 
 	mu         sync.Mutex
 	partitions map[int]*Partition

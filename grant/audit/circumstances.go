@@ -62,9 +62,13 @@ func (a *audit) reached(p *Partition, committed grant.Offsets) int64 {
 			"Run the campaign once more: it reads again from the older checkpoint, and grants nobody twice. Then audit again")
 	}
 	if !a.corrected() {
+		if committed[p.Partition] > 0 {
+			a.witness(WitnessGroup)
+		}
 		back(committed[p.Partition], "Kafka's offsets of the group say")
 	}
 	if a.Previous != nil && a.Previous.Topic.ID == a.report.Topic.ID && a.Previous.Spec == a.report.Spec {
+		a.witness(WitnessReport)
 		for _, before := range a.Previous.Topic.Partitions {
 			if before.Partition == p.Partition {
 				back(before.Checkpoint, "the report before says")

@@ -32,7 +32,7 @@ const (
 	Truncated        Kind = "truncated"         // a partition ends before the checkpoint
 	RolledBack       Kind = "rolled_back"       // the ledger was further than it is
 	ActsGone         Kind = "acts_gone"         // what people did about users is not in the ledger any more
-	LedgerChanged    Kind = "ledger_changed"    // the ledger is not the one of the report before
+	LedgerChanged    Kind = "ledger_changed"    // the ledger is not the one of the report before, or of dead letters
 	SpecChanged      Kind = "spec_changed"      // the spec is not the one of the report before
 	RecordsGone      Kind = "records_gone"      // retention removed records that would have to be read
 	LettersGone      Kind = "letters_gone"      // malformed records whose dead letters are gone

@@ -93,7 +93,7 @@ const again = "granter rejected recover writes them again, from the records of t
 // letters compares the malformed records with the dead-letter topic.
 func (a *audit) letters(ctx context.Context) error {
 	topic, where := a.Campaign.Input.Topic, "topic "+a.Campaign.Input.DeadLetterTopic()
-	broken := int64(0)
+	broken, strange, stranger := int64(0), int64(0), Letter{}
 	gone, err := a.Letters.Each(ctx, func(l Letter) {
 		if l.Topic != topic || l.Campaign != a.Campaign.Name || a.foreign[l.Run] {
 			return
@@ -116,11 +116,15 @@ func (a *audit) letters(ctx context.Context) error {
 			r.stray.add(l.Offset)
 		default:
 			r.found.add(l.Offset)
+			if !r.must.has(l.Offset) && a.stranger(l.Run) {
+				strange, stranger = strange+1, l
+			}
 		}
 	})
 	if err != nil {
 		return err
 	}
+	a.strangers(where, strange, stranger)
 	for partition, r := range a.rejected {
 		n, _ := r.must.some(0)
 		a.report.Letters.Malformed += n

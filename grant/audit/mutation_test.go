@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"testing"
 	"time"
@@ -279,6 +280,56 @@ func TestARolledBackRedisIsNamedByTheReportBefore(t *testing.T) {
 	w.restore(old)
 	w.finds(Proven, map[Kind]int64{}) // a ledger of before is consistent in itself
 	w.finds(Refuted, map[Kind]int64{RolledBack: 2 + 2, Missing: 2}, func(c *Config) { c.Committed, c.Previous = nil, later })
+}
+
+// Kafka has forgotten the group, and nobody kept a report. A ledger of before is then one on its way, and the audit says that it
+// cannot tell; but a dead letter of what waits, by a run that the ledger does not know, says that it was further. So it is where
+// the ledger was emptied. A run that may just have begun is no such witness. Reading again settles it.
+func TestARolledBackRedisIsNamedByDeadLetters(t *testing.T) {
+	w := granted(t)
+	old, ends := w.snapshot(), maps.Clone(w.ends)
+	w.publish(1, "300", "y", "z")
+	w.run = grant.NewRunID(time.Now().Add(-time.Hour))
+	w.reject(1, w.ends[1]-2)
+	w.reject(1, w.ends[1]-1)
+	unseen := func(c *Config) { c.Committed = nil }
+	r := w.finds(NotProven, map[Kind]int64{LedgerChanged: 2}, unseen)
+	require.Equal(t, "topic "+w.campaign.Input.DeadLetterTopic(), r.Findings[0].Where)
+	require.Contains(t, r.Findings[0].What, fmt.Sprintf("record 1/%d by run %s", w.ends[1]-1, w.run))
+	require.Equal(t, []Witness{WitnessLetters}, r.Witnesses)
+	w.record("") // a ledger that knows the run has not read those records yet
+	r = w.finds(Proven, map[Kind]int64{}, unseen)
+	require.Empty(t, r.Witnesses)
+	for lang, says := range map[string][]string{
+		"en": {"put back to an older state would look the same", "none but the ledger itself"},
+		"ko": {"이전 상태로 되돌려졌더라도 똑같이 보입니다", "원장 자체 외에 없음"},
+	} {
+		var printed bytes.Buffer
+		r.Print(&printed, lang)
+		for _, words := range says {
+			require.Contains(t, printed.String(), words)
+		}
+	}
+	w.restore(old)
+	w.commit(ends)
+	require.Equal(t, []Witness{WitnessGroup, WitnessReport, WitnessLetters},
+		w.finds(NotProven, map[Kind]int64{LedgerChanged: 2 + 1}, func(c *Config) { c.Previous = r }).Witnesses,
+		"the report before names the run, too")
+	w.finds(NotProven, map[Kind]int64{LedgerChanged: 2})
+	w.run = grant.NewRunID(time.Now())
+	w.begin()
+	w.grant(1, ends[1], w.ends[1]-1, 300)
+	w.checkpoint(w.ends)
+	require.NotContains(t, w.finds(Proven, map[Kind]int64{}).Sentence("en"), "put back")
+}
+
+// Reports of before have nothing about witnesses, and say nothing of them.
+func TestAReportOfBeforeSaysNothingOfWitnesses(t *testing.T) {
+	r := &Report{Verdict: Proven, Topic: TopicReport{Waiting: 3}}
+	require.NotContains(t, r.Sentence("en"), "put back")
+	for _, row := range r.Rows("en") {
+		require.NotContains(t, row[0], "witness")
+	}
 }
 
 func TestAnEmptyPartitionThatWasAddedIsNothing(t *testing.T) {

@@ -44,6 +44,9 @@ type Report struct {
 	Tree      *TreeReport   `json:"tree,omitempty"`
 	Previous  *Link         `json:"previous,omitempty"` // the report before this one
 
+	// Witnesses say, besides the ledger, how far it was; nil: the report is of before they were named.
+	Witnesses []Witness `json:"witnesses"`
+
 	Rebuilt []grant.Rebuilt `json:"rebuilt,omitempty"` // when the ledger was made again, oldest first: what it lacks since
 
 	leaves []*chunkLeaf
@@ -132,7 +135,7 @@ func newReport(c *grant.Campaign, at time.Time) *Report {
 		Format: 1, Campaign: c.Name, Title: c.Title, Spec: c.Hash, Expected: c.Population,
 		At:      at.UTC().Truncate(time.Millisecond),
 		Topic:   TopicReport{Name: c.Input.Topic},
-		Letters: LettersReport{Topic: c.Input.DeadLetterTopic()},
+		Letters: LettersReport{Topic: c.Input.DeadLetterTopic()}, Witnesses: []Witness{},
 	}
 	if c.Input.Opaque() {
 		out.IDs = c.Input.IDs

@@ -67,6 +67,9 @@ func (r *Report) Sentence(lang string) string {
 	default: // whoever is in them has it
 		out += " " + t.unread
 	}
+	if r.unwitnessed() {
+		out += " " + t.unwitnessed
+	}
 	if n := len(r.Rebuilt); n > 0 {
 		out += " " + t.remade(&r.Rebuilt[n-1])
 	}
@@ -99,6 +102,9 @@ func (r *Report) Rows(lang string) [][2]string {
 	if r.Ledger.Excluded > 0 && r.Ledger.GrantedDigest != "" {
 		rows = append(rows, [2]string{t.digestGranted, r.Ledger.GrantedDigest})
 	}
+	if r.Witnesses != nil {
+		rows = append(rows, [2]string{t.witnesses, t.saidBy(r.Witnesses)})
+	}
 	for _, taken := range r.Ledger.Takes {
 		says := fmt.Sprintf(t.takenBy, taken.Item, text.Number(taken.Users))
 		if taken.First > 0 {
@@ -126,6 +132,19 @@ type vocabulary struct {
 	partition, first, checkpoint, end, heading, findings, partitions, seal     string
 	signed, unsigned, printed, before, replayed, entriesOfBuckets              string
 	rebuilt, rebuiltFrom, digestGranted, acted, taken, takenBy, ofFirst        string
+	unwitnessed, witnesses, nobody, group, reportBefore, deadLetters           string
+}
+
+// saidBy names witnesses.
+func (t *vocabulary) saidBy(witnesses []Witness) string {
+	if len(witnesses) == 0 {
+		return t.nobody
+	}
+	names := make([]string, len(witnesses))
+	for i, w := range witnesses {
+		names[i] = map[Witness]string{WitnessGroup: t.group, WitnessReport: t.reportBefore, WitnessLetters: t.deadLetters}[w]
+	}
+	return strings.Join(names, ", ")
 }
 
 // remade says that the ledger was made again, and what it lacks since.
@@ -163,6 +182,10 @@ var english = vocabulary{
 	unsigned: "This report is not signed.", replayed: "granted by replays of rejected records",
 	digestGranted: "digest without the excluded", acted: "users with other acts",
 	taken: "taken", takenBy: "%s: %s users", ofFirst: ", of the first %s",
+	unwitnessed: "A ledger that was put back to an older state would look the same: Kafka has no offsets of the group, and no " +
+		"report of before was given.",
+	witnesses: "witnesses of how far it was", nobody: "none but the ledger itself", group: "Kafka's offsets of the group",
+	reportBefore: "the report before", deadLetters: "dead letters",
 	rebuilt: "The ledger was made again at %s by %s, of the topic alone: what people did about users before (grants by hand, " +
 		"exclusions, revocations and other acts), takes, replayed records, orders and the times of grants are not in it.",
 	rebuiltFrom: "The ledger was made again at %s by %s, of an export of %s and the rest of the topic: what people did about " +
@@ -187,6 +210,9 @@ var korean = vocabulary{
 	unsigned: "이 보고서는 서명되지 않았습니다.", replayed: "거부된 레코드의 재처리로 지급",
 	digestGranted: "제외자를 뺀 원장 다이제스트", acted: "그 밖의 조치가 있는 사용자",
 	taken: "수령", takenBy: "%s: %s명", ofFirst: "(선착순 %s명)",
+	unwitnessed: "원장이 이전 상태로 되돌려졌더라도 똑같이 보입니다. Kafka에 그룹의 오프셋이 없고, 이전 보고서도 주어지지 않았습니다.",
+	witnesses:   "원장의 진행을 뒷받침하는 것", nobody: "원장 자체 외에 없음", group: "Kafka의 그룹 오프셋",
+	reportBefore: "이전 보고서", deadLetters: "데드레터",
 	rebuilt: "이 원장은 %s에 %s 님이 토픽만으로 다시 만들었습니다. 그 전의 수동 지급, 제외, 회수 등의 조치와 수령, 재처리, 명령, 지급 시각은 " +
 		"들어 있지 않습니다.",
 	rebuiltFrom: "이 원장은 %s에 %s 님이 %s의 내보내기 파일과 그 이후의 토픽으로 다시 만들었습니다. 그 사이의 수동 지급, 제외, 회수 등의 조치와 " +
