@@ -24,6 +24,8 @@ type Brief struct {
 	Replicas   int          `json:"replicas"`   // live ones
 	Holds      []grant.Hold `json:"holds"`      // of all live replicas, one for each cause, the weightiest first
 	Error      string       `json:"error,omitempty"`
+
+	Control *grant.Control `json:"control,omitempty"` // what operators have ordered; nil: nothing
 }
 
 // Unreadable is the brief of a campaign of which no more than its name can be told.
@@ -39,6 +41,9 @@ func (s *Status) Brief() Brief {
 	}
 	if s.Expected > 0 {
 		b.Percentage = s.Percentage
+	}
+	if s.Control.Version > 0 {
+		b.Control = &s.Control
 	}
 	return b
 }

@@ -4,9 +4,9 @@ import { $, h, icon, inEnglish, keyed, set, show, text } from "./dom.js";
 import { announce } from "./announce.js";
 import { now } from "./clock.js";
 import { count, datedIn, duration, moment, plural, sentence } from "./format.js";
-import { korean, t } from "./lang.js";
+import { t } from "./lang.js";
 import { specZone } from "./orders.js";
-import { causes, standing } from "./words.js";
+import { causes, heldDetail } from "./words.js";
 
 const wordsOf = (cause) => causes[cause] ?? { says: sentence(cause.replaceAll("_", " ")), tone: "warn" };
 
@@ -19,20 +19,12 @@ export function render(status) {
   show($("no-holds"), holds.length === 0);
   keyed($("holds"), holds, (hold) => hold.cause, make, (item, hold) => {
     const held = live.filter((run) => (run.holds ?? []).some((h) => h.cause === hold.cause)).length;
-    const said = detail(hold, status);
-    inEnglish(item.querySelector(".detail"), hold.detail, said);
+    const start = datedIn(status.starts_at, specZone(status));
+    inEnglish(item.querySelector(".detail"), hold.detail, heldDetail(hold, status.control, start));
     text(item.querySelector(".in"), t(`in ${held} of ${plural(live.length, "replica")}`, `복제본 ${count(live.length)}개 중 ${held}개`));
   });
   tick();
   if (before) announceChanges(before);
-}
-
-// detail says in the page's language what a hold follows from, where the status has that in more than the desk's own words.
-function detail({ cause }, status) {
-  if (!korean) return null;
-  const order = (status.orders ?? []).find(({ action }) => cause === `operator_${action}`);
-  if (order) return standing(order, status.control);
-  return cause === "schedule" ? `${datedIn(status.starts_at, specZone(status))}에 시작` : null;
 }
 
 export function tick() {

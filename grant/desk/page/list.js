@@ -6,7 +6,7 @@ import { $, h, icon, inEnglish, keyed, say, set, show, text } from "./dom.js";
 import * as f from "./format.js";
 import { korean, t } from "./lang.js";
 import { ask, begin, explain } from "./session.js";
-import { causes, phases } from "./words.js";
+import { causes, heldDetail, phases } from "./words.js";
 
 const every = 3000; // milliseconds
 const several = new URLSearchParams(location.search).has("all"); // somebody came from a campaign's page
@@ -93,7 +93,7 @@ function update(row, c) {
   text(find(".replicas"), c.error ? "–" : f.count(c.replicas));
   if (c.error) say(find(".wrong"), t(`Cannot be read: ${c.error}`, "읽을 수 없습니다."), korean ? c.error : "");
   else text(find(".wrong"), "");
-  const holds = c.error ? [] : held(c);
+  const holds = c.error ? [] : held(c, zone);
   keyed(find(".held"), holds, ({ key }) => key, () => h("li", {}, h("span"), h("span")), showHold);
 }
 
@@ -105,14 +105,16 @@ function progress(c) {
 }
 
 // held are what holds a campaign, the weightiest first.
-function held({ holds }) {
+function held({ holds, control, starts_at: start }, zone) {
   if (holds.length === 0) return [{ key: "", says: t("nothing", "없음"), detail: "" }];
-  return holds.map(({ cause, detail }) => ({ key: cause, says: `${causeOf(cause)}: `, detail }));
+  return holds.map((hold) => ({
+    key: hold.cause, says: `${causeOf(hold.cause)}: `, detail: hold.detail, inPlace: heldDetail(hold, control, start && f.datedIn(start, zone)),
+  }));
 }
 
 const causeOf = (cause) => causes[cause]?.says ?? f.sentence(cause.replaceAll("_", " "));
 
 function showHold({ children: [says, detail] }, hold) {
   text(says, hold.says);
-  inEnglish(detail, hold.detail);
+  inEnglish(detail, hold.detail, hold.inPlace ?? null);
 }

@@ -123,6 +123,15 @@ export function standing({ action, says }, control) {
   return `${what}. ${by.who}, ${dated(by.at)}${by.until ? `, ${dated(by.until)}까지` : ""}${why}`;
 }
 
+// heldDetail says in the page's language what a hold follows from, where that is known in more than the desk's own words; start
+// is when the campaign begins.
+export function heldDetail({ cause, detail }, control, start) {
+  if (!korean) return null;
+  const [, action] = /^operator_(.+)$/.exec(cause) ?? [];
+  if (action && control) return standing({ action, says: detail }, control);
+  return cause === "schedule" && start ? `${start}에 시작` : null;
+}
+
 // passName is a pass that is not for everybody: canary 1%, or only 20 users.
 export function passName(pass) {
   const [, share] = /^canary (.+)$/.exec(pass) ?? [];

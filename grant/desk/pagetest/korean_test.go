@@ -288,10 +288,12 @@ func TestListInBothLanguages(t *testing.T) {
 			continue
 		}
 		titles := []string{"Three emoticons for every KakaoTalk user", "A test that was aborted", "broken-2021"}
-		require.Empty(t, p.english(titles...))
+		require.Empty(t, p.english(append(titles, "jiyoon", "complaints about the second emoticon")...))
 		require.Equal(t, "캠페인 6개", p.text("campaigns-summary"))
 		rows := eval[[]string](p, "[...document.querySelectorAll('#campaigns tr')].map((tr) => tr.innerText)")
-		require.Contains(t, rows[0], "운영자가 일시 중지함: paused by jiyoon: complaints about the second emoticon")
+		require.Regexp(t, `운영자가 일시 중지함: 일시 중지\. jiyoon, \d+년 .*: complaints about the second emoticon`, rows[0])
+		require.Regexp(t, `시작 시각 전: \d+년 \d+월 \d+일 .*에 시작`, rows[3])
+		require.Zero(t, eval[int](p, "document.querySelectorAll('#campaigns .held [lang=en]').length"))
 		require.Contains(t, rows[0], "13.33% · 9,000,000명 중 1,200,000명")
 		require.Regexp(t, `읽을 수 없습니다\.\s+the ledger is inconsistent`, rows[2])
 		require.Equal(t, []string{"", "en", "en", "", "en", ""},

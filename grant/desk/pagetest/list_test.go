@@ -30,6 +30,9 @@ func briefs(st status.Status) []status.Brief {
 		{
 			Campaign: "store-credit-2026", Title: "스토어 크레딧 5,000원", Phase: status.PhasePaused, StartsAt: at(-time.Hour),
 			Granted: 1_200_000, Expected: 9 * million, Percentage: 13.33, Replicas: 4, Holds: hold,
+			Control: &grant.Control{Version: 1, Paused: true, PausedBy: &grant.Given{
+				At: *at(-time.Minute), Who: "jiyoon", Why: "complaints about the second emoticon",
+			}},
 		},
 		st.Brief(),
 		status.Unreadable("broken-2021", fmt.Errorf(
