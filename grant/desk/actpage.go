@@ -95,7 +95,7 @@ func (a *api) begin(w http.ResponseWriter, r *http.Request, who Principal) (*doi
 	if err := d.read(r.PathValue("id")); err != nil {
 		return nil, err
 	}
-	answers, err := lookup.Look(r.Context(), c.Lookup(), []grant.UserID{d.page.User})
+	answers, err := lookup.Look(r.Context(), a.asked(c), []grant.UserID{d.page.User})
 	if err == nil {
 		err = a.reads(r, who, accesslog.WhatLookup, d.page.User)
 	}

@@ -91,7 +91,7 @@ func cookie(w http.ResponseWriter, r *http.Request, c *http.Cookie) { //nolint:g
 
 // view is the page before anything is asked: in the reader's language and zone.
 func (a *api) view(w http.ResponseWriter, r *http.Request, who Principal) *searchpage.View {
-	v := &searchpage.View{Now: time.Now(), Root: strings.Repeat("../", strings.Count(r.URL.EscapedPath(), "/")-1)}
+	v := &searchpage.View{Now: a.cfg.Clock(), Root: strings.Repeat("../", strings.Count(r.URL.EscapedPath(), "/")-1)}
 	if who.Name != anonymous.Name {
 		v.Name = who.shown()
 	}

@@ -79,6 +79,8 @@ type Config struct {
 	CheckTimeout  time.Duration    // for Redis to answer a check; 0: entitle's default
 	CheckFallback entitle.Fallback // what checks say when it does not; "": that they do not know
 
+	Clock func() time.Time // by which whoever looks users up sees what they hold; nil: time.Now
+
 	Log        *slog.Logger          // nil: the default one
 	Registerer prometheus.Registerer // nil: there are no metrics
 
@@ -122,6 +124,9 @@ func Start(cfg Config) (*Server, error) {
 	}
 	if cfg.Registerer == nil {
 		cfg.Registerer = prometheus.NewRegistry()
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
 	}
 	if cfg.pace == (pace{}) {
 		cfg.pace = usual

@@ -56,7 +56,7 @@ func (a *api) searchTopic(w http.ResponseWriter, r *http.Request, who Principal)
 		if err != nil {
 			return nil, err
 		}
-		answers, err := lookup.Look(r.Context(), c.Lookup(), users)
+		answers, err := lookup.Look(r.Context(), a.asked(c), users)
 		if err != nil {
 			return nil, err
 		}

@@ -55,7 +55,7 @@ func (a *api) user(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answers, err := lookup.Look(r.Context(), c.Lookup(), []grant.UserID{id})
+	answers, err := lookup.Look(r.Context(), a.asked(c), []grant.UserID{id})
 	if err != nil {
 		return nil, err
 	}
@@ -82,11 +82,18 @@ func (a *api) users(r *http.Request, who Principal) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := User{At: time.Now().UTC(), User: id, Answers: append([]lookup.Answer{}, answers[0]...), Next: next}
+	out := User{At: a.cfg.Clock().UTC(), User: id, Answers: append([]lookup.Answer{}, answers[0]...), Next: next}
 	if !known(answers) {
 		return out, nil
 	}
 	return out, a.reads(r, who, accesslog.WhatLookup, id)
+}
+
+// asked is a campaign for questions about users, by the desk's clock.
+func (a *api) asked(c *Subject) *lookup.Subject {
+	s := c.Lookup()
+	s.Now = a.cfg.Clock
+	return s
 }
 
 // known reports whether answers say anything about anybody. Where no ledger answers there is no record that is read, and none
@@ -120,7 +127,7 @@ func (a *api) lookUp(
 				opened[i] = &lookup.Subject{Campaign: &grant.Campaign{Name: name}, Broken: err}
 				return nil //nolint:nilerr // the answer about this campaign says it
 			}
-			opened[i] = c.Lookup()
+			opened[i] = a.asked(c)
 			return nil
 		})
 	}

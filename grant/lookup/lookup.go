@@ -41,7 +41,8 @@ type Subject struct {
 	Reader       Reader
 	// Status says how far the campaign is; it may return both what is known and what could not be asked. Nil: not known.
 	Status func(context.Context) (*status.Status, error)
-	Broken error // why the spec cannot be read; nil: it can
+	Broken error            // why the spec cannot be read; nil: it can
+	Now    func() time.Time // what users hold is as of then; nil: time.Now
 }
 
 // Answer is what is known about one user in one campaign.
@@ -115,7 +116,7 @@ func Look(ctx context.Context, s *Subject, users []grant.UserID) ([]Answer, erro
 		answers[i].acts(&found[i])
 		answers[i].Seen = found[i].Seen()
 		if found[i].Place == grant.PlaceGranted {
-			answers[i].granted(c, found[i].Settled, &k.held[i], k.runs[found[i].Settled.Run])
+			answers[i].granted(c, found[i].Settled, &k.held[i], k.runs[found[i].Settled.Run], s.now())
 		}
 		missing = missing || found[i].Place == grant.PlaceNone
 	}
@@ -124,6 +125,13 @@ func Look(ctx context.Context, s *Subject, users []grant.UserID) ([]Answer, erro
 		answers[i].Reasons = f.reasons(&answers[i])
 	}
 	return answers, nil
+}
+
+func (s *Subject) now() time.Time {
+	if s.Now == nil {
+		return time.Now()
+	}
+	return s.Now()
 }
 
 // knowledge is what the ledger knows about some users.
@@ -198,10 +206,10 @@ func newAnswer(c *grant.Campaign, user grant.UserID) Answer {
 	return a
 }
 
-func (a *Answer) granted(c *grant.Campaign, g *ledger.Grant, h *grant.Holding, run *grant.RunRecord) {
+func (a *Answer) granted(c *grant.Campaign, g *ledger.Grant, h *grant.Holding, run *grant.RunRecord, now time.Time) {
 	h.GrantedAt = h.GrantedAt.In(a.Zone())
 	a.Granted, a.GrantedAt = true, &h.GrantedAt
-	a.Entitlements = Entitlements(c, h, time.Now())
+	a.Entitlements = Entitlements(c, h, now)
 	if g.Kind != ledger.EntryGrant {
 		return
 	}

@@ -233,4 +233,6 @@ func TestLanguages(t *testing.T) {
 	require.Equal(t, "5 January 2023, 09:00:03 (UTC+09:00)", English.Moment(at))
 	require.Equal(t, "2023년 1월 5일 09:00:03 (UTC+09:00)", Korean.Moment(at))
 	require.Equal(t, "5 January 2023, 00:00 UTC", English.Minute(at.UTC()))
+	require.Equal(t, "the end of 5 January 2023 (UTC+09:00)", English.DayEnd(at))
+	require.Equal(t, "2023년 1월 5일 24시 (UTC+09:00)", Korean.DayEnd(at))
 }

@@ -2,6 +2,7 @@ package lookup
 
 import (
 	"strings"
+	"time"
 
 	"github.com/granter/granter/grant"
 )
@@ -53,16 +54,32 @@ func Standing(e *Entitlement) Text {
 	case grant.StateRecalled:
 		return say("not offered any more", "제공 철회됨")
 	case grant.StateExpired:
+		if day, ok := e.lastDay(); ok {
+			return say("expired at %s", "%s에 만료됨", dayEnd(day))
+		}
 		if e.ExpiresAt != nil {
 			return say("expired on %s", "%s에 만료됨", *e.ExpiresAt)
 		}
 	case grant.StateActive:
+		if day, ok := e.lastDay(); ok {
+			return say("valid until %s", "%s까지 사용 가능", dayEnd(day))
+		}
 		if e.ExpiresAt != nil {
 			return say("valid until %s", "%s까지 사용 가능", *e.ExpiresAt)
 		}
 		return say("yours without an end", "기간 제한 없음")
 	}
 	return say("%s", "%s", string(e.State))
+}
+
+func dayEnd(in time.Time) Text { return Text{EN: English.DayEnd(in), KO: Korean.DayEnd(in)} }
+
+// lastDay is the last second of the last day on which the item is held, where its validity ends with one.
+func (e *Entitlement) lastDay() (time.Time, bool) {
+	if e.LastDay == "" || e.ExpiresAt == nil {
+		return time.Time{}, false
+	}
+	return e.ExpiresAt.Add(-time.Second), true
 }
 
 // customer says a reason to the customer.

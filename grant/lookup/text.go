@@ -51,6 +51,14 @@ func (l Lang) Minute(t time.Time) string {
 	return t.Format("2 January 2006, 15:04 ") + zone(t)
 }
 
+// DayEnd writes the end of a day as readers of the language do, with the zone. In it is any moment of the day, in its zone.
+func (l Lang) DayEnd(in time.Time) string {
+	if l == Korean {
+		return in.Format("2006년 1월 2일") + " 24시 " + zone(in)
+	}
+	return "the end of " + in.Format("2 January 2006 ") + zone(in)
+}
+
 func zone(t time.Time) string {
 	if _, offset := t.Zone(); offset == 0 {
 		return "UTC"

@@ -163,16 +163,20 @@ func languageOf(text string) lookup.Lang {
 // when is a time by the campaign's clock and, if it shows another, by the reader's.
 func (v *View) when(at time.Time, zone *time.Location) g.Node {
 	at = at.In(zone)
-	out := g.Group{h.Time(h.DateTime(at.Format(time.RFC3339)), g.Text(v.Lang.Moment(at)))}
+	return g.Group{h.Time(h.DateTime(at.Format(time.RFC3339)), g.Text(v.Lang.Moment(at))), v.here(at)}
+}
+
+// here is a time by the reader's clock, if that shows another than where the time is from; else nothing.
+func (v *View) here(at time.Time) g.Node {
 	if v.Zone == nil {
-		return out
+		return nil
 	}
 	here := at.In(v.Zone)
 	_, theirs := at.Zone()
-	if _, mine := here.Zone(); mine != theirs {
-		out = append(out, h.Span(h.Class("note"), g.Text(" "+v.words().here(v.Lang.Moment(here)))))
+	if _, mine := here.Zone(); mine == theirs {
+		return nil
 	}
-	return out
+	return h.Span(h.Class("note"), g.Text(" "+v.words().here(v.Lang.Moment(here))))
 }
 
 func (v *View) item(e lookup.Entitlement) g.Node {
@@ -192,7 +196,23 @@ func (v *View) item(e lookup.Entitlement) g.Node {
 		what += " " + v.Lang.Number(e.Amount) + " " + e.Currency
 	}
 	return h.Li(h.Span(h.Class("chip"), h.Data("tone", tone), g.Text(t.state(e.State))), g.Text(" "), h.Strong(g.Text(e.ID)),
-		g.Text(" · "+what+" · "+lookup.Standing(&e).In(v.Lang)+v.left(&e)))
+		g.Text(" · "+what+" · "+lookup.Standing(&e).In(v.Lang)+v.left(&e)), v.itemHere(&e))
+}
+
+// itemHere is the moment that an item's standing names by the reader's clock, if that shows another.
+func (v *View) itemHere(e *lookup.Entitlement) g.Node {
+	at := e.ExpiresAt
+	switch e.State {
+	case grant.StateActive, grant.StateExpired:
+	case grant.StateOffered, grant.StateLapsed:
+		at = e.TakeUntil
+	case grant.StateExhausted, grant.StateRevoked, grant.StateRecalled:
+		return nil
+	}
+	if at == nil {
+		return nil
+	}
+	return v.here(*at)
 }
 
 // left says how long an item is still held.
