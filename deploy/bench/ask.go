@@ -16,6 +16,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -40,6 +41,7 @@ func ask(args []string) error {
 	addr := f.String("addr", "", "host:port")
 	path := f.String("path", "/api/v1/entitlements/%d/cheer-up-90d", "with %d for the user")
 	token := f.String("token", "", "who asks")
+	file := f.String("tokens", "", "a file of tokens, one a line, one of which asks each time: what one may ask is limited")
 	body := f.String("body", "", "JSON to post; without it the requests are GET")
 	users := f.Uint64("users", 1, "IDs from 0 to this")
 	conns := f.Int("conns", 64, "connections")
@@ -47,6 +49,14 @@ func ask(args []string) error {
 	length := f.Duration("for", 5*time.Second, "how long")
 	if err := f.Parse(args); err != nil {
 		return err
+	}
+	tokens := []string{*token}
+	if *file != "" {
+		text, err := os.ReadFile(*file)
+		if err != nil {
+			return err
+		}
+		tokens = strings.Fields(string(text))
 	}
 	method, rest := "GET", "\r\n"
 	if *body != "" {
@@ -81,7 +91,7 @@ func ask(args []string) error {
 					return nil
 				}
 				request = fmt.Appendf(request[:0], method+" "+*path+" HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n%s",
-					rand.Uint64N(*users), *token, rest)
+					rand.Uint64N(*users), tokens[rand.IntN(len(tokens))], rest)
 				if _, err := conn.Write(request); err != nil {
 					return err
 				}

@@ -71,6 +71,7 @@ type checkBench struct {
 	others int
 
 	token            string
+	tokens           string // a file of those who look users up
 	desk, bare, pool server // pool is the bare handler whose requests share pipelines
 	ends             []func()
 }
@@ -98,7 +99,11 @@ func (c *checkBench) measure() ([]checked, error) {
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, once...)
+		looked, err := c.lookups()
+		if err != nil {
+			return nil, err
+		}
+		rows = append(append(rows, once...), looked...)
 	}
 	rows = medians(rows)
 	during, err := c.duringRuns()
@@ -144,26 +149,35 @@ func (c *checkBench) duringRuns() ([]checked, error) {
 		without = append(without, alone.seconds)
 	}
 	slices.Sort(without)
+	checks := func() (asked, error) { return c.load(c.desk, "-conns", "16", "-rate", "1000", "-for", "1500ms") }
+	low := c.row
+	low.nice = 10
 	var rows []checked
-	for _, nice := range []int{0, 10} {
-		during, seconds, err := c.duringRunsAt(nice)
+	for _, at := range []struct {
+		name string
+		row  row
+		load func() (asked, error)
+	}{
+		{"granter desk, 1,000 checks/s, each due at its time, " + beside, c.row, checks},
+		{"granter desk, 1,000 checks/s, each due at its time, " + beside + ", started by nice -n 10", low, checks},
+		{"granter desk, 100 lookups/s, each due at its time, " + beside, c.row, func() (asked, error) {
+			return c.look("-conns", "8", "-rate", "100", "-for", "1500ms")
+		}},
+	} {
+		during, seconds, err := c.during(at.name, at.row, at.load)
 		if err != nil {
 			return nil, err
 		}
-		during.ratio, during.of = seconds/without[len(without)/2], "the run's time without checks"
+		during.ratio, during.of = seconds/without[len(without)/2], "the run's time alone"
 		rows = append(rows, during)
 	}
 	return rows, nil
 }
 
-// duringRunsAt returns what checks take, and the seconds of a run meanwhile.
-func (c *checkBench) duringRunsAt(nice int) (checked, float64, error) {
-	row := c.row
-	row.nice = nice
-	name := "granter desk, 1,000 checks/s, each due at its time, while granter run grants all users"
-	if nice > 0 {
-		name += fmt.Sprintf(", started by nice -n %d", nice)
-	}
+const beside = "while granter run grants all users"
+
+// during returns what a load of the desk takes beside a run, and the seconds of that run.
+func (c *checkBench) during(name string, row row, load func() (asked, error)) (checked, float64, error) {
 	var rows []checked
 	var with []float64
 	for range c.repeats {
@@ -175,7 +189,7 @@ func (c *checkBench) duringRunsAt(nice int) (checked, float64, error) {
 		var res asked
 		var both errgroup.Group
 		both.Go(func() (err error) {
-			res, err = c.load(c.desk, "-conns", "16", "-rate", "1000", "-for", "1500ms")
+			res, err = load()
 			return err
 		})
 		took, err := c.bench.run(c.ctx, row, other, c.redis)
@@ -277,7 +291,11 @@ func (c *checkBench) start() error {
 	}
 	c.token = token
 	access := filepath.Join(c.dir, "access")
-	if err := os.WriteFile(access, []byte(line+"\n"), 0o600); err != nil {
+	lookers, err := c.lookers()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(access, []byte(line+"\n"+lookers), 0o600); err != nil {
 		return err
 	}
 	page, metrics := "", ""

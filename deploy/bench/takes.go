@@ -87,6 +87,11 @@ func (b *bench) takesOnce(ctx context.Context, r row, spec string) (rows []check
 		pipelined, err2 := c.redisBenchmark("64", "SETBIT", "1")
 		api, err3 := c.load(c.desk, "-path", "/api/v1/campaigns/bench/users/%d/takes", "-body", `{"item":"by-api"}`)
 		quota, err4 := c.load(c.desk, "-path", "/api/v1/campaigns/bench/users/%d/takes", "-body", `{"item":"few"}`)
+		some := func() (asked, error) {
+			return c.load(c.desk, "-path", "/api/v1/campaigns/bench/users/%d/takes", "-body", `{"item":"by-api"}`,
+				"-conns", "16", "-rate", "1000", "-for", "1500ms")
+		}
+		during, _, err7 := c.during("granter desk, 1,000 single takes/s, each due at its time, "+beside, r, some)
 		file, err5 := c.takeAll("--item", "by-file", "--csv", list)
 		topic, err6 := c.takeAll("--item", "by-topic", "--topic", "asking", "--once", "--brokers", b.kafka.Brokers[0])
 		rows = []checked{
@@ -96,12 +101,13 @@ func (b *bench) takesOnce(ctx context.Context, r row, spec string) (rows []check
 				ratio: api.PerSecond / single.PerSecond},
 			{name: "granter desk, single takes of an item with a quota; " + saturated, asked: quota,
 				of: "redis-benchmark, 64 connections", ratio: quota.PerSecond / single.PerSecond},
+			during,
 			{name: "granter take --csv, everybody in random order", asked: file, of: "redis-benchmark, pipelines",
 				ratio: file.PerSecond / pipelined.PerSecond},
 			{name: "granter take --topic, everybody in random order", asked: topic, of: "redis-benchmark, pipelines",
 				ratio: topic.PerSecond / pipelined.PerSecond},
 		}
-		return errors.Join(err, err2, err3, err4, err5, err6)
+		return errors.Join(err, err2, err3, err4, err5, err6, err7)
 	})
 }
 
