@@ -213,15 +213,16 @@ func TestEveryFormOfAnAct(t *testing.T) {
 		user      int
 		act       string
 		also, has string // a field beside the reason, and what is in it
+		happens   string // what will happen
 	}{
-		{stranger, "sorry-2022/hand", "", ""},
-		{stranger, "sorry-2022/exclude", "", ""},
-		{revoked, "sorry-2022/reinstate", "", ""},
-		{customer, "sorry-2022/extend", "f-time", "2031-02-03T23:59"},
-		{customer, "sorry-2022/move", "f-to", fmt.Sprint(stranger)},
-		{customer, "offer-2023/recall", "f-item", "credit"},
-		{customer, "sorry-2022/note", "", ""},
-		{customer, "sorry-2022/erase", "f-confirm", fmt.Sprint(customer)},
+		{stranger, "sorry-2022/hand", "", "", "99999999 is granted sorry-2022 now"},
+		{stranger, "sorry-2022/exclude", "", "", "99999999 never gets sorry-2022"},
+		{revoked, "sorry-2022/reinstate", "", "", "41231008 has sorry-2022 again, with the first dates"},
+		{customer, "sorry-2022/extend", "f-time", "2031-02-03T23:59", "in sorry-2022 ends at 3 February 2031, 23:59:00"},
+		{customer, "sorry-2022/move", "f-to", fmt.Sprint(stranger), "41231007 loses sorry-2022, and user 99999999 gets it"},
+		{customer, "offer-2023/recall", "f-item", "credit", "credit of offer-2023 that user 41231007 has not taken"},
+		{customer, "sorry-2022/note", "", "", "Whoever looks user 41231007 up sees the note"},
+		{customer, "sorry-2022/erase", "f-confirm", fmt.Sprint(customer), "note about this user alone goes for good"},
 	} {
 		p.do(chromedp.Navigate(fmt.Sprintf("%s/users/%d?lang=en", root, form.user)))
 		p.await(element("q") + " !== null")
@@ -240,6 +241,7 @@ func TestEveryFormOfAnAct(t *testing.T) {
 		p.leave()
 		p.await(element("confirm") + " !== null")
 		require.Contains(t, p.text("main"), "ticket 4711 🙏")
+		require.Contains(t, p.text("happens"), form.happens, form.act)
 		if form.act == "sorry-2022/erase" { // it says most
 			p.looks(script, "confirm-"+name)
 		}

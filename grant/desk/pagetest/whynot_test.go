@@ -95,6 +95,11 @@ func (s *shipped) seen(p *page, campaign string, user int, want ...lookup.Code) 
 		p.do(chromedp.Navigate(fmt.Sprintf("%s/users/%d?lang=%s", s.desk, user, lang)))
 		p.onPage(lang, campaign, want, reasons)
 	}
+	at := fmt.Sprintf("why-%s-%d-390", campaign, user) // in Korean, on a phone
+	p.show(tablet, "light")
+	p.shot(at, true)
+	p.usable(at)
+	p.show(desktop, "light")
 }
 
 // onPage requires that what is said of some reasons is on the page, in its language.

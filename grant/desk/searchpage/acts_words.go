@@ -118,17 +118,20 @@ func (t *words) happensThen(a *Act) []string {
 			say("That has passed: the user loses it at once.", "이미 지난 시각이므로 바로 만료됩니다.")
 		}
 	case grant.ActMove:
-		say("%s loses %s, and %s gets it, with the same dates.", "%s의 %s 혜택을 %s에게 같은 날짜로 이전합니다.", user, campaign, t.user(a.To))
+		say("%s loses %s, and %s gets it, with the same dates.", "%s의 %s 혜택을 %s에게 같은 날짜로 이전합니다.",
+			user, campaign, t.userInside(a.To))
 	case grant.ActRecall:
 		say(
 			"%s of %s that %s has not taken is offered no more.",
 			"%[3]s이(가) 아직 받지 않은 %[2]s의 %[1]s 제공을 철회합니다.",
 			item,
 			campaign,
-			user,
+			t.userInside(a.User),
 		)
 	case grant.ActNote:
-		say("Whoever looks %s up sees the note. It changes nothing.", "%s을(를) 조회하는 상담원이 메모를 봅니다. 혜택은 바뀌지 않습니다.", user)
+		say("Whoever looks %s up sees the note. It changes nothing.",
+			"%s을(를) 조회하는 상담원이 메모를 봅니다. 혜택은 바뀌지 않습니다.",
+			t.userInside(a.User))
 	case grant.ActErase:
 		out = append(out, t.erases()...)
 	}

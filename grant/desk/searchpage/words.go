@@ -83,6 +83,9 @@ func (t *words) in(en, ko string) string { return lookup.Text{EN: en, KO: ko}.In
 
 func (t *words) user(id grant.UserID) string { return t.in("User ", "사용자 ") + digits(id) }
 
+// userInside is user within a sentence.
+func (t *words) userInside(id grant.UserID) string { return t.in("user ", "사용자 ") + digits(id) }
+
 func (t *words) users(n int) string {
 	return fmt.Sprintf(t.in("%s users", "사용자 %s명"), t.lang.Number(int64(n)))
 }
