@@ -70,18 +70,24 @@ var kustomize = sync.OnceValues(func() (string, error) {
 	return strings.TrimSpace(string(path)), err
 })
 
-// render runs kustomize, which kubectl carries too.
+// rendered is what kustomize made of each overlay: each is asked for by a dozen tests.
+var rendered = map[string][]byte{}
+
+// render runs kustomize, which kubectl carries too, once for each overlay.
 func render(t *testing.T, overlay string) manifests {
 	t.Helper()
-	program, err := kustomize()
-	require.NoError(t, err)
-	var problems strings.Builder
-	cmd := exec.Command(program, "build", "kubernetes/overlays/"+overlay)
-	cmd.Stderr = &problems
-	out, err := cmd.Output()
-	require.NoError(t, err, "%s", problems.String())
-	require.Empty(t, problems.String(), "kustomize warns")
-	return decode(t, out)
+	if rendered[overlay] == nil {
+		program, err := kustomize()
+		require.NoError(t, err)
+		var problems strings.Builder
+		cmd := exec.Command(program, "build", "kubernetes/overlays/"+overlay)
+		cmd.Stderr = &problems
+		out, err := cmd.Output()
+		require.NoError(t, err, "%s", problems.String())
+		require.Empty(t, problems.String(), "kustomize warns")
+		rendered[overlay] = out
+	}
+	return decode(t, rendered[overlay])
 }
 
 // eachOverlay runs a test on what each overlay renders.

@@ -51,8 +51,8 @@ func release(t *testing.T, tree string, env ...string) map[string][]byte {
 }
 
 // Two builders with other folders, zones and settings get the same bytes. They share the cache of compiled packages, because
-// without it this would take two minutes. That hides nothing: what depends on the folder is in the cache for each folder apart,
-// and linking and packing are done twice.
+// without it this would take two minutes: that those do not depend on the folder is what -trimpath promises, and not looked at
+// here. Linking and packing are done twice.
 func TestReleaseIsReproducible(t *testing.T) {
 	files := release(t, filepath.Join(t.TempDir(), "one"))
 	other := release(t, filepath.Join(t.TempDir(), "another, with a longer name"),
