@@ -115,8 +115,8 @@ func TestSimulatedFaults(t *testing.T) {
 				w := newWorld(t, Options{Addrs: []string{startMini(t).Addr()}})
 				w.ids = layout.ids
 				r := seeded(t)
-				s := simulation{world: w, r: r, topic: make([][]uint64, 4), chaos: &chaos{w: w, r: r, rate: rate}, atOnce: 400}
-				users := uint(6000)
+				s := simulation{world: w, r: r, topic: make([][]uint64, 4), chaos: &chaos{w: w, r: r, rate: rate}, atOnce: 100}
+				users := uint(1500)
 				if layout.ids == grant.IDsInt64 { // a call for each of them, nearly
 					s.atOnce, users, s.chaos.rate = 15, 40, rate/3
 				}
@@ -147,7 +147,8 @@ func (s *simulation) run() {
 		require.Less(s, turn, 20000, "no progress")
 		i := s.r.IntN(len(replicas))
 		if err := s.step(replicas[i]); err != nil {
-			require.Contains(s, []string{KindRegressed, KindNetwork, KindOOM, KindTryAgain}, Kind(err), "%v", err)
+			// Fenced: a session that is slower than a lease here, since it retries for a millisecond only.
+			require.Contains(s, []string{KindRegressed, KindNetwork, KindOOM, KindTryAgain, KindFenced}, Kind(err), "%v", err)
 			replicas[i] = s.start(2*i, 2*i+2) // as after a crash: nothing is remembered
 		}
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 40, "how many seeds of the bank simulator to run, with each form of its files")
+	seeds = flag.Int("seeds", 15, "how many seeds of the bank simulator to run, with each form of its files")
 	first = flag.Uint64("seed", 1, "the first of them")
 )
 
