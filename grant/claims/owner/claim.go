@@ -284,7 +284,7 @@ func (v *visit) claimed(p *store.Person) g.Node {
 		for i, w := range f.WeekSales {
 			weeks[i] = v.lang.Won(w)
 		}
-		out = append(out, pair(v.t("장애 주간의 매출", "Sales in the week of the outage"), v.lang.Won(f.OutageSales)),
+		out = append(out, pair(v.t("장애 주간 매출", "Sales in the outage week"), v.lang.Won(f.OutageSales)),
 			pair(v.t("평소 주간의 매출", "Sales in usual weeks"), strings.Join(weeks, ", ")))
 	}
 	if f.OwnRate != nil {

@@ -190,8 +190,7 @@ func (v *visit) questionPage(i int, t *questions.Topic, values, wrong map[string
 		questions.Summary(v.lang, t.Fields, wrong),
 		h.P(
 			h.Class("step"),
-			g.Text(tell.Text{KO: "{n} / {all}", EN: "Question {n} of {all}"}.Fill(v.lang, "{n}", strconv.Itoa(i+1), "{all}",
-				strconv.Itoa(len(topics)))),
+			g.Text(strconv.Itoa(i+1)+" / "+strconv.Itoa(len(topics))),
 		),
 		v.heading(title),
 		v.form(
@@ -201,10 +200,10 @@ func (v *visit) questionPage(i int, t *questions.Topic, values, wrong map[string
 			h.Div(
 				h.Class("actions"),
 				button(v.t("계속", "Continue")),
-				h.A(h.Href("/claim/code"), g.Text(v.t("저장하고 나중에 계속", "Save and come back later"))),
+				h.A(h.Href("/claim/code"), g.Text(v.t("나중에 계속", "Finish later"))),
 			),
 		),
-		g.If(i > 0, h.P(h.A(h.Href("/claim/question/"+topics[max(0, i-1)].Name), g.Text(v.t("이전 질문", "Previous question"))))),
+		g.If(i > 0, h.P(h.A(h.Href("/claim/question/"+topics[max(0, i-1)].Name), g.Text(v.t("이전", "Back"))))),
 	)
 }
 
@@ -268,11 +267,15 @@ func (v *visit) checkPage(problem string) error {
 	title := v.t("제출하기 전에 확인해 주세요", "Check your answers")
 	var list g.Group
 	for _, t := range v.asked().Topics() {
-		for _, f := range t.Fields {
-			change := v.t("바꾸기", "Change")
-			list = append(list, h.Div(h.Dt(g.Text(f.Label.In(v.lang))), h.Dd(g.Text(v.asked().Shown(&f))),
-				h.Dd(h.Class("change"), h.A(h.Href("/claim/question/"+t.Name+"?back=check"),
-					h.Aria("label", change+": "+f.Label.In(v.lang)), g.Text(change)))))
+		change := v.t("바꾸기", "Change")
+		link := h.Dd(h.Class("change"), h.A(h.Href("/claim/question/"+t.Name+"?back=check"),
+			h.Aria("label", change+": "+t.Title.In(v.lang)), g.Text(change)))
+		for i := range t.Fields {
+			f := &t.Fields[i]
+			if f.Optional && v.asked().Shown(f) == v.asked().Empty() {
+				continue // nothing to check: who wants to add it changes what stands beside it on its page
+			}
+			list = append(list, h.Div(h.Dt(g.Text(f.Label.In(v.lang))), h.Dd(g.Text(v.asked().Shown(f))), g.If(i == 0, link)))
 		}
 	}
 	if problem != "" {
@@ -283,15 +286,15 @@ func (v *visit) checkPage(problem string) error {
 		v.heading(title), h.Dl(list), v.estimate(),
 		v.form(
 			"/claim/check",
-			h.P(g.Text(v.t("제출하면, 적은 내용이 사실이며 국세청과 은행에 확인하는 데 동의하는 것입니다.",
-				"By handing it in you say that it is true, and agree that we ask the tax office and the bank about it."))),
+			h.P(g.Text(v.t("제출하면 사실임을 확인하고, 국세청과 은행 조회에 동의하는 것입니다.",
+				"By handing it in you confirm it, and let us ask the tax office and the bank."))),
 			h.Div(
 				h.Class("actions"),
 				button(v.t("제출", "Hand it in")),
-				v.link("/claim/code", "저장하고 나중에 계속", "Save and come back later"),
+				v.link("/claim/code", "나중에 계속", "Finish later"),
 			),
 		),
-		h.P(v.link("/claim/withdraw", "작성한 내용 지우기", "Delete what I wrote")),
+		h.P(v.link("/claim/withdraw", "모두 지우기", "Delete all")),
 	)
 }
 
@@ -315,7 +318,7 @@ func (v *visit) estimate() g.Node {
 	}
 	return h.Div(
 		h.Class("box"),
-		h.H2(g.Text(v.t("예상 결과", "What the rules say"))),
+		h.H2(g.Text(v.t("예상 결과", "Likely result"))),
 		h.P(g.Text(v.t("매출 손실 ", "Your sales loss: ")+v.lang.Won(a.SalesLoss))),
 		h.P(g.Text(line.How+": "), h.Strong(g.Text(line.Result))),
 		g.If(
@@ -325,7 +328,7 @@ func (v *visit) estimate() g.Node {
 		),
 		h.P(
 			h.Class("note"),
-			g.Text(v.t("사업자 정보와 계좌를 확인한 뒤 결정됩니다.", "It is decided once the business and the account are checked.")),
+			g.Text(v.t("사업자와 계좌를 확인한 뒤 결정됩니다.", "Business and account are checked first.")),
 		),
 	)
 }
@@ -403,7 +406,7 @@ func (v *visit) refused(err error) string {
 
 // askCode says what a code is for.
 func askCode(v *visit) error {
-	title := v.t("저장하고 나중에 계속하기", "Save and come back later")
+	title := v.t("나중에 계속", "Finish later")
 	what := v.t("지금까지 적은 내용은 저장되어 있습니다. 마지막으로 고친 날부터 30일 동안 보관합니다.",
 		"What you wrote is kept, for 30 days after you changed it last.")
 	if v.claim != nil {
@@ -437,11 +440,11 @@ func (v *visit) codeBox(code string) g.Node {
 		}
 		link = scheme + v.r.Host + link
 	}
-	return h.Div(h.Class("box"), h.H2(g.Text(v.t("적어 두거나 화면을 저장하세요", "Write this down, or take a picture of it"))),
+	return h.Div(h.Class("box"), h.H2(g.Text(v.t("적어 두거나 화면을 저장하세요", "Write this down, or take a picture"))),
 		h.P(g.Text(v.t("접수번호", "Claim number")), h.Br(), h.Span(h.Class("code"), h.ID("number"), g.Text(v.id))),
 		h.P(g.Text(v.t("비밀 코드", "Secret code")), h.Br(), h.Span(h.Class("code"), h.ID("code"), g.Text(code))),
-		h.P(g.Text(v.t("비밀 링크 (코드가 들어 있습니다)", "Secret link (the code is in it)")), h.Br(),
+		h.P(g.Text(v.t("비밀 링크", "Secret link")), h.Br(),
 			h.A(h.ID("link"), h.Href(link), g.Text(link))),
-		h.P(h.Class("note"), g.Text(v.t("코드나 링크를 아는 사람은 누구나 이 신청을 볼 수 있습니다. 다시 보여 드리지 않습니다.",
-			"Whoever knows the code or the link can see this claim. It is not shown again."))))
+		h.P(h.Class("note"), g.Text(v.t("아는 사람은 누구나 이 신청을 볼 수 있습니다. 다시 보여 드리지 않습니다.",
+			"Whoever has them sees this claim. They are shown only once."))))
 }

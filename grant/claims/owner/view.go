@@ -60,9 +60,9 @@ func (v *visit) languages() g.Node {
 
 func (v *visit) foot() g.Node {
 	return g.Group{
-		g.If(v.Contact != "", h.P(g.Text(v.t("도움이 필요하면: ", "If you need help: ")+v.Contact))),
+		g.If(v.Contact != "", h.P(g.Text(v.t("도움: ", "Help: ")+v.Contact))),
 		h.P(g.Text(v.t("주민등록번호는 어디에도 적지 마세요. 법에 따라 받지 않습니다.",
-			"Do not write a resident registration number anywhere. The law forbids us to take it."))),
+			"Never write a resident registration number. The law forbids it."))),
 	}
 }
 
@@ -95,7 +95,7 @@ func start(v *visit) error {
 	window, open := v.open()
 	var when g.Node
 	if open {
-		when = h.P(g.Text(tell.Text{KO: "{until}까지 신청할 수 있습니다.", EN: "You can claim until {until}."}.Fill(v.lang, "{until}",
+		when = h.P(g.Text(tell.Text{KO: "{until}까지 신청할 수 있습니다.", EN: "Open until {until}."}.Fill(v.lang, "{until}",
 			v.lang.Until(window.Closes, p.Zone))))
 	} else {
 		when = h.Div(h.Class("box bad"), h.P(g.Text(v.closed())))
@@ -105,24 +105,22 @@ func start(v *visit) error {
 		false,
 		v.heading(title),
 		h.P(g.Text(tell.Text{
-			KO: "{from}부터 {to}까지의 장애로 매출이 줄어든 소상공인을 위한 신청입니다. 3분이면 됩니다. 이 정도 손실에는 서류가 필요 없습니다: {tiers}.",
-			EN: "For small businesses that lost sales in the outage of {from} to {to}. It takes 3 minutes. No documents are " +
-				"needed for: {tiers}.",
-		}.Fill(v.lang, "{from}", v.lang.Day(p.Outage.From), "{to}", v.lang.Day(p.Outage.Through), "{tiers}", v.plainTiers()))),
+			KO: "{days} 장애로 매출이 줄어든 소상공인을 위한 신청입니다. 3분이면 됩니다. 서류 없이: {tiers}.",
+			EN: "For small businesses that lost sales in the outage of {days}. It takes 3 minutes. Without documents: {tiers}.",
+		}.Fill(v.lang, "{days}", v.lang.Days(p.Outage.From, p.Outage.Through), "{tiers}", v.plainTiers()))),
 		when,
 		v.days(),
 		h.H2(g.Text(v.t("준비하실 것", "What you need"))),
 		h.Ul(
-			h.Li(g.Text(v.t("사업자등록번호, 대표자 이름, 개업일 (사업자등록증에 있습니다)",
-				"The business number, the representative’s name, and the opening day (on the registration certificate)"))),
-			h.Li(g.Text(v.t("장애 주간과 평소 주간의 매출", "Your sales in the week of the outage and in a usual week"))),
-			h.Li(g.Text(v.t("돈을 받을 계좌", "The account that the money goes to"))),
+			h.Li(g.Text(v.t("사업자등록증 (번호, 대표자, 개업일)", "Registration certificate (number, representative, opening day)"))),
+			h.Li(g.Text(v.t("장애 주간과 평소 주간의 매출", "Sales in the outage week and usual weeks"))),
+			h.Li(g.Text(v.t("돈을 받을 계좌", "Your bank account"))),
 		),
 		g.If(
 			open,
 			h.Form(h.Method("post"), h.Action("/start"), h.Div(h.Class("actions"), button(v.t("신청 시작", "Start a claim")))),
 		),
-		h.H2(g.Text(v.t("이미 신청했거나 작성 중이라면", "If you have begun or handed in a claim"))),
+		h.H2(g.Text(v.t("이미 시작했다면", "Already begun?"))),
 		h.P(h.A(h.Class("button second"), h.Href("/enter"), g.Text(v.t("내 신청 보기", "See my claim")))),
 	)
 }

@@ -177,7 +177,7 @@ func (a *Asked) Shown(f *Field) string {
 	case value == "" && f.Name == "holder":
 		return a.Answers["representative"]
 	case value == "":
-		return tell.Text{KO: "적지 않음", EN: "not given"}.In(a.Lang)
+		return a.Empty()
 	case f.Kind == Won:
 		w, _ := parseWon(value) // it was checked when it was kept
 		return a.Lang.Won(w)
@@ -193,6 +193,9 @@ func (a *Asked) Shown(f *Field) string {
 	}
 	return value
 }
+
+// Empty is shown in place of an answer that was not given.
+func (a *Asked) Empty() string { return tell.Text{KO: "적지 않음", EN: "not given"}.In(a.Lang) }
 
 // Answered reports whether everything was answered that must be.
 func (a *Asked) Answered(t *Topic) bool {

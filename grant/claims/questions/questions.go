@@ -78,31 +78,31 @@ const (
 // programme, and on what was answered before.
 func (a *Asked) Topics() []Topic {
 	out := []Topic{
-		{"business", tell.Text{KO: "사업자등록번호", EN: "Your business number"}, []Field{{
-			Name: fieldNumber, Label: tell.Text{KO: "사업자등록번호 10자리", EN: "Business registration number, 10 digits"},
-			Hint: tell.Text{KO: "예: 120-81-47521", EN: "Such as 120-81-47521"}, Mode: "numeric",
+		{"business", tell.Text{KO: "사업자등록번호", EN: "Business number"}, []Field{{
+			Name: fieldNumber, Label: tell.Text{KO: "사업자등록번호", EN: "Business number"},
+			Hint: tell.Text{KO: "10자리, 예: 120-81-47521", EN: "10 digits, such as 120-81-47521"}, Mode: "numeric",
 			Example: tell.Text{
 				KO: "사업자등록번호 10자리를 다시 확인해 주세요. 예: 120-81-47521",
 				EN: "Check the 10 digits of the business number, such as 120-81-47521",
 			},
 		}}},
-		{"registration", tell.Text{KO: "사업자등록증에 있는 내용", EN: "From the registration certificate"}, []Field{
-			{Name: "representative", Label: tell.Text{KO: "대표자 이름", EN: "Name of the representative"}, Complete: "name"},
+		{"registration", tell.Text{KO: "사업자등록증 내용", EN: "Registration certificate"}, []Field{
+			{Name: "representative", Label: tell.Text{KO: "대표자", EN: "Representative"}, Complete: "name"},
 			{Name: fieldOpened, Label: tell.Text{KO: "개업일", EN: "Opening day"}, Mode: "numeric",
-				Hint: tell.Text{KO: "예: 2020-03-01 또는 20200301", EN: "Such as 2020-03-01 or 20200301"},
+				Hint: tell.Text{KO: "예: 20200301", EN: "Such as 20200301"},
 				Example: tell.Text{
 					KO: "개업일을 연-월-일로 적어 주세요. 예: 2020-03-01",
 					EN: "Write the opening day as year, month and day, such as 2020-03-01",
 				}},
 			{
 				Name:     "business_name",
-				Label:    tell.Text{KO: "상호", EN: "Name of the business"},
+				Label:    tell.Text{KO: "상호", EN: "Business name"},
 				Optional: true,
 				Complete: "organization",
 			},
 		}},
 		{"industry", tell.Text{KO: "업종", EN: "Industry"}, []Field{{
-			Name: fieldIndustry, Label: tell.Text{KO: "어떤 일을 하시나요?", EN: "What does the business do?"}, Kind: Choice,
+			Name: fieldIndustry, Label: tell.Text{KO: "업종", EN: "Industry"}, Kind: Choice,
 			Options: a.industries(), Example: tell.Text{KO: "업종을 하나 골라 주세요.", EN: "Choose one industry."},
 		}}},
 		{"sales", tell.Text{KO: "매출", EN: "Your sales"}, a.sales()},
@@ -111,8 +111,8 @@ func (a *Asked) Topics() []Topic {
 		out = append(out, a.more())
 	}
 	return append(out,
-		Topic{"contact", tell.Text{KO: "연락처", EN: "How we reach you"}, []Field{
-			{Name: "phone", Label: tell.Text{KO: "휴대전화 번호", EN: "Mobile phone number"}, Kind: Phone, Complete: "tel",
+		Topic{"contact", tell.Text{KO: "연락처", EN: "Contact"}, []Field{
+			{Name: "phone", Label: tell.Text{KO: "휴대전화", EN: "Mobile phone"}, Kind: Phone, Complete: "tel",
 				Hint: tell.Text{KO: "예: 010-1234-5678", EN: "Such as 010-1234-5678"},
 				Example: tell.Text{
 					KO: "전화번호를 숫자로 적어 주세요. 예: 010-1234-5678",
@@ -120,15 +120,15 @@ func (a *Asked) Topics() []Topic {
 				}},
 			{Name: "email", Label: tell.Text{KO: "이메일", EN: "E-mail"}, Kind: Mail, Complete: "email", Optional: true,
 				Hint: tell.Text{
-					KO: "적어 주시면 결과를 이메일로도 알려 드립니다.",
-					EN: "If you give one, we tell you the result by e-mail, too.",
+					KO: "결과를 이메일로도 알려 드립니다.",
+					EN: "For the result, too.",
 				},
 				Example: tell.Text{
 					KO: "이메일 주소를 확인해 주세요. 예: owner@example.com",
 					EN: "Check the e-mail address, such as owner@example.com",
 				}},
 		}},
-		Topic{"account", tell.Text{KO: "돈을 받을 계좌", EN: "Where the money goes"}, Account()},
+		Topic{"account", tell.Text{KO: "돈을 받을 계좌", EN: "Bank account"}, Account()},
 	)
 }
 
@@ -143,7 +143,7 @@ func Account() []Field {
 				EN: "Write the account number in digits, such as 110-123-456789",
 			}},
 		{Name: "holder", Label: tell.Text{KO: "예금주", EN: "Account holder"}, Optional: true, Complete: "name",
-			Hint: tell.Text{KO: "대표자와 같으면 비워 두세요.", EN: "Leave it empty if it is the representative."}},
+			Hint: tell.Text{KO: "대표자가 아니면 적어 주세요.", EN: "If not the representative."}},
 	}
 }
 
@@ -152,8 +152,7 @@ func (a *Asked) sales() []Field {
 	p := a.Programme
 	amount := tell.Text{KO: "금액을 숫자로 적어 주세요. 예: 1200000 또는 120만", EN: "Write the amount in digits, such as 1200000"}
 	between := func(from, to claims.Date) tell.Text {
-		of := func(l tell.Lang, format string) string { return fmt.Sprintf(format, l.Day(from), l.Day(to)) }
-		return tell.Text{KO: of(tell.Korean, "%s ~ %s"), EN: of(tell.English, "%s to %s")}
+		return tell.Text{KO: tell.Korean.Days(from, to), EN: tell.English.Days(from, to)}
 	}
 	if p.Loss.Weeks == claims.ReportedLoss {
 		return []Field{
@@ -162,17 +161,17 @@ func (a *Asked) sales() []Field {
 		}
 	}
 	out := []Field{{
-		Name: fieldOutage, Label: tell.Text{KO: "장애 주간의 매출", EN: "Sales in the week of the outage"}, Kind: Won, Mode: "numeric",
+		Name: fieldOutage, Label: tell.Text{KO: "장애 주간 매출", EN: "Sales in the outage week"}, Kind: Won, Mode: "numeric",
 		Hint: between(p.Outage.From, p.Outage.Through), Example: amount,
 	}}
 	if p.Loss.Weeks == claims.MaxWeek {
 		days := between(p.Loss.Baseline.From, p.Loss.Baseline.Through)
 		return append(out, Field{
-			Name: fieldWeek + "1", Label: tell.Text{KO: "매출이 가장 높았던 한 주의 매출", EN: "Sales in your best " +
-				"week"}, Kind: Won, Mode: "numeric",
+			Name: fieldWeek + "1", Kind: Won, Mode: "numeric",
+			Label: tell.Text{KO: "가장 좋았던 한 주의 매출", EN: "Sales in your best week"},
 			Hint: tell.Text{
-				KO: days.KO + " 가운데 토요일부터 금요일까지 한 주",
-				EN: "A week of Saturday to Friday in " + days.EN,
+				KO: days.KO + " 중 토~금요일 한 주",
+				EN: "Saturday to Friday, in " + days.EN,
 			}, Example: amount,
 		})
 	}

@@ -111,7 +111,7 @@ func TestWhatIsWrongWithAnEnteredClaim(t *testing.T) {
 	for _, want := range []string{
 		"Check the 10 digits", "Write the phone number", "Write the opening day", "as a percentage from 0 to 100",
 		"Choose the bank",
-		"Name of the representative: please", "resident registration number. Remove it",
+		"Representative: please", "resident registration number. Remove it",
 	} {
 		require.Contains(t, readable(body), want)
 	}

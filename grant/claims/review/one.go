@@ -230,7 +230,7 @@ func (v *view) facts(k *known) g.Node {
 		v.pair("개업", "Opened", g.Text(v.Lang.Day(f.Opened))),
 		g.If(f.Closed != "", v.pair("폐업", "Closed", g.Text(v.Lang.Day(f.Closed)))),
 		g.Iff(f.Reported != nil, func() g.Node { return v.pair("신고한 손실", "Reported loss", g.Text(v.Lang.Won(*f.Reported))) }),
-		g.If(f.Reported == nil, v.pair("장애 주간 매출", "Sales in the week of the outage", g.Text(v.Lang.Won(f.OutageSales)))),
+		g.If(f.Reported == nil, v.pair("장애 주간 매출", "Sales in the outage week", g.Text(v.Lang.Won(f.OutageSales)))),
 		g.If(len(weeks) > 0, v.pair("평소 주간 매출", "Sales in other weeks", g.Text(strings.Join(weeks, " · ")))),
 		g.Iff(f.OwnRate != nil, func() g.Node { return v.pair("증빙한 이익률", "Own profit rate", g.Text(tell.Share(f.OwnRate))) }),
 		v.pair("대체 서비스", "Another service", g.Text(yes[f.Alternative])),

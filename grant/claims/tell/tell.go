@@ -81,6 +81,30 @@ func (l Lang) Day(d claims.Date) string {
 	}
 }
 
+// Days are the days from one to another; what both have in common is said once.
+func (l Lang) Days(from, through claims.Date) string {
+	a, err := time.Parse(time.DateOnly, string(from))
+	b, err2 := time.Parse(time.DateOnly, string(through))
+	if err != nil || err2 != nil || a.Equal(b) {
+		return l.Day(from)
+	}
+	year, month := a.Year() == b.Year(), a.Year() == b.Year() && a.Month() == b.Month()
+	first, last := "2006년 1월 2일~", "2006년 1월 2일"
+	switch {
+	case l == English && month:
+		first, last = "2–", "2 January 2006"
+	case l == English && year:
+		first, last = "2 January – ", "2 January 2006"
+	case l == English:
+		first, last = "2 January 2006 – ", "2 January 2006"
+	case month:
+		last = "2일"
+	case year:
+		last = "1월 2일"
+	}
+	return a.Format(first) + b.Format(last)
+}
+
 // NotToday says that a business hands in on another day.
 func NotToday(l Lang, n *claims.NotTodayError) string {
 	if n.Next == "" {

@@ -113,3 +113,19 @@ func TestNumbersAndTimes(t *testing.T) {
 	require.Equal(t, Korean, Parse("fr"))
 	require.Equal(t, English, Parse("en"))
 }
+
+func TestDaysSayOnceWhatTheyHaveInCommon(t *testing.T) {
+	for _, test := range []struct {
+		from, through claims.Date
+		ko, en        string
+	}{
+		{"2022-10-15", "2022-10-21", "2022년 10월 15일~21일", "15–21 October 2022"},
+		{"2022-09-03", "2022-10-14", "2022년 9월 3일~10월 14일", "3 September – 14 October 2022"},
+		{"2022-12-30", "2023-01-02", "2022년 12월 30일~2023년 1월 2일", "30 December 2022 – 2 January 2023"},
+		{"2022-10-15", "2023-10-21", "2022년 10월 15일~2023년 10월 21일", "15 October 2022 – 21 October 2023"},
+		{"2022-10-15", "2022-10-15", "2022년 10월 15일", "15 October 2022"},
+	} {
+		require.Equal(t, test.ko, Korean.Days(test.from, test.through))
+		require.Equal(t, test.en, English.Days(test.from, test.through))
+	}
+}

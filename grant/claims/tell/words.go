@@ -11,8 +11,8 @@ func Next(s claims.State) Text { return states[s].next }
 var states = map[claims.State]struct{ name, next Text }{
 	claims.Draft: {Text{"작성 중", "Not handed in"}, Text{"아직 제출하지 않았습니다.", "You have not handed it in yet."}},
 	claims.Received: {Text{"접수됨", "Received"}, Text{
-		"신청을 받았습니다. 사업자 정보와 계좌를 확인한 뒤 결과를 알려 드립니다. 지금 하실 일은 없습니다.",
-		"We have your claim. We check the business and the account, then tell you the result. You need to do nothing now."}},
+		"사업자와 계좌를 확인한 뒤 결과를 알려 드립니다. 지금 하실 일은 없습니다.",
+		"We check business and account, then tell you the result. You need to do nothing now."}},
 	claims.Checking: {Text{"확인 중", "Being checked"}, Text{
 		"사업자 정보, 계좌와 매출을 확인하고 있습니다. 지금 하실 일은 없습니다.",
 		"We are checking the business, the account and the sales. You need to do nothing now."}},

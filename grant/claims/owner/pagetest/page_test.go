@@ -344,17 +344,17 @@ type words struct {
 
 var korean = words{
 	lang: "ko", start: "피해 지원 신청", begin: "신청 시작", business: "사업자등록번호", mistake: "오류", next: "계속",
-	registration: "사업자등록증에 있는 내용", industry: "업종", sales: "매출", alternative: "다른 서비스", contact: "연락처",
+	registration: "사업자등록증 내용", industry: "업종", sales: "매출", alternative: "다른 서비스", contact: "연락처",
 	where: "돈을 받을 계좌", bank: "신", check: "제출하기 전에", hand: "제출", received: "접수했습니다", see: "내 신청 보기",
 	documents: "서류 필요", sendDocuments: "서류 보내기", papers: "서류", send: "보내기", noDocument: "PDF, 사진", gotDocument: "서류를 받았습니다",
 	account: "받을 계좌 바꾸기", withdraw: "신청 취소", withdrawIt: "신청 취소", withdrawn: "취소함", failed: "처리하지 못했습니다",
 }
 
 var english = words{
-	lang: "en", start: "Claim for damage", begin: "Start a claim", business: "Your business " +
-		"number", mistake: "Error", next: "Continue",
-	registration: "From the registration certificate", industry: "Industry", sales: "Your sales", alternative: "Another service",
-	contact: "How we reach you", where: "Where the money goes", bank: "S", check: "Check your answers", hand: "Hand it in",
+	lang: "en", start: "Claim for damage", begin: "Start a claim", business: "Business number", mistake: "Error",
+	next:         "Continue",
+	registration: "Registration certificate", industry: "Industry", sales: "Your sales", alternative: "Another service",
+	contact: "Contact", where: "Bank account", bank: "S", check: "Check your answers", hand: "Hand it in",
 	received: "We have your claim", see: "See my claim", documents: "Documents needed", sendDocuments: "Send " +
 		"documents", papers: "Documents",
 	send: "Send it", noDocument: "Only PDF", gotDocument: "We have the document", account: "Change the account",
