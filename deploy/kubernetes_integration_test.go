@@ -27,9 +27,9 @@ var overlays = []string{"dev", "staging", "production", claimsOverlay}
 // claimsOverlay is the one with damage claims.
 const claimsOverlay = "claims"
 
-// claimsOfKubernetes are its Deployments beside the campaign's.
+// claimsOfKubernetes are its Deployments beside the campaign's, and what runs by the clock.
 var claimsOfKubernetes = []string{"granter-claims-serve", "granter-claims-receive", "granter-claims-process", "granter-claims-pay",
-	"granter-claims-reconcile", "granter-claims-notify", "granter-claims-watch", "granter-claims-desk"}
+	"granter-claims-reconcile", "granter-claims-notify", "granter-claims-watch", "granter-claims-desk", "granter-claims-money"}
 
 // manifests are the objects of one overlay.
 type manifests []object
@@ -58,7 +58,7 @@ func (m manifests) names() (list []string) {
 }
 
 // workloads are what makes pods.
-func (m manifests) workloads() manifests { return m.of("Job", "Deployment") }
+func (m manifests) workloads() manifests { return m.of("Job", "Deployment", "CronJob") }
 
 // kustomize is its binary, at the version that is pinned with the other tools. It is run by itself, and not through the go
 // command, which says on the same standard error what it downloads.

@@ -25,8 +25,12 @@ type pod struct {
 
 func podOf(t *testing.T, workload object, all manifests) pod {
 	t.Helper()
-	p := pod{object: workload, labels: workload.object("spec", "template", "metadata", "labels"), env: map[string]string{}}
-	p.spec = workload.object("spec", "template", "spec")
+	p := pod{object: workload, env: map[string]string{}}
+	template := workload.object("spec", "template")
+	if p.timed() {
+		template = workload.object("spec", "jobTemplate", "spec", "template")
+	}
+	p.labels, p.spec = template.object("metadata", "labels"), template.object("spec")
 	containers := p.spec.list("containers")
 	require.Len(t, containers, 1)
 	require.Empty(t, p.spec.list("initContainers"))
@@ -38,9 +42,16 @@ func podOf(t *testing.T, workload object, all manifests) pod {
 	}
 	for _, variable := range p.container.list("env") {
 		p.env[variable.text("name")] = variable.text("value")
+		if from := variable.object("valueFrom", "configMapKeyRef"); from != nil {
+			p.env[variable.text("name")] = all.get(t, "ConfigMap", from.text("name")).text("data", from.text("key"))
+			require.NotEmpty(t, p.env[variable.text("name")])
+		}
 	}
 	return p
 }
+
+// timed reports whether it runs by the clock, and ends.
+func (p *pod) timed() bool { return p.kind() == "CronJob" }
 
 func (p *pod) args() []string { return p.container.texts("args") }
 
@@ -124,6 +135,9 @@ func TestKubernetesPodsHaveTheirShare(t *testing.T) {
 		limit := mebibytes(t, resources.text("limits", "memory"))
 		requireMemoryLimit(t, p.env["GOMEMLIMIT"], limit<<20)
 		assert.LessOrEqual(t, mebibytes(t, resources.text("requests", "memory")), limit)
+		if p.timed() {
+			return // it is alone
+		}
 		spread := p.spec.list("topologySpreadConstraints")
 		require.Len(t, spread, 1)
 		assert.True(t, p.labels.includes(spread[0].object("labelSelector", "matchLabels")))
@@ -132,6 +146,10 @@ func TestKubernetesPodsHaveTheirShare(t *testing.T) {
 
 func TestKubernetesProbes(t *testing.T) {
 	eachPod(t, func(t *testing.T, p pod, _ manifests) {
+		if p.timed() {
+			require.NotContains(t, p.container, "livenessProbe", "it serves nothing")
+			return
+		}
 		for probe, path := range map[string]string{"livenessProbe": "/healthz", "readinessProbe": "/readyz"} {
 			get := p.container.object(probe, "httpGet")
 			assert.Equal(t, path, get.text("path"))
@@ -175,7 +193,11 @@ func TestKubernetesFilesAreMounted(t *testing.T) {
 			case claim != "": // written by nobody else: most volumes belong to one node at a time
 				assert.Equal(t, "reports", volume.text("name"))
 				assert.Equal(t, p.name(), claim)
-				assert.Contains(t, p.args(), "--report="+folder+"/")
+				flag := "--report="
+				if p.timed() {
+					flag = "--out="
+				}
+				assert.Contains(t, p.args(), flag+folder+"/")
 				all.get(t, "PersistentVolumeClaim", claim)
 				continue
 			case name != "":

@@ -42,6 +42,20 @@ func TestKubernetesAuditKnowsTheExitCodes(t *testing.T) {
 	})
 }
 
+// The report of the day is made each morning, by one at a time, and is not tried again when a person must look.
+func TestKubernetesReportsTheMoneyOfEachDay(t *testing.T) {
+	all := render(t, claimsOverlay)
+	timed := all.get(t, "CronJob", "granter-claims-money")
+	assert.Equal(t, "0 6 * * *", timed.text("spec", "schedule"), "as deploy/systemd/granter-claims-money.timer")
+	assert.Equal(t, "Asia/Seoul", timed.text("spec", "timeZone"), "the zone is said")
+	assert.Equal(t, "Forbid", timed.text("spec", "concurrencyPolicy"), "each report names the one before")
+	assert.Equal(t, map[int]string{2: "FailJob"}, actions(t, timed.object("spec", "jobTemplate")))
+	p := podOf(t, timed, all)
+	for variable := range p.env {
+		assert.NotContains(t, variable, "KAFKA", "it has no password that it does not need")
+	}
+}
+
 // actions are what a Job does by exit code. A pod whose node goes is never at fault.
 func actions(t *testing.T, job object) map[int]string {
 	t.Helper()
@@ -139,7 +153,7 @@ func TestKubernetesNetworkPolicies(t *testing.T) {
 			selector := policy.object("spec", "podSelector", "matchLabels")
 			for _, workload := range all.workloads() {
 				p := podOf(t, workload, all)
-				if !p.labels.includes(selector) {
+				if !p.labels.includes(selector) || p.timed() { // which serves nothing
 					continue
 				}
 				for _, rule := range policy.list("spec", "ingress") {
@@ -181,7 +195,9 @@ func TestKubernetesMonitoring(t *testing.T) {
 			p := podOf(t, workload, all)
 			assert.True(t, p.labels.includes(monitor.object("spec", "selector", "matchLabels")), p.name())
 			assert.Contains(t, p.labels, monitor.text("spec", "jobLabel"))
-			assert.Contains(t, p.ports(), endpoints[0].text("port"))
+			if !p.timed() {
+				assert.Contains(t, p.ports(), endpoints[0].text("port"))
+			}
 		}
 
 		rule := all.get(t, "PrometheusRule", "granter")
