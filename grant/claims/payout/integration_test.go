@@ -104,4 +104,14 @@ func TestManyAtOnceOnPostgreSQL(t *testing.T) {
 	require.Equal(t, p.Budget, books.Owed, "what the budget does not suffice for is owed still, and a person decides")
 }
 
+func TestABudgetThatEndsWhileManyPayOnPostgreSQL(t *testing.T) {
+	server := devtest.StartPostgres(t)
+	budgetThatEnds(t, func() *store.Store {
+		s, err := store.Open(t.Context(), server.URL, "")
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		return s
+	})
+}
+
 var errNothing = errors.New("there is nothing to do any more")

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -142,10 +143,12 @@ func reserve(ctx context.Context, tx *sql.Tx, p *claims.Programme, run *Run) err
 	return err
 }
 
-// next is the payment that a claim is owed now; nil: none.
+// next is the payment that a claim is owed now; nil: none. Between a list of what is owed and a look at each of it, another run
+// may have sent it.
 func (c *Claim) next(p *claims.Programme) *Payment {
 	gross := c.Owed - c.Settled
-	if gross <= 0 || c.Erased || c.Identity == nil || !c.Identity.Complete || c.Unconfirmed(c.Identity) != nil {
+	if gross <= 0 || !slices.Contains(payable, c.State) || c.Erased || c.Identity == nil || !c.Identity.Complete ||
+		c.Unconfirmed(c.Identity) != nil {
 		return nil
 	}
 	pay := &Payment{Decision: c.Decision, Attempt: 1, Gross: gross}
