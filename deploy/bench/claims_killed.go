@@ -140,7 +140,7 @@ func (r *claimsRun) killed(ctx context.Context, s *store.Store) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Duration(300+rand.IntN(1500+r.n/50)) * time.Millisecond): // not in its beginning only
+		case <-time.After(time.Duration(300+rand.IntN(1500+r.n/8)) * time.Millisecond): // not in its beginning only
 		}
 		if t.done < r.kills {
 			if len(order) == 0 {
