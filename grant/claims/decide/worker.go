@@ -301,6 +301,9 @@ func (w *Worker) steps(
 	add := func(action claims.Action, reason string, change store.Change) {
 		steps = append(steps, store.Step{Claim: c, Action: action, By: store.Rules, Reason: reason, Change: change})
 	}
+	if !slices.Contains(looks, c.State) && !slices.Contains(owed, c.State) {
+		return nil, nil // somebody moved it on between the list of what is due and the look at it
+	}
 	if c.State == claims.Received {
 		add(claims.Check, "", store.Change{})
 	}

@@ -320,3 +320,15 @@ func TestWhatCameBackIsNotPaidToSomebodyElse(t *testing.T) {
 	require.NoError(t, err)
 	require.Nil(t, run, "the bank says that it is somebody else's account")
 }
+
+// Another process, or the owner, moves a claim on after it was listed as due: it is left alone, and the pass goes on.
+func TestAClaimThatWasMovedOnMeanwhileIsLeft(t *testing.T) {
+	w := newWorld(t)
+	list, err := w.Store.Get(t.Context(), w.file(nil, 1, 100_000))
+	require.NoError(t, err)
+	withdrawn := store.Step{Claim: list[0], Action: claims.Withdraw, By: store.Owner}
+	require.NoError(t, w.Store.Commit(t.Context(), []store.Step{withdrawn}, nil))
+	steps, err := w.steps(t.Context(), list[0], &store.Identity{Complete: true}, nil)
+	require.NoError(t, err)
+	require.Empty(t, steps)
+}
