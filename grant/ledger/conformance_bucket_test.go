@@ -395,7 +395,6 @@ func refusesWhatIsForChunks(w *world) {
 	p.adds(uuids(0, 5)...)
 	before := w.snapshot()
 	for what, do := range map[string]func() error{
-		"a take":  func() error { _, err := NewTakes(p.Store, 1).Take(w.ctx, p.campaign, make([]Take, 1)); return err },
 		"bitmaps": func() error { _, err := p.Bitmaps(w.ctx, []uint64{256}); return err },
 		"a check": func() error { return p.Glances(w.ctx).Send() },
 		"a list":  func() error { _, err := p.Images(w.ctx, []uint64{256}, Ask{}); return err },

@@ -75,7 +75,7 @@ var eitherConforms = []conforms{
 
 // conformance is what every kind of Redis must do. Each test gets it empty.
 func conformance(t *testing.T, options Options) {
-	for _, test := range slices.Concat(bucketsConform, takesConform, chunksConform, eitherConforms) {
+	for _, test := range slices.Concat(bucketsConform, bucketTakes, takesConform, chunksConform, eitherTakes, eitherConforms) {
 		t.Run(test.name, func(t *testing.T) { test.run(newWorld(t, options)) })
 	}
 	conformanceOfActs(t, options)
@@ -84,7 +84,7 @@ func conformance(t *testing.T, options Options) {
 		t.Run("every ledger, in "+layout.name, func(t *testing.T) { everyLedger(t, options, layout.ids) })
 	}
 	t.Run("in buckets", func(t *testing.T) {
-		for _, test := range eitherConforms {
+		for _, test := range slices.Concat(eitherTakes, eitherConforms) {
 			t.Run(test.name, func(t *testing.T) {
 				w := newWorld(t, options)
 				w.ids = grant.IDsInt64

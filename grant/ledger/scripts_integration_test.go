@@ -259,7 +259,9 @@ func TestNoScriptLeavesHalfAChange(t *testing.T) { //nolint:tparallel // cases s
 		reply, err := run(c)
 		require.NoError(t, err)
 		// The reply is a time.
-		taking := slices.Contains([]*script{&takeCall, &manyCall, &judgeCall, &quotaCall}, c.script)
+		taking := slices.Contains([]*script{
+			&takeCall, &manyCall, &judgeCall, &quotaCall, &bucketTakeCall, &bucketJudgeCall, &bucketQuotaCall,
+		}, c.script)
 		if !taking && c.script != &budgetCall && c.script != &specCall && c.script != &anewCall {
 			require.Equal(t, whole, reply)
 		}
@@ -338,7 +340,8 @@ func TestNoScriptLeavesHalfAChange(t *testing.T) { //nolint:tparallel // cases s
 				s == &bucketCall && found[1] == "DEL" ||
 				(s == &actCall || s == &bucketActCall || s == &mendCall || s == &eraseCall ||
 					s == &bucketEraseCall) && (found[1] == "BITPOS" || found[1] == "DEL") ||
-				(s == &takeCall || s == &manyCall || s == &quotaCall) && slices.Contains([]string{"DEL", "BITPOS", "HDEL"}, found[1])
+				(s == &takeCall || s == &manyCall || s == &quotaCall || s == &bucketQuotaCall) &&
+					slices.Contains([]string{"DEL", "BITPOS", "HDEL"}, found[1])
 			require.True(t, hit[found[1]] || undo, "%s is in the script %.60q, and no case comes to it", found[1], s.text)
 		}
 	}

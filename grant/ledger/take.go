@@ -2,11 +2,10 @@ package ledger
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/granter/granter/grant"
-	"github.com/granter/granter/sharding/dense"
 )
 
 const (
@@ -79,18 +77,15 @@ func execute(ctx context.Context, pipe redis.Pipeliner) error {
 func (t *Takes) take(
 	ctx context.Context, c *grant.Campaign, wishes []Take, atOnce int, send sender,
 ) (_ []Taken, err error) {
-	if err := t.Dense("taking items"); err != nil {
-		return nil, err
-	}
 	ctx, span := tracer.Start(ctx, "ledger.take")
 	defer span.End()
 	defer func() { recordError(span, err) }()
 	out := make([]Taken, len(wishes))
-	groups, err := t.group(c, wishes)
+	groups, err := t.group(c, wishes, out)
 	if err != nil {
 		return nil, err
 	}
-	if len(groups) < atOnce {
+	if len(groups) < atOnce || c.Input.Opaque() { // groups of one bucket are looked at together
 		atOnce = 1
 	}
 	all, going := errgroup.WithContext(ctx)
@@ -105,7 +100,7 @@ func (t *Takes) take(
 }
 
 // rounds makes calls for some groups, one pipeline after the other, until none needs another.
-func (t *Takes) rounds(ctx context.Context, groups []*takeGroup, out []Taken, send sender) error {
+func (t *Takes) rounds(ctx context.Context, groups []taking, out []Taken, send sender) error {
 	for len(groups) > 0 {
 		n, cost := 0, 0
 		for n < len(groups) && (n == 0 || cost+groups[n].cost() <= takePipeline) {
@@ -121,91 +116,44 @@ func (t *Takes) rounds(ctx context.Context, groups []*takeGroup, out []Taken, se
 	return nil
 }
 
-// takeGroup is the users of one chunk who want one item.
-type takeGroup struct {
-	campaign *grant.Campaign
-	keys     takeKeys
-	chunk    uint64
-	item     int
-	lows     []uint16          // ascending
-	pairs    []uint64          // user and index of a wish, of every wish, ascending: see of
-	states   map[uint16]string // of users whom acts do not stand in the way of
-	unjudged []uint16          // users about whom it is not known whether they do
-	slept    int               // how often it was judged too long ago
-	judged   time.Time         // of an item with a quota: until when the users count as judged; zero: they are not
-	tail     []byte            // the entry of the call under way, which is the same when it is sent again
-	number   uint64            // of that call
-	many     bool              // the call works on bitmaps
-	members  *dense.Bitmap     // of the call, if it does
+// taking is the users of one chunk, or bucket, who want one item: one call after the other until it is known what became of
+// each. What a layout knows of them is its own.
+type taking interface {
+	// cost is about how many microseconds of Redis the next call takes.
+	cost() int
+	// call is the next call; nil: nobody is left. What it has to find there goes into the pipeline before it.
+	call(ctx context.Context, t *Takes, pipe redis.Pipeliner) *redis.Cmd
+	// settle looks at the reply, and returns those groups that need another call.
+	settle(ctx context.Context, t *Takes, reply any, out []Taken) ([]taking, error)
 }
 
-// group puts wishes together that one call can fulfil: of neighbours, because those share what the script writes.
-func (t *Takes) group(c *grant.Campaign, wishes []Take) ([]*takeGroup, error) {
-	type place struct {
-		chunk uint64
-		item  int
-	}
-	var order []place
-	all := map[place][]uint64{}
-	for i, w := range wishes {
+// group puts wishes together that one call can fulfil: those of a chunk, or a bucket, share what the script writes.
+func (t *Takes) group(c *grant.Campaign, wishes []Take, out []Taken) ([]taking, error) {
+	for _, w := range wishes {
 		if w.Item < 0 || w.Item >= len(c.Items) || !c.Items[w.Item].Offered() {
 			return nil, fmt.Errorf("item %d of %s is none that users take", w.Item, c.Name)
 		}
-		chunk, low := dense.Split(w.User.Number())
-		at := place{chunk, w.Item}
-		if all[at] == nil {
-			order = append(order, at)
-		}
-		all[at] = append(all[at], uint64(low)<<32|uint64(i))
 	}
-	var out []*takeGroup
-	for _, at := range order {
-		pairs := all[at]
-		slices.Sort(pairs)
-		for len(pairs) > 0 {
-			g := &takeGroup{campaign: c, keys: t.takeKeys(c, at.chunk, at.item), chunk: at.chunk, item: at.item}
-			n, most := 0, takeMembers
-			if g.keys.first == "" {
-				most = dense.ChunkSize
-			}
-			for ; n < len(pairs); n++ {
-				low := uint16(pairs[n] >> 32)
-				if last := len(g.lows) - 1; last >= 0 && g.lows[last] == low {
-					continue
-				}
-				if len(g.lows) == most {
-					break
-				}
-				g.lows = append(g.lows, low)
-			}
-			g.pairs, pairs = pairs[:n], pairs[n:]
-			g.many = g.keys.first == "" && len(g.lows) >= manyFrom
-			out = append(out, g)
-		}
+	if c.Input.Opaque() {
+		return t.groupMembers(c, wishes, out), nil
 	}
-	return out, nil
-}
-
-// of hands the indices of a user's wishes to fn, ascending.
-func (g *takeGroup) of(low uint16, fn func(n, wish int)) {
-	at, _ := slices.BinarySearch(g.pairs, uint64(low)<<32)
-	for n := 0; at+n < len(g.pairs) && g.pairs[at+n]>>32 == uint64(low); n++ {
-		fn(n, int(uint32(g.pairs[at+n])))
-	}
+	return t.groupNumbers(c, wishes), nil
 }
 
 // round makes one call for each group, and returns those groups that need another.
-func (t *Takes) round(ctx context.Context, groups []*takeGroup, out []Taken, send sender) (again []*takeGroup, err error) {
-	for _, g := range groups {
-		if g.tail == nil {
-			g.tail = t.entry(g)
+func (t *Takes) round(ctx context.Context, groups []taking, out []Taken, send sender) (again []taking, err error) {
+	if t.campaign.Input.Opaque() {
+		if err := t.lookAtMembers(ctx, groups, out); err != nil {
+			return nil, err
 		}
 	}
 	calls := make([]*redis.Cmd, len(groups))
 	err = t.retry(ctx, "taking items", func() error {
 		pipe := t.client.Pipeline()
 		for i, g := range groups {
-			calls[i] = t.call(ctx, pipe, g)
+			if calls[i] = g.call(ctx, t, pipe); calls[i] == nil {
+				continue
+			}
 			if err := pipe.Process(ctx, calls[i]); err != nil {
 				return err
 			}
@@ -219,190 +167,20 @@ func (t *Takes) round(ctx context.Context, groups []*takeGroup, out []Taken, sen
 		return nil, err
 	}
 	for i, g := range groups {
-		if g.many {
-			rest, err := g.settleMany(calls[i].Val(), out)
-			if err != nil {
-				return nil, err
-			}
-			again = append(again, rest...)
+		if calls[i] == nil {
 			continue
 		}
-		more, err := g.settle(calls[i].Val(), out)
+		rest, err := g.settle(ctx, t, calls[i].Val(), out)
 		if err != nil {
 			return nil, err
 		}
-		if len(g.unjudged) > 0 {
-			if err := t.judgeStates(ctx, g, out); err != nil {
-				return nil, err
-			}
-			more = len(g.lows) > 0
-		}
-		if more {
-			again = append(again, g)
-		}
+		again = append(again, rest...)
 	}
 	return again, nil
 }
 
 // ErrSpecChanged means that users were granted by another spec than the one that was asked by.
 var ErrSpecChanged = errors.New("users were granted by another spec")
-
-// entry is the entry of a call, without its first 7 bytes. The number of the call tells it from all others of this process.
-func (t *Takes) entry(g *takeGroup) []byte {
-	g.number = t.calls.Add(1)
-	head := appendHead(nil, t.run, 0, g.number)
-	head[0] = byte(EntryTake)
-	ranges := appendTake([]byte{0}, g.item)
-	if !g.many {
-		return appendTailOf(nil, head, ranges, g.lows)
-	}
-	g.members = bitmapOf(g.lows)
-	tail, _ := appendTail(nil, head, ranges, g.members)
-	return tail
-}
-
-// call is the call that a group needs next. What it has to find there is in the pipeline before it.
-func (t *Takes) call(ctx context.Context, pipe redis.Pipeliner, g *takeGroup) *redis.Cmd {
-	spec, until := g.campaign.Hash, g.until()
-	if g.many {
-		return t.callMany(ctx, pipe, g, until)
-	}
-	offsets, place, states := g.offsets(), t.keys.place(g.chunk), []any(nil)
-	for _, low := range g.lows {
-		if len(g.states) > 0 {
-			states = append(states, g.states[low])
-		}
-	}
-	keys := append([]string{g.keys.taken, g.keys.list}, g.keys.segments(g.lows)...)
-	switch {
-	case g.keys.first == "":
-		return takeCall.command(ctx, append(place, keys...), append([]any{spec, offsets, until, g.tail}, states...)...)
-	case g.judged.IsZero():
-		return judgeCall.command(ctx, place, append([]any{spec, offsets}, states...)...)
-	}
-	keys = append([]string{t.keys.spec, g.keys.first}, keys...)
-	return quotaCall.command(ctx, keys, spec, offsets, until, g.tail, g.campaign.Items[g.item].First, g.judged.UnixMilli())
-}
-
-// offsets are the users as scripts want them.
-func (g *takeGroup) offsets() []byte {
-	out := make([]byte, 0, 2*len(g.lows))
-	for _, low := range g.lows {
-		out = append(out, byte(low>>8), byte(low))
-	}
-	return out
-}
-
-// letters are what the scripts say of a user, and what became of the wish. A dot is for those whom nothing stands in the way
-// of, an s for those whom acts made something of that was not judged.
-var letters = map[byte]grant.Outcome{
-	't': grant.OutcomeAlready, 'n': grant.OutcomeNotGranted, 'x': grant.OutcomeExcluded, 'l': grant.OutcomeLapsed,
-	'q': grant.OutcomeExhausted,
-}
-
-// settle looks at the reply to a group, and reports whether it needs another call.
-func (g *takeGroup) settle(reply any, out []Taken) (more bool, err error) {
-	switch reply := reply.(type) {
-	case int64:
-		if reply == 0 {
-			g.judged, g.slept = time.Time{}, g.slept+1
-			if g.slept > maxSlept {
-				return false, fmt.Errorf("users of chunk %d are judged too long ago each time: compare the clocks of the masters",
-					g.chunk)
-			}
-			return true, nil
-		}
-		g.took(time.UnixMilli(reply).UTC(), out)
-		return false, nil
-	case string:
-		g.tail = nil
-		return g.reduce(reply, out)
-	case []any: // of the judge: its time, and letters
-		if len(reply) == 2 {
-			at, _ := reply[0].(string)
-			says, _ := reply[1].(string)
-			ms, err := strconv.ParseInt(at, 10, 64)
-			if err != nil {
-				return false, fmt.Errorf("judge script: unexpected reply %v: %w", reply, err)
-			}
-			g.judged = time.UnixMilli(ms).Add(judgedFor)
-			return g.reduce(says, out)
-		}
-	}
-	return false, fmt.Errorf("take script: unexpected reply %v", reply)
-}
-
-// took says that all users of a group have the item.
-func (g *takeGroup) took(at time.Time, out []Taken) {
-	for _, low := range g.lows {
-		g.of(low, func(n, wish int) {
-			out[wish] = Taken{grant.OutcomeTaken, at}
-			if n > 0 {
-				out[wish].Outcome = grant.OutcomeAlready
-			}
-		})
-	}
-}
-
-// reduce leaves out those whom something stands in the way of, and reports whether anybody is left.
-func (g *takeGroup) reduce(says string, out []Taken) (more bool, err error) {
-	if len(says) != len(g.lows) {
-		return false, fmt.Errorf("take script: %d letters for %d users", len(says), len(g.lows))
-	}
-	kept := make([]uint16, 0, len(g.lows))
-	for i, low := range g.lows {
-		outcome, stands := letters[says[i]]
-		if says[i] == 's' {
-			g.unjudged = append(g.unjudged, low)
-		}
-		if !stands {
-			kept = append(kept, low)
-			continue
-		}
-		g.of(low, func(_, wish int) { out[wish].Outcome = outcome })
-	}
-	g.lows = kept
-	return len(kept) > 0, nil
-}
-
-// judgeStates looks at what acts made of users, and leaves out those who may not take the item. For the others the next call
-// says what it saw: the script refuses when that has changed. A revocation that is to come is held against the clock of this
-// process.
-func (t *Takes) judgeStates(ctx context.Context, g *takeGroup, out []Taken) error {
-	key, fields := t.keys.place(g.chunk)[3], make([]string, len(g.unjudged))
-	for i, low := range g.unjudged {
-		fields[i] = strconv.Itoa(int(low))
-	}
-	var texts []any
-	err := t.retry(ctx, "reading what acts made of users", func() (err error) {
-		texts, err = t.client.HMGet(ctx, key, fields...).Result()
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if g.states == nil {
-		g.states = map[uint16]string{}
-	}
-	for i, low := range g.unjudged {
-		text, _ := texts[i].(string)
-		var state grant.UserState
-		if text != "" {
-			if err := json.Unmarshal([]byte(text), &state); err != nil {
-				return fmt.Errorf("%w: %s[%d]: %w", ErrInconsistent, key, low, err)
-			}
-		}
-		outcome := state.Stands(g.campaign.Items[g.item].ID, time.Now())
-		if outcome == "" {
-			g.states[low] = text
-			continue
-		}
-		g.lows = slices.DeleteFunc(g.lows, func(other uint16) bool { return other == low })
-		g.of(low, func(_, wish int) { out[wish].Outcome = outcome })
-	}
-	g.unjudged, g.judged = nil, time.Time{}
-	return nil
-}
 
 // since fills in when those users took an item who had taken it before.
 func (t *Takes) since(ctx context.Context, c *grant.Campaign, wishes []Take, out []Taken) error {
@@ -421,4 +199,12 @@ func (t *Takes) since(ctx context.Context, c *grant.Campaign, wishes []Take, out
 		out[i].At = times[n]
 	}
 	return nil
+}
+
+// until is the first millisecond in which an item cannot be taken any more.
+func until(c *grant.Campaign, item int) int64 {
+	if end := c.Items[item].TakeUntil; !end.IsZero() {
+		return milliseconds(end)
+	}
+	return math.MaxInt64
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/sharding"
 	"github.com/granter/granter/sharding/dense"
+	"github.com/granter/granter/sharding/opaque"
 )
 
 // TakeEntry is one element of a chunk's list of takes: users who took an item in one call. It is an Entry of kind 3 with one
@@ -27,23 +28,13 @@ const maxItemIndex = 63
 // appendTake appends what is between the ranges and the members.
 func appendTake(ranges []byte, item int) []byte { return binary.AppendUvarint(ranges, uint64(item)) }
 
-// UnmarshalBinary reads what a take wrote, and nothing else.
+// UnmarshalBinary reads what a take of users of a chunk wrote, and nothing else.
 func (e *TakeEntry) UnmarshalBinary(b []byte) error {
-	if len(b) < stampBytes+kindBytes+runLength {
-		return fmt.Errorf("entry of %d bytes: too short", len(b))
+	rest, err := e.head(b, entryVersion, dense.ChunkSize)
+	if err != nil {
+		return err
 	}
-	if b[0] != entryVersion || EntryKind(b[stampBytes]) != EntryTake {
-		return fmt.Errorf("entry of version %d and kind %d: takes have version %d and kind %d", b[0], b[stampBytes], entryVersion,
-			EntryTake)
-	}
-	e.Kind, e.At, e.Run = EntryTake, entryTime(b), grant.RunID(binary.BigEndian.Uint64(b[stampBytes+kindBytes:]))
-	r := fields{rest: b[stampBytes+kindBytes+runLength:]}
-	e.origin(&r, dense.ChunkSize)
-	e.Item = int(r.uvarint("item", maxItemIndex))
-	if r.err != nil {
-		return fmt.Errorf("entry: %w", r.err)
-	}
-	members, err := openMembers(r.rest, e.Count)
+	members, err := openMembers(rest, e.Count)
 	if err == nil {
 		err = members.decode(&e.Members)
 	}
@@ -51,6 +42,38 @@ func (e *TakeEntry) UnmarshalBinary(b []byte) error {
 		return fmt.Errorf("entry: members: %w", err)
 	}
 	return nil
+}
+
+// UnmarshalBucket reads what a take of users of a bucket wrote, up to its members, which are valid as long as b is: that is of
+// version 3, and has the members of such entries. It leaves Members alone.
+func (e *TakeEntry) UnmarshalBucket(b []byte) (m BucketMembers, err error) {
+	rest, err := e.head(b, bucketEntryVersion, MaxBucket)
+	if err == nil && len(rest) == 0 {
+		err = fmt.Errorf("entry: %w", errShort)
+	}
+	if err != nil {
+		return m, err
+	}
+	return BucketMembers{Width: opaque.Width(rest[0]), count: e.Count, body: rest[1:]}, nil
+}
+
+// head reads what is before the members, and returns the rest.
+func (e *TakeEntry) head(b []byte, version byte, most uint64) (rest []byte, err error) {
+	if len(b) < stampBytes+kindBytes+runLength {
+		return nil, fmt.Errorf("entry of %d bytes: too short", len(b))
+	}
+	if b[0] != version || EntryKind(b[stampBytes]) != EntryTake {
+		return nil, fmt.Errorf("entry of version %d and kind %d: takes have version %d and kind %d", b[0], b[stampBytes], version,
+			EntryTake)
+	}
+	e.Kind, e.At, e.Run = EntryTake, entryTime(b), grant.RunID(binary.BigEndian.Uint64(b[stampBytes+kindBytes:]))
+	r := fields{rest: b[stampBytes+kindBytes+runLength:]}
+	e.origin(&r, most)
+	e.Item = int(r.uvarint("item", maxItemIndex))
+	if r.err != nil {
+		return nil, fmt.Errorf("entry: %w", r.err)
+	}
+	return r.rest, nil
 }
 
 // entryTime is the time of an entry, to the millisecond.

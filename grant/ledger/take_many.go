@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 
@@ -18,7 +17,7 @@ import (
 const manyFrom = 256
 
 // plain makes groups of some of the users of a group, for calls that look at each user.
-func (g *takeGroup) plain(lows []uint16) (out []*takeGroup) {
+func (g *takeGroup) plain(lows []uint16) (out []taking) {
 	for part := range slices.Chunk(lows, takeMembers) {
 		one := *g
 		one.many, one.lows, one.tail, one.members = false, part, nil, nil
@@ -28,13 +27,13 @@ func (g *takeGroup) plain(lows []uint16) (out []*takeGroup) {
 }
 
 // again makes a group, or groups, of some of the users of a group.
-func (g *takeGroup) again(lows []uint16) []*takeGroup {
+func (g *takeGroup) again(lows []uint16) []taking {
 	if len(lows) < manyFrom {
 		return g.plain(lows)
 	}
 	one := *g
 	one.lows, one.tail, one.members = lows, nil, nil
-	return []*takeGroup{&one}
+	return []taking{&one}
 }
 
 // cost is about how many microseconds of Redis a group's call takes.
@@ -54,10 +53,10 @@ func (t *Takes) callMany(ctx context.Context, pipe redis.Pipeliner, g *takeGroup
 }
 
 // settleMany looks at the reply to a group of many, and returns the groups of those who need another call.
-func (g *takeGroup) settleMany(reply any, out []Taken) ([]*takeGroup, error) {
+func (g *takeGroup) settleMany(reply any, out []Taken) ([]taking, error) {
 	switch reply := reply.(type) {
 	case int64:
-		_, err := g.settle(reply, out)
+		_, err := g.settleFew(reply, out)
 		return nil, err
 	case string:
 		if reply == "crowded" {
@@ -72,7 +71,7 @@ func (g *takeGroup) settleMany(reply any, out []Taken) ([]*takeGroup, error) {
 }
 
 // reduceMany leaves out those whom something stands in the way of, as the letters of the other scripts do.
-func (g *takeGroup) reduceMany(reply []any, out []Taken) ([]*takeGroup, error) {
+func (g *takeGroup) reduceMany(reply []any, out []Taken) ([]taking, error) {
 	var maps [3]dense.Bitmap // granted, taken, excluded
 	for i := range maps {
 		text, ok := reply[i].(string)
@@ -113,12 +112,4 @@ func (g *takeGroup) reduceMany(reply []any, out []Taken) ([]*takeGroup, error) {
 		g.of(low, func(_, wish int) { out[wish].Outcome = outcome })
 	}
 	return append(g.again(kept), g.plain(judged)...), nil
-}
-
-// until is the first millisecond in which the group's item cannot be taken any more.
-func (g *takeGroup) until() int64 {
-	if end := g.campaign.Items[g.item].TakeUntil; !end.IsZero() {
-		return milliseconds(end)
-	}
-	return math.MaxInt64
 }

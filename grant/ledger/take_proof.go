@@ -117,6 +117,9 @@ func (l *Reader) lookAtTakes(
 }
 
 func (l *Reader) proveTakes(ctx context.Context, c *grant.Campaign, chunk uint64, items []int) (p takeProof, err error) {
+	if c.Input.Opaque() {
+		return l.proveBucketTakes(ctx, c, chunk, items)
+	}
 	all, entries, err := l.lookAtTakes(ctx, c, chunk, items)
 	if err != nil {
 		return p, err

@@ -22,6 +22,14 @@ const takenPage = 4096
 func (l *Reader) TakenAt(ctx context.Context, c *grant.Campaign, asked []Take) ([]time.Time, error) {
 	out := make([]time.Time, 0, len(asked))
 	for page := range slices.Chunk(asked, takenPage) {
+		if c.Input.Opaque() {
+			times, err := l.takenAtMembers(ctx, c, page)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, times...)
+			continue
+		}
 		replies := make([]*redis.StringCmd, len(page))
 		err := l.retry(ctx, "asking when items were taken", func() error {
 			pipe := l.client.Pipeline()
@@ -195,7 +203,11 @@ func (l *Reader) Taken(ctx context.Context, c *grant.Campaign) ([]ItemTaken, err
 					continue
 				}
 				for _, chunk := range page {
-					counts = append(counts, pipe.BitCount(ctx, l.takeKeys(c, chunk, item).taken, nil))
+					if taken := l.takeKeys(c, chunk, item).taken; c.Input.Opaque() {
+						counts = append(counts, pipe.HLen(ctx, taken))
+					} else {
+						counts = append(counts, pipe.BitCount(ctx, taken, nil))
+					}
 				}
 			}
 			_, err := pipe.Exec(ctx)

@@ -255,6 +255,20 @@ const judgeScript = judgeLua + `
 local fenced = judge(KEYS[1], KEYS[2], KEYS[3], KEYS[4], 2)
 return fenced or {string.format('%.0f', ms), reply()}`
 
+// countLua adds the size users of a call to the counter of a quota, or takes them away, and returns what failed.
+const countLua = `  local done = try('HINCRBY', KEYS[2], 'taken', sign * size)
+  if type(done) ~= 'table' and sign == 1 and n == limit then
+    done = try('HSET', KEYS[2], 'full_at', string.format('%.0f', ms))
+    if type(done) == 'table' then
+      try('HINCRBY', KEYS[2], 'taken', -size)
+    end
+  elseif done == 0 then
+    try('DEL', KEYS[2])
+  elseif n == limit then
+    try('HDEL', KEYS[2], 'full_at')
+  end
+  return type(done) == 'table' and done`
+
 const quotaScript = usersLua + takeLua + `
 local stored = call('HGET', KEYS[1], 'hash')
 if stored ~= ARGV[1] then
@@ -279,19 +293,9 @@ end
 if not good then
   return reply()
 end
+local size = #users
 return write(3, 4, function(sign)
-  local done = try('HINCRBY', KEYS[2], 'taken', sign * #users)
-  if type(done) ~= 'table' and sign == 1 and n == limit then
-    done = try('HSET', KEYS[2], 'full_at', string.format('%.0f', ms))
-    if type(done) == 'table' then
-      try('HINCRBY', KEYS[2], 'taken', -#users)
-    end
-  elseif done == 0 then
-    try('DEL', KEYS[2])
-  elseif n == limit then
-    try('HDEL', KEYS[2], 'full_at')
-  end
-  return type(done) == 'table' and done
+` + countLua + `
 end)`
 
 var (

@@ -73,7 +73,7 @@ func takeCases(w *world, l *parts) []scriptCase {
 		args: []any{"aa11", []byte{0, 5, 0, 9}}}
 	judges := scriptCase{name: "judge many", script: &judgeCall, before: settled, keys: l.keys.place(1),
 		args: []any{"aa11", (&takeGroup{lows: crowd}).offsets()}}
-	return []scriptCase{
+	return append(bucketTakeCases(w, l), []scriptCase{
 		call("first take", granted, itemTaken, 0, 5, 6, 2500),
 		call("take", half(itemTaken, 7), itemTaken, 0, 5, 6, 2500),
 		call("take of many", half(itemTaken, 7), itemTaken, 0, many...),
@@ -91,5 +91,49 @@ func takeCases(w *world, l *parts) []scriptCase {
 		call("take of many of some", half(itemFirst, 7), itemFirst, 1000, many...),
 		call("take of very many of some", half(itemFirst, 7), itemFirst, 1000, crowd...),
 		call("take of some, taken before", half(itemFirst, 5), itemFirst, 10, 5),
+	}...)
+}
+
+// bucketTakeCases are the ways through the scripts of takes in a bucket.
+func bucketTakeCases(w *world, l *parts) []scriptCase {
+	c := w.offers(time.Time{})
+	chunk := l.keys.chunk(1, "")
+	journal := func(*parts) {
+		require.NoError(w, w.client.RPush(w.ctx, chunk.journal, "entry").Err())
+		require.NoError(w, w.client.HSet(w.ctx, chunk.calls, "spec", "aa11", "count", 3).Err())
+		require.NoError(w, w.client.HSet(w.ctx, l.keys.spec, "hash", "aa11", "canonical", "spec: one\n").Err())
+	}
+	first, taken, plain := l.takeKeys(c, 1, itemFirst), l.takeKeys(c, 1, itemTaken), []string{chunk.journal, chunk.calls}
+	took := func(k takeKeys, member string) func(*parts) {
+		return func(l *parts) {
+			journal(l)
+			require.NoError(w, w.client.HSet(w.ctx, k.taken, member, "\x00\x00\x00\x00\x00\x07").Err())
+			require.NoError(w, w.client.RPush(w.ctx, k.list, "\x03\x00\x00\x00\x00\x00\x07tail").Err())
+			if k.first != "" {
+				require.NoError(w, w.client.HSet(w.ctx, k.first, "taken", 1).Err())
+			}
+		}
+	}
+	take := func(name string, before func(*parts), seen int, members ...any) scriptCase {
+		return scriptCase{name: name, script: &bucketTakeCall, before: before, keys: append(plain[:2:2], taken.taken, taken.list),
+			args: append([]any{"aa11", math.MaxInt64, "tail", seen, 0}, members...)}
+	}
+	some := func(name string, before func(*parts), limit int, members ...any) scriptCase {
+		return scriptCase{name: name, script: &bucketQuotaCall, before: before,
+			keys: []string{l.keys.spec, first.first, first.taken, first.list},
+			args: append([]any{"aa11", math.MaxInt64, "tail", math.MaxInt64, limit}, members...)}
+	}
+	return []scriptCase{
+		take("first take in a bucket", journal, 1, "a", "b", "c"),
+		take("take in a bucket", took(taken, "z"), 1, "a", "b", "c"),
+		take("take in a bucket, taken before", took(taken, "b"), 1, "a", "b"),
+		take("take in a bucket, sent again", took(taken, "a"), 1, "a"),
+		take("take in a bucket, others were first", journal, 0, "a"),
+		{name: "judge in a bucket", script: &bucketJudgeCall, before: journal, keys: plain, args: []any{"aa11", 1}},
+		some("first take of some in a bucket", journal, 10, "a", "b"),
+		some("take of some in a bucket", took(first, "z"), 10, "a", "b"),
+		some("take of the last in a bucket", took(first, "z"), 3, "a", "b"),
+		some("take of more than there are in a bucket", took(first, "z"), 2, "a", "b"),
+		some("take of some in a bucket, sent again", took(first, "a"), 10, "a"),
 	}
 }
