@@ -20,6 +20,7 @@ type heldBucket struct {
 	leaf    *chunkLeaf // nil: no tree is asked for
 	size    int64      // bytes that found and replays keep
 	settled int64
+	took    []took // of each item that users take
 	totals
 }
 
@@ -51,6 +52,7 @@ type bucketReading struct {
 	told    []told
 	replays []replayedMembers
 	content journalHash
+	takes   *bucketTakes // nil: users take nothing
 	entries int64
 	found   []func(*findings)
 	size    int64
@@ -61,6 +63,9 @@ func (r *bucketReading) begin(bucket uint64) {
 	r.arena, r.seats, r.told = r.arena[:0], r.seats[:0], r.told[:0]
 	r.replays, r.found = nil, nil
 	r.content.begin()
+	if r.takes != nil {
+		r.takes.begin()
+	}
 }
 
 func (r *bucketReading) damage(what string) {
@@ -70,6 +75,11 @@ func (r *bucketReading) damage(what string) {
 
 // read reads a bucket of the ledger, and finds what contradicts itself there.
 func (r *bucketReading) read(ctx context.Context, bucket uint64) (*pack, error) {
+	if r.takes != nil {
+		if err := r.takes.read(ctx, bucket); err != nil {
+			return nil, err
+		}
+	}
 	r.begin(bucket)
 	stored, err := r.ledger.Stored(ctx, bucket, func(at int64, text string) {
 		if at == 0 {
@@ -106,6 +116,9 @@ func (r *bucketReading) entry(at int64, text []byte) {
 	if err != nil {
 		r.damage(fmt.Sprintf("entry %d of the journal cannot be read: %v", at, err))
 		return
+	}
+	if r.takes != nil {
+		r.takes.journal(&r.e, members)
 	}
 	e := told{statement: statement{at: uint64(r.e.at), run: r.e.run, flush: r.e.flush, kind: r.e.kind}, number: at}
 	if r.e.kind == kindGrant {
@@ -189,6 +202,9 @@ func (r *bucketReading) pack() *pack {
 		}
 		p.held.settled++
 		p.held.add(&f)
+		if f.granted {
+			r.grantedTaker(stored)
+		}
 		r.judgeEntries(lists, &f, hash, stored)
 		mark := byte(0)
 		switch {
@@ -205,6 +221,10 @@ func (r *bucketReading) pack() *pack {
 	if census != nil {
 		p.held.leaf = census.leaf()
 	}
+	if r.takes != nil {
+		r.takes.judge(r, lists)
+		p.held.took = r.takes.counts()
+	}
 	for _, what := range sortedKeys(lists) {
 		l := lists[what]
 		r.found = append(r.found, func(f *findings) { f.members(l.kind, l.bucket, l.users, l.what) })
@@ -214,6 +234,17 @@ func (r *bucketReading) pack() *pack {
 		p.fill(r.layout, slices.Clip(members), count)
 	}
 	return p
+}
+
+// grantedTaker notes that a member, who may have taken something, is granted.
+func (r *bucketReading) grantedTaker(stored []byte) {
+	if r.takes == nil || len(r.takes.anyone) == 0 {
+		return
+	}
+	_, begins := r.layout.size(stored)
+	if member := string(stored[begins:]); r.takes.anyone[member] {
+		r.takes.granted[member] = true
+	}
 }
 
 // judgeEntries looks whether entries of a member contradict each other.
@@ -279,7 +310,7 @@ func (a *audit) readBuckets(ctx context.Context, s *packs, buckets []uint64) err
 	}
 	for range readers() {
 		g.Go(func() error {
-			r := &bucketReading{audit: a, layout: s.layout}
+			r := &bucketReading{audit: a, layout: s.layout, takes: a.newBucketTakes()}
 			for bucket, more := next(); more; bucket, more = next() {
 				p, err := r.read(ctx, bucket)
 				if err != nil {

@@ -35,7 +35,7 @@ func (a *audit) compareBuckets(ctx context.Context, buckets []uint64) error {
 
 // strangeBuckets looks at buckets of numbers that no user's hash begins with.
 func (a *audit) strangeBuckets(ctx context.Context, buckets []uint64) error {
-	r := &bucketReading{audit: a, layout: a.layout}
+	r := &bucketReading{audit: a, layout: a.layout, takes: a.newBucketTakes()}
 	for _, bucket := range buckets {
 		if bucket >= a.layout.first() && bucket < a.layout.end() {
 			continue
@@ -48,8 +48,16 @@ func (a *audit) strangeBuckets(ctx context.Context, buckets []uint64) error {
 			tell(a.findings)
 		}
 		a.report.Ledger.add(&p.held.totals)
+		a.addTook(p.held.took)
 	}
 	return nil
+}
+
+// addTook adds who took the items of a bucket.
+func (a *audit) addTook(of []took) {
+	for i := range of {
+		a.took[i].add(&of[i])
+	}
 }
 
 // passBuckets looks at some buckets.
@@ -98,6 +106,7 @@ func (a *audit) judgeBuckets(ctx context.Context, s *packs) error {
 			a.report.Ledger.Chunks++
 		}
 		a.report.Ledger.add(&h.totals)
+		a.addTook(h.took)
 		if h.leaf != nil && h.leaf.entries > 0 {
 			a.report.leaves = append(a.report.leaves, h.leaf)
 		}

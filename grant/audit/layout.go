@@ -93,8 +93,33 @@ func (e *entry) readBucket(text []byte, l *layout) (members []byte, err error) {
 	if width := int(rest[0]); width != l.width {
 		return nil, fmt.Errorf("its members have %d bytes, and should have %d", width, l.width)
 	}
+	return l.check(rest[1:], e.count)
+}
+
+// readBucketTake reads an entry of a list of takes of a bucket, and returns the index of the item in the spec, and the members.
+func (e *entry) readBucketTake(text []byte, l *layout) (item int, members []byte, err error) {
+	if len(text) < 16 {
+		return 0, nil, errCutOff
+	}
+	if e.kind = kind(text[7]); text[0] != bucketVersion || e.kind != kindTake {
+		return 0, nil, fmt.Errorf("it is of version %d and kind %d, and this granter knows version %d and kind 3: use a newer one",
+			text[0], e.kind, bucketVersion)
+	}
+	e.at, e.act = timeOf(text), nil
+	n := e.origin(text[8:])
+	if item = int(n.next()); n.short || len(n.rest) == 0 {
+		return 0, nil, errCutOff
+	}
+	if width := int(n.rest[0]); width != l.width {
+		return 0, nil, fmt.Errorf("its members have %d bytes, and should have %d", width, l.width)
+	}
+	members, err = l.check(n.rest[1:], e.count)
+	return item, members, err
+}
+
+// check returns members if they are as many as an entry says, in the order of their hashes.
+func (l *layout) check(members []byte, count int) ([]byte, error) {
 	n, last := 0, uint64(0)
-	members = rest[1:]
 	for at := 0; at < len(members); n++ {
 		size, begins := l.size(members[at:])
 		if size == 0 {
@@ -106,8 +131,17 @@ func (e *entry) readBucket(text []byte, l *layout) (members []byte, err error) {
 		}
 		last, at = hash, at+size
 	}
-	if n != e.count || n == 0 {
-		return nil, fmt.Errorf("it says that it has %d members, and has %d", e.count, n)
+	if n != count || n == 0 {
+		return nil, fmt.Errorf("it says that it has %d members, and has %d", count, n)
 	}
 	return members, nil
+}
+
+// each hands members, which were checked, to fn.
+func (l *layout) each(members []byte, fn func(member []byte)) {
+	for len(members) > 0 {
+		size, begins := l.size(members)
+		fn(members[begins:size])
+		members = members[size:]
+	}
 }

@@ -62,15 +62,16 @@ type moment struct {
 	state grant.UserState
 }
 
-// moments of a user's past, in the order of time. What an act makes of a user says the rule by which it was judged.
-func (p *past) moments(low uint16) []moment {
+// moments of a user's past, in the order of time: of one whom a run granted at some time (0: none did), and of what people did.
+// What an act makes of a user says the rule by which it was judged.
+func moments(since int64, acts []*grant.Act) []moment {
 	out := []moment{{from: math.MinInt64, place: grant.PlaceNone}}
 	granted := func(before int64) {
-		if at := p.since[low]; at > 0 && at <= before && out[len(out)-1].place == grant.PlaceNone {
-			out = append(out, moment{at, grant.PlaceGranted, out[len(out)-1].state})
+		if since > 0 && since <= before && out[len(out)-1].place == grant.PlaceNone {
+			out = append(out, moment{since, grant.PlaceGranted, out[len(out)-1].state})
 		}
 	}
-	for _, act := range p.acts[low] {
+	for _, act := range acts {
 		granted(act.At.UnixMilli())
 		last := &out[len(out)-1]
 		place, state, err := last.state.After(last.place, act)
@@ -109,37 +110,40 @@ func might(moments []moment, item string, at int64) bool {
 	return false
 }
 
-// judge names those of some users who took an item before they were granted, or while something that people did stood in the way.
+// tookWrongly reports whether a user took an item before the grant, or while something that people did stood in the way.
 // Where an item has a quota, its takes are on a master of their own, which may have survived the loss of a grant that came again
 // later: there nobody took it too early.
+func tookWrongly(since int64, acts []*grant.Act, item *grant.Item, at int64) (early, barred bool) {
+	if len(acts) == 0 {
+		return item.First == 0 && since > at+clocksApart, false
+	}
+	all := moments(since, acts)
+	if might(all, item.ID, at) {
+		return false, false
+	}
+	was := all[0]
+	for _, m := range all {
+		if m.from <= at {
+			was = m
+		}
+	}
+	barred = was.place == grant.PlaceGranted
+	return !barred && item.First == 0, barred
+}
+
+// judge names those of some users who took an item wrongly.
 func (p *past) judge(r *reading, it *itemRead, chunk uint64, who *page) {
 	early, barred := new(page), new(page)
 	who.each(func(low uint16) {
-		at := it.at[low]
-		if len(p.acts[low]) == 0 {
-			if since := p.since[low]; it.item.First == 0 && since > at+clocksApart {
-				early.set(low)
-			}
-			return
-		}
-		moments := p.moments(low)
-		if might(moments, it.item.ID, at) {
-			return
-		}
-		was := moments[0]
-		for _, m := range moments {
-			if m.from <= at {
-				was = m
-			}
-		}
-		switch {
-		case was.place == grant.PlaceGranted:
-			barred.set(low)
-		case it.item.First == 0:
+		tooEarly, stood := tookWrongly(p.since[low], p.acts[low], it.item, it.at[low])
+		if tooEarly {
 			early.set(low)
+		}
+		if stood {
+			barred.set(low)
 		}
 	})
 	id := it.item.ID
-	r.users(TookEarly, chunk, early, "users took "+id+" before they were granted")
-	r.users(TookBarred, chunk, barred, "users took "+id+" while it was revoked, recalled or moved to another account")
+	r.users(TookEarly, chunk, early, tookEarly(id))
+	r.users(TookBarred, chunk, barred, tookBarred(id))
 }

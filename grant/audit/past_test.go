@@ -61,10 +61,10 @@ func TestThePastOfAUserSaysWhenItemsMightBeTaken(t *testing.T) {
 			p.begin(&of)
 			p.since[7], p.acts[7] = c.since*minute, c.acts
 			for _, n := range c.may {
-				require.True(t, might(p.moments(7), "it", n*minute), "at %d", n)
+				require.True(t, might(moments(p.since[7], p.acts[7]), "it", n*minute), "at %d", n)
 			}
 			for _, n := range c.mayn {
-				require.False(t, might(p.moments(7), "it", n*minute), "at %d", n)
+				require.False(t, might(moments(p.since[7], p.acts[7]), "it", n*minute), "at %d", n)
 			}
 		})
 	}

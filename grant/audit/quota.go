@@ -136,29 +136,20 @@ func (a *audit) exceeded(ctx context.Context, index int, key string, beyond int6
 		return err
 	}
 	last := &lastTakes{}
-	r := a.newTakesRead()
-	r.items = slices.DeleteFunc(r.items, func(it itemRead) bool { return it.index != index })
-	for _, chunk := range chunks {
-		if err := r.chunkOf(ctx, chunk); err != nil {
-			return err
+	err = a.eachTake(ctx, chunks, index, func(one takeOf) {
+		if heap.Push(last, one); int64(last.Len()) > min(beyond, maxBeyond) {
+			heap.Pop(last)
 		}
-		it := &r.items[0]
-		r.anyone.each(func(low uint16) {
-			one := takeOf{at: noTime, user: chunk<<chunkBits | uint64(low)}
-			if it.told.has(low) {
-				one.at = it.at[low]
-			}
-			if heap.Push(last, one); int64(last.Len()) > min(beyond, maxBeyond) {
-				heap.Pop(last)
-			}
-		})
+	})
+	if err != nil {
+		return err
 	}
-	slices.SortFunc(*last, func(a, b takeOf) int { return cmp.Compare(a.user, b.user) })
+	slices.SortFunc(*last, func(a, b takeOf) int { return cmp.Compare(a.order, b.order) })
 	item := &a.Campaign.Items[index]
 	what := fmt.Sprintf("users took %s after it was taken by the first %s", item.ID, text.Number(item.First))
 	a.findings.name(QuotaExceeded, key, beyond, what, func(one func(grant.UserID)) {
 		for _, t := range *last {
-			one(grant.NumberID(t.user))
+			one(t.user)
 		}
 	})
 	return nil
@@ -170,8 +161,41 @@ const (
 )
 
 type takeOf struct {
-	at   int64
-	user uint64
+	at    int64
+	order uint64 // of users
+	user  grant.UserID
+}
+
+// eachTake hands who took an item, and when, to fn.
+func (a *audit) eachTake(ctx context.Context, chunks []uint64, index int, fn func(takeOf)) error {
+	if a.layout != nil {
+		r := a.newBucketTakes()
+		r.items = slices.DeleteFunc(r.items, func(it bucketItem) bool { return it.index != index })
+		for _, bucket := range chunks {
+			if err := r.read(ctx, bucket); err != nil {
+				return err
+			}
+			r.lastIn(&r.items[0], fn)
+		}
+		return nil
+	}
+	r := a.newTakesRead()
+	r.items = slices.DeleteFunc(r.items, func(it itemRead) bool { return it.index != index })
+	for _, chunk := range chunks {
+		if err := r.chunkOf(ctx, chunk); err != nil {
+			return err
+		}
+		it := &r.items[0]
+		r.anyone.each(func(low uint16) {
+			id := chunk<<chunkBits | uint64(low)
+			one := takeOf{at: noTime, order: id, user: grant.NumberID(id)}
+			if it.told.has(low) {
+				one.at = it.at[low]
+			}
+			fn(one)
+		})
+	}
+	return nil
 }
 
 // lastTakes is a heap, the first one on top.
@@ -180,7 +204,7 @@ type lastTakes []takeOf
 func (l *lastTakes) Len() int { return len(*l) }
 func (l *lastTakes) Less(i, k int) bool {
 	a, b := (*l)[i], (*l)[k]
-	return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.user, b.user)) < 0
+	return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.order, b.order)) < 0
 }
 func (l *lastTakes) Swap(i, k int) { (*l)[i], (*l)[k] = (*l)[k], (*l)[i] }
 func (l *lastTakes) Push(x any)    { *l = append(*l, x.(takeOf)) }

@@ -21,14 +21,17 @@ type takesStored interface {
 	// StoredTakes reads the takes of an item in a chunk; when it begins anew, it calls begin again.
 	StoredTakes(ctx context.Context, c *grant.Campaign, chunk uint64, item int, begin func(*ledger.StoredTakes),
 		entry func(at int64, text string)) error
+	// StoredMemberTakes is StoredTakes of a bucket.
+	StoredMemberTakes(ctx context.Context, c *grant.Campaign, bucket uint64, item int, begin func(*ledger.StoredMemberTakes),
+		entry func(at int64, text string)) error
 	// StoredQuota reads the counter of an item with a quota.
 	StoredQuota(ctx context.Context, c *grant.Campaign, item int) (ledger.StoredQuota, error)
 }
 
-// offersOf are the indices of the items that users take. Users whose IDs are not dense take nothing yet.
+// offersOf are the indices of the items that users take.
 func offersOf(c *grant.Campaign) (out []int) {
 	for i := range c.Items {
-		if c.Items[i].Offered() && !c.Input.Opaque() {
+		if c.Items[i].Offered() {
 			out = append(out, i)
 		}
 	}
@@ -196,13 +199,22 @@ func (t *takesRead) judge(r *reading) {
 		r.users(TakeBitOnly, t.chunk, it.bits.without(&it.told), "users took "+id+" by the bitmap, and no entry has them")
 		r.users(TakeEntryOnly, t.chunk, it.told.without(&it.bits),
 			"users took "+id+" by an entry, and the bitmap does not have them")
-		r.users(TookUngranted, t.chunk, all.without(granted), "users took "+id+", and are not granted")
+		r.users(TookUngranted, t.chunk, all.without(granted), tookUngranted(id))
 		late := it.late
-		r.users(TookLate, t.chunk, &late, "users took "+id+" when it could not be taken any more ("+
-			it.item.TakeUntil.UTC().Format(time.RFC3339)+")")
+		r.users(TookLate, t.chunk, &late, tookLate(it.item))
 		t.compareTimes(r, it)
 		t.past.judge(r, it, t.chunk, it.told.both(granted))
 	}
+}
+
+// What is found of takes, whatever the layout.
+func tookUngranted(item string) string { return "users took " + item + ", and are not granted" }
+func tookEarly(item string) string     { return "users took " + item + " before they were granted" }
+func tookBarred(item string) string {
+	return "users took " + item + " while it was revoked, recalled or moved to another account"
+}
+func tookLate(item *grant.Item) string {
+	return "users took " + item.ID + " when it could not be taken any more (" + item.TakeUntil.UTC().Format(time.RFC3339) + ")"
 }
 
 // compareTimes holds the times against those of the entries.

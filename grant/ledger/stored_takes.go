@@ -40,20 +40,7 @@ func (l *Reader) StoredTakes(ctx context.Context, c *grant.Campaign, chunk uint6
 			return err
 		}
 		begin(&stored)
-		for at := int64(0); at < stored.Entries; {
-			page, err := l.client.LRange(ctx, k.list, at, min(at+lookupPage, stored.Entries)-1).Result()
-			if err != nil {
-				return fmt.Errorf("%s: %w", k.list, err)
-			}
-			if len(page) == 0 {
-				return nil
-			}
-			for _, text := range page {
-				entry(at, text)
-				at++
-			}
-		}
-		return nil
+		return l.eachStored(ctx, k.list, stored.Entries, lookupPage, entry)
 	})
 }
 
