@@ -46,7 +46,7 @@ when others took the last of its first.
 taking. A row that cannot be read is answered as malformed, and the others count. It can be done again at any time.
 
 --topic reads records of a Kafka topic, a JSON object each, and goes on until it is stopped; with --once it ends when
-what is there is settled. "user" is an ID, a number or a string of digits; "item" may be left out, as in a row; other
+what is there is settled. "user" is an ID, as the campaign's source.id has it; "item" may be left out, as in a row; other
 fields, such as an ID or a time of the request, are left alone. Several processes share the partitions. How far the topic
 is read is in the ledger, and moves on behind what it has taken: whoever is killed, and also where Redis loses its last
 writes, each record counts, once. What is refused, or cannot be read, goes to a dead-letter topic (TOPIC.rejected) with the
@@ -62,7 +62,7 @@ the command's ID with each user.
   granter take --campaign sorry-2022 --topic emoticon-takes`,
 		RunE: c.execute,
 	}
-	c.addFlags(cmd, c.nameFlag, c.kafkaFlags, c.redisFlags, c.retryFlag, c.topicFlags)
+	c.addFlags(cmd, c.anyIDs, c.nameFlag, c.kafkaFlags, c.redisFlags, c.retryFlag, c.topicFlags)
 	cmd.Flags().StringArrayVar(&c.items, "item", nil, "ID of the item to take (repeatable; default: all that users take)")
 	cmd.Flags().StringVar(&c.file, "csv", "", "file of the users, - for the standard input")
 	cmd.Flags().StringVar(&c.why, "why", "", "the reason, for the audit trail")
@@ -122,7 +122,10 @@ func (c *takeFlags) takeRows(
 	cmd *cobra.Command, args []string, camp *grant.Campaign, items []int, led opened, store *ledger.Store,
 ) error {
 	run := grant.NewRunID(time.Now())
-	t := taker{campaign: camp, takes: ledger.NewTakes(store, run), items: items, counts: map[grant.Outcome]int64{}}
+	t := taker{
+		campaign: camp, form: userid.FormOf(&camp.Input), takes: ledger.NewTakes(store, run), items: items,
+		counts: map[grant.Outcome]int64{},
+	}
 	rows, closeFile, err := c.rows(args, cmd.InOrStdin())
 	if err != nil {
 		return usageError(err)
@@ -212,6 +215,7 @@ const outcomeMalformed grant.Outcome = "malformed"
 // taker has the users of rows take items.
 type taker struct {
 	campaign *grant.Campaign
+	form     userid.Form
 	takes    *ledger.Takes
 	items    []int
 	counts   map[grant.Outcome]int64
@@ -261,7 +265,11 @@ func (t *taker) add(rows []row, cells []string) []row {
 	malformed := func(item, why string) []row {
 		return append(rows, row{cells: []string{cells[0], item}, reason: why})
 	}
-	user, err := userid.Parse(strings.TrimSpace(cells[0]), t.campaign.Input.MaxID)
+	text := cells[0]
+	if !t.form.Spaced() {
+		text = strings.TrimSpace(text)
+	}
+	user, err := t.form.Parse(text)
 	if err != nil {
 		return malformed("", err.Error())
 	}

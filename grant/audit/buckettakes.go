@@ -171,10 +171,8 @@ func (t *bucketTakes) judge(r *bucketReading, lists map[string]*listed) {
 			case !told:
 				list(TakeBitOnly, member, "users took "+id+" by the hash, and no entry has them")
 			case len(when) != timeSize:
-				it := it
-				r.found = append(r.found, func(f *findings) {
-					f.add(Unreadable, it.stored.Key, 1, fmt.Sprintf("a time has %d bytes, and should have %d", len(when), timeSize), look)
-				})
+				key, what := it.stored.Key, fmt.Sprintf("a time has %d bytes, and should have %d", len(when), timeSize)
+				r.found = append(r.found, func(f *findings) { f.add(Unreadable, key, 1, what, look) })
 			case timeAt(when, 0) != at:
 				list(TakeTime, member, "users took "+id+" at another time than their entries say")
 			}

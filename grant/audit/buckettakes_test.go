@@ -133,9 +133,10 @@ var memberTakePlants = []plant{
 	},
 	{
 		name:    "a take of somebody who is not granted",
-		do:      func(w *world) { w.forgeMembers(cheerUp, hence(time.Minute), 5000) },
-		verdict: Refuted, finds: map[Kind]int64{TookUngranted: 1}, names: namesOf(TookUngranted, 5000),
-		says: []string{"took cheer-up, and are not granted"},
+		do:      func(w *world) { w.forgeMembers(cheerUp, hence(time.Minute), w.stranger()) },
+		verdict: Refuted, finds: map[Kind]int64{TookUngranted: 1},
+		names: func(w *world) names { return names{TookUngranted: w.of(w.stranger())} },
+		says:  []string{"took cheer-up, and are not granted"},
 	},
 	{
 		name: "a take with a quota of somebody who is not granted",
@@ -221,7 +222,8 @@ var memberTakePlants = []plant{
 		do: func(w *world) {
 			require.NoError(w, w.client.HSet(w.Context(), w.takenOf(cheerUp, 4), w.field(4), "soon").Err())
 		},
-		verdict: Refuted, finds: map[Kind]int64{Unreadable: 1}, names: nobody, says: []string{"a time has 4 bytes, and should have 6"},
+		verdict: Refuted, finds: map[Kind]int64{Unreadable: 1}, names: nobody,
+		says: []string{"a time has 4 bytes, and should have 6"},
 	},
 	{
 		name: "an entry of a take that no granter writes",
@@ -238,11 +240,12 @@ var memberTakePlants = []plant{
 				n++
 			}
 			member, _ := w.member(n)
+			at := stampOf(hence(0))
 			layout := ledger.LayoutOf(w.campaign)
-			entry := binary.BigEndian.AppendUint64(append([]byte("\x03"+stampOf(hence(0))), 3), 0xf00d)
+			entry := binary.BigEndian.AppendUint64(append([]byte("\x03"+at), 3), 0xf00d)
 			entry = layout.Width.Append(append(entry, 0, 1, 1, 0, cheerUp, byte(layout.Width)), member)
 			require.NoError(w, w.client.RPush(w.Context(), w.takesOf(cheerUp, 4), entry).Err())
-			require.NoError(w, w.client.HSet(w.Context(), w.takenOf(cheerUp, 4), string(member), stampOf(hence(0))).Err())
+			require.NoError(w, w.client.HSet(w.Context(), w.takenOf(cheerUp, 4), string(member), at).Err())
 		},
 		verdict: Refuted, finds: map[Kind]int64{Unreadable: 1, TookUngranted: 1}, says: []string{"who belongs into bucket"},
 	},
@@ -258,6 +261,15 @@ var memberTakePlants = []plant{
 func (w *world) bucketOf(n int) uint64 {
 	member, _ := w.member(n)
 	return ledger.LayoutOf(w.campaign).Bucket(opaque.Hash(member))
+}
+
+// stranger is somebody who is not granted, in the bucket of one who is.
+func (w *world) stranger() int {
+	n := 5000
+	for w.bucketOf(n) != w.bucketOf(4) {
+		n++
+	}
+	return n
 }
 
 // Whoever took what is compared with itself, the journal and the quotas, and named exactly.

@@ -102,7 +102,8 @@ func (e *entry) readBucketTake(text []byte, l *layout) (item int, members []byte
 		return 0, nil, errCutOff
 	}
 	if e.kind = kind(text[7]); text[0] != bucketVersion || e.kind != kindTake {
-		return 0, nil, fmt.Errorf("it is of version %d and kind %d, and this granter knows version %d and kind 3: use a newer one",
+		return 0, nil, fmt.Errorf(
+			"it is of version %d and kind %d, and this granter knows version %d and kind 3: use a newer one",
 			text[0], e.kind, bucketVersion)
 	}
 	e.at, e.act = timeOf(text), nil

@@ -281,10 +281,6 @@ func (d *decoder) item(m *strict.Mapping, c *grant.Campaign) grant.Item {
 			grant.KindItem),
 		Validity: d.validity(m.Get("validity"), c.Zone),
 	}
-	if from := m.Get("validity"); item.Offered() && c.Input.Opaque() {
-		d.Reportf(offerForbidden, from.Line, from.Path,
-			"is of an item that users take, which is not possible yet with source.id %s: write from: granted", c.Input.IDs)
-	}
 	item.TakeUntil = d.takeUntil(m.Get("take_until"), c, item.Offered())
 	item.First = d.first(m.Get("first"), item.Offered())
 	amount, currency := m.Get("amount"), m.Get("currency")

@@ -41,7 +41,6 @@ const (
 	formatForbidden    strict.Rule = "format-forbidden"
 	normaliseForm      strict.Rule = "normalise-form"
 	normaliseForbidden strict.Rule = "normalise-forbidden"
-	offerForbidden     strict.Rule = "offer-forbidden"
 
 	itemsCount        strict.Rule = "items-count"
 	itemIDForm        strict.Rule = "item-id-form"

@@ -27,8 +27,9 @@ func withIDs(ids grant.IDs, user string) func(w *world) {
 	return func(w *world) { serveIDs(w, ids, user) }
 }
 
-func serveIDs(w *world, ids grant.IDs, user string) {
+func serveIDs(w *world, ids grant.IDs, user string, more ...grant.Item) {
 	c := aCampaign()
+	c.Items = append(c.Items, more...)
 	c.Input = grant.Input{Topic: "users", IDs: ids, Format: grant.FormatText}
 	w.cfg.Campaign = c
 	w.serve(c)

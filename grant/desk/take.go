@@ -117,7 +117,7 @@ func (t *takings) forget(name string) {
 
 // wish reads what a user wants.
 func (t *taking) wish(user, item string) (ledger.Take, error) {
-	id, err := readUser(user, t.Campaign.Input.MaxID)
+	id, err := readMember(t.Campaign, user)
 	if err != nil {
 		return ledger.Take{}, err
 	}

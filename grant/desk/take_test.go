@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/lookup"
 )
 
 // offering makes the campaign one that has two offers.
@@ -129,4 +130,33 @@ func TestManyTakeAtOnce(t *testing.T) {
 		})
 	}
 	work.Wait()
+}
+
+// Users with UUIDs take what is offered, whatever the spelling, alone and in a list; and the answer about one says so.
+func TestUsersWithUUIDsTake(t *testing.T) {
+	w := newWorld(t, func(w *world) {
+		offering(w)
+		serveIDs(w, grant.IDsUUID, aUUID, w.cfg.Campaign.Items[len(w.cfg.Campaign.Items)-2:]...)
+	})
+	var one takenOne
+	a := w.take(strings.ToUpper(aUUID), "offer")
+	a.is(http.StatusOK)
+	a.into(&one)
+	require.Equal(t, aUUID, one.User.String())
+	require.Equal(t, grant.OutcomeTaken, one.Outcome)
+	other := "6ba7b810-9dad-11d1-80b4-00c04fd430c9"
+	require.Contains(t, w.take(other, "offer").is(http.StatusConflict), "has not been granted to this user, or not yet")
+	require.Contains(t, w.take("7", "offer").is(http.StatusBadRequest), "want a UUID")
+	many := w.ask(request{method: http.MethodPost, path: base + "/takes", token: w.tokens[RoleOperator],
+		body: `{"takes":[{"user":"{` + aUUID + `}","item":"offer"},{"user":"` + aUUID + `","item":"first"},{"user":"` + other +
+			`","item":"first"}]}`})
+	many.is(http.StatusOK)
+	var all takenMany
+	many.into(&all)
+	require.Equal(t, []grant.Outcome{grant.OutcomeAlready, grant.OutcomeTaken, grant.OutcomeNotGranted},
+		[]grant.Outcome{all.Takes[0].Outcome, all.Takes[1].Outcome, all.Takes[2].Outcome})
+	var answer lookup.Answer
+	w.get(RoleSupport, base+"/users/"+aUUID).into(&answer)
+	require.Equal(t, one.TakenAt, answer.Entitlements[len(answer.Entitlements)-2].TakenAt)
+	require.Contains(t, string(w.get(RoleSupport, searchPath+"/"+aUUID).body), "offer")
 }

@@ -1,7 +1,7 @@
 package ledger
 
-// The scripts by which users of a bucket take an item. All users of a call are of one bucket, and were looked at before: either all
-// of them take it, or nothing is changed.
+// The scripts by which users of a bucket take an item. All users of a call are of one bucket, and were looked at before: either
+// all of them take it, or nothing is changed.
 //
 //	bucketTakeCall   KEYS  journal calls, taken takes
 //	                 ARGV  spec, not from then on, entry, entries seen, 0, members
@@ -11,12 +11,12 @@ package ledger
 //	                 ARGV  spec, not from then on, entry, until when the users count as judged, how many may take it, members
 //
 // taken is a hash: when each member took the item, in 6 bytes; takes is the list of entries. The rest is as in the scripts of
-// chunks. Whether the users may take the item was read out of the bucket: whoever changes that appends an entry, so while there are
-// as many as were seen, it is so. Where an item has a quota, judgeCall says at what time it still was.
+// chunks. Whether the users may take the item was read out of the bucket: whoever changes that appends an entry, so while there
+// are as many as were seen, it is so. Where an item has a quota, bucketJudgeCall says at what time it still was.
 //
-// The reply is the time in Unix milliseconds when all took it, or when this very call was applied before; or 0, when they have to be
-// looked at again; else a letter for each user (see letters). That of bucketJudgeCall is a list with the time, or 0. When a write
-// fails, those before it are taken back by the commands that made them; the first HDEL finds out whether that is allowed.
+// The reply is the time in Unix milliseconds when all took it, or when this very call was applied before; or 0, when they have to
+// be looked at again; else a letter for each user (see letters). That of bucketJudgeCall is a list with the time, or 0. When a
+// write fails, those before it are taken back by the commands that made them; the first HDEL finds out whether that is allowed.
 
 // membersLua keeps what stands in the way of members, and knows the call that was applied before.
 const membersLua = `
@@ -53,7 +53,8 @@ local function refuse()
 end
 local function write(count)
   local hi, lo = floor(ms / 4294967296), ms % 4294967296
-  local at = string.char(floor(hi / 256), hi % 256, floor(lo / 16777216), floor(lo / 65536) % 256, floor(lo / 256) % 256, lo % 256)
+  local at = string.char(floor(hi / 256), hi % 256, floor(lo / 16777216), floor(lo / 65536) % 256, floor(lo / 256) % 256,
+    lo % 256)
   call('HDEL', taken, '')
   local failed, last = nil, #ARGV
   for i = first, #ARGV do

@@ -62,7 +62,8 @@ func takesOfMembers(w *world) {
 		require.Equal(w, grant.PlaceNone, found[1].Place)
 		counts, err := p.Taken(w.ctx, p.campaign)
 		require.NoError(w, err)
-		require.Equal(w, []ItemTaken{{"taken", int64(len(some)), 0}, {"timed", int64(len(some)), 0}, {"first", 0, someFirst}}, counts)
+		all := int64(len(some))
+		require.Equal(w, []ItemTaken{{"taken", all, 0}, {"timed", all, 0}, {"first", 0, someFirst}}, counts)
 	}
 }
 
@@ -165,20 +166,24 @@ func findsWrongMemberTakes(w *world) {
 		require.NoError(w, err)
 		r := w.client
 		stamp := r.HGet(w.ctx, k.taken, member(ids[0])).Val()
-		foreign := &bucketTaking{item: itemGiven, takers: []taker{{bucketSeat: &bucketSeat{member: []byte(member(ids[0]))}}}}
-		elsewhere := &bucketTaking{item: item, takers: []taker{{bucketSeat: &bucketSeat{member: []byte("sixteen bytes!!!")}}}}
+		one := func(item int, member string) *bucketTaking {
+			return &bucketTaking{item: item, takers: []taker{{bucketSeat: &bucketSeat{member: []byte(member)}}}}
+		}
+		const begins = "\x03\x00\x00\x00\x00\x00\x01"
+		foreign := begins + string(t.bucketEntry(one(itemGiven, member(ids[0]))))
+		elsewhere := begins + string(t.bucketEntry(one(item, "sixteen bytes!!!")))
 		counter := p.takeKeys(p.campaign, 0, itemFirst).first
 		for what, damage := range map[string]redis.Cmder{
 			"1 users took " + id + " and are in no entry":                 r.HSet(dry, k.taken, member(ids[2]), stamp),
 			"1 users took " + id + " by an entry and are not in the hash": r.HDel(dry, k.taken, member(ids[0])),
 			"1 users took " + id + " and are not granted":                 r.HSet(dry, k.taken, member(ids[3]), stamp),
-			"user " + ids[0] + " took " + id + " at ":                     r.HSet(dry, k.taken, member(ids[0]), "\x00\x00\x00\x00\x00\x07"),
+			"user " + ids[0] + " took " + id + " at ":                     r.HSet(dry, k.taken, member(ids[0]), begins[1:]),
 			"a user is in an earlier entry too: ":                         r.RPush(dry, k.list, entry),
 			"take 0: entry of version 9":                                  r.LSet(dry, k.list, 0, "\x09"+entry[1:]),
 			fmt.Sprintf("it counts 3 (of the first %d", someFirst):        r.HIncrBy(dry, counter, "taken", 1),
 			k.taken + " is no hash of who took " + id:                     r.Set(dry, k.taken, "x", 0),
-			"which is none that users take":                               r.RPush(dry, k.list, "\x03\x00\x00\x00\x00\x00\x01"+string(t.bucketEntry(foreign))),
-			" belongs to bucket ":                                         r.RPush(dry, k.list, "\x03\x00\x00\x00\x00\x00\x01"+string(t.bucketEntry(elsewhere))),
+			"which is none that users take":                               r.RPush(dry, k.list, foreign),
+			" belongs to bucket ":                                         r.RPush(dry, k.list, elsewhere),
 		} {
 			w.restore(whole)
 			require.NoError(w, r.Do(w.ctx, damage.Args()...).Err(), what)

@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"syscall"
@@ -66,6 +67,53 @@ func BenchmarkTake(b *testing.B) {
 				b.ReportMetric(spent(b, client.(*redis.Client))/float64(taken), "redis-µs/user")
 			})
 		}
+	}
+}
+
+// BenchmarkTakeOfMembers measures the same of UUIDs in the fullest buckets that a stated population has: 16,384 users each. Calls
+// are of users at random, and of as many as granter take makes of a file.
+func BenchmarkTakeOfMembers(b *testing.B) {
+	const users = 256 << 14
+	id := func(n uint64) string { return fmt.Sprintf("6ba7b810-9dad-41d1-80b4-%012x", n) }
+	for _, n := range []int{1, 8, 128, 100_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			client, err := Connect(Options{Addrs: []string{devtest.StartRedis(b).Addr}})
+			require.NoError(b, err)
+			defer client.Close()
+			c := &grant.Campaign{
+				Name: "bench", Hash: "h", Population: users, Input: grant.Input{IDs: grant.IDsUUID},
+				Items: []grant.Item{{ID: "offered", Validity: grant.Validity{Taken: true}}},
+			}
+			l, err := open(client, c, grant.NewRunID(time.Now()), Config{})
+			require.NoError(b, err)
+			_, err = l.Begin(b.Context(), aTopic)
+			require.NoError(b, err)
+			members := make([][]byte, users)
+			for i := range members {
+				members[i], _ = l.form.Member(nil, []byte(id(uint64(i))))
+			}
+			_, err = l.AddSome(b.Context(), new(uint64), nil, members)
+			require.NoError(b, err)
+			takes := NewTakes(l.Store, 7)
+			r := rand.New(rand.NewPCG(1, 2))
+			client.(*redis.Client).ConfigResetStat(b.Context())
+			before, taken := processor(b), 0
+			wishes := make([]Take, n)
+			for b.Loop() {
+				for i := range wishes {
+					wishes[i] = Take{User: grant.TextID(id(r.Uint64N(users)))}
+				}
+				got, err := takes.Take(b.Context(), c, wishes)
+				if err != nil || !got[0].Outcome.Has() {
+					b.Fatal(got, err)
+				}
+				taken += n
+			}
+			b.StopTimer()
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(taken), "µs/user")
+			b.ReportMetric(float64((processor(b)-before).Microseconds())/float64(taken), "own-µs/user")
+			b.ReportMetric(spent(b, client.(*redis.Client))/float64(taken), "redis-µs/user")
+		})
 	}
 }
 

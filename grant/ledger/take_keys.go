@@ -16,14 +16,14 @@ import (
 //	  takes                list    one TakeEntry for each call, oldest first
 //	granter:{C}:first:<n>  hash    taken: how many users took the item; full_at: when the last could, Unix milliseconds
 //
-// Where IDs are not dense, the number of a bucket is in place of the chunk's, taken:<n> is a hash, of each member who took the item
-// and when (6 bytes), and there are neither segments nor a key of calls of many:
+// Where IDs are not dense, the number of a bucket is in place of the chunk's, taken:<n> is a hash, of each member who took the
+// item and when (6 bytes), and there are neither segments nor a key of calls of many:
 //
 //	taken:<n>              hash    member, as entries have it → when
 //
-// The bits, or members, are what counts, the entries say whose they are and from where they came, and the times answer for one user
-// without a look into the list, which grows by an entry with each user who takes an item alone. Who took it in a call of many
-// has no time but that of the call's entry: there are few of those.
+// The bits, or members, are what counts, the entries say whose they are and from where they came, and the times answer for one
+// user without a look into the list, which grows by an entry with each user who takes an item alone. Who took it in a call of
+// many has no time but that of the call's entry: there are few of those.
 type takeKeys struct {
 	base        string
 	taken, list string

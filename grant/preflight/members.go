@@ -15,16 +15,17 @@ import (
 const (
 	bucketCost   = 600
 	memberFactor = 1.11
+
+	typicalString = 1 + 20 // bytes of a member, with its length
 )
 
 // MembersMemory returns the bytes that so many users take in a campaign whose IDs are not dense. Of strings it takes them to be
 // as long as a typical one.
 func MembersMemory(c *grant.Campaign, users float64) float64 {
-	const typical = 20
 	form := userid.FormOf(&c.Input)
 	width := float64(form.Width())
 	if width == 0 {
-		width = 1 + typical
+		width = typicalString
 	}
 	return membersMemory(c, users, width)
 }

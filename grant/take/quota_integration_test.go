@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/granter/granter/deploy/dev/devtest"
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/userid"
 	"github.com/granter/granter/sharding/dense"
 )
 
@@ -26,6 +28,7 @@ import (
 const (
 	replicaOf   = "GRANTER_TEST_TAKES_REDIS"
 	replicaSeed = "GRANTER_TEST_TAKES_SEED"
+	replicaIDs  = "GRANTER_TEST_TAKES_IDS"
 	// howMany is the quota to try by hand; the population is half as much again.
 	howMany = "GRANTER_TEST_TAKES_FIRST"
 )
@@ -37,20 +40,34 @@ func first() int64 {
 	return 20_000
 }
 
-func quotaCampaign() *grant.Campaign {
-	return &grant.Campaign{Name: "storage", Hash: "aa11", Canonical: []byte("spec\n"), Items: []grant.Item{
+func quotaCampaign(ids grant.IDs) *grant.Campaign {
+	c := &grant.Campaign{Name: "storage", Hash: "aa11", Canonical: []byte("spec\n"), Items: []grant.Item{
 		{ID: "month", Kind: grant.KindItem, Validity: grant.Validity{Days: 30, Taken: true}, First: first()},
 	}}
+	if ids != grant.IDsDense {
+		c.Population, c.Input.IDs = population(), ids
+	}
+	return c
+}
+
+// userOf is the n-th user.
+func userOf(ids grant.IDs, n int64) grant.UserID {
+	if ids == grant.IDsUUID {
+		return grant.TextID(fmt.Sprintf("6ba7b810-9dad-41d1-80b4-%012x", n))
+	}
+	return grant.NumberID(uint64(n))
 }
 
 func population() int64 { return first() * 3 / 2 }
 
-func openStore(addr string) (redis.UniversalClient, *ledger.Store, error) {
-	client, err := ledger.Connect(ledger.Options{Addrs: []string{addr}})
+// openStore opens the store in the Redis at an address, or, where there are several, in the Cluster.
+func openStore(addrs string, ids grant.IDs) (redis.UniversalClient, *ledger.Store, error) {
+	all := strings.Split(addrs, ",")
+	client, err := ledger.Connect(ledger.Options{Addrs: all, Cluster: len(all) > 1})
 	if err != nil {
 		return nil, nil, err
 	}
-	store, err := ledger.Open(client, quotaCampaign(), ledger.Config{RetryFor: 30 * time.Second})
+	store, err := ledger.Open(client, quotaCampaign(ids), ledger.Config{RetryFor: 30 * time.Second})
 	return client, store, err
 }
 
@@ -60,7 +77,8 @@ func TestReplica(t *testing.T) {
 	if addr == "" {
 		return // it is none
 	}
-	client, store, err := openStore(addr)
+	ids := grant.IDs(os.Getenv(replicaIDs))
+	client, store, err := openStore(addr, ids)
 	require.NoError(t, err)
 	defer client.Close()
 	seed, err := strconv.ParseUint(os.Getenv(replicaSeed), 10, 64)
@@ -69,9 +87,9 @@ func TestReplica(t *testing.T) {
 	for exhausted := 0; exhausted < 20; {
 		wishes := make([]ledger.Take, 1+r.IntN(int(first()/200)))
 		for i := range wishes {
-			wishes[i].User = grant.NumberID(uint64(r.Int64N(population())))
+			wishes[i].User = userOf(ids, r.Int64N(population()))
 		}
-		taken, err := takes.Take(context.Background(), quotaCampaign(), wishes)
+		taken, err := takes.Take(context.Background(), quotaCampaign(ids), wishes)
 		require.NoError(t, err)
 		got := 0
 		for _, one := range taken {
@@ -87,19 +105,28 @@ func TestReplica(t *testing.T) {
 
 // Two processes let users take the first N of an item. Ten times one of them is killed; its place is taken by another.
 func TestAQuotaIsExactWhateverIsKilled(t *testing.T) {
-	server := devtest.StartRedis(t)
-	client, store, err := openStore(server.Addr)
+	for _, ids := range []grant.IDs{grant.IDsDense, grant.IDsUUID} {
+		t.Run(string(ids), func(t *testing.T) { quotaIsExact(t, devtest.StartRedis(t).Addr, ids) })
+		t.Run(string(ids)+" on a cluster", func(t *testing.T) {
+			quotaIsExact(t, strings.Join(devtest.StartRedisCluster(t, 3, 0).Addrs, ","), ids)
+		})
+	}
+}
+
+func quotaIsExact(t *testing.T, addrs string, ids grant.IDs) {
+	client, store, err := openStore(addrs, ids)
 	require.NoError(t, err)
 	defer client.Close()
-	grantAll(t, store)
-	reader, c := ledger.NewReader(store), quotaCampaign()
+	grantAll(t, store, ids)
+	reader, c := ledger.NewReader(store), quotaCampaign(ids)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	replicas, started := make([]*exec.Cmd, 2), uint64(0)
 	start := func(i int) {
 		started++
 		cmd := exec.Command(os.Args[0], "-test.run", "^TestReplica$")
-		cmd.Env = append(os.Environ(), replicaOf+"="+server.Addr, fmt.Sprintf("%s=%d", replicaSeed, seed+started))
+		cmd.Env = append(os.Environ(), replicaOf+"="+addrs, replicaIDs+"="+string(ids),
+			fmt.Sprintf("%s=%d", replicaSeed, seed+started))
 		cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
 		require.NoError(t, cmd.Start())
 		replicas[i] = cmd
@@ -131,7 +158,7 @@ func TestAQuotaIsExactWhateverIsKilled(t *testing.T) {
 	for from := int64(0); from < population(); from += 10_000 {
 		var wishes []ledger.Take
 		for user := from; user < min(from+10_000, population()); user++ {
-			wishes = append(wishes, ledger.Take{User: grant.NumberID(uint64(user))})
+			wishes = append(wishes, ledger.Take{User: userOf(ids, user)})
 		}
 		taken, err := takes.Take(t.Context(), c, wishes)
 		require.NoError(t, err)
@@ -145,11 +172,24 @@ func TestAQuotaIsExactWhateverIsKilled(t *testing.T) {
 }
 
 // grantAll grants the campaign to the whole population.
-func grantAll(t *testing.T, store *ledger.Store) {
+func grantAll(t *testing.T, store *ledger.Store, ids grant.IDs) {
 	t.Helper()
 	grants := ledger.NewGrants(store, 1)
 	_, err := grants.Begin(t.Context(), grant.TopicID{})
 	require.NoError(t, err)
+	require.NoError(t, grants.EnsureSpec(t.Context(), quotaCampaign(ids)))
+	if ids == grant.IDsUUID {
+		form := userid.FormOf(&grant.Input{IDs: ids})
+		var members [][]byte
+		for n := range population() {
+			member, _ := form.Member(nil, []byte(userOf(ids, n).String()))
+			members = append(members, member)
+		}
+		granted, err := grants.AddSome(t.Context(), new(uint64), nil, members)
+		require.NoError(t, err)
+		require.Len(t, granted, len(members))
+		return
+	}
 	for chunk := int64(0); chunk*dense.ChunkSize < population(); chunk++ {
 		members := new(dense.Bitmap)
 		n := min(population()-chunk*dense.ChunkSize, dense.ChunkSize)

@@ -74,10 +74,10 @@ func (s *session) run(ctx context.Context) (done bool, err error) {
 }
 
 // read hands the records of all partitions to the lanes.
-func (s *session) read(ctx context.Context, decode *decoder) error {
+func (s *session) read(ctx context.Context, decode func() *decoder) error {
 	readers, reading := errgroup.WithContext(ctx)
 	for partition, from := range s.positions() {
-		in := &inbox{decoder: decode, partition: partition, to: s.lanes[partition%lanes]}
+		in := &inbox{decoder: decode(), partition: partition, to: s.lanes[partition%lanes]}
 		readers.Go(func() error { return s.Source.Follow(reading, partition, from, s.until[partition], in) })
 	}
 	return readers.Wait()

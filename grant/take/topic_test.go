@@ -19,6 +19,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/source"
+	"github.com/granter/granter/grant/userid"
 	"github.com/granter/granter/sharding/dense"
 )
 
@@ -40,9 +41,21 @@ type desk struct {
 // newDesk grants users 0 to 99 the campaign.
 func newDesk(t *testing.T, partitions int32) *desk {
 	t.Helper()
+	return newDeskOf(t, partitions, "", func(g *ledger.Grants) error {
+		members := new(dense.Bitmap)
+		for low := range uint16(100) {
+			members.Set(low)
+		}
+		return g.Grant(t.Context(), &dense.Flush{Seq: 1, Deltas: []dense.Delta{{Members: members, Count: 100}}})
+	})
+}
+
+func newDeskOf(t *testing.T, partitions int32, ids grant.IDs, grantAll func(*ledger.Grants) error) *desk {
+	t.Helper()
 	d := &desk{T: t, mini: miniredis.RunT(t)}
 	d.c = &grant.Campaign{
-		Name: "sorry", Hash: "aa11", Canonical: []byte("{}"), Input: grant.Input{Topic: "users", MaxID: 1000, MaxRejected: 1},
+		Name: "sorry", Hash: "aa11", Canonical: []byte("{}"),
+		Input: grant.Input{Topic: "users", IDs: ids, MaxID: 1000, MaxRejected: 1},
 		Items: []grant.Item{
 			{ID: "has", Validity: grant.Validity{}},
 			{ID: "cheer", Validity: grant.Validity{Taken: true}},
@@ -58,11 +71,7 @@ func newDesk(t *testing.T, partitions int32) *desk {
 	g := ledger.NewGrants(d.store, 1)
 	_, err = g.Begin(t.Context(), grant.TopicID{})
 	require.NoError(t, err)
-	members := new(dense.Bitmap)
-	for low := range uint16(100) {
-		members.Set(low)
-	}
-	require.NoError(t, g.Grant(t.Context(), &dense.Flush{Seq: 1, Deltas: []dense.Delta{{Members: members, Count: 100}}}))
+	require.NoError(t, grantAll(g))
 	kafka, err := kfake.NewCluster(kfake.SeedTopics(partitions, takesTopic))
 	require.NoError(t, err)
 	t.Cleanup(kafka.Close)
@@ -302,4 +311,34 @@ func TestTooManyThatAreNoTakesEndIt(t *testing.T) {
 	d.ask(0, slices.Repeat([]string{"12345"}, 1500)...)
 	reader, _ := d.reader(7, once)
 	require.ErrorIs(t, reader.Run(t.Context()), source.ErrTooManyRejected)
+}
+
+// Users with UUIDs are one, whatever the spelling; numbers are none of them.
+func TestATopicOfTakesOfUUIDsIsReadOnceInEffect(t *testing.T) {
+	id := func(n int) string { return fmt.Sprintf("6ba7b810-9dad-41d1-80b4-%012x", n) }
+	d := newDeskOf(t, 2, grant.IDsUUID, func(g *ledger.Grants) error {
+		form := userid.FormOf(&grant.Input{IDs: grant.IDsUUID})
+		var members [][]byte
+		for n := range 100 {
+			member, _ := form.Member(nil, []byte(id(n)))
+			members = append(members, member)
+		}
+		_, err := g.AddSome(t.Context(), new(uint64), nil, members)
+		return err
+	})
+	d.ask(0, `{"user": "`+id(10)+`", "item": "cheer"}`, `{"user": "{`+strings.ToUpper(id(10))+`}"}`,
+		`{"user": "`+id(7)+`", "item": "few"}`)
+	d.ask(1, `{"user": 7, "item": "cheer"}`, `{"user": "`+id(500)+`", "item": "cheer"}`, `{"user": "`+id(11)+`", "item": "has"}`,
+		`{"user": "`+id(11)+`", "item": "cheer"}`)
+	for _, outcome := range []grant.Outcome{grant.OutcomeTaken, grant.OutcomeAlready} {
+		reader, seen := d.reader(7, once, func(t *Topic) { t.Restart = outcome == grant.OutcomeAlready })
+		require.NoError(t, reader.Run(t.Context()))
+		require.Positive(t, seen.of("1 "+string(outcome)))
+		require.Equal(t, 1, seen.of("1 not_granted"))
+		require.Equal(t, []int64{2, 2}, d.taken())
+	}
+	letters := d.letters(6)
+	require.Contains(t, letters, `{"user": 7, "item": "cheer"} field_type`)
+	require.Contains(t, letters, `{"user": "`+id(11)+`", "item": "has"} unknown_item`)
+	d.proven()
 }
