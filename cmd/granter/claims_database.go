@@ -160,8 +160,8 @@ func (c *claimsFlags) printProof(cmd *cobra.Command, p *store.Proof) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(w, "%d claims (%d erased), %d entries in %d commits\nThe chain ends at %d:%s\n",
-			p.Claims, p.Erased, p.Entries, p.Commits, p.Commits, p.Head)
+		fmt.Fprintf(w, "%d claims (%d erased), %d entries in %d commits, %d lines of the access log\nThe chain ends at %d:%s\n",
+			p.Claims, p.Erased, p.Entries, p.Commits, p.Reads, p.Commits, p.Head)
 		for _, f := range p.Wrong {
 			where := "commit " + strconv.FormatInt(f.Commit, 10)
 			if f.Claim != "" {

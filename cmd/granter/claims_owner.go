@@ -165,7 +165,8 @@ func (flags *documentsFlags) read(ctx context.Context, cmd *cobra.Command, s *st
 	if err != nil {
 		return err
 	}
-	look := store.Step{Claim: list[0], Action: store.Look, By: by, Reason: fmt.Sprintf("document %.12s: %s", digest, flags.why)}
+	look := store.Step{Claim: list[0], Action: store.Look, By: by, Reason: fmt.Sprintf("document %.12s: %s", digest, flags.why),
+		Change: store.Change{From: store.CommandLine}}
 	if err := s.Commit(ctx, []store.Step{look}, nil); err != nil {
 		return err
 	}

@@ -134,9 +134,9 @@ func newClaimsAccess() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "access",
 		Short: "List who has looked at whose data, and why",
-		Long: `Access lists who has looked at who an owner is, or at a document, with the reason, the latest first: for owners
-who ask, and for the monthly check. It is of the histories of all claims, so it is proven with them; the review desk has it
-for the duty privacy.
+		Long: `Access lists who has read what of whose claims (lists, a claim, how it stands, who its owner is, a document), from
+where and why, the latest first: for owners who ask, and for the monthly check. It is of the access log and of the histories of
+all claims, and is proven with them; the review desk has it for the duty privacy.
 
 ` + exitHelp,
 		Example: `  granter claims access --claim f-0a1b2c3d4e5f60718293
@@ -174,10 +174,15 @@ func (flags *claimsAccessFlags) execute(cmd *cobra.Command) error {
 				Access []store.Looked `json:"access"`
 			}{list})
 		}
-		rows := []string{"at\twho\tduty\tclaim\twhy"}
+		rows := []string{"at\twho\tduty\tfrom\tclaim\twhat\twhy"}
 		for i := range list {
 			l := &list[i]
-			rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s", text.Moment(l.At), l.By.Name, l.By.Duty, l.Claim, l.Why))
+			whose := l.Claim
+			if whose == "" {
+				whose = fmt.Sprintf("%s claims", text.Number(len(l.Claims)))
+			}
+			rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", text.Moment(l.At), l.By.Name, l.By.Duty, l.From,
+				whose, l.What, l.Why))
 		}
 		table(cmd.OutOrStdout(), rows...)
 		return nil

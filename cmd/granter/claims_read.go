@@ -45,6 +45,13 @@ func newClaimsList() *cobra.Command {
 			filter.After, filter.Limit = after, limit
 			return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
 				lines, err := s.List(ctx, filter)
+				if err == nil {
+					ids := make([]string, len(lines))
+					for i := range lines {
+						ids[i] = lines[i].ID
+					}
+					err = readsHere(ctx, s, store.ReadList, ids...)
+				}
 				if err != nil {
 					return err
 				}
@@ -65,6 +72,15 @@ func newClaimsList() *cobra.Command {
 	f.StringVar(&after, "after", "", "go on after this claim, the last one of the page before")
 	f.IntVar(&limit, "limit", 100, "how many to list")
 	return cmd
+}
+
+// readsHere adds to the access log that somebody at the command line is about to see something of claims.
+func readsHere(ctx context.Context, s *store.Store, what store.ReadWhat, ids ...string) error {
+	who, err := whoami("")
+	if err != nil {
+		return err
+	}
+	return s.Read(ctx, store.Reading{By: store.Actor{Name: who}, From: store.CommandLine, What: what, Claims: ids})
 }
 
 func printClaims(w io.Writer, lines []store.Line) {
@@ -104,11 +120,15 @@ owner is, too: that needs a reason (--why), and history keeps who looked and why
 			return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
 				shown := shownClaim{}
 				if person {
-					if shown.Person, err = s.ReadPerson(ctx, args[0], by, actor.why); err != nil {
+					if shown.Person, err = s.ReadPerson(ctx, args[0], by, store.CommandLine, actor.why); err != nil {
 						return err
 					}
 				}
 				if shown.History, err = s.History(ctx, args[0]); err != nil {
+					return err
+				}
+				if err := s.Read(ctx, store.Reading{By: by, From: store.CommandLine, What: store.ReadClaim, Why: actor.why,
+					Claims: args}); err != nil { // what cannot be recorded is not shown
 					return err
 				}
 				shown.Claim = store.Fold(shown.History)

@@ -61,7 +61,7 @@ func (a *api) claimsRoutes() (out []route) {
 			needs = append(slices.Clip(ofClaims), RightClaimsCouncil)
 		}
 		out = append(out, route{pattern, needs, func(w http.ResponseWriter, r *http.Request, who Principal) {
-			serve(w, r, a.staff(who))
+			serve(w, r, a.staff(r, who))
 		}})
 	}
 	return append(out, a.signRoutes(&claimsArea)...)
@@ -84,10 +84,11 @@ func (a *api) countClaims() {
 }
 
 // staff is somebody on the pages of claims, and to whom a claim can be handed over.
-func (a *api) staff(who Principal) review.Staff {
+func (a *api) staff(r *http.Request, who Principal) review.Staff {
 	access := a.gate.files.access.get()
 	out := review.Staff{
 		Name: who.Name, Duties: who.Role.duties(), Stops: who.Role.may(RightClaimsFreeze), Others: access.provider != nil,
+		From: address(r),
 	}
 	for _, known := range slices.Collect(maps.Values(access.tokens)) {
 		out.AddColleague(known.Name, known.Role.duties())

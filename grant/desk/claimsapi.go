@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/intake"
 	"github.com/granter/granter/grant/claims/store"
@@ -273,7 +275,7 @@ func rowOf(r *intake.Result) filedRow {
 }
 
 // claimNow says how a claim stands, whoever took it in.
-func (a *api) claimNow(r *http.Request, _ Principal) (any, error) {
+func (a *api) claimNow(r *http.Request, who Principal) (any, error) {
 	if a.cfg.Claims == nil {
 		return nil, noClaims()
 	}
@@ -288,6 +290,17 @@ func (a *api) claimNow(r *http.Request, _ Principal) (any, error) {
 		return nil, none
 	}
 	c := list[0]
+	staff := a.staff(r, who)
+	reading := store.Reading{
+		By: store.Actor{Name: who.Name, Duty: cmp.Or(staff.Duties...)}, From: staff.From, What: store.ReadStatus,
+		Why: strings.TrimSpace(r.URL.Query().Get("why")), Claims: []string{c.ID},
+	}
+	if err := readableWhy(reading.Why); err != nil {
+		return nil, err
+	}
+	if err := a.cfg.Claims.Store.Read(r.Context(), reading); err != nil { // what cannot be recorded is not shown
+		return nil, err
+	}
 	zone := a.cfg.Claims.Programme.Zone
 	out := ClaimNow{
 		Programme: c.Programme, Claim: c.ID, State: c.State, Turn: c.State.Turn(), Received: c.Received.In(zone),
@@ -298,6 +311,20 @@ func (a *api) claimNow(r *http.Request, _ Principal) (any, error) {
 		out.Missing = c.Missing(c.Proposal)
 	}
 	return out, nil
+}
+
+// readableWhy refuses a reason that the access log would not keep.
+func readableWhy(why string) error {
+	err := claims.RefuseResident("why", why, true)
+	if err == nil && why != "" {
+		if err = grant.ValidateWhy(why); err != nil {
+			err = fmt.Errorf("why: %w", err)
+		}
+	}
+	if err != nil {
+		return newProblem(kindInvalid, err.Error())
+	}
+	return nil
 }
 
 // readAll reads a body of at most so many bytes.

@@ -251,7 +251,7 @@ func (a *api) findClaims(r *http.Request, who Principal, v *searchpage.View) err
 	if err := claims.RefuseResident("why", v.Why, true); err != nil { // history keeps it for ever
 		return newProblem(kindInvalid, err.Error())
 	}
-	staff := a.staff(who)
+	staff := a.staff(r, who)
 	found, err := a.cfg.Claims.Find(r.Context(), &staff, &review.Question{
 		Text: v.Query, Why: v.Why, Lang: tell.Parse(string(v.Lang)), Root: v.Root,
 	})

@@ -168,12 +168,17 @@ func (a *api) readsWhy(r *http.Request, who Principal, what accesslog.What, why 
 	if a.cfg.Reads == nil {
 		return nil
 	}
-	from, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		from = r.RemoteAddr
-	}
 	return a.cfg.Reads.Record(
 		r.Context(),
-		accesslog.Access{Who: who.Name, From: from, Why: why, What: what, Users: users},
+		accesslog.Access{Who: who.Name, From: address(r), Why: why, What: what, Users: users},
 	)
+}
+
+// address is from where a request came.
+func address(r *http.Request) string {
+	from, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return from
 }

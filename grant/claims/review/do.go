@@ -322,6 +322,10 @@ func (d *Desk) do(w http.ResponseWriter, r *http.Request, who Staff) {
 	}
 	v := d.view(w, r, who)
 	if err == nil && final(said.action) && !said.sure {
+		if err := d.reads(r, &who, store.ReadDone, "", claim.ID); err != nil {
+			d.fail(w, r, who, err)
+			return
+		}
 		d.html(w, http.StatusOK, func(out io.Writer) error {
 			return v.page(out, actionName(said.action).In(v.Lang), v.confirm(claim, said, &step))
 		})
@@ -351,7 +355,7 @@ func (d *Desk) refuse(w http.ResponseWriter, r *http.Request, v *view, err error
 		return
 	}
 	v.Problem = text
-	d.show(w, status, v, k, nil)
+	d.show(w, r, status, v, k, nil)
 }
 
 // confirm says once more exactly what will happen.
@@ -427,15 +431,7 @@ func (d *Desk) person(w http.ResponseWriter, r *http.Request, who Staff) {
 	if person == nil {
 		person = &store.Person{}
 	}
-	d.show(w, http.StatusOK, d.view(w, r, who), k, person)
-}
-
-// look returns who the owner of the request's claim is; history keeps who looked, and why.
-func (d *Desk) look(r *http.Request, who *Staff, why string) (*store.Person, error) {
-	if _, err := d.history(r); err != nil {
-		return nil, err
-	}
-	return d.Store.ReadPerson(r.Context(), r.PathValue("claim"), store.Actor{Name: who.Name, Duty: who.Duties[0]}, why)
+	d.show(w, r, http.StatusOK, d.view(w, r, who), k, person)
 }
 
 func (v *view) person(k *known, p *store.Person) g.Node {

@@ -1,6 +1,7 @@
 package review
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 	"slices"
@@ -85,7 +86,7 @@ func (s *searching) look(ctx context.Context, isPhone bool) error {
 	}
 	if may := s.who.seesPeople() && s.why != ""; !may {
 		s.asks = true
-		return nil
+		return s.recorded(ctx)
 	}
 	by := store.ByUser
 	if isPhone {
@@ -96,7 +97,7 @@ func (s *searching) look(ctx context.Context, isPhone bool) error {
 	}
 	for i := range s.lines {
 		person, err := s.desk.Store.ReadPerson(ctx, s.lines[i].ID,
-			store.Actor{Name: s.who.Name, Duty: s.who.Duties[0]}, "looked up: "+s.why)
+			store.Actor{Name: s.who.Name, Duty: s.who.Duties[0]}, s.who.From, "looked up: "+s.why)
 		if err != nil {
 			return err
 		}
@@ -105,6 +106,18 @@ func (s *searching) look(ctx context.Context, isPhone bool) error {
 		}
 	}
 	return nil
+}
+
+// recorded adds to the access log that claims are listed, and nobody's owner is shown.
+func (s *searching) recorded(ctx context.Context) error {
+	ids := make([]string, len(s.lines))
+	for i := range s.lines {
+		ids[i] = s.lines[i].ID
+	}
+	return s.desk.Store.Read(ctx, store.Reading{
+		By: store.Actor{Name: s.who.Name, Duty: cmp.Or(s.who.Duties...)}, From: s.who.From, What: store.ReadList,
+		Why: s.why, Claims: ids,
+	})
 }
 
 func (s *searching) section(isPhone bool) g.Node {

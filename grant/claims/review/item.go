@@ -73,9 +73,14 @@ func (d *Desk) item(w http.ResponseWriter, r *http.Request, who Staff) {
 // showItem answers with the page of an item; sure is what is to be confirmed on it, if anything.
 func (d *Desk) showItem(w http.ResponseWriter, r *http.Request, status int, v *view, meeting, number int, sure g.Node) {
 	b, err := d.readItem(r, meeting, number)
-	if err == nil && v.who.has(claims.CouncilDuty) { // what cannot be recorded is not shown
+	switch { // what cannot be recorded is not shown
+	case err != nil:
+	case v.who.has(claims.CouncilDuty):
 		why := fmt.Sprintf("item %d of meeting %d of the council", number, meeting)
-		_, err = d.Store.Looked(r.Context(), d.Programme, b.ID, store.Actor{Name: v.who.Name, Duty: claims.CouncilDuty}, why)
+		_, err = d.Store.Looked(r.Context(), d.Programme, b.ID, store.Actor{Name: v.who.Name, Duty: claims.CouncilDuty},
+			v.who.From, why)
+	default:
+		err = d.reads(r, &v.who, store.ReadCouncil, "", b.ID)
 	}
 	if err != nil {
 		d.fail(w, r, v.who, err)

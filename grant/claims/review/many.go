@@ -65,6 +65,10 @@ func (d *Desk) many(w http.ResponseWriter, r *http.Request, who Staff) {
 		d.fail(w, r, who, err)
 		return
 	}
+	if err := d.reads(r, &who, store.ReadDone, said.why, ids...); err != nil {
+		d.fail(w, r, who, err)
+		return
+	}
 	list := make([]outcome, len(ids))
 	for i, id := range ids {
 		list[i] = d.oneOfMany(r, said, id, &who)

@@ -37,6 +37,9 @@ func (d *Desk) meeting(w http.ResponseWriter, r *http.Request, who Staff) {
 
 func (d *Desk) showMeeting(w http.ResponseWriter, r *http.Request, status int, v *view, number int) {
 	m, err := council.Of(r.Context(), d.Store, d.Programme, number)
+	if err == nil {
+		err = d.readsMeeting(r, &v.who, m)
+	}
 	if err != nil {
 		d.fail(w, r, v.who, err)
 		return
@@ -45,6 +48,14 @@ func (d *Desk) showMeeting(w http.ResponseWriter, r *http.Request, status int, v
 	if v.who.has(claims.Secretary) && m.ClosedAt.IsZero() {
 		waiting, err := d.waiting(r)
 		if err != nil {
+			d.fail(w, r, v.who, err)
+			return
+		}
+		ids := make([]string, len(waiting))
+		for i := range waiting {
+			ids[i] = waiting[i].ID
+		}
+		if err := d.reads(r, &v.who, store.ReadList, "", ids...); err != nil {
 			d.fail(w, r, v.who, err)
 			return
 		}

@@ -20,6 +20,9 @@ func (d *Desk) minutes(w http.ResponseWriter, r *http.Request, who Staff) {
 	if err == nil {
 		m, err = council.Of(r.Context(), d.Store, d.Programme, number)
 	}
+	if err == nil {
+		err = d.readsMeeting(r, &who, m)
+	}
 	if err != nil {
 		d.fail(w, r, who, err)
 		return

@@ -73,11 +73,20 @@ func (d *Desk) one(w http.ResponseWriter, r *http.Request, who Staff) {
 		d.fail(w, r, who, err)
 		return
 	}
-	d.show(w, http.StatusOK, d.view(w, r, who), k, nil)
+	d.show(w, r, http.StatusOK, d.view(w, r, who), k, nil)
 }
 
-// show answers with the page of a claim; person is who its owner is, if that was asked for.
-func (d *Desk) show(w http.ResponseWriter, status int, v *view, k *known, person *store.Person) {
+// show answers with the page of a claim; person is who its owner is, if that was asked for. What other claims share with it is on
+// the page, too.
+func (d *Desk) show(w http.ResponseWriter, r *http.Request, status int, v *view, k *known, person *store.Person) {
+	shown := []string{k.ID}
+	for _, other := range k.linked {
+		shown = append(shown, other.ID)
+	}
+	if err := d.reads(r, &v.who, store.ReadClaim, "", shown...); err != nil {
+		d.fail(w, r, v.who, err)
+		return
+	}
 	d.html(w, status, func(out io.Writer) error {
 		return v.page(
 			out,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/store"
+	"github.com/granter/granter/grant/claims/tell"
 	"github.com/granter/granter/grant/text"
 )
 
@@ -68,13 +69,22 @@ func (v *view) looks(list []store.Looked) g.Node {
 	}
 	rows := g.Map(list, func(l store.Looked) g.Node {
 		return h.Tr(h.Td(g.Text(v.Lang.Moment(l.At, v.desk.Programme.Zone))), h.Td(g.Text(l.By.Name+v.me(l.By.Name))),
-			h.Td(g.Text(dutyName(l.By.Duty).In(v.Lang))),
-			h.Th(h.Scope("row"), h.A(h.Href(v.root+"claims/"+l.Claim), h.Code(g.Text(l.Claim)))), h.Td(g.Text(l.Why)))
+			h.Td(g.Text(dutyName(l.By.Duty).In(v.Lang))), h.Td(g.Text(l.From)),
+			h.Th(h.Scope("row"), v.whoseLook(&l)), h.Td(g.Text(v.nameOf(l.What))), h.Td(g.Text(l.Why)))
 	})
 	return h.Section(h.Class("card"), h.Aria("labelledby", "title"), title, g.If(len(list) == looksShown, h.P(h.Class("note"),
 		v.t("가장 최근의 것만 보입니다. 날짜로 좁혀 주세요.", "Only the latest are here: choose days."))),
-		v.table("title", h.Tr(v.th("언제", "When"), v.th("누가", "Who"), v.th("직무", "Duty"), v.th("신청", "Claim"), v.th("왜",
-			"Why")), rows))
+		v.table("title", h.Tr(v.th("언제", "When"), v.th("누가", "Who"), v.th("직무", "Duty"), v.th("어디서", "From"),
+			v.th("신청", "Claim"), v.th("무엇을", "What"), v.th("왜", "Why")), rows))
+}
+
+// whoseLook is the claim that somebody has read something of, or how many at once.
+func (v *view) whoseLook(l *store.Looked) g.Node {
+	if l.Claim == "" {
+		return h.Details(h.Summary(g.Text(tell.Text{KO: "신청 {n}건", EN: "{n} claims"}.Fill(v.Lang, "{n}",
+			text.Number(len(l.Claims))))), g.Text(strings.Join(l.Claims, " ")))
+	}
+	return h.A(h.Href(v.root+"claims/"+l.Claim), h.Code(g.Text(l.Claim)))
 }
 
 // erasing is how somebody in the duty erases who the owner of a claim is.

@@ -150,6 +150,10 @@ func (d *Desk) queue(w http.ResponseWriter, r *http.Request, who Staff) {
 	for i := range lines {
 		ids[i] = lines[i].ID
 	}
+	if err := d.reads(r, &who, store.ReadList, "", ids...); err != nil {
+		d.fail(w, r, who, err)
+		return
+	}
 	stays, err := d.Store.Stays(r.Context(), ids)
 	if err != nil {
 		d.fail(w, r, who, err)

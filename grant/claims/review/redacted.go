@@ -214,7 +214,7 @@ func (d *Desk) shownDocument(w http.ResponseWriter, r *http.Request, who Staff) 
 		if !who.has(duty) {
 			duty = who.Duties[0]
 		}
-		_, err = d.Store.Looked(r.Context(), d.Programme, b.ID, store.Actor{Name: who.Name, Duty: duty},
+		_, err = d.Store.Looked(r.Context(), d.Programme, b.ID, store.Actor{Name: who.Name, Duty: duty}, who.From,
 			fmt.Sprintf("document %s, as the council reads it", digest[:12]))
 	}
 	if err != nil {

@@ -33,6 +33,8 @@ type Staff struct {
 	Duties []claims.Duty // an auditor has none, and sees what is no person's
 	Stops  bool          // may freeze all decisions and payments, and end that: a right beside all duties
 
+	From string // the address that asks, for the access log
+
 	Colleagues []string // who can be handed a claim, sorted
 	Others     bool     // and others, whose names are not known before they sign in
 }

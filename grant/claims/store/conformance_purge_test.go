@@ -30,7 +30,7 @@ func declined(t *testing.T, s *Store) []*Claim {
 				Change: Change{Declined: claims.ReasonNoLoss}},
 		}, nil))
 	}
-	_, err := s.ReadPerson(t.Context(), list[0].ID, reviewer, "the owner called")
+	_, err := s.ReadPerson(t.Context(), list[0].ID, reviewer, "192.0.2.1", "the owner called")
 	require.NoError(t, err)
 	_, err = s.Key(t.Context(), list[0].ID, "secret")
 	require.NoError(t, err)

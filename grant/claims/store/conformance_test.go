@@ -54,6 +54,7 @@ func conformance(t *testing.T, open func(t *testing.T, where string) *Store) {
 		{"a window is extended, and never shortened", windowsAreExtended},
 		{"chance has approved claims looked at again", secondLooks},
 		{"records that are old enough go, and the chain holds", purging},
+		{"who reads what of whose claims is kept", readsAreKept},
 		{"who watches sees how everything stands", watching},
 		{"errors are told by their kind", errorsAreTold},
 		{"the council decides by vote", councilDecides},

@@ -336,10 +336,10 @@ func (s *Store) RecuseFrom(ctx context.Context, p *claims.Programme, v VoteOn, m
 	})
 }
 
-// Looked notes that a member has read a claim as the council sees it, and why.
-func (s *Store) Looked(ctx context.Context, p *claims.Programme, id string, by Actor, why string) (*Claim, error) {
+// Looked notes that a member has read a claim as the council sees it, from which address, and why.
+func (s *Store) Looked(ctx context.Context, p *claims.Programme, id string, by Actor, from, why string) (*Claim, error) {
 	return s.atCouncil(ctx, p, id, func(c *commit, claim *Claim, _ *Council, _ []Record) error {
-		return c.step(&Step{Claim: claim, Action: Look, By: by, Reason: why})
+		return c.step(&Step{Claim: claim, Action: Look, By: by, Reason: why, Change: Change{From: from}})
 	})
 }
 

@@ -73,6 +73,7 @@ type Change struct {
 	Purged     map[Class]Gone     `json:"purged,omitempty"`   // what went, because it need not be kept any longer
 	Voted      *Voted             `json:"council,omitempty"`
 	Shown      *Shown             `json:"shown,omitempty"`
+	From       string             `json:"from,omitempty"` // the address of who looks
 }
 
 // Opening is what a claim begins with.

@@ -15,6 +15,7 @@ type Proof struct {
 	Claims  int    `json:"claims"`
 	Entries int    `json:"entries"`
 	Records int    `json:"records"` // of programmes, such as extensions of windows
+	Reads   int    `json:"reads"`   // lines of the access log
 	Commits int64  `json:"commits"`
 	Head    string `json:"head"` // the end of the chain: kept elsewhere, it shows later that nothing was cut off
 	Erased  int    `json:"erased"`
@@ -59,7 +60,7 @@ func (s *Store) Prove(ctx context.Context, anchor *Anchor) (*Proof, error) {
 	defer tx.Rollback() //nolint:errcheck // it only reads
 	p := &Proof{Wrong: []Finding{}}
 	for _, part := range []func(context.Context, *sql.Tx, *Proof) error{
-		proveChain, proveClaims, proveOwners, proveLetters, proveRecords,
+		proveChain, proveClaims, proveOwners, proveLetters, proveRecords, proveReads,
 	} {
 		if err := part(ctx, tx, p); err != nil {
 			return nil, err

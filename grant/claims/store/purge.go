@@ -55,7 +55,8 @@ type Due func(ended time.Time) (classes []Class, looksUntil time.Time)
 type Purged struct {
 	Claims  int           `json:"claims"`
 	Records map[Class]int `json:"records"`
-	Digest  string        `json:"digest"` // of what went of each claim: the record of the purge in the chain has it
+	Digest  string        `json:"digest"`          // of what went of each claim: the record of the purge in the chain has it
+	Reads   *Gone         `json:"reads,omitempty"` // of the access log, whose lines are of several claims; nil: none went
 }
 
 // Purge removes what need not be kept any longer, claim by claim: history says of each what went, and a record of the programme
@@ -84,12 +85,42 @@ func (s *Store) Purge(ctx context.Context, programme string, due Due, by Actor, 
 		}
 		filter.After = ids[len(ids)-1]
 	}
-	if dry || out.Claims == 0 {
+	_, looks := due(time.Time{})
+	reads, err := oldReads(ctx, s.db, programme, looks)
+	if err != nil {
+		return out, err
+	}
+	if reads.Records > 0 {
+		out.Reads = &reads
+		out.Records[ClassAccess] += reads.Records
+	}
+	if dry || out.Claims == 0 && out.Reads == nil {
 		return out, nil
 	}
-	_, err := s.addRecord(ctx, programme, Record{By: by, Kind: RecordPurge, Why: why},
-		func([]Record, time.Time) (Recorded, error) { return Recorded{Purge: out}, nil })
-	return out, err
+	return out, s.recordPurge(ctx, programme, Record{By: by, Kind: RecordPurge, Why: why, Change: Recorded{Purge: out}}, looks)
+}
+
+// recordPurge adds the record of a purge, and empties the lines of the access log that it says went.
+func (s *Store) recordPurge(ctx context.Context, programme string, r Record, looks time.Time) error {
+	return s.begin(ctx, func(c *commit) error {
+		before, err := records(ctx, c.tx, programme)
+		if err != nil {
+			return err
+		}
+		if err := c.record(programme, before, &r); err != nil {
+			return err
+		}
+		if err := c.write(); err != nil { // before lines are emptied, a record says that they are
+			return err
+		}
+		c.entries, c.records = nil, nil
+		if r.Change.Purge.Reads == nil {
+			return nil
+		}
+		_, err = c.tx.ExecContext(ctx, "UPDATE reads SET who = $3, origin = '', why = '', claims = '' "+
+			"WHERE programme = $1 AND at < $2 AND claims <> ''", programme, looks.UnixMicro(), emptied)
+		return err
+	})
 }
 
 // purge purges some claims in one transaction or, when somebody else is at one of them, one by one.
@@ -387,56 +418,4 @@ func (b *blanks) end(p *Proof) {
 		p.wrong(Finding{Claim: e.Claim, Seq: e.Seq, What: "the entry was emptied, and no purge in history says so"})
 	}
 	*b = blanks{}
-}
-
-// Looked is that somebody looked at who an owner is, or at a document.
-type Looked struct {
-	Claim string    `json:"claim"`
-	At    time.Time `json:"at"`
-	By    Actor     `json:"by"`
-	Why   string    `json:"why"`
-}
-
-// AccessFilter chooses looks. A zero field chooses all.
-type AccessFilter struct {
-	Programme, Claim, Who string
-	From, To              time.Time
-	Limit                 int // 0: 1000
-}
-
-// Access returns who has looked at whose data, the latest first.
-func (s *Store) Access(ctx context.Context, f AccessFilter) ([]Looked, error) {
-	var w where
-	w.add("h.action =", string(Look))
-	for condition, value := range map[string]string{"c.programme =": f.Programme, "h.claim =": f.Claim, "h.who =": f.Who} {
-		if value != "" {
-			w.add(condition, value)
-		}
-	}
-	if !f.From.IsZero() {
-		w.add("h.at >=", f.From.UnixMicro())
-	}
-	if !f.To.IsZero() {
-		w.add("h.at <", f.To.UnixMicro())
-	}
-	if f.Limit <= 0 {
-		f.Limit = 1000
-	}
-	w.args = append(w.args, f.Limit)
-	rows, err := s.db.QueryContext(ctx, "SELECT h.claim, h.at, h.who, h.duty, h.reason FROM history AS h "+
-		"JOIN claims AS c ON c.id = h.claim WHERE "+w.all()+fmt.Sprintf(" ORDER BY h.at DESC, h.claim, h.seq LIMIT $%d",
-		len(w.args)),
-		w.args...)
-	if err != nil {
-		return nil, err
-	}
-	out := []Looked{}
-	return out, each(rows, func(scan func(...any) error) error {
-		var l Looked
-		var at int64
-		err := scan(&l.Claim, &at, &l.By.Name, &l.By.Duty, &l.Why)
-		l.At = moment(at)
-		out = append(out, l)
-		return err
-	})
 }

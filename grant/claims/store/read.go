@@ -271,12 +271,14 @@ type Count struct {
 }
 
 // ReadPerson returns who the owner of a claim is, for somebody with a reason, both of which history keeps.
-func (s *Store) ReadPerson(ctx context.Context, id string, by Actor, why string) (*Person, error) {
+// From is the address that asks.
+func (s *Store) ReadPerson(ctx context.Context, id string, by Actor, from, why string) (*Person, error) {
 	list, err := s.Get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Commit(ctx, []Step{{Claim: list[0], Action: Look, By: by, Reason: why}}, nil); err != nil {
+	look := Step{Claim: list[0], Action: Look, By: by, Reason: why, Change: Change{From: from}}
+	if err := s.Commit(ctx, []Step{look}, nil); err != nil {
 		return nil, err
 	}
 	return s.Person(ctx, id)

@@ -122,6 +122,12 @@ var (
 	purgingPostgres string
 	//go:embed schema/redacted.sql
 	redacted string
+	//go:embed schema/reads.sql
+	reading string
+	//go:embed schema/reads_sqlite.sql
+	readingSQLite string
+	//go:embed schema/reads_postgres.sql
+	readingPostgres string
 	//go:embed schema/triggers_sqlite.sql
 	triggersSQLite string
 	//go:embed schema/triggers_postgres.sql
@@ -134,14 +140,15 @@ var (
 // does that itself.
 func (s *Store) migrate(ctx context.Context) error {
 	dialect, triggers, added, purging := goose.DialectSQLite3, triggersSQLite, recordingSQLite, purgingSQLite
+	read := readingSQLite
 	atOnce := "-- SQLite checks row by row, within the process"
 	if s.postgres {
 		dialect, triggers, added, purging = goose.DialectPostgres, triggersPostgres, recordingPostgres, purgingPostgres
-		atOnce = atOncePostgres
+		atOnce, read = atOncePostgres, readingPostgres
 	}
 	steps := []string{
 		tables + triggers, payments, ownersOwn, noticesToo, topics, freezing, sendings, recording + added, secrets, speed,
-		assigned, purging, redacted, atOnce,
+		assigned, purging, redacted, atOnce, reading + read,
 	}
 	migrations := make([]*goose.Migration, len(steps))
 	for i, text := range steps {

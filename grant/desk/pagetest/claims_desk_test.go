@@ -154,7 +154,7 @@ func TestPrivacyAtTheDesk(t *testing.T) {
 	s, programme := storetest.Open(t)
 	c := storetest.Receive(t, s, programme, 1, 310_000)[0]
 	require.NoError(t, s.Commit(t.Context(), []store.Step{{Claim: c, Action: claims.Withdraw, By: store.Owner}}, nil))
-	_, err := s.ReadPerson(t.Context(), c.ID, store.Actor{Name: "kim", Duty: claims.Reviewer}, "본인 전화")
+	_, err := s.ReadPerson(t.Context(), c.ID, store.Actor{Name: "kim", Duty: claims.Reviewer}, "127.0.0.1", "본인 전화")
 	require.NoError(t, err)
 	p := openAt(t, claimsDesk(t, s, programme, map[string]string{"seo claims-privacy": supportToken}))
 	script := axe(t)

@@ -1,0 +1,56 @@
+package review
+
+import (
+	"cmp"
+	"net/http"
+
+	"github.com/granter/granter/grant/claims/council"
+	"github.com/granter/granter/grant/claims/store"
+)
+
+// reads adds a line to the access log: somebody is about to see something of some claims. On an error nothing of them is shown.
+func (d *Desk) reads(r *http.Request, who *Staff, what store.ReadWhat, why string, ids ...string) error {
+	return d.Store.Read(r.Context(), store.Reading{
+		By: store.Actor{Name: who.Name, Duty: cmp.Or(who.Duties...)}, From: who.From, What: what, Why: why, Claims: ids,
+	})
+}
+
+// look returns who the owner of the request's claim is; history keeps who looked, and why.
+func (d *Desk) look(r *http.Request, who *Staff, why string) (*store.Person, error) {
+	if _, err := d.history(r); err != nil {
+		return nil, err
+	}
+	return d.Store.ReadPerson(r.Context(), r.PathValue("claim"), store.Actor{Name: who.Name, Duty: who.Duties[0]},
+		who.From, why)
+}
+
+// readsMeeting is reads of the claims that a meeting has before it.
+func (d *Desk) readsMeeting(r *http.Request, who *Staff, m *council.Minutes) error {
+	ids := make([]string, len(m.Items))
+	for i := range m.Items {
+		ids[i] = m.Items[i].Claim
+	}
+	return d.reads(r, who, store.ReadCouncil, "", ids...)
+}
+
+// nameOf is what staff call what was read.
+func (v *view) nameOf(what store.ReadWhat) string {
+	switch what {
+	case store.ReadList:
+		return v.say("목록", "a list")
+	case store.ReadClaim:
+		return v.say("신청 내용", "the claim")
+	case store.ReadStatus:
+		return v.say("진행 상태", "how it stands")
+	case store.ReadCouncil:
+		return v.say("심의 자료", "as the council sees it")
+	case store.ReadOwner:
+		return v.say("신청인", "who the owner is")
+	case store.ReadDocument:
+		return v.say("서류", "a document")
+	case store.ReadDone:
+		return v.say("처리 결과", "what a step comes to")
+	default:
+		return string(what)
+	}
+}
