@@ -143,6 +143,9 @@ type Claims struct {
 	Quarantine  time.Duration
 	Frozen      bool
 
+	Agenda, Silent int64         // motions before the council, and votes that are missing on them
+	Longest        time.Duration // age of the oldest of those motions
+
 	At   time.Time
 	Took time.Duration
 }
@@ -165,6 +168,7 @@ type ClaimsWatch struct {
 	delayed, budget, left, unanswered, unsure, sent          prometheus.Gauge
 	doubts, wrong, retried, untold, uncollected, quarantined prometheus.Gauge
 	quarantine, frozen, looked, took                         prometheus.Gauge
+	agenda, silent, longest                                  prometheus.Gauge
 	before                                                   Claims
 }
 
@@ -237,6 +241,11 @@ func (w *ClaimsWatch) others(f factory) {
 	w.quarantined = f.gauge("claims_quarantined_documents", "Documents that wait for the malware scanner, and count only then.")
 	w.quarantine = f.gauge("claims_quarantine_oldest_age_seconds", "How long the oldest of them waits; 0: there is none.")
 	w.frozen = f.gauge("claims_frozen", "1 while nothing is decided or paid, because somebody has frozen it.")
+	w.agenda = f.gauge("claims_council_open_items", "Motions on agendas of the council that have not been counted.")
+	w.silent = f.gauge("claims_council_votes_missing", "Votes on motions that are not counted, of members who are at the "+
+		"meeting, may vote, and have not.")
+	w.longest = f.gauge("claims_council_oldest_age_seconds", "How long ago the oldest motion that the council has not counted "+
+		"was put on an agenda; 0: there is none.")
 	w.looked = f.gauge("claims_watched_timestamp_seconds", "Unix time of the last look into the database; 0: none was made.")
 	w.took = f.gauge("claims_watch_duration_seconds", "Time that the last look took.")
 	w.Failures = f.counter("claims_watch_failures_total", "Looks into the database that failed.")
@@ -265,11 +274,12 @@ func (w *ClaimsWatch) Set(c *Claims) {
 	for gauge, n := range map[prometheus.Gauge]int64{
 		w.delayed: c.Delayed, w.budget: c.Budget, w.left: c.Left, w.unanswered: c.Unanswered, w.unsure: c.Unsure,
 		w.doubts: c.Doubts, w.wrong: c.Wrong, w.retried: c.Retried, w.uncollected: c.Uncollected, w.quarantined: c.Quarantined,
+		w.agenda: c.Agenda, w.silent: c.Silent,
 	} {
 		gauge.Set(float64(n))
 	}
 	for gauge, d := range map[prometheus.Gauge]time.Duration{
-		w.sent: c.Sent, w.untold: c.Untold, w.quarantine: c.Quarantine, w.took: c.Took,
+		w.sent: c.Sent, w.untold: c.Untold, w.quarantine: c.Quarantine, w.took: c.Took, w.longest: c.Longest,
 	} {
 		gauge.Set(d.Seconds())
 	}

@@ -186,7 +186,8 @@ func measured(w *store.Watched, took time.Duration) *metrics.Claims {
 		Budget: int64(b.Budget), Delayed: int64(w.Delayed), Unanswered: int64(len(b.Unanswered)), Unsure: int64(w.Unsure),
 		Sent: age(w.Sent), Doubts: int64(len(b.Doubts)), Wrong: int64(len(b.Wrong)),
 		Retried: int64(w.Retried), Untold: age(w.Untold), Uncollected: w.Uncollected,
-		Quarantined: int64(w.Quarantined), Quarantine: age(w.Quarantine), Frozen: w.Frozen != nil, At: w.At, Took: took,
+		Quarantined: int64(w.Quarantined), Quarantine: age(w.Quarantine), Frozen: w.Frozen != nil,
+		Agenda: int64(w.Agenda), Silent: int64(w.Silent), Longest: age(w.Longest), At: w.At, Took: took,
 	}
 	if b.Budget > 0 {
 		m.Left = int64(b.Budget - b.Reserved - b.Settled)

@@ -69,6 +69,12 @@ var claims = Dashboard{
 				query{`max(granter_claims_quarantined_documents{<replicas>})`, "documents"},
 				query{`max(granter_claims_quarantine_oldest_age_seconds{<replicas>})`, "oldest, s"}).from0().
 				runbook("GranterClaimsQuarantine"),
+			graph("The council", "Motions that have not been counted, votes that are missing, and the age of the oldest motion.",
+				number,
+				query{`max(granter_claims_council_open_items{<replicas>})`, "motions"},
+				query{`max(granter_claims_council_votes_missing{<replicas>})`, "votes missing"},
+				query{`max(granter_claims_council_oldest_age_seconds{<replicas>}) / 86400`, "oldest, days"}).from0().
+				runbook("GranterClaimsCouncilWaits"),
 		}},
 		{"Checks and decisions", 8, []panel{
 			graph("Waiting for a service", "Claims that nobody can decide before the tax office and the bank have "+

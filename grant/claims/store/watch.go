@@ -48,6 +48,10 @@ type Watched struct {
 	Quarantined int       `json:"quarantined_documents"`
 	Quarantine  time.Time `json:"quarantined_since,omitzero"` // the oldest of them; zero: there is none
 	Frozen      *Freeze   `json:"frozen,omitempty"`           // nil: decisions and payments are made
+
+	Agenda  int       `json:"council_open_items"`           // motions that were put on an agenda and not counted
+	Silent  int       `json:"council_votes_missing"`        // of members who are there and may vote on one of them
+	Longest time.Time `json:"council_oldest_item,omitzero"` // when the oldest of them was put there; zero: there is none
 }
 
 // Standing is how the claims in a state stand.
@@ -61,7 +65,7 @@ type Standing struct {
 func (w *Watch) Look(ctx context.Context) (*Watched, error) {
 	out := &Watched{At: w.Store.now().UTC()}
 	for _, part := range []func(context.Context, *Watched) error{
-		w.queues, w.late, w.history, w.payments, w.notices, w.rest,
+		w.queues, w.late, w.history, w.payments, w.notices, w.rest, w.council,
 	} {
 		if err := part(ctx, out); err != nil {
 			return nil, err
