@@ -92,6 +92,41 @@ func TestSignInByAProvider(t *testing.T) {
 	p.click("sign-out")
 	p.await("location.pathname === '/oidc/signed-out'")
 	require.Equal(t, 2, provider.Ended(), "a form leads there, too")
+	p.onAPhone(server.URL())
+}
+
+// onAPhone signs in and out by a provider in Korean, on a phone, by keyboard.
+func (p *page) onAPhone(desk string) {
+	p.t.Helper()
+	script := axe(p.t)
+	p.show(tablet, "light")
+	p.do(chromedp.Navigate(desk + "/?lang=ko&next=users"))
+	look := func(name string) {
+		p.await("document.documentElement?.lang === 'ko'")
+		p.shot("oidc-390-"+name, true)
+		p.usable(name)
+		p.clean(script, name)
+		eval[any](p, "document.querySelectorAll('option').forEach((e) => e.remove()), null") // zones have names of their own
+		require.Empty(p.t, p.english("Acme", "example.com", "mira", "kim"), name)
+	}
+	p.await(element("sign-on") + "?.checkVisibility()")
+	look("sign-in")
+	p.tabTo("#sign-on")
+	p.press("Enter")
+	p.atProvider("kim@example.com")
+	p.await(element("told-title") + " !== null")
+	look("no-role")
+	p.do(chromedp.Navigate(desk + "/users"))
+	p.await(element("sign-on") + "?.checkVisibility()")
+	p.tabTo("#sign-on")
+	p.press("Enter")
+	p.atProvider("mira@example.com")
+	p.await(element("q") + " !== null")
+	look("signed-in")
+	p.tabTo("#sign-out")
+	p.leave()
+	p.await(element("told-title") + " !== null")
+	look("signed-out")
 }
 
 func get(t *testing.T, url string) string {

@@ -269,6 +269,9 @@ func (v *View) acts(a *lookup.Answer) g.Node {
 		if from := a.State.MovedFrom; from != nil {
 			out = append(out, h.Li(h.A(h.Href(v.address(*from)), g.Text(t.movedFrom(*from)))))
 		}
+		if to := a.State.MovedTo; to != nil {
+			out = append(out, h.Li(h.A(h.Class("moved"), h.Href(v.address(*to)), g.Text(t.movedTo(*to)))))
+		}
 		for _, n := range a.State.Notes {
 			out = append(out, said(t.note(moment(n.At), n.Who), n.Reason))
 		}

@@ -133,6 +133,10 @@ func (t *words) movedFrom(id grant.UserID) string {
 	return fmt.Sprintf(t.in("Moved here from user %s.", "사용자 %s에게서 이전되었습니다."), digits(id))
 }
 
+func (t *words) movedTo(id grant.UserID) string {
+	return fmt.Sprintf(t.in("Look at user %s, who has it now.", "지금 혜택이 있는 사용자 %s을(를) 조회하세요."), digits(id))
+}
+
 func (t *words) left(days int64) string {
 	if days < 1 {
 		return t.in("(less than a day left)", "(하루 미만 남음)")
