@@ -396,7 +396,6 @@ func refusesWhatIsForChunks(w *world) {
 	before := w.snapshot()
 	for what, do := range map[string]func() error{
 		"bitmaps": func() error { _, err := p.Bitmaps(w.ctx, []uint64{256}); return err },
-		"a check": func() error { return p.Glances(w.ctx).Send() },
 		"a list":  func() error { _, err := p.Images(w.ctx, []uint64{256}, Ask{}); return err },
 		"events":  func() error { _, err := p.Lengths(w.ctx, []uint64{256}, nil); return err },
 	} {

@@ -22,21 +22,17 @@ import (
 // Glances are quick looks at users, of any campaigns of one Redis, that go there together, in one pipeline. Their number should
 // be bounded: a pipeline is read and answered as a whole. They are not retried; what they ask may be asked again at any time.
 type Glances struct {
-	pipe    redis.Pipeliner
-	ctx     context.Context //nolint:containedctx // of one pipeline, which is built and sent at once
-	refused error           // why nothing is asked
+	pipe redis.Pipeliner
+	ctx  context.Context //nolint:containedctx // of one pipeline, which is built and sent at once
 }
 
 // Glances begins a batch, in which users of other campaigns may be, too, if those are in the same Redis.
 func (l *Reader) Glances(ctx context.Context) *Glances {
-	return &Glances{pipe: l.client.Pipeline(), ctx: ctx, refused: l.Dense("checking entitlements")}
+	return &Glances{pipe: l.client.Pipeline(), ctx: ctx}
 }
 
 // Send asks Redis. Its error is that of the connection, or of any of the looks: each of them says what it knows (Err).
 func (g *Glances) Send() error {
-	if g.refused != nil {
-		return g.refused
-	}
 	_, err := g.pipe.Exec(g.ctx)
 	if errors.Is(err, redis.Nil) {
 		return nil
@@ -148,7 +144,7 @@ type Span struct {
 
 // Spans returns those of some chunks, in one pipeline. It is not retried.
 func (l *Reader) Spans(ctx context.Context, chunks ...uint64) ([]Span, error) {
-	if err := l.Dense("checking entitlements"); err != nil {
+	if err := l.Dense("looking at users by bitmaps"); err != nil {
 		return nil, err
 	}
 	pipe := l.client.Pipeline()
@@ -261,7 +257,7 @@ type Image struct {
 // Images reads those of some chunks, in one pipeline; of takes, it looks at those of what is asked. Each is one to three times
 // 8 KiB, and 10 bytes for each user with an act. It is not retried.
 func (l *Reader) Images(ctx context.Context, chunks []uint64, ask Ask) ([]Image, error) {
-	if err := l.Dense("checking entitlements"); err != nil {
+	if err := l.Dense("looking at users by bitmaps"); err != nil {
 		return nil, err
 	}
 	pipe := l.client.Pipeline()

@@ -356,8 +356,8 @@ var (
 
 var allScripts = []*script{&chunkCall, &tipCall, &checkpointCall, &anewCall, &specCall, &controlCall, &budgetCall,
 	&takeCall, &manyCall, &judgeCall, &quotaCall, &actCall, &leadCall, &advanceCall, &proposalCall, &aloneCall, &mendCall,
-	&bucketCall, &bucketActCall, &bucketTakeCall, &bucketJudgeCall, &bucketQuotaCall, &eraseCall, &bucketEraseCall, &swapCall,
-	&replaceCall, &shortenCall, &purgeCall}
+	&bucketCall, &bucketActCall, &bucketLookCall, &bucketTakeCall, &bucketJudgeCall, &bucketQuotaCall, &eraseCall,
+	&bucketEraseCall, &swapCall, &replaceCall, &shortenCall, &purgeCall}
 
 // loadScripts makes every master know the scripts. Restarts, fail-overs and SCRIPT FLUSH make them forget.
 func (l *Store) loadScripts(ctx context.Context) error {

@@ -173,6 +173,7 @@ func scriptCases(w *world, l *parts) []scriptCase {
 		bucket("first of the bucket", none, 0),
 		bucket("bucket", inBucket, 1),
 		bucket("bucket, others were first", inBucket, 0),
+		{name: "look", script: &bucketLookCall, keys: []string{keys.journal}, before: inBucket, args: []any{0, 0, 1, 2}},
 		bucketActs("hand, first of the bucket", none, 0, 2, 0, MaxBucket, "tail"),
 		bucketActs("exclude in a bucket", inBucket, 1, 2, 2, MaxBucket, "tail"),
 		bucketActs("exclusion lifted in a bucket", bucketState, 1, 0, -1, MaxBucket, "tail", "5", "new", "6", "new"),

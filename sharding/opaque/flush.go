@@ -64,7 +64,7 @@ func (f *flush) gather() {
 		for j, hash := range f.ids[i].Keys {
 			counts[part(hash)+1]++
 			if width == 0 {
-				sizes[part(hash)+1] += uint32(width.size(f.ids[i].Member(j)))
+				sizes[part(hash)+1] += uint32(width.Size(f.ids[i].Member(j)))
 			}
 		}
 	}
@@ -273,7 +273,7 @@ func (f *flush) suspicious(w *waiting) bool {
 	all := make([]uint32, len(seen)+len(w.refs))
 	at := 0
 	for i, r := range w.refs {
-		p := f.layout.print(r.hash)
+		p := f.layout.Print(r.hash)
 		for at < len(seen) && seen[at] < p {
 			all[at+i] = seen[at]
 			at++
@@ -300,7 +300,7 @@ func (f *flush) meet(w *waiting, e Entry, fresh bool) error {
 	at, kept := 0, 0
 	err := f.walk(w.number, e.Members, func(hash uint64, member []byte) {
 		if fresh {
-			f.prints = append(f.prints, f.layout.print(hash))
+			f.prints = append(f.prints, f.layout.Print(hash))
 		}
 		for at < len(w.refs) && w.refs[at].hash < hash {
 			w.refs[kept] = w.refs[at]
@@ -395,7 +395,7 @@ func (f *flush) granted(w *waiting) {
 	if all == nil {
 		f.prints = f.prints[:0]
 		for _, r := range w.refs {
-			f.prints = append(f.prints, f.layout.print(r.hash))
+			f.prints = append(f.prints, f.layout.Print(r.hash))
 		}
 		all = merge(w.prints, f.prints)
 	}

@@ -38,8 +38,8 @@ func (l Layout) Bucket(hash uint64) uint64 { return 1<<l.Bits | hash>>(64-l.Bits
 // Buckets returns how many there are.
 func (l Layout) Buckets() int { return 1 << l.Bits }
 
-// print is the fingerprint of a hash: the bits behind those that name its bucket, so that both have one order.
-func (l Layout) print(hash uint64) uint32 { return uint32(hash << l.Bits >> 32) }
+// Print is the fingerprint of a hash: the bits behind those that name its bucket, so that both have one order.
+func (l Layout) Print(hash uint64) uint32 { return uint32(hash << l.Bits >> 32) }
 
 // members at which a bucket is large enough: it is read at once by whoever looks up a user, 256 KiB of UUIDs.
 const bucketMembers = 16 << 10

@@ -20,8 +20,8 @@ func (w Width) Append(dst, member []byte) []byte {
 	return append(dst, member...)
 }
 
-// size is how many bytes Append appends.
-func (w Width) size(member []byte) int {
+// Size is how many bytes Append appends.
+func (w Width) Size(member []byte) int {
 	if w == 0 && len(member) >= 1<<7 {
 		return 2 + len(member)
 	}
