@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -12,8 +13,8 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/entitle"
-	"github.com/granter/granter/grant/ledger"
 	"github.com/granter/granter/grant/status"
+	"github.com/granter/granter/grant/userid"
 )
 
 // Services ask here whether a user may use something, tens of thousands of times a second. Such a request does not pass through
@@ -61,9 +62,6 @@ func (a *api) checkable(ctx context.Context) ([]entitle.Campaign, error) {
 		}
 		one := entitle.Campaign{Campaign: c.Campaign, Ledger: c.Checks, Broken: c.Broken}
 		if one.Broken == nil {
-			one.Broken = ledger.Dense(c.Campaign, "checking entitlements")
-		}
-		if one.Broken == nil {
 			inForce, _, err := status.InForce(ctx, c.Coordination, c.Reader, c.Campaign)
 			switch {
 			case err == nil:
@@ -81,10 +79,18 @@ func (a *api) checkable(ctx context.Context) ([]entitle.Campaign, error) {
 
 // fastCheck answers a check of one item, and reports whether the request is one.
 func (a *api) fastCheck(w http.ResponseWriter, r *http.Request) bool {
-	rest, ours := strings.CutPrefix(r.URL.Path, entitlements)
+	rest, ours := strings.CutPrefix(r.URL.EscapedPath(), entitlements)
 	user, item, both := strings.Cut(rest, "/")
 	if !ours || !both || user == "" || item == "" || strings.Contains(item, "/") || r.Method != http.MethodGet {
 		return false
+	}
+	var err [2]error
+	if strings.Contains(rest, "%") { // an ID that is a string may have slashes, which are escaped
+		user, err[0] = url.PathUnescape(user)
+		item, err[1] = url.PathUnescape(item)
+		if err != [2]error{} {
+			return false
+		}
 	}
 	h := w.Header()
 	h["Cache-Control"], h["X-Content-Type-Options"] = headerNoStore, headerNoSniff
@@ -114,7 +120,7 @@ func (a *api) check(w http.ResponseWriter, r *http.Request, who Principal, user,
 	h := w.Header()
 	h["Content-Type"], h[basisHeader] = headerJSON, headerBases[answer.Basis]
 	buf := buffers.Get().(*[]byte)
-	*buf = appendAnswer((*buf)[:0], q.User, &answer)
+	*buf = appendAnswer((*buf)[:0], &answer)
 	_, _ = w.Write(*buf) // the client may have gone
 	buffers.Put(buf)
 	a.metrics.Checks.WithLabelValues(string(answer.Basis)).Inc()
@@ -124,11 +130,7 @@ func (a *api) check(w http.ResponseWriter, r *http.Request, who Principal, user,
 
 // query reads what checks have in common: the user, the moment, and the campaigns.
 func query(r *http.Request, who Principal, user string) (q entitle.Query, err error) {
-	if user != "" {
-		if q.User, err = readUser(user, grant.MaxUserID); err != nil {
-			return q, err
-		}
-	}
+	q.User = grant.TextID(user)
 	if who.only != "" {
 		q.In = who.in
 	}
@@ -164,7 +166,12 @@ func (a *api) cannotCheck(w http.ResponseWriter, err error) int {
 	p := problemOf(err)
 	_, away := errors.AsType[*entitle.AwayError](err)
 	f, isRefusal := errors.AsType[*refusal](err)
+	_, noUser := errors.AsType[*entitle.UserError](err)
 	switch {
+	case noUser && errors.Is(err, userid.ErrOverLimit):
+		p = newProblem(kindOverLimit, err.Error())
+	case noUser:
+		p = newProblem(kindMalformed, err.Error())
 	case isRefusal:
 		p = f.Problem
 	case away:
@@ -180,10 +187,15 @@ func (a *api) cannotCheck(w http.ResponseWriter, err error) int {
 }
 
 // appendAnswer is the JSON of an answer. Names of items and campaigns need no escapes.
-func appendAnswer(b []byte, user grant.UserID, a *entitle.Answer) []byte {
-	b = append(b, `{"user":"`...)
-	b = user.Append(b)
-	b = append(b, `","item":"`...)
+func appendAnswer(b []byte, a *entitle.Answer) []byte {
+	b = append(b, `{"user":`...)
+	if a.User.IsNumber() {
+		b = append(a.User.Append(append(b, '"')), '"')
+	} else {
+		text, _ := json.Marshal(a.User) //nolint:errchkjson // a text
+		b = append(b, text...)
+	}
+	b = append(b, `,"item":"`...)
 	b = append(b, a.Item...)
 	b = append(b, `","active":`...)
 	b = strconv.AppendBool(b, a.Active())
@@ -255,7 +267,7 @@ func (a *api) holdings(w http.ResponseWriter, r *http.Request, who Principal) {
 		a.cannotCheck(w, err)
 		return
 	}
-	out := Holdings{User: q.User, At: held.At.UTC(), Basis: held.Basis, Entitlements: []Holding{}, Unreadable: held.Unreadable}
+	out := Holdings{User: held.User, At: held.At.UTC(), Basis: held.Basis, Entitlements: []Holding{}, Unreadable: held.Unreadable}
 	for _, h := range held.Held {
 		one := Holding{
 			Campaign: h.Campaign.Name, Item: h.Item.ID, Kind: h.Item.Kind, Amount: h.Item.Amount, Currency: h.Item.Currency,

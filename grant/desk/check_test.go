@@ -205,8 +205,9 @@ func TestChecksHaveALimitOfTheirOwn(t *testing.T) {
 // The answer of the quick way is the JSON that the type says.
 func TestTheQuickAnswerIsTheTypes(t *testing.T) {
 	now := time.Now()
-	b := appendAnswer(nil, grant.NumberID(grant.MaxUserID), &entitle.Answer{
-		Campaign: "c", Item: "i", State: entitle.StateUnknown, At: now, Basis: entitle.BasisLastKnown, AsOf: now,
+	b := appendAnswer(nil, &entitle.Answer{
+		User: grant.NumberID(grant.MaxUserID), Campaign: "c", Item: "i", State: entitle.StateUnknown, At: now,
+		Basis: entitle.BasisLastKnown, AsOf: now,
 	})
 	var c Check
 	answer{T: t, body: b}.into(&c)

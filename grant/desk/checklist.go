@@ -13,14 +13,13 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/entitle"
-	"github.com/granter/granter/grant/userid"
 )
 
 const (
 	pathList = "/api/v1/checks/{item}"
 
 	maxList      = 1 << 20      // users
-	maxListBytes = 20 * maxList // as lines, the longest of which have 19 digits
+	maxListBytes = 48 * maxList // as lines: UUIDs in the longest of their forms have 46
 	listStep     = 1 << 16      // users that are answered at once
 	listsAtOnce  = 4            // each takes up to 20 MB
 
@@ -62,9 +61,9 @@ func (a *api) checkList(w http.ResponseWriter, r *http.Request, who Principal) {
 // answerList reads users, and answers each by a line or a byte.
 func (a *api) answerList(r *http.Request, many *entitle.Many, body io.Reader) ([]byte, error) {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	next, write := lineUsers(body), appendLine
+	next, write := lineUsers(body, many), appendLine
 	if kind == kindBinary {
-		next, write = binaryUsers(body), appendCode
+		next, write = binaryUsers(body, many), appendCode
 	}
 	users, states := make([]grant.UserID, 0, listStep), make([]grant.State, listStep)
 	var answer []byte
@@ -101,26 +100,25 @@ func listProblem(err error) error {
 }
 
 // lineUsers reads a user ID from each line, some at a time; none: there are no more.
-func lineUsers(body io.Reader) func([]grant.UserID) ([]grant.UserID, error) {
+func lineUsers(body io.Reader, many *entitle.Many) func([]grant.UserID) ([]grant.UserID, error) {
 	lines := bufio.NewScanner(body)
 	lines.Buffer(make([]byte, 64<<10), 64<<10)
 	number := 0
 	return func(into []grant.UserID) ([]grant.UserID, error) {
 		for len(into) < listStep && lines.Scan() {
 			number++
-			id, fault := userid.Decimal(lines.Bytes(), grant.MaxUserID)
-			if fault != "" {
-				_, err := userid.Parse(lines.Text(), grant.MaxUserID)
+			id, err := many.Read(lines.Bytes())
+			if err != nil {
 				return nil, newProblem(kindMalformed, fmt.Sprintf("line %d: %s", number, cut(err.Error(), 300)))
 			}
-			into = append(into, grant.NumberID(id))
+			into = append(into, id)
 		}
 		return into, lines.Err()
 	}
 }
 
-// binaryUsers reads 8 bytes of each user ID, the most significant first.
-func binaryUsers(body io.Reader) func([]grant.UserID) ([]grant.UserID, error) {
+// binaryUsers reads 8 bytes of each user ID, which is a number, the most significant first.
+func binaryUsers(body io.Reader, many *entitle.Many) func([]grant.UserID) ([]grant.UserID, error) {
 	const size = 8
 	buf := make([]byte, listStep*size)
 	return func(into []grant.UserID) ([]grant.UserID, error) {
@@ -138,6 +136,9 @@ func binaryUsers(body io.Reader) func([]grant.UserID) ([]grant.UserID, error) {
 				return nil, fmt.Errorf("user %d: want at most %d", id, grant.MaxUserID)
 			}
 			into = append(into, grant.NumberID(id))
+		}
+		if len(into) > 0 && !many.Reads(into[0]) { // then they read no number
+			return nil, errors.New("users of this item are no numbers: send lines, as text/plain")
 		}
 		return into, nil
 	}

@@ -98,5 +98,5 @@ func TestUsersWithUUIDsAreFoundInAllSpellings(t *testing.T) {
 	require.False(t, none.Answers[0].Granted)
 	require.Equal(t, lookup.OutsidePopulation, none.Answers[0].Reasons[0].Code)
 	require.Contains(t, none.Answers[0].Reasons[0].Says.EN, "its IDs are UUIDs")
-	require.Contains(t, w.get(RoleOperator, "/api/v1/entitlements/7/cash").is(http.StatusNotFound), "not possible yet")
+	require.Contains(t, w.get(RoleOperator, "/api/v1/entitlements/7/cheer-up").is(http.StatusBadRequest), "want a UUID")
 }

@@ -15,10 +15,17 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/userid"
 )
 
 // ErrNoItem means that no campaign has an item of that name.
 var ErrNoItem = errors.New("no campaign has this item")
+
+// UserError says that an ID is none of the campaigns that somebody asks about.
+type UserError struct{ Err error }
+
+func (e *UserError) Error() string { return e.Err.Error() }
+func (e *UserError) Unwrap() error { return e.Err }
 
 // AwayError says that the ledger did not answer in time.
 type AwayError struct{ Err error }
@@ -54,6 +61,7 @@ type Checker struct {
 	refresh   sync.Mutex
 	restUntil atomic.Int64 // Unix nanoseconds
 	memory    memory
+	indexes   indexes
 }
 
 // New makes a checker. It asks nobody yet.
@@ -61,12 +69,13 @@ func New(cfg Config) *Checker {
 	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
 	cfg.Fallback = cmp.Or(cfg.Fallback, FallbackUnknown)
 	return &Checker{cfg: cfg, shared: sharer{timeout: cfg.Timeout},
-		memory: memory{chunks: map[remembered]seen{}, whole: map[remembered]time.Time{}}}
+		memory:  memory{chunks: map[remembered]seen{}, whole: map[remembered]time.Time{}},
+		indexes: indexes{known: map[bucketKey]*index{}}}
 }
 
 // Query is what somebody asks about. In restricts it to some campaigns; nil: all.
 type Query struct {
-	User grant.UserID
+	User grant.UserID // as somebody wrote it: each campaign reads the text by the form of its IDs
 	Item string
 	At   time.Time // zero: now
 	In   func(campaign string) bool
@@ -81,7 +90,8 @@ func (q *Query) when() when {
 
 // Answer is how a user and an item stand. Where several campaigns have the item, one counts by which it is active.
 type Answer struct {
-	Campaign string // "": the user was not granted the item by any
+	User     grant.UserID // in the form of the first campaign that has such IDs
+	Campaign string       // "": the user was not granted the item by any
 	Item     string
 	State    grant.State
 	At       time.Time // that the answer is about
@@ -92,11 +102,11 @@ type Answer struct {
 // Active reports whether the user can use the item.
 func (a *Answer) Active() bool { return a.State == grant.StateActive }
 
-// Check answers about one item: ErrNoItem, if there is none; an *AwayError, if the ledger does not answer and nothing else may be
-// said.
+// Check answers about one item: ErrNoItem, if there is none; a *UserError, if no campaign that has it has such IDs; an
+// *AwayError, if the ledger does not answer and nothing else may be said.
 func (c *Checker) Check(ctx context.Context, q Query) (Answer, error) {
 	w := q.when()
-	a := Answer{Item: q.Item, State: StateNone, At: w.at, Basis: BasisLedger}
+	a := Answer{User: q.User, Item: q.Item, State: StateNone, At: w.at, Basis: BasisLedger}
 	subjects, err := c.subjects(ctx)
 	if err != nil {
 		return a, err
@@ -105,7 +115,11 @@ func (c *Checker) Check(ctx context.Context, q Query) (Answer, error) {
 	if err != nil {
 		return a, err
 	}
-	if err := c.see(questions, q.User); err != nil {
+	if questions, err = readable(questions, q.User); err != nil {
+		return a, err
+	}
+	err = c.see(ctx, questions, q.User)
+	if a.User = questions[0].user; err != nil {
 		return c.instead(questions, q.User, a, err)
 	}
 	for i := range questions {
@@ -153,21 +167,65 @@ func (k *known) ask(item string, in func(string) bool, w when) ([]question, erro
 	return nil, fmt.Errorf("%w: %s", ErrNoItem, item)
 }
 
-// see looks at a user in all campaigns of some questions, in one pipeline that others share.
-func (c *Checker) see(questions []question, user grant.UserID) error {
+// readable leaves out the questions about campaigns that have no such IDs: an error, if none is left.
+func readable(questions []question, user grant.UserID) ([]question, error) {
+	out := questions[:0:0]
+	for i := range questions {
+		if questions[i].reads(user) {
+			out = append(out, questions[i])
+		}
+	}
+	if len(out) > 0 || len(questions) == 0 && user.IsNumber() {
+		return out, nil
+	}
+	_, err := userid.Parse(user.String(), grant.MaxUserID)
+	for i := range questions {
+		if questions[i].opaque() {
+			form := userid.FormOf(&questions[i].Input)
+			_, err = form.Parse(user.String())
+			break
+		}
+	}
+	return nil, &UserError{err}
+}
+
+// see looks at a user in all campaigns of some questions, in one pipeline that others share; and again where a bucket is not as
+// it was known.
+func (c *Checker) see(ctx context.Context, questions []question, user grant.UserID) error {
 	if err := c.rests(); err != nil {
 		return err
 	}
+	left := make([]*question, len(questions))
 	for i := range questions {
+		questions[i].user = user
 		questions[i].prepare(user)
+		left[i] = &questions[i]
 	}
-	err := c.shared.see(questions[0].Ledger.Glances, func(g *ledger.Glances) {
-		for i := range questions {
-			questions[i].add(g)
+	for len(left) > 0 {
+		err := c.shared.see(questions[0].Ledger.Glances, func(g *ledger.Glances) {
+			for _, q := range left {
+				q.add(g)
+			}
+		})
+		again := left[:0]
+		for _, q := range left {
+			if !q.opaque() {
+				if err != nil && q.glance.Err() != nil { // else it is of somebody else in the pipeline
+					return c.away(err)
+				}
+				continue
+			}
+			ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+			stale, err := q.seen(ctx)
+			cancel()
+			if err != nil {
+				return c.away(err)
+			}
+			if stale {
+				again = append(again, q)
+			}
 		}
-	})
-	if err != nil && questions[0].glance.Err() != nil { // else it is of somebody else in the pipeline
-		return c.away(err)
+		left = again
 	}
 	return nil
 }
@@ -204,8 +262,9 @@ func (c *Checker) away(err error) error {
 type Holdings struct {
 	At         time.Time
 	Basis      Basis
-	Held       []Held   // by campaign, and in the order of their specs
-	Unreadable []string // campaigns whose spec cannot be read: nobody knows what the user has of them
+	Held       []Held       // by campaign, and in the order of their specs
+	Unreadable []string     // campaigns whose spec cannot be read: nobody knows what the user has of them
+	User       grant.UserID // as in Answer
 }
 
 // Holdings answers about all items of all campaigns, with the moments. Errors are those of Check; the query's item counts for
@@ -228,10 +287,12 @@ func (c *Checker) Holdings(ctx context.Context, q Query) (Holdings, error) {
 			questions = append(questions, question{subject: s, when: when{out.At, q.At.IsZero()}, whole: true})
 		}
 	}
-	if len(questions) == 0 {
-		return out, nil
+	out.User = q.User
+	if questions, err = readable(questions, q.User); err != nil || len(questions) == 0 {
+		return out, err
 	}
-	if err = c.see(questions, q.User); err != nil {
+	err = c.see(ctx, questions, q.User)
+	if out.User = questions[0].user; err != nil {
 		err = c.heldInstead(&out, questions, q.User, err)
 		return out, err
 	}
@@ -250,6 +311,10 @@ func (c *Checker) Holdings(ctx context.Context, q Query) (Holdings, error) {
 // all returns how all items of the question's campaign stand.
 func (q *question) all(ctx context.Context) (held []Held, err error) {
 	g := &q.glance
+	if q.opaque() {
+		held, err = q.allInBucket(ctx)
+		return slices.DeleteFunc(held, func(h Held) bool { return h.State == StateNone }), err
+	}
 	if err = g.Err(); err != nil || !g.Granted() {
 		return nil, err
 	}
@@ -290,7 +355,7 @@ func (c *Checker) subjects(ctx context.Context) (*known, error) {
 	c.refreshed.Store(time.Now().UnixNano())
 	switch {
 	case err == nil:
-		now := continued(found, before)
+		now := continued(found, before, &c.indexes)
 		c.all.Store(now)
 		return now, nil
 	case before != nil:
@@ -303,7 +368,7 @@ func (c *Checker) subjects(ctx context.Context) (*known, error) {
 func (c *Checker) fresh() bool { return time.Now().UnixNano()-c.refreshed.Load() < int64(refreshEvery) }
 
 // continued keeps what is known of campaigns that are still there.
-func continued(found []Campaign, before *known) *known {
+func continued(found []Campaign, before *known, indexes *indexes) *known {
 	old := map[string]*subject{}
 	if before != nil {
 		for _, s := range before.subjects {
@@ -318,7 +383,7 @@ func continued(found []Campaign, before *known) *known {
 		}
 		s := old[f.Name]
 		if s == nil || s.Hash != f.Hash || s.Ledger != f.Ledger {
-			s = newSubject(f)
+			s = newSubject(f, indexes)
 		}
 		now.subjects = append(now.subjects, s)
 	}

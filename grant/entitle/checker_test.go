@@ -97,7 +97,9 @@ func TestSeveralCampaignsHaveAnItem(t *testing.T) {
 	q := entitle.Query{User: grant.NumberID(1), Item: "cheer-up", At: at, In: func(c string) bool { return c != "again" }}
 	a, err = checker.Check(t.Context(), q)
 	require.NoError(t, err)
-	want := entitle.Answer{Campaign: "sorry-2022", Item: "cheer-up", State: expired, At: at, Basis: entitle.BasisLedger}
+	want := entitle.Answer{
+		User: q.User, Campaign: "sorry-2022", Item: "cheer-up", State: expired, At: at, Basis: entitle.BasisLedger,
+	}
 	require.Equal(t, want, a)
 	_, err = checker.Check(t.Context(), entitle.Query{Item: "thank-you", In: func(c string) bool { return c == "again" }})
 	require.ErrorIs(t, err, entitle.ErrNoItem)

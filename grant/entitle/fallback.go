@@ -164,6 +164,9 @@ func (c *Checker) Remember(ctx context.Context) error {
 		return err
 	}
 	for _, s := range all.subjects {
+		if s.opaque() {
+			continue // buckets are larger by far, and have to be asked
+		}
 		chunks, err := s.Ledger.Chunks(ctx)
 		if err != nil {
 			return err
@@ -209,8 +212,11 @@ func (m *memory) note(s *subject, chunks []uint64) {
 }
 
 // recall says how an item stood for a user when the ledger was last seen, when that was, and whether that is known. Of a user
-// with acts it is not, nor of an item that users take: those are not remembered.
+// with acts it is not, nor of an item that users take, nor where users are in buckets: those are not remembered.
 func (m *memory) recall(q *question, user grant.UserID) (grant.State, time.Time, bool) {
+	if q.opaque() {
+		return StateUnknown, time.Time{}, false
+	}
 	chunk, low := ledger.Place(user)
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -101,11 +101,16 @@ type question struct {
 	bounds ledger.Span // within them the user was granted, unless the glance counts entries
 	ask    ledger.Ask
 	glance ledger.Glance
+	seated seated // of a user in a bucket, in place of the two
 }
 
 // prepare decides what to look at: whoever any moment up to now decides the same for needs no count.
 func (q *question) prepare(user grant.UserID) {
 	q.user, q.bounds, q.ask = user, ledger.Span{First: q.when.at, Last: q.when.at}, ledger.Ask{}
+	if q.opaque() {
+		q.prepareBucket(user)
+		return
+	}
 	if q.whole {
 		return
 	}
@@ -129,10 +134,19 @@ func (q *question) within(taken time.Time) (grant.State, bool) {
 }
 
 // add looks at the user.
-func (q *question) add(g *ledger.Glances) { q.glance = q.Ledger.Glance(g, q.user, q.ask) }
+func (q *question) add(g *ledger.Glances) {
+	if q.opaque() {
+		q.addBucket(g)
+		return
+	}
+	q.glance = q.Ledger.Glance(g, q.user, q.ask)
+}
 
 // decide says how the item stands for the user who was looked at.
 func (q *question) decide(ctx context.Context) (state grant.State, err error) {
+	if q.opaque() {
+		return q.decideInBucket(ctx)
+	}
 	g := &q.glance
 	if err := g.Err(); err != nil || !g.Granted() {
 		return StateNone, err

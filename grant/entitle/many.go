@@ -6,6 +6,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/userid"
 )
 
 const (
@@ -58,6 +59,34 @@ func (c *Checker) Many(ctx context.Context, q Query) (*Many, error) {
 // Basis is what all answers so far rest on: when one does not rest on the ledger, it is that one's.
 func (m *Many) Basis() Basis { return m.basis }
 
+// Read reads a user of a list, by the form of the IDs of any of the campaigns: a *UserError, if it is of none.
+func (m *Many) Read(text []byte) (grant.UserID, error) {
+	n, fault := userid.Decimal(text, grant.MaxUserID)
+	if fault == "" && !m.questions[0].opaque() {
+		return grant.NumberID(n), nil // most lists, at once
+	}
+	if len(text) == 0 { // which is no ID, and would be taken for the number 0
+		_, err := userid.Parse("", grant.MaxUserID)
+		return grant.UserID{}, &UserError{err}
+	}
+	user := grant.TextID(string(text))
+	if m.Reads(user) {
+		return user, nil
+	}
+	_, err := readable(m.questions, user)
+	return user, err
+}
+
+// Reads reports whether a user may be one of any of the campaigns.
+func (m *Many) Reads(user grant.UserID) bool {
+	for i := range m.questions {
+		if m.questions[i].reads(user) {
+			return true
+		}
+	}
+	return false
+}
+
 // Check answers about some users, in their order, into states, which must be as long. Some tens of thousands at once are the most
 // efficient, in any order.
 func (m *Many) Check(ctx context.Context, users []grant.UserID, states []grant.State) error {
@@ -93,6 +122,9 @@ func (m *Many) instead(users []grant.UserID, states []grant.State, err error) er
 // campaign adds the answers of one campaign.
 func (m *Many) campaign(ctx context.Context, i int, users []grant.UserID, states []grant.State) error {
 	q := &m.questions[i]
+	if q.opaque() {
+		return m.inBuckets(ctx, i, users, states)
+	}
 	if err := m.read(ctx, i, users); err != nil {
 		return err
 	}

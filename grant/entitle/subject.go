@@ -21,6 +21,12 @@ type Ledger interface {
 	Images(ctx context.Context, chunks []uint64, ask ledger.Ask) ([]ledger.Image, error)
 	Held(ctx context.Context, c *grant.Campaign, users []grant.UserID) ([]ledger.User, []grant.Holding, error)
 	Chunks(ctx context.Context) ([]uint64, error)
+
+	// Of users in buckets.
+	Seat(user grant.UserID) (ledger.Seat, bool)
+	GlanceAt(g *ledger.Glances, seats []ledger.Seat, known *ledger.BucketIndex, sure bool) ledger.BucketGlance
+	ExtendIndex(ctx context.Context, bucket uint64, known *ledger.BucketIndex) (*ledger.BucketIndex, error)
+	Relearn(ctx context.Context, err error) (bool, error)
 }
 
 // Campaign is one that is asked about, by the spec in force.
@@ -44,7 +50,8 @@ const (
 type subject struct {
 	Campaign
 
-	timed []bool // by item: whether its state depends on when a user was settled
+	timed   []bool // by item: whether its state depends on when a user was settled
+	indexes *indexes
 
 	mu    sync.Mutex
 	spans map[uint64]span
@@ -70,8 +77,10 @@ type times struct {
 	made time.Time
 }
 
-func newSubject(c Campaign) *subject {
-	s := &subject{Campaign: c, spans: map[uint64]span{}, times: map[timesKey]*times{}, timed: make([]bool, len(c.Items))}
+func newSubject(c Campaign, indexes *indexes) *subject {
+	s := &subject{
+		Campaign: c, indexes: indexes, spans: map[uint64]span{}, times: map[timesKey]*times{}, timed: make([]bool, len(c.Items)),
+	}
 	for i := range c.Items {
 		item := &c.Items[i]
 		s.timed[i] = !item.Offered() && !item.Validity.Permanent() // an offer's state depends on when it was taken
