@@ -15,6 +15,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -57,7 +59,7 @@ const (
 	defaultConns    = 64
 
 	maxAnswer = 16 << 20 // bytes
-	listSize  = 1 << 18  // users of one request: 2 MiB
+	listSize  = 1 << 17  // users of one request: 1 MiB of numbers, 5 MB of UUIDs
 )
 
 // Client asks a desk. It is safe for concurrent use.
@@ -140,7 +142,8 @@ func At(at time.Time) Option { return func(v url.Values) { v.Set("at", at.Format
 // Of asks about the items of one campaign only.
 func Of(campaign string) Option { return func(v url.Values) { v.Set("campaign", campaign) } }
 
-// Check asks about one item. Errors are ErrUnknown, an *Error, and those of the connection and the context.
+// Check asks about one item. A user is a grant.NumberID or, of whatever else a campaign has as IDs, a grant.TextID. Errors are
+// ErrUnknown, an *Error, and those of the connection and the context.
 func (c *Client) Check(ctx context.Context, user grant.UserID, item string, options ...Option) (check Check, err error) {
 	err = c.ask(ctx, defaultTimeout, request{path: []string{"entitlements", id(user), item}, options: options}, into(&check))
 	return check, err
@@ -156,24 +159,37 @@ func (c *Client) Holdings(ctx context.Context, user grant.UserID, options ...Opt
 // grant.StateActive decides. When it fails, what it returns is not complete.
 func (c *Client) CheckAll(ctx context.Context, item string, users []grant.UserID, options ...Option) ([]grant.State, error) {
 	out := make([]grant.State, 0, len(users))
-	body := make([]byte, 0, 8*min(len(users), listSize))
+	var body []byte
 	for len(users) > 0 {
 		part := users[:min(len(users), listSize)]
 		users = users[len(part):]
+		list := request{path: []string{"checks", item}, options: options, form: binaryForm}
 		body = body[:0]
-		for _, user := range part {
-			body = binary.BigEndian.AppendUint64(body, user.Number())
+		if slices.ContainsFunc(part, func(u grant.UserID) bool { return !u.IsNumber() }) {
+			list.form = linesForm
 		}
-		list := request{path: []string{"checks", item}, options: options, body: body}
-		err := c.ask(ctx, listTimeout, list, func(answer []byte) error {
-			if len(answer) != len(part) {
-				return fmt.Errorf("the desk answers about %d users, asked was about %d", len(answer), len(part))
+		for _, user := range part {
+			switch {
+			case list.form == binaryForm:
+				body = binary.BigEndian.AppendUint64(body, user.Number())
+			case strings.ContainsAny(user.String(), "\r\n"):
+				return out, fmt.Errorf("user %q: an ID with a line end cannot be in a list: ask about it alone", user)
+			default:
+				body = append(user.Append(body), '\n')
 			}
-			for _, code := range answer {
-				if int(code) >= len(states) {
-					return fmt.Errorf("the desk answers a state that this client does not know (%d)", code)
+		}
+		list.body = body
+		err := c.ask(ctx, listTimeout, list, func(answer []byte) error {
+			before := len(out)
+			for len(answer) > 0 {
+				state, rest, err := nextState(list.form, answer)
+				if err != nil {
+					return err
 				}
-				out = append(out, states[code])
+				out, answer = append(out, state), rest
+			}
+			if n := len(out) - before; n != len(part) {
+				return fmt.Errorf("the desk answers about %d users, asked was about %d", n, len(part))
 			}
 			return nil
 		})
@@ -182,6 +198,27 @@ func (c *Client) CheckAll(ctx context.Context, item string, users []grant.UserID
 		}
 	}
 	return out, nil
+}
+
+// The forms of a list and its answer: 8 bytes a user and a byte a state, where users are numbers; else lines.
+const (
+	binaryForm = "application/octet-stream"
+	linesForm  = "text/plain"
+)
+
+// nextState reads a state of an answer.
+func nextState(form string, answer []byte) (state grant.State, rest []byte, err error) {
+	if form == linesForm {
+		line, rest, _ := bytes.Cut(answer, []byte{'\n'})
+		if state = grant.State(line); !slices.Contains(states, state) {
+			return "", nil, fmt.Errorf("the desk answers a state that this client does not know (%.40q)", line)
+		}
+		return state, rest, nil
+	}
+	if code := int(answer[0]); code >= len(states) {
+		return "", nil, fmt.Errorf("the desk answers a state that this client does not know (%d)", code)
+	}
+	return states[answer[0]], answer[1:], nil
 }
 
 // states have their code as index.
@@ -207,6 +244,7 @@ type request struct {
 	path    []string
 	options []Option
 	body    []byte
+	form    string // of the body
 }
 
 // ask makes attempts.
@@ -223,7 +261,7 @@ func (c *Client) ask(ctx context.Context, timeout time.Duration, r request, read
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 2*time.Second
 	answer, err := backoff.Retry(ctx, func() ([]byte, error) {
-		return c.attempt(ctx, cmp.Or(c.cfg.Timeout, timeout), target.String(), r.body)
+		return c.attempt(ctx, cmp.Or(c.cfg.Timeout, timeout), target.String(), &r)
 	}, backoff.WithBackOff(pause), backoff.WithMaxTries(c.cfg.Attempts))
 	if err != nil {
 		return err
@@ -231,19 +269,19 @@ func (c *Client) ask(ctx context.Context, timeout time.Duration, r request, read
 	return read(answer)
 }
 
-func (c *Client) attempt(ctx context.Context, timeout time.Duration, target string, body []byte) ([]byte, error) {
+func (c *Client) attempt(ctx context.Context, timeout time.Duration, target string, of *request) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	method, content := http.MethodGet, io.Reader(http.NoBody)
-	if body != nil {
-		method, content = http.MethodPost, bytes.NewReader(body)
+	if of.body != nil {
+		method, content = http.MethodPost, bytes.NewReader(of.body)
 	}
 	r, err := http.NewRequestWithContext(ctx, method, target, content)
 	if err != nil {
 		return nil, backoff.Permanent(err)
 	}
-	if body != nil {
-		r.Header.Set("Content-Type", "application/octet-stream")
+	if of.body != nil {
+		r.Header.Set("Content-Type", of.form)
 	}
 	if c.cfg.Token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.cfg.Token)
