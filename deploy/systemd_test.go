@@ -126,6 +126,13 @@ func TestSystemdStopsAndRestarts(t *testing.T) {
 	require.Equal(t, "2 5 6", u.one(t, "RestartPreventExitStatus"), "none of them mends itself")
 }
 
+// A run stands back for the desk beside it, whose checks are to be answered within 10 ms (docs/performance.md).
+func TestSystemdRunStandsBackForTheDesk(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "10", readUnit(t, "granter@sorry.service").one(t, "Nice"))
+	require.Empty(t, readUnit(t, "granter-desk@sorry.service")["Service.Nice"])
+}
+
 // An audit keeps its reports in the one place that it may write to, and its verdict is no failure of the unit.
 func TestSystemdAuditKeepsReports(t *testing.T) {
 	t.Parallel()
