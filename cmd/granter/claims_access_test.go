@@ -24,7 +24,9 @@ func TestReadsAtTheCommandLineLeaveALine(t *testing.T) {
 	}
 	code, out, errs := ask("access", "--database", where, "--claim", "c-000000", "--json")
 	require.Zero(t, code, errs)
-	var got struct{ Access []store.Looked }
+	var got struct {
+		Access []store.Looked `json:"access"`
+	}
 	require.NoError(t, json.Unmarshal([]byte(out), &got))
 	for _, l := range got.Access {
 		require.Equal(t, store.CommandLine, l.From)

@@ -21,8 +21,11 @@ type Ledger interface {
 	Images(ctx context.Context, chunks []uint64, ask ledger.Ask) ([]ledger.Image, error)
 	Held(ctx context.Context, c *grant.Campaign, users []grant.UserID) ([]ledger.User, []grant.Holding, error)
 	Chunks(ctx context.Context) ([]uint64, error)
+	Buckets
+}
 
-	// Of users in buckets.
+// Buckets are what a check asks about users whose IDs are not dense.
+type Buckets interface {
 	Seat(user grant.UserID) (ledger.Seat, bool)
 	GlanceAt(g *ledger.Glances, seats []ledger.Seat, known *ledger.BucketIndex, sure bool) ledger.BucketGlance
 	ExtendIndex(ctx context.Context, bucket uint64, known *ledger.BucketIndex) (*ledger.BucketIndex, error)

@@ -46,14 +46,14 @@ type candidate struct {
 }
 
 // candidates appends the places where a member may be.
-func (x *BucketIndex) candidates(dst []candidate, seat int, print uint32, width opaque.Width) []candidate {
+func (x *BucketIndex) candidates(dst []candidate, seat int, wanted uint32, width opaque.Width) []candidate {
 	for i, begin := range x.starts {
 		end := uint32(len(x.prints))
 		if i+1 < len(x.starts) {
 			end = x.starts[i+1]
 		}
-		at, _ := slices.BinarySearch(x.prints[begin:end], print)
-		for n := begin + uint32(at); n < end && x.prints[n] == print; n++ {
+		at, _ := slices.BinarySearch(x.prints[begin:end], wanted)
+		for n := begin + uint32(at); n < end && x.prints[n] == wanted; n++ {
 			offset := int64(n-begin) * int64(width)
 			if width == 0 {
 				offset = int64(x.places[n])

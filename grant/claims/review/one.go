@@ -79,7 +79,8 @@ func (d *Desk) one(w http.ResponseWriter, r *http.Request, who Staff) {
 // show answers with the page of a claim; person is who its owner is, if that was asked for. What other claims share with it is on
 // the page, too.
 func (d *Desk) show(w http.ResponseWriter, r *http.Request, status int, v *view, k *known, person *store.Person) {
-	shown := []string{k.ID}
+	shown := make([]string, 0, 1+len(k.linked))
+	shown = append(shown, k.ID)
 	for _, other := range k.linked {
 		shown = append(shown, other.ID)
 	}

@@ -24,7 +24,7 @@ func readsAreKept(t *testing.T, s *Store) {
 		claims.ErrIllegal)
 	again, err := s.Get(t.Context(), list[0].ID, list[1].ID)
 	require.NoError(t, err)
-	require.Equal(t, heads, []string{again[0].Head, again[1].Head}, "who reads is in the way of nobody who decides")
+	require.Equal(t, []string{again[0].Head, again[1].Head}, heads, "who reads is in the way of nobody who decides")
 
 	all, err := s.Access(t.Context(), AccessFilter{Programme: "outage-2022"})
 	require.NoError(t, err)
