@@ -30,6 +30,7 @@ func TestQuickerRulesDifferInNothingButTime(t *testing.T) {
 	same := []string{
 		"> 0", ">= 0", "> 1", "< 1", "> 0.01", "< 0.1", "> 0.1", "> 0.5", "> 0.9", "> 0.001", "> 2.5", ">= 100", // counts, shares, rates
 		"> 3",  // intervals of an auditor
+		"> 14", // days of a council
 		"> 15", // granter_kafka_silent_seconds: it is asked every two seconds
 	}
 	for i := range shipped {
