@@ -122,6 +122,7 @@ func TestListsOfAnyLength(t *testing.T) {
 	c = serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte{0xff}) })
 	_, err = c.CheckAll(t.Context(), "x", users[:1])
 	require.ErrorContains(t, err, "does not know (255)")
+	c = serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte{1}) })
 	_, err = c.CheckAll(t.Context(), "x", users[:2])
 	require.ErrorContains(t, err, "about 1 users, asked was about 2")
 }
