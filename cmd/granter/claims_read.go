@@ -46,11 +46,7 @@ func newClaimsList() *cobra.Command {
 			return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
 				lines, err := s.List(ctx, filter)
 				if err == nil {
-					ids := make([]string, len(lines))
-					for i := range lines {
-						ids[i] = lines[i].ID
-					}
-					err = readsHere(ctx, s, store.ReadList, ids...)
+					err = readsHere(ctx, s, store.ReadList, store.IDs(lines)...)
 				}
 				if err != nil {
 					return err

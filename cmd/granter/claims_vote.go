@@ -213,11 +213,7 @@ func (f *councilFlags) sayMeeting(
 	if err != nil {
 		return err
 	}
-	ids := make([]string, len(m.Items))
-	for i := range m.Items {
-		ids[i] = m.Items[i].Claim
-	}
-	if err := readsHere(ctx, s, store.ReadCouncil, ids...); err != nil {
+	if err := readsHere(ctx, s, store.ReadCouncil, m.Claims()...); err != nil {
 		return err
 	}
 	if f.json {

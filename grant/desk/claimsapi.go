@@ -1,7 +1,6 @@
 package desk
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -291,10 +290,7 @@ func (a *api) claimNow(r *http.Request, who Principal) (any, error) {
 	}
 	c := list[0]
 	staff := a.staff(r, who)
-	reading := store.Reading{
-		By: store.Actor{Name: who.Name, Duty: cmp.Or(staff.Duties...)}, From: staff.From, What: store.ReadStatus,
-		Why: strings.TrimSpace(r.URL.Query().Get("why")), Claims: []string{c.ID},
-	}
+	reading := staff.Reading(store.ReadStatus, strings.TrimSpace(r.URL.Query().Get("why")), c.ID)
 	if err := readableWhy(reading.Why); err != nil {
 		return nil, err
 	}

@@ -27,6 +27,15 @@ type Minutes struct {
 	ClosedBy  string         `json:"closed_by,omitempty"`
 }
 
+// Claims are the numbers of those that the meeting has before it.
+func (m *Minutes) Claims() []string {
+	ids := make([]string, len(m.Items))
+	for i := range m.Items {
+		ids[i] = m.Items[i].Claim
+	}
+	return ids
+}
+
 // Attendee is a member, as minutes have one.
 type Attendee struct {
 	Name        string             `json:"name"`

@@ -265,14 +265,14 @@ func (d *decision) step(p *claims.Programme, c *store.Claim, who *Staff) (store.
 		if len(who.Duties) == 0 {
 			return store.Step{}, fmt.Errorf("%w: %s has no duty here", claims.ErrIllegal, who.Name)
 		}
-		return store.Step{Claim: c, Action: store.Note, By: store.Actor{Name: who.Name, Duty: who.Duties[0]}, Reason: d.why}, nil
+		return store.Step{Claim: c, Action: store.Note, By: who.actor(), Reason: d.why}, nil
 	}
 	if d.action == store.HandOver {
 		if err := mayHandOver(who, d.to); err != nil {
 			return store.Step{}, err
 		}
 	}
-	by := store.Actor{Name: who.Name, Duty: cmp.Or(who.Duties...)}
+	by := who.actor()
 	for _, t := range claims.Transitions() {
 		if t.From == c.State && t.Action == d.action {
 			by.Duty = cmp.Or(dutyFor(&t, who), by.Duty)

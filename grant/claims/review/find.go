@@ -1,7 +1,6 @@
 package review
 
 import (
-	"cmp"
 	"context"
 	"regexp"
 	"slices"
@@ -96,8 +95,7 @@ func (s *searching) look(ctx context.Context, isPhone bool) error {
 		return err
 	}
 	for i := range s.lines {
-		person, err := s.desk.Store.ReadPerson(ctx, s.lines[i].ID,
-			store.Actor{Name: s.who.Name, Duty: s.who.Duties[0]}, s.who.From, "looked up: "+s.why)
+		person, err := s.desk.Store.ReadPerson(ctx, s.lines[i].ID, s.who.actor(), s.who.From, "looked up: "+s.why)
 		if err != nil {
 			return err
 		}
@@ -110,14 +108,7 @@ func (s *searching) look(ctx context.Context, isPhone bool) error {
 
 // recorded adds to the access log that claims are listed, and nobody's owner is shown.
 func (s *searching) recorded(ctx context.Context) error {
-	ids := make([]string, len(s.lines))
-	for i := range s.lines {
-		ids[i] = s.lines[i].ID
-	}
-	return s.desk.Store.Read(ctx, store.Reading{
-		By: store.Actor{Name: s.who.Name, Duty: cmp.Or(s.who.Duties...)}, From: s.who.From, What: store.ReadList,
-		Why: s.why, Claims: ids,
-	})
+	return s.desk.Store.Read(ctx, s.who.Reading(store.ReadList, s.why, store.IDs(s.lines)...))
 }
 
 func (s *searching) section(isPhone bool) g.Node {

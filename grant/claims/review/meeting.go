@@ -75,11 +75,7 @@ func (d *Desk) waiting(r *http.Request) ([]*store.Claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]string, len(lines))
-	for i := range lines {
-		ids[i] = lines[i].ID
-	}
-	list, err := d.Store.Get(r.Context(), ids...)
+	list, err := d.Store.Get(r.Context(), store.IDs(lines)...)
 	return slices.DeleteFunc(list, func(c *store.Claim) bool { return c.Item != nil }), err
 }
 

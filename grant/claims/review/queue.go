@@ -146,10 +146,7 @@ func (d *Desk) queue(w http.ResponseWriter, r *http.Request, who Staff) {
 		d.fail(w, r, who, err)
 		return
 	}
-	ids := make([]string, len(lines))
-	for i := range lines {
-		ids[i] = lines[i].ID
-	}
+	ids := store.IDs(lines)
 	if err := d.reads(r, &who, store.ReadList, "", ids...); err != nil {
 		d.fail(w, r, who, err)
 		return

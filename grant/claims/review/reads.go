@@ -8,11 +8,17 @@ import (
 	"github.com/granter/granter/grant/claims/store"
 )
 
+// actor is somebody in the first of their duties; an auditor has none.
+func (s *Staff) actor() store.Actor { return store.Actor{Name: s.Name, Duty: cmp.Or(s.Duties...)} }
+
+// Reading is a line of the access log: somebody reads something of some claims.
+func (s *Staff) Reading(what store.ReadWhat, why string, ids ...string) store.Reading {
+	return store.Reading{By: s.actor(), From: s.From, What: what, Why: why, Claims: ids}
+}
+
 // reads adds a line to the access log: somebody is about to see something of some claims. On an error nothing of them is shown.
 func (d *Desk) reads(r *http.Request, who *Staff, what store.ReadWhat, why string, ids ...string) error {
-	return d.Store.Read(r.Context(), store.Reading{
-		By: store.Actor{Name: who.Name, Duty: cmp.Or(who.Duties...)}, From: who.From, What: what, Why: why, Claims: ids,
-	})
+	return d.Store.Read(r.Context(), who.Reading(what, why, ids...))
 }
 
 // look returns who the owner of the request's claim is; history keeps who looked, and why.
@@ -20,17 +26,12 @@ func (d *Desk) look(r *http.Request, who *Staff, why string) (*store.Person, err
 	if _, err := d.history(r); err != nil {
 		return nil, err
 	}
-	return d.Store.ReadPerson(r.Context(), r.PathValue("claim"), store.Actor{Name: who.Name, Duty: who.Duties[0]},
-		who.From, why)
+	return d.Store.ReadPerson(r.Context(), r.PathValue("claim"), who.actor(), who.From, why)
 }
 
 // readsMeeting is reads of the claims that a meeting has before it.
 func (d *Desk) readsMeeting(r *http.Request, who *Staff, m *council.Minutes) error {
-	ids := make([]string, len(m.Items))
-	for i := range m.Items {
-		ids[i] = m.Items[i].Claim
-	}
-	return d.reads(r, who, store.ReadCouncil, "", ids...)
+	return d.reads(r, who, store.ReadCouncil, "", m.Claims()...)
 }
 
 // nameOf is what staff call what was read.

@@ -10,10 +10,7 @@ func (s *Store) Each(ctx context.Context, programme string, fn func(*Claim) erro
 		if err != nil || len(lines) == 0 {
 			return err
 		}
-		ids := make([]string, len(lines))
-		for i := range lines {
-			ids[i] = lines[i].ID
-		}
+		ids := IDs(lines)
 		list, err := s.Get(ctx, ids...)
 		if err != nil {
 			return err

@@ -63,10 +63,7 @@ func (s *Store) Declare(ctx context.Context, p *claims.Programme, most int, by A
 		if len(lines) == 0 {
 			break
 		}
-		ids := make([]string, len(lines))
-		for i := range lines {
-			ids[i] = lines[i].ID
-		}
+		ids := IDs(lines)
 		list, err := s.Get(ctx, ids...)
 		if err != nil {
 			return nil, err

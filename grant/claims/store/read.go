@@ -124,6 +124,15 @@ type Line struct {
 	Tries    int                   `json:"-"` // how often it was put off
 }
 
+// IDs are the numbers of listed claims, in their order.
+func IDs(lines []Line) []string {
+	ids := make([]string, len(lines))
+	for i := range lines {
+		ids[i] = lines[i].ID
+	}
+	return ids
+}
+
 // List returns claims in the order of their numbers.
 func (s *Store) List(ctx context.Context, f Filter) ([]Line, error) {
 	var w where
