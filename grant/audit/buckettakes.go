@@ -2,9 +2,7 @@ package audit
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
@@ -49,12 +47,9 @@ func (a *audit) newBucketTakes() *bucketTakes {
 // read reads the takes of a bucket. It comes before its journal, so whoever took something must be granted by what is read then.
 func (t *bucketTakes) read(ctx context.Context, bucket uint64) error {
 	t.anyone = map[string]bool{}
-	lists := map[bool]bool{} // that were read, with quotas and without
 	for i := range t.items {
 		it := &t.items[i]
-		quota := it.item.First > 0
-		strange := !lists[quota] // entries of the list that are of no item are told once
-		lists[quota] = true
+		strange := t.firstOfList(it.index)
 		err := t.ledger.StoredMemberTakes(ctx, t.Campaign, bucket, it.index,
 			func(s *ledger.StoredMemberTakes) { it.begin(s) },
 			func(at int64, text string) { t.entry(it, bucket, at, []byte(text), strange) })
@@ -90,16 +85,10 @@ func (it *bucketItem) damage(key, what string) {
 func (t *bucketTakes) entry(it *bucketItem, bucket uint64, number int64, text []byte, strange bool) {
 	it.read++
 	item, members, err := t.e.readBucketTake(text, t.layout)
-	switch {
-	case err != nil && strange:
-		it.damage(it.stored.List, fmt.Sprintf("entry %d cannot be read: %v", number, err))
-		return
-	case err != nil:
-		return
-	case item != it.index:
-		if strange && !t.lists(item, it.item.First > 0) {
-			it.damage(it.stored.List, fmt.Sprintf("entry %d is of item %d, which is none that users take so", number, item))
-		}
+	if wrong := t.strangeEntry(it.index, item, number, err); wrong != "" && strange {
+		it.damage(it.stored.List, wrong)
+	}
+	if err != nil || item != it.index {
 		return
 	}
 	it.mine++
@@ -119,16 +108,6 @@ func (t *bucketTakes) entry(it *bucketItem, bucket uint64, number int64, text []
 	})
 }
 
-// lists reports whether an item is one whose entries are in the list of those with a quota, or without.
-func (t *bucketTakes) lists(item int, quota bool) bool {
-	for i := range t.items {
-		if t.items[i].index == item {
-			return (t.items[i].item.First > 0) == quota
-		}
-	}
-	return false
-}
-
 // begin forgets what the journal said of the bucket before.
 func (t *bucketTakes) begin() {
 	t.since, t.acts, t.granted = map[string]int64{}, map[string][]*grant.Act{}, map[string]bool{}
@@ -139,11 +118,12 @@ func (t *bucketTakes) journal(e *entry, members []byte) {
 	if len(t.anyone) == 0 {
 		return
 	}
-	act := new(grant.Act)
-	if e.kind != kindGrant && json.Unmarshal(e.act, act) != nil {
-		return // what it did not say cannot have stood in anybody's way
+	var act *grant.Act
+	if e.kind != kindGrant {
+		if act = e.actDone(); act == nil {
+			return
+		}
 	}
-	act.At = time.UnixMilli(e.at).UTC()
 	t.layout.each(members, func(member []byte) {
 		switch {
 		case !t.anyone[string(member)]:

@@ -43,16 +43,25 @@ func (p *past) entry(e *entry) {
 		})
 		return
 	}
-	act := new(grant.Act)
-	if json.Unmarshal(e.act, act) != nil {
-		return // what it did not say cannot have stood in anybody's way
+	act := e.actDone()
+	if act == nil {
+		return
 	}
-	act.At = time.UnixMilli(e.at).UTC()
 	e.spread.each(func(low uint16) {
 		if p.of.has(low) {
 			p.acts[low] = append(p.acts[low], act)
 		}
 	})
+}
+
+// actDone is what people did by an entry; nil: it does not say, and so cannot have stood in anybody's way.
+func (e *entry) actDone() *grant.Act {
+	act := new(grant.Act)
+	if json.Unmarshal(e.act, act) != nil {
+		return nil
+	}
+	act.At = time.UnixMilli(e.at).UTC()
+	return act
 }
 
 // moment is what a user was from a time on.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/granter/granter/grant"
@@ -36,6 +37,29 @@ func offersOf(c *grant.Campaign) (out []int) {
 		}
 	}
 	return out
+}
+
+// sameList reports whether the entries of two items are in one list: that of the items with a quota, or that of those without.
+func (a *audit) sameList(one, other int) bool {
+	return (a.Campaign.Items[one].First > 0) == (a.Campaign.Items[other].First > 0)
+}
+
+// firstOfList reports whether an item is the first of those in its list, which is read for each of them: what is in it of no item
+// is told once.
+func (a *audit) firstOfList(index int) bool {
+	return index == a.offers[slices.IndexFunc(a.offers, func(other int) bool { return a.sameList(index, other) })]
+}
+
+// strangeEntry says what is wrong with an entry of the list of an item that cannot be read, or is of an item whose entries are
+// elsewhere; empty: nothing.
+func (a *audit) strangeEntry(index, item int, number int64, err error) string {
+	switch {
+	case err != nil:
+		return fmt.Sprintf("entry %d cannot be read: %v", number, err)
+	case !slices.Contains(a.offers, item) || !a.sameList(index, item):
+		return fmt.Sprintf("entry %d is of item %d, which is none that users take so", number, item)
+	}
+	return ""
 }
 
 const (
@@ -85,12 +109,9 @@ func (a *audit) newTakesRead() *takesRead {
 // chunkOf reads the takes of a chunk.
 func (t *takesRead) chunkOf(ctx context.Context, chunk uint64) error {
 	t.chunk, t.anyone = chunk, page{}
-	lists := map[bool]bool{} // that were read, with quotas and without
 	for i := range t.items {
 		it := &t.items[i]
-		quota := it.item.First > 0
-		strange := !lists[quota] // entries of the list that are of no item are told once
-		lists[quota] = true
+		strange := t.firstOfList(it.index)
 		err := t.ledger.StoredTakes(ctx, t.Campaign, chunk, it.index,
 			func(s *ledger.StoredTakes) { it.begin(s) },
 			func(at int64, text string) { t.entry(it, at, []byte(text), strange) })
@@ -134,16 +155,10 @@ func (it *itemRead) begin(s *ledger.StoredTakes) {
 func (t *takesRead) entry(it *itemRead, number int64, text []byte, strange bool) {
 	it.read++
 	item, err := t.e.readTake(text)
-	switch {
-	case err != nil && strange:
-		it.damage(it.stored.List, fmt.Sprintf("entry %d cannot be read: %v", number, err))
-		return
-	case err != nil:
-		return
-	case item != it.index:
-		if strange && !t.lists(item, it.item.First > 0) {
-			it.damage(it.stored.List, fmt.Sprintf("entry %d is of item %d, which is none that users take so", number, item))
-		}
+	if wrong := t.strangeEntry(it.index, item, number, err); wrong != "" && strange {
+		it.damage(it.stored.List, wrong)
+	}
+	if err != nil || item != it.index {
 		return
 	}
 	if it.mine++; it.at == nil {
@@ -165,16 +180,6 @@ func (t *takesRead) entry(it *itemRead, number int64, text []byte, strange bool)
 	if until := it.item.TakeUntil; !until.IsZero() && t.e.at >= until.UnixMilli() {
 		m.into(&it.late)
 	}
-}
-
-// lists reports whether an item is one whose entries are in the list of those with a quota, or without.
-func (t *takesRead) lists(item int, quota bool) bool {
-	for i := range t.items {
-		if t.items[i].index == item {
-			return (t.items[i].item.First > 0) == quota
-		}
-	}
-	return false
 }
 
 func (it *itemRead) users(kind Kind, who *page, what string) {

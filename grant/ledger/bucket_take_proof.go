@@ -26,21 +26,10 @@ func (l *Reader) proveBucketTakes(ctx context.Context, c *grant.Campaign, bucket
 		return p, err
 	}
 	p.entries, p.taken = entries, map[int]int64{}
-	for at := int64(0); at < entries; {
-		texts, err := l.client.LRange(ctx, list, at, min(at+journalPage, entries)-1).Result()
-		if err != nil {
-			return p, fmt.Errorf("%s: %w", list, err)
-		}
-		if len(texts) == 0 {
-			p.violated("%s became shorter", list)
-			break
-		}
-		for _, text := range texts {
-			if err := l.tellMembers(bucket, text, all, &p, at); err != nil {
-				p.violated("take %d: %v", at, err)
-			}
-			at++
-		}
+	if err := l.eachTold(ctx, list, entries, &p, func(at int64, text string) error {
+		return l.tellMembers(bucket, text, all, &p, at)
+	}); err != nil {
+		return p, err
 	}
 	granted, err := l.grantedMembers(ctx, bucket) // read last: nobody leaves a bucket
 	if err != nil {

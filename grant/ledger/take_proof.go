@@ -182,30 +182,34 @@ func (l *Reader) readTakes(
 	ctx context.Context, list string, chunk uint64, entries int64, all map[int]*itemTakes, p *takeProof,
 ) error {
 	var e TakeEntry
-	for at := int64(0); at < entries; {
-		texts, err := l.client.LRange(ctx, list, at, min(at+journalPage, entries)-1).Result()
-		if err != nil {
-			return fmt.Errorf("%s: %w", list, err)
+	return l.eachTold(ctx, list, entries, p, func(at int64, text string) error {
+		if err := e.UnmarshalBinary([]byte(text)); err != nil {
+			return err
 		}
-		if len(texts) == 0 {
-			p.violated("%s became shorter", list)
-			return nil
+		t := all[e.Item]
+		if t == nil {
+			return fmt.Errorf("it is of item %d, which is none that users take", e.Item)
 		}
-		for _, text := range texts {
-			err := e.UnmarshalBinary([]byte(text))
-			t := all[e.Item]
-			switch {
-			case err != nil:
-				p.violated("take %d: %v", at, err)
-			case t == nil:
-				p.violated("take %d: it is of item %d, which is none that users take", at, e.Item)
-			default:
-				t.tell(&e, at, chunk, p)
-			}
-			at++
+		t.tell(&e, at, chunk, p)
+		return nil
+	})
+}
+
+// eachTold hands the entries of a list of takes to tell, whose errors are violations, as is a list that became shorter.
+func (l *Reader) eachTold(
+	ctx context.Context, list string, entries int64, p *takeProof, tell func(at int64, text string) error,
+) error {
+	read := int64(0)
+	err := l.eachStored(ctx, list, entries, journalPage, func(at int64, text string) {
+		read++
+		if err := tell(at, text); err != nil {
+			p.violated("take %d: %v", at, err)
 		}
+	})
+	if err == nil && read < entries {
+		p.violated("%s became shorter", list)
 	}
-	return nil
+	return err
 }
 
 // tell adds an entry to what is told of an item.
