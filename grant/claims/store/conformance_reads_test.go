@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/granter/granter/grant/claims"
 )
@@ -94,4 +95,33 @@ func readsArePurged(t *testing.T, s *Store) {
 			unguarded(t, s, test.back)
 		}
 	}
+}
+
+// purgesAtOnce: a line goes by one purge, whose record alone has it.
+func purgesAtOnce(t *testing.T, s *Store) {
+	list := receive(t, s, 1)
+	for range 3 {
+		require.NoError(t, s.Read(t.Context(), Reading{By: reviewer, What: ReadClaim, Claims: []string{list[0].ID}}))
+	}
+	old := func(ended time.Time) ([]Class, time.Time) {
+		classes, _ := everything(s)(ended)
+		return classes, s.now().Add(time.Hour)
+	}
+	done := make([]*Purged, 8)
+	var work errgroup.Group
+	for i := range done {
+		work.Go(func() (err error) {
+			done[i], err = s.Purge(t.Context(), "outage-2022", old, privacy, "two years", false)
+			return err
+		})
+	}
+	require.NoError(t, work.Wait())
+	var gone []int
+	for _, p := range done {
+		if p.Reads != nil {
+			gone = append(gone, p.Reads.Records)
+		}
+	}
+	require.Equal(t, []int{3}, gone)
+	require.Equal(t, 3, sound(t, s).Emptied)
 }

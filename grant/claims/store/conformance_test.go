@@ -55,6 +55,7 @@ func conformance(t *testing.T, open func(t *testing.T, where string) *Store) {
 		{"chance has approved claims looked at again", secondLooks},
 		{"records that are old enough go, and the chain holds", purging},
 		{"who reads what of whose claims is kept", readsAreKept},
+		{"two purges at once empty the access log once", purgesAtOnce},
 		{"who watches sees how everything stands", watching},
 		{"errors are told by their kind", errorsAreTold},
 		{"the council decides by vote", councilDecides},

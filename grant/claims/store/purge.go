@@ -76,37 +76,44 @@ func (s *Store) Purge(ctx context.Context, programme string, due Due, by Actor, 
 		if len(lines) == 0 {
 			break
 		}
-		ids := make([]string, len(lines))
-		for i := range lines {
-			ids[i] = lines[i].ID
-		}
+		ids := IDs(lines)
 		if err := s.purge(ctx, ids, due, by, why, dry, out); err != nil {
 			return out, err
 		}
 		filter.After = ids[len(ids)-1]
 	}
 	_, looks := due(time.Time{})
-	reads, err := oldReads(ctx, s.db, programme, looks)
-	if err != nil {
-		return out, err
+	var err error
+	if dry {
+		err = out.countReads(ctx, s.db, programme, looks)
+	} else {
+		err = s.recordPurge(ctx, programme, Record{By: by, Kind: RecordPurge, Why: why}, out, looks)
 	}
-	if reads.Records > 0 {
-		out.Reads = &reads
-		out.Records[ClassAccess] += reads.Records
-	}
-	if dry || out.Claims == 0 && out.Reads == nil {
-		return out, nil
-	}
-	return out, s.recordPurge(ctx, programme, Record{By: by, Kind: RecordPurge, Why: why, Change: Recorded{Purge: out}}, looks)
+	return out, err
 }
 
-// recordPurge adds the record of a purge, and empties the lines of the access log that it says went.
-func (s *Store) recordPurge(ctx context.Context, programme string, r Record, looks time.Time) error {
+// countReads adds the lines of the access log that are old enough.
+func (p *Purged) countReads(ctx context.Context, q querier, programme string, before time.Time) error {
+	gone, err := oldReads(ctx, q, programme, before)
+	if err == nil && gone.Records > 0 {
+		p.Reads = &gone
+		p.Records[ClassAccess] += gone.Records
+	}
+	return err
+}
+
+// recordPurge empties the lines of the access log that are old enough, and adds the record of a purge. It counts the lines with
+// the lock, so that of two purges at once one has them.
+func (s *Store) recordPurge(ctx context.Context, programme string, r Record, out *Purged, looks time.Time) error {
 	return s.begin(ctx, func(c *commit) error {
+		if err := out.countReads(ctx, c.tx, programme, looks); err != nil || out.Claims == 0 && out.Reads == nil {
+			return err
+		}
 		before, err := records(ctx, c.tx, programme)
 		if err != nil {
 			return err
 		}
+		r.Change = Recorded{Purge: out}
 		if err := c.record(programme, before, &r); err != nil {
 			return err
 		}
@@ -114,7 +121,7 @@ func (s *Store) recordPurge(ctx context.Context, programme string, r Record, loo
 			return err
 		}
 		c.entries, c.records = nil, nil
-		if r.Change.Purge.Reads == nil {
+		if out.Reads == nil {
 			return nil
 		}
 		_, err = c.tx.ExecContext(ctx, "UPDATE reads SET who = $3, origin = '', why = '', claims = '' "+
