@@ -2,6 +2,7 @@ package notices
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -142,7 +143,7 @@ func (w *Webhook) Send(ctx context.Context, m *Message) error {
 	}
 }
 
-// Topic writes messages to a Kafka topic, as JSON, with the claim as key.
+// Topic writes messages to a Kafka topic, as JSON, with the claim, or the earlier report, as key.
 type Topic struct{ Writer *kafka.Writer }
 
 // NewTopic returns the channel of a topic, which must exist. All replicas must have a message before it counts as sent.
@@ -165,7 +166,7 @@ func (t *Topic) Send(ctx context.Context, m *Message) error {
 	if err != nil {
 		return err
 	}
-	if err := t.Writer.WriteMessages(ctx, kafka.Message{Key: []byte(m.Claim), Value: body,
+	if err := t.Writer.WriteMessages(ctx, kafka.Message{Key: []byte(cmp.Or(m.Claim, m.Report)), Value: body,
 		Headers: []kafka.Header{{Key: "id", Value: []byte(m.ID)}}}); err != nil {
 		return fmt.Errorf("topic %s: %w", t.Writer.Topic, err)
 	}

@@ -19,7 +19,8 @@ import (
 // Message is one notice in the owner's language.
 type Message struct {
 	ID       string           `json:"id"` // the same whenever it is sent
-	Claim    string           `json:"claim"`
+	Claim    string           `json:"claim,omitempty"`
+	Report   string           `json:"report,omitempty"` // instead of a claim: the number of an earlier report
 	Kind     store.NoticeKind `json:"kind"`
 	Language tell.Lang        `json:"language"`
 	Name     string           `json:"name"` // of the business
@@ -170,6 +171,9 @@ var asks = map[store.NoticeKind]claims.State{
 }
 
 func (s *Sender) one(ctx context.Context, n *store.Notice) error {
+	if n.Report != "" {
+		return s.reminder(ctx, n)
+	}
 	then, now, history, err := s.Store.AsOf(ctx, n.Claim, n.Seq)
 	if err != nil {
 		return err

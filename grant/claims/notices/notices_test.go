@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"mime/quotedprintable"
@@ -233,6 +234,54 @@ func TestWhatCannotBeSentIsTriedAgainOrListed(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, store.NoticeFailed, list[0].State, "it is not tried for ever")
 	require.Equal(t, "busy", list[0].Says)
+}
+
+// Who reported and did not file is reminded until when that can be done, once; not who has filed meanwhile, or was erased.
+func TestWhoReportedIsReminded(t *testing.T) {
+	w := newWorld(t)
+	w.at = time.Date(2023, 2, 20, 9, 0, 0, 0, w.Programme.Zone)
+	var rows []store.ReportRow
+	for i := range 5 {
+		rows = append(rows, store.ReportRow{
+			Reported: store.Reported{Number: fmt.Sprint("2022-", i), Unit: storetest.Number(i), Loss: 350_000,
+				At: time.Date(2022, 10, 20, 9, 0, 0, 0, w.Programme.Zone)},
+			By: store.Reporter{Business: "가게", Phone: "010-1234-5678", Language: []string{"ko", "en"}[i%2]},
+		})
+	}
+	kim := store.Actor{Name: "kim", Duty: claims.Intake}
+	_, err := w.Store.ImportReports(t.Context(), w.Programme.Name, rows, store.ReportFile{Name: "r.csv", Rows: 5}, kim, false)
+	require.NoError(t, err)
+	w.file(4, 100_000, nil)
+	w.pass()
+	made, err := w.Store.RemindReporters(t.Context(), w.Programme.Name, kim, "a week is left", false)
+	require.NoError(t, err)
+	require.Equal(t, 4, made.Reports)
+	w.file(2, 100_000, nil) // meanwhile
+	require.NoError(t, w.Store.EraseReporter(t.Context(), w.Programme.Name, "2022-3", store.Actor{Name: "seo",
+		Duty: claims.Privacy},
+		"asked"))
+	require.Equal(t, &Sent{Made: 1, Sent: 3, Dropped: 1}, w.pass())
+	var texts []string
+	for _, m := range w.got {
+		if m.Report == "" {
+			continue
+		}
+		require.Empty(t, m.Claim)
+		require.Equal(t, "010-1234-5678", m.Phone)
+		require.NotContains(t, m.Text, "350")
+		texts = append(texts, m.Subject+"\n"+m.Text)
+	}
+	require.Len(t, texts, 2)
+	require.Contains(t, texts[0], "신청 기한: 2023년 2월 27일")
+	require.Contains(t, texts[0], "신고번호: 2022-0")
+	require.Contains(t, texts[1], "You can claim until 27 February 2023")
+	again, err := w.Store.RemindReporters(t.Context(), w.Programme.Name, kim, "a week is left", false)
+	require.NoError(t, err)
+	require.Zero(t, again.Reports)
+
+	w.at = time.Date(2023, 3, 1, 0, 0, 0, 0, w.Programme.Zone) // the window is over
+	require.NoError(t, w.Store.Resend(t.Context(), "report:outage-2022:2022-0"))
+	require.Equal(t, &Sent{Dropped: 1}, w.pass())
 }
 
 func TestEveryKindHasWords(t *testing.T) {

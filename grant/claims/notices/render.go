@@ -40,6 +40,9 @@ var subjects = map[store.NoticeKind]struct{ subject, lead tell.Text }{
 		KO: "요청하신 대로 취소했습니다.", EN: "It is withdrawn, as you asked."}},
 	store.NoticeDeadline: {tell.Text{KO: "서류 제출 기한이 곧 끝납니다", EN: "Documents are due soon"}, tell.Text{
 		KO: "아직 받지 못한 서류가 있습니다.", EN: "We have not received these documents yet:"}},
+	store.NoticeReported: {tell.Text{KO: "피해 지원을 신청할 수 있습니다", EN: "You can claim for the loss that you reported"}, tell.Text{
+		KO: "피해를 신고하셨지만, 아직 지원을 신청하지 않으셨습니다. 신고만으로는 지급되지 않습니다.",
+		EN: "You reported a loss, and have not claimed for it. A report alone is not paid."}},
 }
 
 // render puts a notice into the owner's words. It holds no code and no account number: messages are read by others, too.
@@ -65,7 +68,7 @@ func (s *Sender) render(n *store.Notice, c *store.Claim, history []store.Entry, 
 				lines = append(lines, t("세금을 떼기 전: ", "Before tax: ")+l.Won(pay.Gross), "")
 			}
 		}
-	case store.NoticeReceived, store.NoticeReturned, store.NoticeAccount, store.NoticeWithdrawn:
+	case store.NoticeReceived, store.NoticeReturned, store.NoticeAccount, store.NoticeWithdrawn, store.NoticeReported:
 	}
 	lines = append(lines, t("접수번호: ", "Claim number: ")+n.Claim)
 	if s.Public != "" {

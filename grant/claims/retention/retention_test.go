@@ -34,6 +34,7 @@ func TestBadPoliciesAreRefusedWithEveryProblem(t *testing.T) {
 		"year\nnotices: 1 year\n"))
 	require.ErrorContains(t, err, "r.yaml: contact: they are kept longer than decisions")
 	require.ErrorContains(t, err, "r.yaml: access: they are kept longer than decisions", "for good is longer")
+	require.ErrorContains(t, err, "r.yaml: reports: they are kept longer than decisions")
 	_, err = retention.Parse("r.yaml", []byte("{}"))
 	require.ErrorContains(t, err, "nothing would ever go")
 	_, err = retention.Parse("r.yaml", []byte("- documents"))

@@ -44,6 +44,7 @@ var NoticeKinds = []NoticeKind{
 	NoticeObjection,
 	NoticeWithdrawn,
 	NoticeDeadline,
+	NoticeReported,
 }
 
 // noticed are the actions of which owners are told.
@@ -74,7 +75,8 @@ func NoticeStates() []NoticeState {
 // Notice is one thing that an owner is told.
 type Notice struct {
 	ID      string      `json:"id"`
-	Claim   string      `json:"claim"`
+	Claim   string      `json:"claim,omitempty"`
+	Report  string      `json:"report,omitempty"` // instead of a claim: the earlier report that it is about
 	Kind    NoticeKind  `json:"kind"`
 	Seq     int         `json:"seq"`
 	State   NoticeState `json:"state"`
@@ -83,7 +85,8 @@ type Notice struct {
 	Changed time.Time   `json:"changed"`
 	Says    string      `json:"says,omitempty"`
 
-	Person *Person `json:"-"` // who is told; nil: whom the claim has now
+	Person    *Person `json:"-"` // who is told; nil: whom the claim has now
+	Programme string  `json:"-"` // of a report
 }
 
 func noticeID(claim string, seq int, kind NoticeKind) string {
@@ -285,7 +288,8 @@ func (s *Store) Notices(ctx context.Context, f NoticeFilter) ([]Notice, error) {
 func (s *Store) notices(ctx context.Context, which string, args ...any) ([]Notice, error) {
 	rows, err := s.db.QueryContext(
 		ctx,
-		"SELECT id, claim, kind, seq, person, state, tries, due, changed, says FROM notices "+which,
+		"SELECT id, COALESCE(claim, ''), kind, seq, person, state, tries, due, changed, says, COALESCE(programme, ''), "+
+			"COALESCE(report, '') FROM notices "+which,
 		args...)
 	if err != nil {
 		return nil, err
@@ -295,7 +299,8 @@ func (s *Store) notices(ctx context.Context, which string, args ...any) ([]Notic
 		var n Notice
 		var person string
 		var due, changed int64
-		if err := scan(&n.ID, &n.Claim, &n.Kind, &n.Seq, &person, &n.State, &n.Tries, &due, &changed, &n.Says); err != nil {
+		if err := scan(&n.ID, &n.Claim, &n.Kind, &n.Seq, &person, &n.State, &n.Tries, &due, &changed, &n.Says,
+			&n.Programme, &n.Report); err != nil {
 			return err
 		}
 		n.Due, n.Changed = moment(due), moment(changed)

@@ -16,6 +16,7 @@ type Proof struct {
 	Entries int    `json:"entries"`
 	Records int    `json:"records"` // of programmes, such as extensions of windows
 	Reads   int    `json:"reads"`   // lines of the access log
+	Reports int    `json:"reports"` // made before claims could be filed
 	Commits int64  `json:"commits"`
 	Head    string `json:"head"` // the end of the chain: kept elsewhere, it shows later that nothing was cut off
 	Erased  int    `json:"erased"`
@@ -60,7 +61,7 @@ func (s *Store) Prove(ctx context.Context, anchor *Anchor) (*Proof, error) {
 	defer tx.Rollback() //nolint:errcheck // it only reads
 	p := &Proof{Wrong: []Finding{}}
 	for _, part := range []func(context.Context, *sql.Tx, *Proof) error{
-		proveChain, proveClaims, proveOwners, proveLetters, proveRecords, proveReads,
+		proveChain, proveClaims, proveOwners, proveLetters, proveRecords, proveReads, proveReports,
 	} {
 		if err := part(ctx, tx, p); err != nil {
 			return nil, err

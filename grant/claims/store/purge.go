@@ -15,7 +15,7 @@ import (
 // Class is a class of records that is kept for a time of its own.
 type Class string
 
-// The classes. All but the access log are kept until so long after a claim has ended.
+// The classes. All but the access log and earlier reports are kept until so long after a claim has ended.
 const (
 	ClassDocuments Class = "documents" // what owners sent, with the key that it is encrypted with
 	ClassLetters   Class = "letters"   // what owners wrote
@@ -23,11 +23,12 @@ const (
 	ClassContact   Class = "contact"   // who they are, and by what they are found and come in
 	ClassAccess    Class = "access"    // who has looked at whose data, and why; from then on
 	ClassDecisions Class = "decisions" // what was reported, checked, decided and why. That it was, and how much was paid, stays
+	ClassReports   Class = "reports"   // what was reported before claims could be filed, and by whom; from then on
 )
 
 // Classes are all of them, in the order in which they go.
 func Classes() []Class {
-	return []Class{ClassDocuments, ClassLetters, ClassNotices, ClassContact, ClassAccess, ClassDecisions}
+	return []Class{ClassDocuments, ClassLetters, ClassNotices, ClassContact, ClassAccess, ClassReports, ClassDecisions}
 }
 
 // tablesOf are those whose rows of a claim go with a class.
@@ -48,15 +49,17 @@ type Gone struct {
 // emptied is who history says did something, when that was purged.
 const emptied = "-"
 
-// Due says of which classes something of a claim is to go, by when it ended and now; and up to when looks at it are.
+// Due says of which classes something of a claim is to go, by when it ended and now; and up to when looks at it are. Of an
+// earlier report it is asked by when that was made, and ClassReports counts.
 type Due func(ended time.Time) (classes []Class, looksUntil time.Time)
 
 // Purged is what a purge came to, or would.
 type Purged struct {
 	Claims  int           `json:"claims"`
 	Records map[Class]int `json:"records"`
-	Digest  string        `json:"digest"`          // of what went of each claim: the record of the purge in the chain has it
-	Reads   *Gone         `json:"reads,omitempty"` // of the access log, whose lines are of several claims; nil: none went
+	Digest  string        `json:"digest"`            // of what went of each claim: the record of the purge in the chain has it
+	Reads   *Gone         `json:"reads,omitempty"`   // of the access log, whose lines are of several claims; nil: none went
+	Reports *Gone         `json:"reports,omitempty"` // earlier reports, which are of no claim; nil: none went
 }
 
 // Purge removes what need not be kept any longer, claim by claim: history says of each what went, and a record of the programme
@@ -82,12 +85,13 @@ func (s *Store) Purge(ctx context.Context, programme string, due Due, by Actor, 
 		}
 		filter.After = ids[len(ids)-1]
 	}
-	_, looks := due(time.Time{})
 	var err error
-	if dry {
-		err = out.countReads(ctx, s.db, programme, looks)
+	if _, looks := due(time.Time{}); dry {
+		if _, err = out.countReports(ctx, s.db, programme, due); err == nil {
+			err = out.countReads(ctx, s.db, programme, looks)
+		}
 	} else {
-		err = s.recordPurge(ctx, programme, Record{By: by, Kind: RecordPurge, Why: why}, out, looks)
+		err = s.recordPurge(ctx, programme, Record{By: by, Kind: RecordPurge, Why: why}, out, due)
 	}
 	return out, err
 }
@@ -102,11 +106,17 @@ func (p *Purged) countReads(ctx context.Context, q querier, programme string, be
 	return err
 }
 
-// recordPurge empties the lines of the access log that are old enough, and adds the record of a purge. It counts the lines with
-// the lock, so that of two purges at once one has them.
-func (s *Store) recordPurge(ctx context.Context, programme string, r Record, out *Purged, looks time.Time) error {
+// recordPurge empties the lines of the access log and the earlier reports that are old enough, and adds the record of a purge. It
+// counts them with the lock, so that of two purges at once one has them.
+func (s *Store) recordPurge(ctx context.Context, programme string, r Record, out *Purged, due Due) error {
+	_, looks := due(time.Time{})
 	return s.begin(ctx, func(c *commit) error {
-		if err := out.countReads(ctx, c.tx, programme, looks); err != nil || out.Claims == 0 && out.Reads == nil {
+		reports, err := out.countReports(ctx, c.tx, programme, due)
+		if err != nil {
+			return err
+		}
+		err = out.countReads(ctx, c.tx, programme, looks)
+		if err != nil || out.Claims == 0 && out.Reads == nil && out.Reports == nil {
 			return err
 		}
 		before, err := records(ctx, c.tx, programme)
@@ -121,8 +131,8 @@ func (s *Store) recordPurge(ctx context.Context, programme string, r Record, out
 			return err
 		}
 		c.entries, c.records = nil, nil
-		if out.Reads == nil {
-			return nil
+		if err := c.emptyReports(programme, reports, r.Number); err != nil || out.Reads == nil {
+			return err
 		}
 		_, err = c.tx.ExecContext(ctx, "UPDATE reads SET who = $3, origin = '', why = '', claims = '' "+
 			"WHERE programme = $1 AND at < $2 AND claims <> ''", programme, looks.UnixMicro(), emptied)
@@ -337,6 +347,11 @@ func (c *commit) remove(g *going) error {
 	for _, class := range slices.Sorted(maps.Keys(g.classes)) {
 		for _, table := range tablesOf[class] {
 			if err := exec("DELETE FROM "+table+" WHERE claim = $1", g.claim.ID); err != nil {
+				return err
+			}
+		}
+		if class == ClassContact { // the number of the business is still there
+			if err := eraseReporters(c.ctx, c.tx, g.claim.ID); err != nil {
 				return err
 			}
 		}

@@ -26,6 +26,7 @@ const (
 	ReadOwner    ReadWhat = "owner"    // who its owner is
 	ReadDocument ReadWhat = "document" // that the owner sent
 	ReadDone     ReadWhat = "outcome"  // what a step would do to it, or has done
+	ReadReport   ReadWhat = "report"   // who made an earlier report
 )
 
 // CommandLine is from where somebody reads who needs no server for it.
@@ -38,7 +39,14 @@ type Reading struct {
 	What   ReadWhat
 	Why    string   // may be empty where what is read does not say who an owner is
 	Claims []string // whose
+
+	Programme string   // of Reports
+	Reports   []string // numbers of earlier reports, which are of no claim
 }
+
+// OfReport is what a line of the access log has for an earlier report, where it has the numbers of claims. No claim has such a
+// one.
+const OfReport = "report:"
 
 // read is a line as it is kept.
 type read struct {
@@ -88,8 +96,11 @@ func (s *Store) Read(ctx context.Context, r Reading) error {
 		return fmt.Errorf("%w: %w", claims.ErrIllegal, err)
 	}
 	of, err := s.programmesOf(ctx, r.Claims)
-	if err != nil || len(of) == 0 {
+	if err != nil || len(of)+len(r.Reports) == 0 {
 		return err
+	}
+	for _, number := range r.Reports {
+		of[r.Programme] = append(of[r.Programme], OfReport+number)
 	}
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		if s.postgres { // SQLite's writers are alone from their beginning
@@ -138,13 +149,15 @@ func (s *Store) programmesOf(ctx context.Context, ids []string) (map[string][]st
 
 // Looked is that somebody has read something of claims: a line of the access log, or a look that a claim's history has.
 type Looked struct {
-	Claim  string    `json:"claim,omitempty"`  // of one
-	Claims []string  `json:"claims,omitempty"` // of several at once
-	At     time.Time `json:"at"`
-	By     Actor     `json:"by"`
-	From   string    `json:"from,omitempty"` // empty: of a look before that was kept
-	What   ReadWhat  `json:"what"`
-	Why    string    `json:"why"`
+	Claim  string   `json:"claim,omitempty"`  // of one
+	Claims []string `json:"claims,omitempty"` // of several at once
+
+	Reports []string  `json:"reports,omitempty"` // numbers of earlier reports
+	At      time.Time `json:"at"`
+	By      Actor     `json:"by"`
+	From    string    `json:"from,omitempty"` // empty: of a look before that was kept
+	What    ReadWhat  `json:"what"`
+	Why     string    `json:"why"`
 }
 
 // AccessFilter chooses looks. A zero field chooses all.
@@ -239,10 +252,15 @@ func (s *Store) readings(ctx context.Context, f *AccessFilter) (out []Looked, _ 
 	return out, each(rows, func(scan func(...any) error) error {
 		r, err := scanRead(scan)
 		l := Looked{At: r.at, By: r.By, From: r.From, What: r.What, Why: r.Why}
-		if len(r.Claims) == 1 {
-			l.Claim = r.Claims[0]
-		} else {
-			l.Claims = r.Claims
+		for _, of := range r.Claims {
+			if number, report := strings.CutPrefix(of, OfReport); report {
+				l.Reports = append(l.Reports, number)
+			} else {
+				l.Claims = append(l.Claims, of)
+			}
+		}
+		if len(l.Claims) == 1 {
+			l.Claim, l.Claims = l.Claims[0], nil
 		}
 		out = append(out, l)
 		return err

@@ -317,6 +317,6 @@ func (s *Store) Erase(ctx context.Context, claim *Claim, by Actor, why string) e
 				return err
 			}
 		}
-		return nil
+		return eraseReporters(ctx, tx, claim.ID)
 	})
 }

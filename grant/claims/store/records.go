@@ -23,6 +23,8 @@ const (
 	RecordPurge  RecordKind = "purge"  // records of claims went, because they need not be kept any longer
 	// RecordCouncil is about the council: its members, meetings and their agendas.
 	RecordCouncil RecordKind = "council"
+	// RecordReports is about losses that were reported before claims could be filed: an import, reminders, an erasure.
+	RecordReports RecordKind = "reports"
 )
 
 // Record is what was done to a programme beside its rules, which it does not touch. Records are only added to, and the chain of
@@ -48,6 +50,7 @@ type Recorded struct {
 	Freeze *Freeze    `json:"freeze,omitempty"`
 
 	Council *CouncilRecord `json:"council,omitempty"`
+	Reports *ReportsRecord `json:"reports,omitempty"`
 }
 
 func (r *Record) sum() string {

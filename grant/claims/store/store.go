@@ -128,6 +128,12 @@ var (
 	readingSQLite string
 	//go:embed schema/reads_postgres.sql
 	readingPostgres string
+	//go:embed schema/reports.sql
+	reporting string
+	//go:embed schema/reports_sqlite.sql
+	reportingSQLite string
+	//go:embed schema/reports_postgres.sql
+	reportingPostgres string
 	//go:embed schema/triggers_sqlite.sql
 	triggersSQLite string
 	//go:embed schema/triggers_postgres.sql
@@ -140,15 +146,15 @@ var (
 // does that itself.
 func (s *Store) migrate(ctx context.Context) error {
 	dialect, triggers, added, purging := goose.DialectSQLite3, triggersSQLite, recordingSQLite, purgingSQLite
-	read := readingSQLite
+	read, reported := readingSQLite, reportingSQLite
 	atOnce := "-- SQLite checks row by row, within the process"
 	if s.postgres {
 		dialect, triggers, added, purging = goose.DialectPostgres, triggersPostgres, recordingPostgres, purgingPostgres
-		atOnce, read = atOncePostgres, readingPostgres
+		atOnce, read, reported = atOncePostgres, readingPostgres, reportingPostgres
 	}
 	steps := []string{
 		tables + triggers, payments, ownersOwn, noticesToo, topics, freezing, sendings, recording + added, secrets, speed,
-		assigned, purging, redacted, atOnce, reading + read,
+		assigned, purging, redacted, atOnce, reading + read, reporting + reported,
 	}
 	migrations := make([]*goose.Migration, len(steps))
 	for i, text := range steps {
