@@ -30,6 +30,7 @@ database of claims, a file or a PostgreSQL.
 		newClaimsAssess(),
 		newClaimsStates(),
 		newClaimsImport(),
+		newClaimsReports(),
 		newClaimsReceive(),
 		newClaimsList(),
 		newClaimsShow(),

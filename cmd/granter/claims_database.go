@@ -127,7 +127,8 @@ func newClaimsProve() *cobra.Command {
 		Use:   "prove",
 		Short: "Prove that every claim is what its history says, and that nobody changed history",
 		Long: `Prove computes everything again: the hash of each entry and the chain of all, each claim's state and amounts from
-its history, that each step was a legal one, and that owners are who history says. It names what was tampered with.
+its history, that each step was a legal one, that owners are who history says, and that earlier reports are what was imported. It
+names what was tampered with.
 
 Whoever can change the database could write the whole chain anew, or cut its end off. So keep the end that prove prints
 elsewhere, and give it later by --anchor: the chain must still have it.
@@ -160,8 +161,9 @@ func (c *claimsFlags) printProof(cmd *cobra.Command, p *store.Proof) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(w, "%d claims (%d erased), %d entries in %d commits, %d lines of the access log\nThe chain ends at %d:%s\n",
-			p.Claims, p.Erased, p.Entries, p.Commits, p.Reads, p.Commits, p.Head)
+		fmt.Fprintf(w, "%d claims (%d erased), %d entries in %d commits, %d lines of the access log, "+
+			"%d earlier reports\nThe chain ends at %d:%s\n",
+			p.Claims, p.Erased, p.Entries, p.Commits, p.Reads, p.Reports, p.Commits, p.Head)
 		for _, f := range p.Wrong {
 			where := "commit " + strconv.FormatInt(f.Commit, 10)
 			if f.Claim != "" {

@@ -49,15 +49,7 @@ result as a whole is SUCCESS, PARTIAL or FAILED.
 }
 
 func (flags *importFlags) execute(cmd *cobra.Command, path string) error {
-	who, err := whoami(flags.who)
-	if err != nil {
-		return err
-	}
-	if flags.back == "" {
-		ending := filepath.Ext(path)
-		flags.back = strings.TrimSuffix(path, ending) + ".result" + ending
-	}
-	write, err := sheetWriter(flags.back)
+	who, write, err := flags.prepare(path)
 	if err != nil {
 		return err
 	}
@@ -83,6 +75,19 @@ func (flags *importFlags) execute(cmd *cobra.Command, path string) error {
 		}
 		return flags.say(cmd, got)
 	})
+}
+
+// prepare says who imports a file, and what writes the file with the results.
+func (flags *importFlags) prepare(path string) (who string, write func([][]string) error, err error) {
+	if who, err = whoami(flags.who); err != nil {
+		return "", nil, err
+	}
+	if flags.back == "" {
+		ending := filepath.Ext(path)
+		flags.back = strings.TrimSuffix(path, ending) + ".result" + ending
+	}
+	write, err = sheetWriter(flags.back)
+	return who, write, err
 }
 
 func (flags *importFlags) say(cmd *cobra.Command, got *intake.Imported) error {
@@ -127,11 +132,16 @@ func readSheet(path string) ([][]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseSheet(path, data)
+}
+
+// parseSheet reads a file as what it is, whatever its name says.
+func parseSheet(path string, data []byte) ([][]string, error) {
 	if len(data) > intake.MaxFile {
 		return nil, fmt.Errorf("%s: it is larger than %d MiB: import it in parts", path, intake.MaxFile>>20)
 	}
 	read := intake.ReadCSV
-	if bytes.HasPrefix(data, []byte("PK\x03\x04")) { // a workbook is an archive, whatever its name says
+	if bytes.HasPrefix(data, []byte("PK\x03\x04")) { // a workbook is an archive
 		read = intake.ReadXLSX
 	}
 	sheet, err := read(data)

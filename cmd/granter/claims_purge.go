@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,8 @@ func newClaimsPurge() *cobra.Command {
 		Short: "Remove records of claims that need not be kept any longer",
 		Long: `FILE says how long each class of records is kept after a claim has ended, such as "documents: 3 years"
 (deploy/programmes/retention.yaml): documents, letters, notices, contact (who the owner is), decisions (what was reported, checked
-and decided, and why), and access, who has looked at whose data, from then on. What it does not name is kept for good.
+and decided, and why); access, who has looked at whose data, and reports, what was reported before claims could be filed, each from
+then on. What it does not name is kept for good.
 
 Of each claim history says what went, and a record of the programme says it of all: how many of each class, and a digest. What was
 decided in the end, how much was paid, and the place of each entry in the chain stay, and "granter claims prove" proves them.
@@ -147,7 +149,7 @@ all claims, and is proven with them; the review desk has it for the duty privacy
 	flags.addFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&flags.name, "name", "", "only those of a programme")
-	f.StringVar(&flags.claim, "claim", "", "only those of a claim")
+	f.StringVar(&flags.claim, "claim", "", "only those of a claim, or of an earlier report: report:NUMBER")
 	f.StringVar(&flags.by, "by", "", "only what somebody looked at")
 	f.StringVar(&flags.from, "from", "", "only from a time on, such as 2023-03-01T00:00:00+09:00")
 	f.StringVar(&flags.to, "to", "", "only before a time")
@@ -178,8 +180,11 @@ func (flags *claimsAccessFlags) execute(cmd *cobra.Command) error {
 		for i := range list {
 			l := &list[i]
 			whose := l.Claim
-			if whose == "" {
+			if len(l.Claims) > 0 {
 				whose = fmt.Sprintf("%s claims", text.Number(len(l.Claims)))
+			}
+			if n := len(l.Reports); n > 0 {
+				whose = strings.TrimSpace(fmt.Sprintf("%s %s reports", whose, text.Number(n)))
 			}
 			rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", text.Moment(l.At), l.By.Name, l.By.Duty, l.From,
 				whose, l.What, l.Why))

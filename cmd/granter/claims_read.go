@@ -128,6 +128,12 @@ owner is, too: that needs a reason (--why), and history keeps who looked and why
 					return err
 				}
 				shown.Claim = store.Fold(shown.History)
+				if shown.Unit != "" {
+					if shown.Reports, err = s.Reports(ctx, store.ReportFilter{Programme: shown.Programme,
+						Unit: shown.Unit}); err != nil {
+						return err
+					}
+				}
 				if flags.json {
 					return printJSON(cmd.OutOrStdout(), shown)
 				}
@@ -146,6 +152,8 @@ type shownClaim struct {
 	*store.Claim
 	Person  *store.Person `json:"owner,omitempty"`
 	History []store.Entry `json:"history"`
+
+	Reports []store.Report `json:"earlier_reports,omitempty"` // of the same business
 }
 
 func printClaim(w io.Writer, s *shownClaim) {
@@ -173,6 +181,10 @@ func printClaim(w io.Writer, s *shownClaim) {
 	if c.Proposal != nil {
 		fmt.Fprintln(w)
 		printAssessment(w, c.Assessment, c.Proposal)
+	}
+	for i := range s.Reports {
+		r := &s.Reports[i]
+		fmt.Fprintf(w, "reported before: %s on %s, %s won\n", r.Number, text.Moment(r.At), text.Number(int64(r.Loss)))
 	}
 	if c.Owed > 0 {
 		fmt.Fprintf(w, "owed: %s won\n", text.Number(int64(c.Owed)))

@@ -45,11 +45,13 @@ type Imported struct {
 	Sheet [][]string `json:"-"` // the file again, with two columns more: the claim, and what is wrong
 }
 
+// formTable reads the rows of a file of claims.
+var formTable = table[Form]{
+	columns: columns, required: []string{"business_number", "account"}, added: []string{resultColumn, errorColumn},
+}
+
 // columns reads the cells of a file into a form. The second name is what Korean files call it.
-var columns = []struct {
-	name, korean string
-	read         func(f *Form, cell string) error
-}{
+var columns = []column[Form]{
 	{"id", "접수번호", func(f *Form, c string) error { f.ID = c; return nil }},
 	{"business_number", "사업자등록번호", func(f *Form, c string) error { f.BusinessNumber = c; return nil }},
 	{"business_name", "상호", func(f *Form, c string) error { f.BusinessName = c; return nil }},
@@ -109,8 +111,6 @@ var columns = []struct {
 		f.Received = &at
 		return nil
 	}},
-	{resultColumn, "", func(*Form, string) error { return nil }}, // of a file that came back once
-	{errorColumn, "", func(*Form, string) error { return nil }},
 }
 
 const (
@@ -203,11 +203,11 @@ func (d *Desk) Import(ctx context.Context, sheet [][]string, from Channel) (*Imp
 	if len(sheet) == 0 {
 		return nil, fmt.Errorf("%w: it is empty", ErrFile)
 	}
-	read, err := heading(sheet[0])
+	read, err := formTable.heading(sheet[0])
 	if err != nil {
 		return nil, err
 	}
-	out := &Imported{Sheet: [][]string{append(without(sheet[0], read), resultColumn, errorColumn)}}
+	out := &Imported{Sheet: [][]string{append(formTable.without(sheet[0], read), resultColumn, errorColumn)}}
 	for part := range slices.Chunk(sheet[1:], batch) {
 		if err := d.importPart(ctx, part, read, from, out); err != nil {
 			return out, err
@@ -233,12 +233,12 @@ func (d *Desk) importPart(ctx context.Context, part [][]string, read []int, from
 	var forms []*Form
 	var at []int // in out.Sheet
 	for _, row := range part {
-		if !slices.ContainsFunc(row, func(c string) bool { return strings.TrimSpace(c) != "" }) {
-			continue // spreadsheets have empty rows at their end
+		if emptyRow(row) {
+			continue
 		}
 		out.Rows++
-		out.Sheet = append(out.Sheet, without(row, read))
-		f, err := formOf(row, read)
+		out.Sheet = append(out.Sheet, formTable.without(row, read))
+		f, err := formTable.read(row, read)
 		if err != nil {
 			out.end(len(out.Sheet)-1, &Result{Err: err})
 			continue
@@ -275,72 +275,4 @@ func said(err error) string {
 		return ""
 	}
 	return strings.ReplaceAll(err.Error(), "\n", "; ")
-}
-
-// heading says which column of the table each cell of a row is.
-func heading(row []string) ([]int, error) {
-	var errs []error
-	out := make([]int, len(row))
-	seen := map[int]bool{}
-	for i, cell := range row {
-		name := strings.ToLower(strings.ReplaceAll(plain(cell), " ", ""))
-		out[i] = -1
-		for c := range columns {
-			if name == columns[c].name || name != "" && name == columns[c].korean {
-				out[i] = c
-			}
-		}
-		switch {
-		case out[i] < 0 && name != "":
-			errs = append(errs, fmt.Errorf("column %d: %.40q is not known", i+1, cell))
-		case out[i] >= 0 && seen[out[i]]:
-			errs = append(errs, fmt.Errorf("column %d: %s is there twice", i+1, columns[out[i]].name))
-		}
-		seen[out[i]] = true
-	}
-	for c, column := range columns {
-		if slices.Contains([]string{"business_number", "account"}, column.name) && !seen[c] {
-			errs = append(errs, fmt.Errorf("column %s (%s) is missing", column.name, column.korean))
-		}
-	}
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("%w: its first row names the columns (docs/claims.md lists them):\n%w", ErrFile,
-			errors.Join(errs...))
-	}
-	return out, nil
-}
-
-// without is a row without the columns that an earlier import added, and with as many cells as the heading.
-func without(row []string, read []int) []string {
-	out := make([]string, 0, len(read)+2)
-	for i, c := range read {
-		if c >= 0 && slices.Contains([]string{resultColumn, errorColumn}, columns[c].name) {
-			continue
-		}
-		cell := ""
-		if i < len(row) {
-			cell = plain(row[i])
-		}
-		out = append(out, cell)
-	}
-	return out
-}
-
-func formOf(row []string, read []int) (*Form, error) {
-	f := &Form{}
-	var errs []error
-	if len(row) > len(read) {
-		errs = append(errs, fmt.Errorf("the row has %d cells, its heading %d: put quotes around a cell with a comma",
-			len(row), len(read)))
-	}
-	for i := range min(len(row), len(read)) {
-		if read[i] < 0 {
-			continue
-		}
-		column := columns[read[i]]
-		if err := column.read(f, plain(row[i])); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", column.name, err))
-		}
-	}
-	return f, errors.Join(errs...)
 }

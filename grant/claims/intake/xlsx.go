@@ -21,7 +21,8 @@ const (
 	maxColumns  = 100
 )
 
-// ReadXLSX reads the first sheet of a workbook. Days and times come as 2006-01-02T15:04:05Z.
+// ReadXLSX reads the first sheet of a workbook. Days and times of cells that are formatted as such come as 2006-01-02T15:04:05,
+// without a zone, because a workbook has none: whoever needs the moment refuses them.
 func ReadXLSX(data []byte) ([][]string, error) {
 	archive, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
@@ -70,6 +71,9 @@ func cellsOf(row *xlsxreader.Row) ([]string, error) {
 			cells = append(cells, "")
 		}
 		cells[at] = c.Value
+		if c.Type == xlsxreader.TypeDateTime {
+			cells[at] = strings.TrimSuffix(c.Value, "Z") // the library's, and not what the cell says
+		}
 	}
 	return cells, nil
 }
