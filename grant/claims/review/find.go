@@ -35,7 +35,8 @@ var (
 	phoneIs  = regexp.MustCompile(`^(\+|0)[0-9][0-9 ().-]{6,20}$`)
 )
 
-// Find looks for claims by their number, the number of a business, a phone, or the owner's ID in the service. By the last two it
+// Find looks for claims by their number, the number of a business, that of an earlier report, a phone, or the owner's ID in the
+// service. By the last two it
 // looks only for those who may see who owners are, with a reason; each claim's history keeps that they did. Several texts at once
 // are none of them.
 func (d *Desk) Find(ctx context.Context, who *Staff, q *Question) (*Found, error) {
@@ -59,6 +60,7 @@ type searching struct {
 	why   string
 	text  string
 	lines []store.Line
+	found []store.Report // earlier reports
 	users []string
 	only  bool // it can be nobody's ID in the service
 	asks  bool // with a reason, or another duty, more would be found
@@ -83,6 +85,9 @@ func (s *searching) look(ctx context.Context, isPhone bool) error {
 			return err
 		}
 	}
+	if err := s.reports(ctx); err != nil {
+		return err
+	}
 	if may := s.who.seesPeople() && s.why != ""; !may {
 		s.asks = true
 		return s.recorded(ctx)
@@ -106,6 +111,24 @@ func (s *searching) look(ctx context.Context, isPhone bool) error {
 	return nil
 }
 
+// reports finds earlier reports by their number, or that of the business, and adds them to the access log.
+func (s *searching) reports(ctx context.Context) error {
+	filter := store.ReportFilter{Programme: s.desk.Programme.Name, Number: s.text}
+	if unit, err := claims.ParseBusinessNumber(s.text); err == nil {
+		filter.Number, filter.Unit = "", unit
+	}
+	var err error
+	if s.found, err = s.desk.Store.Reports(ctx, filter); err != nil || len(s.found) == 0 {
+		return err
+	}
+	if strings.Trim(filter.Number, "0123456789") != "" { // digits alone may be a user's ID as well
+		s.only = true
+	}
+	line := s.who.Reading(store.ReadList, s.why)
+	line.Programme, line.Reports = filter.Programme, store.ReportNumbers(s.found)
+	return s.desk.Store.Read(ctx, line)
+}
+
 // recorded adds to the access log that claims are listed, and nobody's owner is shown.
 func (s *searching) recorded(ctx context.Context) error {
 	return s.desk.Store.Read(ctx, s.who.Reading(store.ReadList, s.why, store.IDs(s.lines)...))
@@ -126,7 +149,7 @@ func (s *searching) section(isPhone bool) g.Node {
 		says = say("신청인이 서비스에서 누구인지 보려면 사유를 입력하세요. 신청의 기록에 남습니다.",
 			"To see who the owner is in the service, write why: the claim's history keeps it.")
 	}
-	if len(s.lines) == 0 && says == "" {
+	if len(s.lines)+len(s.found) == 0 && says == "" {
 		says = say("이 번호로 접수된 신청이 없습니다.", "No claim has this number.")
 	}
 	list := g.Map(s.lines, func(l store.Line) g.Node {
@@ -138,5 +161,7 @@ func (s *searching) section(isPhone bool) g.Node {
 	return h.Section(h.ID("claims"), h.Class("card"), h.Aria("labelledby", "claims-title"),
 		h.H2(h.ID("claims-title"), g.Text(say("피해 신청", "Damage claims"))),
 		g.If(len(s.lines) > 0, h.Ul(h.ID("claims-list"), h.Class("plain-list"), list)),
+		g.If(len(s.found) > 0, h.Ul(h.ID("reports-list"), h.Class("plain-list"),
+			reportItems(s.q.Lang, s.q.Root, s.desk, s.found))),
 		g.If(says != "", h.P(h.ID("claims-note"), h.Class("note"), g.Text(says))))
 }

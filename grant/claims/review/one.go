@@ -23,6 +23,8 @@ type known struct {
 	letters map[int]string // what the owner wrote, by entry; only for whoever sees people
 	kept    []store.Kept
 	linked  []*store.Claim // those that share something with it
+	reports []store.Report // of the business, before claims could be filed
+	owner   *store.Person  // to compare with those who made them; only for whoever sees people
 }
 
 // history returns that of the request's claim, if it is one of this desk's programme.
@@ -61,9 +63,11 @@ func (d *Desk) read(r *http.Request, who *Staff) (*known, error) {
 		others = others[:20]
 	}
 	if len(others) > 0 {
-		k.linked, err = d.Store.Get(r.Context(), others...)
+		if k.linked, err = d.Store.Get(r.Context(), others...); err != nil {
+			return nil, err
+		}
 	}
-	return k, err
+	return k, d.readReports(r, who, k)
 }
 
 // one shows a claim.
@@ -84,7 +88,7 @@ func (d *Desk) show(w http.ResponseWriter, r *http.Request, status int, v *view,
 	for _, other := range k.linked {
 		shown = append(shown, other.ID)
 	}
-	if err := d.reads(r, &v.who, store.ReadClaim, "", shown...); err != nil {
+	if err := d.readsReports(r, &v.who, store.ReadClaim, k.reports, shown...); err != nil {
 		d.fail(w, r, v.who, err)
 		return
 	}
@@ -99,6 +103,7 @@ func (d *Desk) show(w http.ResponseWriter, r *http.Request, status int, v *view,
 			v.decisions(k),
 			v.why(k),
 			v.facts(k),
+			v.reported(k),
 			v.documents(k),
 			v.payments(k),
 			v.person(k, person),

@@ -78,13 +78,27 @@ func (v *view) looks(list []store.Looked) g.Node {
 			v.th("신청", "Claim"), v.th("무엇을", "What"), v.th("왜", "Why")), rows))
 }
 
-// whoseLook is the claim that somebody has read something of, or how many at once.
+// whoseLook is the claim that somebody has read something of, or how many at once; and the earlier reports.
 func (v *view) whoseLook(l *store.Looked) g.Node {
-	if l.Claim == "" {
-		return h.Details(h.Summary(g.Text(tell.Text{KO: "신청 {n}건", EN: "{n} claims"}.Fill(v.Lang, "{n}",
-			text.Number(len(l.Claims))))), g.Text(strings.Join(l.Claims, " ")))
+	var out g.Group
+	several := func(ko, en string, list []string) g.Node {
+		return h.Details(h.Summary(g.Text(tell.Text{KO: ko, EN: en}.Fill(v.Lang, "{n}", text.Number(len(list))))),
+			g.Text(strings.Join(list, " ")))
 	}
-	return h.A(h.Href(v.root+"claims/"+l.Claim), h.Code(g.Text(l.Claim)))
+	switch {
+	case l.Claim != "":
+		out = append(out, h.A(h.Href(v.root+"claims/"+l.Claim), h.Code(g.Text(l.Claim))))
+	case len(l.Claims) > 0:
+		out = append(out, several("신청 {n}건", "{n} claims", l.Claims))
+	}
+	switch len(l.Reports) {
+	case 0:
+	case 1:
+		out = append(out, g.Text(" "), v.t("이전 신고 ", "Earlier report "), h.Code(g.Text(l.Reports[0])))
+	default:
+		out = append(out, several("이전 신고 {n}건", "{n} earlier reports", l.Reports))
+	}
+	return out
 }
 
 // erasing is how somebody in the duty erases who the owner of a claim is.

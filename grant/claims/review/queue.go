@@ -3,6 +3,7 @@ package review
 import (
 	"cmp"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -131,15 +132,24 @@ func (d *Desk) queue(w http.ResponseWriter, r *http.Request, who Staff) {
 	case whoseNobody:
 		filter.Assigned = new(string)
 	}
+	var earlier []store.Report
 	if a.find != "" {
-		unit, notUnit := claims.ParseBusinessNumber(a.find)
-		if notUnit != nil {
+		unit, err := d.unitOf(r, a.find)
+		if err != nil {
+			d.fail(w, r, who, err)
+			return
+		}
+		if unit == "" {
 			w.Header().Set("Location", "claims/"+url.PathEscape(a.find))
 			w.WriteHeader(http.StatusSeeOther)
 			return
 		}
 		a.queue = queues[len(queues)-1]
 		filter = store.Queue{Programme: d.Programme.Name, Unit: unit, Limit: perPage}
+		if earlier, err = d.Store.Reports(r.Context(), store.ReportFilter{Programme: d.Programme.Name, Unit: unit}); err != nil {
+			d.fail(w, r, who, err)
+			return
+		}
 	}
 	lines, all, err := d.Store.InQueue(r.Context(), filter)
 	if err != nil {
@@ -147,7 +157,7 @@ func (d *Desk) queue(w http.ResponseWriter, r *http.Request, who Staff) {
 		return
 	}
 	ids := store.IDs(lines)
-	if err := d.reads(r, &who, store.ReadList, "", ids...); err != nil {
+	if err := d.readsReports(r, &who, store.ReadList, earlier, ids...); err != nil {
 		d.fail(w, r, who, err)
 		return
 	}
@@ -163,15 +173,35 @@ func (d *Desk) queue(w http.ResponseWriter, r *http.Request, who Staff) {
 	}
 	v := d.view(w, r, who)
 	d.html(w, http.StatusOK, func(out io.Writer) error {
-		return v.page(out, a.queue.title.In(v.Lang), v.finder(a.find), v.queueLinks(&a, counts), v.whose(&a),
+		return v.page(out, a.queue.title.In(v.Lang), v.finder(a.find), v.foundReports(earlier), v.queueLinks(&a, counts),
+			v.whose(&a),
 			v.filters(&a), v.list(&a, lines, all, stays))
 	})
 }
 
-// finder takes a claim's number or a business number.
+// unitOf is the business that a text means: by its number, or by that of an earlier report; empty: it is a claim's number, if
+// any.
+func (d *Desk) unitOf(r *http.Request, find string) (claims.BusinessNumber, error) {
+	if unit, err := claims.ParseBusinessNumber(find); err == nil {
+		return unit, nil
+	}
+	if lines, err := d.Store.Find(r.Context(), d.Programme.Name, store.ByClaim, find); err != nil || len(lines) > 0 {
+		return "", err
+	}
+	report, err := d.Store.Report(r.Context(), d.Programme.Name, find)
+	if errors.Is(err, store.ErrNoReport) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return report.Unit, nil
+}
+
+// finder takes a claim's number, a business number, or the number of an earlier report.
 func (v *view) finder(find string) g.Node {
 	return h.Form(h.Method("get"), h.Action(v.root+"claims"), h.Role("search"), h.Class("card"),
-		h.Label(h.For("find"), v.t("신청 번호 또는 사업자등록번호", "Claim number or business number")),
+		h.Label(h.For("find"), v.t("신청 번호, 사업자등록번호 또는 신고번호", "Number of a claim, a business, or an earlier report")),
 		h.Div(h.Class("search-row"),
 			h.Input(h.ID("find"), h.Name("find"), h.Value(find), h.AutoComplete("off"), h.Required()),
 			h.Button(h.Type("submit"), h.Class("primary"), v.t("찾기", "Find"))))

@@ -49,6 +49,8 @@ func (v *view) nameOf(what store.ReadWhat) string {
 		return v.say("신청인", "who the owner is")
 	case store.ReadDocument:
 		return v.say("서류", "a document")
+	case store.ReadReport:
+		return v.say("이전 신고", "an earlier report")
 	case store.ReadDone:
 		return v.say("처리 결과", "what a step comes to")
 	default:

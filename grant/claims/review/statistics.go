@@ -1,6 +1,7 @@
 package review
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,10 @@ func (d *Desk) statistics(w http.ResponseWriter, r *http.Request, who Staff) {
 		report, err = simulate.Of(r.Context(), d.Store, d.Programme, proposed)
 	}
 	v.here = v.root + "claims/statistics"
+	counts, countErr := d.Store.CountReports(r.Context(), d.Programme.Name)
+	if err == nil || errors.Is(err, simulate.ErrNothing) {
+		err = cmp.Or(countErr, err)
+	}
 	status := http.StatusOK
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -60,12 +65,12 @@ func (d *Desk) statistics(w http.ResponseWriter, r *http.Request, who Staff) {
 		w.Header().Set("Content-Disposition", `attachment; filename="statistics.csv"`)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
-		_ = report.WriteCSV(w) // the client may have gone
+		_ = report.WriteCSV(w, reportRows(&counts)...) // the client may have gone
 		return
 	}
 	d.html(w, status, func(out io.Writer) error {
-		return v.page(out, v.say("통계", "Statistics"), v.distribution(report), v.costs(report, proposed),
-			v.propose(source))
+		return v.page(out, v.say("통계", "Statistics"), v.distribution(report), v.becameOfReports(&counts),
+			v.costs(report, proposed), v.propose(source))
 	})
 }
 

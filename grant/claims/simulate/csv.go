@@ -24,8 +24,9 @@ func Of(ctx context.Context, s *store.Store, present, proposed *claims.Programme
 	return sum.Report()
 }
 
-// WriteCSV writes one row for each tier, reason, quantile and bin, such that no spreadsheet takes a cell for a formula.
-func (r *Report) WriteCSV(w io.Writer) error {
+// WriteCSV writes one row for each tier, reason, quantile and bin, and then others of the same columns, such that no spreadsheet
+// takes a cell for a formula.
+func (r *Report) WriteCSV(w io.Writer, others ...[]string) error {
 	n := func(v int64) string { return strconv.FormatInt(v, 10) }
 	rows := [][]string{{"kind", "programme", "name", "claims", "won"}}
 	for side, result := range map[string]*Result{"in force": &r.Present, "proposed": &r.Proposed} {
@@ -49,5 +50,5 @@ func (r *Report) WriteCSV(w io.Writer) error {
 	for _, b := range r.Losses.Histogram {
 		rows = append(rows, []string{"losses from", "", n(int64(b.From)), n(int64(b.Count)), ""})
 	}
-	return csv.NewWriter(w).WriteAll(rows)
+	return csv.NewWriter(w).WriteAll(append(rows, others...))
 }
