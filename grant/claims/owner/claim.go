@@ -48,7 +48,7 @@ func overview(v *visit) error {
 		h.H2(g.Text(v.t("지금까지의 일", "What happened so far"))),
 		v.events(history),
 		h.H2(g.Text(v.t("신청한 내용", "What you claimed"))),
-		v.claimed(person),
+		v.claimed(person), v.reportedThen(person),
 		h.H2(g.Text(v.t("할 수 있는 일", "What you can do"))),
 		v.actions(),
 		v.form(

@@ -278,12 +278,16 @@ func (v *visit) checkPage(problem string) error {
 			list = append(list, h.Div(h.Dt(g.Text(f.Label.In(v.lang))), h.Dd(g.Text(v.asked().Shown(f))), g.If(i == 0, link)))
 		}
 	}
+	earlier, err := v.reportedBefore()
+	if err != nil {
+		return err
+	}
 	if problem != "" {
 		v.w.WriteHeader(http.StatusUnprocessableEntity)
 	}
 	return v.page(title, problem != "",
 		g.If(problem != "", h.Div(h.Class("box bad"), h.Role("alert"), h.P(g.Text(problem)))),
-		v.heading(title), h.Dl(list), v.estimate(),
+		v.heading(title), h.Dl(list), v.estimate(), earlier,
 		v.form(
 			"/claim/check",
 			h.P(g.Text(v.t("제출하면 사실임을 확인하고, 국세청과 은행 조회에 동의하는 것입니다.",

@@ -52,6 +52,8 @@ type Site struct {
 
 	enters *ratelimit.Limits // by address
 	starts *ratelimit.Limits
+
+	reports *ratelimit.Limits // by business number
 }
 
 const (
@@ -89,6 +91,7 @@ func New(cfg Config) *Site {
 		Config: cfg, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
 		desk:   intake.Desk{Store: cfg.Store, Programme: cfg.Programme, Now: cfg.Now, Count: cfg.Filed},
 		enters: ratelimit.New(entersPerSecond, entersAtOnce), starts: ratelimit.New(startsPerSecond, startsAtOnce),
+		reports: ratelimit.New(reportsPerSecond, reportsAtOnce),
 	}
 	s.mux.HandleFunc("GET "+styleName, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
