@@ -146,9 +146,17 @@ type Claims struct {
 	Agenda, Silent int64         // motions before the council, and votes that are missing on them
 	Longest        time.Duration // age of the oldest of those motions
 
+	Filed, NotFiled int64 // businesses that reported before claims could be filed, and have handed in a claim, or none
+
 	At   time.Time
 	Took time.Duration
 }
+
+// What became of those who reported before.
+const (
+	withClaim    = "filed"
+	withoutClaim = "not_filed"
+)
 
 // ClaimsState is how the claims in a state stand.
 type ClaimsState struct {
@@ -163,7 +171,7 @@ type ClaimsStep struct{ Action, Duty string }
 type ClaimsWatch struct {
 	Failures prometheus.Counter
 
-	states, late, oldest, money, payments, notices           *prometheus.GaugeVec
+	states, late, oldest, money, payments, notices, reported *prometheus.GaugeVec
 	received, steps                                          *prometheus.CounterVec
 	delayed, budget, left, unanswered, unsure, sent          prometheus.Gauge
 	doubts, wrong, retried, untold, uncollected, quarantined prometheus.Gauge
@@ -190,6 +198,9 @@ func NewClaimsWatch(
 		for _, v := range values {
 			vec.WithLabelValues(v)
 		}
+	}
+	for _, v := range []string{withClaim, withoutClaim} {
+		w.reported.WithLabelValues(v)
 	}
 	for _, s := range steps {
 		w.steps.WithLabelValues(s.Action, s.Duty)
@@ -246,6 +257,9 @@ func (w *ClaimsWatch) others(f factory) {
 		"meeting, may vote, and have not.")
 	w.longest = f.gauge("claims_council_oldest_age_seconds", "How long ago the oldest motion that the council has not counted "+
 		"was put on an agenda; 0: there is none.")
+	w.reported = f.gauges("claims_reporters", "Businesses that reported a loss before claims could be filed, by whether "+
+		"they have "+
+		"handed in a claim.", "claim")
 	w.looked = f.gauge("claims_watched_timestamp_seconds", "Unix time of the last look into the database; 0: none was made.")
 	w.took = f.gauge("claims_watch_duration_seconds", "Time that the last look took.")
 	w.Failures = f.counter("claims_watch_failures_total", "Looks into the database that failed.")
@@ -283,6 +297,8 @@ func (w *ClaimsWatch) Set(c *Claims) {
 	} {
 		gauge.Set(d.Seconds())
 	}
+	w.reported.WithLabelValues(withClaim).Set(float64(c.Filed))
+	w.reported.WithLabelValues(withoutClaim).Set(float64(c.NotFiled))
 	w.frozen.Set(truth(c.Frozen))
 	w.looked.Set(float64(c.At.Unix()))
 	w.before = *c

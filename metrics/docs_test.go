@@ -124,6 +124,7 @@ var lookWhen = map[string]string{
 	"claims_council_votes_missing":         "a motion is not counted: who has not voted?",
 	"claims_council_oldest_age_seconds":    "it exceeds two weeks: when does the council meet?",
 	"claims_frozen":                        "nothing is decided: is that meant?",
+	"claims_reporters":                     "few who reported have filed: granter claims reports remind tells the others",
 	"claims_watched_timestamp_seconds":     "the other metrics do not change: are they current?",
 	"claims_watch_duration_seconds":        "it grows: looks become rarer",
 	"claims_watch_failures_total":          "it grows: the log of granter claims watch says what the database answers",

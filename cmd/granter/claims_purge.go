@@ -31,8 +31,8 @@ func newClaimsPurge() *cobra.Command {
 		Short: "Remove records of claims that need not be kept any longer",
 		Long: `FILE says how long each class of records is kept after a claim has ended, such as "documents: 3 years"
 (deploy/programmes/retention.yaml): documents, letters, notices, contact (who the owner is), decisions (what was reported, checked
-and decided, and why); access, who has looked at whose data, and reports, what was reported before claims could be filed, each from
-then on. What it does not name is kept for good.
+and decided, and why); access, who has looked at whose data, and reports, what was reported before claims could be filed, each
+from then on. What it does not name is kept for good.
 
 Of each claim history says what went, and a record of the programme says it of all: how many of each class, and a digest. What was
 decided in the end, how much was paid, and the place of each entry in the chain stay, and "granter claims prove" proves them.

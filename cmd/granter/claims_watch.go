@@ -47,8 +47,8 @@ func newClaimsWatch() *cobra.Command {
 		Long: `Watch looks into the database again and again, changes nothing, and serves on /metrics how the claims of a
 programme stand, whichever processes work on them: claims by channel and state, with the age of the oldest and those that are
 late; what wait for a service that is away; decisions; money, to the won; payments that the bank does not answer; notices that
-wait or failed; documents in quarantine; and whether decisions are frozen. docs/metrics.md lists them, deploy/prometheus has the
-alerts, and deploy/grafana a dashboard. One of them is enough.
+wait or failed; documents in quarantine; earlier reports; and whether decisions are frozen. docs/metrics.md lists them,
+deploy/prometheus has the alerts, and deploy/grafana a dashboard. One of them is enough.
 
 It takes a tenth of the time at most: after a look that took 3 seconds it waits for 30, whatever --every says. --once prints the
 same, and ends.
@@ -188,6 +188,7 @@ func measured(w *store.Watched, took time.Duration) *metrics.Claims {
 		Retried: int64(w.Retried), Untold: age(w.Untold), Uncollected: w.Uncollected,
 		Quarantined: int64(w.Quarantined), Quarantine: age(w.Quarantine), Frozen: w.Frozen != nil,
 		Agenda: int64(w.Agenda), Silent: int64(w.Silent), Longest: age(w.Longest), At: w.At, Took: took,
+		Filed: int64(w.Reports.Filed), NotFiled: int64(w.Reports.NotFiled),
 	}
 	if b.Budget > 0 {
 		m.Left = int64(b.Budget - b.Reserved - b.Settled)
@@ -262,6 +263,10 @@ func printWatched(w io.Writer, seen *store.Watched) {
 		if line.n > 0 {
 			fmt.Fprintf(w, "%s %s\n", text.Number(line.n), line.what)
 		}
+	}
+	if n := &seen.Reports; n.Reports > 0 {
+		fmt.Fprintf(w, "of %s businesses that reported before, %s have handed in a claim\n", text.Number(n.Businesses),
+			text.Number(n.Filed))
 	}
 	if seen.Frozen != nil {
 		fmt.Fprintln(w, &store.FrozenError{Freeze: *seen.Frozen})

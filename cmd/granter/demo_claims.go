@@ -138,7 +138,10 @@ func (d *claimsDemo) file(name string) string { return filepath.Join(d.folder, n
 
 // story is what happens, in its order.
 func (d *claimsDemo) story(ctx context.Context) error {
-	d.say("%s owners report a loss; they write to a topic of an in-process Kafka\n", text.Number(int64(d.n)))
+	if err := d.reported(ctx); err != nil {
+		return fmt.Errorf("importing earlier reports: %w", err)
+	}
+	d.say("\n%s owners report a loss; they write to a topic of an in-process Kafka\n", text.Number(int64(d.n)))
 	if err := d.report(ctx); err != nil {
 		return fmt.Errorf("reporting claims: %w", err)
 	}
@@ -160,6 +163,9 @@ func (d *claimsDemo) story(ctx context.Context) error {
 	}
 	if err == nil {
 		err = d.money(ctx, s, p)
+	}
+	if err == nil {
+		err = d.remind(ctx)
 	}
 	if err == nil {
 		err = d.told(ctx)

@@ -49,6 +49,8 @@ type Watched struct {
 	Quarantine  time.Time `json:"quarantined_since,omitzero"` // the oldest of them; zero: there is none
 	Frozen      *Freeze   `json:"frozen,omitempty"`           // nil: decisions and payments are made
 
+	Reports ReportCounts `json:"earlier_reports"` // made before claims could be filed
+
 	Agenda  int       `json:"council_open_items"`           // motions that were put on an agenda and not counted
 	Silent  int       `json:"council_votes_missing"`        // of members who are there and may vote on one of them
 	Longest time.Time `json:"council_oldest_item,omitzero"` // when the oldest of them was put there; zero: there is none
@@ -65,7 +67,7 @@ type Standing struct {
 func (w *Watch) Look(ctx context.Context) (*Watched, error) {
 	out := &Watched{At: w.Store.now().UTC()}
 	for _, part := range []func(context.Context, *Watched) error{
-		w.queues, w.late, w.history, w.payments, w.notices, w.rest, w.council,
+		w.queues, w.late, w.history, w.payments, w.notices, w.rest, w.council, w.reports,
 	} {
 		if err := part(ctx, out); err != nil {
 			return nil, err
@@ -249,6 +251,11 @@ func (w *Watch) rest(ctx context.Context, out *Watched) error {
 	if err == nil && len(last) > 0 && last[0].holds(out.At) {
 		out.Frozen = &last[0]
 	}
+	return err
+}
+
+func (w *Watch) reports(ctx context.Context, out *Watched) (err error) {
+	out.Reports, err = w.Store.CountReports(ctx, w.Programme)
 	return err
 }
 
