@@ -397,7 +397,6 @@ func refusesWhatIsForChunks(w *world) {
 	for what, do := range map[string]func() error{
 		"bitmaps": func() error { _, err := p.Bitmaps(w.ctx, []uint64{256}); return err },
 		"a list":  func() error { _, err := p.Images(w.ctx, []uint64{256}, Ask{}); return err },
-		"events":  func() error { _, err := p.Lengths(w.ctx, []uint64{256}, nil); return err },
 	} {
 		require.ErrorIs(w, do(), ErrOpaque, what)
 	}

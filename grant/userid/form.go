@@ -75,6 +75,15 @@ func (f *Form) Member(dst, text []byte) (_ []byte, fault Fault) {
 
 // ID returns the user that a member is.
 func (f *Form) ID(member []byte) grant.UserID {
+	if f.Width() == 0 {
+		return grant.TextID(string(member))
+	}
+	var b [36]byte
+	return grant.TextID(string(f.Append(b[:0], member)))
+}
+
+// Append appends the text of the user that a member is.
+func (f *Form) Append(dst, member []byte) []byte {
 	switch {
 	case f.ids == grant.IDsUUID && len(member) == 16:
 		var b [36]byte
@@ -87,11 +96,11 @@ func (f *Form) ID(member []byte) grant.UserID {
 			}
 			hex.Encode(b[at+1:], member[4+2*i:to])
 		}
-		return grant.TextID(string(b[:]))
+		return append(dst, b[:]...)
 	case f.ids == grant.IDsInt64 && len(member) == 8:
-		return grant.TextID(strconv.FormatInt(int64(binary.BigEndian.Uint64(member)), 10))
+		return strconv.AppendInt(dst, int64(binary.BigEndian.Uint64(member)), 10)
 	}
-	return grant.TextID(string(member))
+	return append(dst, member...)
 }
 
 // Parse reads a user ID as people type it, by the same rules as a record.
