@@ -37,8 +37,9 @@ type publishFlags struct {
 
 const publishHelp = `Publish reads the journals of a campaign's ledger as an outbox, and sends what became of users to a Kafka
 topic as CloudEvents 1.0: with --form json a record for each user, with --form compact a record for each
-entry of a journal, which has thousands of users. It follows the ledger until it is stopped; with --once it
-sends what is there and ends. docs/events.md says what is in an event.
+entry of a journal, which has thousands of users; where IDs are UUIDs, any numbers or strings, one for 8,192 users
+at most, or 512 strings. It follows the ledger until it is stopped; with --once it sends what is there and ends.
+docs/events.md says what is in an event.
 
 With --webhooks the events go to the webhooks of a file, too, in signed requests; each has a place of its own, and one that
 fails is tried again, and holds up no other. --resend sends what came to be in a time once more, where somebody lost it.
@@ -61,11 +62,11 @@ func newPublish() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.execute(cmd) },
 	}
-	flags.addFlags(cmd, flags.nameFlag, flags.jsonFlag, flags.kafkaFlags, flags.redisFlags, flags.retryFlag)
+	flags.addFlags(cmd, flags.anyIDs, flags.nameFlag, flags.jsonFlag, flags.kafkaFlags, flags.redisFlags, flags.retryFlag)
 	f := cmd.Flags()
 	f.StringVar(&flags.topic, "topic", "", "the topic that events go to; it is created if it does not exist")
 	f.StringVar(&flags.form, "form", string(publish.FormJSON),
-		"json: a record for each user; compact: one for each journal entry")
+		"json: a record for each user; compact: one for thousands of them, as journal entries have them")
 	f.StringVar(&flags.compression, "compression", "lz4", "none, gzip, snappy, lz4 or zstd")
 	f.IntVar(&flags.partitions, "partitions", 0, "partitions of the topic if it has to be created (default: the broker's)")
 	f.IntVar(&flags.replicas, "replicas", 0, "replicas of the topic if it has to be created (default: the broker's)")

@@ -107,7 +107,7 @@ func (p *Publisher) beginAt(ctx context.Context, next map[place]cursor) error {
 // beginIn returns the cursor of one list: behind the last entry that the subscriber is not to have.
 func (p *Publisher) beginIn(ctx context.Context, at place, length int64) (cursor, error) {
 	var c cursor
-	const page = 64
+	page := int64(p.layout.page())
 	for from := int64(0); from < length; from += page {
 		if p.From.Now {
 			from = length - 1

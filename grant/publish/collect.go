@@ -2,7 +2,6 @@ package publish
 
 import (
 	"context"
-	"iter"
 	"slices"
 	"time"
 
@@ -10,11 +9,27 @@ import (
 	"github.com/granter/granter/grant/ledger"
 )
 
+// reading is how many entries a round reads: about as many as it can send, since what it does not send is read again.
+type reading struct{ entries int }
+
+// adapt learns from a round.
+func (r *reading) adapt(read, sent, bytes int) {
+	switch {
+	case bytes > maxRead || sent < read/2:
+		r.entries = max(1, r.entries/2)
+	case sent >= read && bytes < maxRead/4:
+		r.entries = min(2*r.entries, maxEntries)
+	}
+}
+
 // collect reads a round's pieces, and returns which of the chunks want another round. Cursors that do not fit their lists are
 // set back.
-func (p *Publisher) collect(ctx context.Context, chunks []uint64, due *cut, l limits) (out []piece, left []uint64, err error) {
+func (p *Publisher) collect(
+	ctx context.Context, all []uint64, due *cut, l limits, r *reading,
+) (out []piece, left []uint64, err error) {
+	chunks := all[:min(len(all), r.entries)]
 	parts := make([]ledger.Range, 0, len(chunks)*len(due.lists))
-	each := int64(max(1, min(l.entries, maxEntries/len(chunks))))
+	each := int64(max(1, min(l.entries, r.entries/len(chunks))))
 	cursors := make(map[place]cursor, len(chunks))
 	p.mu.Lock()
 	for _, chunk := range chunks {
@@ -32,6 +47,15 @@ func (p *Publisher) collect(ctx context.Context, chunks []uint64, due *cut, l li
 	texts, err := p.reader.Texts(ctx, parts)
 	if err != nil {
 		return nil, nil, err
+	}
+	read, size := 0, 0
+	for i := range parts {
+		for at, text := range texts[i] {
+			size += len(text)
+			if parts[i].From+int64(at) >= cursors[place{parts[i].Chunk, parts[i].List}].entries {
+				read++
+			}
+		}
 	}
 	for i, chunk := range chunks {
 		if full := l.events > 0 && count(out) >= l.events; full {
@@ -57,7 +81,8 @@ func (p *Publisher) collect(ctx context.Context, chunks []uint64, due *cut, l li
 			left = append(left, chunk)
 		}
 	}
-	return out, left, p.correct(ctx, out)
+	r.adapt(read, len(out), size)
+	return out, append(left, all[len(chunks):]...), p.correct(ctx, out)
 }
 
 // rewound sets those cursors of a chunk back whose last entry is no longer there, and reports whether there were any.
@@ -96,7 +121,7 @@ func (p *Publisher) ofChunk(
 			if index == c.entries {
 				from = c.members
 			}
-			next, err := readPiece(at, index, text, from)
+			next, err := readPiece(p.layout, at, index, text, from)
 			if err != nil {
 				return nil, false, p.damaged(at, index, err)
 			}
@@ -108,7 +133,7 @@ func (p *Publisher) ofChunk(
 		out, more := merge(parts, l, events, func(*piece) bool { return false })
 		return out, more, nil
 	}
-	h, endings, err := p.ending(ctx, chunk, due.until, parts, cursors[place{chunk, listEndings}])
+	h, endings, err := p.ending(ctx, chunk, due.until, parts, cursors[place{chunk, listEndings}], l.entries+1)
 	if err != nil {
 		return nil, false, err
 	}
@@ -133,9 +158,10 @@ func (p *Publisher) waits(at time.Time) {
 	}
 }
 
-// ending returns what is known of the endings of a chunk, in which some entries were read, and those that are due.
+// ending returns what is known of the endings of a chunk, in which some entries were read, and those that are due: most of them,
+// which has to be more than a round sends.
 func (p *Publisher) ending(
-	ctx context.Context, chunk uint64, until time.Time, parts []part, c cursor,
+	ctx context.Context, chunk uint64, until time.Time, parts []part, c cursor, most int,
 ) (*horizon, []piece, error) {
 	if !p.writer.wants(TypeExpired) {
 		return &horizon{next: never}, nil, nil
@@ -157,7 +183,7 @@ func (p *Publisher) ending(
 		h.due = h.due[1:]
 	}
 	var out []piece
-	for i := range h.due[:min(len(h.due), maxEntries)] {
+	for i := range h.due[:min(len(h.due), most)] {
 		out = append(out, h.due[i].piece(chunk, &c))
 	}
 	return h, out, nil
@@ -165,21 +191,15 @@ func (p *Publisher) ending(
 
 // hide finds those of a list of users of whom nobody is told any more why it was done. Events say of that which kind of
 // revocation it was, and nothing else.
-func (p *Publisher) hide(ctx context.Context, pieces []piece) error {
+func (p *Publisher) hide(ctx context.Context, pieces []piece) (err error) {
 	for i := range pieces {
 		at := &pieces[i]
 		a := at.entry.Act
 		if a == nil || a.Revocation == "" || at.entry.Count == 1 { // that of one user is erased where it is stored
 			continue
 		}
-		erased, err := p.reader.Erasures(ctx, at.chunk, &at.entry.Members)
-		if err != nil {
+		if at.untold, err = p.layout.untold(ctx, at); err != nil {
 			return err
-		}
-		for user, low := range users(at) {
-			if erased.Told(low, a) != a {
-				at.untold = append(at.untold, user)
-			}
 		}
 	}
 	return nil
@@ -222,30 +242,19 @@ func (p *Publisher) correct(ctx context.Context, pieces []piece) error {
 // endsOf are the ends that an item had for some of those who took it, because of what had been done about them before.
 func (h *histories) endsOf(p *piece, item string) map[grant.UserID]time.Time {
 	var out map[grant.UserID]time.Time
-	for user, low := range users(p) {
-		if acts := h.acts[low]; acts != nil {
+	seats, i := h.roster.seats(nil, p.who), 0
+	for text := range p.who.texts(0) {
+		if acts := h.acts[seats[i]]; acts != nil {
 			if end, ok := endBy(item, p.entry.At, acts); ok {
 				if out == nil {
 					out = map[grant.UserID]time.Time{}
 				}
-				out[user] = end
+				out[grant.TextID(string(text))] = end
 			}
 		}
+		i++
 	}
 	return out
-}
-
-// users are the members of a piece's entry.
-func users(p *piece) iter.Seq2[grant.UserID, uint16] {
-	return func(yield func(grant.UserID, uint16) bool) {
-		lows, i := p.entry.Members.Lows(nil), 0
-		for user := range p.entry.Users(p.chunk) {
-			if !yield(user, lows[i]) {
-				return
-			}
-			i++
-		}
-	}
 }
 
 func count(pieces []piece) (events int) {

@@ -64,7 +64,7 @@ func parseCursor(text string) (c cursor, err error) {
 		return c, fmt.Errorf("%q: %w", text, errCursor)
 	}
 	n, err1 := strconv.ParseUint(entries, 10, 62)
-	m, err2 := strconv.ParseUint(members, 10, 17)
+	m, err2 := strconv.ParseUint(members, 10, 31)
 	if err := errors.Join(err1, err2); err != nil {
 		return c, fmt.Errorf("%q: %w: %w", text, errCursor, err)
 	}

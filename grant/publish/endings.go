@@ -9,7 +9,6 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
-	"github.com/granter/granter/sharding/dense"
 )
 
 // That an item ends is written nowhere: it follows from when it was granted or taken, and from what people did about the user
@@ -22,7 +21,7 @@ const itemBits = 6
 // ending is that an item ends for some users of a chunk at a moment.
 type ending struct {
 	index int64
-	lows  []uint16 // ascending
+	who   few
 }
 
 // horizon is what is known of the endings of a chunk.
@@ -80,7 +79,7 @@ func mayEnd(c *grant.Campaign) bool {
 
 // endings finds what ends in a chunk until a moment, from a place in the order on, and brings the horizon there.
 func (p *Publisher) endings(ctx context.Context, chunk uint64, h *horizon, from int64, until time.Time) error {
-	users, err := p.histories(ctx, chunk)
+	known, err := p.histories(ctx, chunk)
 	if err != nil {
 		return err
 	}
@@ -88,20 +87,20 @@ func (p *Publisher) endings(ctx context.Context, chunk uint64, h *horizon, from 
 	if n := len(h.due); n > 0 {
 		from = max(from, h.due[n-1].index+1)
 	}
-	found := map[int64][]uint16{}
-	h.known, h.next, h.acted = until, never, len(users.acts) > 0
-	users.each(p.writer.campaign, until, func(low uint16, item int, at time.Time, over bool) {
+	found := map[int64][]int32{}
+	h.known, h.next, h.acted = until, never, len(known.acts) > 0
+	known.each(p.writer.campaign, until, func(seat int32, item int, at time.Time, over bool) {
 		index := at.UnixMilli()<<itemBits | int64(item)
 		switch {
 		case !over:
 			h.sooner(at)
 		case index >= from:
-			found[index] = append(found[index], low)
+			found[index] = append(found[index], seat)
 		}
 	})
 	before := len(h.due)
-	for index, lows := range found {
-		h.due = append(h.due, ending{index, lows})
+	for index, seats := range found {
+		h.due = append(h.due, ending{index, known.roster.few(seats)})
 	}
 	slices.SortFunc(h.due[before:], func(a, b ending) int { return int(a.index - b.index) })
 	return nil
@@ -109,12 +108,9 @@ func (p *Publisher) endings(ctx context.Context, chunk uint64, h *horizon, from 
 
 // piece makes a piece of what a cursor has left of an ending.
 func (e *ending) piece(chunk uint64, c *cursor) piece {
-	entry := &ledger.Entry{At: time.UnixMilli(e.index >> itemBits).UTC(), Count: len(e.lows)}
-	for _, low := range e.lows {
-		entry.Members.Set(low)
-	}
+	entry := &ledger.Entry{At: time.UnixMilli(e.index >> itemBits).UTC(), Count: e.who.count()}
 	out := piece{
-		place: place{chunk, listEndings}, index: e.index, entry: entry, count: entry.Count,
+		place: place{chunk, listEndings}, index: e.index, entry: entry, who: e.who.users(), count: entry.Count,
 		item: int(e.index & (1<<itemBits - 1)),
 	}
 	if c.entries == e.index {
@@ -124,34 +120,34 @@ func (e *ending) piece(chunk uint64, c *cursor) piece {
 	return out
 }
 
-// histories is what the lists of a chunk say of its users.
+// histories is what the lists of a chunk say of its users, by their numbers in the roster.
 type histories struct {
-	granted []int64                 // by user: when a run granted; Unix milliseconds, 0: none did
-	taken   map[int][]int64         // by item, by user
-	acts    map[uint16][]*grant.Act // of users about whom somebody did something, oldest first
+	roster  roster
+	granted []int64                // when a run granted; Unix milliseconds, 0: none did
+	taken   map[int][]int64        // by item
+	acts    map[int32][]*grant.Act // of users about whom somebody did something, oldest first
 }
 
-const historyPage = 256
-
 func (p *Publisher) histories(ctx context.Context, chunk uint64) (*histories, error) {
-	out := &histories{granted: make([]int64, dense.ChunkSize), taken: map[int][]int64{}, acts: map[uint16][]*grant.Act{}}
-	var lows []uint16
+	out := &histories{roster: p.layout.roster(chunk), taken: map[int][]int64{}, acts: map[int32][]*grant.Act{}}
+	page := int64(p.layout.page())
+	var seats []int32
 	for _, list := range ledger.Lists(p.writer.campaign) {
-		for from, more := int64(0), true; more; from += historyPage {
+		for from, more := int64(0), true; more; from += page {
 			at := place{chunk, list}
-			texts, err := p.reader.Texts(ctx, []ledger.Range{{Chunk: chunk, List: list, From: from, To: from + historyPage}})
+			texts, err := p.reader.Texts(ctx, []ledger.Range{{Chunk: chunk, List: list, From: from, To: from + page}})
 			if err != nil {
 				return nil, err
 			}
 			for i, text := range texts[0] {
-				e, err := readPiece(at, from+int64(i), text, 0)
+				e, err := readPiece(p.layout, at, from+int64(i), text, 0)
 				if err != nil {
 					return nil, p.damaged(at, from+int64(i), err)
 				}
-				lows = e.entry.Members.Lows(lows[:0])
-				out.add(&e, lows)
+				seats = out.roster.seats(seats[:0], e.who)
+				out.add(&e, seats)
 			}
-			more = len(texts[0]) == historyPage
+			more = int64(len(texts[0])) == page
 		}
 	}
 	return out, nil
@@ -161,23 +157,36 @@ func (p *Publisher) damaged(at place, index int64, err error) error {
 	return fmt.Errorf("%w: %s[%d]: %w", ledger.ErrInconsistent, p.reader.ListKey(at.chunk, at.list), index, err)
 }
 
-func (h *histories) add(p *piece, lows []uint16) {
+func (h *histories) add(p *piece, seats []int32) {
 	times := h.granted
 	switch {
 	case p.entry.Act != nil:
-		for _, low := range lows {
-			h.acts[low] = append(h.acts[low], p.entry.Act)
+		for _, seat := range seats {
+			h.acts[seat] = append(h.acts[seat], p.entry.Act)
 		}
 		return
 	case p.list != ledger.ListJournal:
-		if h.taken[p.item] == nil {
-			h.taken[p.item] = make([]int64, dense.ChunkSize)
-		}
 		times = h.taken[p.item]
 	}
-	for _, low := range lows {
-		times[low] = p.entry.At.UnixMilli()
+	if n := h.roster.size(); len(times) < n {
+		times = append(times, make([]int64, n-len(times))...)
 	}
+	for _, seat := range seats {
+		times[seat] = p.entry.At.UnixMilli()
+	}
+	if p.list == ledger.ListJournal {
+		h.granted = times
+	} else {
+		h.taken[p.item] = times
+	}
+}
+
+// timeOf is that of a user, as far as there is one.
+func timeOf(times []int64, seat int32) int64 {
+	if int(seat) >= len(times) {
+		return 0
+	}
+	return times[seat]
 }
 
 func moment(ms int64) time.Time {
@@ -188,20 +197,20 @@ func moment(ms int64) time.Time {
 }
 
 // takenAt is when a user took the items of a campaign.
-func (h *histories) takenAt(c *grant.Campaign, low uint16) []time.Time {
+func (h *histories) takenAt(c *grant.Campaign, seat int32) []time.Time {
 	out := make([]time.Time, len(c.Items))
 	for item, times := range h.taken {
 		if item < len(out) {
-			out[item] = moment(times[low])
+			out[item] = moment(timeOf(times, seat))
 		}
 	}
 	return out
 }
 
 // each says of all users what ended until a moment, and when; and what has not, and when it will if nobody does anything.
-func (h *histories) each(c *grant.Campaign, until time.Time, say func(low uint16, item int, at time.Time, over bool)) {
+func (h *histories) each(c *grant.Campaign, until time.Time, say func(seat int32, item int, at time.Time, over bool)) {
 	known := map[int64][]time.Time{} // few moments are those of most users
-	plain := func(low uint16, item int, from int64) {
+	plain := func(seat int32, item int, from int64) {
 		if from == 0 {
 			return
 		}
@@ -214,27 +223,25 @@ func (h *histories) each(c *grant.Campaign, until time.Time, say func(low uint16
 			known[from] = all
 		}
 		if end := all[item]; !end.IsZero() {
-			say(low, item, end, !end.After(until))
+			say(seat, item, end, !end.After(until))
 		}
 	}
-	for low := range dense.ChunkSize {
-		low := uint16(low)
-		if acts, ok := h.acts[low]; ok {
-			overs(c, spells(moment(h.granted[low]), h.takenAt(c, low), acts), until,
-				func(item int, at time.Time, over bool) { say(low, item, at, over) })
+	for seat := range int32(h.roster.size()) {
+		granted := timeOf(h.granted, seat)
+		if acts, ok := h.acts[seat]; ok {
+			overs(c, spells(moment(granted), h.takenAt(c, seat), acts), until,
+				func(item int, at time.Time, over bool) { say(seat, item, at, over) })
 			continue
 		}
-		if h.granted[low] == 0 {
+		if granted == 0 {
 			continue
 		}
 		for item := range c.Items {
-			from := h.granted[low]
+			from := granted
 			if c.Items[item].Offered() {
-				if from = 0; h.taken[item] != nil {
-					from = h.taken[item][low]
-				}
+				from = timeOf(h.taken[item], seat)
 			}
-			plain(low, item, from)
+			plain(seat, item, from)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -149,60 +148,6 @@ func (w *writer) lists() []ledger.List {
 	return []ledger.List{ledger.ListJournal}
 }
 
-// template is the JSON of the events of one entry: they differ in their user alone, but for the end of what few of them took, and
-// for those of whom nobody is told why any more.
-type template struct {
-	id, user, data []byte
-	of             map[grant.UserID][]byte // data
-}
-
-// template makes it. What is behind the user is the same for all.
-func (w *writer) template(p *piece, t Type) (*template, error) {
-	common := func(v any) []byte { b, _ := json.Marshal(v); return b } //nolint:errchkjson // texts
-	attributes := fmt.Sprintf(`{"specversion":"1.0","type":%s,"source":%s,"time":%s,"datacontenttype":"application/json","id":`,
-		common(TypePrefix+string(t)), common(source(w.campaign.Name)), common(p.entry.At))
-	behind := func(a *grant.Act, end *time.Time) ([]byte, error) {
-		data, err := json.Marshal(w.data(p, a, end))
-		return append([]byte(`","data":{"user":"`), append([]byte(`",`), data[1:]...)...), err
-	}
-	id := common(entryID(w.campaign, p) + "/")
-	out := &template{id: append([]byte(attributes), id[:len(id)-1]...), user: []byte(`","subject":"`)}
-	var err error
-	if out.data, err = behind(p.entry.Act, nil); err != nil {
-		return nil, err
-	}
-	out.of = make(map[grant.UserID][]byte, len(p.ends)+len(p.untold))
-	for user, end := range p.ends {
-		if out.of[user], err = behind(nil, &end); err != nil {
-			return nil, err
-		}
-	}
-	for _, user := range p.untold {
-		if out.of[user], err = behind(new(p.entry.Act.WithoutWhy()), nil); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-const userAt = len(`","data":{"user":"`)
-
-// append appends the event of one user.
-func (t *template) append(dst []byte, user grant.UserID) []byte {
-	dst = append(dst, t.id...)
-	dst = user.Append(dst)
-	dst = append(dst, t.user...)
-	dst = user.Append(dst)
-	data := t.data
-	if own, ok := t.of[user]; ok {
-		data = own
-	}
-	dst = append(dst, data[:userAt]...)
-	dst = user.Append(dst)
-	dst = append(dst, data[userAt:]...)
-	return append(dst, '}')
-}
-
 // payload is what the data of an event says, beside the user.
 type payload struct {
 	Campaign string      `json:"campaign"`
@@ -250,41 +195,4 @@ func (w *writer) data(p *piece, a *grant.Act, end *time.Time) payload {
 		out.Until = &until
 	}
 	return out
-}
-
-// batchHead is the first part of a compact event: what its entry says of all its members.
-type batchHead struct {
-	Campaign string       `json:"campaign"`
-	Chunk    uint64       `json:"chunk"`
-	Index    int64        `json:"index"`
-	Type     string       `json:"type"`
-	At       time.Time    `json:"at"`
-	First    grant.UserID `json:"first_user"` // the members count from it
-	Count    int          `json:"count"`
-	payload
-	// Of takes: the ends that the item has for some users, because somebody had changed them before.
-	Ends map[string]time.Time `json:"ends,omitempty"`
-	// Of revocations: users whose revocation is of the kind "erased" instead.
-	Erased []grant.UserID `json:"erased,omitempty"`
-}
-
-// compact is the form of an entry as a whole: a JSON object, a line feed, and the members as a portable Roaring bitmap of what
-// is to be added to first_user.
-func (w *writer) compact(p *piece, t Type) ([]byte, error) {
-	h := batchHead{
-		Campaign: w.campaign.Name, Chunk: p.chunk, Index: p.index, Type: TypePrefix + string(t), At: p.entry.At,
-		First: ledger.FirstUser(p.chunk), Count: p.entry.Count, Erased: p.untold,
-	}
-	h.payload = w.data(p, p.entry.Act, nil)
-	for user, end := range p.ends {
-		if h.Ends == nil {
-			h.Ends = map[string]time.Time{}
-		}
-		h.Ends[user.String()] = end
-	}
-	text, err := json.Marshal(h)
-	if err != nil {
-		return nil, err
-	}
-	return append(append(text, '\n'), p.entry.Roaring()...), nil
 }

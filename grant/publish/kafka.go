@@ -22,12 +22,10 @@ type Form string
 const (
 	// FormJSON is a record for each event: CloudEvents 1.0 in structured mode, JSON; the key is the user.
 	FormJSON Form = "json"
-	// FormCompact is a record for each journal entry: CloudEvents 1.0 in binary mode; the key is the chunk.
+	// FormCompact is a record for each journal entry, or some for one with very many users: CloudEvents 1.0 in binary mode.
+	// The key is the chunk.
 	FormCompact Form = "compact"
 )
-
-// ContentType of the compact form.
-const ContentType = "application/vnd.granter.entry"
 
 // Topic is a Kafka topic that events go to.
 type Topic struct {
@@ -143,31 +141,29 @@ func (t *topic) write(ctx context.Context, w *writer, lanes []lane, partitions [
 		return &lanes[kafka.Murmur2Balancer{Consistent: true}.Balance(kafka.Message{Key: key}, partitions...)]
 	}
 	if t.Form == FormCompact {
-		value, err := w.compact(p, kind)
+		all, err := w.compact(p, kind)
 		if err != nil {
 			return err
 		}
 		key := strconv.AppendUint(nil, p.chunk, 10)
-		return at(key).add(ctx, key, value, p.entry.At, attributes(w.campaign, p, kind))
+		for i := range all {
+			if err := at(key).add(ctx, key, all[i].value, p.entry.At, attributes(w.campaign, p, kind, &all[i])); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	template, err := w.template(p, kind)
 	if err != nil {
 		return err
 	}
-	n := 0
 	var arena []byte
-	for user := range p.entry.Users(p.chunk) {
-		if n++; n <= p.first {
-			continue
-		}
-		if n > p.first+p.count {
-			break
-		}
-		if cap(arena)-len(arena) < 4096 {
+	for user := range p.texts() {
+		if cap(arena)-len(arena) < maxEvent {
 			arena = make([]byte, 0, 256<<10)
 		}
 		begin := len(arena)
-		arena = user.Append(arena)
+		arena = append(arena, user...)
 		middle := len(arena)
 		arena = template.append(arena, user)
 		key, value := arena[begin:middle:middle], arena[middle:len(arena):len(arena)]
@@ -178,12 +174,15 @@ func (t *topic) write(ctx context.Context, w *writer, lanes []lane, partitions [
 	return nil
 }
 
+// maxEvent is about how long an event is at most; one that is longer costs a copy of what is in the arena.
+const maxEvent = 8 << 10
+
 // attributes is the attributes of a compact event.
-func attributes(c *grant.Campaign, p *piece, kind Type) []protocol.Header {
+func attributes(c *grant.Campaign, p *piece, kind Type, one *packed) []protocol.Header {
 	header := func(key, value string) protocol.Header { return protocol.Header{Key: key, Value: []byte(value)} }
 	return []protocol.Header{
-		header("content-type", ContentType), header("ce_specversion", "1.0"), header("ce_type", TypePrefix+string(kind)+".batch"),
-		header("ce_source", source(c.Name)), header("ce_id", entryID(c, p)),
+		header("content-type", one.form), header("ce_specversion", "1.0"), header("ce_type", TypePrefix+string(kind)+".batch"),
+		header("ce_source", source(c.Name)), header("ce_id", one.id),
 		header("ce_time", p.entry.At.Format(time.RFC3339Nano)),
 	}
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/granter/granter/grant/ledger"
 )
 
-// childEnv makes the test's own program a publisher that can be killed: Redis, a space, and brokers with commas between.
+// childEnv makes the test's own program a publisher that can be killed: Redis, brokers with commas between, the kind of IDs and
+// the topic.
 const childEnv = "GRANTER_TEST_PUBLISHER"
 
 func TestMain(m *testing.M) {
@@ -36,21 +37,24 @@ type small struct{ Target }
 func (small) limits() limits { return limits{chunks: 2, entries: 3, events: 500, calls: 3} }
 
 func child(servers string) error {
-	redis, brokers, _ := strings.Cut(servers, " ")
+	redis, servers, _ := strings.Cut(servers, " ")
+	brokers, servers, _ := strings.Cut(servers, " ")
+	ids, topic, _ := strings.Cut(servers, " ")
+	campaign := aCampaign(grant.IDs(ids))
 	client, err := ledger.Connect(ledger.Options{Addrs: []string{redis}})
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	store, err := ledger.Open(client, aCampaign(), ledger.Config{})
+	store, err := ledger.Open(client, campaign, ledger.Config{})
 	if err != nil {
 		return err
 	}
 	transport := &kafka.Transport{}
 	producer := &kafka.Client{Addr: kafka.TCP(strings.Split(brokers, ",")...), Transport: transport, Timeout: 20 * time.Second}
-	to := small{NewTopic(producer, Topic{Name: "events", Form: FormJSON}, transport.CloseIdleConnections)}
+	to := small{NewTopic(producer, Topic{Name: topic, Form: FormJSON}, transport.CloseIdleConnections)}
 	return New(ledger.NewCoordination(store), ledger.NewReader(store), to, Config{
 		Name: "s", Who: fmt.Sprint(os.Getpid()), Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Every: 10 * time.Millisecond,
-		Spec: func(context.Context) (*grant.Campaign, error) { return aCampaign(), nil },
+		Spec: func(context.Context) (*grant.Campaign, error) { return campaign, nil },
 	}).Follow(context.Background())
 }

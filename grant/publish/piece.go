@@ -3,6 +3,7 @@ package publish
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
-	"github.com/granter/granter/sharding/dense"
 )
 
 // place is a list of a chunk that a subscriber has a cursor in.
@@ -42,8 +42,9 @@ type piece struct {
 	place
 	index int64
 	head  head
-	entry *ledger.Entry // of an ending: as if there was one
-	item  int           // of a take or an ending: its index in the spec
+	entry *ledger.Entry // of an ending: as if there was one. Its members are who
+	who   users
+	item  int // of a take or an ending: its index in the spec
 	ends  map[grant.UserID]time.Time
 	// untold are those members of an act's entry of whom nobody is told why any more.
 	untold []grant.UserID
@@ -52,19 +53,26 @@ type piece struct {
 }
 
 // readPiece makes a piece of an entry as it is stored.
-func readPiece(at place, index int64, text string, from int) (piece, error) {
+func readPiece(l layout, at place, index int64, text string, from int) (piece, error) {
 	p := piece{place: at, index: index, head: headOf(text), first: from}
 	var err error
-	if at.list == ledger.ListJournal {
-		p.entry = new(ledger.Entry)
-		err = p.entry.UnmarshalBinary([]byte(text))
-	} else {
-		take := new(ledger.TakeEntry)
-		err = take.UnmarshalBinary([]byte(text))
-		p.entry, p.item = &take.Entry, take.Item
+	if p.entry, p.item, p.who, err = l.read(at, text); err != nil {
+		return p, err
 	}
 	p.count = p.entry.Count - from
-	return p, err
+	return p, nil
+}
+
+// texts yields the IDs of those users who are on the way, each of which is valid until the next.
+func (p *piece) texts() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		left := p.count
+		for text := range p.who.texts(p.first) {
+			if left--; left < 0 || !yield(text) {
+				return
+			}
+		}
+	}
 }
 
 // rank says in which order pieces of the same millisecond come: what settles a user first, what ends last.
@@ -91,21 +99,27 @@ const maxSkew = 10 * time.Second
 // settles reports whether a piece settles users of a take of an item with a quota, whose time is of another master: whoever
 // took was granted before, whatever the clocks say.
 func (p *piece) settles(take *piece) bool {
-	if p.rank() != 0 || p.entry.At.After(take.entry.At.Add(maxSkew)) {
-		return false
-	}
-	for i := range dense.Words {
-		if p.entry.Members.Word(i)&take.entry.Members.Word(i) != 0 {
-			return true
-		}
-	}
-	return false
+	return p.rank() == 0 && !p.entry.At.After(take.entry.At.Add(maxSkew)) && p.who.meets(take.who)
 }
 
 // part is a list of a chunk, as far as it was read.
 type part struct {
 	pieces []piece // that are not sent
 	more   bool    // it has more, which was not read
+}
+
+// comesBefore reports whether the next piece of a journal has to come before a take of an item with a quota, whatever their times
+// are: one that was read settles users of it, or one that was not may. What was done about a user of it comes in the order of
+// time: that user is settled.
+func (j *part) comesBefore(take *piece) bool {
+	if slices.ContainsFunc(j.pieces, func(p piece) bool { return p.settles(take) }) {
+		return true
+	}
+	if len(j.pieces) == 0 || !j.more || j.pieces[len(j.pieces)-1].entry.At.After(take.entry.At.Add(maxSkew)) {
+		return false
+	}
+	next := &j.pieces[0]
+	return next.rank() == 0 || !next.who.meets(take.who)
 }
 
 // merge puts the parts of a chunk, of which the journal is the first, into the one order in which its users see them, up to
@@ -129,8 +143,7 @@ func merge(parts []part, l limits, events int, wait func(*piece) bool) (out []pi
 		if next == nil || wait(&next.pieces[0]) {
 			return out, false
 		}
-		if journal, take := &parts[0], &next.pieces[0]; take.list == ledger.ListFirsts &&
-			slices.ContainsFunc(journal.pieces, func(p piece) bool { return p.settles(take) }) {
+		if journal, take := &parts[0], &next.pieces[0]; take.list == ledger.ListFirsts && journal.comesBefore(take) {
 			next = journal
 		}
 		if l.events > 0 && events > 0 && events >= l.events || len(out) >= l.entries {

@@ -63,6 +63,7 @@ type Publisher struct {
 	coordination *ledger.Coordination
 	reader       *ledger.Reader
 	writer       writer
+	layout       layout
 	target       Target
 	limiter      *rate.Limiter
 
@@ -82,7 +83,8 @@ const (
 	pollEvery  = 200 * time.Millisecond
 	sweepEvery = time.Minute // how often cursors are held against journals that have not grown
 	beginField = "begun"     // of the cursors' hash: where the subscriber began, once that is decided for all chunks
-	maxEntries = 256         // of a call, whatever the target takes: a journal entry has up to 8 KiB, and 65,536 members
+	maxEntries = 1024        // of a call, whatever the target takes
+	maxRead    = 16 << 20    // bytes of entries that are read at once, about
 )
 
 // New makes a publisher. Nothing is asked yet.
@@ -91,7 +93,8 @@ func New(coordination *ledger.Coordination, reader *ledger.Reader, to Target, cf
 		cfg.Every = pollEvery
 	}
 	p := &Publisher{
-		Config: cfg, coordination: coordination, reader: reader, target: to, writer: writer{only: cfg.Only},
+		Config: cfg, coordination: coordination, reader: reader, layout: layoutOf(reader), target: to,
+		writer:  writer{only: cfg.Only},
 		cursors: map[place]cursor{}, stored: map[place]string{}, seen: map[place]int64{}, horizons: map[uint64]*horizon{},
 		health: Health{Subscriber: cfg.Name, State: StateWaiting}, changed: make(chan struct{}, 1),
 	}
@@ -290,8 +293,9 @@ func (p *Publisher) keep(ctx context.Context) {
 
 // drain sends what some chunks have, up to the lengths in due, round by round.
 func (p *Publisher) drain(ctx context.Context, chunks []uint64, due *cut, limits limits, giveUp time.Duration) error {
+	r := reading{p.layout.page()}
 	for len(chunks) > 0 {
-		pieces, left, err := p.collect(ctx, chunks, due, limits)
+		pieces, left, err := p.collect(ctx, chunks, due, limits, &r)
 		if err != nil {
 			return err
 		}

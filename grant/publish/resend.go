@@ -28,8 +28,9 @@ func (p *Publisher) Resend(ctx context.Context, from, to time.Time) error {
 	}
 	for i, chunk := range chunks {
 		for n, list := range lists {
-			for index := int64(0); index < lengths[i][n]; index += resendPage {
-				part := ledger.Range{Chunk: chunk, List: list, From: index, To: min(index+resendPage, lengths[i][n])}
+			page := int64(p.layout.page())
+			for index := int64(0); index < lengths[i][n]; index += page {
+				part := ledger.Range{Chunk: chunk, List: list, From: index, To: min(index+page, lengths[i][n])}
 				if err := p.resend(ctx, part, from, to); err != nil {
 					return err
 				}
@@ -42,8 +43,6 @@ func (p *Publisher) Resend(ctx context.Context, from, to time.Time) error {
 	return nil
 }
 
-const resendPage = 64
-
 // resend sends what is of the time in a part of a list.
 func (p *Publisher) resend(ctx context.Context, part ledger.Range, from, to time.Time) error {
 	texts, err := p.reader.Texts(ctx, []ledger.Range{part})
@@ -52,7 +51,7 @@ func (p *Publisher) resend(ctx context.Context, part ledger.Range, from, to time
 	}
 	at := place{part.Chunk, part.List}
 	for i, text := range texts[0] {
-		e, err := readPiece(at, part.From+int64(i), text, 0)
+		e, err := readPiece(p.layout, at, part.From+int64(i), text, 0)
 		if err != nil {
 			return p.damaged(at, part.From+int64(i), err)
 		}

@@ -138,16 +138,10 @@ func (h *webhook) body(w *writer, p *piece) (id, kind string, body []byte, err e
 	if err != nil {
 		return "", "", nil, err
 	}
-	n, sent := 0, 0
-	for user := range p.entry.Users(p.chunk) {
-		if n++; n <= p.first {
-			continue
-		}
-		if sent == p.count {
-			break
-		}
+	sent := 0
+	for user := range p.texts() {
 		if sent++; sent == 1 {
-			id = entryID(w.campaign, p) + "/" + user.String()
+			id = string(appendSegment([]byte(entryID(w.campaign, p)+"/"), user))
 		} else {
 			body = append(body, ',')
 		}

@@ -99,11 +99,13 @@ func TestTheSignatureIsTheStandardOne(t *testing.T) {
 	}
 }
 
-func TestWebhooksGetEachEvent(t *testing.T) {
+func TestWebhooksGetEachEvent(t *testing.T) { onEachLayout(t, onWebhooksGetEachEvent) }
+
+func onWebhooksGetEachEvent(t *testing.T, ids grant.IDs) {
 	for _, batch := range []int{1, 7} {
-		h, w := newHook(t), newWorld(t, miniredis.RunT(t).Addr())
-		w.grant(span(grant.NumberID(100), 30)...)
-		w.grant(span(grant.NumberID(1<<16), 5)...)
+		h, w := newHook(t), newWorld(t, miniredis.RunT(t).Addr(), ids)
+		w.grant(w.span(100, 30)...)
+		w.grant(w.span(1<<16, 5)...)
 		h.answer = func(n int) int {
 			if code, ok := map[int]int{2: 500, 3: 429, 5: 503}[n]; ok {
 				return code
@@ -120,8 +122,8 @@ func TestWebhooksGetEachEvent(t *testing.T) {
 
 // One that is dead is said to be, keeps its place, and holds up no other.
 func TestADeadSubscriberHoldsUpNobody(t *testing.T) {
-	dead, alive, w := newHook(t), newHook(t), newWorld(t, miniredis.RunT(t).Addr())
-	w.grant(span(grant.NumberID(100), 30)...)
+	dead, alive, w := newHook(t), newHook(t), newWorld(t, miniredis.RunT(t).Addr(), grant.IDsDense)
+	w.grant(w.span(100, 30)...)
 	dead.answer = func(int) int { return 410 }
 	ctx, stop := context.WithCancel(t.Context())
 	var work sync.WaitGroup
@@ -169,8 +171,8 @@ func TestADeadSubscriberHoldsUpNobody(t *testing.T) {
 // One that takes requests and never answers is failing like a dead one, holds up nobody, and gets everything when it answers.
 // Nobody waits for it, not even until its timeout: another one has a timeout of an hour here.
 func TestASlowSubscriberHoldsUpNobody(t *testing.T) {
-	slow, alive, w := newHook(t), newHook(t), newWorld(t, miniredis.RunT(t).Addr())
-	w.grant(span(grant.NumberID(100), 30)...)
+	slow, alive, w := newHook(t), newHook(t), newWorld(t, miniredis.RunT(t).Addr(), grant.IDsDense)
+	w.grant(w.span(100, 30)...)
 	answers := make(chan struct{})
 	handler := slow.Config.Handler
 	var waiting atomic.Int64
@@ -235,9 +237,11 @@ func TestWhoFailsAgainAndAgainIsSpared(t *testing.T) {
 }
 
 // A failure that does not pass ends --once, and the next one begins where it was.
-func TestARefusalKeepsThePlace(t *testing.T) {
-	h, w := newHook(t), newWorld(t, miniredis.RunT(t).Addr())
-	w.grant(span(grant.NumberID(100), 30)...)
+func TestARefusalKeepsThePlace(t *testing.T) { onEachLayout(t, onARefusalKeepsThePlace) }
+
+func onARefusalKeepsThePlace(t *testing.T, ids grant.IDs) {
+	h, w := newHook(t), newWorld(t, miniredis.RunT(t).Addr(), ids)
+	w.grant(w.span(100, 30)...)
 	h.answer = func(n int) int {
 		if n > 2 {
 			return 401
@@ -253,13 +257,15 @@ func TestARefusalKeepsThePlace(t *testing.T) {
 	w.holds(h.order)
 }
 
-func TestATimeIsSentAgain(t *testing.T) {
+func TestATimeIsSentAgain(t *testing.T) { onEachLayout(t, onATimeIsSentAgain) }
+
+func onATimeIsSentAgain(t *testing.T, ids grant.IDs) {
 	mini := miniredis.RunT(t)
-	h, w := newHook(t), newWorld(t, mini.Addr())
+	h, w := newHook(t), newWorld(t, mini.Addr(), ids)
 	at := time.Now().Truncate(time.Second).UTC()
 	for i := range 4 {
 		mini.SetTime(at.Add(time.Duration(i) * time.Minute))
-		w.grant(span(grant.NumberID(uint64(100*i)), 3)...)
+		w.grant(w.span(uint64(100*i), 3)...)
 	}
 	mini.SetTime(time.Time{})
 	to := h.target(t, 2)

@@ -2,12 +2,18 @@ package publish
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"maps"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -17,16 +23,27 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/ledger"
+	"github.com/granter/granter/grant/userid"
 	"github.com/granter/granter/metrics"
 	"github.com/granter/granter/sharding"
 	"github.com/granter/granter/sharding/dense"
+	"github.com/granter/granter/sharding/opaque"
 )
 
 var began = time.Date(2022, 11, 5, 9, 0, 0, 0, time.UTC)
 
-func aCampaign() *grant.Campaign {
+// onEachLayout runs a test on ledgers of chunks and of buckets: with strings of all kinds in them, and with more kinds of IDs.
+func onEachLayout(t *testing.T, test func(t *testing.T, ids grant.IDs), more ...grant.IDs) {
+	t.Helper()
+	for _, ids := range append([]grant.IDs{grant.IDsDense, grant.IDsString}, more...) {
+		t.Run(string(ids), func(t *testing.T) { test(t, ids) })
+	}
+}
+
+func aCampaign(ids grant.IDs) *grant.Campaign {
 	return &grant.Campaign{
-		Name: "sorry-2022", Hash: strings.Repeat("5f", 32), StartsAt: began,
+		Name: "sorry-2022", Hash: strings.Repeat("5f", 32), StartsAt: began, Population: 1000,
+		Input: grant.Input{IDs: ids},
 		Items: []grant.Item{
 			{ID: "thank-you", Kind: grant.KindEmoticon},
 			{ID: "cheer-up", Kind: grant.KindEmoticon, Validity: grant.Validity{Length: 90 * 24 * time.Hour}},
@@ -47,16 +64,19 @@ type world struct {
 	granted      map[grant.UserID]bool
 	campaign     *grant.Campaign
 	store        *ledger.Store
+	ids          map[uint64]grant.UserID
 }
 
-func newWorld(t testing.TB, redisAddr string) *world {
+func newWorld(t testing.TB, redisAddr string, ids grant.IDs) *world {
 	t.Helper()
-	return newWorldOf(t, redisAddr, aCampaign())
+	return newWorldOf(t, redisAddr, aCampaign(ids))
 }
 
 func newWorldOf(t testing.TB, redisAddr string, c *grant.Campaign) *world {
 	t.Helper()
-	w := &world{TB: t, granted: map[grant.UserID]bool{}, registry: prometheus.NewRegistry(), campaign: c}
+	w := &world{
+		TB: t, granted: map[grant.UserID]bool{}, registry: prometheus.NewRegistry(), campaign: c, ids: map[uint64]grant.UserID{},
+	}
 	w.metrics = metrics.NewPublish(w.registry, "sorry-2022", "test", "s")
 	var err error
 	w.client, err = ledger.Connect(ledger.Options{Addrs: []string{redisAddr}})
@@ -77,9 +97,78 @@ func (w *world) begin() {
 	require.NoError(w, err)
 }
 
+// id is the user whose number is n in a ledger of dense IDs. In a ledger of buckets it is another one, in the bucket that stands
+// for that chunk.
+func (w *world) id(n uint64) grant.UserID {
+	if !w.reader.Buckets() {
+		return grant.NumberID(n)
+	}
+	if user, known := w.ids[n]; known {
+		return user
+	}
+	layout, form := ledger.LayoutOf(w.campaign), userid.FormOf(&w.campaign.Input)
+	before, behind, _ := strings.Cut(nasty[n%uint64(len(nasty))], "#")
+	for member, try := []byte(nil), uint64(0); ; try++ {
+		switch layout.Width {
+		case 16:
+			member = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(member[:0], try), n)
+		case 8:
+			member = binary.BigEndian.AppendUint64(member[:0], n<<32^try<<48^try)
+		default:
+			member = strconv.AppendUint(append(strconv.AppendUint(append(member[:0], before...), n, 10), '.'), try, 10)
+			member = append(member, behind...)
+		}
+		if layout.Bucket(opaque.Hash(member)) == 256|n>>16&255 {
+			w.ids[n] = form.ID(member)
+			return w.ids[n]
+		}
+	}
+}
+
+// nasty are strings that users may be.
+var nasty = []string{
+	"#", "#@example.com", `"#\`, "#\r\nX-Other: 1", "../#/..", "민지#", "%2F#", " # ", "\x00#\x7f", "<#&'>", "#\u2028🎁",
+	"\ufffe#", "#+1", "\u0085#\u202e", strings.Repeat("ä", 119) + "#",
+}
+
+func (w *world) member(user grant.UserID) (bucket uint64, member []byte) {
+	w.Helper()
+	form := userid.FormOf(&w.campaign.Input)
+	member, fault := form.Member(nil, []byte(user.String()))
+	require.Empty(w, fault, "%q", user)
+	layout := ledger.LayoutOf(w.campaign)
+	return layout.Bucket(opaque.Hash(member)), member
+}
+
+func (w *world) span(from uint64, n int) []grant.UserID {
+	users := make([]grant.UserID, n)
+	for i := range users {
+		users[i] = w.id(from + uint64(i))
+	}
+	return users
+}
+
+// firstKey is a key of the first chunk, or of the bucket that stands for it.
+func (w *world) firstKey(name string) string {
+	chunk := uint64(0)
+	if w.reader.Buckets() {
+		chunk = 256
+	}
+	return fmt.Sprintf("granter:{sorry-2022/%d}:%s", chunk, name)
+}
+
 // grant grants some users, with one journal entry in each of their chunks.
 func (w *world) grant(users ...grant.UserID) {
 	w.Helper()
+	for _, user := range users {
+		w.granted[user] = true
+	}
+	w.seq++
+	ranges := []sharding.Range{{Partition: 0, First: 1, Last: 9}}
+	if w.reader.Buckets() {
+		w.grantMembers(ranges, users)
+		return
+	}
 	byChunk := map[uint64]*dense.Bitmap{}
 	for _, user := range users {
 		chunk, low := dense.Split(user.Number())
@@ -87,22 +176,41 @@ func (w *world) grant(users ...grant.UserID) {
 			byChunk[chunk] = new(dense.Bitmap)
 		}
 		byChunk[chunk].Set(low)
-		w.granted[user] = true
 	}
-	w.seq++
-	f := &dense.Flush{Seq: w.seq, Ranges: []sharding.Range{{Partition: 0, First: 1, Last: 9}}}
+	f := &dense.Flush{Seq: w.seq, Ranges: ranges}
 	for chunk, members := range byChunk {
 		f.Deltas = append(f.Deltas, dense.Delta{Chunk: chunk, Members: members, Count: members.Count()})
 	}
 	require.NoError(w, w.grants.Grant(context.Background(), f))
 }
 
-func span(from grant.UserID, n int) []grant.UserID {
-	users := make([]grant.UserID, n)
-	for i := range users {
-		users[i] = grant.NumberID(from.Number() + uint64(i))
+func (w *world) grantMembers(ranges []sharding.Range, users []grant.UserID) {
+	w.Helper()
+	byBucket := map[uint64][][]byte{}
+	for _, user := range users {
+		bucket, member := w.member(user)
+		byBucket[bucket] = append(byBucket[bucket], member)
 	}
-	return users
+	width := ledger.LayoutOf(w.campaign).Width
+	for part := range slices.Chunk(slices.Sorted(maps.Keys(byBucket)), opaque.MaxDeltas) {
+		seen, err := w.reader.Lengths(context.Background(), part, []ledger.List{ledger.ListJournal})
+		require.NoError(w, err)
+		f := &opaque.Flush{Seq: w.seq, Ranges: ranges}
+		for i, bucket := range part {
+			members := byBucket[bucket]
+			slices.SortFunc(members, opaque.Compare)
+			d := opaque.Delta{Bucket: bucket, Seen: int(seen[i][0]), Count: len(members), Width: width}
+			for _, member := range members {
+				d.Bytes = width.Append(d.Bytes, member)
+			}
+			f.Deltas = append(f.Deltas, d)
+		}
+		require.NoError(w, w.grants.AddMembers(context.Background(), f))
+		for i := range f.Deltas {
+			require.True(w, f.Deltas[i].Granted)
+		}
+		w.seq++
+	}
 }
 
 // publisher makes a publisher to a target.
@@ -142,12 +250,14 @@ func (w *world) count(name string) float64 {
 	return 0
 }
 
-func topicOf(t testing.TB, brokers []string, form Form) Target {
+// topicOf is the target of a topic, which is "events" if none is named.
+func topicOf(t testing.TB, brokers []string, form Form, named ...string) Target {
 	t.Helper()
 	transport := &kafka.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	client := &kafka.Client{Addr: kafka.TCP(brokers...), Transport: transport, Timeout: 20 * time.Second}
-	return NewTopic(client, Topic{Name: "events", Form: form, Compression: kafka.Lz4}, transport.CloseIdleConnections)
+	to := Topic{Name: append(named, "events")[0], Form: form, Compression: kafka.Lz4}
+	return NewTopic(client, to, transport.CloseIdleConnections)
 }
 
 // event is one CloudEvent, as a reader of the topic finds it.
@@ -166,27 +276,43 @@ type event struct {
 	} `json:"data"`
 }
 
-// records returns everything that is in the topic, in the order of each partition.
-func records(t testing.TB, brokers []string) []*kgo.Record {
+// conforms requires what CloudEvents does of attributes, and that no two users have one ID.
+func (e *event) conforms(t testing.TB) {
 	t.Helper()
+	for _, text := range []string{e.ID, e.Subject, e.Source, e.Type} {
+		require.NotContains(t, text, "\ufffe", "it is no character")
+		require.Equal(t, -1, strings.IndexFunc(text, unicode.IsControl), "%q", text)
+	}
+	user, err := url.PathUnescape(e.ID[strings.LastIndex(e.ID, "/")+1:])
+	require.NoError(t, err, e.ID)
+	require.Equal(t, e.Data.User, user)
+	if e.Subject != "" || isAttribute([]byte(user)) {
+		require.Equal(t, e.Data.User, e.Subject)
+	}
+}
+
+// records returns everything that is in the topic, in the order of each partition.
+func records(t testing.TB, brokers []string, named ...string) []*kgo.Record {
+	t.Helper()
+	topic := append(named, "events")[0]
 	ends := map[int32]int64{}
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics("events"), kgo.FetchMaxWait(200*time.Millisecond),
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic), kgo.FetchMaxWait(200*time.Millisecond),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	require.NoError(t, err)
 	defer client.Close()
 	reader := &kafka.Client{Addr: kafka.TCP(brokers...), Transport: &kafka.Transport{}}
 	defer reader.Transport.(*kafka.Transport).CloseIdleConnections()
-	m, err := reader.Metadata(context.Background(), &kafka.MetadataRequest{Topics: []string{"events"}})
+	m, err := reader.Metadata(context.Background(), &kafka.MetadataRequest{Topics: []string{topic}})
 	require.NoError(t, err)
 	var ask []kafka.OffsetRequest
 	for _, p := range m.Topics[0].Partitions {
 		ask = append(ask, kafka.LastOffsetOf(p.ID))
 	}
 	offsets, err := reader.ListOffsets(context.Background(),
-		&kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{"events": ask}})
+		&kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic: ask}})
 	require.NoError(t, err)
 	left := int64(0)
-	for _, p := range offsets.Topics["events"] {
+	for _, p := range offsets.Topics[topic] {
 		require.NoError(t, p.Error)
 		ends[int32(p.Partition)] = p.LastOffset
 		left += p.LastOffset
@@ -208,21 +334,21 @@ func records(t testing.TB, brokers []string) []*kgo.Record {
 }
 
 // events returns the events of the topic without repetitions, in the order of their first coming.
-func events(t testing.TB, brokers []string) []event {
+func events(t testing.TB, brokers []string, named ...string) []event {
 	t.Helper()
 	var out []event
 	seen := map[string]bool{}
 	place := map[string]int32{}
-	for _, r := range records(t, brokers) {
+	for _, r := range records(t, brokers, named...) {
 		var e event
 		require.NoError(t, json.Unmarshal(r.Value, &e), "%s", r.Value)
-		require.Equal(t, e.Subject, string(r.Key))
-		require.Equal(t, e.Subject, e.Data.User)
+		require.Equal(t, e.Data.User, string(r.Key))
+		e.conforms(t)
 		require.Equal(t, "application/cloudevents+json; charset=UTF-8", string(r.Headers[0].Value))
-		if p, ok := place[e.Subject]; ok {
+		if p, ok := place[e.Data.User]; ok {
 			require.Equal(t, p, r.Partition, "a user's events are in one partition")
 		}
-		place[e.Subject] = r.Partition
+		place[e.Data.User] = r.Partition
 		if !seen[e.ID] {
 			seen[e.ID] = true
 			out = append(out, e)
@@ -236,10 +362,9 @@ func (w *world) holds(all []event) {
 	w.Helper()
 	found := map[grant.UserID]bool{}
 	for _, e := range all {
-		id, err := strconv.ParseUint(e.Subject, 10, 64)
-		require.NoError(w, err)
-		require.False(w, found[grant.NumberID(id)], "user %d has two events", id)
-		found[grant.NumberID(id)] = true
+		user := grant.TextID(e.Data.User)
+		require.False(w, found[user], "user %q has two events", user)
+		found[user] = true
 	}
 	require.Equal(w, w.granted, found)
 }
