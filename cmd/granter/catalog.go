@@ -25,13 +25,14 @@ type subjects struct {
 	redis   redis.UniversalClient
 	kafka   source.Kafka
 	brokers []string
-	askFor  time.Duration // how long a question that fails is asked again; 0: askFor, for people who look at a page
+	indexes *ledger.Indexes // nil: each campaign has its own
+	askFor  time.Duration   // how long a question that fails is asked again; 0: askFor, for people who look at a page
 }
 
 // open opens one campaign. Nothing is asked yet.
 func (s *subjects) open(c *grant.Campaign) (*desk.Subject, error) {
 	askFor := cmp.Or(s.askFor, askFor)
-	led, err := openLedger(s.redis, c, askFor)
+	led, err := openOneOf(s.redis, c, askFor, s.indexes)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +103,7 @@ func (c *connection) catalog(files []string, log *slog.Logger) (*desk.Catalog, r
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &subjects{redis: client, kafka: k, brokers: c.brokers}
+	s := &subjects{redis: client, kafka: k, brokers: c.brokers, indexes: ledger.NewIndexes()}
 	index, err := ledger.NewIndex(client, ledger.Config{RetryFor: askFor})
 	var all *desk.Catalog
 	if err == nil {

@@ -30,7 +30,14 @@ type opened struct {
 }
 
 func openLedger(client redis.UniversalClient, c *grant.Campaign, retryFor time.Duration) (opened, error) {
-	store, err := ledger.Open(client, c, ledger.Config{RetryFor: retryFor})
+	return openOneOf(client, c, retryFor, nil)
+}
+
+// openOneOf is openLedger for a process that opens many campaigns, and keeps what it knows of their buckets in one place.
+func openOneOf(
+	client redis.UniversalClient, c *grant.Campaign, retryFor time.Duration, indexes *ledger.Indexes,
+) (opened, error) {
+	store, err := ledger.Open(client, c, ledger.Config{RetryFor: retryFor, Indexes: indexes})
 	if err != nil {
 		return opened{}, err
 	}

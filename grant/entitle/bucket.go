@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,86 +13,16 @@ import (
 )
 
 // Users whose IDs are not dense are in buckets, whose journals are the only record of who is granted. So that a check need not
-// read a bucket, which has some ten thousand users, it is read once, and fingerprints of its members are kept: they say which
-// bytes to ask Redis for, and those decide.
+// read a bucket, which has some ten thousand users, it is read once, and the ledger keeps fingerprints of its members: they say
+// which bytes to ask Redis for, and those decide.
 
 const (
-	// maxIndexes is what the fingerprints of all campaigns take: those of 64 million users. Where there are more, buckets are
-	// read again and again.
-	maxIndexes = 256 << 20
 	// maxLooks is how often a bucket is looked at that grows meanwhile, before a lookup reads all of it, which is sure to end.
 	maxLooks = 4
 	// bucketsAtOnce are looked at in one pipeline for a list, and listPipelines of those are under way: others go in between.
 	bucketsAtOnce = 32
 	listPipelines = 2
 )
-
-// indexes are what is known of buckets.
-type indexes struct {
-	mu    sync.Mutex
-	known map[bucketKey]*index
-	size  int64
-}
-
-type bucketKey struct {
-	campaign, hash string
-	bucket         uint64
-}
-
-// index is what is known of one bucket. Who reads the bucket on reads it for the others, too.
-type index struct {
-	mu  sync.Mutex
-	now atomic.Pointer[ledger.BucketIndex]
-}
-
-var noIndex = new(ledger.BucketIndex)
-
-func (x *indexes) of(key bucketKey) *index {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	found := x.known[key]
-	if found == nil {
-		found = new(index)
-		found.now.Store(noIndex)
-		x.known[key] = found
-	}
-	return found
-}
-
-// extend reads on from what somebody saw of a bucket, unless another one has.
-func (x *indexes) extend(ctx context.Context, l Ledger, key bucketKey, seen *ledger.BucketIndex) error {
-	at := x.of(key)
-	at.mu.Lock()
-	defer at.mu.Unlock()
-	before := at.now.Load()
-	if before != seen {
-		return nil
-	}
-	after, err := l.ExtendIndex(ctx, key.bucket, before)
-	if err != nil {
-		return err
-	}
-	at.now.Store(after)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.known[key] != at {
-		return nil // there were too many meanwhile
-	}
-	x.size += after.Size() - before.Size()
-	for other, it := range x.known { // any of them
-		if x.size <= maxIndexes {
-			break
-		}
-		if other != key {
-			x.size -= it.now.Swap(noIndex).Size()
-			delete(x.known, other)
-		}
-	}
-	return nil
-}
-
-// key names a bucket of the subject.
-func (s *subject) key(bucket uint64) bucketKey { return bucketKey{s.Name, s.Hash, bucket} }
 
 // opaque reports whether users are in buckets.
 func (s *subject) opaque() bool { return s.Input.Opaque() }
@@ -125,11 +53,19 @@ func (q *question) prepareBucket(user grant.UserID) {
 	}
 }
 
+// asksTakes is what else to look at for one item.
+func (q *question) asksTakes() ledger.Ask {
+	if q.whole {
+		return ledger.Ask{}
+	}
+	item := &q.Items[q.item]
+	return ledger.Ask{Take: item.Offered(), Item: q.item, Quota: item.First > 0}
+}
+
 // addBucket looks at the user, by what is known of the bucket by now.
 func (q *question) addBucket(g *ledger.Glances) {
 	if s := &q.seated; s.sight == ledger.SightStale {
-		known := q.indexes.of(q.key(s.seats[0].Bucket)).now.Load()
-		s.glance = q.Ledger.GlanceAt(g, s.seats, known, s.looks > 0)
+		s.glance = q.Ledger.GlanceAt(g, s.seats, q.asksTakes(), s.looks > 0)
 	}
 }
 
@@ -150,43 +86,51 @@ func (q *question) seen(ctx context.Context) (again bool, err error) {
 		s.sight = ledger.SightActs
 		return false, nil
 	}
-	return true, q.indexes.extend(ctx, q.Ledger, q.key(s.seats[0].Bucket), s.glance.Known)
-}
-
-// holding returns what the user of a bucket was granted; nil: nothing, or a lookup has to say what (sure is false).
-func (s *seated) holding() (h *grant.Holding, sure bool) {
-	switch s.sight {
-	case ledger.SightGranted:
-		return &grant.Holding{GrantedAt: s.at}, true
-	case ledger.SightNone:
-		return nil, true
-	case ledger.SightStale, ledger.SightActs:
-	}
-	return nil, false
+	return true, q.Ledger.Learn(ctx, &s.glance)
 }
 
 // allInBucket is all for a user of a bucket.
 func (q *question) allInBucket(ctx context.Context) ([]Held, error) {
-	h, sure := q.seated.holding()
-	switch {
-	case sure && h == nil:
+	switch s := &q.seated; s.sight {
+	case ledger.SightGranted:
+		if !q.Offers() {
+			return q.judge(&grant.Holding{GrantedAt: s.at}, q.when), nil
+		}
+		held, err := q.Ledger.Holdings(ctx, q.Campaign.Campaign, []grant.UserID{q.user}, []time.Time{s.at})
+		if err != nil {
+			return nil, err
+		}
+		return q.judge(&held[0], q.when), nil
+	case ledger.SightNone, ledger.SightExcluded:
 		return nil, nil
-	case !sure || q.Offers():
-		return q.held(ctx, q.user, q.when)
+	case ledger.SightStale, ledger.SightActs:
 	}
-	return q.judge(h, q.when), nil
+	return q.held(ctx, q.user, q.when)
 }
 
 // decideInBucket is decide for a user of a bucket.
 func (q *question) decideInBucket(ctx context.Context) (grant.State, error) {
-	h, sure := q.seated.holding()
-	switch {
-	case sure && h == nil:
-		return StateNone, nil
-	case !sure || q.Items[q.item].Offered():
-		return q.decideHeld(q.held(ctx, q.user, q.when))
+	s := &q.seated
+	if s.sight == ledger.SightGranted {
+		if state, decided := q.granted(&s.glance, 0, s.at); decided {
+			return state, nil
+		}
 	}
-	return q.judge(h, q.when)[q.item].State, nil
+	return q.decideHeld(q.allInBucket(ctx))
+}
+
+// granted says how the item stands for a user of a bucket who was granted, and whether that decides: of an item with a quota,
+// others may have taken the last.
+func (q *question) granted(g *ledger.BucketGlance, seat int, at time.Time) (grant.State, bool) {
+	h, item := grant.Holding{GrantedAt: at}, &q.Items[q.item]
+	if item.Offered() {
+		taken := g.Taken(seat)
+		if taken.IsZero() && item.First > 0 {
+			return "", false
+		}
+		h = q.holding(q.item, at, taken)
+	}
+	return q.judge(&h, q.when)[q.item].State, true
 }
 
 // inBuckets adds the answers of a campaign whose users are in buckets.
@@ -255,8 +199,7 @@ func (m *Many) lookOnce(ctx context.Context, q *question, groups [][]listed, sur
 			for n := range group {
 				seats[n] = group[n].Seat
 			}
-			known := q.indexes.of(q.key(seats[0].Bucket)).now.Load()
-			out[k] = q.Ledger.GlanceAt(g, seats, known, sure)
+			out[k] = q.Ledger.GlanceAt(g, seats, q.asksTakes(), sure)
 		}
 		err := g.Send()
 		for k := range out {
@@ -279,21 +222,28 @@ func (m *Many) lookOnce(ctx context.Context, q *question, groups [][]listed, sur
 func (m *Many) sort(
 	ctx context.Context, q *question, group []listed, g *ledger.BucketGlance, last bool, states []grant.State,
 ) (again []listed, err error) {
-	var lookup []listed
+	var acted, waiting undecided
 	var at time.Time
-	var state grant.State // of who was granted then
+	var state grant.State // of who was granted then, unless takes decide, too
+	offered := q.Items[q.item].Offered()
 	err = g.See(func(seat int, sight ledger.Sight, granted time.Time) {
-		switch one := group[seat]; {
+		one, decided := group[seat], true
+		switch {
 		case sight == ledger.SightStale && !last:
 			again = append(again, one)
-		case sight == ledger.SightNone:
-		case sight == ledger.SightGranted && !q.Items[q.item].Offered():
-			if !granted.Equal(at) {
-				at, state = granted, q.judge(&grant.Holding{GrantedAt: granted}, q.when)[q.item].State
+		case sight == ledger.SightNone || sight == ledger.SightExcluded:
+		case sight == ledger.SightGranted:
+			if offered || !granted.Equal(at) {
+				at = granted
+				state, decided = q.granted(g, seat, granted)
 			}
-			merge(&states[one.n], state)
+			if decided {
+				merge(&states[one.n], state)
+			} else {
+				waiting.add(one, granted)
+			}
 		default:
-			lookup = append(lookup, one)
+			acted.add(one, time.Time{})
 		}
 	})
 	if err != nil {
@@ -302,23 +252,34 @@ func (m *Many) sort(
 	ctx, cancel := context.WithTimeout(ctx, m.checker.cfg.Timeout)
 	defer cancel()
 	if len(again) > 0 {
-		err = q.indexes.extend(ctx, q.Ledger, q.key(group[0].Bucket), g.Known)
+		err = q.Ledger.Learn(ctx, g)
 	}
-	if err != nil || len(lookup) == 0 {
-		return again, err
-	}
-	users := make([]grant.UserID, len(lookup))
-	for i := range lookup {
-		users[i] = lookup[i].User
-	}
-	found, holdings, err := q.Ledger.Held(ctx, q.Campaign.Campaign, users)
-	if err != nil {
-		return nil, err
-	}
-	for i := range found {
-		if found[i].Place == grant.PlaceGranted {
-			merge(&states[lookup[i].n], q.judge(&holdings[i], q.when)[q.item].State)
+	if err == nil && len(waiting.users) > 0 {
+		var held []grant.Holding
+		held, err = q.Ledger.Holdings(ctx, q.Campaign.Campaign, waiting.users, waiting.granted)
+		for i := range held {
+			merge(&states[waiting.n[i]], q.judge(&held[i], q.when)[q.item].State)
 		}
 	}
-	return again, nil
+	if err != nil || len(acted.users) == 0 {
+		return again, err
+	}
+	found, held, err := q.Ledger.Held(ctx, q.Campaign.Campaign, acted.users)
+	for i := range found {
+		if found[i].Place == grant.PlaceGranted {
+			merge(&states[acted.n[i]], q.judge(&held[i], q.when)[q.item].State)
+		}
+	}
+	return again, err
+}
+
+// undecided are users of a list of whom a glance does not say how the item stands.
+type undecided struct {
+	users   []grant.UserID
+	n       []int // which of the list they are
+	granted []time.Time
+}
+
+func (u *undecided) add(one listed, granted time.Time) {
+	u.users, u.n, u.granted = append(u.users, one.User), append(u.n, one.n), append(u.granted, granted)
 }

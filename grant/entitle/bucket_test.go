@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
@@ -57,18 +58,29 @@ func (w *world) put(c *grant.Campaign, at time.Time, users ...grant.UserID) {
 	require.NoError(w, err)
 }
 
-// countIndexes counts how often buckets are read.
-type countIndexes struct {
-	entitle.Ledger
+// countReads counts how often a list is read, which buckets are.
+type countReads struct{ read atomic.Int64 }
 
-	read atomic.Int64
+func (*countReads) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (c *countReads) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == "lrange" {
+			c.read.Add(1)
+		}
+		return next(ctx, cmd)
+	}
 }
 
-func (c *countIndexes) ExtendIndex(
-	ctx context.Context, bucket uint64, known *ledger.BucketIndex,
-) (*ledger.BucketIndex, error) {
-	c.read.Add(1)
-	return c.Ledger.ExtendIndex(ctx, bucket, known)
+func (c *countReads) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		for _, cmd := range cmds {
+			if cmd.Name() == "lrange" {
+				c.read.Add(1)
+			}
+		}
+		return next(ctx, cmds)
+	}
 }
 
 // Whatever the IDs are, each user has an item from the user's own moment on, whichever way somebody asks.
@@ -152,33 +164,42 @@ func TestABucketThatLostWritesIsNoticed(t *testing.T) {
 	}
 }
 
-// A bucket is read once, and only on when it has grown; a check asks for what it needs.
+// A bucket is read once, and only on when it has grown; a check asks for what it needs, of items that users take, too.
 func TestABucketIsReadOnce(t *testing.T) {
 	c := sorryTo(grant.IDsUUID)
+	c.Items = append(c.Items, grant.Item{ID: "take-me", Validity: grant.Validity{Taken: true}},
+		grant.Item{ID: "first-ones", Validity: grant.Validity{Taken: true}, First: 100})
 	w := newWorld(t, c)
 	users := ids(grant.IDsUUID, 0, 300)
 	w.put(c, began, users...)
-	seen := &countIndexes{Ledger: w.campaigns[0].Ledger}
-	w.campaigns[0].Ledger = seen
+	var seen countReads
+	w.client.AddHook(&seen)
 	checker := w.checker(patient)
-	check := func(user grant.UserID) {
-		a, err := checker.Check(t.Context(), entitle.Query{User: user, Item: "thank-you"})
+	check := func(user grant.UserID, item string, want grant.State) {
+		t.Helper()
+		a, err := checker.Check(t.Context(), entitle.Query{User: user, Item: item})
 		require.NoError(t, err)
-		require.Equal(t, active, a.State)
+		require.Equal(t, want, a.State)
 	}
 	var all errgroup.Group
 	for _, user := range users {
 		all.Go(func() error {
-			check(user)
+			check(user, "thank-you", active)
 			return nil
 		})
 	}
 	require.NoError(t, all.Wait())
 	require.LessOrEqual(t, seen.read.Load(), int64(256), "buckets")
+	w.take(began.Add(time.Hour), 2, users[0])
+	w.take(began.Add(time.Hour), 3, users[0])
 	seen.read.Store(0)
-	for _, user := range users[:20] {
-		check(user)
+	for _, user := range users[1:20] {
+		check(user, "thank-you", active)
+		check(user, "take-me", grant.StateOffered)
+		check(user, "first-ones", grant.StateOffered)
 	}
+	require.Equal(t, []grant.State{active, grant.StateOffered}, w.states(checker, "first-ones", time.Time{}, users[0], users[1]))
+	require.Equal(t, []grant.State{active, grant.StateOffered}, w.states(checker, "take-me", time.Time{}, users[0], users[1]))
 	require.Zero(t, seen.read.Load())
 }
 

@@ -61,7 +61,6 @@ type Checker struct {
 	refresh   sync.Mutex
 	restUntil atomic.Int64 // Unix nanoseconds
 	memory    memory
-	indexes   indexes
 }
 
 // New makes a checker. It asks nobody yet.
@@ -69,8 +68,7 @@ func New(cfg Config) *Checker {
 	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
 	cfg.Fallback = cmp.Or(cfg.Fallback, FallbackUnknown)
 	return &Checker{cfg: cfg, shared: sharer{timeout: cfg.Timeout},
-		memory:  memory{chunks: map[remembered]seen{}, whole: map[remembered]time.Time{}},
-		indexes: indexes{known: map[bucketKey]*index{}}}
+		memory: memory{chunks: map[remembered]seen{}, whole: map[remembered]time.Time{}}}
 }
 
 // Query is what somebody asks about. In restricts it to some campaigns; nil: all.
@@ -355,7 +353,7 @@ func (c *Checker) subjects(ctx context.Context) (*known, error) {
 	c.refreshed.Store(time.Now().UnixNano())
 	switch {
 	case err == nil:
-		now := continued(found, before, &c.indexes)
+		now := continued(found, before)
 		c.all.Store(now)
 		return now, nil
 	case before != nil:
@@ -368,7 +366,7 @@ func (c *Checker) subjects(ctx context.Context) (*known, error) {
 func (c *Checker) fresh() bool { return time.Now().UnixNano()-c.refreshed.Load() < int64(refreshEvery) }
 
 // continued keeps what is known of campaigns that are still there.
-func continued(found []Campaign, before *known, indexes *indexes) *known {
+func continued(found []Campaign, before *known) *known {
 	old := map[string]*subject{}
 	if before != nil {
 		for _, s := range before.subjects {
@@ -383,7 +381,7 @@ func continued(found []Campaign, before *known, indexes *indexes) *known {
 		}
 		s := old[f.Name]
 		if s == nil || s.Hash != f.Hash || s.Ledger != f.Ledger {
-			s = newSubject(f, indexes)
+			s = newSubject(f)
 		}
 		now.subjects = append(now.subjects, s)
 	}

@@ -20,6 +20,7 @@ type Ledger interface {
 	ExtendTakes(ctx context.Context, chunk uint64, item int, t *ledger.Times) error
 	Images(ctx context.Context, chunks []uint64, ask ledger.Ask) ([]ledger.Image, error)
 	Held(ctx context.Context, c *grant.Campaign, users []grant.UserID) ([]ledger.User, []grant.Holding, error)
+	Holdings(ctx context.Context, c *grant.Campaign, users []grant.UserID, grantedAt []time.Time) ([]grant.Holding, error)
 	Chunks(ctx context.Context) ([]uint64, error)
 	Buckets
 }
@@ -27,8 +28,8 @@ type Ledger interface {
 // Buckets are what a check asks about users whose IDs are not dense.
 type Buckets interface {
 	Seat(user grant.UserID) (ledger.Seat, bool)
-	GlanceAt(g *ledger.Glances, seats []ledger.Seat, known *ledger.BucketIndex, sure bool) ledger.BucketGlance
-	ExtendIndex(ctx context.Context, bucket uint64, known *ledger.BucketIndex) (*ledger.BucketIndex, error)
+	GlanceAt(g *ledger.Glances, seats []ledger.Seat, ask ledger.Ask, sure bool) ledger.BucketGlance
+	Learn(ctx context.Context, g *ledger.BucketGlance) error
 	Relearn(ctx context.Context, err error) (bool, error)
 }
 
@@ -53,8 +54,7 @@ const (
 type subject struct {
 	Campaign
 
-	timed   []bool // by item: whether its state depends on when a user was settled
-	indexes *indexes
+	timed []bool // by item: whether its state depends on when a user was settled
 
 	mu    sync.Mutex
 	spans map[uint64]span
@@ -80,9 +80,9 @@ type times struct {
 	made time.Time
 }
 
-func newSubject(c Campaign, indexes *indexes) *subject {
+func newSubject(c Campaign) *subject {
 	s := &subject{
-		Campaign: c, indexes: indexes, spans: map[uint64]span{}, times: map[timesKey]*times{}, timed: make([]bool, len(c.Items)),
+		Campaign: c, spans: map[uint64]span{}, times: map[timesKey]*times{}, timed: make([]bool, len(c.Items)),
 	}
 	for i := range c.Items {
 		item := &c.Items[i]

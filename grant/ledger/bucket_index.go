@@ -8,16 +8,17 @@ import (
 	"github.com/granter/granter/sharding/opaque"
 )
 
-// BucketIndex says where in a bucket a member may be, by fingerprints: a hint of which bytes a check has to look at in Redis, and
-// no more. It takes 4 bytes a member, of strings 8, and some 50 an entry. It does not change: ExtendIndex makes another one,
+// bucketIndex says where in a bucket a member may be, by fingerprints: a hint of which bytes a check has to look at in Redis, and
+// no more. It takes 4 bytes a member, of strings 8, and some 50 an entry. It does not change: extendIndex makes another one,
 // which shares its memory. The zero value knows nothing.
-type BucketIndex struct {
+type bucketIndex struct {
 	entries int64
 	last    string // the head of the last of them
 
-	heads   []string // of those that granted somebody
+	heads   []string // of those that gave somebody a place
 	numbers []int64  // their places in the bucket
-	bodies  []uint32 // where their members begin
+	sizes   []uint32 // how many bytes they have
+	bodies  []uint32 // how many bytes their members are, at their end: an erasure makes what is in front of them shorter
 	starts  []uint32 // where their prints begin
 	prints  []uint32 // ascending in each entry, as its members are
 	places  []uint32 // of strings: where each begins behind the first one; else there are none
@@ -29,12 +30,9 @@ const entryHead = stampBytes + kindBytes + runLength + 4
 
 func headOf(text string) string { return text[:min(entryHead, len(text))] }
 
-// Entries is how many entries of the bucket were read.
-func (x *BucketIndex) Entries() int64 { return x.entries }
-
-// Size is how many bytes the index takes.
-func (x *BucketIndex) Size() int64 {
-	return int64(4*(cap(x.prints)+cap(x.places)) + (entryHead+40)*cap(x.heads))
+// size is how many bytes the index takes.
+func (x *bucketIndex) size() int64 {
+	return int64(4*(cap(x.prints)+cap(x.places)) + (entryHead+44)*cap(x.heads))
 }
 
 // candidate is a place in a bucket where a member may be.
@@ -42,11 +40,11 @@ type candidate struct {
 	seat   int // of those who are asked about
 	entry  int // of the index
 	number int64
-	begin  int64 // bytes from the beginning of the entry
+	back   int64 // bytes from the end of the entry
 }
 
 // candidates appends the places where a member may be.
-func (x *BucketIndex) candidates(dst []candidate, seat int, wanted uint32, width opaque.Width) []candidate {
+func (x *bucketIndex) candidates(dst []candidate, seat int, wanted uint32, width opaque.Width) []candidate {
 	for i, begin := range x.starts {
 		end := uint32(len(x.prints))
 		if i+1 < len(x.starts) {
@@ -58,7 +56,7 @@ func (x *BucketIndex) candidates(dst []candidate, seat int, wanted uint32, width
 			if width == 0 {
 				offset = int64(x.places[n])
 			}
-			dst = append(dst, candidate{seat, i, x.numbers[i], int64(x.bodies[i]) + offset})
+			dst = append(dst, candidate{seat, i, x.numbers[i], int64(x.bodies[i]) - offset})
 		}
 	}
 	return dst
@@ -67,9 +65,9 @@ func (x *BucketIndex) candidates(dst []candidate, seat int, wanted uint32, width
 // indexPage is how many entries are read at first: 8 × 64 KiB.
 const indexPage = 8
 
-// ExtendIndex reads what a bucket has beyond an index, and returns one of all of it; if the bucket no longer has what was read,
-// from the first entry on. Several may extend different buckets at a time. It is not retried.
-func (l *Reader) ExtendIndex(ctx context.Context, bucket uint64, known *BucketIndex) (*BucketIndex, error) {
+// extendIndex reads what a bucket has beyond an index, and returns one of all of it; if the bucket no longer has what was read,
+// from the first entry on. It is not retried.
+func (l *Reader) extendIndex(ctx context.Context, bucket uint64, known *bucketIndex) (*bucketIndex, error) {
 	key, x := l.keys.of(bucket, "journal"), *known
 	from := max(0, x.entries-1) // the last one that is known is read again, to be compared
 	for size := int64(indexPage); ; size = min(2*size, journalPage) {
@@ -80,7 +78,7 @@ func (l *Reader) ExtendIndex(ctx context.Context, bucket uint64, known *BucketIn
 		more := int64(len(page)) == size
 		if from < x.entries {
 			if len(page) == 0 || headOf(page[0]) != x.last {
-				x, from = BucketIndex{}, 0
+				x, from = bucketIndex{}, 0
 				continue
 			}
 			page = page[1:]
@@ -96,9 +94,9 @@ func (l *Reader) ExtendIndex(ctx context.Context, bucket uint64, known *BucketIn
 	}
 }
 
-// add takes in the next entry of the bucket. That of an exclusion needs no print: who is excluded holds nothing, unless a later
-// act made something of it, which is in the user's state.
-func (x *BucketIndex) add(text string, layout opaque.Layout) error {
+// add takes in the next entry of the bucket. Entries that give nobody a place need no prints: what later acts made of a user is
+// in the user's state.
+func (x *bucketIndex) add(text string, layout opaque.Layout) error {
 	var e Entry
 	members, err := e.UnmarshalBucket([]byte(text))
 	if err == nil && members.Width != layout.Width {
@@ -107,9 +105,9 @@ func (x *BucketIndex) add(text string, layout opaque.Layout) error {
 	if err != nil {
 		return err
 	}
-	if e.Kind == EntryGrant || e.Kind == EntryHand {
+	if e.Kind.Settles() {
 		x.heads, x.numbers = append(x.heads, headOf(text)), append(x.numbers, x.entries)
-		x.bodies = append(x.bodies, uint32(len(text)-len(members.body)))
+		x.sizes, x.bodies = append(x.sizes, uint32(len(text))), append(x.bodies, uint32(len(members.body)))
 		x.starts = append(x.starts, uint32(len(x.prints)))
 		x.prints = slices.Grow(x.prints, members.count)
 		at := 0

@@ -17,13 +17,14 @@ import (
 	"github.com/granter/granter/sharding/opaque"
 )
 
-// Takes where IDs are not dense. Who may take is read out of the bucket before the call that writes, as it is for acts. The call
-// names how many entries were read; where there are others by then, it changes nothing, and the bucket is read again.
+// Takes where IDs are not dense. Who may take is looked up before the call that writes: at the bytes that would be theirs, as
+// checks do, or else, where acts were done or the bucket grows all the time, by reading the bucket. The call names how many
+// entries the bucket had; where there are others by then, it changes nothing, and they are looked at again.
 
 const (
 	// takeBucketMembers is how many users of a bucket take an item in one call at most: about 2 ms of Redis.
 	takeBucketMembers = 1024
-	// takeSpins is how often a bucket is read again for the same users: each time a run, or an act, was faster.
+	// takeSpins is how often the same users of a bucket are looked at: each time a run, or an act, was faster.
 	takeSpins = 100
 )
 
@@ -39,6 +40,7 @@ type bucketSeat struct {
 type takersLook struct {
 	bucket uint64
 	seats  []*bucketSeat
+	glance BucketGlance
 	seen   int64 // entries that the bucket had
 	fresh  bool  // they are as they were looked at, as far as is known
 	spins  int
@@ -121,9 +123,8 @@ func (t *Takes) groupMembers(c *grant.Campaign, wishes []Take, out []Taken) (gro
 // said without a call: of those who have the item, and of those who may not have it. A revocation that is to come is held against
 // the clock of this process.
 func (t *Takes) lookAtMembers(ctx context.Context, groups []taking, out []Taken) error {
-	work, looking := errgroup.WithContext(ctx)
-	work.SetLimit(lookupChunks)
 	var changed []*bucketTaking
+	var looks []*takersLook
 	begun := map[*takersLook]bool{}
 	for _, one := range groups {
 		g, is := one.(*bucketTaking)
@@ -132,34 +133,34 @@ func (t *Takes) lookAtMembers(ctx context.Context, groups []taking, out []Taken)
 		}
 		changed = append(changed, g)
 		if l := g.look; !begun[l] {
-			begun[l] = true
-			work.Go(func() error { return t.lookAt(looking, l) })
+			begun[l], looks = true, append(looks, l)
+			if l.spins++; l.spins > takeSpins {
+				return fmt.Errorf("bucket %d: somebody else grants or acts there all the time", l.bucket)
+			}
 		}
-	}
-	if err := work.Wait(); err != nil {
-		return err
-	}
-	for l := range begun {
-		l.fresh = true
 	}
 	if len(changed) == 0 {
 		return nil
 	}
-	had := make([]*redis.SliceCmd, len(changed))
-	err := t.retry(ctx, "asking who took items", func() error {
-		pipe := t.client.Pipeline()
-		for i, g := range changed {
-			fields := make([]string, len(g.takers))
-			for n := range g.takers {
-				fields[n] = string(g.takers[n].member)
-			}
-			had[i] = pipe.HMGet(ctx, g.keys.taken, fields...)
-		}
-		_, err := pipe.Exec(ctx)
-		return named(had, err)
-	})
+	had, left, err := t.glanceAt(ctx, looks, changed, false)
 	if err != nil {
 		return err
+	}
+	if len(left) > 0 { // the first look at a bucket, or it has grown
+		if err := each(ctx, left, func(ctx context.Context, l *takersLook) error {
+			return t.retry(ctx, "looking up users", func() error { return t.reader.Learn(ctx, &l.glance) })
+		}); err != nil {
+			return err
+		}
+		if _, left, err = t.glanceAt(ctx, left, nil, true); err != nil {
+			return err
+		}
+	}
+	if err := each(ctx, left, t.lookAt); err != nil {
+		return err
+	}
+	for _, l := range looks {
+		l.fresh = true
 	}
 	for i, g := range changed {
 		g.admit(had[i].Val(), out)
@@ -167,10 +168,81 @@ func (t *Takes) lookAtMembers(ctx context.Context, groups []taking, out []Taken)
 	return nil
 }
 
-func (t *Takes) lookAt(ctx context.Context, l *takersLook) error {
-	if l.spins++; l.spins > takeSpins {
-		return fmt.Errorf("bucket %d: somebody else grants or acts there all the time", l.bucket)
+func each(ctx context.Context, looks []*takersLook, do func(context.Context, *takersLook) error) error {
+	work, ctx := errgroup.WithContext(ctx)
+	work.SetLimit(lookupChunks)
+	for _, l := range looks {
+		work.Go(func() error { return do(ctx, l) })
 	}
+	return work.Wait()
+}
+
+// glanceAt looks at users by what is known of their buckets, and returns those looks that did not come to anything; and it asks
+// which users of some groups have the item.
+func (t *Takes) glanceAt(
+	ctx context.Context, looks []*takersLook, groups []*bucketTaking, sure bool,
+) (had []*redis.SliceCmd, left []*takersLook, err error) {
+	had = make([]*redis.SliceCmd, len(groups))
+	err = t.retry(ctx, "looking up users", func() error {
+		g := t.reader.Glances(ctx)
+		for _, l := range looks {
+			seats := make([]Seat, len(l.seats))
+			for i, s := range l.seats {
+				seats[i] = Seat{t.form.ID(s.member), l.bucket, s.member, s.hash}
+			}
+			l.glance = t.reader.GlanceAt(g, seats, Ask{}, sure)
+		}
+		for i, one := range groups {
+			fields := make([]string, len(one.takers))
+			for n := range one.takers {
+				fields[n] = string(one.takers[n].member)
+			}
+			had[i] = g.pipe.HMGet(ctx, one.keys.taken, fields...)
+		}
+		if err := g.Send(); err != nil {
+			return named(had, err)
+		}
+		left = left[:0]
+		for _, l := range looks {
+			settled, err := l.settle()
+			if err != nil {
+				return err
+			}
+			if !settled {
+				left = append(left, l)
+			}
+		}
+		return nil
+	})
+	return had, left, err
+}
+
+// settle takes in what a glance shows of the users, if it shows all of them. Whoever is seen to have a place had it when the
+// bucket had so many entries, whatever the others are.
+func (l *takersLook) settle() (bool, error) {
+	if err := l.glance.Err(); err != nil {
+		return false, err
+	}
+	all := true
+	err := l.glance.See(func(seat int, sight Sight, _ time.Time) {
+		s := l.seats[seat]
+		s.User = User{User: s.User.User, Place: grant.PlaceNone}
+		switch sight {
+		case SightGranted:
+			s.Place = grant.PlaceGranted
+		case SightExcluded:
+			s.Place = grant.PlaceExcluded
+		case SightNone:
+		case SightStale, SightActs:
+			all = false
+		}
+	})
+	l.seen = l.glance.entries
+	return all, err
+}
+
+// lookAt reads the bucket.
+func (t *Takes) lookAt(ctx context.Context, l *takersLook) error {
 	return t.retry(ctx, "looking up users", func() (err error) {
 		asked := make([]askedMember, len(l.seats))
 		for i, s := range l.seats {

@@ -1,19 +1,23 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/sharding/opaque"
 )
 
 var bucketTakes = []conforms{
 	{"buckets: has users of every kind of ID take what they were offered, once", takesOfMembers},
 	{"buckets: looks again at who may take, where others grant or act meanwhile", looksAgainAtMembers},
+	{"buckets: reads a bucket once for all who take", takesByWhatIsKnown},
 	{"buckets: judges users again who were judged long ago", judgesMembersAgain},
 	{"buckets: finds what is wrong with takes", findsWrongMemberTakes},
 }
@@ -93,7 +97,7 @@ func looksAgainAtMembers(w *world) {
 		got, err := t.Take(w.ctx, p.campaign, []Take{user(0), user(6)})
 		require.NoError(w, err)
 		require.Equal(w, []grant.Outcome{grant.OutcomeTaken, grant.OutcomeNotGranted}, outcomes(got))
-		p.meanwhile(3, func() { a.done(a.act(grant.ActRevoke), idsOf(ids[1])...) })
+		p.meanwhile(2, func() { a.done(a.act(grant.ActRevoke), idsOf(ids[1])...) })
 		got, err = t.Take(w.ctx, p.campaign, []Take{user(0), user(1), user(2)})
 		p.fault.never()
 		require.NoError(w, err)
@@ -108,6 +112,67 @@ func looksAgainAtMembers(w *world) {
 		base := p.takeKeys(p.campaign, bucket, item)
 		require.EqualValues(w, 4, w.client.LLen(w.ctx, base.list).Val(), "an entry for each call that changed something")
 	}
+}
+
+func takesByWhatIsKnown(w *world) {
+	p, t := w.offered(grant.IDsUUID)
+	bucket, ids := p.inOneBucket(14)
+	p.adds(ids[:6]...)
+	a := w.actorOf(p.campaign)
+	a.done(a.act(grant.ActHand), idsOf(ids[6])...)
+	a.done(a.secretly(grant.ActExclude), idsOf(ids[7])...)
+	take := func(n int) grant.Outcome {
+		w.Helper()
+		got, err := t.Take(w.ctx, p.campaign, []Take{{grant.TextID(ids[n]), itemTaken}})
+		require.NoError(w, err)
+		return got[0].Outcome
+	}
+	takeAll := func(want map[int]grant.Outcome) {
+		w.Helper()
+		for n, outcome := range want {
+			require.Equal(w, outcome, take(n), n)
+		}
+	}
+	take(0)
+	read := p.fault.reads()
+	takeAll(map[int]grant.Outcome{0: grant.OutcomeAlready, 1: grant.OutcomeTaken, 6: grant.OutcomeTaken})
+	takeAll(map[int]grant.Outcome{7: grant.OutcomeExcluded, 8: grant.OutcomeNotGranted})
+	require.Zero(w, p.fault.reads()-read, "the bucket was read")
+	a.done(a.act(grant.ActErase), idsOf(ids[7])...) // which makes an entry shorter
+	a.done(a.act(grant.ActRevoke), idsOf(ids[3])...)
+	takeAll(map[int]grant.Outcome{7: grant.OutcomeExcluded, 2: grant.OutcomeTaken, 3: grant.OutcomeRevoked})
+	takeAll(map[int]grant.Outcome{8: grant.OutcomeNotGranted})
+	p.adds(ids[:9]...)
+	takeAll(map[int]grant.Outcome{8: grant.OutcomeTaken, 9: grant.OutcomeNotGranted})
+	w.whole(p)
+	backup := w.snapshot()
+	p.adds(ids[:10]...)
+	takeAll(map[int]grant.Outcome{9: grant.OutcomeTaken})
+	w.restore(backup) // and somebody else is granted in place of those who are lost
+	w.hold(p.campaign).adds(ids[10])
+	takeAll(map[int]grant.Outcome{9: grant.OutcomeNotGranted, 10: grant.OutcomeTaken, 4: grant.OutcomeTaken})
+	w.whole(p)
+	repeated := slices.MaxFunc(ids[:6], func(x, y string) int { // of an entry that has others in front of this one
+		return cmp.Compare(opaque.Hash(p.memberFor(x)), opaque.Hash(p.memberFor(y)))
+	})
+	members := [][]byte{p.memberFor(repeated), p.memberFor(ids[9]), p.memberFor(ids[11]), p.memberFor(ids[12])}
+	slices.SortFunc(members, opaque.Compare)
+	again, err := appendBucketGrant([]byte{3, 0, 0, 0, 0, 0, 1}, &Entry{Run: 9, Flush: 1 << 20}, p.layout.Width, members)
+	require.NoError(w, err)
+	require.NoError(w, w.client.RPush(w.ctx, p.keys.journal(bucket), again).Err())
+	w.hold(p.campaign).adds(ids[13])
+	takeAll(map[int]grant.Outcome{9: grant.OutcomeTaken})
+	mended, err := a.Mend(w.ctx, idsOf(repeated), a.act(grant.ActHand), false)
+	require.NoError(w, err)
+	require.Equal(w, MendedRepeat, mended[0].What)
+	takeAll(map[int]grant.Outcome{9: grant.OutcomeAlready, 11: grant.OutcomeTaken, 12: grant.OutcomeTaken})
+}
+
+// memberFor is what an entry has of an ID.
+func (p *player) memberFor(id string) []byte {
+	member, err := p.memberOf(grant.TextID(id))
+	require.NoError(p.w, err)
+	return member
 }
 
 // takes has another process take something.

@@ -304,7 +304,11 @@ type fault struct {
 	then func() // runs once, right after the broken pipeline
 
 	pages, entries atomic.Int64 // of journals that were read
+	piped          atomic.Int64 // pages that were read in pipelines
 }
+
+// reads is how many pages were read.
+func (f *fault) reads() int64 { return f.pages.Load() + f.piped.Load() }
 
 func (f *fault) DialHook(next redis.DialHook) redis.DialHook { return next }
 
@@ -321,6 +325,11 @@ func (f *fault) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func (f *fault) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
+		for _, cmd := range cmds {
+			if cmd.Name() == "lrange" {
+				f.piped.Add(1)
+			}
+		}
 		f.mu.Lock()
 		reach := -1
 		if f.next != nil && !opening(cmds) {

@@ -44,6 +44,7 @@ type Config struct {
 	RetryFor time.Duration // how long to go on when Redis refuses; 0: defaultRetryFor
 	Pass     grant.Pass    // that checkpoints are of; its zero value is the one that grants everybody
 	Observer Observer      // may be nil
+	Indexes  *Indexes      // what the process knows of buckets; nil: the store has its own
 }
 
 // Store is the record of one campaign in Redis: its keys, and how Redis is called. Grants, Coordination and Reader are what
@@ -57,6 +58,7 @@ type Store struct {
 	observer Observer
 	layout   opaque.Layout // of a campaign whose IDs are not dense
 	form     userid.Form
+	indexes  *Indexes
 }
 
 // Open makes the store of a campaign; it does not talk to Redis yet. The client must not repeat commands by itself, as
@@ -86,6 +88,9 @@ func Open(client redis.UniversalClient, campaign *grant.Campaign, cfg Config) (*
 	l.keys.pass = cfg.Pass.Key
 	if campaign.Input.Opaque() {
 		l.layout, l.form = LayoutOf(campaign), userid.FormOf(&campaign.Input)
+		if l.indexes = cfg.Indexes; l.indexes == nil {
+			l.indexes = NewIndexes()
+		}
 	}
 	return l, nil
 }
