@@ -54,6 +54,8 @@ var claims = Dashboard{
 				perSecond,
 				query{`sum by (channel, outcome) (rate(granter_claims_offered_total{<replicas>}[$__rate_interval]))`,
 					"{{channel}} {{outcome}}"}).stacked(),
+			graph("Earlier reports", "Businesses that reported a loss before claims could be filed, by whether they have filed.",
+				number, query{`max by (claim) (granter_claims_reporters{<replicas>})`, "{{claim}}"}).stacked(),
 		}},
 		{"Queues", 9, []panel{
 			graph("Claims", "That are not done, by state.", number,
