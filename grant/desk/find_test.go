@@ -96,20 +96,16 @@ func TestOneSearchFindsGrantsAndClaims(t *testing.T) {
 
 	// What was reported before claims could be filed is found by its number and the business, without who reported.
 	desk := w.cfg.Claims
-	_, err = desk.Store.ImportReports(t.Context(), desk.Programme.Name, []store.ReportRow{{
-		Reported: store.Reported{Number: "R-17", Unit: storetest.Number(9), At: time.Now(), Loss: 350_000},
-		By:       store.Reporter{Phone: "010-5555-5555"},
-	}}, store.ReportFile{Name: "r.csv", Rows: 1}, store.Actor{Name: "kim", Duty: claims.Intake}, false)
-	require.NoError(t, err)
+	storetest.Reported(t, desk.Store, desk.Programme, 9, 350_000, store.Reporter{Phone: "010-5555-5555"})
 	b.cookies[langCookie] = "en"
-	for _, text := range []string{"R-17", storetest.Number(9).String()} {
+	for _, text := range []string{"R-0009", storetest.Number(9).String()} {
 		page = find(text, "")
-		require.Contains(t, page, "Earlier report R-17")
+		require.Contains(t, page, "Earlier report R-0009")
 		require.Contains(t, page, "350,000 won")
 		require.Contains(t, page, "no claim")
 		require.NotContains(t, page, "5555")
 	}
-	seen, err := desk.Store.Access(t.Context(), store.AccessFilter{Claim: store.OfReport + "R-17"})
+	seen, err := desk.Store.Access(t.Context(), store.AccessFilter{Claim: store.OfReport + "R-0009"})
 	require.NoError(t, err)
 	require.Len(t, seen, 2)
 

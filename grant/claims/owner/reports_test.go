@@ -3,24 +3,16 @@ package owner
 import (
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/store/storetest"
 )
 
-// reportedBy has the i-th business report a loss of 350,000 won, before anything can be claimed.
 func (w *world) reportedBy(i int, by store.Reporter) {
 	w.t.Helper()
-	_, err := w.store.ImportReports(w.t.Context(), w.site.Programme.Name, []store.ReportRow{{
-		Reported: store.Reported{Number: "R-" + storetest.Number(i).String(), Unit: storetest.Number(i), Loss: 350_000,
-			At: time.Date(2022, 10, 20, 9, 0, 0, 0, time.UTC)},
-		By: by,
-	}}, store.ReportFile{Name: "r.csv", Rows: 1}, store.Actor{Name: "kim", Duty: claims.Intake}, false)
-	require.NoError(w.t, err)
+	storetest.Reported(w.t, w.store, w.site.Programme, i, 350_000, by)
 }
 
 // An owner sees the report that was made with the same phone or e-mail, and its sum once business and account are confirmed.
@@ -28,7 +20,7 @@ func TestOwnersSeeWhatTheyReported(t *testing.T) {
 	w := newWorld(t, nil)
 	w.reportedBy(1, store.Reporter{Phone: "+82-10-1234-0001"})
 	b := w.browser()
-	b.answers(1, 400_000).shows("먼저 하신 신고", "2022년 10월 20일", "신고번호 R-"+storetest.Number(1).String(), "신고만으로는 지급되지 않으니")
+	b.answers(1, 400_000).shows("먼저 하신 신고", "2022년 10월 20일", "신고번호 R-0001", "신고만으로는 지급되지 않으니")
 	require.NotContains(t, b.page, "350,000")
 	b.post("/claim/check").shows("접수했습니다")
 	b.get("/claim").shows("먼저 하신 신고", "확인되면 보입니다")

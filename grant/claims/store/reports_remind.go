@@ -27,7 +27,7 @@ func (s *Store) RemindReporters(ctx context.Context, programme string, by Actor,
 	if by.Name == "" || why == "" {
 		return out, fmt.Errorf("%w: say who has reporters reminded, and why", claims.ErrIllegal)
 	}
-	return out, s.begin(ctx, func(c *commit) error {
+	err := s.begin(ctx, func(c *commit) error {
 		if err := c.tx.QueryRowContext(ctx, "SELECT COUNT(*)"+toRemind, programme).Scan(&out.Reports); err != nil || dry ||
 			out.Reports == 0 {
 			return err
@@ -53,4 +53,5 @@ func (s *Store) RemindReporters(ctx context.Context, programme string, by Actor,
 		})
 		return nil
 	})
+	return out, err
 }

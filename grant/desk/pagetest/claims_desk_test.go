@@ -187,6 +187,7 @@ func TestStatisticsOnThePage(t *testing.T) {
 	for i, loss := range []claims.Won{80_000, 250_000, 310_000, 320_000, 460_000, 900_000, 20_000_000} {
 		_, err := s.Receive(t.Context(), []store.Filing{storetest.Filing(programme, i, loss)}, nil)
 		require.NoError(t, err)
+		storetest.Reported(t, s, programme, 2*i, loss, store.Reporter{})
 	}
 	p := openAt(t, claimsDesk(t, s, programme, map[string]string{"shin auditor": supportToken}))
 	script := axe(t)
@@ -194,6 +195,7 @@ func TestStatisticsOnThePage(t *testing.T) {
 	p.tabTo(`.places a[href$="claims/statistics"]`)
 	p.leave()
 	p.shows("title", "통계")
+	p.shows("reported", "먼저 신고한 사업자")
 	p.staffSees(script, "claims-statistics")
 	p.tabTo("#proposed")
 	proposed := bytes.Replace(storetest.Source(t), []byte("pay: 50000"), []byte("pay: 80000"), 1)

@@ -29,6 +29,7 @@ func reviewing(t *testing.T) (*page, *store.Store) {
 	s, p := storetest.Open(t)
 	storetest.Receive(t, s, p, 2, 310_000)
 	large := storetest.Filing(p, 7, 20_000_000)
+	storetest.Reported(t, s, p, 7, 350_000, store.Reporter{Phone: "010-9999-9999"})
 	_, err := s.Receive(t.Context(), []store.Filing{large}, nil)
 	require.NoError(t, err)
 	list, err := s.Get(t.Context(), "c-000000", "c-000001", large.ID)
@@ -154,6 +155,7 @@ func TestAReviewersDay(t *testing.T) {
 	p.do(chromedp.Focus(chromedp.CSS("#find")), chromedp.KeyEvent("c-000007"))
 	p.leave()
 	p.shows("title", "c-000007 심사 중")
+	p.shows("earlier", "이전 신고")
 	p.do(chromedp.Focus(chromedp.CSS("details:has(#do-approve) summary")), chromedp.KeyEvent(" "))
 	screens("case")
 	p.do(chromedp.Focus(chromedp.CSS("#approve-amount")), chromedp.KeyEvent("900,000"),

@@ -46,6 +46,9 @@ func newWorld(t *testing.T) *world {
 	at := time.Date(2023, 2, 20, 3, 0, 0, 0, time.UTC)
 	clock := func() time.Time { return at }
 	s.SetClock(clock)
+	for i := range 3 {
+		storetest.Reported(t, s, p, i, 350_000, store.Reporter{Phone: "+82-10-1234-5678"})
+	}
 	site := httptest.NewServer(owner.New(owner.Config{Store: s, Programme: p, Contact: "1577-0000", Now: clock,
 		Documents: documents.NewKeeper(s, documents.Folder(t.TempDir()), nil), Log: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(site.Close)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -103,4 +104,16 @@ func Receive(t testing.TB, s *store.Store, p *claims.Programme, n int, loss clai
 	list, err := s.Get(context.Background(), ids...)
 	require.NoError(t, err)
 	return list
+}
+
+// Reported has the i-th business report a loss on 20 October 2022, before claims could be filed; by is who did.
+func Reported(t testing.TB, s *store.Store, p *claims.Programme, i int, loss claims.Won, by store.Reporter) {
+	t.Helper()
+	row := store.ReportRow{By: by, Reported: store.Reported{
+		Number: fmt.Sprintf("R-%04d", i), Unit: Number(i), Loss: loss, At: time.Date(2022, 10, 20, 9, 0, 0, 0, p.Zone),
+	}}
+	_, err := s.ImportReports(context.Background(), p.Name, []store.ReportRow{row}, store.ReportFile{Name: "reports.csv",
+		Rows: 1},
+		store.Actor{Name: "intake", Duty: claims.Intake}, false)
+	require.NoError(t, err)
 }
