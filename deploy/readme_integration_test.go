@@ -40,8 +40,8 @@ func TestCommandsOfTheReadme(t *testing.T) {
 		lines = append(lines, script)
 		cmd := exec.Command("bash", "-euo", "pipefail", "-c", script)
 		cmd.Dir = tree
-		// What make test was told, such as ARGS, is not for the README's make.
-		cmd.Env = append(os.Environ(), "GRANTER_DEV_HOME="+home, "GRANTER_LISTEN=127.0.0.1:0", "MAKEFLAGS=", "MAKELEVEL=0")
+		// What make test was told is not for the README's make.
+		cmd.Env = append(os.Environ(), "GRANTER_DEV_HOME="+home, "GRANTER_LISTEN=127.0.0.1:0", "MAKEFLAGS=", "MAKELEVEL=0", "ARGS=", "PKG=./...")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			stop := exec.Command("deploy/dev/down.sh")

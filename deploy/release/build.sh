@@ -17,8 +17,9 @@ shift
 (($#)) || set -- linux/amd64 linux/arm64 darwin/arm64
 
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
-# Whatever the builder has set for himself must not get in.
-export SOURCE_DATE_EPOCH=$epoch CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off GOEXPERIMENT='' GOAMD64=v1 GOARM64=v8.0 LC_ALL=C TZ=UTC
+# Whatever the builder has set for himself must not get in. The programs that only help to make it are compiled as it is, so that
+# all packages are compiled once.
+export SOURCE_DATE_EPOCH=$epoch CGO_ENABLED=0 GOFLAGS='-mod=readonly -trimpath' GOWORK=off GOEXPERIMENT='' GOAMD64=v1 GOARM64=v8.0 LC_ALL=C TZ=UTC
 unset GOOS GOARCH
 umask 022
 
@@ -30,7 +31,7 @@ mkdir -p "$dist"
 
 # build OS/ARCH FILE. No path, no Git, no build ID: the version is the one thing that is told.
 build() {
-  GOOS=${1%/*} GOARCH=${1#*/} go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$version" -o "$2" ./cmd/granter
+  GOOS=${1%/*} GOARCH=${1#*/} go build -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$version" -o "$2" ./cmd/granter
 }
 
 build "$(go env GOHOSTOS)/$(go env GOHOSTARCH)" "$work/granter"

@@ -362,10 +362,14 @@ var allScripts = []*script{&chunkCall, &tipCall, &checkpointCall, &anewCall, &sp
 // loadScripts makes every master know the scripts. Restarts, fail-overs and SCRIPT FLUSH make them forget.
 func (l *Store) loadScripts(ctx context.Context) error {
 	return l.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
-		for _, s := range allScripts {
-			if err := c.ScriptLoad(ctx, s.text).Err(); err != nil {
-				return fmt.Errorf("loading scripts on %s: %w", c.Options().Addr, err)
+		_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, s := range allScripts {
+				p.ScriptLoad(ctx, s.text)
 			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("loading scripts on %s: %w", c.Options().Addr, err)
 		}
 		return nil
 	})
