@@ -17,7 +17,7 @@ func TestClusterMasterLosesItsLastWrites(t *testing.T) {
 	t.Parallel()
 	c := devtest.StartRedisCluster(t, 3, 0, append(durable(),
 		devtest.RedisSet("cluster-preferred-endpoint-type", "unknown-endpoint"))...)
-	s := newScenario(t, 4, c.Addrs...)
+	s := newScenario(t, 4, c.Addrs...).drawn()
 	s.redis, s.env = c.Addrs[:1], []string{"GRANTER_REDIS_CLUSTER=true"}
 	s.lossy(func() {
 		c.Nodes[1].Kill()
@@ -33,7 +33,7 @@ func TestClusterMasterLosesItsLastWrites(t *testing.T) {
 func TestClusterFailoverToALaggingReplica(t *testing.T) {
 	t.Parallel()
 	c := devtest.StartRedisCluster(t, 3, 1, durable()...)
-	s := newScenario(t, 4, c.Addrs...)
+	s := newScenario(t, 4, c.Addrs...).drawn()
 	s.lossy(func() {
 		replica := c.Nodes[3]
 		replica.Kill()
@@ -49,11 +49,11 @@ func TestClusterFailoverToALaggingReplica(t *testing.T) {
 func TestRedisFreezes(t *testing.T) {
 	t.Parallel()
 	r := devtest.StartRedis(t, durable()...)
-	s := newScenario(t, 4, r.Addr)
-	s.publish(s.users(0, 400_000))
-	normal := s.throttle(60_000)
+	s := newScenario(t, 4, r.Addr).drawn()
+	s.publish(s.users(0, s.share(1_000_000)))
+	normal := s.throttle(s.share(150_000))
 	p := s.run("--shards=1", "--timeout=1s", "--listen=127.0.0.1:0")
-	s.awaitGranted(p, 80_000)
+	s.awaitGranted(p, s.share(200_000))
 	r.Freeze()
 	thaw := time.After(5 * time.Second)
 	await(t, "calls time out", func() bool { return p.metric("granter_redis_errors_total") > 0 })
@@ -64,7 +64,7 @@ func TestRedisFreezes(t *testing.T) {
 	normal()
 	require.Zero(t, p.wait(), p.err.String())
 	sum := p.summary()
-	require.EqualValues(t, 400_000, sum.Granted)
+	require.EqualValues(t, s.share(1_000_000), sum.Granted)
 	require.Equal(t, s.plans[0].Counts().Repeats, sum.Duplicate)
 	require.False(t, p.says("older checkpoint"))
 	s.exactlyOnce()

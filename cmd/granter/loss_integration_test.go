@@ -44,7 +44,7 @@ func (s *scenario) share(users int64) int64 {
 func TestRedisLosesItsLastWrites(t *testing.T) {
 	t.Parallel()
 	r := devtest.StartRedis(t, durable()...)
-	s := newScenario(t, 4, r.Addr)
+	s := newScenario(t, 4, r.Addr).drawn()
 	s.lossy(func() {
 		r.Kill()
 		truncateTail(t, r.Dir, 0.3)
@@ -67,7 +67,7 @@ func truncateTail(t *testing.T, dir string, share float64) {
 func TestRedisIsRestoredFromABackup(t *testing.T) {
 	t.Parallel()
 	r := devtest.StartRedis(t, durable()...)
-	s := newScenario(t, 4, r.Addr)
+	s := newScenario(t, 4, r.Addr).drawn()
 	backup := filepath.Join(t.TempDir(), "backup")
 	s.lossy(func() {
 		live := filepath.Join(r.Dir, "appendonlydir")
@@ -83,15 +83,15 @@ func TestRedisIsRestoredFromABackup(t *testing.T) {
 
 func TestFlushallInMidRun(t *testing.T) {
 	t.Parallel()
-	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
+	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr).drawn()
 	s.lossy(func() { require.NoError(t, s.client.FlushAll(t.Context()).Err()) })
 }
 
 // A run that has finished promised that everybody is granted. While it lingers it still sees when that is no longer so.
 func TestFlushallWhileItLingers(t *testing.T) {
 	t.Parallel()
-	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
-	s.publish(s.users(0, 100_000))
+	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr).drawn()
+	s.publish(s.users(0, s.share(250_000)))
 	p := s.run("--linger=10m", "--listen=127.0.0.1:0")
 	p.awaitLog("serving the final metrics")
 	p.awaitReady("ready")
@@ -106,25 +106,25 @@ func TestFlushallWhileItLingers(t *testing.T) {
 // Kafka's offsets say that everything is done, and Redis has nothing: Redis is right.
 func TestFlushallBetweenRuns(t *testing.T) {
 	t.Parallel()
-	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
-	s.publish(s.users(0, 100_000))
+	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr).drawn()
+	s.publish(s.users(0, s.share(250_000)))
 	s.finish()
 	require.NoError(t, s.client.FlushAll(t.Context()).Err())
-	require.EqualValues(t, 100_000, s.finish().Granted)
+	require.EqualValues(t, s.share(250_000), s.finish().Granted)
 	s.exactlyOnce()
 }
 
 // A granter that follows a topic to which nobody publishes any more notices a loss all the same, and says so.
 func TestFlushallWhileNobodyPublishes(t *testing.T) {
 	t.Parallel()
-	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr)
-	s.publish(s.users(0, 100_000))
+	s := newScenario(t, 4, devtest.StartRedis(t, durable()...).Addr).drawn()
+	s.publish(s.users(0, s.share(250_000)))
 	p := s.run("--follow", "--listen=127.0.0.1:0")
-	s.awaitGranted(p, 100_000)
+	s.awaitGranted(p, s.share(250_000))
 	require.Zero(t, p.metric("granter_ledger_regressions_total"))
 	require.NoError(t, s.client.FlushAll(t.Context()).Err())
 	await(t, "the loss is noticed", func() bool { return p.metric("granter_ledger_regressions_total") == 1 })
-	s.awaitGranted(p, 100_000)
+	s.awaitGranted(p, s.share(250_000))
 	p.interrupt()
 	require.Equal(t, exitStopped, p.wait())
 	s.exactlyOnce()
@@ -137,7 +137,7 @@ func TestFailoverToALaggingReplica(t *testing.T) {
 	link := newProxy(t, master.Addr)
 	replica := devtest.StartRedis(t, append(durable(), devtest.ReplicaOf(&devtest.Redis{Addr: link.addr}))...)
 	service := newProxy(t, master.Addr)
-	s := newScenario(t, 4, master.Addr)
+	s := newScenario(t, 4, master.Addr).drawn()
 	s.redis = []string{service.addr}
 	s.lossy(func() {
 		link.freeze()

@@ -46,11 +46,11 @@ func TestRedisRefusesWrites(t *testing.T) {
 	} {
 		begin := func(t *testing.T, flags ...string) (*scenario, *devtest.Redis, *process, func()) {
 			r := devtest.StartRedis(t, append(durable(), c.options...)...)
-			s := newScenario(t, 4, r.Addr)
-			s.publish(s.users(0, 240_000))
-			normal := s.throttle(40_000)
+			s := newScenario(t, 4, r.Addr).drawn()
+			s.publish(s.users(0, s.share(600_000)))
+			normal := s.throttle(s.share(100_000))
 			p := s.run(append(flags, "--shards=1")...)
-			s.awaitGranted(p, 40_000)
+			s.awaitGranted(p, s.share(100_000))
 			c.refuse(s, r)
 			p.awaitLog(`"kind":"` + c.kind + `"`)
 			return s, r, p, normal
@@ -61,7 +61,7 @@ func TestRedisRefusesWrites(t *testing.T) {
 			c.allow(s, r)
 			normal()
 			require.Zero(t, p.wait(), p.err.String())
-			require.EqualValues(t, 240_000, p.summary().Granted)
+			require.EqualValues(t, s.share(600_000), p.summary().Granted)
 			s.exactlyOnce()
 		})
 		t.Run(c.name+" for too long", func(t *testing.T) {

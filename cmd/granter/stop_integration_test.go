@@ -108,20 +108,20 @@ func TestZombie(t *testing.T) {
 	t.Parallel()
 	r := devtest.StartRedis(t, durable()...)
 	link := newProxy(t, r.Addr)
-	s := newScenario(t, 8, r.Addr)
-	s.publish(s.users(0, 800_000))
-	normal := s.throttle(60_000)
+	s := newScenario(t, 8, r.Addr).drawn()
+	s.publish(s.users(0, s.share(2_000_000)))
+	normal := s.throttle(s.share(150_000))
 	s.redis = []string{link.addr}
 	zombie := s.run("--shards=1")
 	s.redis = []string{r.Addr}
-	s.awaitGranted(zombie, 40_000)
+	s.awaitGranted(zombie, s.share(100_000))
 	await(t, "a grant is on its way", link.hold(":journal"))
 	zombie.freeze()
 	other := s.run("--shards=1")
 	other.awaitLog(`"msg":"partitions assigned"`)
 	require.Equal(t, 8, other.partitions(), "the zombie is out of the group")
 	before := s.granted()
-	s.awaitGranted(other, before+40_000)
+	s.awaitGranted(other, before+s.share(100_000))
 
 	link.release() // Redis gets what the zombie granted before it was stopped
 	zombie.thaw()
@@ -129,7 +129,7 @@ func TestZombie(t *testing.T) {
 		return strings.Count(zombie.err.String(), `"msg":"partitions assigned"`) == 2
 	})
 	before = s.granted()
-	s.awaitGranted(other, before+40_000)
+	s.awaitGranted(other, before+s.share(100_000))
 	normal()
 	require.Zero(t, zombie.wait())
 	require.Zero(t, other.wait())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -47,6 +48,24 @@ func newDesk(t *testing.T, partitions int32) *desk {
 			members.Set(low)
 		}
 		return g.Grant(t.Context(), &dense.Flush{Seq: 1, Deltas: []dense.Delta{{Members: members, Count: 100}}})
+	})
+}
+
+// uuid is the n-th user of newDeskOfUUIDs.
+func uuid(n int) string { return fmt.Sprintf("6ba7b810-9dad-41d1-80b4-%012x", n) }
+
+// newDeskOfUUIDs is newDesk where IDs are not dense.
+func newDeskOfUUIDs(t *testing.T, partitions int32) *desk {
+	t.Helper()
+	return newDeskOf(t, partitions, grant.IDsUUID, func(g *ledger.Grants) error {
+		form := userid.FormOf(&grant.Input{IDs: grant.IDsUUID})
+		var members [][]byte
+		for n := range 100 {
+			member, _ := form.Member(nil, []byte(uuid(n)))
+			members = append(members, member)
+		}
+		_, err := g.AddSome(t.Context(), new(uint64), nil, members)
+		return err
 	})
 }
 
@@ -243,8 +262,22 @@ func (d *desk) forget() {
 // Redis comes back without anything that was taken, before a checkpoint says that it was, or after that: the reader notices, and
 // takes it again.
 func TestTakesThatRedisLosesAreReadAgain(t *testing.T) {
-	d := newDesk(t, 1)
-	d.ask(0, `{"user": 1, "item": "cheer"}`, `{"user": 2, "item": "cheer"}`)
+	for ids, make := range map[grant.IDs]func(*testing.T, int32) *desk{
+		grant.IDsDense: newDesk, grant.IDsUUID: newDeskOfUUIDs,
+	} {
+		t.Run(string(ids), func(t *testing.T) { losesTakes(t, make(t, 1), ids) })
+	}
+}
+
+func losesTakes(t *testing.T, d *desk, ids grant.IDs) {
+	wish := func(n int) string {
+		user := fmt.Sprint(n)
+		if ids == grant.IDsUUID {
+			user = strconv.Quote(uuid(n))
+		}
+		return `{"user": ` + user + `, "item": "cheer"}`
+	}
+	d.ask(0, wish(1), wish(2))
 	reader, seen := d.reader(7)
 	reader.Ledger = &losing{Sessions: reader.Ledger, lose: d.forget}
 	ctx, stop := context.WithCancel(t.Context())
@@ -259,7 +292,7 @@ func TestTakesThatRedisLosesAreReadAgain(t *testing.T) {
 	require.Equal(t, []int64{2, 0}, d.taken())
 	require.Equal(t, 1, seen.of("regressed"))
 	d.forget()
-	d.ask(0, `{"user": 3, "item": "cheer"}`)
+	d.ask(0, wish(3))
 	require.Eventually(t, func() bool { return checkpoint() == 3 }, patience, 10*time.Millisecond)
 	stop()
 	require.ErrorIs(t, <-done, ErrStopped)
@@ -315,17 +348,7 @@ func TestTooManyThatAreNoTakesEndIt(t *testing.T) {
 
 // Users with UUIDs are one, whatever the spelling; numbers are none of them.
 func TestATopicOfTakesOfUUIDsIsReadOnceInEffect(t *testing.T) {
-	id := func(n int) string { return fmt.Sprintf("6ba7b810-9dad-41d1-80b4-%012x", n) }
-	d := newDeskOf(t, 2, grant.IDsUUID, func(g *ledger.Grants) error {
-		form := userid.FormOf(&grant.Input{IDs: grant.IDsUUID})
-		var members [][]byte
-		for n := range 100 {
-			member, _ := form.Member(nil, []byte(id(n)))
-			members = append(members, member)
-		}
-		_, err := g.AddSome(t.Context(), new(uint64), nil, members)
-		return err
-	})
+	id, d := uuid, newDeskOfUUIDs(t, 2)
 	d.ask(0, `{"user": "`+id(10)+`", "item": "cheer"}`, `{"user": "{`+strings.ToUpper(id(10))+`}"}`,
 		`{"user": "`+id(7)+`", "item": "few"}`)
 	d.ask(1, `{"user": 7, "item": "cheer"}`, `{"user": "`+id(500)+`", "item": "cheer"}`, `{"user": "`+id(11)+`", "item": "has"}`,
