@@ -1,7 +1,10 @@
 package intake
 
 import (
+	"archive/zip"
 	"bytes"
+	"encoding/xml"
+	"io"
 	"strings"
 	"testing"
 
@@ -134,4 +137,37 @@ func TestDaysAndTimesOfReports(t *testing.T) {
 	list, err := d.Store.Reports(t.Context(), store.ReportFilter{Programme: d.Programme.Name})
 	require.NoError(t, err)
 	require.Empty(t, list, "a dry run takes none")
+}
+
+// A cell that a spreadsheet made a moment of has no zone; the library gives it one, which would be nine hours off here.
+func TestMomentsOfAWorkbookHaveNoZone(t *testing.T) {
+	var book bytes.Buffer
+	archive := zip.NewWriter(&book)
+	write := func(name, text string) {
+		part, err := archive.Create(name)
+		require.NoError(t, err)
+		_, err = io.WriteString(part, xml.Header+text)
+		require.NoError(t, err)
+	}
+	for _, p := range bookParts {
+		if p.name == "xl/styles.xml" {
+			p.text = strings.Replace(p.text, "/>", `><cellXfs><xf numFmtId="0"/><xf numFmtId="22"/></cellXfs></styleSheet>`, 1)
+		}
+		write(p.name, p.text)
+	}
+	write("xl/worksheets/sheet1.xml", `<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>`+
+		`<row r="1"><c r="A1" s="1"><v>44854.375</v></c><c r="B1" s="1"><v>44854</v></c></row></sheetData></worksheet>`)
+	require.NoError(t, archive.Close())
+	sheet, err := ReadXLSX(book.Bytes())
+	require.NoError(t, err)
+	require.Equal(t, [][]string{{"2022-10-20T09:00:00", "2022-10-20"}}, sheet)
+	require.Equal(t, "2022-10-20", string(day(sheet[0][1])))
+	d := desk(t)
+	for _, c := range columns {
+		if c.name == "received" {
+			require.ErrorContains(t, c.read(&Form{}, sheet[0][0]), "write a time with its zone")
+		}
+	}
+	_, err = reportedAt(sheet[0][0], d.now(), d.Programme.Zone)
+	require.ErrorContains(t, err, "write a time with its zone")
 }

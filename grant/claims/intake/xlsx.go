@@ -21,7 +21,7 @@ const (
 	maxColumns  = 100
 )
 
-// ReadXLSX reads the first sheet of a workbook. Days and times of cells that are formatted as such come as 2006-01-02T15:04:05,
+// ReadXLSX reads the first sheet of a workbook. Moments of cells that are formatted as such come as 2006-01-02T15:04:05,
 // without a zone, because a workbook has none: whoever needs the moment refuses them.
 func ReadXLSX(data []byte) ([][]string, error) {
 	archive, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))

@@ -43,13 +43,13 @@ func (v *view) reported(k *known) g.Node {
 			differs = g.Text(v.difference(int64(k.Assessment.SalesLoss - r.Loss)))
 		}
 		return h.Tr(h.Data("report", r.Number), h.Th(h.Scope("row"), h.Code(g.Text(r.Number))),
-			h.Td(g.Text(v.Lang.Moment(r.At, v.desk.Programme.Zone))), h.Td(h.Class("number"), g.Text(v.Lang.Won(r.Loss))),
-			h.Td(h.Class("number"), differs), h.Td(g.Text(v.sameContact(k, &r))))
+			h.Td(h.Class("number"), g.Text(v.Lang.Won(r.Loss))), h.Td(h.Class("number"), differs),
+			h.Td(g.Text(v.Lang.Moment(r.At, v.desk.Programme.Zone))), h.Td(g.Text(v.sameContact(k, &r))))
 	})
 	return v.section("earlier", "이전 신고", "Earlier reports",
 		h.P(h.Class("note"), v.t("신고는 지급 금액에 영향을 주지 않습니다.", "A report changes no amount.")),
-		v.table("earlier", h.Tr(v.th("신고번호", "Report"), v.th("신고한 때", "Reported"), v.numbers("신고한 손실", "Reported loss"),
-			v.numbers("신청한 손실과의 차이", "Claim less report"), v.th("연락처", "Contact")), rows))
+		v.table("earlier", h.Tr(v.th("신고번호", "Report"), v.numbers("신고한 손실", "Reported loss"),
+			v.numbers("신청과의 차이", "Claim less report"), v.th("신고한 때", "Reported"), v.th("연락처", "Contact")), rows))
 }
 
 // difference is by how much a claim says more or less than a report.
