@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -183,6 +184,16 @@ func (flags *notifyFlags) channel() (notices.Channel, func(), error) {
 	}
 }
 
+// claimsOf are the claims that notices are about, each once.
+func claimsOf(list []store.Notice) []string {
+	ids := make([]string, len(list))
+	for i := range list {
+		ids[i] = list[i].Claim
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
 func newClaimsNotices() *cobra.Command {
 	var flags claimsFlags
 	var claim, state, resend string
@@ -207,6 +218,9 @@ the owner says that nothing came, or has given another address.
 					filter.States = []store.NoticeState{store.NoticeState(state)}
 				}
 				list, err := s.Notices(ctx, filter)
+				if err == nil {
+					err = readsHere(ctx, s, store.ReadList, claimsOf(list)...)
+				}
 				if err != nil {
 					return err
 				}

@@ -113,6 +113,9 @@ func (flags *documentsFlags) list(ctx context.Context, cmd *cobra.Command, s *st
 	if _, err := s.Get(ctx, claim); err != nil { // there is no such claim
 		return err
 	}
+	if err := readsHere(ctx, s, store.ReadClaim, claim); err != nil {
+		return err
+	}
 	kept, err := s.Documents(ctx, claim)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -98,17 +99,41 @@ func (flags *payFlags) execute(cmd *cobra.Command) error {
 	}
 	return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
 		now := time.Now().In(p.Zone)
-		orders, run, err := flags.orders(ctx, s, p, store.Actor{Name: who, Duty: claims.Payer}, shape, now)
+		by := store.Actor{Name: who, Duty: claims.Payer}
+		orders, run, err := flags.orders(ctx, s, p, by, shape, now)
 		if err != nil {
 			return err
 		}
 		if len(orders) > 0 {
-			if err := writeOrders(flags.out, shape, orders, now); err != nil {
+			err := readsOwners(ctx, s, by, orders) // what cannot be recorded is not written
+			if err == nil {
+				err = writeOrders(flags.out, shape, orders, now)
+			}
+			if err != nil {
 				return fmt.Errorf("%w (the orders count as sent: write them by --again)", err)
 			}
 		}
 		return flags.say(cmd, orders, run)
 	})
+}
+
+// atOnce is of how many claims a line of the access log is at most.
+const atOnce = 1000
+
+// readsOwners adds to the access log that somebody gets a file which says who owners are, and where their accounts.
+func readsOwners(ctx context.Context, s *store.Store, by store.Actor, orders []store.Order) error {
+	for part := range slices.Chunk(orders, atOnce) {
+		ids := make([]string, len(part))
+		for i := range part {
+			ids[i] = part[i].Claim
+		}
+		if err := s.Read(ctx, store.Reading{
+			By: by, From: store.CommandLine, What: store.ReadOwner, Why: "orders for the bank, in a file", Claims: ids,
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // toTopic declares what is owed and hands it to the bank's topic, once or again and again.
