@@ -42,6 +42,7 @@ database of claims, a file or a PostgreSQL.
 		newClaimsCouncil(),
 		newClaimsFreeze(),
 		newClaimsAmend(),
+		newClaimsBudget(),
 		newClaimsPay(),
 		newClaimsReconcile(),
 		newClaimsServe(),

@@ -43,6 +43,7 @@ var answers = map[string][]string{
 	"granter claims":                {""},
 	"granter claims amend":          {"--database CLAIMS", "--database CLAIMS --json"},
 	"granter claims assess":         {"../../deploy/programmes/outage-2022.yaml testdata/facts.json", "../../deploy/programmes/outage-2022.yaml testdata/facts.json --json"},
+	"granter claims budget":         {"--database CLAIMS", "--database CLAIMS --json"},
 	"granter claims check":          {"../../deploy/programmes/outage-2022.yaml", "../../deploy/programmes/outage-2022.yaml --json"},
 	"granter claims decide":         {"shown note --database CLAIMS --as reviewer --why test", "shown note --database CLAIMS --as reviewer --why test --json"},
 	"granter claims pay":            {"--database CLAIMS --out CLAIMS.orders.csv", "--database CLAIMS --out CLAIMS.orders.csv --json"},

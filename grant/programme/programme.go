@@ -27,7 +27,7 @@ var (
 	percent = regexp.MustCompile(`^(?:100(?:\.0{1,4})?|\d{1,2}(?:\.\d{1,4})?)%$`)
 )
 
-const maxWon = 1_000_000_000_000_000 // 10¹⁵: 9,000 claims of that size still sum up in 64 bits
+const maxWon = int64(claims.MostWon)
 
 // decoder is one that knows what a programme has.
 type decoder struct {

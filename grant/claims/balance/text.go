@@ -11,13 +11,14 @@ import (
 
 // words are what a report says, in the language of who reads it.
 type words struct {
-	title, budget, promised, settled, sent, declared, owed, returned, left, unanswered, change string
-	verdicts                                                                                   map[Verdict]string
+	title, budget, promised, settled, sent, declared, owed, returned, left, unanswered, change, amended string
+	verdicts                                                                                            map[Verdict]string
 }
 
 var english = words{
 	"Money of %s at %s\n\n", "budget", "promised", "settled", "sent, not answered", "declared, not sent", "owed, not declared",
 	"came back", "left of the budget", "payments to ask the bank about", "since the report before",
+	"the budget was %s won, and is %s since %s: %s proposed it (%s), %s confirmed it (%s)\n",
 	map[Verdict]string{
 		Agrees: "AGREES: promised = settled + sent + declared + owed, to the won, by the claims, the payments and the books",
 		Doubts: "DOUBTS: the sums agree, and answers of the bank do not fit:",
@@ -28,6 +29,7 @@ var english = words{
 var korean = words{
 	"%s 지급 현황, %s\n\n", "예산", "지급 결정", "지급 완료", "송금 요청, 미확인", "지급 예정, 미송금", "결정, 미편성",
 	"반송", "예산 잔액", "은행에 확인할 지급", "직전 보고 이후",
+	"예산이 %s원에서 %s원으로 %s에 바뀌었습니다: %s님 제안 (%s), %s님 확인 (%s)\n",
 	map[Verdict]string{
 		Agrees: "일치: 지급 결정 = 완료 + 요청 + 예정 + 미편성, 신청·지급·장부 기준으로 1원까지 맞습니다",
 		Doubts: "확인 필요: 합계는 맞지만 맞지 않는 은행 답변이 있습니다:",
@@ -60,6 +62,10 @@ func (r *Report) Print(w io.Writer, before *Report, lang string) error {
 		return err
 	}
 	fmt.Fprintf(w, "\n%s: %d\n%s\n", s.unanswered, len(r.Unanswered), s.verdicts[r.Verdict])
+	for _, a := range r.Amended {
+		fmt.Fprintf(w, s.amended, text.Number(int64(a.Old)), text.Number(int64(a.New)), text.Moment(a.AnsweredAt), a.Who, a.Why,
+			a.AnsweredBy, a.Because)
+	}
 	for _, d := range r.Books.Doubts {
 		fmt.Fprintf(w, "  %s, %s: %s\n", d.Payment, d.Answer, d.What)
 	}

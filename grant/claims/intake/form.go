@@ -85,7 +85,9 @@ var (
 )
 
 // pages are the pages of the review desk that stand where those of claims do, by their numbers.
-var pages = []string{"many", "windows", "statistics", "freeze", "access", "council", "minutes", "sign-in", "sign-out", "enter"}
+var pages = []string{
+	"many", "windows", "budget", "statistics", "freeze", "access", "council", "minutes", "sign-in", "sign-out", "enter",
+}
 
 // Reserved reports whether no claim can have a number.
 func Reserved(id string) bool { return slices.Contains(pages, id) }

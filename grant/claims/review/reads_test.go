@@ -17,6 +17,8 @@ import (
 var showsNobody = map[string]string{
 	"GET " + pathTime:      "the programme's windows",
 	"POST " + pathTime:     "the programme's windows",
+	"GET " + pathBudget:    "sums of all claims",
+	"POST " + pathBudget:   "sums of all claims",
 	"GET " + pathStat:      "sums of all claims",
 	"POST " + pathStat:     "sums of all claims",
 	"GET " + pathStop:      "who stopped decisions",

@@ -89,6 +89,9 @@ const (
 	pathMany = Path + "/many"
 	pathTime = Path + "/windows"
 	pathStat = Path + "/statistics"
+
+	pathBudget = Path + "/budget"
+
 	pathStop = Path + "/freeze"
 	pathRead = Path + "/access"
 	pathGone = pathOne + "/erase"
@@ -110,6 +113,8 @@ func (d *Desk) Routes() map[string]Handler {
 		"GET " + pathDoc:       d.document,
 		"GET " + pathTime:      d.windows,
 		"POST " + pathTime:     d.extend,
+		"GET " + pathBudget:    d.budget,
+		"POST " + pathBudget:   d.rebudget,
 		"GET " + pathStat:      d.statistics,
 		"POST " + pathStat:     d.statistics,
 		"GET " + pathStop:      d.freezes,

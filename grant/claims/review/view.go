@@ -196,7 +196,7 @@ func (v *view) places() g.Node {
 		g.If(!v.who.onlyCouncil(), g.Group{
 			to("claims", "신청", "Claims"),
 			g.If(v.who.has(claims.Intake), to("claims/enter", "대신 접수", "Enter a claim")),
-			to("claims/windows", "기간", "Windows"),
+			to("claims/windows", "기간", "Windows"), to("claims/budget", "예산", "Budget"),
 			to("claims/statistics", "통계", "Statistics"), to("claims/freeze", "멈춤", "Freeze"),
 		}),
 		g.If(v.desk.Programme.Council != nil, to("claims/council", "심의위원회", "Council")),

@@ -12,9 +12,18 @@ import (
 	"github.com/granter/granter/grant/text"
 )
 
-// Of compares two programmes by the claims that a database has of the present one.
+// Of compares two programmes by the claims that a database has of the present one, whose budget is the one that it has now.
 func Of(ctx context.Context, s *store.Store, present, proposed *claims.Programme) (*Report, error) {
-	sum := New(present, proposed)
+	budget, err := s.Budget(ctx, present)
+	if err != nil {
+		return nil, err
+	}
+	amended := *present
+	amended.Budget = budget.Now
+	if proposed.Hash == present.Hash {
+		proposed = &amended
+	}
+	sum := New(&amended, proposed)
 	if err := s.Each(ctx, present.Name, func(c *store.Claim) error {
 		sum.Add(&Case{Facts: c.Facts, Owed: c.Owed, Ended: c.State == claims.Withdrawn})
 		return nil

@@ -279,7 +279,7 @@ func (t *answering) set(p *payment, effect Effect, state string, came claims.Won
 type Books struct {
 	Programme string     `json:"programme"`
 	At        time.Time  `json:"at"`
-	Budget    claims.Won `json:"budget"`
+	Budget    claims.Won `json:"budget"`   // as it is now
 	Promised  claims.Won `json:"promised"` // of all claims that were approved: settled, reserved and owed together
 	Reserved  claims.Won `json:"reserved"` // of payments under way
 	Settled   claims.Won `json:"settled"`
@@ -287,6 +287,8 @@ type Books struct {
 
 	Commits int64  `json:"commits"` // of history, as it is in this report
 	End     string `json:"end"`     // hash of the last one: granter claims prove --anchor
+
+	Amended []BudgetAmendment `json:"budget_amendments,omitempty"` // confirmed ones, by which it is not that of the rules
 
 	States     map[string]Sum `json:"payments"`   // by state
 	Unanswered []Question     `json:"unanswered"` // sent long enough ago that the bank should have said something: ask it
@@ -320,8 +322,7 @@ func (s *Store) Books(ctx context.Context, programme string, within time.Duratio
 		Programme: programme, At: s.now().UTC().Truncate(time.Millisecond), States: map[string]Sum{}, Unanswered: []Question{},
 		Doubts: []Doubt{}, Wrong: []string{},
 	}
-	if err := tx.QueryRowContext(ctx, "SELECT budget, reserved, settled FROM programmes WHERE name = $1", programme).
-		Scan(&b.Budget, &b.Reserved, &b.Settled); err != nil {
+	if err := b.budget(ctx, tx); err != nil {
 		return nil, err
 	}
 	if err := tx.QueryRowContext(ctx, "SELECT number, hash FROM head WHERE one = 1").Scan(&b.Commits, &b.End); err != nil {
@@ -370,6 +371,34 @@ func (s *Store) Books(ctx context.Context, programme string, within time.Duratio
 		return nil, err
 	}
 	return b, nil
+}
+
+// budget reads how much there is, which must be what the rules and the amendments come to.
+func (b *Books) budget(ctx context.Context, tx *sql.Tx) error {
+	var hash, source string
+	if err := tx.QueryRowContext(ctx, "SELECT budget, reserved, settled, hash, source FROM programmes WHERE name = $1",
+		b.Programme).Scan(&b.Budget, &b.Reserved, &b.Settled, &hash, &source); err != nil {
+		return err
+	}
+	p, err := parse(b.Programme, hash, source)
+	if err != nil {
+		return err
+	}
+	list, err := budgetRecords(ctx, tx, b.Programme)
+	if err != nil {
+		return err
+	}
+	a := amendedBy(p, list)
+	for _, one := range a.list {
+		if one.Confirmed {
+			b.Amended = append(b.Amended, one)
+		}
+	}
+	if a.now != b.Budget {
+		b.Wrong = append(b.Wrong, fmt.Sprintf("the budget, and what its rules and amendments come to: %d won and %d won",
+			b.Budget, a.now))
+	}
+	return nil
 }
 
 // compare holds the sums against each other: the budget's, the payments', the claims' and the runs'.

@@ -52,6 +52,7 @@ func conformance(t *testing.T, open func(t *testing.T, where string) *Store) {
 		{"the last document that was missing moves a claim on", documentsComplete},
 		{"owners are told of each event once", toldOnce},
 		{"a window is extended, and never shortened", windowsAreExtended},
+		{"a budget is amended by two people, and payment goes on", budgetsAreAmended},
 		{"chance has approved claims looked at again", secondLooks},
 		{"records that are old enough go, and the chain holds", purging},
 		{"who reads what of whose claims is kept", readsAreKept},

@@ -244,12 +244,13 @@ func (s *Store) PutOnAgenda(
 func (c *commit) move(p *claims.Programme, claim *Claim, m *claims.Motion) error {
 	left := claims.Won(-1)
 	if p.Budget > 0 {
-		var promised int64
-		if err := c.tx.QueryRowContext(c.ctx, "SELECT CAST(COALESCE(SUM(owed), 0) AS BIGINT) FROM claims WHERE programme = $1 "+
-			"AND id <> $2", p.Name, claim.ID).Scan(&promised); err != nil {
+		var budget, promised claims.Won // the budget may be another one than that of the rules
+		if err := c.tx.QueryRowContext(c.ctx, "SELECT budget, (SELECT CAST(COALESCE(SUM(owed), 0) AS BIGINT) FROM claims "+
+			"WHERE programme = $1 AND id <> $2) FROM programmes WHERE name = $1", p.Name, claim.ID).
+			Scan(&budget, &promised); err != nil {
 			return err
 		}
-		left = max(p.Budget-claims.Won(promised), 0)
+		left = max(budget-promised, 0)
 	}
 	return p.Move(m, claim.State, claim.Assessment, left)
 }

@@ -133,7 +133,7 @@ func reserve(ctx context.Context, tx *sql.Tx, p *claims.Programme, run *Run) err
 	}
 	if budget > 0 && used+run.Gross > budget {
 		return fmt.Errorf("%w: %d payments of %d won together, and of %d won %d are left: pay fewer, or ask who decides on "+
-			"the budget",
+			"the budget (granter claims budget raises it)",
 			ErrBudget, run.Payments, run.Gross, budget, budget-used)
 	}
 	_, err = tx.ExecContext(ctx, "UPDATE programmes SET reserved = reserved + $2 WHERE name = $1", p.Name, int64(run.Gross))

@@ -72,10 +72,15 @@ func (s *Store) Programme(ctx context.Context, name string) (*claims.Programme, 
 	case len(names) > 1:
 		return nil, fmt.Errorf("the database has several programmes (%v): say which by its name", names)
 	}
+	return parse(names[0], hash, source)
+}
+
+// parse reads a programme that was adopted.
+func parse(name, hash, source string) (*claims.Programme, error) {
 	if p, ok := parsed.Load(hash); ok {
 		return p.(*claims.Programme), nil
 	}
-	p, err := programme.Parse("programme "+names[0], []byte(source))
+	p, err := programme.Parse("programme "+name, []byte(source))
 	if err != nil {
 		return nil, err
 	}

@@ -62,6 +62,7 @@ func (s *Store) Prove(ctx context.Context, anchor *Anchor) (*Proof, error) {
 	p := &Proof{Wrong: []Finding{}}
 	for _, part := range []func(context.Context, *sql.Tx, *Proof) error{
 		proveChain, proveClaims, proveOwners, proveLetters, proveRecords, proveReads, proveReports,
+		proveProgrammes,
 	} {
 		if err := part(ctx, tx, p); err != nil {
 			return nil, err

@@ -25,6 +25,8 @@ const (
 	RecordCouncil RecordKind = "council"
 	// RecordReports is about losses that were reported before claims could be filed: an import, reminders, an erasure.
 	RecordReports RecordKind = "reports"
+	// RecordBudget is that the budget should be another one, and a second person's answer.
+	RecordBudget RecordKind = "budget"
 )
 
 // Record is what was done to a programme beside its rules, which it does not touch. Records are only added to, and the chain of
@@ -48,6 +50,8 @@ type Recorded struct {
 	Chance string     `json:"chance,omitempty"` // digest of the secret
 	Purge  *Purged    `json:"purge,omitempty"`
 	Freeze *Freeze    `json:"freeze,omitempty"`
+
+	Budget *Rebudgeted `json:"budget,omitempty"`
 
 	Council *CouncilRecord `json:"council,omitempty"`
 	Reports *ReportsRecord `json:"reports,omitempty"`
