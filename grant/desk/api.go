@@ -66,7 +66,12 @@ func (a *api) routes() []route {
 		{"GET " + ofCampaign + "/acts", []Right{RightAct, RightApprove}, a.answer(a.proposals)},
 		{"GET " + ofCampaign + "/acts/{request}", []Right{RightAct, RightApprove}, a.answer(a.proposal)},
 		{decide, []Right{RightApprove}, a.answer(a.decide)},
-	}, a.claimsAPI()...)
+	}, slices.Concat(a.claimsAPI(), a.councilAPI())...)
+}
+
+// doneOnce reports whether requests to a route would be done again when they come again; other POSTs change nothing then.
+func doneOnce(pattern string) bool {
+	return slices.Contains([]string{orders, act, decide, doesCouncil}, pattern)
 }
 
 // newAPI makes the handler of a desk. The hub is closed by whoever closes the desk.
@@ -86,7 +91,7 @@ func newAPI(cfg Config, files *files) *api {
 	a.hubs = newHubs(a.statusOf, cfg.pace.events, m.Listeners)
 	for _, r := range a.routes() {
 		serve := r.serve
-		if r.pattern == orders || r.pattern == act || r.pattern == decide { // other POSTs change nothing when they come again
+		if doneOnce(r.pattern) {
 			serve = a.once(serve)
 		}
 		handler := func(w http.ResponseWriter, req *http.Request) {
@@ -181,13 +186,31 @@ func (a *api) answer(fn func(*http.Request, Principal) (any, error)) func(http.R
 	return func(w http.ResponseWriter, r *http.Request, who Principal) {
 		if r.Pattern != orders { // an order waits for nothing that others do
 			if ok, _ := a.gate.underWay.take(who); !ok {
-				a.gate.refuse(w, r, who, refuse(kindBusy, "too many requests at once: wait for those that are under way"))
+				a.busy(w, r, who)
 				return
 			}
 			defer a.gate.underWay.giveBack(who)
 		}
 		respond(w, r, who)
 	}
+}
+
+// busy refuses who has too many requests under way.
+func (a *api) busy(w http.ResponseWriter, r *http.Request, who Principal) {
+	a.gate.refuse(w, r, who, refuse(kindBusy, "too many requests at once: wait for those that are under way"))
+}
+
+// failed answers with what went wrong.
+func (a *api) failed(w http.ResponseWriter, r *http.Request, who Principal, err error) {
+	if f := refused(err); f != nil {
+		a.gate.refuse(w, r, who, f)
+		return
+	}
+	problem := problemOf(err)
+	if problem.Status >= http.StatusInternalServerError {
+		a.cfg.Log.Error("a request failed", "who", who.Name, "method", r.Method, "path", unnamed(r.URL.Path), "error", err)
+	}
+	problem.write(w)
 }
 
 // respond is answer for what bounds itself how much of it is under way.
@@ -202,17 +225,8 @@ func (a *api) respond(fn func(*http.Request, Principal) (any, error)) func(http.
 			r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
 		}
 		v, err := fn(r, who)
-		if f := refused(err); f != nil {
-			a.gate.refuse(w, r, who, f)
-			return
-		}
 		if err != nil {
-			problem := problemOf(err)
-			if problem.Status >= http.StatusInternalServerError {
-				a.cfg.Log.Error("a request failed", "who", who.Name, "method", r.Method, "path", unnamed(r.URL.Path),
-					"error", err)
-			}
-			problem.write(w)
+			a.failed(w, r, who, err)
 			return
 		}
 		if r.Method == http.MethodPost {

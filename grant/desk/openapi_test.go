@@ -22,7 +22,10 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/acts"
 	"github.com/granter/granter/grant/audit"
+	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/council"
 	"github.com/granter/granter/grant/claims/intake"
+	"github.com/granter/granter/grant/claims/review"
 	"github.com/granter/granter/grant/entitle"
 	"github.com/granter/granter/grant/lookup"
 	"github.com/granter/granter/grant/rejected"
@@ -110,6 +113,7 @@ func TestTheSchemasHaveEveryField(t *testing.T) {
 		"Ordered": ordered{}, "Check": Check{}, "Holdings": Holdings{}, "User": User{}, "Order": order{}, "Brief": status.Brief{},
 		"ActReport": acts.Report{}, "Receipt": audit.Receipt{},
 		"ClaimForm": intake.Form{}, "FiledClaim": filedOne{}, "FiledClaims": filedMany{}, "ClaimNow": ClaimNow{},
+		"Council": council.Now{}, "CouncilAct": review.CouncilAct{}, "Meeting": meetingSaid{}, "AgendaItem": council.Case{},
 		"InForce": inForce{}, "Decided": decided{}, "Rejected": rejected.Listing{},
 	} {
 		compare(t, name, doc.Components.Schemas[name].Value, reflect.TypeOf(of), false, seen)
@@ -237,6 +241,8 @@ func TestTheSchemasHaveEveryWord(t *testing.T) {
 	require.Equal(t, texts(grant.Outcomes()), outcomes)
 	require.Equal(t, texts(lookup.Codes()), words("Reason", "code"))
 	require.Equal(t, texts(grant.ActKinds()), words("UserAct", "kind"))
+	require.Equal(t, review.CouncilActs(), words("CouncilAct", "do"))
+	require.Equal(t, texts(claims.Choices()), words("CouncilBallot", "choice"))
 }
 
 // enum are the words of a schema that is one of them.

@@ -79,13 +79,13 @@ func readRebudgeting(r *http.Request) (*rebudgeting, error) {
 		return nil, err
 	}
 	if why == "" {
-		return nil, fmt.Errorf("%w: say why", errForm)
+		return nil, fmt.Errorf("%w: say why", ErrForm)
 	}
 	said := &rebudgeting{do: r.PostForm.Get(fieldDo), why: why}
 	if said.do != doPropose {
 		said.proposal, err = strconv.Atoi(r.PostForm.Get(fieldProposal))
 		if err != nil {
-			return nil, fmt.Errorf("%w: open the page again", errForm)
+			return nil, fmt.Errorf("%w: open the page again", ErrForm)
 		}
 		return said, nil
 	}
@@ -95,7 +95,7 @@ func readRebudgeting(r *http.Request) (*rebudgeting, error) {
 	}
 	old, err := strconv.ParseInt(r.PostForm.Get(fieldOld), 10, 64)
 	if err != nil || amount == nil {
-		return nil, fmt.Errorf("%w: say how much the budget is to be", errForm)
+		return nil, fmt.Errorf("%w: say how much the budget is to be", ErrForm)
 	}
 	said.old, said.new = claims.Won(old), *amount
 	return said, nil
@@ -116,7 +116,7 @@ func (d *Desk) rebudgets(r *http.Request, said *rebudgeting, who *Staff) (err er
 	case said.do == doConfirmBudget, said.do == doRejectBudget:
 		_, err = d.Store.AnswerBudget(r.Context(), d.Programme, said.proposal, said.do == doConfirmBudget, by, said.why)
 	default:
-		err = fmt.Errorf("%w: there is nothing to do", errForm)
+		err = fmt.Errorf("%w: there is nothing to do", ErrForm)
 	}
 	return err
 }

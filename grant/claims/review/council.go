@@ -1,7 +1,6 @@
 package review
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -221,23 +220,15 @@ func (v *view) leaveForm(c *store.Council) g.Node {
 
 // secretary does what one of the secretary's forms says.
 func (d *Desk) secretary(w http.ResponseWriter, r *http.Request, who Staff) {
-	why, err := readWhy(r)
-	by := store.Actor{Name: who.Name, Duty: claims.Secretary}
-	switch {
-	case !who.has(claims.Secretary):
-		err = fmt.Errorf("%w: the council's business is the secretary's", claims.ErrIllegal)
-	case err == nil && why == "":
-		err = fmt.Errorf("%w: say why", errForm)
-	}
-	number, _ := strconv.Atoi(r.PostForm.Get(fieldMeeting)) // 0: it is about none
+	act, err := readCouncilAct(r)
 	if err == nil {
-		number, err = d.secretaryDoes(r, number, by, why)
+		err = d.DoSecretary(r.Context(), &who, act)
 	}
 	v := d.view(w, r, who)
 	if err == nil {
 		to := "council"
-		if number > 0 {
-			to += "/" + strconv.Itoa(number)
+		if act.Meeting > 0 {
+			to += "/" + strconv.Itoa(act.Meeting)
 		}
 		w.Header().Set("Location", to)
 		w.WriteHeader(http.StatusSeeOther)
@@ -249,63 +240,36 @@ func (d *Desk) secretary(w http.ResponseWriter, r *http.Request, who Staff) {
 		return
 	}
 	v.Problem = text
-	if number > 0 {
+	number, _ := strconv.Atoi(r.PostForm.Get(fieldMeeting)) // 0: it is about none
+	if _, err := d.minutesOf(r.Context(), number); err == nil {
 		d.showMeeting(w, r, status, v, number)
 		return
 	}
 	d.showCouncil(w, r, status, v)
 }
 
-// secretaryDoes returns the meeting that it was about; 0: none.
-func (d *Desk) secretaryDoes(r *http.Request, number int, by store.Actor, why string) (int, error) {
-	ctx, p, f := r.Context(), d.Programme, r.PostForm
-	switch f.Get(fieldDo) {
-	case doJoin:
-		seat := claims.Seat{
-			Name: f.Get(fieldName), Shown: f.Get(fieldShown), Affiliation: claims.Affiliation(f.Get(fieldAffiliation)),
-		}
-		if b := strings.TrimSpace(f.Get(fieldBusiness)); b != "" {
-			unit, err := claims.ParseBusinessNumber(b)
-			if err != nil {
-				return 0, fmt.Errorf("%w: %w", errForm, err)
-			}
-			seat.Businesses = []claims.BusinessNumber{unit}
-		}
-		_, err := d.Store.Join(ctx, p, seat, by, why)
-		return 0, err
-	case doLeave:
-		_, err := d.Store.Leave(ctx, p, f.Get(fieldName), by, why)
-		return 0, err
-	case doCall:
-		at, err := time.ParseInLocation("2006-01-02T15:04", f.Get(fieldAt), p.Zone)
-		if err != nil {
-			return 0, fmt.Errorf("%w: say when the council meets", errForm)
-		}
-		m, err := d.Store.CallMeeting(ctx, p, at, f.Get(fieldPlace), by, why)
-		if err != nil {
-			return 0, err
-		}
-		return m.Meeting, nil
-	case doAttend:
-		_, err := d.Store.Attend(
-			ctx,
-			p,
-			store.Attendance{Meeting: number, Chair: f.Get(fieldChair), Present: f[fieldPresent]},
-			by,
-			why,
-		)
-		return number, err
-	case doAgenda:
-		motion, err := readMotion(r)
-		if err == nil {
-			_, err = d.Store.PutOnAgenda(ctx, p, f.Get(fieldClaim), number, motion, by, why)
-		}
-		return number, err
-	case doClose:
-		_, err := d.Store.CloseMeeting(ctx, p, number, by, why)
-		return number, err
+// readCouncilAct reads what one of the secretary's forms says.
+func readCouncilAct(r *http.Request) (*CouncilAct, error) {
+	why, err := readWhy(r)
+	if err != nil {
+		return nil, err
 	}
-	return number, fmt.Errorf("%w: there is nothing to do", errForm)
+	f := r.PostForm
+	act := &CouncilAct{
+		Do: f.Get(fieldDo), Why: why, Name: f.Get(fieldName), Shown: f.Get(fieldShown),
+		Affiliation: claims.Affiliation(f.Get(fieldAffiliation)), At: f.Get(fieldAt), Place: f.Get(fieldPlace),
+		Chair: f.Get(fieldChair), Present: f[fieldPresent], Claim: f.Get(fieldClaim),
+	}
+	act.Meeting, _ = strconv.Atoi(f.Get(fieldMeeting)) // what is no number is no meeting
+	if b := strings.TrimSpace(f.Get(fieldBusiness)); b != "" {
+		act.Businesses = []string{b}
+	}
+	if act.Do == doAgenda {
+		var m claims.Motion
+		m, err = readMotion(r)
+		act.Motion = &m
+	}
+	return act, err
 }
 
 // readMotion reads what is moved. An amount, or a reason, of another motion is none of this one.

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/council"
 	"github.com/granter/granter/grant/claims/documents"
 	"github.com/granter/granter/grant/claims/store"
 )
@@ -168,7 +169,7 @@ func TestAMemberSeesNobodysName(t *testing.T) {
 		}
 	}
 	_, body := o.get("/claims/council/1/items/1")
-	require.Contains(t, body, masked(c.Unit))
+	require.Contains(t, body, council.Masked(c.Unit))
 	require.Contains(t, body, "not shown to the council")
 	history, err := o.Store.History(t.Context(), c.ID)
 	require.NoError(t, err)
@@ -279,8 +280,11 @@ func TestWhatTheSecretaryMayNotDoIsRefused(t *testing.T) {
 		"is not there":          {fieldDo: {doAttend}, fieldMeeting: {"1"}, fieldPresent: {"cho"}, fieldChair: {"han"}},
 		"there is no meeting 7": {fieldDo: {doAttend}, fieldMeeting: {"7"}, fieldPresent: {"cho"}, fieldChair: {"cho"}},
 		"nothing to do":         {fieldDo: {"fly"}},
-		"say why":               {fieldDo: {doLeave}, fieldName: {"cho"}, fieldWhy: {" "}},
-		"resident":              {fieldDo: {doLeave}, fieldName: {"cho"}, fieldWhy: {"he is 900101-1234567"}},
+		"the name: ": {fieldDo: {doJoin}, fieldName: {"x"}, fieldShown: {"900101-1234568"},
+			fieldAffiliation: {"consumers"}},
+		"the place: ": {fieldDo: {doCall}, fieldAt: {"2023-03-02T14:00"}, fieldPlace: {"at 900101-1234568"}},
+		"say why":     {fieldDo: {doLeave}, fieldName: {"cho"}, fieldWhy: {" "}},
+		"resident":    {fieldDo: {doLeave}, fieldName: {"cho"}, fieldWhy: {"he is 900101-1234567"}},
 		"nothing that the council": {fieldDo: {doAgenda}, fieldMeeting: {"1"},
 			fieldClaim: {id(1)}, fieldMotion: {"approve"}, fieldAmount: {"1"}},
 		"a number of won": {fieldDo: {doAgenda}, fieldMeeting: {"1"},

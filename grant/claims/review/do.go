@@ -210,13 +210,15 @@ type decision struct {
 }
 
 // readWhy reads what history keeps for ever.
-func readWhy(r *http.Request) (string, error) {
-	why := strings.TrimSpace(r.PostFormValue(fieldWhy))
+func readWhy(r *http.Request) (string, error) { return readableWhy(r.PostFormValue(fieldWhy)) }
+
+func readableWhy(why string) (string, error) {
+	why = strings.TrimSpace(why)
 	if len([]rune(why)) > maxWhy {
-		return "", fmt.Errorf("%w: the text is longer than %d characters", errForm, maxWhy)
+		return "", fmt.Errorf("%w: the text is longer than %d characters", ErrForm, maxWhy)
 	}
 	if err := claims.RefuseResident("the text", why, true); err != nil {
-		return "", fmt.Errorf("%w: %w (주민등록번호는 적을 수 없습니다)", errForm, err)
+		return "", fmt.Errorf("%w: %w (주민등록번호는 적을 수 없습니다)", ErrForm, err)
 	}
 	return why, nil
 }
@@ -229,14 +231,14 @@ func readAmount(r *http.Request) (*claims.Won, error) {
 	}
 	won, err := strconv.ParseInt(amount, 10, 64)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the amount is a number of won, such as 420000, and not %.40q", errForm, amount)
+		return nil, fmt.Errorf("%w: the amount is a number of won, such as 420000, and not %.40q", ErrForm, amount)
 	}
 	return (*claims.Won)(&won), nil
 }
 
 func readDecision(r *http.Request) (*decision, error) {
 	if err := r.ParseForm(); err != nil {
-		return nil, fmt.Errorf("%w: %w", errForm, err)
+		return nil, fmt.Errorf("%w: %w", ErrForm, err)
 	}
 	d := &decision{
 		action: claims.Action(r.PostForm.Get(fieldAction)),
@@ -251,7 +253,7 @@ func readDecision(r *http.Request) (*decision, error) {
 		return nil, err
 	}
 	if d.seq, err = strconv.Atoi(cmp.Or(r.PostForm.Get(fieldSeq), "0")); err != nil {
-		return nil, fmt.Errorf("%w: open the claim again", errForm)
+		return nil, fmt.Errorf("%w: open the claim again", ErrForm)
 	}
 	return d, nil
 }
@@ -260,7 +262,7 @@ func readDecision(r *http.Request) (*decision, error) {
 func (d *decision) step(p *claims.Programme, c *store.Claim, who *Staff) (store.Step, error) {
 	if d.action == store.Note {
 		if d.why == "" {
-			return store.Step{}, fmt.Errorf("%w: a note needs a text", errForm)
+			return store.Step{}, fmt.Errorf("%w: a note needs a text", ErrForm)
 		}
 		if len(who.Duties) == 0 {
 			return store.Step{}, fmt.Errorf("%w: %s has no duty here", claims.ErrIllegal, who.Name)
@@ -414,7 +416,7 @@ func (d *Desk) person(w http.ResponseWriter, r *http.Request, who Staff) {
 	case !who.seesPeople():
 		err = fmt.Errorf("%w: who owners are is for those who take claims in, judge or decide", claims.ErrIllegal)
 	case err == nil && why == "":
-		err = fmt.Errorf("%w: say why you need to know who it is", errForm)
+		err = fmt.Errorf("%w: say why you need to know who it is", ErrForm)
 	}
 	var person *store.Person
 	if err == nil {

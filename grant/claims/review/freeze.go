@@ -59,15 +59,15 @@ func (d *Desk) readFreeze(r *http.Request, who *Staff) (f store.Freeze, err erro
 		return f, err
 	}
 	if f.Why == "" {
-		return f, fmt.Errorf("%w: say why: whoever decides or pays is told", errForm)
+		return f, fmt.Errorf("%w: say why: whoever decides or pays is told", ErrForm)
 	}
 	f.Frozen = r.PostForm.Get(fieldEnd) == ""
 	if until := r.PostForm.Get(fieldUntil); until != "" && f.Frozen {
 		if f.Until, err = time.ParseInLocation("2006-01-02T15:04", until, d.Programme.Zone); err != nil {
-			return f, fmt.Errorf("%w: until when? %.40q is no time", errForm, until)
+			return f, fmt.Errorf("%w: until when? %.40q is no time", ErrForm, until)
 		}
 		if !f.Until.After(d.Now()) {
-			return f, fmt.Errorf("%w: until %s: that is over", errForm, until)
+			return f, fmt.Errorf("%w: until %s: that is over", ErrForm, until)
 		}
 	}
 	return f, nil

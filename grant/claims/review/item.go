@@ -1,6 +1,7 @@
 package review
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,7 +11,6 @@ import (
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
 
-	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/council"
 	"github.com/granter/granter/grant/claims/store"
@@ -34,8 +34,8 @@ func (b *before) seat(who *Staff) *claims.Seat {
 	return nil
 }
 
-func (d *Desk) readItem(r *http.Request, meeting, number int) (*before, error) {
-	m, err := council.Of(r.Context(), d.Store, d.Programme, meeting)
+func (d *Desk) readItem(ctx context.Context, meeting, number int) (*before, error) {
+	m, err := d.minutesOf(ctx, meeting)
 	if err != nil {
 		return nil, err
 	}
@@ -48,14 +48,14 @@ func (d *Desk) readItem(r *http.Request, meeting, number int) (*before, error) {
 	if b.item == nil {
 		return nil, store.ErrNotFound
 	}
-	if b.history, err = d.Store.History(r.Context(), b.item.Claim); err != nil {
+	if b.history, err = d.Store.History(ctx, b.item.Claim); err != nil {
 		return nil, err
 	}
 	b.Claim = store.Fold(b.history)
-	if b.kept, err = d.Store.Documents(r.Context(), b.item.Claim); err != nil {
+	if b.kept, err = d.Store.Documents(ctx, b.item.Claim); err != nil {
 		return nil, err
 	}
-	b.all, err = d.Store.Council(r.Context(), d.Programme.Name)
+	b.all, err = d.Store.Council(ctx, d.Programme.Name)
 	return b, err
 }
 
@@ -72,15 +72,9 @@ func (d *Desk) item(w http.ResponseWriter, r *http.Request, who Staff) {
 
 // showItem answers with the page of an item; sure is what is to be confirmed on it, if anything.
 func (d *Desk) showItem(w http.ResponseWriter, r *http.Request, status int, v *view, meeting, number int, sure g.Node) {
-	b, err := d.readItem(r, meeting, number)
-	switch { // what cannot be recorded is not shown
-	case err != nil:
-	case v.who.has(claims.CouncilDuty):
-		why := fmt.Sprintf("item %d of meeting %d of the council", number, meeting)
-		_, err = d.Store.Looked(r.Context(), d.Programme, b.ID, store.Actor{Name: v.who.Name, Duty: claims.CouncilDuty},
-			v.who.From, why)
-	default:
-		err = d.reads(r, &v.who, store.ReadCouncil, "", b.ID)
+	b, err := d.readItem(r.Context(), meeting, number)
+	if err == nil {
+		err = d.readsItem(r.Context(), &v.who, b)
 	}
 	if err != nil {
 		d.fail(w, r, v.who, err)
@@ -93,12 +87,6 @@ func (d *Desk) showItem(w http.ResponseWriter, r *http.Request, status int, v *v
 	})
 }
 
-// masked is a business number of which the last half is nobody's to see.
-func masked(unit claims.BusinessNumber) string {
-	s := unit.String()
-	return s[:len(s)-5] + "*****"
-}
-
 func (v *view) itemHead(b *before) g.Node {
 	i := b.item
 	pairs := g.Group{
@@ -108,7 +96,7 @@ func (v *view) itemHead(b *before) g.Node {
 			h.A(h.Href(v.root+"claims/council/"+strconv.Itoa(i.Meeting)), g.Text(v.meetingName(i.Meeting))),
 		),
 		v.pair("신청", "Claim", h.Code(g.Text(b.ID))),
-		v.pair("사업자등록번호", "Business number", g.Text(masked(b.Unit))),
+		v.pair("사업자등록번호", "Business number", g.Text(council.Masked(b.Unit))),
 		v.pair("업종", "Industry", g.Text(tell.Industry(b.Facts.Industry).In(v.Lang))),
 		v.pair("접수", "Received", g.Text(v.Lang.Moment(b.Received, v.desk.Programme.Zone))),
 		v.pair(
@@ -164,9 +152,9 @@ func (v *view) ballots(m *council.Minutes, o *claims.Outcome) g.Node {
 const (
 	fieldChoice = "choice"
 	fieldMember = "member"
-	doVote      = "vote"
-	doRecuse    = "recuse"
-	doCount     = "count"
+	doVote      = DoesVote
+	doRecuse    = DoesRecuse
+	doCount     = DoesCount
 )
 
 // ballot is what the reader can do with an item.
@@ -285,14 +273,17 @@ func (d *Desk) vote(w http.ResponseWriter, r *http.Request, who Staff) {
 	v := d.view(w, r, who)
 	var b *before
 	if err == nil {
-		b, err = d.readItem(r, meeting, number)
+		b, err = d.readItem(r.Context(), meeting, number)
 	}
 	if err == nil && r.PostForm.Get(fieldDo) == doCount && r.PostForm.Get(fieldSure) == "" && b.item.Open && v.counts(b) {
 		d.showItem(w, r, http.StatusOK, v, meeting, number, v.confirmCount(b))
 		return
 	}
 	if err == nil {
-		err = d.voteDoes(r, b, &who, why)
+		err = d.DoVote(r.Context(), &who, &VoteAct{
+			Do: r.PostForm.Get(fieldDo), Meeting: meeting, Item: number, Choice: claims.Choice(r.PostForm.Get(fieldChoice)),
+			Member: r.PostForm.Get(fieldMember), Why: why,
+		})
 	}
 	if err == nil {
 		w.Header().Set("Location", fmt.Sprintf("%d/items/%d", meeting, number))
@@ -306,35 +297,6 @@ func (d *Desk) vote(w http.ResponseWriter, r *http.Request, who Staff) {
 	}
 	v.Problem = text
 	d.showItem(w, r, status, v, meeting, number, nil)
-}
-
-func (d *Desk) voteDoes(r *http.Request, b *before, who *Staff, why string) error {
-	on := store.VoteOn{
-		Claim: b.ID, Meeting: b.item.Meeting, Item: b.item.Number, Choice: claims.Choice(r.PostForm.Get(fieldChoice)), Why: why,
-	}
-	member, secretary := store.Actor{
-		Name: who.Name,
-		Duty: claims.CouncilDuty,
-	}, store.Actor{
-		Name: who.Name,
-		Duty: claims.Secretary,
-	}
-	var err error
-	switch named := r.PostForm.Get(fieldMember); {
-	case r.PostForm.Get(fieldDo) == doCount && who.has(claims.Secretary):
-		_, err = d.Store.CloseItem(r.Context(), d.Programme, on, secretary)
-	case named != "" && !grant.SamePerson(named, who.Name) && r.PostForm.Get(fieldDo) == doRecuse && who.has(claims.Secretary):
-		_, err = d.Store.RecuseFrom(r.Context(), d.Programme, on, named, secretary)
-	case !who.has(claims.CouncilDuty):
-		err = fmt.Errorf("%w: members of the council vote, and nobody else", claims.ErrIllegal)
-	case r.PostForm.Get(fieldDo) == doCount:
-		_, err = d.Store.CloseItem(r.Context(), d.Programme, on, member)
-	case r.PostForm.Get(fieldDo) == doRecuse:
-		_, err = d.Store.RecuseFrom(r.Context(), d.Programme, on, who.Name, member)
-	default:
-		_, err = d.Store.Vote(r.Context(), d.Programme, on, member)
-	}
-	return err
 }
 
 // confirmCount says once more what a count does.
@@ -356,7 +318,7 @@ func (v *view) toldCouncil(b *before) g.Node {
 	var rows g.Group
 	for i := len(b.history) - 1; i >= 0; i-- {
 		e := &b.history[i]
-		if e.From == e.To && e.Action != claims.Adjourn || e.By.Duty == claims.Owner {
+		if !council.Sees(e) {
 			continue
 		}
 		rows = append(rows, h.Tr(

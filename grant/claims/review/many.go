@@ -55,11 +55,11 @@ func (d *Desk) many(w http.ResponseWriter, r *http.Request, who Staff) {
 	switch {
 	case err != nil:
 	case len(ids) == 0:
-		err = fmt.Errorf("%w: choose at least one claim", errForm)
+		err = fmt.Errorf("%w: choose at least one claim", ErrForm)
 	case len(ids) > perPage:
-		err = fmt.Errorf("%w: at most %d claims at once", errForm, perPage)
+		err = fmt.Errorf("%w: at most %d claims at once", ErrForm, perPage)
 	case said.amount != nil:
-		err = fmt.Errorf("%w: an amount is decided for one claim at a time", errForm)
+		err = fmt.Errorf("%w: an amount is decided for one claim at a time", ErrForm)
 	}
 	if err != nil {
 		d.fail(w, r, who, err)

@@ -1,6 +1,7 @@
 package review
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -36,29 +37,13 @@ func (d *Desk) meeting(w http.ResponseWriter, r *http.Request, who Staff) {
 }
 
 func (d *Desk) showMeeting(w http.ResponseWriter, r *http.Request, status int, v *view, number int) {
-	m, err := council.Of(r.Context(), d.Store, d.Programme, number)
-	if err == nil {
-		err = d.readsMeeting(r, &v.who, m)
-	}
+	m, waiting, err := d.AskMeeting(r.Context(), &v.who, number)
 	if err != nil {
 		d.fail(w, r, v.who, err)
 		return
 	}
 	parts := []g.Node{v.meetingHead(m), v.agenda(m)}
 	if v.who.has(claims.Secretary) && m.ClosedAt.IsZero() {
-		waiting, err := d.waiting(r)
-		if err != nil {
-			d.fail(w, r, v.who, err)
-			return
-		}
-		ids := make([]string, len(waiting))
-		for i := range waiting {
-			ids[i] = waiting[i].ID
-		}
-		if err := d.reads(r, &v.who, store.ReadList, "", ids...); err != nil {
-			d.fail(w, r, v.who, err)
-			return
-		}
 		n := hidden(fieldMeeting, strconv.Itoa(m.Meeting))
 		parts = append(parts, v.section("secretary", "간사가 하는 일", "What the secretary does",
 			v.attendForm(m, n), v.agendaForm(waiting, n), v.secretaryForm(doClose, "회의 마치기", "Close the meeting", n)))
@@ -68,14 +53,14 @@ func (d *Desk) showMeeting(w http.ResponseWriter, r *http.Request, status int, v
 }
 
 // waiting are claims that are before the council and of which nothing has been moved.
-func (d *Desk) waiting(r *http.Request) ([]*store.Claim, error) {
-	lines, _, err := d.Store.InQueue(r.Context(), store.Queue{
+func (d *Desk) waiting(ctx context.Context) ([]*store.Claim, error) {
+	lines, _, err := d.Store.InQueue(ctx, store.Queue{
 		Programme: d.Programme.Name, States: []claims.State{claims.BeforeCouncil, claims.ObjectionBeforeCouncil}, Limit: 200,
 	})
 	if err != nil {
 		return nil, err
 	}
-	list, err := d.Store.Get(r.Context(), store.IDs(lines)...)
+	list, err := d.Store.Get(ctx, store.IDs(lines)...)
 	return slices.DeleteFunc(list, func(c *store.Claim) bool { return c.Item != nil }), err
 }
 

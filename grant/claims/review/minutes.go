@@ -18,10 +18,7 @@ func (d *Desk) minutes(w http.ResponseWriter, r *http.Request, who Staff) {
 	number, err := numberIn(r, fieldMeeting)
 	var m *council.Minutes
 	if err == nil {
-		m, err = council.Of(r.Context(), d.Store, d.Programme, number)
-	}
-	if err == nil {
-		err = d.readsMeeting(r, &who, m)
+		m, err = d.readMinutes(r.Context(), &who, number)
 	}
 	if err != nil {
 		d.fail(w, r, who, err)

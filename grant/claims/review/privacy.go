@@ -127,7 +127,7 @@ func (d *Desk) erase(w http.ResponseWriter, r *http.Request, who Staff) {
 	case !who.has(claims.Privacy):
 		err = fmt.Errorf("%w: owners are erased in the duty privacy", claims.ErrIllegal)
 	case why == "":
-		err = fmt.Errorf("%w: say why it is erased", errForm)
+		err = fmt.Errorf("%w: say why it is erased", ErrForm)
 	}
 	if err != nil {
 		d.fail(w, r, who, err)

@@ -92,22 +92,22 @@ func readAsked(r *http.Request) (a asked, err error) {
 		}
 	}
 	if a.queue.name != name {
-		return a, fmt.Errorf("%w: there is no queue %.40q", errForm, name)
+		return a, fmt.Errorf("%w: there is no queue %.40q", ErrForm, name)
 	}
 	if tier := q.Get("tier"); tier != "" {
 		if a.tier, err = strconv.Atoi(tier); err != nil || a.tier < 0 {
-			return a, fmt.Errorf("%w: the tier is a number, not %.40q", errForm, tier)
+			return a, fmt.Errorf("%w: the tier is a number, not %.40q", ErrForm, tier)
 		}
 	}
 	if a.whose = q.Get(fieldWhose); !contains([]string{"", whoseMine, whoseNobody}, a.whose) {
-		return a, fmt.Errorf("%w: whose wants to be %s or %s", errForm, whoseMine, whoseNobody)
+		return a, fmt.Errorf("%w: whose wants to be %s or %s", ErrForm, whoseMine, whoseNobody)
 	}
 	if after := q.Get("after"); after != "" {
 		data, err := base64.RawURLEncoding.DecodeString(after)
 		micros, id, ok := strings.Cut(string(data), " ")
 		n, numErr := strconv.ParseInt(micros, 10, 64)
 		if err != nil || numErr != nil || !ok {
-			return a, fmt.Errorf("%w: this page of the list cannot be found: begin at the first one", errForm)
+			return a, fmt.Errorf("%w: this page of the list cannot be found: begin at the first one", ErrForm)
 		}
 		a.after = store.Place{Received: time.UnixMicro(n), ID: id}
 	}

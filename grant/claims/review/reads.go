@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/http"
 
-	"github.com/granter/granter/grant/claims/council"
 	"github.com/granter/granter/grant/claims/store"
 )
 
@@ -27,11 +26,6 @@ func (d *Desk) look(r *http.Request, who *Staff, why string) (*store.Person, err
 		return nil, err
 	}
 	return d.Store.ReadPerson(r.Context(), r.PathValue("claim"), who.actor(), who.From, why)
-}
-
-// readsMeeting is reads of the claims that a meeting has before it.
-func (d *Desk) readsMeeting(r *http.Request, who *Staff, m *council.Minutes) error {
-	return d.reads(r, who, store.ReadCouncil, "", m.Claims()...)
 }
 
 // nameOf is what staff call what was read.

@@ -99,12 +99,12 @@ func (d *Desk) upload(r *http.Request, who *Staff) error {
 		if _, large := errors.AsType[*http.MaxBytesError](err); large {
 			return &documents.RefusedError{Code: documents.TooBig, What: "the file is larger than 10 MiB"}
 		}
-		return fmt.Errorf("%w: the upload cannot be read: %w", errForm, err)
+		return fmt.Errorf("%w: the upload cannot be read: %w", ErrForm, err)
 	}
 	defer func() { _ = r.MultipartForm.RemoveAll() }() // nothing of it is on disk
 	file, header, err := r.FormFile(fieldFile)
 	if err != nil {
-		return fmt.Errorf("%w: choose a file", errForm)
+		return fmt.Errorf("%w: choose a file", ErrForm)
 	}
 	defer file.Close() //nolint:errcheck // it was only read
 	digest := r.PostForm.Get(fieldDigest)
@@ -189,37 +189,13 @@ func (v *view) shown(b *before) g.Node {
 func (d *Desk) shownDocument(w http.ResponseWriter, r *http.Request, who Staff) {
 	meeting, err := numberIn(r, fieldMeeting)
 	number, numberErr := numberIn(r, fieldItem)
-	var b *before
-	if err == nil && numberErr == nil {
-		b, err = d.readItem(r, meeting, number)
+	if err == nil {
+		err = numberErr
 	}
-	digest := r.PathValue("digest")
-	if err == nil &&
-		(b == nil || d.Documents == nil || !slices.ContainsFunc(b.Shown, func(s store.Shown) bool { return s.As == digest })) {
-		err = store.ErrNotFound
-	}
-	if err == nil && !who.has(claims.CouncilDuty) && !who.seesPeople() && !who.has(claims.Secretary) {
-		err = fmt.Errorf(
-			"%w: documents are for members of the council, and for those who take claims in, judge or decide",
-			claims.ErrIllegal,
-		)
+	if err == nil {
+		err = d.GiveDocument(w, r, &who, meeting, number, r.PathValue("digest"))
 	}
 	if err != nil {
 		d.fail(w, r, who, err)
-		return
 	}
-	doc, data, err := d.Documents.Open(r.Context(), b.ID, digest)
-	if err == nil { // what cannot be recorded is not shown
-		duty := claims.CouncilDuty
-		if !who.has(duty) {
-			duty = who.Duties[0]
-		}
-		_, err = d.Store.Looked(r.Context(), d.Programme, b.ID, store.Actor{Name: who.Name, Duty: duty}, who.From,
-			fmt.Sprintf("document %s, as the council reads it", digest[:12]))
-	}
-	if err != nil {
-		d.fail(w, r, who, err)
-		return
-	}
-	download(w, b.ID+"-"+doc.Kind+extension(doc.Type), data)
 }

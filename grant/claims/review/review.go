@@ -175,7 +175,7 @@ func explained(l tell.Lang, err error) (text string, status int) {
 			"그런 신청이나 서류가 없습니다. 번호를 확인해 주세요.",
 			"There is no such claim or document: check the number.",
 		), http.StatusNotFound
-	case errors.Is(err, claims.ErrIllegal), errors.Is(err, claims.ErrNoExtension), errors.Is(err, errForm):
+	case errors.Is(err, claims.ErrIllegal), errors.Is(err, claims.ErrNoExtension), errors.Is(err, ErrForm):
 		return err.Error(), http.StatusConflict
 	case isRefused:
 		return refused.Error(), http.StatusConflict
@@ -191,8 +191,8 @@ func untilWhen(l tell.Lang, f *store.Freeze, zone *time.Location) string {
 	return tell.Text{KO: "{at}까지", EN: "until {at}"}.Fill(l, "{at}", l.Moment(f.Until, zone))
 }
 
-// errForm means that a form does not say what is needed.
-var errForm = errors.New("not understood")
+// ErrForm means that a form, or the body of a request, does not say what is needed. Nothing was done.
+var ErrForm = errors.New("not understood")
 
 // html answers with a page.
 func (d *Desk) html(w http.ResponseWriter, status int, render func(io.Writer) error) {

@@ -36,7 +36,7 @@ func (d *Desk) statistics(w http.ResponseWriter, r *http.Request, who Staff) {
 	if strings.TrimSpace(source) != "" {
 		proposed, err = programme.Parse(t(v.Lang, "제안", "proposal"), []byte(source))
 		if err != nil {
-			err = fmt.Errorf("%w: %w", errForm, err)
+			err = fmt.Errorf("%w: %w", ErrForm, err)
 		}
 	}
 	var report *simulate.Report
@@ -55,7 +55,7 @@ func (d *Desk) statistics(w http.ResponseWriter, r *http.Request, who Staff) {
 			"신청이 많아 페이지에서 계산할 수 없습니다. granter claims simulate로 계산해 주세요.",
 			"There are too many claims to compute this on a page: use granter claims simulate.")
 	case errors.Is(err, simulate.ErrNothing):
-	case errors.Is(err, errForm):
+	case errors.Is(err, ErrForm):
 		status, v.Problem = http.StatusConflict, err.Error()
 	case err != nil:
 		d.fail(w, r, who, err)

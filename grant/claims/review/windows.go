@@ -83,14 +83,14 @@ func (d *Desk) readExtension(r *http.Request, who *Staff) (e store.Extension, wh
 		return e, why, err
 	}
 	if why == "" {
-		return e, why, fmt.Errorf("%w: say why it is extended", errForm)
+		return e, why, fmt.Errorf("%w: say why it is extended", ErrForm)
 	}
 	e.Window = r.PostForm.Get(fieldWindow)
 	if e.New, err = d.Programme.AfterLast(r.PostForm.Get(fieldUntil)); err != nil {
-		return e, why, fmt.Errorf("%w: %w", errForm, err)
+		return e, why, fmt.Errorf("%w: %w", ErrForm, err)
 	}
 	if e.Old, err = time.Parse(time.RFC3339, r.PostForm.Get(fieldOld)); err != nil {
-		return e, why, fmt.Errorf("%w: open the page again", errForm)
+		return e, why, fmt.Errorf("%w: open the page again", ErrForm)
 	}
 	return e, why, nil
 }

@@ -44,6 +44,9 @@ func (s *Store) Join(ctx context.Context, p *claims.Programme, seat claims.Seat,
 	return s.ofCouncil(ctx, p, by, why, func(c *Council, _ time.Time) (CouncilRecord, error) {
 		seat.Name, seat.Shown = strings.TrimSpace(seat.Name), strings.TrimSpace(seat.Shown)
 		_, has := c.Seat(seat.Name)
+		if err := refuseResident("the name", seat.Name+" "+seat.Shown); err != nil {
+			return CouncilRecord{}, err
+		}
 		switch {
 		case seat.Name == "" || len(seat.Name) > maxName || len(seat.Shown) > maxName:
 			return CouncilRecord{}, illegal("say by which name the member signs in, in at most %d bytes", maxName)
@@ -57,6 +60,14 @@ func (s *Store) Join(ctx context.Context, p *claims.Programme, seat claims.Seat,
 		}
 		return CouncilRecord{Joins: &seat}, nil
 	})
+}
+
+// refuseResident keeps what may be the number of a person out of records, which are for good.
+func refuseResident(field, text string) error {
+	if err := claims.RefuseResident(field, text, true); err != nil {
+		return fmt.Errorf("%w: %w", claims.ErrIllegal, err)
+	}
+	return nil
 }
 
 // maxName is the longest name, in bytes.
@@ -80,6 +91,9 @@ func (s *Store) CallMeeting(
 	c, err := s.ofCouncil(ctx, p, by, why, func(c *Council, _ time.Time) (CouncilRecord, error) {
 		if strings.TrimSpace(place) == "" || len(place) > maxName || at.IsZero() {
 			return CouncilRecord{}, illegal("say when and where the council meets")
+		}
+		if err := refuseResident("the place", place); err != nil {
+			return CouncilRecord{}, err
 		}
 		called := Called{Meeting: len(c.Meetings) + 1, At: at.UTC(), Place: strings.TrimSpace(place)}
 		return CouncilRecord{Calls: &called}, nil
@@ -277,6 +291,12 @@ func (s *Store) Vote(ctx context.Context, p *claims.Programme, v VoteOn, by Acto
 			Meeting: claim.Item.Meeting, Item: claim.Item.Number, Member: seat.Name, Choice: v.Choice,
 		}}})
 	})
+}
+
+// MayVote refuses a vote of somebody on an item of a claim, or says nothing: it could be given now.
+func (c *Council) MayVote(claim *Claim, meeting, item int, name string) error {
+	_, err := c.mayVote(claim, meeting, item, name)
+	return err
 }
 
 // mayVote returns the seat of a member who may vote on an item of a claim now.

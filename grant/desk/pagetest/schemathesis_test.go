@@ -60,7 +60,7 @@ func TestSchemathesis(t *testing.T) {
 	s.do("run", "-f", spec, "--listen=off")
 	principals := map[string]realdesk.Role{}
 	for i := range 40 {
-		principals[fmt.Sprintf("operator-%d", i)] = "operator,claims-intake"
+		principals[fmt.Sprintf("operator-%d", i)] = "operator,claims-intake,claims-secretary,claims-council"
 	}
 	_, _ = storetest.At(t, filepath.Join(s.dir, "claims.db")) // the database that the desk opens, too
 	var tokens []string
