@@ -77,7 +77,7 @@ func (v *view) sameContact(k *known, r *store.Report) string {
 // reportItems are reports in a list of what was found.
 func reportItems(l tell.Lang, root string, d *Desk, list []store.Report) g.Node {
 	return g.Map(list, func(r store.Report) g.Node {
-		var filed g.Node = h.Span(h.Class("chip"), g.Text(t(l, "신청하지 않음", "no claim")))
+		filed := h.Span(h.Class("chip"), g.Text(t(l, "신청하지 않음", "no claim")))
 		if r.Claim != "" {
 			filed = g.Group{h.A(h.Href(root+"claims/"+r.Claim), h.Code(g.Text(r.Claim))), g.Text(" "), stateChip(l, r.State)}
 		}
