@@ -16,6 +16,7 @@ import (
 
 	"github.com/granter/granter/deploy/dev/devtest"
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/population"
 )
 
 func main() {
@@ -147,6 +148,8 @@ var rows = []row{
 	{name: "kafka-go Reader, SET NX × 1,000", users: 4e6, fsync: true, baseline: true},
 	{name: "4 M granted, events as JSON", users: 4e6, fsync: true, publish: "json"},
 	{name: "4 M granted, events compact", users: 4e6, fsync: true, publish: "compact"},
+	{name: "4 M UUIDs granted, events as JSON", users: 4e6, fsync: true, publish: "json", ids: grant.IDsUUID, uuid: population.UUIDv4},
+	{name: "4 M UUIDs granted, events compact", users: 4e6, fsync: true, publish: "compact", ids: grant.IDsUUID, uuid: population.UUIDv4},
 	{name: "8 M dense, shuffled", users: 8e6, fsync: true},
 	{name: "16 M dense, shuffled", users: 16e6, fsync: true},
 	{name: "48 M dense, shuffled", users: 48e6, fsync: true},

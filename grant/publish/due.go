@@ -102,9 +102,19 @@ func (p *Publisher) watch(ctx context.Context, chunks []uint64) error {
 	defer p.mu.Unlock()
 	for _, chunk := range fresh {
 		p.horizons[chunk] = new(horizon)
-		if !ends && !acted[chunk] {
+		if !ends && !acted[chunk] || p.untouched(chunk) {
 			p.horizons[chunk].next = never
 		}
 	}
 	return nil
+}
+
+// untouched reports whether nothing of a chunk was sent: all that may end is told by entries that are still to be read.
+func (p *Publisher) untouched(chunk uint64) bool {
+	for _, list := range append(p.writer.lists(), listEndings) {
+		if c := p.cursors[place{chunk, list}]; c.last() >= 0 {
+			return false
+		}
+	}
+	return true
 }

@@ -31,7 +31,7 @@ func TestAnyTextIsAUser(t *testing.T) {
 	ids := map[string]bool{}
 	for i, e := range h.order {
 		e.conforms(t)
-		id := h.requests[i].Header.Get(headerID)
+		id := h.ids[i]
 		require.Equal(t, e.ID, id)
 		require.NotContains(t, id, ".")
 		require.Equal(t, -1, strings.IndexFunc(id, func(r rune) bool { return r <= ' ' || r >= unicode.MaxASCII }), "%q", id)

@@ -31,6 +31,7 @@ type hook struct {
 	*httptest.Server
 	mu       sync.Mutex
 	requests []*http.Request
+	ids      []string       // of the requests
 	events   map[string]int // ID → how often
 	order    []event
 	answer   func(n int) int // the status of a request, by its number
@@ -43,7 +44,7 @@ func newHook(t *testing.T) *hook {
 		body, _ := io.ReadAll(r.Body)
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.requests = append(h.requests, r)
+		h.requests, h.ids = append(h.requests, r), append(h.ids, r.Header.Get(headerID))
 		if code := h.answer(len(h.requests)); code != 204 {
 			w.WriteHeader(code)
 			return
