@@ -162,6 +162,10 @@ func TestPrivacyAtTheDesk(t *testing.T) {
 	p.tabTo(`.places a[href$="claims/access"]`)
 	p.leave()
 	p.shows("title", "누가 누구의 개인정보를")
+	const row = "[...document.querySelectorAll('main %s')].map(c => c.innerText.trim()).join(' | ')"
+	require.Equal(t, "언제 | 누가 | 직무 | 어디서 | 신청 | 무엇을 | 왜", eval[string](p, fmt.Sprintf(row, "thead th")))
+	require.Regexp(t, `^[^|]*20[^|]* \| kim \| 심사 \| 127\.0\.0\.1 \| `+c.ID+` \| 신청인 \| 본인 전화$`,
+		eval[string](p, fmt.Sprintf(row, "tbody tr:first-child > *")))
 	p.staffSees(script, "claims-access")
 	p.tabTo("tbody a")
 	p.leave()
@@ -181,7 +185,8 @@ func TestPrivacyAtTheDesk(t *testing.T) {
 	require.True(t, list[0].Erased)
 }
 
-// TestStatisticsOnThePage, in Korean and by keyboard only: what there is, and what other rules would cost.
+// TestStatisticsOnThePage, in Korean and by keyboard only: a budget is confirmed by a second person; what there is, and what
+// other rules would cost.
 func TestStatisticsOnThePage(t *testing.T) {
 	s, programme := storetest.Open(t)
 	for i, loss := range []claims.Won{80_000, 250_000, 310_000, 320_000, 460_000, 900_000, 20_000_000} {
@@ -189,9 +194,27 @@ func TestStatisticsOnThePage(t *testing.T) {
 		require.NoError(t, err)
 		storetest.Reported(t, s, programme, 2*i, loss, store.Reporter{})
 	}
-	p := openAt(t, claimsDesk(t, s, programme, map[string]string{"shin auditor": supportToken}))
+	_, err := s.ProposeBudget(t.Context(), programme, programme.Budget, 6_000_000_000,
+		store.Actor{Name: "oh", Duty: claims.Secretary}, "이사회 결정 14호")
+	require.NoError(t, err)
+	p := openAt(t, claimsDesk(t, s, programme, map[string]string{"shin claims-approver": supportToken}))
 	script := axe(t)
 	p.enterClaims(supportToken)
+	p.tabTo(`.places a[href$="claims/budget"]`)
+	p.leave()
+	p.shows("proposal", "다른 사람의 확인을 기다리는 제안")
+	p.staffSees(script, "claims-budget")
+	p.tabTo("details:has(#do-confirm) summary")
+	p.press("Space")
+	p.tabTo("#confirm-why")
+	p.do(chromedp.KeyEvent("결정서를 확인함"))
+	p.tabTo("#do-confirm button")
+	p.leave()
+	p.awaitFocus("sure")
+	p.tabTo("#sure")
+	p.leave()
+	p.shows("amendments", "예산 변경 기록")
+	p.staffSees(script, "claims-budget-amended")
 	p.tabTo(`.places a[href$="claims/statistics"]`)
 	p.leave()
 	p.shows("title", "통계")
