@@ -66,10 +66,10 @@ func (e *FullError) Error() string {
 	if e.Spec == 0 {
 		said = "which does not say its population"
 	}
-	return fmt.Sprintf("%s has %d users, the most that a bucket may have: the campaign has many more users than its spec was "+
-		"laid out for, %s. Who is granted stays so. Grant the others by a campaign of another name that says population, and "+
-		"has this one's users left out of its topic",
-		e.Key, e.Members, said)
+	return fmt.Sprintf("%s has %d users, and those who come now would be more than the %d that a bucket may have: the campaign "+
+		"has many more users than its spec was laid out for, %s. Who is granted stays so. Grant the others by a campaign of "+
+		"another name that says population, and excludes this one's users: granter export --format text writes the file for "+
+		"its exclude", e.Key, e.Members, MaxBucket, said)
 }
 
 // BucketMembers are the members of a stored entry.

@@ -72,7 +72,8 @@ func BenchmarkTake(b *testing.B) {
 }
 
 // BenchmarkTakeOfMembers measures the same of UUIDs in the fullest buckets that a stated population has: 16,384 users each, in
-// entries of 400. Calls are of users at random, and of as many as granter take makes of a file; each bucket was read before.
+// entries of 4,096, as runs make them. Calls are of users at random, and of as many as granter take makes of a file; each bucket
+// was read before.
 func BenchmarkTakeOfMembers(b *testing.B) {
 	const users = 256 << 14
 	id := func(n uint64) string { return fmt.Sprintf("6ba7b810-9dad-41d1-80b4-%012x", n) }
@@ -94,7 +95,7 @@ func BenchmarkTakeOfMembers(b *testing.B) {
 				members[i], _ = l.form.Member(nil, []byte(id(uint64(i))))
 			}
 			seq := new(uint64)
-			for part := range slices.Chunk(members, users/41) {
+			for part := range slices.Chunk(members, users/4) {
 				_, err = l.AddSome(b.Context(), seq, nil, part)
 				require.NoError(b, err)
 			}
