@@ -95,8 +95,7 @@ func (a *amended) apply(r *Record) error {
 	open := waiting(a.list)
 	switch {
 	case open == nil || open.Number != change.Proposal || open.New != change.New:
-		return illegal("proposal %d does not wait for a second person: it has been answered, or another one took its place",
-			change.Proposal)
+		return notWaiting(change.Proposal)
 	case change.Confirms && r.By.Duty != claims.Approver:
 		return illegal("another budget is confirmed by an approver, not by %s", r.By.Duty)
 	case change.Confirms && grant.SamePerson(open.Who, r.By.Name):
@@ -109,6 +108,10 @@ func (a *amended) apply(r *Record) error {
 		a.now = open.New
 	}
 	return nil
+}
+
+func notWaiting(number int) error {
+	return illegal("proposal %d does not wait for a second person: it has been answered, or another one took its place", number)
 }
 
 // ProposeBudget says that a programme's budget should be another one. Old is the budget that whoever proposes it has seen.
@@ -125,6 +128,9 @@ func (s *Store) AnswerBudget(
 	ctx context.Context, p *claims.Programme, number int, confirms bool, by Actor, why string,
 ) (*Budget, error) {
 	return s.rebudget(ctx, p, by, why, func(a *amended) (Rebudgeted, error) {
+		if number < 1 { // which would propose
+			return Rebudgeted{}, notWaiting(number)
+		}
 		change := Rebudgeted{Old: a.now, Proposal: number, Confirms: confirms}
 		if open := waiting(a.list); open != nil {
 			change.New = open.New

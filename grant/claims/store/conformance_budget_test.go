@@ -69,7 +69,9 @@ func budgetsAreAmended(t *testing.T, s *Store) {
 		_, err := s.AnswerBudget(ctx, p, number, confirms, by, "decision 14 says so")
 		return err
 	}
-	require.ErrorContains(t, answer(first, true, approver), "another one took its place")
+	for _, none := range []int{first, 0, -1} {
+		require.ErrorContains(t, answer(none, true, approver), "another one took its place")
+	}
 	require.ErrorContains(t, answer(second, true, Actor{"oh", claims.Approver}), "oh proposed it: another person confirms it")
 	require.ErrorContains(t, answer(second, true, Actor{"kim", claims.Secretary}), "confirmed by an approver")
 	require.ErrorContains(t, answer(second, false, payer), "rejected by the secretary or an approver")
