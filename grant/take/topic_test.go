@@ -262,10 +262,10 @@ func (d *desk) forget() {
 // Redis comes back without anything that was taken, before a checkpoint says that it was, or after that: the reader notices, and
 // takes it again.
 func TestTakesThatRedisLosesAreReadAgain(t *testing.T) {
-	for ids, make := range map[grant.IDs]func(*testing.T, int32) *desk{
+	for ids, begin := range map[grant.IDs]func(*testing.T, int32) *desk{
 		grant.IDsDense: newDesk, grant.IDsUUID: newDeskOfUUIDs,
 	} {
-		t.Run(string(ids), func(t *testing.T) { losesTakes(t, make(t, 1), ids) })
+		t.Run(string(ids), func(t *testing.T) { losesTakes(t, begin(t, 1), ids) })
 	}
 }
 
