@@ -64,7 +64,7 @@ func TestRedisFreezes(t *testing.T) {
 	normal()
 	require.Zero(t, p.wait(), p.err.String())
 	sum := p.summary()
-	require.EqualValues(t, s.share(1_000_000), sum.Granted)
+	require.Equal(t, s.share(1_000_000), sum.Granted)
 	require.Equal(t, s.plans[0].Counts().Repeats, sum.Duplicate)
 	require.False(t, p.says("older checkpoint"))
 	s.exactlyOnce()

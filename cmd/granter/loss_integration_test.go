@@ -110,7 +110,7 @@ func TestFlushallBetweenRuns(t *testing.T) {
 	s.publish(s.users(0, s.share(250_000)))
 	s.finish()
 	require.NoError(t, s.client.FlushAll(t.Context()).Err())
-	require.EqualValues(t, s.share(250_000), s.finish().Granted)
+	require.Equal(t, s.share(250_000), s.finish().Granted)
 	s.exactlyOnce()
 }
 

@@ -61,7 +61,7 @@ func TestRedisRefusesWrites(t *testing.T) {
 			c.allow(s, r)
 			normal()
 			require.Zero(t, p.wait(), p.err.String())
-			require.EqualValues(t, s.share(600_000), p.summary().Granted)
+			require.Equal(t, s.share(600_000), p.summary().Granted)
 			s.exactlyOnce()
 		})
 		t.Run(c.name+" for too long", func(t *testing.T) {
