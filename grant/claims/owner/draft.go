@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
@@ -337,12 +339,12 @@ func (v *visit) estimate() g.Node {
 	)
 }
 
-// handIn makes a claim of a draft. A second time is harmless.
+// handIn makes a claim of a draft. Who taps twice gets the same receipt twice: which of them a browser shows, nobody knows.
 func handIn(v *visit) error {
 	if v.claim != nil {
-		v.see("/claim")
-		return nil
+		return v.handedIn(v.claim.Received)
 	}
+	began := v.Now()
 	if v.nextPage("", true) != "/claim/check" {
 		return v.checkPage("")
 	}
@@ -372,13 +374,26 @@ func handIn(v *visit) error {
 		return err
 	}
 	v.Log.Info("a claim was handed in", "claim", v.id)
-	code, err := v.Store.NewCode(v.ctx(), v.id, false)
-	if err != nil {
+	return v.handedIn(began)
+}
+
+// handedIn shows the receipt, while its code is the one that opens the claim, or none was given since it was handed in.
+func (v *visit) handedIn(at time.Time) error {
+	code, opens, err := v.Store.GiveCodeOnce(v.ctx(), v.id, v.token+" receipt", at)
+	switch {
+	case err != nil:
 		return err
+	case opens:
+		return v.receipt(at, code)
 	}
+	v.see("/claim")
+	return nil
+}
+
+func (v *visit) receipt(at time.Time, code string) error {
 	title := v.t("접수했습니다", "We have your claim")
 	return v.page(title, false, v.heading(title),
-		h.Div(h.Class("box good"), h.P(g.Text(v.t("접수 시각: ", "Received: ")+v.lang.Moment(v.Now(), v.Programme.Zone)))),
+		h.Div(h.Class("box good"), h.P(g.Text(v.t("접수 시각: ", "Received: ")+v.lang.Moment(at, v.Programme.Zone)))),
 		v.codeBox(code),
 		h.P(g.Text(tell.Next(claims.Received).In(v.lang))),
 		h.P(h.A(h.Class("button"), h.Href("/claim"), g.Text(v.t("내 신청 보기", "See my claim")))),
@@ -420,12 +435,20 @@ func askCode(v *visit) error {
 	return v.page(title, false, v.heading(title), h.P(g.Text(what)),
 		h.P(g.Text(v.t("다른 기기에서 이어서 하거나 나중에 다시 보려면 접수번호와 비밀 코드가 필요합니다.",
 			"To go on with another device, or later, you need the claim number and a secret code."))),
-		v.form("/claim/code", h.Div(h.Class("actions"), button(v.t("접수번호와 코드 받기", "Get number and code")),
-			v.link("/claim", "돌아가기", "Go back"))))
+		v.form("/claim/code", h.Input(h.Type("hidden"), h.Name(onceField), h.Value(rand.Text())),
+			h.Div(h.Class("actions"), button(v.t("접수번호와 코드 받기", "Get number and code")),
+				v.link("/claim", "돌아가기", "Go back"))))
 }
 
+// onceField is of one form: sent twice, it gets the same code.
+const onceField = "once"
+
 func newCode(v *visit) error {
-	code, err := v.Store.NewCode(v.ctx(), v.id, false)
+	once := v.r.PostFormValue(onceField)
+	if once == "" {
+		once = rand.Text()
+	}
+	code, err := v.Store.GiveCode(v.ctx(), v.id, v.token+" "+once)
 	if err != nil {
 		return err
 	}

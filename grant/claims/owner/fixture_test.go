@@ -190,6 +190,7 @@ func (b *browser) answers(i int, loss claims.Won) *browser {
 var (
 	numberIn = regexp.MustCompile(`id="number">([^<]+)<`)
 	codeIn   = regexp.MustCompile(`id="code">([^<]+)<`)
+	onceIn   = regexp.MustCompile(`name="once" value="([^"]+)"`)
 )
 
 // claim hands a claim in, and returns its number and code.

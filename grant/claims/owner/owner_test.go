@@ -1,12 +1,15 @@
 package owner
 
 import (
+	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/store"
@@ -140,18 +143,49 @@ func TestABusinessClaimsOnceAndInTime(t *testing.T) {
 	w.sound()
 }
 
+// Tapped twice, a button sends its form twice, and a browser shows either answer.
 func TestHandingInTwiceIsOneClaim(t *testing.T) {
 	w := newWorld(t, nil)
 	b := w.browser().answers(1, 100_000)
 	before := b.page
-	b.post("/claim/check").shows("접수했습니다")
+	answers := make([]string, 8)
+	var taps errgroup.Group
+	for i := range answers {
+		taps.Go(func() error {
+			res, err := b.client.PostForm(w.url+"/claim/check", url.Values{proofField: {proofIn.FindStringSubmatch(before)[1]}})
+			if err != nil {
+				return err
+			}
+			defer res.Body.Close()
+			page, err := io.ReadAll(res.Body)
+			answers[i] = string(page)
+			return err
+		})
+	}
+	require.NoError(t, taps.Wait())
 	b.page = before
-	b.post("/claim/check").shows("접수됨")
+	b.post("/claim/check").shows("접수했습니다")
+	number, code := numberIn.FindStringSubmatch(b.page)[1], codeIn.FindStringSubmatch(b.page)[1]
+	for _, page := range answers {
+		require.Contains(t, page, code, "this answer's code is ended by another one's")
+	}
+	w.browser().post("/enter", "number", number, "code", code).shows("접수됨")
 	lines, err := w.store.List(t.Context(), store.Filter{})
 	require.NoError(t, err)
 	require.Len(t, lines, 1)
 	b.get("/claim/question/sales")
 	require.Equal(t, "/claim", b.path, "what was handed in is not written over")
+
+	w.at = w.at.Add(time.Second)
+	once := onceIn.FindStringSubmatch(b.get("/claim/code").page)[1]
+	other := codeIn.FindStringSubmatch(b.post("/claim/code", onceField, once).page)[1]
+	require.NotEqual(t, code, other)
+	b.get("/claim/code")
+	require.NotEqual(t, once, onceIn.FindStringSubmatch(b.page)[1])
+	require.Equal(t, other, codeIn.FindStringSubmatch(b.post("/claim/code", onceField, once).page)[1])
+	b.page = before
+	b.post("/claim/check").shows("접수됨")
+	require.Equal(t, "/claim", b.path, "the receipt's code opens nothing any more")
 }
 
 func TestAnOwnerChangesTheAccount(t *testing.T) {

@@ -51,5 +51,5 @@ func TestNobodyLearnsWhatSomebodyElseReported(t *testing.T) {
 	require.Equal(t, "/claim/check", b.path)
 	require.NotContains(t, b.page, "R-", "not even the right one after so many")
 	b.post("/claim/check").shows("접수했습니다")
-	require.NotContains(t, b.page, "R-")
+	require.NotContains(t, b.page, "먼저 하신 신고") // a secret code may have "R-" in it
 }

@@ -76,6 +76,25 @@ func ownersEnter(t *testing.T, s *Store) {
 	require.ErrorIs(t, err, ErrNotFound, "the code before opens nothing")
 	_, err = s.Session(t.Context(), "")
 	require.ErrorIs(t, err, ErrNotFound)
+
+	before := now
+	first, opens, err := s.GiveCodeOnce(t.Context(), id, "a token", before)
+	require.NoError(t, err)
+	require.True(t, opens, "the code that there was is not newer")
+	now = now.Add(time.Second)
+	again, opens, err := s.GiveCodeOnce(t.Context(), id, "a token", now)
+	require.NoError(t, err)
+	require.True(t, opens)
+	require.Equal(t, first, again)
+	now = now.Add(time.Second)
+	other, err := s.GiveCode(t.Context(), id, "a token and a form")
+	require.NoError(t, err)
+	require.NotEqual(t, first, other)
+	_, opens, err = s.GiveCodeOnce(t.Context(), id, "a token", before)
+	require.NoError(t, err)
+	require.False(t, opens, "another code was given since")
+	_, _, err = s.Enter(t.Context(), id, other)
+	require.NoError(t, err)
 }
 
 func lettersAreKeptApart(t *testing.T, s *Store) {

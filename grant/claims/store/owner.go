@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
 	"database/sql"
 	"encoding/json"
@@ -33,6 +34,10 @@ const (
 func random(n, group int) string {
 	raw := make([]byte, n)
 	_, _ = rand.Read(raw) // never fails
+	return spell(raw, group)
+}
+
+func spell(raw []byte, group int) string {
 	var b strings.Builder
 	for i, c := range raw {
 		if i > 0 && i%group == 0 {
@@ -135,7 +140,46 @@ func closeDoors(ctx context.Context, tx *sql.Tx, id string) error {
 // nothing any more and, if others is set, nobody stays who came in by it.
 func (s *Store) NewCode(ctx context.Context, id string, others bool) (string, error) {
 	code := random(codeOf, codeOf/4)
-	return code, s.inTx(ctx, func(tx *sql.Tx) error {
+	return code, s.setCode(ctx, id, code, others)
+}
+
+// CodeOf is the code that follows from a secret: a session's token, and what for. Who asks again, because a button was tapped
+// twice or the answer was lost, gets the same one, and not one that ends it.
+func CodeOf(secret string) string {
+	sum := sha256.Sum256([]byte("code of " + secret))
+	return spell(sum[:codeOf], codeOf/4)
+}
+
+// GiveCode is NewCode with the code of a secret.
+func (s *Store) GiveCode(ctx context.Context, id, secret string) (string, error) {
+	code := CodeOf(secret)
+	return code, s.setCode(ctx, id, code, false)
+}
+
+// GiveCodeOnce is GiveCode, unless another code was given after a moment. It reports whether the code of the secret is the one
+// that opens the draft or claim now.
+func (s *Store) GiveCodeOnce(ctx context.Context, id, secret string, after time.Time) (code string, opens bool, err error) {
+	code = CodeOf(secret)
+	if _, err := s.db.ExecContext(ctx, "INSERT INTO codes (claim, digest, at) VALUES ($1, $2, $3) ON CONFLICT (claim) DO UPDATE "+
+		"SET digest = excluded.digest, at = excluded.at WHERE codes.at <= $4",
+		id, digestOf("code", id, plainCode(code)), s.now().UnixMicro(), after.UnixMicro()); err != nil {
+		return "", false, err
+	}
+	opens, err = s.opens(ctx, id, code)
+	return code, opens, err
+}
+
+func (s *Store) opens(ctx context.Context, id, code string) (bool, error) {
+	var digest string
+	err := s.db.QueryRowContext(ctx, "SELECT digest FROM codes WHERE claim = $1", id).Scan(&digest)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return subtle.ConstantTimeCompare([]byte(digestOf("code", id, plainCode(code))), []byte(digest)) == 1, err
+}
+
+func (s *Store) setCode(ctx context.Context, id, code string, others bool) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
 		var there bool
 		if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM claims WHERE id = $1) OR EXISTS (SELECT 1 FROM drafts "+
 			"WHERE id = $1)", id).Scan(&there); err != nil {
@@ -161,13 +205,11 @@ func (s *Store) NewCode(ctx context.Context, id string, others bool) (string, er
 func (s *Store) Enter(ctx context.Context, id, code string) (number, token string, err error) {
 	names := []string{strings.TrimSpace(id), spelled(id)}
 	for _, name := range names {
-		var digest string
-		err := s.db.QueryRowContext(ctx, "SELECT digest FROM codes WHERE claim = $1", name).Scan(&digest)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		opens, err := s.opens(ctx, name, code)
+		if err != nil {
 			return "", "", err
 		}
-		given := digestOf("code", name, plainCode(code))
-		if subtle.ConstantTimeCompare([]byte(given), []byte(digest)) == 1 && number == "" {
+		if opens && number == "" {
 			number = name
 		}
 	}
