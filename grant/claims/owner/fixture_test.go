@@ -135,6 +135,9 @@ func (b *browser) post(path string, pairs ...string) *browser {
 	if found := proofIn.FindStringSubmatch(b.page); found != nil {
 		form.Set(proofField, found[1])
 	}
+	if found := seenIn.FindStringSubmatch(b.page); found != nil {
+		form.Set(seenField, found[1])
+	}
 	for i := 0; i < len(pairs); i += 2 {
 		form.Set(pairs[i], pairs[i+1])
 	}
@@ -190,6 +193,7 @@ func (b *browser) answers(i int, loss claims.Won) *browser {
 var (
 	numberIn = regexp.MustCompile(`id="number">([^<]+)<`)
 	codeIn   = regexp.MustCompile(`id="code">([^<]+)<`)
+	seenIn   = regexp.MustCompile(`name="seen" value="([^"]+)"`)
 	onceIn   = regexp.MustCompile(`name="once" value="([^"]+)"`)
 )
 

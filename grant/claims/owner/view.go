@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -69,7 +70,10 @@ func (v *visit) foot() g.Node {
 // form posts to a path, as a form of this session.
 func (v *visit) form(path string, body ...g.Node) g.Node {
 	return h.Form(h.Method("post"), h.Action(path), g.Attr("novalidate"),
-		g.If(v.token != "", h.Input(h.Type("hidden"), h.Name(proofField), h.Value(proof(v.token)))), g.Group(body))
+		g.If(v.token != "", h.Input(h.Type("hidden"), h.Name(proofField), h.Value(proof(v.token)))),
+		g.Iff(v.claim != nil, func() g.Node {
+			return h.Input(h.Type("hidden"), h.Name(seenField), h.Value(strconv.Itoa(v.claim.Seq)))
+		}), g.Group(body))
 }
 
 func (v *visit) heading(text string) g.Node { return h.H1(g.Text(text)) }
