@@ -247,11 +247,19 @@ type request struct {
 	form    string // of the body
 }
 
+// segment is a part of a path. A user may be called . or .., which would lead elsewhere.
+func segment(part string) string {
+	if part == "." || part == ".." {
+		return strings.ReplaceAll(part, ".", "%2E")
+	}
+	return url.PathEscape(part)
+}
+
 // ask makes attempts.
 func (c *Client) ask(ctx context.Context, timeout time.Duration, r request, read func([]byte) error) error {
 	target := c.base.JoinPath("api", "v1")
 	for _, part := range r.path {
-		target = target.JoinPath(url.PathEscape(part))
+		target = target.JoinPath(segment(part))
 	}
 	values := url.Values{}
 	for _, option := range r.options {

@@ -49,6 +49,22 @@ func TestACheck(t *testing.T) {
 	}, check)
 }
 
+// Users may be called anything, and none of them is another path.
+func TestUsersWhoseIDsAreNoPlainPaths(t *testing.T) {
+	asked := make(chan string, 1)
+	desk := http.NewServeMux()
+	desk.HandleFunc("GET /api/v1/entitlements/{user}/{item}", func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.PathValue("user")
+		fmt.Fprint(w, `{"state":"none"}`)
+	})
+	c := serve(t, desk.ServeHTTP)
+	for _, user := range []string{".", "..", "...", "a/b", "../x", "%2E", "a?b#c", " ", "\n", "+", "가"} {
+		_, err := c.Check(t.Context(), grant.TextID(user), "cheer-up")
+		require.NoError(t, err, "%q", user)
+		require.Equal(t, user, <-asked)
+	}
+}
+
 // What may pass is tried again, and nothing else is.
 func TestAttempts(t *testing.T) {
 	for _, test := range []struct {
