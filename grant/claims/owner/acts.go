@@ -207,8 +207,9 @@ func (v *visit) seen() (seq int, ok bool) {
 	return seq, err == nil
 }
 
-// once does what a form asks for, and shows the claim. A button that is tapped twice sends its form twice, and a browser shows the
-// second answer: where the form was done already, by an entry that is the same, that is what is said, and nothing is done again.
+// once does what a form asks for, and shows the claim. A button that is tapped twice sends its form twice, and a browser shows
+// the second answer: where the form was done already, by an entry that is the same, that is what is said, and nothing is done
+// again.
 func (v *visit) once(action claims.Action, done string, same func(*store.Entry) (bool, error), do func() error) error {
 	already, err := v.did(action, same)
 	if err == nil && !already {
