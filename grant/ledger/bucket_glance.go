@@ -67,10 +67,19 @@ func (l *Reader) Seat(user grant.UserID) (Seat, bool) {
 	return Seat{l.form.ID(member), l.layout.Bucket(hash), member, hash}, true
 }
 
+// stored is the member as an entry has it: a string with its length in front, since one may be the beginning of another one.
+func (s *Seat) stored(width opaque.Width) []byte {
+	if width > 0 {
+		return s.member
+	}
+	return width.Append(make([]byte, 0, width.Size(s.member)), s.member)
+}
+
 // BucketGlance is what is seen of some users of one bucket.
 type BucketGlance struct {
 	Seats []Seat
 
+	width  opaque.Width
 	known  *bucketIndex
 	asked  []candidate // in the order of the call
 	sure   bool        // the head of the last entry was asked for
@@ -88,7 +97,7 @@ type BucketGlance struct {
 // still that one; so does any user who is in no entry that is known. Of what ask says, takes count.
 func (l *Reader) GlanceAt(g *Glances, seats []Seat, ask Ask, sure bool) BucketGlance {
 	known := l.indexes.of(l.indexKey(seats[0].Bucket)).now.Load()
-	out := BucketGlance{Seats: seats, known: known, sure: sure}
+	out := BucketGlance{Seats: seats, width: l.layout.Width, known: known, sure: sure}
 	fields := make([]string, len(seats))
 	for i := range seats {
 		before := len(out.asked)
@@ -106,7 +115,7 @@ func (l *Reader) GlanceAt(g *Glances, seats []Seat, ask Ask, sure bool) BucketGl
 	}
 	for i := range out.asked {
 		c := &out.asked[i]
-		args = append(args, c.number, -c.back, int64(len(seats[c.seat].member))-c.back-1)
+		args = append(args, c.number, -c.back, int64(len(seats[c.seat].stored(l.layout.Width)))-c.back-1)
 	}
 	bucket := seats[0].Bucket
 	out.looked = bucketLookCall.command(g.ctx, []string{l.keys.of(bucket, "journal")}, args...)
@@ -175,7 +184,7 @@ func (g *BucketGlance) See(say func(seat int, s Sight, at time.Time)) error {
 		switch {
 		case len(text) < entryHead || text[:entryHead] != head: // that entry is not there any more
 			g.current, g.other = false, true
-		case text[entryHead:] == string(g.Seats[c.seat].member):
+		case text[entryHead:] == string(g.Seats[c.seat].stored(g.width)):
 			if EntryKind(head[stampBytes]) == EntryExclude {
 				sights[c.seat] = SightExcluded
 				continue

@@ -114,9 +114,8 @@ func (x *bucketIndex) add(text string, layout opaque.Layout) error {
 		err = members.Each(func(hash uint64, member []byte) bool {
 			x.prints = append(x.prints, layout.Print(hash))
 			if layout.Width == 0 {
-				size := layout.Width.Size(member)
-				x.places = append(x.places, uint32(at+size-len(member)))
-				at += size
+				x.places = append(x.places, uint32(at))
+				at += layout.Width.Size(member)
 			}
 			return true
 		})

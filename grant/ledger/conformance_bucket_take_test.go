@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -18,6 +20,7 @@ var bucketTakes = []conforms{
 	{"buckets: has users of every kind of ID take what they were offered, once", takesOfMembers},
 	{"buckets: looks again at who may take, where others grant or act meanwhile", looksAgainAtMembers},
 	{"buckets: reads a bucket once for all who take", takesByWhatIsKnown},
+	{"buckets: takes no beginning of an ID for the ID", tellsBeginningsOfIDs},
 	{"buckets: judges users again who were judged long ago", judgesMembersAgain},
 	{"buckets: finds what is wrong with takes", findsWrongMemberTakes},
 }
@@ -112,6 +115,28 @@ func looksAgainAtMembers(w *world) {
 		base := p.takeKeys(p.campaign, bucket, item)
 		require.EqualValues(w, 4, w.client.LLen(w.ctx, base.list).Val(), "an entry for each call that changed something")
 	}
+}
+
+// Two users may have one fingerprint, and the ID of one may be the beginning of the other's: nobody takes what the other one was
+// granted.
+func tellsBeginningsOfIDs(w *world) {
+	p, t := w.offered(grant.IDsString)
+	bucket, ids := p.inOneBucketOf(func(n int) string { return strings.TrimSuffix("minji"+strconv.Itoa(n), "0") }, 2)
+	require.True(w, strings.HasPrefix(ids[1], ids[0]))
+	p.adds(ids[1])
+	take := func(id string) grant.Outcome {
+		got, err := t.Take(w.ctx, p.campaign, []Take{{grant.TextID(id), itemTaken}})
+		require.NoError(w, err)
+		return got[0].Outcome
+	}
+	require.Equal(w, grant.OutcomeTaken, take(ids[1]))
+	at := t.reader.indexes.of(t.reader.indexKey(bucket))
+	known := *at.now.Load()
+	require.Len(w, known.prints, 1)
+	known.prints = []uint32{p.layout.Print(opaque.Hash([]byte(ids[0])))}
+	at.now.Store(&known)
+	require.Equal(w, grant.OutcomeNotGranted, take(ids[0]))
+	w.whole(p)
 }
 
 func takesByWhatIsKnown(w *world) {
