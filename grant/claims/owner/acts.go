@@ -1,8 +1,6 @@
 package owner
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -214,7 +212,7 @@ func (v *visit) once(action claims.Action, done string, same func(*store.Entry) 
 	already, err := v.did(action, same)
 	if err == nil && !already {
 		err = do()
-		if err != nil && !errors.Is(err, context.Canceled) {
+		if err != nil {
 			if already, failed := v.did(action, same); failed == nil && already { // at the same time
 				err = nil
 			}

@@ -143,23 +143,23 @@ func (s *Store) NewCode(ctx context.Context, id string, others bool) (string, er
 	return code, s.setCode(ctx, id, code, others)
 }
 
-// CodeOf is the code that follows from a secret: a session's token, and what for. Who asks again, because a button was tapped
+// codeFrom is the code that follows from a secret: a session's token, and what for. Who asks again, because a button was tapped
 // twice or the answer was lost, gets the same one, and not one that ends it.
-func CodeOf(secret string) string {
+func codeFrom(secret string) string {
 	sum := sha256.Sum256([]byte("code of " + secret))
 	return spell(sum[:codeOf], codeOf/4)
 }
 
 // GiveCode is NewCode with the code of a secret.
 func (s *Store) GiveCode(ctx context.Context, id, secret string) (string, error) {
-	code := CodeOf(secret)
+	code := codeFrom(secret)
 	return code, s.setCode(ctx, id, code, false)
 }
 
 // GiveCodeOnce is GiveCode, unless another code was given after a moment. It reports whether the code of the secret is the one
 // that opens the draft or claim now.
 func (s *Store) GiveCodeOnce(ctx context.Context, id, secret string, after time.Time) (code string, opens bool, err error) {
-	code = CodeOf(secret)
+	code = codeFrom(secret)
 	if _, err := s.db.ExecContext(ctx, "INSERT INTO codes (claim, digest, at) VALUES ($1, $2, $3) ON CONFLICT (claim) DO UPDATE "+
 		"SET digest = excluded.digest, at = excluded.at WHERE codes.at <= $4",
 		id, digestOf("code", id, plainCode(code)), s.now().UnixMicro(), after.UnixMicro()); err != nil {
