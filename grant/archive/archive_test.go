@@ -34,6 +34,10 @@ type box struct {
 	c      *grant.Campaign
 	client redis.UniversalClient
 	cut    *cut
+
+	letters int     // that settle replays
+	users   []aUser // of aMember, and how many IDs were looked at for them
+	tried   int
 }
 
 // cut lets a number of calls through, and none after them.
@@ -75,9 +79,9 @@ func openBox(t *testing.T, o ledger.Options) *box { t.Helper(); return openBoxOf
 func openBoxOf(t *testing.T, o ledger.Options, ids grant.IDs) *box {
 	t.Helper()
 	c := &grant.Campaign{Name: "sorry", Hash: "aa11", Canonical: []byte("{}"), Input: grant.Input{IDs: ids}}
-	b := &box{T: t, c: c, cut: &cut{}}
+	b := &box{T: t, c: c, cut: &cut{}, letters: 5000} // several pages
 	if ids != "" {
-		c.Population = 1000
+		c.Population, b.letters = 1000, 50
 	}
 	var err error
 	b.client, err = ledger.Connect(o)
@@ -141,7 +145,7 @@ func (b *box) settle(g *ledger.Grants) {
 	_, err := b.Coordination.Order(b.Context(), order)
 	require.NoError(b, err)
 	claims := []ledger.Claim{}
-	for i := range 5000 { // several pages
+	for i := range b.letters {
 		claims = append(claims, ledger.Claim{Letter: fmt.Sprint("t/0/", i), User: grant.NumberID(uint64(i)), Run: 7})
 	}
 	_, err = b.Coordination.ClaimLetters(b.Context(), claims)
@@ -186,7 +190,7 @@ func same(t *testing.T, a, b *box) {
 		require.Equal(t, grant.Replays{Granted: 1, Duplicate: 1}, replays)
 		n, err := b.client.HLen(t.Context(), "granter:{sorry}:replays").Result()
 		require.NoError(t, err)
-		require.EqualValues(t, 5000, n)
+		require.EqualValues(t, b.letters, n)
 	}
 }
 
@@ -245,36 +249,48 @@ func TestAnImportNeverMerges(t *testing.T) {
 
 // Whoever is killed at any call does it again with the same file. Meanwhile nobody grants, asks or orders anything by it.
 func TestAnImportThatIsKilledAnywhereIsDoneAgain(t *testing.T) {
-	from := newBox(t, false)
-	from.fill()
-	path, _ := from.export()
 	otherBox := newBox(t, false)
 	otherBox.grants()
 	other, _ := otherBox.export()
-	held := 0
-	for calls, through := int64(1), false; !through; calls += 1 + calls/12 {
-		to := newBox(t, false)
-		to.cut.left.Store(calls)
-		_, err := to.restore(path)
-		through = err == nil
-		to.cut.left.Store(1 << 40)
-		if _, _, err := to.Coordination.Spec(t.Context()); err != nil && !through {
-			held++
-			importing := &ledger.ImportingError{}
-			require.ErrorAs(t, err, &importing)
-			require.ErrorContains(t, err, "granter import")
-			_, _, err = to.Coordination.Control(t.Context())
-			require.ErrorAs(t, err, &importing)
-			g := ledger.NewGrants(to.Store, 9)
-			require.ErrorAs(t, g.EnsureSpec(t.Context(), to.c), &importing)
-			_, err = to.restore(other)
-			require.ErrorAs(t, err, &importing, "of another file")
-		}
-		_, err = to.restore(path)
-		require.NoError(t, err, "after %d calls", calls)
-		same(t, from, to)
+	for name, c := range map[string]struct {
+		letters     int
+		every, held int64 // more calls each time than a part of those before
+	}{
+		"at each call of the first, and at many": {50, 12, 9},
+		"where a key has several pages":          {5000, 1, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			from := newBox(t, false)
+			from.letters = c.letters
+			from.fill()
+			path, _ := from.export()
+			held := int64(0)
+			for calls, through := int64(1), false; !through; calls += 1 + calls/c.every {
+				to := newBox(t, false)
+				to.letters = c.letters
+				to.cut.left.Store(calls)
+				_, err := to.restore(path)
+				through = err == nil
+				to.cut.left.Store(1 << 40)
+				if _, _, err := to.Coordination.Spec(t.Context()); err != nil && !through {
+					held++
+					importing := &ledger.ImportingError{}
+					require.ErrorAs(t, err, &importing)
+					require.ErrorContains(t, err, "granter import")
+					_, _, err = to.Coordination.Control(t.Context())
+					require.ErrorAs(t, err, &importing)
+					g := ledger.NewGrants(to.Store, 9)
+					require.ErrorAs(t, g.EnsureSpec(t.Context(), to.c), &importing)
+					_, err = to.restore(other)
+					require.ErrorAs(t, err, &importing, "of another file")
+				}
+				_, err = to.restore(path)
+				require.NoError(t, err, "after %d calls", calls)
+				same(t, from, to)
+			}
+			require.GreaterOrEqual(t, held, c.held)
+		})
 	}
-	require.Greater(t, held, 8)
 }
 
 func TestADamagedFileIsRefusedBeforeAnythingIsWritten(t *testing.T) {

@@ -274,12 +274,12 @@ func TestADamagedFileMakesNoReceipt(t *testing.T) {
 
 func brokenFiles(t *testing.T, file []byte, v note.Verifier, user grant.UserID) {
 	t.Helper()
-	for n := 0; n < len(file); n += max(97, len(file)/300) {
+	for n := 0; n < len(file); n += max(97, len(file)/100) {
 		_, err := readReceipts(bytes.NewReader(file[:n]), int64(n))
 		require.Error(t, err, n)
 	}
 	refused := 0
-	for i := 0; i < len(file); i += max(31, len(file)/300) {
+	for i := 0; i < len(file); i += max(31, len(file)/100) {
 		damaged := bytes.Clone(file)
 		damaged[i] ^= 0x40
 		all, err := readReceipts(bytes.NewReader(damaged), int64(len(damaged)))

@@ -83,18 +83,34 @@ func (c *countReads) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.P
 	}
 }
 
+// crowd are n users of a campaign in four of its buckets, so that each entry of theirs has several.
+func crowd(t *testing.T, c *grant.Campaign, n int) (out []grant.UserID) {
+	t.Helper()
+	form, layout := userid.FormOf(&c.Input), ledger.LayoutOf(c)
+	for i := 0; len(out) < n; i++ {
+		user := ids(c.Input.IDs, i, 1)[0]
+		member, fault := form.Member(nil, []byte(user.String()))
+		require.Empty(t, fault)
+		if int(layout.Bucket(opaque.Hash(member)))%layout.Buckets() < 4 {
+			out = append(out, user)
+		}
+	}
+	return out
+}
+
 // Whatever the IDs are, each user has an item from the user's own moment on, whichever way somebody asks.
 func TestAUserInABucketIsCheckedExactly(t *testing.T) {
+	const each = 12 // are granted at a moment
 	for _, kind := range []grant.IDs{grant.IDsUUID, grant.IDsString, grant.IDsInt64} {
 		t.Run(string(kind), func(t *testing.T) {
 			c := sorryTo(kind)
 			w := newWorld(t, c)
-			users := ids(kind, 0, 500)
+			users := crowd(t, c, 5*each)
 			checker := w.checker(patient)
 			require.Equal(t, []grant.State{none}, w.states(checker, "cheer-up", began, users[0]))
 			for i := range 4 {
-				w.put(c, began.Add(time.Duration(i)*time.Hour), users[100*i:100*i+100]...)
-				some := []grant.UserID{users[0], users[100*i], users[100*i+99], users[100*i+100]}
+				w.put(c, began.Add(time.Duration(i)*time.Hour), users[each*i:each*(i+1)]...)
+				some := []grant.UserID{users[0], users[each*i], users[each*(i+1)-1], users[each*(i+1)]}
 				want := []grant.State{active, active, active, none}
 				require.Equal(t, want, w.states(checker, "thank-you", time.Time{}, some...))
 			}
@@ -104,9 +120,9 @@ func TestAUserInABucketIsCheckedExactly(t *testing.T) {
 			} {
 				want := make([]grant.State, len(users))
 				for i := range users {
-					own := time.Duration(i/100) * time.Hour
+					own := time.Duration(i/each) * time.Hour
 					switch {
-					case i >= 400 || at < own:
+					case i >= 4*each || at < own:
 						want[i] = none
 					case at < own+days90:
 						want[i] = active
