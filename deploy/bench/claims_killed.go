@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -125,9 +126,11 @@ func (r *claimsRun) killed(ctx context.Context, s *store.Store) error {
 			return err
 		}
 	}
+	moments := spread(r.kills)
 	var order []int
 	for {
-		if over, err := r.over(ctx, s); err != nil || over && t.done >= r.kills {
+		at, err := r.progress(ctx, s)
+		if err != nil || at == 1 && t.done >= r.kills {
 			r.steps = append(r.steps, claimsStep{
 				name: fmt.Sprintf("all at once, a bank with every fault, kill -9 of %s", t.said()), n: r.n,
 				seconds: time.Since(began).Seconds(),
@@ -140,9 +143,9 @@ func (r *claimsRun) killed(ctx context.Context, s *store.Store) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Duration(300+rand.IntN(1500+r.n/8)) * time.Millisecond): // not in its beginning only
+		case <-time.After(time.Duration(300+rand.IntN(1500+r.n/100)) * time.Millisecond):
 		}
-		if t.done < r.kills {
+		if t.done < r.kills && at >= moments[t.done] {
 			if len(order) == 0 {
 				order = rand.Perm(len(claimsProcesses))
 			}
@@ -150,26 +153,56 @@ func (r *claimsRun) killed(ctx context.Context, s *store.Store) error {
 				return err
 			}
 			order = order[1:]
-			fmt.Fprintf(os.Stderr, "%s: %.0f s, killed %s\n", r.name, time.Since(began).Seconds(), t.said())
+			fmt.Fprintf(os.Stderr, "%s: %.0f s, %.1f%% done, killed %s\n", r.name, time.Since(began).Seconds(), 100*at, t.said())
 		}
 	}
 }
 
-// over reports whether every claim is where nothing but a person moves it on.
-func (r *claimsRun) over(ctx context.Context, s *store.Store) (bool, error) {
+// spread draws so many moments of the work, as shares of it: one from each of as many equal parts, so that the kills are spread
+// over all of it, however fast it goes.
+func spread(n int) []float64 {
+	moments := make([]float64, n)
+	for i := range moments {
+		moments[i] = (float64(i) + rand.Float64()) / float64(n)
+	}
+	return moments
+}
+
+// progress is which share of the work is done: how many of three steps (taken in, decided, settled) each claim has behind it, of
+// those that it will have. It is 1 when, and only when, nothing but a person moves a claim on.
+func (r *claimsRun) progress(ctx context.Context, s *store.Store) (float64, error) {
 	counts, err := s.Counts(ctx, "outage-2022")
 	if err != nil {
-		return false, nil //nolint:nilerr // the programme may not be there yet, or the database not again
+		return 0, nil //nolint:nilerr // the programme may not be there yet, or the database not again
 	}
-	all := 0
-	for _, c := range counts {
+	all, steps := 0, 0
+	for state, c := range counts {
 		all += c.Claims
+		switch {
+		case !slices.Contains(moving, state):
+			steps += 3 * c.Claims
+		case state == claims.Received || state == claims.Checking:
+			steps += c.Claims
+		default:
+			steps += 2 * c.Claims
+		}
 	}
-	moving := counts[claims.Received].Claims + counts[claims.Checking].Claims + counts[claims.Approved].Claims +
-		counts[claims.PaymentSent].Claims
-	if all < r.n || moving > 0 {
-		return false, nil
+	const nearly = 0.999999
+	if all < r.n || steps < 3*all {
+		return min(float64(steps)/float64(3*r.n), nearly), nil
 	}
+	over, err := r.answered(ctx, s)
+	if err != nil || !over {
+		return nearly, err
+	}
+	return 1, nil
+}
+
+// moving are the states that a process moves a claim out of.
+var moving = []claims.State{claims.Received, claims.Checking, claims.Approved, claims.PaymentSent}
+
+// answered reports whether each payment that the bank gave back has been sent as often as it ever is.
+func (r *claimsRun) answered(ctx context.Context, s *store.Store) (bool, error) {
 	lines, err := s.List(ctx, store.Filter{States: []claims.State{claims.PaymentReturned}, Limit: r.n})
 	if err != nil || len(lines) == 0 {
 		return err == nil, err
