@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/aloud"
 	"github.com/granter/granter/grant/programme"
 	"github.com/granter/granter/grant/text"
 )
@@ -77,7 +78,7 @@ func newClaimsCheck() *cobra.Command {
 				}{p.Name, p.Hash, p.Canonical})
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n\n%s\nThe programme is valid. Its hash is %s.\n",
-				p.Name, p.Title, p.Aloud(text.Number), p.Hash)
+				p.Name, p.Title, aloud.Programme(p, text.Number), p.Hash)
 			return nil
 		},
 	}

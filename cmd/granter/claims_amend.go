@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 )
 
@@ -32,7 +33,7 @@ Without WINDOW it lists all windows as they are now, and what was extended.
 			if (len(args) == 1) != (until != "") || (len(args) == 1) != (why != "") {
 				return usageError(errors.New("say WINDOW, --until and --why to extend a window, or none of them to list all"))
 			}
-			if err := claims.RefuseResident("--why", why, true); err != nil {
+			if err := resident.Refuse("--why", why, true); err != nil {
 				return usageError(err)
 			}
 			by, err := whoami(who)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/text"
 )
@@ -56,7 +57,7 @@ func (flags *budgetFlags) execute(cmd *cobra.Command) error {
 	if changes != (flags.why != "") {
 		return usageError(errors.New("say --why, and one of --to, --confirm and --reject; or none of them to show the budget"))
 	}
-	if err := claims.RefuseResident("--why", flags.why, true); err != nil {
+	if err := resident.Refuse("--why", flags.why, true); err != nil {
 		return usageError(err)
 	}
 	who, err := whoami(flags.who)

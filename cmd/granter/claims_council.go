@@ -12,6 +12,8 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/council"
+	"github.com/granter/granter/grant/claims/council/vote"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/text"
 )
@@ -57,7 +59,7 @@ func (f *councilFlags) addFlags(cmd *cobra.Command, changes bool) {
 func (f *councilFlags) council(
 	cmd *cobra.Command, duty claims.Duty, work func(context.Context, *store.Store, *claims.Programme, store.Actor) error,
 ) error {
-	if err := claims.RefuseResident("--why", f.why, true); err != nil {
+	if err := resident.Refuse("--why", f.why, true); err != nil {
 		return usageError(err)
 	}
 	who, err := whoami(f.who)
@@ -86,7 +88,7 @@ the programme; --shown is what minutes call the member, --business a business of
 		Example: `  granter claims council members --add cho --shown "조위원" --affiliation consumers --why "named"`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			seat := claims.Seat{Name: add, Affiliation: claims.Affiliation(affiliation), Shown: shown}
+			seat := vote.Seat{Name: add, Affiliation: claims.Affiliation(affiliation), Shown: shown}
 			for _, b := range businesses {
 				number, err := claims.ParseBusinessNumber(b)
 				if err != nil {

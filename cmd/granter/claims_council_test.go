@@ -9,6 +9,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/council"
+	"github.com/granter/granter/grant/claims/council/vote"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/store/storetest"
 )
@@ -111,13 +112,13 @@ func TestACouncilDecidesOnTheCommandLine(t *testing.T) {
 		"oh",
 	)
 	refused("nothing is voted on about it", exitFailed, "council", "vote", c.ID, "for")
-	_, err = s.PutOnAgenda(t.Context(), p, c.ID, 1, claims.Motion{Action: claims.Approve, Amount: 6_000_000},
+	_, err = s.PutOnAgenda(t.Context(), p, c.ID, 1, vote.Motion{Action: claims.Approve, Amount: 6_000_000},
 		store.Actor{Name: "oh", Duty: claims.Secretary}, "it is shown") // or whoever types this had a hand in it
 	require.NoError(t, err)
 	require.Contains(t, well("council", "vote", c.ID, "for", "--why", "it is"), "open: 1 of 5 who may vote have voted")
 	refused("is no vote", exitFailed, "council", "vote", c.ID, "perhaps")
 	refused("members vote themselves", exitUsage, "council", "vote", c.ID, "for", "--member", "seo")
-	for name, choice := range map[string]claims.Choice{"cho": claims.For, "min": claims.For, "seo": claims.Against} {
+	for name, choice := range map[string]vote.Choice{"cho": vote.For, "min": vote.For, "seo": vote.Against} {
 		_, err := s.Vote(t.Context(), p, store.VoteOn{Claim: c.ID, Meeting: 1, Item: 1, Choice: choice},
 			store.Actor{Name: name, Duty: claims.CouncilDuty})
 		require.NoError(t, err)

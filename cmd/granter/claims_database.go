@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 )
 
@@ -78,7 +79,7 @@ func (a *actorFlags) actor() (store.Actor, error) {
 	default:
 		return store.Actor{}, usageError(fmt.Errorf("--as %q: want owner, intake, reviewer, approver, payer or privacy", a.duty))
 	}
-	if err := claims.RefuseResident("--why", a.why, true); err != nil {
+	if err := resident.Refuse("--why", a.why, true); err != nil {
 		return store.Actor{}, usageError(err)
 	}
 	return store.Actor{Name: who, Duty: duty}, nil

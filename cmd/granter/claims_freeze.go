@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/text"
 )
@@ -33,7 +34,7 @@ now. Without --why it lists who froze it and ended that.
 			if f.Who, err = whoami(who); err != nil {
 				return err
 			}
-			if err := claims.RefuseResident("--why", why, true); err != nil {
+			if err := resident.Refuse("--why", why, true); err != nil {
 				return usageError(err)
 			}
 			if why == "" && (end || until != "") || end && until != "" {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/retention"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/text"
@@ -72,7 +73,7 @@ func (flags *claimsPurgeFlags) execute(cmd *cobra.Command) error {
 	if flags.dryRun {
 		why = "a dry run"
 	}
-	if err := claims.RefuseResident("--why", why, true); err != nil {
+	if err := resident.Refuse("--why", why, true); err != nil {
 		return usageError(err)
 	}
 	return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {

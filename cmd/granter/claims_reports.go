@@ -10,6 +10,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/intake"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/strict"
 	"github.com/granter/granter/grant/text"
@@ -294,7 +295,7 @@ func (flags *reportsFlags) remind(cmd *cobra.Command) error {
 	if why == "" {
 		return usageError(errors.New("say by --why what they are reminded for, or look first by --dry-run"))
 	}
-	if err := claims.RefuseResident("--why", why, true); err != nil {
+	if err := resident.Refuse("--why", why, true); err != nil {
 		return usageError(err)
 	}
 	return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
@@ -342,7 +343,7 @@ reports of the business. It cannot be undone, and is done in the duty privacy.
 			if err != nil {
 				return err
 			}
-			if err := claims.RefuseResident("--why", flags.why, true); err != nil {
+			if err := resident.Refuse("--why", flags.why, true); err != nil {
 				return usageError(err)
 			}
 			return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {

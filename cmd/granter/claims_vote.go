@@ -11,6 +11,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/council"
+	"github.com/granter/granter/grant/claims/council/vote"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/text"
 )
@@ -65,7 +66,7 @@ the motion is carried. What members voted is said when an item was counted, not 
 					errors.New("say --put CLAIM and --move to put something on the agenda, or neither to read it"),
 				)
 			}
-			motion := claims.Motion{
+			motion := vote.Motion{
 				Action: claims.Action(moved.move), Amount: claims.Won(moved.amount), Declined: claims.Reason(moved.reason),
 			}
 			return flags.council(cmd, claims.Secretary,
@@ -109,7 +110,7 @@ that for a member who said so at the meeting.
 					if err != nil {
 						return err
 					}
-					v.Choice, v.Why = claims.Choice(args[1]), flags.why
+					v.Choice, v.Why = vote.Choice(args[1]), flags.why
 					if args[1] != string(claims.Recuse) {
 						_, err = s.Vote(ctx, p, v, by)
 					} else {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/council/vote"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/text"
 )
@@ -20,13 +21,13 @@ import (
 // demoCouncil are the members of the demo's council, in the order in which they were named, and how each votes.
 var demoCouncil = []struct {
 	name, shown, affiliation string
-	vote                     claims.Choice
+	vote                     vote.Choice
 }{
-	{"cho", "조위원", "consumers", claims.For},
-	{"min", "민위원", "small_business", claims.For},
-	{"han", "한교수", "academia", claims.For},
-	{"yoon", "윤교수", "academia", claims.Abstain},
-	{"seo", "서위원", "company", claims.Against},
+	{"cho", "조위원", "consumers", vote.For},
+	{"min", "민위원", "small_business", vote.For},
+	{"han", "한교수", "academia", vote.For},
+	{"yoon", "윤교수", "academia", vote.Abstain},
+	{"seo", "서위원", "company", vote.Against},
 }
 
 // shared are the claims in review, by who decides them: the largest goes to the council now, others that are the council's

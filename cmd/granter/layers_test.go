@@ -4,6 +4,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -12,6 +13,37 @@ import (
 
 	"github.com/stretchr/testify/require"
 )
+
+// The rules of claims, and those by which a council votes, can be computed again by anybody: they know no database, file, network
+// or clock.
+func TestTheRulesOfClaimsArePure(t *testing.T) {
+	const module = "github.com/granter/granter/"
+	may := map[string]bool{module + "grant/claims": true, module + "grant/strict": true, module + "grant/text": true}
+	never := []string{"os", "net", "database", "io", "context", "sync", "math/rand"}
+	for _, dir := range []string{"", "/stagger", "/council/vote"} {
+		files, err := filepath.Glob("../../grant/claims" + dir + "/*.go")
+		require.NoError(t, err)
+		require.NotEmpty(t, files)
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			require.False(t, strings.Contains(string(text), "time.Now"), "%s asks the clock", file)
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, text, parser.ImportsOnly)
+			require.NoError(t, err)
+			for _, spec := range parsed.Imports {
+				imported, err := strconv.Unquote(spec.Path.Value)
+				require.NoError(t, err)
+				require.True(t, may[imported] || !strings.HasPrefix(imported, module), "%s imports %s", file, imported)
+				for _, one := range never {
+					require.False(t, imported == one || strings.HasPrefix(imported, one+"/"), "%s imports %s", file, imported)
+				}
+			}
+		}
+	}
+}
 
 // Dependencies point one way: the command, the parts, the engine, what shards keep and what is measured, the vocabulary and
 // the foundation. A package may import those that stand lower than itself; the parts may import each other, as far as Go allows.

@@ -40,27 +40,3 @@ func TestTheGraphHasEveryStep(t *testing.T) {
 		require.Equal(t, s.Final(), strings.Contains(dot, "\t"+string(s)+" [peripheries=2];"), s)
 	}
 }
-
-func TestAProgrammeIsReadAloud(t *testing.T) {
-	p := announced(false)
-	p.Tiers.Table[1].Inclusive = true
-	p.Cap, p.Withheld = 10, 33_000
-	text := p.Aloud(func(n int64) string { return "N" + strings.Repeat("'", int(n%7)) })
-	for _, want := range []string{
-		"The sales loss is the highest week of 2022-09-03 to 2022-10-14, less the sales of the outage.",
-		"operating profit (restaurants 15%, all others 20%, or the owner's own with evidence) × 70%",
-		"Tier 3: above ", "Excluded: gambling (not a small business by law).", "3.3% tax is withheld", "One claim: at most N'''",
-	} {
-		require.Contains(t, text, want)
-	}
-	p.Council = assembly()
-	require.Contains(
-		t,
-		p.Aloud(func(int64) string { return "N" }),
-		"at least 3 members of at least 2 affiliations are there who may vote, and more than half of them are for it.",
-	)
-	p.Loss.Weeks = MeanWeek
-	require.Contains(t, p.Aloud(func(int64) string { return "" }), "the mean week of")
-	p.Loss.Weeks = ReportedLoss
-	require.Contains(t, p.Aloud(func(int64) string { return "" }), "what the owner reports")
-}

@@ -48,6 +48,12 @@ type Period struct {
 	Through Date `json:"through"`
 }
 
+// Staggered is one day on which only some businesses hand in, so that not all come at once. On other days everybody does.
+type Staggered struct {
+	On     Date  `json:"on"`     // in the programme's zone
+	Digits []int `json:"digits"` // with which the numbers of the businesses end that hand in on that day
+}
+
 // LossRule says how sales are compared.
 type LossRule struct {
 	Baseline Period `json:"baseline"` // whose weeks are compared with the outage

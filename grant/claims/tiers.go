@@ -55,11 +55,11 @@ func (t *Tiers) says(i int, loss Won) string {
 		paid = "is reviewed"
 	}
 	return fmt.Sprintf("a %s of %d won (%s) %s",
-		t.Basis, loss, t.span(i, func(w Won) string { return fmt.Sprint(int64(w)) }), paid)
+		t.Basis, loss, t.Span(i, func(w Won) string { return fmt.Sprint(int64(w)) }), paid)
 }
 
-// span says which losses belong to a row.
-func (t *Tiers) span(i int, show func(Won) string) string {
+// Span says which losses belong to a row.
+func (t *Tiers) Span(i int, show func(Won) string) string {
 	var parts []string
 	if i > 0 {
 		from := "from "

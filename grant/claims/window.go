@@ -77,17 +77,17 @@ func (p *Programme) Amended(amendments []Amendment) ([]Window, error) {
 		case !windows[at].Closes.Equal(a.Old):
 			return nil, fmt.Errorf("%w: window %s closes at %s, and the amendment says %s: "+
 				"read it again, somebody else may have extended it",
-				ErrNoExtension, a.Window, p.format(windows[at].Closes), p.format(a.Old))
+				ErrNoExtension, a.Window, p.Format(windows[at].Closes), p.Format(a.Old))
 		case !a.New.After(a.Old):
 			return nil, fmt.Errorf("%w: window %s closes at %s, and %s is not later: a window is never shortened",
-				ErrNoExtension, a.Window, p.format(a.Old), p.format(a.New))
+				ErrNoExtension, a.Window, p.Format(a.Old), p.Format(a.New))
 		case a.Who == "" || a.Why == "":
 			return nil, fmt.Errorf("%w: say who extends window %s, and why", ErrNoExtension, a.Window)
 		}
 		for _, o := range windows {
 			if o.Kind == windows[at].Kind && o.Name != a.Window && o.Opens.Before(a.New) && windows[at].Opens.Before(o.Closes) {
 				return nil, fmt.Errorf("%w: until %s window %s would overlap with %s, which opens at %s and is of the same "+
-					"kind: extend %s", ErrNoExtension, p.format(a.New), a.Window, o.Name, p.format(o.Opens), o.Name)
+					"kind: extend %s", ErrNoExtension, p.Format(a.New), a.Window, o.Name, p.Format(o.Opens), o.Name)
 			}
 		}
 		windows[at].Closes = a.New
@@ -111,9 +111,9 @@ func (p *Programme) Open(windows []Window, kind WindowKind, at time.Time) (open 
 	next, later := Next(windows, kind, at)
 	switch {
 	case later:
-		return Window{}, "it opens at " + p.format(next.Opens), false
+		return Window{}, "it opens at " + p.Format(next.Opens), false
 	case last.Name != "":
-		return Window{}, "it closed at " + p.format(last.Closes), false
+		return Window{}, "it closed at " + p.Format(last.Closes), false
 	default:
 		return Window{}, fmt.Sprintf("the programme has no window of kind %s", kind), false
 	}
@@ -144,5 +144,5 @@ func (p *Programme) AfterLast(until string) (time.Time, error) {
 	return t.Add(time.Second), nil
 }
 
-// format shows a moment in the programme's zone.
-func (p *Programme) format(t time.Time) string { return t.In(p.Zone).Format("2006-01-02 15:04:05 MST") }
+// Format shows a moment in the programme's zone.
+func (p *Programme) Format(t time.Time) string { return t.In(p.Zone).Format("2006-01-02 15:04:05 MST") }

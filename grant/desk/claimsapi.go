@@ -16,6 +16,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/intake"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 )
 
@@ -311,7 +312,7 @@ func (a *api) claimNow(r *http.Request, who Principal) (any, error) {
 
 // readableWhy refuses a reason that the access log would not keep.
 func readableWhy(why string) error {
-	err := claims.RefuseResident("why", why, true)
+	err := resident.Refuse("why", why, true)
 	if err == nil && why != "" {
 		if err = grant.ValidateWhy(why); err != nil {
 			err = fmt.Errorf("why: %w", err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/council"
+	"github.com/granter/granter/grant/claims/council/vote"
 	"github.com/granter/granter/grant/claims/review"
 	"github.com/granter/granter/grant/claims/store"
 )
@@ -203,8 +204,8 @@ func (a *api) onItem(r *http.Request, who Principal, act *review.VoteAct) (out a
 
 func (a *api) voteOnItem(r *http.Request, who Principal) (any, error) {
 	var body struct {
-		Choice claims.Choice `json:"choice"`
-		Why    string        `json:"why,omitempty"`
+		Choice vote.Choice `json:"choice"`
+		Why    string      `json:"why,omitempty"`
 	}
 	if err := readBody(r, maxOrder, &body); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/council"
+	"github.com/granter/granter/grant/claims/council/vote"
 	"github.com/granter/granter/grant/claims/documents"
 	"github.com/granter/granter/grant/claims/review"
 	"github.com/granter/granter/grant/claims/store"
@@ -122,7 +123,7 @@ func TestACouncilDecidesByTheAPI(t *testing.T) {
 	require.Equal(t, &council.Ballot{Why: "yoon is recused: said so at the meeting"}, one.Reader)
 	one = council.Case{}
 	w.get("seo", pathCouncil+item).into(&one)
-	require.Equal(t, &council.Ballot{May: true, Choice: claims.Against}, one.Reader)
+	require.Equal(t, &council.Ballot{May: true, Choice: vote.Against}, one.Reader)
 	require.Equal(t, &council.Vote{Voted: 4, MayVote: 5}, one.Now)
 	require.Empty(t, one.Votes, "nobody votes by what others did")
 	require.Contains(t, w.post("cho", item+"/count", `{}`).is(409), "by the secretary or the chair")

@@ -22,8 +22,8 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/acts"
 	"github.com/granter/granter/grant/audit"
-	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/council"
+	"github.com/granter/granter/grant/claims/council/vote"
 	"github.com/granter/granter/grant/claims/intake"
 	"github.com/granter/granter/grant/claims/review"
 	"github.com/granter/granter/grant/entitle"
@@ -242,7 +242,7 @@ func TestTheSchemasHaveEveryWord(t *testing.T) {
 	require.Equal(t, texts(lookup.Codes()), words("Reason", "code"))
 	require.Equal(t, texts(grant.ActKinds()), words("UserAct", "kind"))
 	require.Equal(t, review.CouncilActs(), words("CouncilAct", "do"))
-	require.Equal(t, texts(claims.Choices()), words("CouncilBallot", "choice"))
+	require.Equal(t, texts(vote.Choices()), words("CouncilBallot", "choice"))
 }
 
 // enum are the words of a schema that is one of them.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/accesslog"
-	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/review"
 	"github.com/granter/granter/grant/claims/tell"
 	"github.com/granter/granter/grant/desk/searchpage"
@@ -248,7 +248,7 @@ func (a *api) findClaims(r *http.Request, who Principal, v *searchpage.View) err
 	if !v.Asked || !v.SeesClaims {
 		return nil
 	}
-	if err := claims.RefuseResident("why", v.Why, true); err != nil { // history keeps it for ever
+	if err := resident.Refuse("why", v.Why, true); err != nil { // history keeps it for ever
 		return newProblem(kindInvalid, err.Error())
 	}
 	staff := a.staff(r, who)

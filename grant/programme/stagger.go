@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/stagger"
 	"github.com/granter/granter/grant/strict"
 )
 
@@ -31,7 +32,7 @@ func (d *decoder) stagger(f strict.Field, p *claims.Programme) {
 		}
 		p.Stagger = append(p.Stagger, s)
 	})
-	if none := p.Dayless(); len(none) > 0 && len(d.Problems) == 0 {
+	if none := stagger.Dayless(p); len(none) > 0 && len(d.Problems) == 0 {
 		d.Reportf(staggerRules, f.Line, f.Path,
 			"businesses whose number ends in %s have no day: give each digit a day, or leave a day of a window to everybody",
 			strings.Trim(strings.ReplaceAll(fmt.Sprint(none), " ", ", "), "[]"))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/council/vote"
 	"github.com/granter/granter/grant/claims/store"
 )
 
@@ -90,9 +91,9 @@ type Done struct {
 
 // Ballot is what the member who reads may do about an open item.
 type Ballot struct {
-	May    bool          `json:"may_vote"`
-	Why    string        `json:"why_not,omitempty"`
-	Choice claims.Choice `json:"choice,omitempty"` // what the member has voted
+	May    bool        `json:"may_vote"`
+	Why    string      `json:"why_not,omitempty"`
+	Choice vote.Choice `json:"choice,omitempty"` // what the member has voted
 }
 
 // Masked is a business number of which the last half is nobody's to see.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/council/vote"
 	"github.com/granter/granter/grant/claims/store"
 )
 
@@ -45,7 +46,7 @@ type Attendee struct {
 
 // Item is one item of a meeting. Of the claim it has what the council may see.
 type Item struct {
-	claims.Item
+	vote.Item
 
 	Claim    string       `json:"claim"`
 	State    claims.State `json:"state"` // of the claim, now
@@ -110,14 +111,14 @@ func Of(ctx context.Context, s *store.Store, p *claims.Programme, number int) (*
 }
 
 // ShownAs is what minutes call a member.
-func ShownAs(s claims.Seat) string {
+func ShownAs(s vote.Seat) string {
 	if s.Shown != "" {
 		return s.Shown
 	}
 	return s.Name
 }
 
-func attendee(s claims.Seat) Attendee {
+func attendee(s vote.Seat) Attendee {
 	return Attendee{Name: ShownAs(s), Member: s.Name, Affiliation: s.Affiliation}
 }
 
@@ -137,7 +138,7 @@ func itemOf(p *claims.Programme, all *store.Council, m *store.Meeting, c *store.
 		return out
 	}
 	out.Item, out.Open = *c.Item, true
-	o := p.Council.Count(all.Attending(m), c.Item, c.Barred)
+	o := vote.Count(p.Council, all.Attending(m), c.Item, c.Barred)
 	out.Now = &Vote{Voted: len(o.Ballots) - o.Silent, MayVote: len(o.Ballots)}
 	out.Votes = nil // nobody votes by what others did
 	out.Recused = o.Recused

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/resident"
 )
 
 // Code is why a document was refused.
@@ -89,7 +89,7 @@ func Inspect(name string, data []byte) (string, error) {
 	}
 	name = path.Base(strings.ReplaceAll(name, `\`, "/"))
 	switch {
-	case claims.HoldsResidentNumber(name, true):
+	case resident.In(name, true):
 		return refuse(Resident, "its name holds what looks like a resident registration number: give it another name")
 	case len(data) == 0:
 		return refuse(Empty, "it is empty")

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/resident"
+	"github.com/granter/granter/grant/claims/stagger"
 	"github.com/granter/granter/grant/claims/store"
 )
 
@@ -146,7 +148,7 @@ func (d *Desk) read(ctx context.Context, f *Form, from Channel) (_ store.Filing,
 	window, why, open := d.Programme.Open(windows, claims.ReportWindow, at)
 	if !open {
 		late = fmt.Errorf("received: claims cannot be handed in at %s: %s", at.In(d.Programme.Zone).Format(time.DateTime), why)
-	} else if err := d.Programme.Today(windows, unit, at); err != nil {
+	} else if err := stagger.Today(d.Programme, windows, unit, at); err != nil {
 		late = fmt.Errorf("received: %w", err)
 	}
 	if len(errs) > 0 {
@@ -232,7 +234,7 @@ func (t *prose) check() error {
 	case len([]rune(t.value)) > longest:
 		return fmt.Errorf("%s: it has more than %d characters", t.name, longest)
 	}
-	if err := claims.RefuseResident(t.name, t.value, !t.numbers); err != nil {
+	if err := resident.Refuse(t.name, t.value, !t.numbers); err != nil {
 		return err
 	}
 	if strings.ContainsFunc(t.value, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\ufffd' }) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/text"
 )
@@ -132,7 +133,7 @@ func (d *Desk) ImportReports(
 	ctx context.Context, sheet [][]string, from ReportSource, by store.Actor, dry bool,
 ) (*ImportedReports, error) {
 	name := filepath.Base(from.Path)
-	if err := claims.RefuseResident("its name", name, true); err != nil { // the record of the import has it
+	if err := resident.Refuse("its name", name, true); err != nil { // the record of the import has it
 		return nil, fmt.Errorf("%w: %w", ErrFile, err)
 	}
 	if len(sheet) == 0 {

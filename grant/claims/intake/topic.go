@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/feed"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/source"
 )
@@ -31,8 +31,8 @@ func (d *Desk) ReadRecord(ctx context.Context, value []byte, from Channel) (stor
 	refuse := func(reason source.Reason, err error) (store.Filing, feed.Refusal) {
 		r := feed.Refusal{Reason: reason, Detail: err.Error()}
 		// Nothing may keep such a number, and JSON that is no claim may hold one anywhere.
-		if errors.Is(err, claims.ErrResident) || claims.HoldsResidentNumber(string(value), false) {
-			r = feed.Refusal{Reason: ReasonResident, Detail: claims.ErrResident.Error(), Withhold: true}
+		if errors.Is(err, resident.ErrNumber) || resident.In(string(value), false) {
+			r = feed.Refusal{Reason: ReasonResident, Detail: resident.ErrNumber.Error(), Withhold: true}
 		}
 		return store.Filing{}, r
 	}

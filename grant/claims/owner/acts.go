@@ -10,6 +10,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/questions"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/tell"
 )
@@ -63,7 +64,7 @@ func (v *visit) letter() (text, wrong string) {
 		return text, v.t("내용을 적어 주세요.", "Please write something.")
 	case len([]rune(text)) > most:
 		return text, v.t("4,000자까지 적을 수 있습니다.", "At most 4,000 characters, please.")
-	case claims.HoldsResidentNumber(text, true):
+	case resident.In(text, true):
 		return "", v.t("주민등록번호로 보이는 숫자가 있습니다. 지우고 다시 적어 주세요. 저장하지 않았습니다.",
 			"This holds what looks like a resident registration number. Write it again without. It was not saved.")
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/intake"
 	"github.com/granter/granter/grant/claims/questions"
+	"github.com/granter/granter/grant/claims/stagger"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/tell"
 )
@@ -42,7 +43,7 @@ func (v *visit) notToday(number string) string {
 	if err != nil {
 		return ""
 	}
-	if not, ok := errors.AsType[*claims.NotTodayError](v.Programme.Today(v.windows, unit, v.Now())); ok {
+	if not, ok := errors.AsType[*stagger.NotTodayError](stagger.Today(v.Programme, v.windows, unit, v.Now())); ok {
 		return tell.NotToday(v.lang, not)
 	}
 	return ""
@@ -411,7 +412,7 @@ func (v *visit) refused(err error) string {
 			}
 		}
 	}
-	if not, ok := errors.AsType[*claims.NotTodayError](err); ok {
+	if not, ok := errors.AsType[*stagger.NotTodayError](err); ok {
 		out = append(out, tell.NotToday(v.lang, not))
 	} else if slices.ContainsFunc(problems, func(p intake.Problem) bool { return p.Field == "received" }) {
 		out = append(out, v.closed())

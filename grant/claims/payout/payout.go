@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/text"
 )
@@ -42,7 +43,7 @@ func check(a *store.Answer) error {
 	case a.Sending < 0:
 		return fmt.Errorf("sending %d: want the number that the order or the question had", a.Sending)
 	}
-	return claims.RefuseResident("reason", a.Why, true)
+	return resident.Refuse("reason", a.Why, true)
 }
 
 const longest = 200

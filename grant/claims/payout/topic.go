@@ -10,6 +10,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/feed"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/source"
 )
@@ -153,7 +154,7 @@ func ReadRecord(value []byte) (store.Answer, feed.Refusal) {
 	a := store.Answer{ID: ack.ID, Payment: ack.Payment, Status: ack.Status, Amount: ack.Amount, Why: ack.Reason,
 		Sending: ack.Sending}
 	if err := check(&a); err != nil {
-		return a, feed.Refusal{Reason: ReasonAnswer, Detail: err.Error(), Withhold: claims.HoldsResidentNumber(a.Why, true)}
+		return a, feed.Refusal{Reason: ReasonAnswer, Detail: err.Error(), Withhold: resident.In(a.Why, true)}
 	}
 	return a, feed.Refusal{}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/intake"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/tell"
 )
 
@@ -121,7 +122,7 @@ func (a *Asked) Read(f *Field, given string) (value, wrong string) {
 			"{label}",
 			f.Label.In(a.Lang),
 		)
-	case claims.HoldsResidentNumber(value, !numbers):
+	case resident.In(value, !numbers):
 		return "", tell.Text{KO: "주민등록번호로 보이는 숫자가 있습니다. 지워 주세요. 저장하지 않았습니다.",
 			EN: "This looks like a resident registration number. Remove it. It was not saved."}.In(a.Lang)
 	}

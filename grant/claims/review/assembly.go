@@ -12,6 +12,7 @@ import (
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/council"
+	"github.com/granter/granter/grant/claims/council/vote"
 	"github.com/granter/granter/grant/claims/store"
 )
 
@@ -131,11 +132,11 @@ type CouncilAct struct {
 	At    string `json:"at,omitempty"` // call: in the programme's zone, such as 2023-03-02T14:00
 	Place string `json:"place,omitempty"`
 
-	Meeting int            `json:"meeting,omitempty"` // attend, agenda, close; call sets it
-	Chair   string         `json:"chair,omitempty"`
-	Present []string       `json:"present,omitempty"`
-	Claim   string         `json:"claim,omitempty"` // agenda
-	Motion  *claims.Motion `json:"motion,omitempty"`
+	Meeting int          `json:"meeting,omitempty"` // attend, agenda, close; call sets it
+	Chair   string       `json:"chair,omitempty"`
+	Present []string     `json:"present,omitempty"`
+	Claim   string       `json:"claim,omitempty"` // agenda
+	Motion  *vote.Motion `json:"motion,omitempty"`
 }
 
 // CouncilActs are what the secretary can do.
@@ -157,7 +158,7 @@ func (d *Desk) DoSecretary(ctx context.Context, who *Staff, act *CouncilAct) err
 	by, p := store.Actor{Name: who.Name, Duty: claims.Secretary}, d.Programme
 	switch act.Do {
 	case doJoin:
-		seat := claims.Seat{Name: act.Name, Shown: act.Shown, Affiliation: act.Affiliation}
+		seat := vote.Seat{Name: act.Name, Shown: act.Shown, Affiliation: act.Affiliation}
 		for _, b := range act.Businesses {
 			unit, err := claims.ParseBusinessNumber(b)
 			if err != nil {
@@ -201,7 +202,7 @@ const (
 type VoteAct struct {
 	Do            string // DoesVote, DoesRecuse or DoesCount
 	Meeting, Item int
-	Choice        claims.Choice
+	Choice        vote.Choice
 	Member        string // recuse: whose recusal the secretary notes; empty: the member's own
 	Why           string
 }

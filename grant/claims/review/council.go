@@ -13,6 +13,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/council"
+	"github.com/granter/granter/grant/claims/council/vote"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/tell"
 )
@@ -265,7 +266,7 @@ func readCouncilAct(r *http.Request) (*CouncilAct, error) {
 		act.Businesses = []string{b}
 	}
 	if act.Do == doAgenda {
-		var m claims.Motion
+		var m vote.Motion
 		m, err = readMotion(r)
 		act.Motion = &m
 	}
@@ -273,7 +274,7 @@ func readCouncilAct(r *http.Request) (*CouncilAct, error) {
 }
 
 // readMotion reads what is moved. An amount, or a reason, of another motion is none of this one.
-func readMotion(r *http.Request) (m claims.Motion, err error) {
+func readMotion(r *http.Request) (m vote.Motion, err error) {
 	m.Action = claims.Action(r.PostForm.Get(fieldMotion))
 	if m.Pays() {
 		var amount *claims.Won

@@ -13,6 +13,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/council"
+	"github.com/granter/granter/grant/claims/council/vote"
 	"github.com/granter/granter/grant/claims/documents"
 	"github.com/granter/granter/grant/claims/store"
 )
@@ -35,7 +36,7 @@ func assembled(t *testing.T) *office {
 		require.NoError(t, err)
 		o.check(i, claims.Review)
 	}
-	for _, seat := range []claims.Seat{
+	for _, seat := range []vote.Seat{
 		{Name: "cho", Affiliation: "consumers", Shown: "조위원"}, {Name: "han", Affiliation: "academia", Shown: "한위원"},
 		{Name: "min", Affiliation: "small_business"}, {Name: "seo", Affiliation: "company"},
 		{Name: "yoon", Affiliation: "consumers"},

@@ -14,6 +14,7 @@ import (
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/decide"
 	"github.com/granter/granter/grant/claims/documents"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/tell"
 	"github.com/granter/granter/grant/text"
@@ -217,7 +218,7 @@ func readableWhy(why string) (string, error) {
 	if len([]rune(why)) > maxWhy {
 		return "", fmt.Errorf("%w: the text is longer than %d characters", ErrForm, maxWhy)
 	}
-	if err := claims.RefuseResident("the text", why, true); err != nil {
+	if err := resident.Refuse("the text", why, true); err != nil {
 		return "", fmt.Errorf("%w: %w (주민등록번호는 적을 수 없습니다)", ErrForm, err)
 	}
 	return why, nil

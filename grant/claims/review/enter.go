@@ -14,6 +14,7 @@ import (
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/intake"
 	"github.com/granter/granter/grant/claims/questions"
+	"github.com/granter/granter/grant/claims/stagger"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/tell"
 )
@@ -215,7 +216,7 @@ func (d *Desk) enter(w http.ResponseWriter, r *http.Request, who Staff) {
 // refuseEntering shows the questions again, with why the path of all channels does not take the claim.
 func (d *Desk) refuseEntering(w http.ResponseWriter, r *http.Request, v *view, e *entering, err error) {
 	fields := e.fields()
-	not, elsewhen := errors.AsType[*claims.NotTodayError](err)
+	not, elsewhen := errors.AsType[*stagger.NotTodayError](err)
 	if elsewhen {
 		v.Problem = tell.NotToday(v.Lang, not)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/council"
+	"github.com/granter/granter/grant/claims/council/vote"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/tell"
 )
@@ -27,7 +28,7 @@ type before struct {
 }
 
 // seat is that of the reader; nil: none.
-func (b *before) seat(who *Staff) *claims.Seat {
+func (b *before) seat(who *Staff) *vote.Seat {
 	if seat, has := b.all.Seat(who.Name); has && who.has(claims.CouncilDuty) {
 		return &seat
 	}
@@ -131,8 +132,8 @@ func (v *view) memberName(m *council.Minutes, member string) string {
 	return member
 }
 
-func (v *view) recusals(m *council.Minutes, list []claims.Recusal) g.Node {
-	return h.Ul(h.Class("plain-list"), g.Map(list, func(r claims.Recusal) g.Node {
+func (v *view) recusals(m *council.Minutes, list []vote.Recusal) g.Node {
+	return h.Ul(h.Class("plain-list"), g.Map(list, func(r vote.Recusal) g.Node {
 		why := r.Why
 		if r.Rule {
 			why = tell.Barred(why).In(v.Lang)
@@ -141,8 +142,8 @@ func (v *view) recusals(m *council.Minutes, list []claims.Recusal) g.Node {
 	}))
 }
 
-func (v *view) ballots(m *council.Minutes, o *claims.Outcome) g.Node {
-	return h.Ul(h.Class("plain-list"), g.Map(o.Ballots, func(b claims.Ballot) g.Node {
+func (v *view) ballots(m *council.Minutes, o *vote.Outcome) g.Node {
+	return h.Ul(h.Class("plain-list"), g.Map(o.Ballots, func(b vote.Ballot) g.Node {
 		return h.Li(g.Text(v.memberName(m, b.Member)+": "), h.Strong(g.Text(tell.Choice(b.Choice).In(v.Lang))),
 			g.If(b.Why != "", g.Text(" · "+b.Why)))
 	}))
@@ -201,7 +202,7 @@ func (v *view) counts(b *before) bool {
 }
 
 // voteForm takes a member's vote, or says why the member has none.
-func (v *view) voteForm(b *before, seat *claims.Seat) g.Node {
+func (v *view) voteForm(b *before, seat *vote.Seat) g.Node {
 	if r, is := b.Item.IsRecused(seat.Name); is {
 		return h.P(g.Text(v.say("회피하셨습니다: ", "You are recused: ") + r.Why))
 	}
@@ -212,13 +213,13 @@ func (v *view) voteForm(b *before, seat *claims.Seat) g.Node {
 		return h.P(v.t("출석하지 않은 것으로 되어 있습니다. 출석하셨다면 간사에게 말씀해 주세요.",
 			"You are not noted as being there. If you are, tell the secretary."))
 	}
-	var mine claims.Choice
-	for _, vote := range b.Item.Votes {
-		if vote.Member == seat.Name {
-			mine = vote.Choice
+	var mine vote.Choice
+	for _, ballot := range b.Item.Votes {
+		if ballot.Member == seat.Name {
+			mine = ballot.Choice
 		}
 	}
-	boxes := g.Map(claims.Choices(), func(c claims.Choice) g.Node {
+	boxes := g.Map(vote.Choices(), func(c vote.Choice) g.Node {
 		id := "vote-" + string(c)
 		return h.Div(h.Class("check"), h.Input(h.ID(id), h.Type("radio"), h.Name(fieldChoice), h.Value(string(c)), h.Required(),
 			g.If(c == mine, h.Checked())), h.Label(h.For(id), g.Text(tell.Choice(c).In(v.Lang))))
@@ -281,7 +282,7 @@ func (d *Desk) vote(w http.ResponseWriter, r *http.Request, who Staff) {
 	}
 	if err == nil {
 		err = d.DoVote(r.Context(), &who, &VoteAct{
-			Do: r.PostForm.Get(fieldDo), Meeting: meeting, Item: number, Choice: claims.Choice(r.PostForm.Get(fieldChoice)),
+			Do: r.PostForm.Get(fieldDo), Meeting: meeting, Item: number, Choice: vote.Choice(r.PostForm.Get(fieldChoice)),
 			Member: r.PostForm.Get(fieldMember), Why: why,
 		})
 	}

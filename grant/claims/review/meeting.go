@@ -13,6 +13,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/council"
+	"github.com/granter/granter/grant/claims/council/vote"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/tell"
 )
@@ -105,7 +106,7 @@ func (v *view) itemName(n int) string {
 }
 
 // motion is what is moved.
-func (v *view) motion(m *claims.Motion) string {
+func (v *view) motion(m *vote.Motion) string {
 	out := actionName(m.Action).In(v.Lang)
 	if m.Pays() {
 		out += ": " + v.Lang.Won(m.Amount)
@@ -138,7 +139,7 @@ func (v *view) became(i *council.Item) g.Node {
 	return h.Span(h.Class("chip"), g.If(tone != "", h.Data("tone", tone)), g.Text(words))
 }
 
-func (v *view) votes(o *claims.Outcome) string {
+func (v *view) votes(o *vote.Outcome) string {
 	return tell.Text{
 		KO: "(찬성 {for}, 반대 {against}, 기권 {abstain}, 무표결 {silent})",
 		EN: "({for} for, {against} against, {abstain} abstained, {silent} no vote)",
@@ -183,7 +184,7 @@ func (v *view) agendaForm(waiting []*store.Claim, meeting g.Node) g.Node {
 	var motions g.Group
 	for _, s := range []claims.State{claims.BeforeCouncil, claims.ObjectionBeforeCouncil} {
 		if slices.ContainsFunc(waiting, func(c *store.Claim) bool { return c.State == s }) {
-			for _, a := range claims.Motions(s) {
+			for _, a := range vote.Motions(s) {
 				motions = append(motions, h.Option(h.Value(string(a)), g.Text(actionName(a).In(v.Lang))))
 			}
 		}

@@ -8,8 +8,8 @@ import (
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
 
-	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/council"
+	"github.com/granter/granter/grant/claims/council/vote"
 	"github.com/granter/granter/grant/claims/tell"
 )
 
@@ -86,7 +86,7 @@ func (v *view) minutesItem(m *council.Minutes, i *council.Item) g.Node {
 		if len(o.Recused) > 0 {
 			body = append(body, h.H3(v.t("회피", "Recused")), v.recusals(m, o.Recused))
 		}
-		rows := g.Map(o.Ballots, func(b claims.Ballot) g.Node {
+		rows := g.Map(o.Ballots, func(b vote.Ballot) g.Node {
 			return h.Tr(h.Th(h.Scope("row"), g.Text(v.memberName(m, b.Member))), h.Td(g.Text(tell.Choice(b.Choice).In(v.Lang))),
 				h.Td(g.Text(b.Why)))
 		})

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/council/vote"
 )
 
 // forge adds an entry to a claim with all its hashes right, as whoever has the database and the program could.
@@ -27,12 +28,12 @@ func (m *sitting) forge(i int, e Entry) {
 
 // councilIsProven: entries whose hashes are right are found when they say what the council did not do.
 func councilIsProven(t *testing.T, s *Store) {
-	vote := func(item int, who string) Entry {
+	gave := func(item int, who string) Entry {
 		return Entry{By: Actor{who, claims.CouncilDuty}, Action: claims.Vote,
-			Change: Change{Voted: &Voted{Meeting: 1, Item: item, Member: who, Choice: claims.For}}}
+			Change: Change{Voted: &Voted{Meeting: 1, Item: item, Member: who, Choice: vote.For}}}
 	}
 	won := claims.Won(6_000_000)
-	decided := func(item int, o *claims.Outcome) Entry {
+	decided := func(item int, o *vote.Outcome) Entry {
 		return Entry{By: InCouncil, Action: claims.Approve, To: claims.Approved, Reason: "the reports show it",
 			Change: Change{Owed: &won, Voted: &Voted{Meeting: 1, Item: item, Outcome: o, Closed: "oh"}}}
 	}
@@ -45,22 +46,22 @@ func councilIsProven(t *testing.T, s *Store) {
 		{"nothing", func(*sitting, int, int) {}, ""},
 		{
 			"a vote of somebody without a seat",
-			func(m *sitting, i, item int) { m.forge(i, vote(item, "nobody")) },
+			func(m *sitting, i, item int) { m.forge(i, gave(item, "nobody")) },
 			"has no seat",
 		},
 		{
 			"a vote of somebody who is not there",
-			func(m *sitting, i, item int) { m.forge(i, vote(item, "jung")) },
+			func(m *sitting, i, item int) { m.forge(i, gave(item, "jung")) },
 			"is not among those",
 		},
 		{"a vote for somebody else", func(m *sitting, i, item int) {
-			e := vote(item, "cho")
+			e := gave(item, "cho")
 			e.By.Name = "han"
 			m.forge(i, e)
 		}, "somebody voted for somebody else"},
 		{
 			"a vote on another item",
-			func(m *sitting, i, item int) { m.forge(i, vote(item+50, "cho")) },
+			func(m *sitting, i, item int) { m.forge(i, gave(item+50, "cho")) },
 			"nobody votes on it any more",
 		},
 		{"a decision without a vote", func(m *sitting, i, _ int) {
@@ -70,16 +71,16 @@ func councilIsProven(t *testing.T, s *Store) {
 			)
 		}, "the council did it without a vote"},
 		{"a count that is none", func(m *sitting, i, item int) {
-			m.forge(i, decided(item, &claims.Outcome{For: 5, Quorum: true, Carried: true}))
+			m.forge(i, decided(item, &vote.Outcome{For: 5, Quorum: true, Carried: true}))
 		}, "the votes come to something else: not carried"},
 		{"another amount than was moved", func(m *sitting, i, item int) {
 			for _, who := range all {
-				require.NoError(m, m.vote(i, item, who, claims.For))
+				require.NoError(m, m.vote(i, item, who, vote.For))
 			}
 			c := m.now(i)
 			council, err := m.Council(m.Context(), m.p.Name)
 			require.NoError(m, err)
-			o := m.p.Council.Count(council.Attending(&council.Meetings[0]), c.Item, c.Barred)
+			o := vote.Count(m.p.Council, council.Attending(&council.Meetings[0]), c.Item, c.Barred)
 			e := decided(item, &o)
 			less := won - 1
 			e.Change.Owed = &less

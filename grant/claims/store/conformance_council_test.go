@@ -12,10 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/council/vote"
 )
 
 // members of the council of a test, by affiliation.
-var members = []claims.Seat{
+var members = []vote.Seat{
 	{
 		Name:        "cho",
 		Affiliation: "consumers",
@@ -89,12 +90,12 @@ func (m *sitting) now(i int) *Claim {
 	return list[0]
 }
 
-func (m *sitting) put(i int, motion claims.Motion) error {
+func (m *sitting) put(i int, motion vote.Motion) error {
 	_, err := m.PutOnAgenda(m.Context(), m.p, m.claims[i].ID, 1, motion, secretary, "the reports show it")
 	return err
 }
 
-func (m *sitting) vote(i, item int, who string, choice claims.Choice) error {
+func (m *sitting) vote(i, item int, who string, choice vote.Choice) error {
 	_, err := m.Vote(m.Context(), m.p, VoteOn{m.claims[i].ID, 1, item, choice, ""}, Actor{who, claims.CouncilDuty})
 	return err
 }
@@ -111,24 +112,24 @@ func (m *sitting) refused(err error, says string) {
 	require.ErrorContains(m, err, says)
 }
 
-var pays = claims.Motion{Action: claims.Approve, Amount: 6_000_000}
+var pays = vote.Motion{Action: claims.Approve, Amount: 6_000_000}
 
 func councilDecides(t *testing.T, s *Store) {
 	m := sit(t, s, 2, "cho", "han", "min", "seo", "yoon")
-	m.refused(m.put(0, claims.Motion{Action: claims.Approve}), "say how much")
-	m.refused(m.put(0, claims.Motion{Action: claims.Approve, Amount: 99_000_000}), "more than the assessed loss")
+	m.refused(m.put(0, vote.Motion{Action: claims.Approve}), "say how much")
+	m.refused(m.put(0, vote.Motion{Action: claims.Approve, Amount: 99_000_000}), "more than the assessed loss")
 	require.NoError(t, m.put(0, pays))
 	m.refused(m.put(0, pays), "have that counted first")
-	require.NoError(t, m.put(1, claims.Motion{Action: claims.Decline, Declined: claims.ReasonOther}))
-	for who, choice := range map[string]claims.Choice{
-		"cho": claims.For, "han": claims.Against, "min": claims.For, "seo": claims.Against,
+	require.NoError(t, m.put(1, vote.Motion{Action: claims.Decline, Declined: claims.ReasonOther}))
+	for who, choice := range map[string]vote.Choice{
+		"cho": vote.For, "han": vote.Against, "min": vote.For, "seo": vote.Against,
 	} {
 		require.NoError(t, m.vote(0, 1, who, choice))
 	}
-	require.NoError(t, m.vote(0, 1, "han", claims.For), "a vote is changed before it is counted")
-	m.refused(m.vote(0, 1, "jung", claims.For), "is not among those at meeting 1")
-	m.refused(m.vote(0, 1, "nobody", claims.For), "has no seat")
-	m.refused(m.vote(0, 2, "cho", claims.For), "item 2 of meeting 1")
+	require.NoError(t, m.vote(0, 1, "han", vote.For), "a vote is changed before it is counted")
+	m.refused(m.vote(0, 1, "jung", vote.For), "is not among those at meeting 1")
+	m.refused(m.vote(0, 1, "nobody", vote.For), "has no seat")
+	m.refused(m.vote(0, 2, "cho", vote.For), "item 2 of meeting 1")
 	m.refused(m.vote(0, 1, "cho", "perhaps"), "is no vote")
 	m.refused(m.count(0, 1, Actor{"cho", claims.CouncilDuty}), "by the secretary or the chair of the meeting (han)")
 	require.NoError(t, m.count(0, 1, Actor{"han", claims.CouncilDuty}))
@@ -137,7 +138,7 @@ func councilDecides(t *testing.T, s *Store) {
 	require.EqualValues(t, 6_000_000, c.Owed)
 	o := c.Items[0].Outcome
 	require.Equal(t, []int{3, 1, 0, 1}, []int{o.For, o.Against, o.Abstained, o.Silent})
-	m.refused(m.vote(0, 1, "yoon", claims.For), "has been counted")
+	m.refused(m.vote(0, 1, "yoon", vote.For), "has been counted")
 	m.refused(m.count(0, 1, secretary), "has been counted already")
 	history, err := s.History(t.Context(), c.ID)
 	require.NoError(t, err)
@@ -147,7 +148,7 @@ func councilDecides(t *testing.T, s *Store) {
 	require.Equal(t, "han", last.Change.Voted.Closed)
 
 	for _, who := range []string{"cho", "han", "min"} {
-		require.NoError(t, m.vote(1, 2, who, claims.For))
+		require.NoError(t, m.vote(1, 2, who, vote.For))
 	}
 	_, err = s.CloseMeeting(t.Context(), m.p, 1, secretary, "done")
 	m.refused(err, "item 2 (claim c-000001) has not been counted")
@@ -165,14 +166,14 @@ func councilNeedsQuorum(t *testing.T, s *Store) {
 	m := sit(t, s, 1, "cho", "han", "min", "seo", "yoon")
 	require.NoError(t, m.put(0, pays))
 	for _, seat := range members[:5] {
-		require.NoError(t, m.vote(0, 1, seat.Name, claims.For))
+		require.NoError(t, m.vote(0, 1, seat.Name, vote.For))
 	}
 	who := VoteOn{Claim: m.claims[0].ID, Meeting: 1, Item: 1, Why: "a friend's shop"}
 	_, err := s.RecuseFrom(t.Context(), m.p, who, "seo", Actor{"cho", claims.CouncilDuty})
 	m.refused(err, "members recuse themselves")
 	_, err = s.RecuseFrom(t.Context(), m.p, who, "seo", Actor{"seo", claims.CouncilDuty})
 	require.NoError(t, err)
-	m.refused(m.vote(0, 1, "seo", claims.For), "seo is recused: a friend's shop")
+	m.refused(m.vote(0, 1, "seo", vote.For), "seo is recused: a friend's shop")
 	require.NoError(t, m.count(0, 1, secretary))
 	c := m.now(0)
 	require.Equal(t, claims.BeforeCouncil, c.State, "four of five are no quorum")
@@ -182,17 +183,17 @@ func councilNeedsQuorum(t *testing.T, s *Store) {
 	m.attend("cho", "han", "min", "seo", "yoon", "jung") // another one comes
 	require.NoError(t, m.put(0, pays))
 	for _, name := range []string{"cho", "min", "jung"} {
-		require.NoError(t, m.vote(0, 2, name, claims.For))
+		require.NoError(t, m.vote(0, 2, name, vote.For))
 	}
 	for _, name := range []string{"han", "seo", "yoon"} {
-		require.NoError(t, m.vote(0, 2, name, claims.Against))
+		require.NoError(t, m.vote(0, 2, name, vote.Against))
 	}
 	require.NoError(t, m.count(0, 2, secretary))
 	require.Equal(t, claims.BeforeCouncil, m.now(0).State, "a tie carries nothing")
 
 	require.NoError(t, m.put(0, pays))
 	for _, seat := range members {
-		require.NoError(t, m.vote(0, 3, seat.Name, claims.For))
+		require.NoError(t, m.vote(0, 3, seat.Name, vote.For))
 	}
 	m.attend("han", "min", "seo", "yoon") // who goes before it is counted does not count
 	require.NoError(t, m.count(0, 3, secretary))
@@ -203,18 +204,18 @@ func councilNeedsQuorum(t *testing.T, s *Store) {
 
 func councilRecusesByRule(t *testing.T, s *Store) {
 	m := sit(t, s, 2, "cho", "han", "min", "seo", "yoon")
-	own := claims.Seat{Name: "shop", Affiliation: "small_business", Businesses: []claims.BusinessNumber{m.claims[0].Unit}}
-	for _, seat := range []claims.Seat{own, {Name: "lee", Affiliation: "company"}, {Name: "intake", Affiliation: "company"}} {
+	own := vote.Seat{Name: "shop", Affiliation: "small_business", Businesses: []claims.BusinessNumber{m.claims[0].Unit}}
+	for _, seat := range []vote.Seat{own, {Name: "lee", Affiliation: "company"}, {Name: "intake", Affiliation: "company"}} {
 		_, err := s.Join(t.Context(), m.p, seat, secretary, "named")
 		require.NoError(t, err)
 	}
 	m.attend("cho", "han", "min", "seo", "yoon", "shop", "lee", "intake")
 	require.NoError(t, m.put(0, pays))
-	m.refused(m.vote(0, 1, "shop", claims.For), "the claim is the member's own")
-	m.refused(m.vote(0, 1, "lee", claims.For), "judged or decided the claim before")
-	m.refused(m.vote(0, 1, "intake", claims.For), "entered the claim")
+	m.refused(m.vote(0, 1, "shop", vote.For), "the claim is the member's own")
+	m.refused(m.vote(0, 1, "lee", vote.For), "judged or decided the claim before")
+	m.refused(m.vote(0, 1, "intake", vote.For), "entered the claim")
 	for _, name := range []string{"cho", "han", "min"} {
-		require.NoError(t, m.vote(0, 1, name, claims.For))
+		require.NoError(t, m.vote(0, 1, name, vote.For))
 	}
 	require.NoError(t, m.count(0, 1, secretary))
 	c := m.now(0)
@@ -241,9 +242,9 @@ func councilByVoteOnly(t *testing.T, s *Store) {
 	err := s.Commit(t.Context(), []Step{{Claim: m.now(0), Action: claims.Approve, By: approver, Reason: "x",
 		Change: Change{Owed: &won}}}, nil)
 	m.refused(err, "is done by council, not by approver")
-	_, err = s.Join(t.Context(), m.p, claims.Seat{Name: "x", Affiliation: "consumers"}, approver, "x")
+	_, err = s.Join(t.Context(), m.p, vote.Seat{Name: "x", Affiliation: "consumers"}, approver, "x")
 	m.refused(err, "the secretary's")
-	for says, seat := range map[string]claims.Seat{
+	for says, seat := range map[string]vote.Seat{
 		"has a seat already": {Name: "cho", Affiliation: "consumers"}, "is no affiliation": {Name: "x", Affiliation: "banks"},
 		"by which name": {Affiliation: "consumers"}, "the council itself": {Name: "council", Affiliation: "consumers"},
 	} {
@@ -260,12 +261,12 @@ func councilByVoteOnly(t *testing.T, s *Store) {
 	_, err = s.Leave(t.Context(), m.p, "cho", secretary, "moved away")
 	require.NoError(t, err)
 	require.NoError(t, m.put(0, pays))
-	m.refused(m.vote(0, 1, "cho", claims.For), "has no seat")
+	m.refused(m.vote(0, 1, "cho", vote.For), "has no seat")
 	_, err = s.SetFreeze(t.Context(), m.p.Name, Freeze{Who: "oh", Why: "two rules disagree", Frozen: true})
 	require.NoError(t, err)
 	m.attend("han", "min", "seo", "yoon", "jung")
 	for _, name := range []string{"han", "min", "seo", "yoon", "jung"} {
-		require.NoError(t, m.vote(0, 1, name, claims.For))
+		require.NoError(t, m.vote(0, 1, name, vote.For))
 	}
 	_, is := errors.AsType[*FrozenError](m.count(0, 1, secretary))
 	require.True(t, is)
@@ -305,7 +306,7 @@ func councilKeepsToTheBudget(t *testing.T, s *Store) {
 	for i := range 2 { // each fits, and both do not
 		require.NoError(t, m.put(i, pays))
 		for _, name := range []string{"cho", "han", "min"} {
-			require.NoError(t, m.vote(i, i+1, name, claims.For))
+			require.NoError(t, m.vote(i, i+1, name, vote.For))
 		}
 	}
 	require.NoError(t, m.count(0, 1, secretary))
@@ -324,7 +325,7 @@ func membersVoteAtOnce(t *testing.T, s *Store) {
 	for i, seat := range members {
 		group.Go(func() {
 			<-start
-			errs[i] = m.vote(0, 1, seat.Name, claims.For)
+			errs[i] = m.vote(0, 1, seat.Name, vote.For)
 		})
 	}
 	var counted, closed error
@@ -375,7 +376,7 @@ func councilDecidesAgain(t *testing.T, s *Store) {
 	m.refer(0)
 	many := make([]string, 0, 10)
 	for i := range 10 {
-		seat := claims.Seat{Name: fmt.Sprint("m", i), Affiliation: m.p.Council.Affiliations[i%4]}
+		seat := vote.Seat{Name: fmt.Sprint("m", i), Affiliation: m.p.Council.Affiliations[i%4]}
 		_, err := s.Join(t.Context(), m.p, seat, secretary, "named")
 		require.NoError(t, err)
 		many = append(many, seat.Name)
@@ -387,9 +388,9 @@ func councilDecidesAgain(t *testing.T, s *Store) {
 		require.NoError(t, err)
 	}
 	attend(many[:5]) // m0 speaks for consumers
-	require.NoError(t, m.put(0, claims.Motion{Action: claims.Decline, Declined: claims.ReasonOther}))
+	require.NoError(t, m.put(0, vote.Motion{Action: claims.Decline, Declined: claims.ReasonOther}))
 	for _, name := range many[:4] {
-		require.NoError(t, m.vote(0, 1, name, claims.For))
+		require.NoError(t, m.vote(0, 1, name, vote.For))
 	}
 	require.NoError(t, m.count(0, 1, secretary))
 	c := m.now(0)
@@ -399,11 +400,11 @@ func councilDecidesAgain(t *testing.T, s *Store) {
 		{Claim: c, Action: claims.Refer, By: reviewer, Reason: "to the council"},
 	}, nil))
 	attend(many)
-	require.NoError(t, m.put(0, claims.Motion{Action: claims.Uphold, Amount: 5_000_000}))
-	m.refused(m.vote(0, 2, "m1", claims.For), "voted on what is objected to")
-	require.NoError(t, m.vote(0, 2, "m4", claims.For), "who was there and gave no vote may")
+	require.NoError(t, m.put(0, vote.Motion{Action: claims.Uphold, Amount: 5_000_000}))
+	m.refused(m.vote(0, 2, "m1", vote.For), "voted on what is objected to")
+	require.NoError(t, m.vote(0, 2, "m4", vote.For), "who was there and gave no vote may")
 	for _, name := range many[5:8] {
-		require.NoError(t, m.vote(0, 2, name, claims.For))
+		require.NoError(t, m.vote(0, 2, name, vote.For))
 	}
 	require.NoError(t, m.count(0, 2, secretary))
 	c = m.now(0)

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/council/vote"
 )
 
 // watchingTheCouncil: motions count as open from the agenda until they are counted, and votes as missing only of members who are
@@ -26,15 +27,15 @@ func watchingTheCouncil(t *testing.T, s *Store) {
 	require.Zero(t, seen.Longest)
 
 	put := now
-	require.NoError(t, m.put(0, claims.Motion{Action: claims.Approve, Amount: 2_000_000}))
+	require.NoError(t, m.put(0, vote.Motion{Action: claims.Approve, Amount: 2_000_000}))
 	now = now.Add(time.Hour)
-	require.NoError(t, m.put(1, claims.Motion{Action: claims.Approve, Amount: 2_000_000}))
+	require.NoError(t, m.put(1, vote.Motion{Action: claims.Approve, Amount: 2_000_000}))
 	seen = look()
 	require.Equal(t, []int{2, 8}, []int{seen.Agenda, seen.Silent})
 	require.Equal(t, put, seen.Longest)
 
 	for _, who := range []string{"cho", "han", "min"} {
-		require.NoError(t, m.vote(0, 1, who, claims.For))
+		require.NoError(t, m.vote(0, 1, who, vote.For))
 	}
 	require.Equal(t, 5, look().Silent)
 	require.NoError(t, m.count(0, 1, secretary))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/council/vote"
 )
 
 // InCouncil is the council itself, which decides by the votes of its members.
@@ -15,13 +16,13 @@ var InCouncil = Actor{Name: "council", Duty: claims.CouncilDuty}
 
 // Voted is what an entry says about an item of the council.
 type Voted struct {
-	Meeting int             `json:"meeting"`
-	Item    int             `json:"item"`
-	Motion  *claims.Motion  `json:"motion,omitempty"`
-	Member  string          `json:"member,omitempty"` // who votes, or is recused
-	Choice  claims.Choice   `json:"choice,omitempty"`
-	Outcome *claims.Outcome `json:"outcome,omitempty"`
-	Closed  string          `json:"closed_by,omitempty"` // who had it counted
+	Meeting int           `json:"meeting"`
+	Item    int           `json:"item"`
+	Motion  *vote.Motion  `json:"motion,omitempty"`
+	Member  string        `json:"member,omitempty"` // who votes, or is recused
+	Choice  vote.Choice   `json:"choice,omitempty"`
+	Outcome *vote.Outcome `json:"outcome,omitempty"`
+	Closed  string        `json:"closed_by,omitempty"` // who had it counted
 }
 
 // Shown is a document that the council may read: as it is, or another one in its place, in which what it must not see is
@@ -40,14 +41,14 @@ func (c *Claim) vote(e *Entry) {
 			c.end(e, nil)
 		}
 	case e.Action == claims.PutOnAgenda && v.Motion != nil:
-		c.Item = &claims.Item{Meeting: v.Meeting, Number: v.Item, Motion: *v.Motion, Why: e.Reason}
+		c.Item = &vote.Item{Meeting: v.Meeting, Number: v.Item, Motion: *v.Motion, Why: e.Reason}
 	case c.Item == nil: // prove says so
 	case e.Action == claims.Vote, e.Action == claims.Recuse:
 		item := *c.Item // others may have the claim as it was
 		if e.Action == claims.Vote {
-			item.Vote(claims.Ballot{Member: v.Member, Choice: v.Choice, Why: e.Reason})
+			item.Vote(vote.Ballot{Member: v.Member, Choice: v.Choice, Why: e.Reason})
 		} else {
-			item.Recuse(claims.Recusal{Member: v.Member, Why: e.Reason})
+			item.Recuse(vote.Recusal{Member: v.Member, Why: e.Reason})
 		}
 		c.Item = &item
 	case v.Outcome != nil:
@@ -55,7 +56,7 @@ func (c *Claim) vote(e *Entry) {
 	}
 }
 
-func (c *Claim) end(e *Entry, o *claims.Outcome) {
+func (c *Claim) end(e *Entry, o *vote.Outcome) {
 	item := *c.Item
 	item.Outcome, item.Ended, item.At = o, e.Action, e.At
 	c.Items, c.Item = append(slices.Clip(c.Items), item), nil
@@ -81,21 +82,21 @@ func (c *Claim) ShownAs(document string) string {
 
 // CouncilDecided reports whether the council decided a claim.
 func (c *Claim) CouncilDecided() bool {
-	return slices.ContainsFunc(c.Items, func(i claims.Item) bool { return i.Outcome != nil && i.Outcome.Carried })
+	return slices.ContainsFunc(c.Items, func(i vote.Item) bool { return i.Outcome != nil && i.Outcome.Carried })
 }
 
 // Barred says why the rules recuse a member from deciding a claim; empty: they do not. Nobody decides his own claim, one that he
 // entered or had another hand in, or an objection to what he voted on.
-func (c *Claim) Barred(seat *claims.Seat) string {
+func (c *Claim) Barred(seat *vote.Seat) string {
 	if slices.Contains(seat.Businesses, c.Unit) {
-		return claims.BarredOwn
+		return vote.BarredOwn
 	}
 	if grant.SamePerson(seat.Name, c.EnteredBy) {
-		return claims.BarredEntered
+		return vote.BarredEntered
 	}
 	for _, h := range c.Hands {
 		if h.Duty != claims.CouncilDuty && grant.SamePerson(h.Name, seat.Name) {
-			return claims.BarredHand
+			return vote.BarredHand
 		}
 	}
 	if c.State != claims.ObjectionBeforeCouncil {
@@ -108,7 +109,7 @@ func (c *Claim) Barred(seat *claims.Seat) string {
 		}
 		for _, b := range o.Ballots {
 			if b.Choice != "" && grant.SamePerson(b.Member, seat.Name) {
-				return claims.BarredVoted
+				return vote.BarredVoted
 			}
 		}
 	}
@@ -117,12 +118,12 @@ func (c *Claim) Barred(seat *claims.Seat) string {
 
 // CouncilRecord is what a record says about a council; one field is there.
 type CouncilRecord struct {
-	Joins    *claims.Seat `json:"joins,omitempty"`
-	Leaves   string       `json:"leaves,omitempty"`
-	Calls    *Called      `json:"calls,omitempty"`
-	Attends  *Attendance  `json:"attends,omitempty"`
-	Item     *OnAgenda    `json:"item,omitempty"`
-	Adjourns int          `json:"closes,omitempty"` // the meeting that is closed
+	Joins    *vote.Seat  `json:"joins,omitempty"`
+	Leaves   string      `json:"leaves,omitempty"`
+	Calls    *Called     `json:"calls,omitempty"`
+	Attends  *Attendance `json:"attends,omitempty"`
+	Item     *OnAgenda   `json:"item,omitempty"`
+	Adjourns int         `json:"closes,omitempty"` // the meeting that is closed
 }
 
 // Called is a meeting that is to come.
@@ -154,7 +155,7 @@ type Council struct {
 
 // Member is a seat, since when, and until when.
 type Member struct {
-	claims.Seat
+	vote.Seat
 
 	Since time.Time `json:"since"`
 	Until time.Time `json:"until,omitzero"`
@@ -231,21 +232,21 @@ func (c *Council) member(name string) *Member {
 }
 
 // Seat returns the seat that somebody has now.
-func (c *Council) Seat(name string) (claims.Seat, bool) {
+func (c *Council) Seat(name string) (vote.Seat, bool) {
 	if m := c.member(name); m != nil {
 		return m.Seat, true
 	}
-	return claims.Seat{}, false
+	return vote.Seat{}, false
 }
 
 // Known is the seat that somebody has or had last, as minutes show it.
-func (c *Council) Known(name string) claims.Seat {
+func (c *Council) Known(name string) vote.Seat {
 	for _, m := range slices.Backward(c.Members) {
 		if grant.SamePerson(m.Name, name) {
 			return m.Seat
 		}
 	}
-	return claims.Seat{Name: name}
+	return vote.Seat{Name: name}
 }
 
 // Meeting returns a meeting by its number.
@@ -257,7 +258,7 @@ func (c *Council) Meeting(number int) (*Meeting, error) {
 }
 
 // Attending are the members who are at a meeting.
-func (c *Council) Attending(m *Meeting) (out []claims.Seat) {
+func (c *Council) Attending(m *Meeting) (out []vote.Seat) {
 	for _, name := range m.Present {
 		if seat, ok := c.Seat(name); ok {
 			out = append(out, seat)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/council/vote"
+	"github.com/granter/granter/grant/claims/resident"
 )
 
 func illegal(format string, args ...any) error {
@@ -40,7 +42,7 @@ func (s *Store) ofCouncil(
 }
 
 // Join gives somebody a seat on the council.
-func (s *Store) Join(ctx context.Context, p *claims.Programme, seat claims.Seat, by Actor, why string) (*Council, error) {
+func (s *Store) Join(ctx context.Context, p *claims.Programme, seat vote.Seat, by Actor, why string) (*Council, error) {
 	return s.ofCouncil(ctx, p, by, why, func(c *Council, _ time.Time) (CouncilRecord, error) {
 		seat.Name, seat.Shown = strings.TrimSpace(seat.Name), strings.TrimSpace(seat.Shown)
 		_, has := c.Seat(seat.Name)
@@ -64,7 +66,7 @@ func (s *Store) Join(ctx context.Context, p *claims.Programme, seat claims.Seat,
 
 // refuseResident keeps what may be the number of a person out of records, which are for good.
 func refuseResident(field, text string) error {
-	if err := claims.RefuseResident(field, text, true); err != nil {
+	if err := resident.Refuse(field, text, true); err != nil {
 		return fmt.Errorf("%w: %w", claims.ErrIllegal, err)
 	}
 	return nil
@@ -225,7 +227,7 @@ func (s *Store) atCouncil(
 
 // PutOnAgenda moves something about a claim: from now on members vote on it. Why is what the owner is told when it is carried.
 func (s *Store) PutOnAgenda(
-	ctx context.Context, p *claims.Programme, id string, meeting int, m claims.Motion, by Actor, why string,
+	ctx context.Context, p *claims.Programme, id string, meeting int, m vote.Motion, by Actor, why string,
 ) (*Claim, error) {
 	return s.atCouncil(ctx, p, id, func(c *commit, claim *Claim, council *Council, before []Record) error {
 		at, err := council.going(meeting)
@@ -255,7 +257,7 @@ func (s *Store) PutOnAgenda(
 }
 
 // move refuses a motion that the programme, or what is left of the budget, does not allow.
-func (c *commit) move(p *claims.Programme, claim *Claim, m *claims.Motion) error {
+func (c *commit) move(p *claims.Programme, claim *Claim, m *vote.Motion) error {
 	left := claims.Won(-1)
 	if p.Budget > 0 {
 		var budget, promised claims.Won // the budget may be another one than that of the rules
@@ -266,21 +268,21 @@ func (c *commit) move(p *claims.Programme, claim *Claim, m *claims.Motion) error
 		}
 		left = max(budget-promised, 0)
 	}
-	return p.Move(m, claim.State, claim.Assessment, left)
+	return m.Check(p, claim.State, claim.Assessment, left)
 }
 
 // VoteOn is what a member votes on an item.
 type VoteOn struct {
 	Claim         string
 	Meeting, Item int // those that the member has read
-	Choice        claims.Choice
+	Choice        vote.Choice
 	Why           string
 }
 
 // Vote gives a member's vote; until the item is counted the last one counts. Members may vote at the same time.
 func (s *Store) Vote(ctx context.Context, p *claims.Programme, v VoteOn, by Actor) (*Claim, error) {
-	if !slices.Contains(claims.Choices(), v.Choice) {
-		return nil, illegal("%.40q is no vote: possible are %v", v.Choice, claims.Choices())
+	if !slices.Contains(vote.Choices(), v.Choice) {
+		return nil, illegal("%.40q is no vote: possible are %v", v.Choice, vote.Choices())
 	}
 	return s.atCouncil(ctx, p, v.Claim, func(c *commit, claim *Claim, council *Council, _ []Record) error {
 		seat, err := council.mayVote(claim, v.Meeting, v.Item, by.Name)
@@ -300,7 +302,7 @@ func (c *Council) MayVote(claim *Claim, meeting, item int, name string) error {
 }
 
 // mayVote returns the seat of a member who may vote on an item of a claim now.
-func (c *Council) mayVote(claim *Claim, meeting, item int, name string) (claims.Seat, error) {
+func (c *Council) mayVote(claim *Claim, meeting, item int, name string) (vote.Seat, error) {
 	seat, err := c.onItem(claim, meeting, item, name)
 	if err != nil {
 		return seat, err
@@ -322,7 +324,7 @@ func (c *Council) mayVote(claim *Claim, meeting, item int, name string) (claims.
 }
 
 // onItem returns the seat of a member, if an item is the one that is voted on.
-func (c *Council) onItem(claim *Claim, meeting, item int, name string) (claims.Seat, error) {
+func (c *Council) onItem(claim *Claim, meeting, item int, name string) (vote.Seat, error) {
 	seat, has := c.Seat(name)
 	switch now := claim.Item; {
 	case !has:
@@ -379,7 +381,7 @@ func (s *Store) CloseItem(ctx context.Context, p *claims.Programme, v VoteOn, by
 		if by.Duty != claims.Secretary && !(by.Duty == claims.CouncilDuty && grant.SamePerson(by.Name, m.Chair)) {
 			return illegal("an item is counted by the secretary or the chair of the meeting (%s), not by %s", m.Chair, by.Name)
 		}
-		o := p.Council.Count(council.Attending(m), item, claim.Barred)
+		o := vote.Count(p.Council, council.Attending(m), item, claim.Barred)
 		step := Step{
 			Claim:  claim,
 			Action: claims.Adjourn,
@@ -403,7 +405,7 @@ func (s *Store) CloseItem(ctx context.Context, p *claims.Programme, v VoteOn, by
 }
 
 // carry makes a step what a motion says.
-func carry(step *Step, item *claims.Item) {
+func carry(step *Step, item *vote.Item) {
 	step.Action, step.Reason = item.Motion.Action, item.Why
 	if item.Motion.Pays() {
 		amount := item.Motion.Amount

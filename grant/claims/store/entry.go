@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/council/vote"
 )
 
 // The entries of history that leave a claim where it is.
@@ -176,8 +177,8 @@ type Claim struct {
 	Erased     bool               `json:"erased,omitempty"`
 	Purged     []Class            `json:"purged,omitempty"`   // what need not be kept any longer, and is gone
 	Assigned   string             `json:"assigned,omitempty"` // who sees to it; empty: whoever comes first
-	Item       *claims.Item       `json:"item,omitempty"`     // on which the council votes
-	Items      []claims.Item      `json:"items,omitempty"`    // on which it has voted, the oldest first
+	Item       *vote.Item         `json:"item,omitempty"`     // on which the council votes
+	Items      []vote.Item        `json:"items,omitempty"`    // on which it has voted, the oldest first
 	Shown      []Shown            `json:"shown,omitempty"`    // documents that it may read
 
 	// Who has had a hand in it: nobody decides what he entered, judged or decided before.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/council/vote"
 	"github.com/granter/granter/grant/programme"
 )
 
@@ -103,7 +104,7 @@ func judge(p *claims.Programme, claim *Claim, e *Entry, council *Council) string
 		case claim.Item != nil || v.Motion == nil:
 			return "something else is voted on, or nothing was moved"
 		}
-		err = p.Move(v.Motion, claim.State, claim.Assessment, -1)
+		err = v.Motion.Check(p, claim.State, claim.Assessment, -1)
 	case e.Action == claims.Vote:
 		if !grant.SamePerson(e.By.Name, v.Member) {
 			return "somebody voted for somebody else"
@@ -121,7 +122,7 @@ func judge(p *claims.Programme, claim *Claim, e *Entry, council *Council) string
 }
 
 // same reports whether two outcomes are stored alike.
-func same(a, b *claims.Outcome) bool {
+func same(a, b *vote.Outcome) bool {
 	one, err := json.Marshal(a)
 	other, err2 := json.Marshal(b)
 	return err == nil && err2 == nil && bytes.Equal(one, other)
@@ -133,7 +134,7 @@ func miscounted(p *claims.Programme, claim *Claim, e *Entry, council *Council, m
 	if item == nil || item.Meeting != v.Meeting || item.Number != v.Item || v.Outcome == nil {
 		return "what was counted is not what was voted on"
 	}
-	o := p.Council.Count(council.Attending(m), item, claim.Barred)
+	o := vote.Count(p.Council, council.Attending(m), item, claim.Barred)
 	want := Step{Action: claims.Adjourn, Reason: o.Says(p.Council)}
 	if o.Carried {
 		carry(&want, item)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/resident"
 )
 
 // ReadWhat is what somebody reads of claims.
@@ -92,7 +93,7 @@ func (s *Store) Read(ctx context.Context, r Reading) error {
 	if r.By.Name == "" || r.What == "" {
 		return fmt.Errorf("%w: say who reads what", claims.ErrIllegal)
 	}
-	if err := claims.RefuseResident("why", r.Why, true); err != nil { // the log keeps it
+	if err := resident.Refuse("why", r.Why, true); err != nil { // the log keeps it
 		return fmt.Errorf("%w: %w", claims.ErrIllegal, err)
 	}
 	of, err := s.programmesOf(ctx, r.Claims)

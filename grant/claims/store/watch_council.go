@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/council/vote"
 )
 
 // council counts the motions that the council has not decided, and the votes that are missing.
@@ -51,7 +52,7 @@ func (w *Watch) council(ctx context.Context, out *Watched) error {
 			out.Longest = at
 		}
 		if m, err := all.Meeting(c.Item.Meeting); err == nil {
-			out.Silent += p.Council.Count(all.Attending(m), c.Item, c.Barred).Silent
+			out.Silent += vote.Count(p.Council, all.Attending(m), c.Item, c.Barred).Silent
 		}
 	}
 	return nil

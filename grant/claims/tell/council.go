@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/council/vote"
 )
 
 // Affiliation is for whom a member of the council speaks.
@@ -22,13 +23,13 @@ var affiliations = map[claims.Affiliation]Text{
 }
 
 // Choice is what a member voted; empty: nothing.
-func Choice(c claims.Choice) Text {
+func Choice(c vote.Choice) Text {
 	switch c {
-	case claims.For:
+	case vote.For:
 		return Text{"찬성", "for"}
-	case claims.Against:
+	case vote.Against:
 		return Text{"반대", "against"}
-	case claims.Abstain:
+	case vote.Abstain:
 		return Text{"기권", "abstained"}
 	default:
 		return Text{"표결하지 않음", "no vote"}
@@ -44,10 +45,10 @@ func Barred(why string) Text {
 }
 
 var barred = map[string]Text{
-	claims.BarredOwn:     {"위원 자신의 신청", "The claim is the member’s own"},
-	claims.BarredEntered: {"위원이 접수한 신청", "The member entered the claim"},
-	claims.BarredHand:    {"위원이 앞서 심사하거나 결정한 신청", "The member judged or decided the claim before"},
-	claims.BarredVoted:   {"이의가 제기된 결정에 표결한 위원", "The member voted on what is objected to"},
+	vote.BarredOwn:     {"위원 자신의 신청", "The claim is the member’s own"},
+	vote.BarredEntered: {"위원이 접수한 신청", "The member entered the claim"},
+	vote.BarredHand:    {"위원이 앞서 심사하거나 결정한 신청", "The member judged or decided the claim before"},
+	vote.BarredVoted:   {"이의가 제기된 결정에 표결한 위원", "The member voted on what is objected to"},
 }
 
 // Council is how a council decides, in sentences.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/stagger"
 	"github.com/granter/granter/grant/text"
 )
 
@@ -106,7 +107,7 @@ func (l Lang) Days(from, through claims.Date) string {
 }
 
 // NotToday says that a business hands in on another day.
-func NotToday(l Lang, n *claims.NotTodayError) string {
+func NotToday(l Lang, n *stagger.NotTodayError) string {
 	if n.Next == "" {
 		return Text{"사업자등록번호 끝자리가 {digit}인 사업자는 오늘 접수할 수 없고, 남은 접수일이 없습니다. 고객센터에 연락해 주세요.",
 			"A business whose number ends in {digit} cannot claim today, and no day of its own is left. Contact the customer " +

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/council/vote"
 	"github.com/granter/granter/grant/claims/documents"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/store/storetest"
@@ -38,7 +39,7 @@ func assembled(t *testing.T) (*store.Store, *claims.Programme, *documents.Keeper
 		{Claim: c, Action: claims.Review, By: store.Rules},
 	}, nil))
 	oh := store.Actor{Name: "oh", Duty: claims.Secretary}
-	for _, seat := range []claims.Seat{
+	for _, seat := range []vote.Seat{
 		{Name: "cho", Shown: "조위원", Affiliation: "consumers"}, {Name: "han", Shown: "한위원", Affiliation: "academia"},
 		{Name: "min", Shown: "민위원", Affiliation: "small_business"}, {Name: "seo", Shown: "서위원", Affiliation: "company"},
 		{Name: "yoon", Shown: "윤위원", Affiliation: "consumers"},
@@ -102,7 +103,7 @@ func TestACouncilsWay(t *testing.T) {
 		_, err := s.Vote(
 			t.Context(),
 			programme,
-			store.VoteOn{Claim: "c-000000", Meeting: 1, Item: 1, Choice: claims.For, Why: ""},
+			store.VoteOn{Claim: "c-000000", Meeting: 1, Item: 1, Choice: vote.For, Why: ""},
 			store.Actor{Name: name, Duty: claims.CouncilDuty},
 		)
 		require.NoError(t, err)

@@ -1,4 +1,4 @@
-package claims
+package resident
 
 import (
 	"testing"
@@ -13,12 +13,12 @@ func TestResidentNumbersAreFound(t *testing.T) {
 		"주민번호는 900101-1234567 입니다", "id=000229-3123456.pdf", "90\u200b0101-1234567", "x900101-5234567y", "1 900101-1234567",
 		"100212-3456789, 02-1234-5678",
 	} {
-		require.True(t, HoldsResidentNumber(text, true), text)
-		require.ErrorContains(t, RefuseResident("note", text, true), "note: it holds what looks like")
-		require.NotContains(t, RefuseResident("note", text, true).Error(), "1234567")
+		require.True(t, In(text, true), text)
+		require.ErrorContains(t, Refuse("note", text, true), "note: it holds what looks like")
+		require.NotContains(t, Refuse("note", text, true).Error(), "1234567")
 	}
-	require.True(t, HoldsResidentNumber("900101-1234567", false), "written as such it is one in every field")
-	require.True(t, HoldsResidentNumber("9001011234568", false), "its check digit fits")
+	require.True(t, In("900101-1234567", false), "written as such it is one in every field")
+	require.True(t, In("9001011234568", false), "its check digit fits")
 }
 
 func TestNumbersThatOnlyLookAlikePass(t *testing.T) {
@@ -36,10 +36,10 @@ func TestNumbersThatOnlyLookAlikePass(t *testing.T) {
 		"2022-10-15 300000",    // a day and a sum
 		"영수증 20221015.pdf", "", // nothing in it
 	} {
-		require.False(t, HoldsResidentNumber(text, true), text)
-		require.NoError(t, RefuseResident("note", text, true))
+		require.False(t, In(text, true), text)
+		require.NoError(t, Refuse("note", text, true))
 	}
-	require.False(t, HoldsResidentNumber("1002123456789", false), "an account's number, whose check digit does not fit")
+	require.False(t, In("1002123456789", false), "an account's number, whose check digit does not fit")
 }
 
 // Wherever in a text it stands, it is found, as long as it is a number of its own.
@@ -47,6 +47,6 @@ func TestAResidentNumberIsFoundAnywhere(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		around := rapid.StringMatching(`[^0-9]{0,20}`)
 		text := around.Draw(t, "before") + "850317-2" + rapid.StringMatching(`[0-9]{6}`).Draw(t, "rest") + around.Draw(t, "after")
-		require.True(t, HoldsResidentNumber(text, true), text)
+		require.True(t, In(text, true), text)
 	})
 }

@@ -1,4 +1,6 @@
-package claims
+// Package resident finds resident registration numbers in what people write, which the law lets nobody collect here. It never
+// repeats one that it found.
+package resident
 
 import (
 	"errors"
@@ -11,25 +13,25 @@ import (
 	"golang.org/x/text/width"
 )
 
-// resident finds what is written like a resident registration number: six digits of a birthday, and seven more of which the
+// written finds what is written like a resident registration number: six digits of a birthday, and seven more of which the
 // first says century and sex. The digits before and after are looked at by the caller, because RE2 cannot.
-var resident = regexp.MustCompile(`\d{6}([ \t]*[-‐‑‒–—−._·/~:][ \t]*|[ \t]+)?[0-9]\d{6}`)
+var written = regexp.MustCompile(`\d{6}([ \t]*[-‐‑‒–—−._·/~:][ \t]*|[ \t]+)?[0-9]\d{6}`)
 
-const residentDigits = 13
+const numberDigits = 13
 
-// HoldsResidentNumber reports whether a text holds a resident registration number, which the law lets nobody collect here. A
+// In reports whether a text holds a resident registration number, which the law lets nobody collect here. A
 // number without a hyphen is one if its birthday exists; in a field that is meant for other numbers (strict is false) its check
 // digit must fit as well, which numbers given since October 2020 need not.
 //
 // Business numbers, phone numbers, and account numbers with their own hyphens are none, nor is a masked number.
-func HoldsResidentNumber(text string, strict bool) bool {
+func In(text string, strict bool) bool {
 	digits := 0
 	for _, r := range text {
 		if unicode.IsDigit(r) { // those of full width, too
 			digits++
 		}
 	}
-	if digits < residentDigits { // so it is with nearly every text, and looking for one takes much longer
+	if digits < numberDigits { // so it is with nearly every text, and looking for one takes much longer
 		return false
 	}
 	plain := strings.Map(func(r rune) rune {
@@ -39,7 +41,7 @@ func HoldsResidentNumber(text string, strict bool) bool {
 		return r
 	}, width.Narrow.String(text))
 	for at := 0; at < len(plain); {
-		found := resident.FindStringSubmatchIndex(plain[at:])
+		found := written.FindStringSubmatchIndex(plain[at:])
 		if found == nil {
 			return false
 		}
@@ -49,7 +51,7 @@ func HoldsResidentNumber(text string, strict bool) bool {
 			continue
 		}
 		digits := plain[from:from+6] + plain[to-7:to]
-		if born(digits) && (found[2] >= 0 || strict || residentCheck(digits)) {
+		if born(digits) && (found[2] >= 0 || strict || checks(digits)) {
 			return true
 		}
 	}
@@ -68,7 +70,7 @@ func born(digits string) bool {
 	return err == nil
 }
 
-func residentCheck(digits string) bool {
+func checks(digits string) bool {
 	sum := 0
 	for i, weight := range [12]int{2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5} {
 		sum += int(digits[i]-'0') * weight
@@ -79,13 +81,13 @@ func residentCheck(digits string) bool {
 	return last == rest || digits[6] >= '5' && digits[6] <= '8' && last == foreign
 }
 
-// ErrResident means that a field holds a resident registration number.
-var ErrResident = errors.New("it holds what looks like a resident registration number")
+// ErrNumber means that a field holds a resident registration number.
+var ErrNumber = errors.New("it holds what looks like a resident registration number")
 
-// RefuseResident returns an ErrResident when a field holds a resident registration number. The number is not in it.
-func RefuseResident(field, text string, strict bool) error {
-	if !HoldsResidentNumber(text, strict) {
+// Refuse returns an ErrNumber when a field holds a resident registration number. The number is not in it.
+func Refuse(field, text string, strict bool) error {
+	if !In(text, strict) {
 		return nil
 	}
-	return fmt.Errorf("%s: %w, which must not be written here: remove it", field, ErrResident)
+	return fmt.Errorf("%s: %w, which must not be written here: remove it", field, ErrNumber)
 }

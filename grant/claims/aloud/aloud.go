@@ -1,4 +1,5 @@
-package claims
+// Package aloud says in sentences what a programme means, for people to compare with what was promised.
+package aloud
 
 import (
 	"fmt"
@@ -7,25 +8,27 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/granter/granter/grant/claims"
 )
 
-// Aloud says in sentences what a programme means, for people to compare with what was promised. number shows an amount.
-func (p *Programme) Aloud(number func(int64) string) string {
+// Programme says a programme, a sentence on each line. Number shows an amount.
+func Programme(p *claims.Programme, number func(int64) string) string {
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+".\n", args...) }
-	won := func(w Won) string { return number(int64(w)) + " won" }
+	won := func(w claims.Won) string { return number(int64(w)) + " won" }
 	say("The outage: %s to %s. All days and times are those of %s", p.Outage.From, p.Outage.Through, p.Zone)
 	for _, w := range p.Windows {
 		say("Window %s (%s): from %s, closed from %s on",
-			w.Name, w.Kind, p.format(w.Opens), p.format(w.Closes.Truncate(time.Second)))
+			w.Name, w.Kind, p.Format(w.Opens), p.Format(w.Closes.Truncate(time.Second)))
 	}
 	for _, s := range p.Stagger {
 		say("On %s only businesses hand in whose number ends in %s", s.On, strings.Trim(fmt.Sprint(s.Digits), "[]"))
 	}
 	switch p.Loss.Weeks {
-	case ReportedLoss:
+	case claims.ReportedLoss:
 		say("The sales loss is what the owner reports")
-	case MeanWeek:
+	case claims.MeanWeek:
 		say("The sales loss is the mean week of %s to %s, less the sales of the outage",
 			p.Loss.Baseline.From, p.Loss.Baseline.Through)
 	default:
@@ -55,7 +58,7 @@ func (p *Programme) Aloud(number func(int64) string) string {
 		if len(t.Documents) > 0 {
 			documents = strings.Join(t.Documents, ", ")
 		}
-		say("Tier %d: %s: %s; %s", i+1, p.Tiers.span(i, won), what, documents)
+		say("Tier %d: %s: %s; %s", i+1, p.Tiers.Span(i, won), what, documents)
 	}
 	e := &p.Eligibility
 	if e.OpenedBefore != "" {
@@ -76,20 +79,19 @@ func (p *Programme) Aloud(number func(int64) string) string {
 	if p.SecondPerson > 0 {
 		say("From %s on a second person approves", won(p.SecondPerson))
 	}
-	p.councilAloud(say, won)
+	council(p.Council, say, won)
 	say("%s of the approved claims get a second look; %s tax is withheld",
 		share(big.NewRat(int64(p.SecondLook), 1_000_000)), share(big.NewRat(int64(p.Withheld), 1_000_000)))
 	return b.String()
 }
 
-// councilAloud says who decides together, and how.
-func (p *Programme) councilAloud(say func(string, ...any), won func(Won) string) {
-	c := p.Council
+// council says who decides together, and how.
+func council(c *claims.Council, say func(string, ...any), won func(claims.Won) string) {
 	if c == nil {
 		return
 	}
 	majority := "more than half"
-	if c.Majority == TwoThirds {
+	if c.Majority == claims.TwoThirds {
 		majority = "two thirds"
 	}
 	say("The council (%s) decides reviews of an assessed loss from %s on, and nobody else does; smaller ones when it is asked",
@@ -98,11 +100,19 @@ func (p *Programme) councilAloud(say func(string, ...any), won func(Won) string)
 		"A tie carries nothing, and a recused member does not count", c.Quorum, c.Present, majority)
 	say("A meeting is chaired by a member of: %s", words(c.Chair))
 	say("It pays at most the %s", strings.ReplaceAll(string(c.AtMost), "_", " "))
-	if c.Objections == CouncilDuty {
+	if c.Objections == claims.CouncilDuty {
 		say("Objections to what it decided are decided by the council, without those who voted before")
 		return
 	}
 	say("Objections to what it decided are decided by an approver")
+}
+
+func words(list []claims.Affiliation) string {
+	out := make([]string, len(list))
+	for i, w := range list {
+		out[i] = string(w)
+	}
+	return strings.Join(out, ", ")
 }
 
 func join(words []string) string {
