@@ -1,21 +1,19 @@
-package claims
+// Package stagger says on which days a business hands in, where a programme spreads owners over days by the last digit of their
+// business numbers.
+package stagger
 
 import (
 	"fmt"
 	"slices"
 	"time"
-)
 
-// Staggered is one day on which only some businesses hand in, so that not all come at once. On other days everybody does.
-type Staggered struct {
-	On     Date  `json:"on"`     // in the programme's zone
-	Digits []int `json:"digits"` // with which the numbers of the businesses end that hand in on that day
-}
+	"github.com/granter/granter/grant/claims"
+)
 
 // NotTodayError says that a business hands in on another day.
 type NotTodayError struct {
-	Digit int  // with which its number ends
-	Next  Date // the next day on which it can; empty: none is left
+	Digit int         // with which its number ends
+	Next  claims.Date // the next day on which it can; empty: none is left
 }
 
 func (e *NotTodayError) Error() string {
@@ -26,8 +24,8 @@ func (e *NotTodayError) Error() string {
 }
 
 // on is the rule of a day; nil: everybody hands in.
-func (p *Programme) on(day Date) *Staggered {
-	at := slices.IndexFunc(p.Stagger, func(s Staggered) bool { return s.On == day })
+func on(p *claims.Programme, day claims.Date) *claims.Staggered {
+	at := slices.IndexFunc(p.Stagger, func(s claims.Staggered) bool { return s.On == day })
 	if at < 0 {
 		return nil
 	}
@@ -36,14 +34,14 @@ func (p *Programme) on(day Date) *Staggered {
 
 // Today refuses a business on a day that is others', with the next day that is its own while a report window is open. The error
 // is a *NotTodayError.
-func (p *Programme) Today(windows []Window, unit BusinessNumber, at time.Time) error {
+func Today(p *claims.Programme, windows []claims.Window, unit claims.BusinessNumber, at time.Time) error {
 	if len(p.Stagger) == 0 || unit == "" {
 		return nil
 	}
 	digit := int(unit[len(unit)-1] - '0')
 	local := at.In(p.Zone)
 	may := func(t time.Time) bool {
-		rule := p.on(Date(t.Format(time.DateOnly)))
+		rule := on(p, claims.Date(t.Format(time.DateOnly)))
 		return rule == nil || slices.Contains(rule.Digits, digit)
 	}
 	if may(local) {
@@ -52,7 +50,7 @@ func (p *Programme) Today(windows []Window, unit BusinessNumber, at time.Time) e
 	out := &NotTodayError{Digit: digit}
 	var last time.Time
 	for _, w := range windows {
-		if w.Kind == ReportWindow && w.Closes.After(last) {
+		if w.Kind == claims.ReportWindow && w.Closes.After(last) {
 			last = w.Closes
 		}
 	}
@@ -61,35 +59,35 @@ func (p *Programme) Today(windows []Window, unit BusinessNumber, at time.Time) e
 		if !day.Before(last) {
 			return out
 		}
-		if may(day) && p.openOn(windows, day) {
-			out.Next = Date(day.Format(time.DateOnly))
+		if may(day) && openOn(p, windows, day) {
+			out.Next = claims.Date(day.Format(time.DateOnly))
 			return out
 		}
 	}
 }
 
 // openOn reports whether claims are handed in at some time of the day that begins at a moment.
-func (p *Programme) openOn(windows []Window, day time.Time) bool {
+func openOn(p *claims.Programme, windows []claims.Window, day time.Time) bool {
 	next := time.Date(day.Year(), day.Month(), day.Day()+1, 0, 0, 0, 0, p.Zone)
-	return slices.ContainsFunc(windows, func(w Window) bool {
-		return w.Kind == ReportWindow && w.Opens.Before(next) && day.Before(w.Closes)
+	return slices.ContainsFunc(windows, func(w claims.Window) bool {
+		return w.Kind == claims.ReportWindow && w.Opens.Before(next) && day.Before(w.Closes)
 	})
 }
 
 // Dayless are the digits that have no day at all on which their businesses can hand in.
-func (p *Programme) Dayless() (out []int) {
+func Dayless(p *claims.Programme) (out []int) {
 	if len(p.Stagger) == 0 {
 		return nil
 	}
 	has := map[int]bool{}
 	for _, w := range p.Windows {
-		for n := 0; w.Kind == ReportWindow && len(has) < 10; n++ {
+		for n := 0; w.Kind == claims.ReportWindow && len(has) < 10; n++ {
 			opens := w.Opens.In(p.Zone)
 			day := time.Date(opens.Year(), opens.Month(), opens.Day()+n, 0, 0, 0, 0, p.Zone)
 			if !day.Before(w.Closes) {
 				break
 			}
-			rule := p.on(Date(day.Format(time.DateOnly)))
+			rule := on(p, claims.Date(day.Format(time.DateOnly)))
 			for digit := range 10 {
 				if rule == nil || slices.Contains(rule.Digits, digit) {
 					has[digit] = true
