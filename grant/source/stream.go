@@ -38,8 +38,8 @@ func (b *batch) stream() (*stream, error) {
 	return nil, nil
 }
 
-// more moves what is left to the front of the window, which it enlarges if need be, and reads what comes behind it. It
-// reports whether anything came.
+// more moves what is left to the front of the window, which it enlarges if need be, and fills it: inflating hands over little
+// at a time, and what is left of a large record must not be moved each time. It reports whether anything came.
 func (s *stream) more(left []byte) (data []byte, ok bool) {
 	if s.err != nil {
 		return left, false
@@ -56,9 +56,11 @@ func (s *stream) more(left []byte) (data []byte, ok bool) {
 		window = make([]byte, 0, size)
 	}
 	window = append(window, left...)
-	n, err := io.ReadAtLeast(s.from, window[len(window):size], 1)
-	s.window, s.err = window[:len(window)+n], err
-	return s.window, n > 0
+	for n := 0; len(window) < size && s.err == nil; window = window[:len(window)+n] {
+		n, s.err = s.from.Read(window[len(window):size])
+	}
+	s.window = window
+	return window, len(window) > len(left)
 }
 
 // because says what keeps a record from being read.
