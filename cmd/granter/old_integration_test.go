@@ -3,10 +3,12 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -47,27 +49,34 @@ func oldRecords() (out []*kgo.Record) {
 	return out
 }
 
-// A finished campaign as granter 0c10d32 left it, beside a topic that it may have read: what is not there any more is named (its
-// dead letters), written again, and then the audit proves; also when a user was planted, repaired, and more users came.
-func TestALedgerOf0c10d32IsAudited(t *testing.T) {
-	t.Parallel()
+// restored is a Redis with what an older granter left in it, beside a topic of these records.
+func restored(t *testing.T, revision, spec string, records []*kgo.Record) (*kept, *kgo.Client) {
+	t.Helper()
 	server := devtest.StartRedis(t)
 	server.Stop()
-	dump, err := os.ReadFile("../../grant/ledger/testdata/0c10d32.rdb")
+	dump, err := os.ReadFile(filepath.Join("../../grant/ledger/testdata", revision+".rdb"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(server.Dir, "dump.rdb"), dump, 0o600))
 	server.Restart()
 	kafka := devtest.SharedKafka(t)
-	kafka.CreateTopic(t, "olddump", 4, 1, nil)
+	kafka.CreateTopic(t, records[0].Topic, 4, 1, nil)
 	client, err := kgo.NewClient(kgo.SeedBrokers(kafka.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	require.NoError(t, err)
-	defer client.Close()
-	require.NoError(t, client.ProduceSync(t.Context(), oldRecords()...).FirstErr())
+	t.Cleanup(client.Close)
+	require.NoError(t, client.ProduceSync(t.Context(), records...).FirstErr())
 
-	k := &kept{T: t, name: "olddump", brokers: kafka.Brokers}
+	k := &kept{T: t, name: records[0].Topic, brokers: kafka.Brokers}
 	k.env = []string{"GRANTER_BROKERS=" + kafka.Brokers[0], "GRANTER_REDIS=" + server.Addr, "GRANTER_LISTEN=off"}
 	k.open(server.Addr)
-	require.NoError(t, os.WriteFile(k.file("spec.yaml"), []byte(oldSpec), 0o600))
+	require.NoError(t, os.WriteFile(k.file("spec.yaml"), []byte(spec), 0o600))
+	return k, client
+}
+
+// A finished campaign as granter 0c10d32 left it, beside a topic that it may have read: what is not there any more is named (its
+// dead letters), written again, and then the audit proves; also when a user was planted, repaired, and more users came.
+func TestALedgerOf0c10d32IsAudited(t *testing.T) {
+	t.Parallel()
+	k, client := restored(t, "0c10d32", oldSpec, oldRecords())
 	said := k.ends(exitRefuted, "audit", "--complete")
 	require.Contains(t, said, "REJECTED_UNKEPT")
 	require.Contains(t, k.ends(exitOK, "rejected recover"), "300 were lost, and are written again")
@@ -95,4 +104,48 @@ func (k *kept) independent() (r audit.Report) {
 	k.does(&r, "audit", "--complete", "--independent", "--json")
 	k.asked.audited()
 	return r
+}
+
+const oldUUIDs = `campaign: old-uuids
+title: Ledger of UUIDs of an older version
+starts_at: 2023-01-05T00:00:00+09:00
+population: 3000
+source: {topic: olduuids, id: uuid, max_rejected: 50%}
+items:
+  - {id: permanent, kind: emoticon, validity: permanent}
+  - {id: ninety, kind: emoticon, validity: 90d}
+`
+
+func oldUUID(i int) string {
+	s := sha256.Sum256(fmt.Appendf(nil, "old user %d", i))
+	return fmt.Sprintf("%x-%x-%x-%x-%x", s[:4], s[4:6], s[6:8], s[8:10], s[10:16])
+}
+
+// A finished campaign of UUIDs as granter c9cd6fb left it, whose topic was copied to another cluster: that is said, and a run from
+// its first record finds everybody granted but those who came since. Then it is audited, and people do what c9cd6fb could not.
+func TestALedgerOfUUIDsOfC9cd6fbIsAudited(t *testing.T) {
+	t.Parallel()
+	var records []*kgo.Record
+	add := func(partition int, value string) {
+		records = append(records, &kgo.Record{Topic: "olduuids", Partition: int32(partition % 4), Value: []byte(value)})
+	}
+	for i := range 3000 {
+		add(i, oldUUID(i))
+		if i%50 == 0 {
+			add(i+1, "{"+strings.ToUpper(oldUUID(i))+"}")
+		}
+		if i%100 == 0 {
+			add(i, fmt.Sprint("no user ", i))
+		}
+	}
+	add(3000, oldUUID(3000))
+	k, _ := restored(t, "c9cd6fb", oldUUIDs, records)
+	require.Contains(t, k.ends(exitFailed, "run", "--allow-volatile"), "--new-topic")
+	k.does(nil, "run", "--allow-volatile", "--new-topic", "--why=it was copied")
+	r := k.proven()
+	require.EqualValues(t, 3001, r.Ledger.Granted)
+	require.EqualValues(t, len(records), r.Topic.Records)
+	k.does(nil, "revoke", "--reason=a test", oldUUID(7))
+	k.ends(exitOK, "verify", oldUUID(7)) // granted, and revoked
+	require.Equal(t, audit.Proven, k.independent().Verdict)
 }

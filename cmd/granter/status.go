@@ -242,9 +242,10 @@ func countdown(at time.Time) string {
 
 func printProof(w io.Writer, p *Proof) {
 	fmt.Fprintln(w)
+	buckets := strings.HasPrefix(p.Digest, "members-")
 	if p.Holds {
 		form := "PROVEN: %s users granted exactly once: bitmaps and the %s entries of the journal of %s chunks agree\n"
-		if strings.HasPrefix(p.Digest, "members-") {
+		if buckets {
 			form = "PROVEN: %s users granted exactly once: each is in one of the %s entries of %s buckets\n"
 		}
 		fmt.Fprintf(w, form, text.Number(p.Granted), text.Number(p.Entries), text.Number(p.Chunks))
@@ -259,13 +260,16 @@ func printProof(w io.Writer, p *Proof) {
 		fmt.Fprintln(w, "digest of the granted users:", p.Digest)
 		return
 	}
-	fmt.Fprintf(w, "NOT PROVEN: bitmaps say %s, the journal says %s\n", text.Number(p.Granted), text.Number(p.Journaled))
+	form := "NOT PROVEN: bitmaps say %s, the journal says %s\n"
+	if buckets {
+		form = "NOT PROVEN: buckets count %s users, and their entries have %s\n"
+	}
+	fmt.Fprintf(w, form, text.Number(p.Granted), text.Number(p.Journaled))
 	for _, v := range p.Violations {
 		fmt.Fprintln(w, "  "+v)
 	}
 }
 
-// takenOf says how many users took an item, of those who can.
 // subscriberOf says how somebody is served who is sent events; what needs somebody is in capitals.
 func subscriberOf(s *grant.Subscriber, zone *time.Location) string {
 	label, says := "subscriber", string(s.State)
@@ -292,6 +296,7 @@ func subscriberOf(s *grant.Subscriber, zone *time.Location) string {
 	return label + "\t" + s.Name + ": " + says
 }
 
+// takenOf says how many users took an item, of those who can.
 func takenOf(t ledger.ItemTaken, granted int64) string {
 	out := fmt.Sprintf("%s: %s users", t.Item, text.Number(t.Taken))
 	of, who := granted, "granted"
