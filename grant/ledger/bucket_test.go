@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/userid"
 	"github.com/granter/granter/sharding"
 	"github.com/granter/granter/sharding/opaque"
 )
@@ -52,4 +54,35 @@ func FuzzBucketEntry(f *testing.F) {
 			require.True(t, bytes.Equal(m.body, again))
 		}
 	})
+}
+
+// Where a user's bucket is, is stored nowhere: it follows from the spec and the ID. A granter that came to another bucket would
+// grant everybody of an older ledger again.
+func TestTheBucketsOfALedgerNeverChange(t *testing.T) {
+	for population, bits := range map[int64]uint{
+		0: 12, 1: 8, 4_194_559: 8, 4_194_560: 9, 8_389_119: 9, 8_389_120: 10, 16_000_000: 10, 48_000_000: 12, 67_112_959: 12,
+		67_112_960: 13, 240_000_000: 14, 480_000_000: 15, 10_000_000_000: 20, 1_000_000_000_000: 24,
+	} {
+		layout := LayoutOf(&grant.Campaign{Population: population, Input: grant.Input{IDs: grant.IDsUUID}})
+		require.Equal(t, opaque.Layout{Bits: bits, Width: 16}, layout, population)
+	}
+	for _, c := range []struct {
+		ids    grant.IDs
+		width  opaque.Width
+		user   string
+		bucket uint64
+	}{
+		{grant.IDsUUID, 16, "{6BA7B810-9DAD-41D1-80B4-00C04FD430C8}", 7102},
+		{grant.IDsInt64, 8, "-9223372036854775808", 6770},
+		{grant.IDsInt64, 8, "7", 6937},
+		{grant.IDsString, 0, "minji@example.com", 8049},
+		{grant.IDsString, 0, "민지", 7351},
+	} {
+		campaign := &grant.Campaign{Input: grant.Input{IDs: c.ids}}
+		form, layout := userid.FormOf(&campaign.Input), LayoutOf(campaign)
+		require.Equal(t, c.width, layout.Width)
+		member, fault := form.Member(nil, []byte(c.user))
+		require.Empty(t, fault)
+		require.Equal(t, c.bucket, layout.Bucket(opaque.Hash(member)), c.user)
+	}
 }

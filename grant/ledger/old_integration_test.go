@@ -73,8 +73,8 @@ func TestALedgerOf0c10d32IsContinued(t *testing.T) {
 	require.Equal(t, "2", client.HGet(t.Context(), "granter:{old-dump}:format", "version").Val())
 }
 
-// A finished campaign of 3,000 UUIDs as granter c9cd6fb, which granted the first ones, left it: by a canary, a run that was killed,
-// and one that finished. Each user is looked up, it is proven, and continued where it was: who is granted is not granted again.
+// A finished campaign of 3,000 UUIDs as granter c9cd6fb, which granted the first ones, left it: by a canary, a run that was
+// killed, and one that finished. Each user is looked up, it is proven, and continued where it was: nobody is granted again.
 func TestALedgerOfUUIDsOfC9cd6fbIsContinued(t *testing.T) {
 	t.Parallel()
 	client := dumped(t, "c9cd6fb")
