@@ -2,7 +2,9 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -31,6 +33,32 @@ func (l *Reader) Pulse(ctx context.Context) (grant.RedisHealth, error) {
 		return nil
 	})
 	return worst, err
+}
+
+// Masters returns a text that is another one when a master has been restarted, restored, or replaced by a replica since: all that
+// makes a Redis lose what it had acknowledged, but for commands that are about keys. It is empty where one does not say that.
+func (l *Reader) Masters(ctx context.Context) (string, error) {
+	var mu sync.Mutex
+	var out []string
+	err := l.retry(ctx, "asking which masters there are", func() error {
+		out = out[:0]
+		return l.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
+			text, err := c.Info(ctx).Result()
+			if _, refused := errors.AsType[redis.Error](err); err != nil && !refused {
+				return fmt.Errorf("%s: %w", c.Options().Addr, err)
+			}
+			i := parseInfo(text)
+			mu.Lock()
+			defer mu.Unlock()
+			out = append(out, i["run_id"]+"/"+i["master_replid"])
+			return nil
+		})
+	})
+	slices.Sort(out)
+	if slices.ContainsFunc(out, func(id string) bool { return len(id) < len("a/b") || id[0] == '/' || id[len(id)-1] == '/' }) {
+		return "", err
+	}
+	return strings.Join(out, " "), err
 }
 
 func share(h grant.RedisHealth) float64 {

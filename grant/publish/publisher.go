@@ -72,6 +72,9 @@ type Publisher struct {
 	stored  map[place]string // the cursors as Redis has them
 	seen    map[place]int64  // lengths of lists up to which all is wanted by nobody any more: sent, and checked
 
+	masters     string    // the ledger's, when it was asked last which they are; see look
+	asked, read time.Time // when that was, and when all cursors were held against it; zero: not since it leads
+
 	horizons map[uint64]*horizon // by chunk
 	waiting  time.Time           // when the first thing came to be that the last sweep left for the next one; zero: nothing
 	health   Health
@@ -81,7 +84,8 @@ type Publisher struct {
 const (
 	leadFor    = 15 * time.Second
 	pollEvery  = 200 * time.Millisecond
-	sweepEvery = time.Minute // how often cursors are held against journals that have not grown
+	sweepEvery = time.Minute // how often it is asked whether the ledger is the one that it was
+	readEvery  = time.Hour   // how often cursors are held against journals that have not grown, even so
 	beginField = "begun"     // of the cursors' hash: where the subscriber began, once that is decided for all chunks
 	maxEntries = 1024        // of a call, whatever the target takes
 	maxRead    = 16 << 20    // bytes of entries that are read at once, about
@@ -164,20 +168,15 @@ func (p *Publisher) Follow(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	var swept time.Time
 	for leads := false; ctx.Err() == nil; {
 		began := time.Now()
 		var err error
 		if !leads {
-			swept = time.Time{}
 			err = p.take(ctx)
 		}
 		if err == nil {
 			leads = true
-			all := time.Since(swept) > sweepEvery
-			if err = p.sweep(ctx, all, 0); err == nil && all {
-				swept = began
-			}
+			err = p.look(ctx)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -195,6 +194,28 @@ func (p *Publisher) Follow(ctx context.Context) error {
 			p.says(StateCurrent, nil)
 			wait(max(p.Every, 5*time.Since(began)))
 		}
+	}
+	return nil
+}
+
+// look sweeps. To see that what was sent is still there, the last entry of each list is read: of a bucket 64 KiB, of a ledger of
+// 48 million UUIDs 250 MB. A ledger loses writes when a master crashes, is restored, or is replaced by a replica; so that is done
+// by whoever comes to lead, when a master is another one than before, and once an hour.
+func (p *Publisher) look(ctx context.Context) error {
+	if time.Since(p.asked) < sweepEvery {
+		return p.sweep(ctx, false, 0)
+	}
+	now := time.Now()
+	masters, err := p.reader.Masters(ctx) // before the journals: a loss meanwhile is seen the next time
+	if err != nil {
+		return err
+	}
+	all := masters == "" || masters != p.masters || time.Since(p.read) > readEvery
+	if err := p.sweep(ctx, all, 0); err != nil {
+		return err
+	}
+	if p.asked, p.masters = now, masters; all {
+		p.read = now
 	}
 	return nil
 }
@@ -220,6 +241,7 @@ func (p *Publisher) take(ctx context.Context) error {
 	clear(p.stored)
 	clear(p.seen)
 	clear(p.horizons)
+	p.masters, p.asked, p.read = "", time.Time{}, time.Time{}
 	for field, text := range fields {
 		at, ok := parsePlace(field)
 		if !ok {
