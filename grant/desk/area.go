@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 
 	"github.com/granter/granter/grant/claims/review"
@@ -106,12 +107,25 @@ func (a *api) servePage(p *area, t route) http.HandlerFunc {
 	}
 }
 
+// pageOf is the path of the page that a request is about: of a form, the nearest one above where the form is sent to.
+func (a *api) pageOf(r *http.Request) string {
+	at := r.URL.Path
+	_, pattern, _ := strings.Cut(r.Pattern, " ")
+	for r.Method == http.MethodPost && pattern != "/" && pattern != "." {
+		if _, has := a.mux.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: at}}); has == "GET "+pattern {
+			break
+		}
+		at, pattern = path.Dir(at), path.Dir(pattern)
+	}
+	return at
+}
+
 // refusePage says no on a page, and to whom it does not know with a form to sign in.
 func (a *api) refusePage(p *area, w http.ResponseWriter, r *http.Request, who Principal, f *refusal) {
 	a.gate.note(w, r, who, f)
 	v := a.view(w, r, who)
-	v.SignInAt = p.path[1:] + signIn
-	next := p.back(cmp.Or(r.PostFormValue(searchpage.FieldNext), strings.TrimPrefix(r.URL.Path, "/")))
+	v.SignInAt, v.ToClaims = p.path[1:]+signIn, p == &claimsArea
+	next := p.back(cmp.Or(r.PostFormValue(searchpage.FieldNext), strings.TrimPrefix(a.pageOf(r), "/")))
 	if v.SignOnAt != "" {
 		v.SignOnAt = signOnLink(next)
 	}
@@ -124,6 +138,8 @@ func (a *api) refusePage(p *area, w http.ResponseWriter, r *http.Request, who Pr
 		render = searchpage.SignIn
 		if f.kind != kindNoToken { // who just came has done nothing wrong
 			v.Problem = searchpage.Unknown(v.Lang, f.Detail)
+		} else if r.Method == http.MethodPost && r.Pattern != "POST "+p.path+signIn {
+			v.Problem = searchpage.Ended(v.Lang)
 		}
 	case f.kind == kindTooLarge:
 		v.Problem = searchpage.TooLong(v.Lang, maxForm)

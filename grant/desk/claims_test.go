@@ -91,6 +91,24 @@ func TestNoDutyIncludesAnother(t *testing.T) {
 		"those that are named")
 }
 
+// Whoever sends a form when the sign-in has ended is told that nothing was saved, and comes back to the page of the form.
+func TestAFormWithoutASignInLeadsBackToItsPage(t *testing.T) {
+	w := newWorld(t, withClaims)
+	b := newBrowser(w)
+	for path, page := range map[string]string{
+		"/claims/c-000001/do": "claims/c-000001", "/claims/c-000001/erase": "claims/c-000001",
+		"/claims/c-000001/redacted": "claims/c-000001", "/claims/many": "claims", "/claims/council/vote": "claims/council",
+		"/claims/freeze": "claims/freeze", "/claims/windows": "claims/windows",
+	} {
+		got := b.visit(http.MethodPost, path, url.Values{"why": {"x"}})
+		got.isPage(http.StatusUnauthorized)
+		require.Contains(t, readable(got.body), "nothing was saved", path)
+		require.Contains(t, string(got.body), "damage claims", path)
+		require.Contains(t, string(got.body), `name="next" value="`+page+`"`, path)
+	}
+	require.NotContains(t, string(b.visit(http.MethodGet, "/claims", nil).body), "nothing was saved")
+}
+
 // A member of the council comes to its pages, and to no others: neither queues nor a claim's own page.
 func TestMembersOfTheCouncilSeeItsPagesOnly(t *testing.T) {
 	w := newWorld(t, withClaims)

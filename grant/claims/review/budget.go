@@ -1,6 +1,7 @@
 package review
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -44,7 +45,7 @@ func (d *Desk) showBudget(w http.ResponseWriter, r *http.Request, status int, v 
 type rebudgeting struct {
 	do       string
 	old, new claims.Won
-	proposal int
+	proposal int // that is answered or, of a proposal, the one that waited when it was written; 0: none
 	why      string
 }
 
@@ -57,7 +58,7 @@ func (d *Desk) rebudget(w http.ResponseWriter, r *http.Request, who Staff) {
 		return
 	}
 	if err == nil {
-		err = d.rebudgets(r, said, &who)
+		_, err = d.once(r, &who, "", func(ctx context.Context) error { return d.rebudgets(ctx, said, &who) })
 	}
 	if err == nil {
 		w.Header().Set("Location", "budget")
@@ -82,11 +83,10 @@ func readRebudgeting(r *http.Request) (*rebudgeting, error) {
 		return nil, fmt.Errorf("%w: say why", ErrForm)
 	}
 	said := &rebudgeting{do: r.PostForm.Get(fieldDo), why: why}
+	if said.proposal, err = strconv.Atoi(r.PostForm.Get(fieldProposal)); err != nil {
+		return nil, fmt.Errorf("%w: open the page again", ErrForm)
+	}
 	if said.do != doPropose {
-		said.proposal, err = strconv.Atoi(r.PostForm.Get(fieldProposal))
-		if err != nil {
-			return nil, fmt.Errorf("%w: open the page again", ErrForm)
-		}
 		return said, nil
 	}
 	amount, err := readAmount(r)
@@ -101,7 +101,7 @@ func readRebudgeting(r *http.Request) (*rebudgeting, error) {
 	return said, nil
 }
 
-func (d *Desk) rebudgets(r *http.Request, said *rebudgeting, who *Staff) (err error) {
+func (d *Desk) rebudgets(ctx context.Context, said *rebudgeting, who *Staff) (err error) {
 	by := store.Actor{Name: who.Name}
 	for _, duty := range []claims.Duty{claims.Approver, claims.Secretary} {
 		if by.Duty == "" && who.has(duty) {
@@ -112,9 +112,16 @@ func (d *Desk) rebudgets(r *http.Request, said *rebudgeting, who *Staff) (err er
 	case by.Duty == "":
 		return fmt.Errorf("%w: another budget is for the secretary to propose, and for an approver to confirm", claims.ErrIllegal)
 	case said.do == doPropose:
-		_, err = d.Store.ProposeBudget(r.Context(), d.Programme, said.old, said.new, by, said.why)
+		var b *store.Budget // what takes a proposal's place has seen it; who confirms one sees which
+		if b, err = d.Store.Budget(ctx, d.Programme); err != nil {
+			return err
+		}
+		if now := b.Waiting(); now != nil && now.Number != said.proposal {
+			return fmt.Errorf("%w: %s proposed another budget since you looked: look again", claims.ErrIllegal, now.Who)
+		}
+		_, err = d.Store.ProposeBudget(ctx, d.Programme, said.old, said.new, by, said.why)
 	case said.do == doConfirmBudget, said.do == doRejectBudget:
-		_, err = d.Store.AnswerBudget(r.Context(), d.Programme, said.proposal, said.do == doConfirmBudget, by, said.why)
+		_, err = d.Store.AnswerBudget(ctx, d.Programme, said.proposal, said.do == doConfirmBudget, by, said.why)
 	default:
 		err = fmt.Errorf("%w: there is nothing to do", ErrForm)
 	}
@@ -162,7 +169,7 @@ func (v *view) proposal(a *store.BudgetAmendment, sure *rebudgeting) g.Node {
 	if sure != nil && sure.proposal == a.Number {
 		return v.section("confirm", "확인해 주세요", "Please confirm", what,
 			h.P(v.t("확인하면 곧바로 이 예산으로 지급합니다.", "From then on payments go by this budget.")),
-			h.Form(h.Method("post"), h.Action(v.root+"claims/budget"), fields(doConfirmBudget), hidden(fieldWhy, sure.why),
+			v.posts(v.root+"claims/budget", fields(doConfirmBudget), hidden(fieldWhy, sure.why),
 				hidden(fieldSure, "yes"), h.Div(h.Class("search-row"),
 					h.Button(h.Type("submit"), h.Class("danger"), h.ID("sure"), v.stopped(claims.Approve),
 						g.If(v.frozen == nil, h.AutoFocus()), v.t("예산 바꾸기", "Change the budget")),
@@ -170,21 +177,25 @@ func (v *view) proposal(a *store.BudgetAmendment, sure *rebudgeting) g.Node {
 	}
 	var forms g.Group
 	if v.who.has(claims.Approver) && !grant.SamePerson(v.who.Name, a.Who) {
-		forms = append(forms, folded(v.t("확인", "Confirm"), v.root+"claims/budget", "do-confirm", fields(doConfirmBudget),
+		forms = append(forms, v.folded(v.t("확인", "Confirm"), v.root+"claims/budget", "do-confirm", fields(doConfirmBudget),
 			v.askWhy("confirm-why"), v.whyStopped(claims.Approve), h.Button(h.Type("submit"), h.Class("danger"),
 				v.stopped(claims.Approve), v.t("확인", "Confirm"))))
 	}
 	if v.who.has(claims.Secretary, claims.Approver) {
-		forms = append(forms, folded(v.t("거절", "Reject"), v.root+"claims/budget", "do-reject", fields(doRejectBudget),
+		forms = append(forms, v.folded(v.t("거절", "Reject"), v.root+"claims/budget", "do-reject", fields(doRejectBudget),
 			v.askWhy("reject-why"), h.Button(h.Type("submit"), h.Class("primary"), v.t("거절", "Reject"))))
 	}
 	return v.section("proposal", "다른 사람의 확인을 기다리는 제안", "A proposal that waits for another person", what, forms)
 }
 
 func (v *view) proposeForm(b *store.Budget) g.Node {
+	waits := 0
+	if open := b.Waiting(); open != nil {
+		waits = open.Number
+	}
 	return v.section("propose", "다른 예산 제안하기", "Propose another budget",
-		folded(v.t("제안", "Propose"), v.root+"claims/budget", "do-propose", hidden(fieldDo, doPropose),
-			hidden(fieldOld, strconv.FormatInt(int64(b.Now), 10)),
+		v.folded(v.t("제안", "Propose"), v.root+"claims/budget", "do-propose", hidden(fieldDo, doPropose),
+			hidden(fieldOld, strconv.FormatInt(int64(b.Now), 10)), hidden(fieldProposal, strconv.Itoa(waits)),
 			h.Label(h.For("budget-amount"), v.t("새 예산 (원)", "The new budget (won)")),
 			h.Input(h.ID("budget-amount"), h.Name(fieldAmount), g.Attr("inputmode", "numeric"), h.Required(),
 				h.AutoComplete("off")),

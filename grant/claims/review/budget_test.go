@@ -27,7 +27,8 @@ func TestABudgetIsAmendedOnThePage(t *testing.T) {
 		require.Equal(t, want, status, body)
 		return body
 	}
-	propose := []string{fieldDo, doPropose, fieldOld, "5000000000", fieldAmount, "6,000,000,000 원", fieldWhy, "decision 14"}
+	propose := []string{fieldDo, doPropose, fieldProposal, "0", fieldOld, "5000000000",
+		fieldAmount, "6,000,000,000 원", fieldWhy, "decision 14"}
 	require.Contains(t, send(kim, 409, propose...), "for the secretary to propose")
 	require.Contains(t, send(oh, 409, append(propose, fieldWhy, " ")...), "say why")
 	require.Contains(t, send(oh, 409, append(propose, fieldAmount, "much")...), "a number of won")
@@ -40,6 +41,8 @@ func TestABudgetIsAmendedOnThePage(t *testing.T) {
 	b, err := o.Store.Budget(t.Context(), o.Programme)
 	require.NoError(t, err)
 	number := strconv.Itoa(b.Waiting().Number)
+	require.Contains(t, send(oh, 409, append(propose, fieldAmount, "5500000000")...),
+		"oh proposed another budget since you looked")
 	confirm := []string{fieldDo, doConfirmBudget, fieldProposal, number, fieldWhy, "it is decision 14"}
 	both := Staff{Name: "oh", Duties: []claims.Duty{claims.Secretary, claims.Approver}}
 	require.Contains(t, send(both, 409, append(confirm, fieldSure, "yes")...), "another person confirms it")

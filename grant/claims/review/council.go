@@ -1,6 +1,7 @@
 package review
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"slices"
@@ -176,7 +177,8 @@ const (
 
 // form is one thing that the secretary can do, folded away until it is wanted.
 func (v *view) secretaryForm(do, ko, en string, fields ...g.Node) g.Node {
-	return folded(v.t(ko, en), v.root+"claims/council", "council-"+do, hidden(fieldDo, do), g.Group(fields), v.askWhy(do+"-why"),
+	return v.folded(v.t(ko, en), v.root+"claims/council", "council-"+do, hidden(fieldDo, do), g.Group(fields),
+		v.askWhy(do+"-why"),
 		h.Button(h.Type("submit"), h.Class("primary"), v.t(ko, en)))
 }
 
@@ -223,7 +225,7 @@ func (v *view) leaveForm(c *store.Council) g.Node {
 func (d *Desk) secretary(w http.ResponseWriter, r *http.Request, who Staff) {
 	act, err := readCouncilAct(r)
 	if err == nil {
-		err = d.DoSecretary(r.Context(), &who, act)
+		_, err = d.once(r, &who, "", func(ctx context.Context) error { return d.DoSecretary(ctx, &who, act) })
 	}
 	v := d.view(w, r, who)
 	if err == nil {

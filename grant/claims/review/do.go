@@ -2,6 +2,7 @@ package review
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,11 +14,9 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/decide"
-	"github.com/granter/granter/grant/claims/documents"
 	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/tell"
-	"github.com/granter/granter/grant/text"
 )
 
 // The fields of the forms.
@@ -91,15 +90,22 @@ func (v *view) form(k *known, t *claims.Transition) g.Node {
 	a := t.Action
 	id := func(field string) string { return string(a) + "-" + field }
 	name := actionName(a).In(v.Lang)
-	return folded(
-		g.Text(name), v.root+"claims/"+k.ID+"/do", "do-"+string(a),
+	sent := &decision{}
+	if v.said != nil && v.said.action == a {
+		sent = v.said
+	}
+	return v.foldedUnless(
+		v.said == nil || v.said.action != a, g.Text(name), v.root+"claims/"+k.ID+"/do", "do-"+string(a),
 		hidden(fieldAction, string(a)),
 		hidden(fieldSeq, strconv.Itoa(k.Seq)),
 		g.Iff(takesAmount(a), func() g.Node {
 			value := ""
-			if k.First != nil {
+			switch {
+			case sent.amount != nil:
+				value = strconv.FormatInt(int64(*sent.amount), 10)
+			case k.First != nil:
 				value = strconv.FormatInt(int64(*k.First), 10)
-			} else if k.Proposal != nil && !k.Proposal.Review && k.Proposal.Pay > 0 {
+			case k.Proposal != nil && !k.Proposal.Review && k.Proposal.Pay > 0:
 				value = strconv.FormatInt(int64(k.Proposal.Pay), 10)
 			}
 			return g.Group{
@@ -117,7 +123,7 @@ func (v *view) form(k *known, t *claims.Transition) g.Node {
 			options := g.Map(claims.Reasons(), func(r claims.Reason) g.Node {
 				return h.Option(
 					h.Value(string(r)),
-					g.If(r == claims.ReasonOther, h.Selected()),
+					g.If(r == cmp.Or(sent.reason, claims.ReasonOther), h.Selected()),
 					g.Text(tell.Reason(r).In(v.Lang)),
 				)
 			})
@@ -132,6 +138,7 @@ func (v *view) form(k *known, t *claims.Transition) g.Node {
 			h.Rows("2"),
 			h.MaxLength(strconv.Itoa(maxWhy)),
 			g.If(t.Reason, h.Required()),
+			g.Text(sent.why),
 		),
 		v.whyStopped(a),
 		h.Button(h.Type("submit"), g.If(!final(a), h.Class("primary")), g.If(final(a), h.Class("danger")), v.stopped(a),
@@ -140,9 +147,13 @@ func (v *view) form(k *known, t *claims.Transition) g.Node {
 }
 
 // folded is a form for one thing that can be done, folded away until it is wanted.
-func folded(name g.Node, action, id string, parts ...g.Node) g.Node {
-	return h.Details(h.Class("action"), h.Summary(name),
-		h.Form(h.Method("post"), h.Action(action), h.ID(id), h.AutoComplete("off"), g.Group(parts)))
+func (v *view) folded(name g.Node, action, id string, parts ...g.Node) g.Node {
+	return v.foldedUnless(true, name, action, id, parts...)
+}
+
+func (v *view) foldedUnless(away bool, name g.Node, action, id string, parts ...g.Node) g.Node {
+	return h.Details(h.Class("action"), g.If(!away, g.Attr("open")), h.Summary(name),
+		v.posts(action, h.ID(id), h.AutoComplete("off"), g.Group(parts)))
 }
 
 // colleagues chooses to whom a claim is handed over: one of those who are known or, where others sign in, any name.
@@ -316,15 +327,13 @@ func (d *Desk) do(w http.ResponseWriter, r *http.Request, who Staff) {
 		d.fail(w, r, who, err)
 		return
 	}
-	claim, last := store.Fold(history), &history[len(history)-1]
-	var step store.Step
-	if said.seq == claim.Seq {
-		step, err = said.step(d.Programme, claim, &who)
-	} else {
-		err = &store.ConflictError{Claim: claim.ID, By: last.By, Action: last.Action, At: last.At}
-	}
 	v := d.view(w, r, who)
-	if err == nil && final(said.action) && !said.sure {
+	if final(said.action) && !said.sure {
+		claim, step, err := d.judge(history, said, &who)
+		if err != nil {
+			d.refuse(w, r, v, said, err)
+			return
+		}
 		if err := d.reads(r, &who, store.ReadDone, "", claim.ID); err != nil {
 			d.fail(w, r, who, err)
 			return
@@ -334,19 +343,55 @@ func (d *Desk) do(w http.ResponseWriter, r *http.Request, who Staff) {
 		})
 		return
 	}
-	if err == nil {
-		err = d.Store.Commit(r.Context(), []store.Step{step}, nil)
-	}
-	if err != nil {
-		d.refuse(w, r, v, err)
+	if _, _, err = d.take(r, history, said, &who); err != nil {
+		d.refuse(w, r, v, said, err)
 		return
 	}
-	w.Header().Set("Location", "../"+claim.ID)
+	w.Header().Set("Location", "../"+r.PathValue("claim"))
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// refuse says why a step was not taken, with the claim as it is now.
-func (d *Desk) refuse(w http.ResponseWriter, r *http.Request, v *view, err error) {
+// judge is the step that somebody decided on who has read a claim's history up to some entry, and the claim as it is.
+func (d *Desk) judge(history []store.Entry, said *decision, who *Staff) (*store.Claim, store.Step, error) {
+	claim := store.Fold(history)
+	if said.seq < 1 || said.seq > len(history) {
+		return claim, store.Step{}, fmt.Errorf("%w: open the claim again", ErrForm)
+	}
+	if e := since(history, said.seq, who); e != nil {
+		return claim, store.Step{}, &store.ConflictError{Claim: claim.ID, By: e.By, Action: e.Action, At: e.At}
+	}
+	step, err := said.step(d.Programme, claim, who)
+	return claim, step, err
+}
+
+// since is the first entry behind what somebody has read that may change what they think; nil: there is none. It is not that
+// anybody looked at who the owner is, or at a document, nor what they noted themselves.
+func since(history []store.Entry, seq int, who *Staff) *store.Entry {
+	for i := range history[seq:] {
+		e := &history[seq+i]
+		own := e.Action == store.Note && e.By.Name == who.Name
+		if e.Action != store.Look && !own {
+			return e
+		}
+	}
+	return nil
+}
+
+// take takes a step with a claim, once for each form. Before says that the form was done already.
+func (d *Desk) take(
+	r *http.Request, history []store.Entry, said *decision, who *Staff,
+) (before bool, step store.Step, err error) {
+	before, err = d.once(r, who, history[0].Claim, func(ctx context.Context) (err error) {
+		if _, step, err = d.judge(history, said, who); err == nil {
+			err = d.Store.Commit(ctx, []store.Step{step}, nil)
+		}
+		return err
+	})
+	return before, step, err
+}
+
+// refuse says why a step was not taken, with the claim as it is now, and with what was written.
+func (d *Desk) refuse(w http.ResponseWriter, r *http.Request, v *view, said *decision, err error) {
 	text, status := explained(v.Lang, err)
 	if text == "" {
 		d.fail(w, r, v.who, err)
@@ -357,7 +402,7 @@ func (d *Desk) refuse(w http.ResponseWriter, r *http.Request, v *view, err error
 		d.fail(w, r, v.who, err)
 		return
 	}
-	v.Problem = text
+	v.Problem, v.said = text, said
 	d.show(w, r, status, v, k, nil)
 }
 
@@ -385,9 +430,7 @@ func (v *view) confirm(k *store.Claim, said *decision, step *store.Step) g.Node 
 		h.Aria("labelledby", "confirm"),
 		h.H1(h.ID("confirm"), v.t("확인해 주세요", "Please confirm")),
 		h.Dl(h.Class("pairs"), what, v.pair("설명", "Explanation", g.Text(said.why))),
-		h.Form(
-			h.Method("post"),
-			h.Action(v.root+"claims/"+k.ID+"/do"),
+		v.posts(v.root+"claims/"+k.ID+"/do",
 			hidden(fieldAction, string(said.action)),
 			hidden(fieldSeq, strconv.Itoa(said.seq)),
 			hidden(fieldWhy, said.why),
@@ -409,88 +452,3 @@ func (v *view) confirm(k *store.Claim, said *decision, step *store.Step) g.Node 
 		),
 	)
 }
-
-// person shows who the owner of a claim is, for a reason that history keeps.
-func (d *Desk) person(w http.ResponseWriter, r *http.Request, who Staff) {
-	why, err := readWhy(r)
-	switch {
-	case !who.seesPeople():
-		err = fmt.Errorf("%w: who owners are is for those who take claims in, judge or decide", claims.ErrIllegal)
-	case err == nil && why == "":
-		err = fmt.Errorf("%w: say why you need to know who it is", ErrForm)
-	}
-	var person *store.Person
-	if err == nil {
-		person, err = d.look(r, &who, why)
-	}
-	var k *known
-	if err == nil {
-		k, err = d.read(r, &who)
-	}
-	if err != nil {
-		d.fail(w, r, who, err)
-		return
-	}
-	if person == nil {
-		person = &store.Person{}
-	}
-	d.show(w, r, http.StatusOK, d.view(w, r, who), k, person)
-}
-
-func (v *view) person(k *known, p *store.Person) g.Node {
-	switch {
-	case k.Erased:
-		return v.section("person", "신청인", "The owner", h.P(v.t("개인정보를 삭제했습니다.", "Who it was has been erased.")))
-	case !v.who.seesPeople():
-		return nil
-	case p == nil:
-		return v.section("person", "신청인", "The owner", h.Form(h.Method("post"), h.Action(v.root+"claims/"+k.ID+"/person"),
-			h.Label(h.For("person-why"), v.t("개인정보를 보는 이유 (기록에 남음)", "Why you need to know who it is (kept in history)")),
-			h.Div(h.Class("search-row"), h.Input(h.ID("person-why"), h.Name(fieldWhy), h.Required(), h.AutoComplete("off")),
-				h.Button(h.Type("submit"), v.t("보기", "Show")))))
-	}
-	return v.section("person", "신청인", "The owner", h.Dl(h.Class("pairs"),
-		v.pair("상호", "Business", g.Text(p.Business)), v.pair("대표자", "Representative", g.Text(p.Representative)),
-		v.pair("전화", "Phone", g.Text(p.Phone)), g.If(p.Email != "", v.pair("이메일", "Email", g.Text(p.Email))),
-		g.If(p.Address != "", v.pair("주소", "Address", g.Text(p.Address))),
-		v.pair("계좌", "Account", g.Text(p.Bank+" "+p.Account+" · "+p.Holder))))
-}
-
-// document gives a document out, as a download.
-func (d *Desk) document(w http.ResponseWriter, r *http.Request, who Staff) {
-	err := fmt.Errorf("%w: documents are for those who take claims in, judge or decide", claims.ErrIllegal)
-	var doc *store.Kept
-	var data []byte
-	if who.seesPeople() && d.Documents != nil {
-		doc, data, err = d.Documents.Open(r.Context(), r.PathValue("claim"), r.PathValue("digest"))
-		if err == nil { // what cannot be recorded is not shown
-			_, err = d.look(r, &who, "document "+doc.Digest[:12])
-		}
-	}
-	if err != nil {
-		d.fail(w, r, who, err)
-		return
-	}
-	download(w, r.PathValue("claim")+"-"+doc.Kind+extension(doc.Type), data)
-}
-
-// download gives a document out, and never as a page.
-func download(w http.ResponseWriter, name string, data []byte) {
-	header := w.Header()
-	header.Set("Content-Type", "application/octet-stream")
-	header.Set("Content-Disposition", "attachment; filename="+strconv.Quote(name))
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	header.Set("Cache-Control", "no-store")
-	header.Set("Content-Length", strconv.Itoa(len(data)))
-	_, _ = w.Write(data) //nolint:gosec // a download that nothing shows as a page; and the client may have gone
-}
-
-// extension is that of a file, by the type of what is in it.
-func extension(kind string) string {
-	return map[string]string{
-		documents.PDF: ".pdf", documents.JPEG: ".jpg", documents.PNG: ".png", documents.HEIC: ".heic", documents.XLSX: ".xlsx",
-	}[kind]
-}
-
-func size(bytes int64) string { return text.Number((bytes+1023)/1024) + " KiB" }

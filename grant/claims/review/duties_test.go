@@ -108,7 +108,7 @@ func TestDecisionsAreFrozenOnTheDesk(t *testing.T) {
 		status, _ := o.post("/claims/freeze", form)
 		require.Equal(t, 409, status, name)
 	}
-	form := url.Values{fieldWhy: {"amounts come out <wrong>"}, fieldUntil: {"2022-10-23T09:00"}}
+	form := url.Values{fieldWhy: {"amounts come out <wrong>"}, fieldUntil: {"2022-10-23T09:00"}, fieldNext: {"1"}}
 	status, body := o.post("/claims/freeze", form)
 	require.Equal(t, 200, status)
 	require.Contains(t, body, `id="sure"`)
@@ -122,9 +122,14 @@ func TestDecisionsAreFrozenOnTheDesk(t *testing.T) {
 	require.Contains(t, body, "Go on with decisions", "whoever may end it finds where")
 	_, body = o.get("/claims/freeze")
 	require.Contains(t, body, `name="end"`)
-	form = url.Values{fieldWhy: {"mended"}, fieldEnd: {"yes"}, fieldSure: {"yes"}}
+	form = url.Values{fieldWhy: {"mended"}, fieldEnd: {"yes"}, fieldSure: {"yes"}, fieldNext: {"1"}}
+	status, body = o.post("/claims/freeze", form)
+	require.Equal(t, 409, status)
+	require.Contains(t, body, "lee froze it since you looked", "an old page ends no freeze that it does not show")
+	form.Set(fieldNext, "2")
 	status, _ = o.post("/claims/freeze", form)
 	require.Equal(t, 303, status)
+	form.Set(fieldNext, "3")
 	status, _ = o.post("/claims/freeze", form)
 	require.Equal(t, 409, status, "nothing is frozen")
 	_, body = o.get("/claims/freeze")

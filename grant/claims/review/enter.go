@@ -2,6 +2,7 @@ package review
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -150,7 +151,7 @@ func (v *view) enterForm(e *entering, when g.Node) g.Node {
 			return h.P(h.Class("error"), h.Role("alert"), v.t("이 사업자의 신청이 이미 있습니다: ", "The business has a claim already: "),
 				h.A(h.Href(v.root+"claims/"+e.other), h.Code(g.Text(e.other))))
 		}),
-		h.Form(h.Method("post"), h.Action(v.root+"claims/enter"), h.ID("enter"), h.Class("asked"), h.AutoComplete("off"),
+		v.posts(v.root+"claims/enter", h.ID("enter"), h.Class("asked"), h.AutoComplete("off"),
 			g.Attr("novalidate"), hidden(fieldNumber, e.ID), parts,
 			h.Button(h.Type("submit"), h.Class("primary"), v.t("확인으로", "Go on to the answers"))))
 }
@@ -199,18 +200,36 @@ func (d *Desk) enter(w http.ResponseWriter, r *http.Request, who Staff) {
 		d.refuseEntering(w, r, v, e, got.Err)
 		return
 	}
-	code := "" // of a form that comes again: what was handed over stays
 	if got.Outcome == store.Taken {
-		if code, err = d.Store.NewCode(r.Context(), got.Claim, false); err != nil {
-			d.fail(w, r, who, err)
-			return
-		}
 		d.Log.Info("a claim was entered", "claim", got.Claim, "who", who.Name)
+	}
+	code, err := d.handOver(r, got)
+	if err != nil {
+		d.fail(w, r, who, err)
+		return
 	}
 	v.here = v.root + "claims/enter"
 	d.html(w, http.StatusOK, func(out io.Writer) error {
 		return v.page(out, v.say("접수증", "Receipt"), v.receipt(got.Claim, code))
 	})
+}
+
+// handOver returns the code of a claim that was entered: the same one when the same form comes again, because its button was
+// pressed twice or the answer was lost; empty, when another one was given since.
+func (d *Desk) handOver(r *http.Request, got *intake.Result) (string, error) {
+	once := r.PostFormValue(fieldOnce)
+	if once == "" && got.Outcome != store.Taken {
+		return "", nil
+	}
+	found, err := d.Store.Get(r.Context(), got.Claim)
+	if err != nil {
+		return "", err
+	}
+	code, opens, err := d.Store.GiveCodeOnce(r.Context(), got.Claim, cmp.Or(once, rand.Text())+" entered", found[0].Received)
+	if !opens {
+		code = ""
+	}
+	return code, err
 }
 
 // refuseEntering shows the questions again, with why the path of all channels does not take the claim.
@@ -252,7 +271,7 @@ func (v *view) checkEntering(e *entering, form *intake.Form) g.Node {
 		h.Dl(h.Class("pairs"), rows), v.estimate(&facts),
 		h.P(v.t("제출하면 국세청과 은행에 확인합니다. 신청인이 동의했는지 물어보세요.",
 			"When it is handed in, the tax office and the bank are asked. Ask whether the owner agrees.")),
-		h.Form(h.Method("post"), h.Action(v.root+"claims/enter"), h.ID("do-enter"), hidden(fieldNumber, e.ID), kept,
+		v.posts(v.root+"claims/enter", h.ID("do-enter"), hidden(fieldNumber, e.ID), kept,
 			h.Div(h.Class("search-row"),
 				h.Button(h.Type("submit"), h.Class("primary"), h.ID("sure"), h.Name(fieldSure), h.Value("yes"), h.AutoFocus(),
 					v.t("제출", "Hand it in")),

@@ -48,6 +48,7 @@ func TestStaffEnterAClaim(t *testing.T) {
 	require.Equal(t, 200, status)
 	number := between(t, body, `name="number" value="`, `"`)
 	form := told(1, number)
+	form.Set(fieldOnce, between(t, body, `name="once" value="`, `"`))
 	status, body = o.post("/claims/enter", form)
 	require.Equal(t, 200, status)
 	for _, want := range []string{
@@ -70,6 +71,10 @@ func TestStaffEnterAClaim(t *testing.T) {
 	_, _, err = o.Store.Enter(t.Context(), number, code)
 	require.NoError(t, err, "the owner comes in by what was handed over")
 	_, body = o.post("/claims/enter", form)
+	require.Contains(t, body, `id="code">`+code, "whoever taps twice sees what was given")
+	twice := maps.Clone(form)
+	twice.Del(fieldOnce)
+	_, body = o.post("/claims/enter", twice)
 	require.NotContains(t, body, `id="code"`)
 	require.Contains(t, body, "granter claims code "+number)
 	_, _, err = o.Store.Enter(t.Context(), number, code)
@@ -82,7 +87,7 @@ func TestStaffEnterAClaim(t *testing.T) {
 	person, err := o.Store.Person(t.Context(), number)
 	require.NoError(t, err)
 	require.Equal(t, []string{"en", "김사장", "김사장"}, []string{person.Language, person.Business, person.Holder})
-	require.Equal(t, map[intake.Outcome]int{intake.OutcomeTaken: 2}, counted)
+	require.Equal(t, map[intake.Outcome]int{intake.OutcomeTaken: 3}, counted)
 
 	require.NoError(t, o.Store.Commit(t.Context(), []store.Step{{Claim: c, Action: claims.Check, By: store.Rules}}, nil))
 	decision := url.Values{fieldAction: {"approve"}, fieldSeq: {"2"}, fieldAmount: {"50000"}, fieldWhy: {"x"}, fieldSure: {"yes"}}

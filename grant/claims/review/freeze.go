@@ -1,9 +1,11 @@
 package review
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	g "maragu.dev/gomponents"
@@ -13,8 +15,10 @@ import (
 	"github.com/granter/granter/grant/claims/store"
 )
 
-// fieldEnd says that a freeze is ended.
-const fieldEnd = "end"
+const (
+	fieldEnd  = "end"  // a freeze is ended
+	fieldNext = "next" // the number that the line will have, if nobody else was first
+)
 
 // freezes shows who has stopped decisions and payments, and ended that.
 func (d *Desk) freezes(w http.ResponseWriter, r *http.Request, who Staff) {
@@ -38,13 +42,18 @@ func (d *Desk) freeze(w http.ResponseWriter, r *http.Request, who Staff) {
 		return
 	}
 	if err == nil {
-		_, err = d.Store.SetFreeze(r.Context(), d.Programme.Name, f)
+		var before bool
+		if before, err = d.once(r, &who, "", func(ctx context.Context) error {
+			_, err := d.Store.SetFreeze(ctx, d.Programme.Name, f)
+			return err
+		}); err == nil && !before {
+			d.Log.Warn("decisions and payments", "frozen", f.Frozen, "who", f.Who, "why", f.Why)
+		}
 	}
 	if err != nil {
 		d.fail(w, r, who, err)
 		return
 	}
-	d.Log.Warn("decisions and payments", "frozen", f.Frozen, "who", f.Who, "why", f.Why)
 	w.Header().Set("Location", "freeze")
 	w.WriteHeader(http.StatusSeeOther)
 }
@@ -62,6 +71,9 @@ func (d *Desk) readFreeze(r *http.Request, who *Staff) (f store.Freeze, err erro
 		return f, fmt.Errorf("%w: say why: whoever decides or pays is told", ErrForm)
 	}
 	f.Frozen = r.PostForm.Get(fieldEnd) == ""
+	if f.Number, err = strconv.Atoi(r.PostForm.Get(fieldNext)); err != nil || f.Number < 1 {
+		return f, fmt.Errorf("%w: open the page again", ErrForm)
+	}
 	if until := r.PostForm.Get(fieldUntil); until != "" && f.Frozen {
 		if f.Until, err = time.ParseInLocation("2006-01-02T15:04", until, d.Programme.Zone); err != nil {
 			return f, fmt.Errorf("%w: until when? %.40q is no time", ErrForm, until)
@@ -86,7 +98,7 @@ func (v *view) freezing(list []store.Freeze) []g.Node {
 				"taken in, and "+
 				"what the bank says is noted.")))}
 	if v.who.Stops {
-		out = append(out, v.freezeForm())
+		out = append(out, v.freezeForm(list))
 	}
 	if len(list) == 0 {
 		return out
@@ -104,14 +116,18 @@ func (v *view) freezing(list []store.Freeze) []g.Node {
 		v.th("한 일", "What"), v.th("언제까지", "Until"), v.th("왜", "Why")), rows)))
 }
 
-func (v *view) freezeForm() g.Node {
+func (v *view) freezeForm(list []store.Freeze) g.Node {
+	next := 1
+	if len(list) > 0 {
+		next = list[0].Number + 1
+	}
 	label, button := v.say("멈추기", "Stop all decisions and payments"), v.say("멈추기", "Stop")
 	if v.frozen != nil {
 		label, button = v.say("다시 시작하기", "Go on with decisions and payments"), v.say("다시 시작하기", "Go on")
 	}
 	return h.Section(h.Class("card"), h.Aria("labelledby", "do-freeze-title"), h.H2(h.ID("do-freeze-title"), g.Text(label)),
-		h.Form(h.Method("post"), h.Action(v.root+"claims/freeze"), h.ID("do-freeze"), h.Class("many"), h.AutoComplete("off"),
-			g.If(v.frozen != nil, hidden(fieldEnd, "yes")),
+		v.posts(v.root+"claims/freeze", h.ID("do-freeze"), h.Class("many"), h.AutoComplete("off"),
+			hidden(fieldNext, strconv.Itoa(next)), g.If(v.frozen != nil, hidden(fieldEnd, "yes")),
 			h.Label(h.For("freeze-why"), v.t("이유 (모두에게 보이고 기록에 남음, 개인정보를 쓰지 말 것)",
 				"Why (everybody sees it, and history keeps it; write no personal data)")),
 			whyBox("freeze-why"),
@@ -132,7 +148,8 @@ func (v *view) confirmFreeze(f *store.Freeze, until string) g.Node {
 		h.Dl(h.Class("pairs"), v.pair("하는 일", "What", g.Text(what)),
 			g.If(f.Frozen, v.pair("언제까지", "Until", g.Text(untilWhen(v.Lang, f, v.desk.Programme.Zone)))),
 			v.pair("이유", "Why", g.Text(f.Why))),
-		h.Form(h.Method("post"), h.Action(v.root+"claims/freeze"), hidden(fieldWhy, f.Why), hidden(fieldUntil, until),
+		v.posts(v.root+"claims/freeze", hidden(fieldWhy, f.Why), hidden(fieldUntil, until),
+			hidden(fieldNext, strconv.Itoa(f.Number)),
 			g.If(!f.Frozen, hidden(fieldEnd, "yes")), hidden(fieldSure, "yes"),
 			h.Div(h.Class("search-row"), h.Button(h.Type("submit"), h.Class("danger"), h.ID("sure"), h.AutoFocus(), g.Text(what)),
 				h.A(h.Href(v.root+"claims/freeze"), v.t("그만두기", "Go back")))))

@@ -232,9 +232,7 @@ func (v *view) voteForm(b *before, seat *vote.Seat) g.Node {
 	}
 	return g.Group{
 		said,
-		h.Form(
-			h.Method("post"),
-			h.Action(v.root+"claims/council/vote"),
+		v.posts(v.root+"claims/council/vote",
 			h.ID("do-vote"),
 			h.Class("many"),
 			h.AutoComplete("off"),
@@ -260,7 +258,7 @@ func (v *view) itemForm(b *before, do, ko, en string, why bool, fields ...g.Node
 		h.Label(h.For(do+"-why"), v.t("이유 (회의록에 남음)", "Why (kept in the minutes)")),
 		whyBox(do + "-why"),
 	})
-	return folded(v.t(ko, en), v.root+"claims/council/vote", "do-"+do, v.itemFields(b, do), g.Group(fields), asks,
+	return v.folded(v.t(ko, en), v.root+"claims/council/vote", "do-"+do, v.itemFields(b, do), g.Group(fields), asks,
 		g.Iff(do == doCount, func() g.Node { return v.whyStopped(claims.Approve) }),
 		h.Button(h.Type("submit"), g.If(do == doCount, h.Class("danger")),
 			g.Iff(do == doCount, func() g.Node { return v.stopped(claims.Approve) }), v.t(ko, en)))
@@ -281,10 +279,11 @@ func (d *Desk) vote(w http.ResponseWriter, r *http.Request, who Staff) {
 		return
 	}
 	if err == nil {
-		err = d.DoVote(r.Context(), &who, &VoteAct{
+		act := VoteAct{
 			Do: r.PostForm.Get(fieldDo), Meeting: meeting, Item: number, Choice: vote.Choice(r.PostForm.Get(fieldChoice)),
 			Member: r.PostForm.Get(fieldMember), Why: why,
-		})
+		}
+		_, err = d.once(r, &who, "", func(ctx context.Context) error { return d.DoVote(ctx, &who, &act) })
 	}
 	if err == nil {
 		w.Header().Set("Location", fmt.Sprintf("%d/items/%d", meeting, number))
@@ -308,7 +307,7 @@ func (v *view) confirmCount(b *before) g.Node {
 			EN: "{n} of {of} who may vote have voted. When it is counted nobody can change a vote any more, and if it is " +
 				"carried the claim is decided.",
 		}.Fill(v.Lang, "{n}", strconv.Itoa(b.item.Now.Voted), "{of}", strconv.Itoa(b.item.Now.MayVote)))),
-		h.Form(h.Method("post"), h.Action(v.root+"claims/council/vote"), v.itemFields(b, doCount), hidden(fieldSure, "yes"),
+		v.posts(v.root+"claims/council/vote", v.itemFields(b, doCount), hidden(fieldSure, "yes"),
 			h.Div(h.Class("search-row"), h.Button(h.Type("submit"), h.Class("danger"), h.ID("sure"),
 				g.If(v.stopped(claims.Approve) == nil, h.AutoFocus()), v.stopped(claims.Approve), v.t("세기", "Count it")),
 				h.A(h.Href(v.itemPath(b.item.Meeting, b.item.Number)), v.t("그만두기", "Go back")))))

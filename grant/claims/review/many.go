@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
@@ -42,13 +43,15 @@ func (v *view) manyForm(list []claims.Action) g.Node {
 
 // outcome is what became, or would become, of one of many claims.
 type outcome struct {
-	id   string
-	step store.Step
-	err  error
+	id     string
+	seq    int // up to which it was read
+	step   store.Step
+	before bool // the same form had done it
+	err    error
 }
 
 // many takes one step with several claims: first it only says what would happen to each. Each is committed by itself, as it was
-// read just now, so that one that somebody else has changed meanwhile keeps none of the others back.
+// shown then, so that one that somebody else has changed meanwhile keeps none of the others back.
 func (d *Desk) many(w http.ResponseWriter, r *http.Request, who Staff) {
 	said, err := readDecision(r)
 	ids := r.PostForm["claim"]
@@ -81,17 +84,19 @@ func (d *Desk) many(w http.ResponseWriter, r *http.Request, who Staff) {
 
 func (d *Desk) oneOfMany(r *http.Request, said *decision, id string, who *Staff) outcome {
 	out := outcome{id: id}
-	found, err := d.Store.Get(r.Context(), id)
-	if err == nil && found[0].Programme != d.Programme.Name {
-		err = store.ErrNotFound
+	history, err := d.historyOf(r.Context(), id)
+	if err != nil {
+		out.err = err
+		return out
 	}
-	if err == nil {
-		out.step, err = said.step(d.Programme, found[0], who)
+	this := *said
+	if this.seq = len(history); said.sure { // it is as it was shown
+		this.seq, _ = strconv.Atoi(r.PostForm.Get(seqOf(id))) // what is no number was not shown
+		out.before, out.step, out.err = d.take(r, history, &this, who)
+		return out
 	}
-	if err == nil && said.sure {
-		err = d.Store.Commit(r.Context(), []store.Step{out.step}, nil)
-	}
-	out.err = err
+	out.seq = this.seq
+	_, out.step, out.err = d.judge(history, &this, who)
 	return out
 }
 
@@ -101,7 +106,7 @@ func (v *view) outcomes(list []outcome, said *decision) g.Node {
 	good := 0
 	for i := range list {
 		o := &list[i]
-		result := h.Span(h.Class("chip"), h.Data("tone", "good"), g.Text(v.result(o, said.sure)))
+		result := h.Span(h.Class("chip"), h.Data("tone", "good"), g.Text(v.result(o, said)))
 		if o.err != nil {
 			problem, _ := explained(v.Lang, o.err)
 			if problem == "" {
@@ -111,7 +116,7 @@ func (v *view) outcomes(list []outcome, said *decision) g.Node {
 			result = g.Group{h.Span(h.Class("chip"), h.Data("tone", "bad"), v.t("안 됨", "FAILED")), g.Text(" " + problem)}
 		} else {
 			good++
-			chosen = append(chosen, hidden("claim", o.id))
+			chosen = append(chosen, hidden("claim", o.id), hidden(seqOf(o.id), strconv.Itoa(o.seq)))
 		}
 		rows = append(rows, h.Tr(h.Th(h.Scope("row"), h.A(h.Href(v.root+"claims/"+o.id), h.Code(g.Text(o.id)))), h.Td(result)))
 	}
@@ -131,7 +136,7 @@ func (v *view) outcomes(list []outcome, said *decision) g.Node {
 		h.P(h.Strong(g.Text(actionName(said.action).In(v.Lang))), g.Text(" · "+said.why)),
 		h.Div(h.Class("scroll"), h.TabIndex("0"), h.Role("group"), h.Aria("labelledby", "title"),
 			h.Table(h.THead(h.Tr(v.th("신청", "Claim"), v.th("결과", "Result"))), h.TBody(rows))),
-		g.If(!said.sure && good > 0, h.Form(h.Method("post"), h.Action(v.root+"claims/many"), chosen,
+		g.If(!said.sure && good > 0, v.posts(v.root+"claims/many", chosen,
 			hidden(fieldAction, string(said.action)), hidden(fieldWhy, said.why), hidden(fieldSure, "yes"),
 			v.whyStopped(said.action),
 			h.Button(h.Type("submit"), h.Class("danger"), h.ID("sure"), v.stopped(said.action),
@@ -139,14 +144,20 @@ func (v *view) outcomes(list []outcome, said *decision) g.Node {
 		h.P(h.A(h.Href(v.root+"claims"), v.t("목록으로", "Back to the queues"))))
 }
 
-func (v *view) result(o *outcome, done bool) string {
+// seqOf is the field up to where one of many claims was read.
+func seqOf(id string) string { return fieldSeq + "-" + id }
+
+func (v *view) result(o *outcome, said *decision) string {
+	if o.before {
+		return "✓ " + actionName(said.action).In(v.Lang) + v.say(" · 이미 했음", " · done already")
+	}
 	what := actionName(o.step.Action).In(v.Lang)
 	if owed := o.step.Change.Owed; owed != nil {
 		what += " " + v.Lang.Won(*owed)
 	} else if first := o.step.Change.Approval; first != nil {
 		what += " " + v.Lang.Won(*first)
 	}
-	if done {
+	if said.sure {
 		return "✓ " + what
 	}
 	return what

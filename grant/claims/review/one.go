@@ -1,6 +1,7 @@
 package review
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"slices"
@@ -29,7 +30,11 @@ type known struct {
 
 // history returns that of the request's claim, if it is one of this desk's programme.
 func (d *Desk) history(r *http.Request) ([]store.Entry, error) {
-	history, err := d.Store.History(r.Context(), r.PathValue("claim"))
+	return d.historyOf(r.Context(), r.PathValue("claim"))
+}
+
+func (d *Desk) historyOf(ctx context.Context, id string) ([]store.Entry, error) {
+	history, err := d.Store.History(ctx, id)
 	if err == nil && store.Fold(history).Programme != d.Programme.Name {
 		return nil, store.ErrNotFound
 	}

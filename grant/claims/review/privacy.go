@@ -1,6 +1,7 @@
 package review
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -111,7 +112,7 @@ func (v *view) erasing(k *known) g.Node {
 			"It can be erased when the claim has ended.")))
 	}
 	return v.section("erase", "개인정보 삭제", "Erase the owner",
-		folded(v.t("개인정보 삭제", "Erase the owner"), v.root+"claims/"+k.ID+"/erase", "do-erase", v.askWhy("erase-why"),
+		v.folded(v.t("개인정보 삭제", "Erase the owner"), v.root+"claims/"+k.ID+"/erase", "do-erase", v.askWhy("erase-why"),
 			h.Button(h.Type("submit"), h.Class("danger"), v.t("삭제", "Erase"))))
 }
 
@@ -141,8 +142,10 @@ func (d *Desk) erase(w http.ResponseWriter, r *http.Request, who Staff) {
 		})
 		return
 	}
-	if err := d.Store.Erase(r.Context(), claim, store.Actor{Name: who.Name, Duty: claims.Privacy}, why); err != nil {
-		d.refuse(w, r, v, err)
+	if _, err := d.once(r, &who, "", func(ctx context.Context) error {
+		return d.Store.Erase(ctx, claim, store.Actor{Name: who.Name, Duty: claims.Privacy}, why)
+	}); err != nil {
+		d.refuse(w, r, v, nil, err)
 		return
 	}
 	w.Header().Set("Location", "../"+claim.ID)
@@ -154,7 +157,7 @@ func (v *view) confirmErasure(id, why string) g.Node {
 		h.Dl(h.Class("pairs"), v.pair("신청", "Claim", h.Code(g.Text(id))), v.pair("이유", "Why", g.Text(why))),
 		h.P(v.t("이름, 연락처, 계좌, 서류, 글이 사라지고 되돌릴 수 없습니다. 결정과 지급 기록은 남습니다.",
 			"Name, contact, account, documents and letters go, and do not come back. What was decided and paid stays.")),
-		h.Form(h.Method("post"), h.Action(v.root+"claims/"+id+"/erase"), hidden(fieldWhy, why), hidden(fieldSure, "yes"),
+		v.posts(v.root+"claims/"+id+"/erase", hidden(fieldWhy, why), hidden(fieldSure, "yes"),
 			h.Div(h.Class("search-row"), h.Button(h.Type("submit"), h.Class("danger"), h.ID("sure"), h.AutoFocus(),
 				v.t("삭제", "Erase")),
 				h.A(h.Href(v.root+"claims/"+id), v.t("그만두기", "Go back")))))

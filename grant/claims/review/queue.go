@@ -277,7 +277,7 @@ func (v *view) list(a *asked, lines []store.Line, all int, stays map[string][]cl
 	if len(together) == 0 {
 		return h.Section(h.Class("card"), title, table, next)
 	}
-	return h.Section(h.Class("card"), title, h.Form(h.Method("post"), h.Action(v.root+"claims/many"),
+	return h.Section(h.Class("card"), title, v.posts(v.root+"claims/many",
 		table, next, v.manyForm(together)))
 }
 

@@ -1,6 +1,7 @@
 package review
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -68,14 +69,14 @@ func (v *view) forCouncil(k *known, doc *store.Kept) g.Node {
 		)
 	}
 	return g.Group{state, h.Details(h.Class("action"), h.Summary(v.t("심의위원회에 보일 것", "What the council reads")),
-		h.Form(h.Method("post"), h.Action(v.root+"claims/"+k.ID+"/redacted"), h.EncType("multipart/form-data"),
+		v.posts(v.root+"claims/"+k.ID+"/redacted", h.EncType("multipart/form-data"),
 			h.ID("redact-"+doc.Digest[:12]), hidden(fieldDigest, doc.Digest),
 			h.Label(h.For(id(fieldFile)), v.t("이름, 전화, 계좌, 사업자등록번호를 가린 파일 (10MB까지)",
 				"A version without name, phone, account and business number (up to 10 MB)")),
 			h.Input(h.ID(id(fieldFile)), h.Type("file"), h.Name(fieldFile), h.Required(),
 				h.Accept(".pdf,.jpg,.jpeg,.png,.heic,.xlsx")),
 			h.Button(h.Type("submit"), h.Class("primary"), v.t("가린 파일 올리기", "Upload the redacted version"))),
-		h.Form(h.Method("post"), h.Action(v.root+"claims/"+k.ID+"/show"), h.ID("show-"+doc.Digest[:12]), show))}
+		v.posts(v.root+"claims/"+k.ID+"/show", h.ID("show-"+doc.Digest[:12]), show))}
 }
 
 // redacted takes the version of a document that the council reads.
@@ -130,21 +131,17 @@ func (d *Desk) showToCouncil(w http.ResponseWriter, r *http.Request, who Staff) 
 		err = fmt.Errorf("%w: what the council may read is for a reviewer to say", claims.ErrIllegal)
 	}
 	if err == nil {
-		err = d.Store.ShowToCouncil(
-			r.Context(),
-			store.Fold(history),
-			r.PostForm.Get(fieldDigest),
-			r.PostForm.Get(fieldHide) != "",
-			store.Actor{Name: who.Name, Duty: claims.Reviewer},
-			why,
-		)
+		_, err = d.once(r, &who, "", func(ctx context.Context) error {
+			return d.Store.ShowToCouncil(ctx, store.Fold(history), r.PostForm.Get(fieldDigest), r.PostForm.Get(fieldHide) != "",
+				store.Actor{Name: who.Name, Duty: claims.Reviewer}, why)
+		})
 	}
 	d.afterShown(w, r, who, err)
 }
 
 func (d *Desk) afterShown(w http.ResponseWriter, r *http.Request, who Staff, err error) {
 	if err != nil {
-		d.refuse(w, r, d.view(w, r, who), err)
+		d.refuse(w, r, d.view(w, r, who), nil, err)
 		return
 	}
 	w.Header().Set("Location", "../"+r.PathValue("claim"))

@@ -354,10 +354,11 @@ func TestSeveralAtOnce(t *testing.T) {
 	require.Contains(t, body, "This would happen: PARTIAL")
 	require.Equal(t, claims.OnHold, o.claim(0).State)
 	form = url.Values{
-		"claim":     {id(0), id(1)},
-		fieldAction: {string(claims.Clear)},
-		fieldWhy:    {"two shops of one owner"},
-		fieldSure:   {"yes"},
+		"claim":      {id(0), id(1)},
+		fieldAction:  {string(claims.Clear)},
+		fieldWhy:     {"two shops of one owner"},
+		fieldSure:    {"yes"},
+		seqOf(id(0)): {"3"}, seqOf(id(1)): {"3"},
 	}
 	require.Equal(t, 2, strings.Count(body, `<input type="hidden" name="claim"`))
 	status, body = o.post("/claims/many", form)

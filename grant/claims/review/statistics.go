@@ -185,7 +185,7 @@ func (v *view) propose(source string) g.Node {
 	return v.section("propose", "다른 규칙이면?", "What if the rules were others?",
 		h.P(h.Class("note"), v.t("규칙 파일 전체를 붙여 넣으세요. 계산만 하고, 아무것도 바꾸지 않습니다.",
 			"Paste a whole programme. It is only computed: nothing is changed.")),
-		h.Form(h.Method("post"), h.Action(v.root+"claims/statistics"), h.Class("many"), h.ID("propose-form"),
+		v.posts(v.root+"claims/statistics", h.Class("many"), h.ID("propose-form"),
 			h.Label(h.For(fieldProposed), v.t("제안하는 규칙 (YAML)", "The proposed programme (YAML)")),
 			h.Textarea(h.ID(fieldProposed), h.Name(fieldProposed), h.Rows("10"), g.Attr("spellcheck", "false"), h.Required(),
 				g.Text(source)),

@@ -31,6 +31,8 @@ type view struct {
 	query   url.Values
 	frozen  *store.Freeze // why nothing is decided or paid now; nil: it is
 	cookie  bool          // the sign-in can be taken back here
+	once    string        // of the forms of this page
+	said    *decision     // what was sent and refused, to be changed and sent again; nil: nothing
 }
 
 const (
@@ -40,7 +42,8 @@ const (
 
 // view is the page before anything is on it, in the reader's language: as chosen just now, before, or in the browser.
 func (d *Desk) view(w http.ResponseWriter, r *http.Request, who Staff) *view {
-	v := &view{desk: d, who: who, now: d.Now(), root: strings.Repeat("../", strings.Count(strings.Trim(r.URL.Path, "/"), "/"))}
+	v := &view{desk: d, who: who, now: d.Now(), once: newOnce(r)}
+	v.root = strings.Repeat("../", strings.Count(strings.Trim(r.URL.Path, "/"), "/"))
 	if err := d.Store.Frozen(r.Context(), d.Programme.Name); err != nil {
 		if frozen, ok := errors.AsType[*store.FrozenError](err); ok {
 			v.frozen = &frozen.Freeze

@@ -1,6 +1,7 @@
 package review
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -58,7 +59,10 @@ func (d *Desk) extend(w http.ResponseWriter, r *http.Request, who Staff) {
 			return
 		}
 	default:
-		_, err = d.Store.Extend(r.Context(), d.Programme, e, store.Actor{Name: who.Name, Duty: claims.Secretary}, why)
+		_, err = d.once(r, &who, "", func(ctx context.Context) error {
+			_, err := d.Store.Extend(ctx, d.Programme, e, store.Actor{Name: who.Name, Duty: claims.Secretary}, why)
+			return err
+		})
 	}
 	if err == nil {
 		w.Header().Set("Location", "windows")
@@ -178,7 +182,7 @@ func (v *view) second(t time.Time) string { return t.In(v.desk.Programme.Zone).F
 func (v *view) extendForm(w *claims.Window) g.Node {
 	id := func(field string) string { return field + "-" + w.Name }
 	last := w.Closes.Add(-time.Second).In(v.desk.Programme.Zone)
-	return folded(g.Text(w.Name+" · "+kindName(w.Kind).In(v.Lang)), v.root+"claims/windows", "extend-"+w.Name,
+	return v.folded(g.Text(w.Name+" · "+kindName(w.Kind).In(v.Lang)), v.root+"claims/windows", "extend-"+w.Name,
 		hidden(fieldWindow, w.Name), hidden(fieldOld, w.Closes.UTC().Format(time.RFC3339)),
 		h.Label(h.For(id("until")), g.Text(v.say("새 마지막 순간 (", "The new last second (")+v.desk.Programme.Zone.String()+")")),
 		h.Input(h.ID(id("until")), h.Type("datetime-local"), h.Name(fieldUntil), h.Step("1"), h.Required(),
@@ -196,7 +200,7 @@ func (v *view) confirmExtension(e *store.Extension, until, why string) g.Node {
 			v.pair("이유", "Why", g.Text(why))),
 		h.P(v.t("연장은 되돌릴 수 없습니다. 신청인의 페이지와 접수, 알림이 곧바로 따릅니다.",
 			"This cannot be taken back. Owners' pages, intake and notices follow it at once.")),
-		h.Form(h.Method("post"), h.Action(v.root+"claims/windows"), hidden(fieldWindow, e.Window),
+		v.posts(v.root+"claims/windows", hidden(fieldWindow, e.Window),
 			hidden(fieldOld, e.Old.UTC().Format(time.RFC3339)), hidden(fieldUntil, until), hidden(fieldWhy, why),
 			hidden(fieldSure, "yes"),
 			h.Div(h.Class("search-row"), h.Button(h.Type("submit"), h.Class("danger"), h.ID("sure"), h.AutoFocus(),

@@ -51,6 +51,7 @@ func conformance(t *testing.T, open func(t *testing.T, where string) *Store) {
 		{"what owners write is kept apart", lettersAreKeptApart},
 		{"the last document that was missing moves a claim on", documentsComplete},
 		{"owners are told of each event once", toldOnce},
+		{"a form is done once", aFormIsDoneOnce},
 		{"a window is extended, and never shortened", windowsAreExtended},
 		{"a budget is amended by two people, and payment goes on", budgetsAreAmended},
 		{"chance has approved claims looked at again", secondLooks},

@@ -76,7 +76,7 @@ func (d *database) ExecContext(ctx context.Context, query string, args ...any) (
 func KindOf(err error) ErrorKind {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, ErrNotFound), errors.Is(err, sql.ErrNoRows),
-		errors.Is(err, ErrFull):
+		errors.Is(err, ErrFull), errors.Is(err, ErrTwice):
 		return ""
 	case errors.Is(err, claims.ErrIllegal), errors.Is(err, claims.ErrNoExtension):
 		return ErrorIllegal

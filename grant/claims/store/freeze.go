@@ -86,7 +86,8 @@ func freezes(ctx context.Context, q querier, programme string, most int) ([]Free
 }
 
 // SetFreeze freezes a programme, or ends that: who, why, and until when. It waits for what is being committed, and whatever comes
-// after it is refused.
+// after it is refused. If f has a number, it is the one that it must get: it fails with claims.ErrIllegal when somebody else has
+// frozen the programme, or ended that, after whoever asks had looked.
 func (s *Store) SetFreeze(ctx context.Context, programme string, f Freeze) (Freeze, error) {
 	f.At = s.now().UTC().Truncate(time.Microsecond)
 	switch {
@@ -100,12 +101,20 @@ func (s *Store) SetFreeze(ctx context.Context, programme string, f Freeze) (Free
 		if err != nil {
 			return err
 		}
-		f.Number = 1
+		number := 1
 		if len(last) > 0 {
-			f.Number = last[0].Number + 1
+			number = last[0].Number + 1
 		}
+		if f.Number > 0 && f.Number != number && len(last) > 0 {
+			what := "ended the freeze"
+			if last[0].Frozen {
+				what = "froze it"
+			}
+			return illegal("%s %s since you looked: look again", last[0].Who, what)
+		}
+		f.Number = number
 		if !f.Frozen && (len(last) == 0 || !last[0].holds(f.At)) {
-			return fmt.Errorf("%w: nothing of %s is frozen", claims.ErrIllegal, programme)
+			return illegal("nothing of %s is frozen", programme)
 		}
 		var until int64
 		if !f.Until.IsZero() {

@@ -282,12 +282,13 @@ type Count struct {
 // ReadPerson returns who the owner of a claim is, for somebody with a reason, both of which history keeps.
 // From is the address that asks.
 func (s *Store) ReadPerson(ctx context.Context, id string, by Actor, from, why string) (*Person, error) {
-	list, err := s.Get(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	look := Step{Claim: list[0], Action: Look, By: by, Reason: why, Change: Change{From: from}}
-	if err := s.Commit(ctx, []Step{look}, nil); err != nil {
+	if err := s.begin(ctx, func(c *commit) error { // as the claim is: others may be deciding on it
+		claim, err := c.read(id)
+		if err != nil {
+			return err
+		}
+		return c.step(&Step{Claim: claim, Action: Look, By: by, Reason: why, Change: Change{From: from}})
+	}); err != nil {
 		return nil, err
 	}
 	return s.Person(ctx, id)

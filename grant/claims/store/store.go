@@ -134,6 +134,8 @@ var (
 	reportingSQLite string
 	//go:embed schema/reports_postgres.sql
 	reportingPostgres string
+	//go:embed schema/forms.sql
+	forms string
 	//go:embed schema/triggers_sqlite.sql
 	triggersSQLite string
 	//go:embed schema/triggers_postgres.sql
@@ -154,7 +156,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	}
 	steps := []string{
 		tables + triggers, payments, ownersOwn, noticesToo, topics, freezing, sendings, recording + added, secrets, speed,
-		assigned, purging, redacted, atOnce, reading + read, reporting + reported,
+		assigned, purging, redacted, atOnce, reading + read, reporting + reported, forms,
 	}
 	migrations := make([]*goose.Migration, len(steps))
 	for i, text := range steps {

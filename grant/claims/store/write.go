@@ -95,6 +95,9 @@ func (s *Store) begin(ctx context.Context, work func(*commit) error) (err error)
 		if err := tx.QueryRowContext(ctx, lock).Scan(&c.number, &c.prev); err != nil {
 			return fmt.Errorf("waiting for other writers: %w", err)
 		}
+		if err := c.once(); err != nil {
+			return err
+		}
 		if err := work(c); err != nil {
 			return err
 		}

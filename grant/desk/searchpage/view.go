@@ -26,6 +26,8 @@ type View struct {
 	Cookie bool
 	// SignInAt is where a token is sent to, from Root on.
 	SignInAt string
+	// ToClaims says that it is the pages of claims that people sign in to, and not the search.
+	ToClaims bool
 	// SignOnAt is where people sign in by the OpenID provider, from Root on; empty: they do not. Provider is what they call it.
 	SignOnAt, Provider string
 	Ask                string // whom to ask for a role; empty: whoever runs the desk
@@ -68,6 +70,10 @@ const (
 // SignIn renders the page for somebody who has shown no token. Next is where to go on.
 func SignIn(w io.Writer, v *View, next string) error {
 	t := v.words()
+	title := t.signInTitle
+	if v.ToClaims {
+		title = t.in("granter: damage claims", "granter: 피해 지원 신청")
+	}
 	return v.page(w, t.signIn, h.Main(
 		h.Class("sign-in"),
 		h.Form(
@@ -75,7 +81,7 @@ func SignIn(w io.Writer, v *View, next string) error {
 			h.Action(v.Root+v.SignInAt),
 			h.Class("card"),
 			h.Aria("labelledby", "sign-in-title"),
-			h.H1(h.ID("sign-in-title"), g.Text(t.signInTitle)),
+			h.H1(h.ID("sign-in-title"), g.Text(title)),
 			v.signOn(),
 			h.Label(h.For("token"), g.Text(t.token)),
 			h.Input(h.ID("token"), h.Name(FieldToken), h.Type("password"), h.AutoComplete("off"), h.Required(),

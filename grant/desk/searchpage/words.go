@@ -274,6 +274,12 @@ func Unknown(l lookup.Lang, detail string) string {
 	return v.words().in("Not signed in: "+detail+".", "로그인하지 못했습니다. 토큰을 확인하세요: "+detail)
 }
 
+// Ended says to somebody who sent a form that whoever it was is not signed in any more.
+func Ended(l lookup.Lang) string {
+	return (&View{Lang: l}).words().in("You are not signed in any more, so nothing was saved. Sign in, and do it again.",
+		"로그인이 끝나서 아무것도 저장하지 않았습니다. 로그인한 뒤 다시 해 주세요.")
+}
+
 // TooLong says that a form is longer than any that a person fills in.
 func TooLong(l lookup.Lang, bytes int64) string {
 	return fmt.Sprintf((&View{Lang: l}).words().in(
