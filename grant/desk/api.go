@@ -220,7 +220,7 @@ func (a *api) respond(fn func(*http.Request, Principal) (any, error)) func(http.
 		defer cancel()
 		r = r.WithContext(ctx)
 		switch r.Pattern {
-		case takeMany, fileOne, fileMany: // which bound their bodies themselves
+		case takeMany, fileOne, fileMany, fileReports: // which bound their bodies themselves
 		default:
 			r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
 		}

@@ -23,11 +23,13 @@ import (
 // The routes by which other systems hand claims in. What they may is decided by the right claims-intake; whose token it was has
 // entered the claim, and can never decide it.
 const (
-	pathClaims = "/api/v1/claims"
-	fileOne    = "POST " + pathClaims
-	pathBatch  = "/api/v1/claim-batches" // and not below the other, where it would look like a claim
-	fileMany   = "POST " + pathBatch
-	askClaim   = "GET " + pathClaims + "/{claim}"
+	pathClaims  = "/api/v1/claims"
+	fileOne     = "POST " + pathClaims
+	pathBatch   = "/api/v1/claim-batches" // and not below the other, where it would look like a claim
+	fileMany    = "POST " + pathBatch
+	pathReports = "/api/v1/claim-reports"
+	fileReports = "POST " + pathReports
+	askClaim    = "GET " + pathClaims + "/{claim}"
 
 	maxClaims      = 500 // of one request: a transaction that keeps others waiting for milliseconds
 	maxClaimsBytes = 1 << 20
@@ -37,6 +39,7 @@ func (a *api) claimsAPI() []route {
 	return []route{
 		{fileOne, []Right{RightClaimsIntake}, a.answer(a.fileClaim)},
 		{fileMany, []Right{RightClaimsIntake}, a.answer(a.fileClaims)},
+		{fileReports, []Right{RightClaimsIntake}, a.answer(a.importReports)},
 		{askClaim, ofClaims, a.answer(a.claimNow)},
 	}
 }
@@ -88,6 +91,15 @@ type ClaimNow struct {
 	Owed      claims.Won    `json:"owed"`
 	Settled   claims.Won    `json:"settled"`
 	Declined  claims.Reason `json:"declined,omitempty"`
+
+	Reports []Earlier `json:"reports,omitempty"`
+}
+
+// Earlier is what was reported of a claim's business before claims could be filed. It changes no amount.
+type Earlier struct {
+	Number   string     `json:"number"`
+	Reported time.Time  `json:"reported"`
+	Loss     claims.Won `json:"reported_loss"`
 }
 
 // filing is what takes claims in by this API; an error: this desk has none.
@@ -189,23 +201,9 @@ func parseForm(ctx context.Context, desk *intake.Desk, text []byte, who Principa
 	form, err := intake.ParseForm(text)
 	if err != nil && form != nil {
 		_, more := desk.Read(ctx, form, from(who))
-		err = also(err, more)
+		err = intake.Also(err, more)
 	}
 	return form, err
-}
-
-// also adds problems of fields about which nothing has been said.
-func also(err, more error) error {
-	said := map[string]bool{}
-	for _, p := range intake.Problems(err) {
-		said[p.Field] = true
-	}
-	for _, p := range intake.Problems(more) {
-		if name, _, _ := strings.Cut(p.Field, "["); p.Field != "" && !said[name] {
-			err = errors.Join(err, p)
-		}
-	}
-	return err
 }
 
 // fileClaims takes many claims in, each by itself.
@@ -295,6 +293,11 @@ func (a *api) claimNow(r *http.Request, who Principal) (any, error) {
 	if err := readableWhy(reading.Why); err != nil {
 		return nil, err
 	}
+	earlier, err := a.earlier(r.Context(), c)
+	if err != nil {
+		return nil, err
+	}
+	reading.Programme, reading.Reports = c.Programme, store.ReportNumbers(earlier)
 	if err := a.cfg.Claims.Store.Read(r.Context(), reading); err != nil { // what cannot be recorded is not shown
 		return nil, err
 	}
@@ -307,7 +310,19 @@ func (a *api) claimNow(r *http.Request, who Principal) (any, error) {
 	if c.State == claims.DocumentsMissing {
 		out.Missing = c.Missing(c.Proposal)
 	}
+	for i := range earlier {
+		e := &earlier[i]
+		out.Reports = append(out.Reports, Earlier{e.Number, e.At.In(zone), e.Loss})
+	}
 	return out, nil
+}
+
+// earlier are the reports that are linked to a claim.
+func (a *api) earlier(ctx context.Context, c *store.Claim) ([]store.Report, error) {
+	if c.Unit == "" { // purged
+		return nil, nil
+	}
+	return a.cfg.Claims.Store.Reports(ctx, store.ReportFilter{Programme: c.Programme, Unit: c.Unit})
 }
 
 // readableWhy refuses a reason that the access log would not keep.

@@ -113,6 +113,7 @@ func TestTheSchemasHaveEveryField(t *testing.T) {
 		"Ordered": ordered{}, "Check": Check{}, "Holdings": Holdings{}, "User": User{}, "Order": order{}, "Brief": status.Brief{},
 		"ActReport": acts.Report{}, "Receipt": audit.Receipt{},
 		"ClaimForm": intake.Form{}, "FiledClaim": filedOne{}, "FiledClaims": filedMany{}, "ClaimNow": ClaimNow{},
+		"ReportForm": intake.ReportForm{}, "ImportedReports": importedReports{},
 		"Council": council.Now{}, "CouncilAct": review.CouncilAct{}, "Meeting": meetingSaid{}, "AgendaItem": council.Case{},
 		"InForce": inForce{}, "Decided": decided{}, "Rejected": rejected.Listing{},
 	} {

@@ -39,6 +39,7 @@ var needed = map[string]Role{
 	decide:                                        RoleOperator,
 	fileOne:                                       takesClaims, // which none of those roles has
 	fileMany:                                      takesClaims,
+	fileReports:                                   takesClaims,
 	askClaim:                                      takesClaims,
 	asksCouncil:                                   takesClaims,
 	asksMeeting:                                   takesClaims,

@@ -15,25 +15,37 @@ import (
 // MaxForm is the largest form that is read, in bytes. One of ordinary length has about 500.
 const MaxForm = 64 << 10
 
-// fields are the names of a form's JSON, in its order.
-var fields = func() (out []string) {
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[Form]()) {
+// fields are the names of a form's JSON, in its order, and reportFields those of a report's.
+var fields, reportFields = namesOf[Form](), namesOf[ReportForm]()
+
+func namesOf[T any]() (out []string) {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[T]()) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		out = append(out, name)
 	}
 	return out
-}()
+}
 
-// ErrNoForm means that a text is no JSON object at all; nothing can be said about its fields.
-var ErrNoForm = errors.New("it is no claim as JSON")
+// ErrNoForm and ErrNoReport mean that a text is no JSON object at all; nothing can be said about its fields.
+var (
+	ErrNoForm   = errors.New("it is no claim as JSON")
+	ErrNoReport = errors.New("it is no report as JSON")
+)
 
 // ParseForm reads a form as JSON, strictly. The error joins a Problem for each field that cannot be read, and the form has the
 // others; or it is ErrNoForm.
-func ParseForm(data []byte) (*Form, error) {
+func ParseForm(data []byte) (*Form, error) { return parse[Form](data, ErrNoForm, "claim", fields) }
+
+// ParseReport does so for an earlier report; the error may be ErrNoReport.
+func ParseReport(data []byte) (*ReportForm, error) {
+	return parse[ReportForm](data, ErrNoReport, "report", reportFields)
+}
+
+func parse[T any](data []byte, none error, what string, fields []string) (*T, error) {
 	if len(data) > MaxForm {
-		return nil, fmt.Errorf("%w: it has %d bytes, %d at most", ErrNoForm, len(data), MaxForm)
+		return nil, fmt.Errorf("%w: it has %d bytes, %d at most", none, len(data), MaxForm)
 	}
-	f := new(Form)
+	f := new(T)
 	if strict.JSON(data, &f) == nil && f != nil {
 		return f, nil
 	}
@@ -42,15 +54,15 @@ func ParseForm(data []byte) (*Form, error) {
 	err := strict.JSON(data, &raw)
 	switch {
 	case errors.Is(err, strict.ErrFollows), err == nil && raw == nil:
-		return nil, fmt.Errorf("%w: write one object", ErrNoForm)
+		return nil, fmt.Errorf("%w: write one object", none)
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrNoForm, err)
+		return nil, fmt.Errorf("%w: %w", none, err)
 	}
-	f = new(Form)
+	f = new(T)
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(raw)) {
 		if !slices.Contains(fields, name) {
-			errs = append(errs, Problem{Detail: fmt.Sprintf("%.40q is no field of a claim: possible are %s", name,
+			errs = append(errs, Problem{Detail: fmt.Sprintf("%.40q is no field of a %s: possible are %s", name, what,
 				strings.Join(fields, ", "))})
 			continue
 		}
@@ -76,6 +88,8 @@ func wanted(name string) string {
 		return "write true or false"
 	case "own_profit_rate":
 		return `write a fraction as text, such as "0.15" or "3/20"`
+	case "reported":
+		return `write a time with its zone, or a day, as text, such as "2022-10-20T09:00:00+09:00" or "2022-10-20"`
 	case "received":
 		return `write a time with its zone as text, such as "2022-10-20T09:00:00+09:00"`
 	default:

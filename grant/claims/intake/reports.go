@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/granter/granter/grant/claims"
@@ -66,7 +68,12 @@ func (r *reported) check(now time.Time, zone *time.Location) (store.ReportRow, e
 	out := store.ReportRow{By: r.by}
 	out.Number = r.number
 	for _, t := range r.texts() {
-		if err := t.check(); err != nil {
+		err := t.check()
+		if t.name == "number" && errors.Is(err, resident.ErrNumber) {
+			err = fmt.Errorf("%w; a report's number of that form is told from one by a year of four digits, as in "+
+				"20221020-1000123", err)
+		}
+		if err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -118,6 +125,14 @@ type ImportedReports struct {
 
 	Linked int  `json:"linked"` // businesses of rows that are right which have a claim already
 	DryRun bool `json:"dry_run"`
+
+	Results []ReportResult `json:"-"` // of each row
+}
+
+// ReportResult is what became of a row. Exactly one of the two is set.
+type ReportResult struct {
+	Outcome store.Outcome // Taken or Again
+	Err     error         // what is wrong with it; Problems takes it apart
 }
 
 // ReportSource is the file that reports are read from.
@@ -143,30 +158,105 @@ func (d *Desk) ImportReports(
 	if err != nil {
 		return nil, err
 	}
-	out := &ImportedReports{DryRun: dry}
-	out.Sheet = [][]string{append(reportTable.without(sheet[0], read), outcomeColumn, errorColumn)}
-	var rows []store.ReportRow
-	var units []string
-	var at []int // in out.Sheet
+	back := [][]string{append(reportTable.without(sheet[0], read), outcomeColumn, errorColumn)}
+	var rows []reportedRow
 	for _, cells := range sheet[1:] {
 		if emptyRow(cells) {
 			continue
 		}
-		out.Rows++
-		out.Sheet = append(out.Sheet, reportTable.without(cells, read))
+		back = append(back, reportTable.without(cells, read))
 		r, err := reportTable.read(cells, read)
-		var row store.ReportRow
 		if err == nil {
-			row, err = r.check(d.now(), d.Programme.Zone)
+			rows = append(rows, d.checked(r))
+		} else {
+			rows = append(rows, reportedRow{err: err})
 		}
-		if err != nil {
-			out.ended(len(out.Sheet)-1, "", err)
-			continue
-		}
-		rows, at, units = append(rows, row), append(at, len(out.Sheet)-1), append(units, string(row.Unit))
 	}
 	sum := sha256.Sum256(from.Data)
-	file := store.ReportFile{Name: name, Digest: hex.EncodeToString(sum[:]), Rows: out.Rows, Refused: out.Wrong}
+	out, err := d.takeReports(ctx, rows, store.ReportFile{Name: name, Digest: hex.EncodeToString(sum[:])}, by, dry)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range out.Results {
+		back[i+1] = append(back[i+1], string(r.Outcome), said(r.Err))
+	}
+	out.Sheet = back
+	return out, nil
+}
+
+// ReportForm is an earlier report as other systems send it. What is not known is left out.
+type ReportForm struct {
+	Number         string      `json:"number"`
+	BusinessNumber string      `json:"business_number"`
+	Reported       string      `json:"reported"` // RFC 3339, or a day of the programme's zone
+	ReportedLoss   *claims.Won `json:"reported_loss"`
+	BusinessName   string      `json:"business_name,omitempty"`
+	Name           string      `json:"name,omitempty"`
+	Phone          string      `json:"phone,omitempty"`
+	Email          string      `json:"email,omitempty"`
+	Language       string      `json:"language,omitempty"`
+}
+
+// row is what a file says in the same words.
+func (f *ReportForm) row() *reported {
+	out := &reported{number: f.Number, unit: f.BusinessNumber, at: f.Reported, by: store.Reporter{
+		Business: f.BusinessName, Name: f.Name, Phone: f.Phone, Email: f.Email, Language: f.Language,
+	}}
+	if f.ReportedLoss != nil {
+		out.loss = strconv.FormatInt(int64(*f.ReportedLoss), 10)
+	}
+	return out
+}
+
+// ReportsByAPI is what the record of an import calls the file of reports that came by the API.
+const ReportsByAPI = "api"
+
+// TakeReports takes reports in that came as JSON, each a ReportForm, by the same rules and with the same results as rows of a
+// file. Request is all of it, whose hash the record of the import has.
+func (d *Desk) TakeReports(ctx context.Context, request []byte, list []json.RawMessage, by store.Actor, dry bool,
+) (*ImportedReports, error) {
+	rows := make([]reportedRow, len(list))
+	for i, text := range list {
+		form, err := ParseReport(text)
+		if form != nil {
+			rows[i] = d.checked(form.row())
+		}
+		if err != nil { // what of it could be read may be wrong, too, and all is said at once
+			rows[i].err = Also(err, rows[i].err)
+		}
+	}
+	sum := sha256.Sum256(request)
+	return d.takeReports(ctx, rows, store.ReportFile{Name: ReportsByAPI, Digest: hex.EncodeToString(sum[:])}, by, dry)
+}
+
+// reportedRow is a row that is right, or what is wrong with it.
+type reportedRow struct {
+	store.ReportRow
+
+	err error
+}
+
+func (d *Desk) checked(r *reported) (out reportedRow) {
+	out.ReportRow, out.err = r.check(d.now(), d.Programme.Zone)
+	return out
+}
+
+// takeReports takes those rows in that are right.
+func (d *Desk) takeReports(ctx context.Context, list []reportedRow, file store.ReportFile, by store.Actor, dry bool,
+) (*ImportedReports, error) {
+	out := &ImportedReports{DryRun: dry, Results: make([]ReportResult, len(list))}
+	out.Rows = len(list)
+	var rows []store.ReportRow
+	var units []string
+	var at []int // in list
+	for i := range list {
+		if list[i].err != nil {
+			out.ended(i, "", list[i].err)
+			continue
+		}
+		rows, at, units = append(rows, list[i].ReportRow), append(at, i), append(units, string(list[i].Unit))
+	}
+	file.Rows, file.Refused = out.Rows, out.Wrong
 	results, err := d.Store.ImportReports(ctx, d.Programme.Name, rows, file, by, dry)
 	if err != nil {
 		return nil, err
@@ -179,7 +269,7 @@ func (d *Desk) ImportReports(
 	return out, err
 }
 
-// ended ends a row with what became of it.
+// ended notes what became of a row.
 func (i *ImportedReports) ended(row int, outcome store.Outcome, err error) {
 	switch {
 	case err != nil:
@@ -190,7 +280,7 @@ func (i *ImportedReports) ended(row int, outcome store.Outcome, err error) {
 	default:
 		i.Taken++
 	}
-	i.Sheet[row] = append(i.Sheet[row], string(outcome), said(err))
+	i.Results[row] = ReportResult{outcome, err}
 }
 
 // differs says what a row has, and what is there under its number; nil: it is the same, or new.

@@ -86,6 +86,9 @@ func TestWhatIsWrongWithAReport(t *testing.T) {
 		{0, "", "number: is missing"},
 		{0, "A 1", "number: \"A 1\" is not of its form"},
 		{0, "900101-1234568", "number: it holds what looks like a resident registration number"},
+		{0, "221020-1000123", "remove it; a report's number of that form is told from one by a year of four digits, as in 2022"},
+		{0, "2210201000123", "told from one by a year of four digits"},
+		{0, "R-221020-3000123", "told from one by a year of four digits"},
 		{1, "120-81-47522", "business_number: business number 120-81-47522: one of its digits is wrong"},
 		{1, "900101-1234568", "13 digits look like a resident registration number"},
 		{2, "", "reported: write a time with its zone"},
@@ -119,6 +122,17 @@ func TestWhatIsWrongWithAReport(t *testing.T) {
 	proof, err := d.Store.Prove(t.Context(), nil)
 	require.NoError(t, err)
 	require.Zero(t, proof.Reports)
+}
+
+// Numbers that begin with a day are told from resident numbers by the year: a check digit would let in who got theirs after
+// October 2020, and refuse one in ten of a report's numbers.
+func TestAReportsNumberWithTheYearInFullIsNoResidentNumber(t *testing.T) {
+	d := desk(t)
+	for i, number := range []string{"20221020-1000123", "2022-1020-1000123", "A-22-1020-1000123", "22102-1000123"} {
+		got, err := importReports(t, d, "r.csv", reportHeads+"\n"+reportLine(number, i))
+		require.NoError(t, err)
+		require.Equal(t, Success, got.Status, got.Sheet)
+	}
 }
 
 // A day is one of the programme's zone, also one that a workbook has as a date; a time of a workbook has no zone, and is refused.

@@ -57,10 +57,24 @@ func Problems(err error) (out []Problem) {
 		}
 	}
 	field, detail, found := strings.Cut(err.Error(), ": ")
-	if name, _, _ := strings.Cut(field, "["); !found || !slices.Contains(fields, name) {
+	if name, _, _ := strings.Cut(field, "["); !found || !slices.Contains(fields, name) && !slices.Contains(reportFields, name) {
 		return []Problem{{Detail: err.Error()}}
 	}
 	return []Problem{{field, detail}}
+}
+
+// Also adds problems of fields about which nothing has been said.
+func Also(err, more error) error {
+	said := map[string]bool{}
+	for _, p := range Problems(err) {
+		said[p.Field] = true
+	}
+	for _, p := range Problems(more) {
+		if name, _, _ := strings.Cut(p.Field, "["); p.Field != "" && !said[name] {
+			err = errors.Join(err, p)
+		}
+	}
+	return err
 }
 
 // Result is what became of a form. Exactly one of Claim and Err is set, but for a business that has another claim.
