@@ -82,6 +82,9 @@ func openBoxOf(t *testing.T, o ledger.Options, ids grant.IDs) *box {
 	b := &box{T: t, c: c, cut: &cut{}, letters: 5000} // several pages
 	if ids != "" {
 		c.Population, b.letters = 1000, 50
+		c.Items = []grant.Item{
+			{ID: "any", Validity: grant.Validity{Taken: true}}, {ID: "few", Validity: grant.Validity{Taken: true}, First: 20},
+		}
 	}
 	var err error
 	b.client, err = ledger.Connect(o)

@@ -60,14 +60,34 @@ func (b *box) addMembers(g *ledger.Grants, seq *uint64, from, to int) int {
 	return len(granted)
 }
 
-// fillMembers grants 240 users, each bucket in several entries.
+// fillMembers grants 240 users, each bucket in several entries, of whom 30 take one item and 20 another, which are all there are.
 func (b *box) fillMembers() {
 	b.Helper()
 	g, seq := b.grants(), uint64(0)
 	for n := range 3 {
 		require.Equal(b, 80, b.addMembers(g, &seq, 80*n, 80*(n+1)))
 	}
+	outcomes := map[grant.Outcome]int{}
+	for _, t := range b.take(9, 0, 30) {
+		outcomes[t.Outcome]++
+	}
+	require.Equal(b, map[grant.Outcome]int{grant.OutcomeTaken: 50, grant.OutcomeExhausted: 10}, outcomes)
 	b.settle(g)
+}
+
+// take has users from one up to, not including, another take both items, first all of them the first one.
+func (b *box) take(run grant.RunID, from, to int) []ledger.Taken {
+	b.Helper()
+	var wishes []ledger.Take
+	for item := range b.c.Items {
+		for n := from; n < to; n++ {
+			text, _ := b.aMember(n)
+			wishes = append(wishes, ledger.Take{User: grant.TextID(text), Item: item})
+		}
+	}
+	taken, err := ledger.NewTakes(b.Store, run).Take(b.Context(), b.c, wishes)
+	require.NoError(b, err)
+	return taken
 }
 
 func (b *box) fillAny() {
@@ -112,12 +132,20 @@ func TestALedgerOfMembersIsTheSameAfterExportAndImport(t *testing.T) {
 		same(t, from, to)
 		proof, err = to.Reader.Prove(t.Context())
 		require.NoError(t, err)
+		require.NoError(t, to.Reader.ProveTakes(t.Context(), to.c, &proof))
 		require.True(t, proof.Holds(), "%+v", proof)
+		require.EqualValues(t, 50, proof.Taken)
+		was, is := from.take(9, 0, 30), to.take(9, 0, 30)
+		require.Equal(t, was, is, "since when each has it, and that there are none left")
+		require.Equal(t, grant.OutcomeAlready, is[0].Outcome)
 		totals, err := to.Reader.Totals(t.Context())
 		require.NoError(t, err)
 		require.EqualValues(t, 240, totals.Granted)
 
 		// It is granted by as before: who has it is a duplicate.
+		is = to.take(9, 30, 31)
+		require.Equal(t, grant.OutcomeTaken, is[0].Outcome)
+		require.Equal(t, grant.OutcomeExhausted, is[1].Outcome)
 		g, seq := to.grants(), uint64(0)
 		require.Equal(t, 5, to.addMembers(g, &seq, 235, 245))
 		done, err = from.restore(path)

@@ -176,6 +176,17 @@ func refusesTakes(w *world) {
 		}
 	}
 	require.EqualValues(w, 100, w.whole(p))
+	for _, item := range []int{itemTaken, itemFirst} { // who has it is told so, whatever was done about the user later
+		has := []Take{{user(1, uint16(20+item)), item}, {user(1, uint16(30+item)), item}}
+		got, err := t.Take(w.ctx, p.campaign, has)
+		require.NoError(w, err)
+		a.done(a.act(grant.ActRevoke), has[0].User)
+		a.done(a.act(grant.ActRecall), has[1].User)
+		again, err := t.Take(w.ctx, p.campaign, append(has, Take{user(1, 6), item}))
+		require.NoError(w, err)
+		want := []Taken{{grant.OutcomeAlready, got[0].At}, {grant.OutcomeAlready, got[1].At}, {Outcome: grant.OutcomeRevoked}}
+		require.Equal(w, want, again)
+	}
 
 	early := NewTakes(p.Store, 8)
 	_, err := early.Take(w.ctx, p.campaign, []Take{{user(1, 9), itemTimed}})

@@ -182,12 +182,21 @@ func (t *Takes) round(ctx context.Context, groups []taking, out []Taken, send se
 // ErrSpecChanged means that users were granted by another spec than the one that was asked by.
 var ErrSpecChanged = errors.New("users were granted by another spec")
 
-// since fills in when those users took an item who had taken it before.
+// since fills in when those users took an item who had taken it before. Where IDs are dense and the item has a quota, an act that
+// stands in a user's way is seen in the chunk before anybody looks at who took it: whoever has it is told so all the same.
 func (t *Takes) since(ctx context.Context, c *grant.Campaign, wishes []Take, out []Taken) error {
 	var asked []Take
 	var at []int
 	for i := range out {
-		if out[i].Outcome == grant.OutcomeAlready && out[i].At.IsZero() {
+		ask := false
+		switch out[i].Outcome {
+		case grant.OutcomeAlready:
+			ask = out[i].At.IsZero()
+		case grant.OutcomeExcluded, grant.OutcomeRevoked, grant.OutcomeRecalled:
+			ask = !c.Input.Opaque() && c.Items[wishes[i].Item].First > 0
+		case grant.OutcomeTaken, grant.OutcomeNotGranted, grant.OutcomeLapsed, grant.OutcomeExhausted:
+		}
+		if ask {
 			asked, at = append(asked, wishes[i]), append(at, i)
 		}
 	}
@@ -196,7 +205,9 @@ func (t *Takes) since(ctx context.Context, c *grant.Campaign, wishes []Take, out
 		return err
 	}
 	for n, i := range at {
-		out[i].At = times[n]
+		if out[i].Outcome == grant.OutcomeAlready || !times[n].IsZero() {
+			out[i] = Taken{grant.OutcomeAlready, times[n]}
+		}
 	}
 	return nil
 }
