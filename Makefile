@@ -52,14 +52,11 @@ test: install modules ## every test, those on real servers included
 test-fast: ## the tests that need no server
 	go test -timeout $(TIMEOUT) $(value ARGS) $(PKG)
 
-# A simulated Redis's interpreter of Lua and SQLite, which is C turned into Go, are not looked into: what is ours is. And a
-# process that ends must not wait a second for races that might still come, for the tests of the command line start hundreds.
-# A simulated Cluster has the conformance of a single Redis once more: its goroutines are go-redis's, and make test has it.
-WITHOUT_RACE := $(foreach package,github.com/yuin/gopher-lua github.com/alicebob/miniredis modernc.org,-gcflags=$(package)/...=-race=false)
-
+# A process that ends does not wait a second for races that might still come: the tests of the command line start hundreds. A
+# simulated Cluster has the conformance of a single Redis once more: its goroutines are go-redis's, and make test has it.
 .PHONY: race
 race: ## the tests that need no server, under the race detector
-	GORACE=atexit_sleep_ms=0 go test -race $(WITHOUT_RACE) -skip '^TestOnMiniredisAsCluster$$' -vet=off -timeout $(TIMEOUT) $(value ARGS) $(PKG)
+	GORACE=atexit_sleep_ms=0 go test -race -skip '^TestOnMiniredisAsCluster$$' -vet=off -timeout $(TIMEOUT) $(value ARGS) $(PKG)
 
 .PHONY: mutants
 mutants: ## deliberate bugs that tests must notice: make mutants ARGS='-run ^source/'
