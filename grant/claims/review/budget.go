@@ -65,13 +65,9 @@ func (d *Desk) rebudget(w http.ResponseWriter, r *http.Request, who Staff) {
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
-	text, status := explained(v.Lang, err)
-	if text == "" {
-		d.fail(w, r, who, err)
-		return
+	if status, goOn := d.problem(w, r, v, err); goOn {
+		d.showBudget(w, r, status, v, nil)
 	}
-	v.Problem = text
-	d.showBudget(w, r, status, v, nil)
 }
 
 func readRebudgeting(r *http.Request) (*rebudgeting, error) {

@@ -237,12 +237,10 @@ func (d *Desk) secretary(w http.ResponseWriter, r *http.Request, who Staff) {
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
-	text, status := explained(v.Lang, err)
-	if text == "" {
-		d.fail(w, r, who, err)
+	status, goOn := d.problem(w, r, v, err)
+	if !goOn {
 		return
 	}
-	v.Problem = text
 	number, _ := strconv.Atoi(r.PostForm.Get(fieldMeeting)) // 0: it is about none
 	if _, err := d.minutesOf(r.Context(), number); err == nil {
 		d.showMeeting(w, r, status, v, number)

@@ -3,6 +3,7 @@ package review
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -381,9 +382,20 @@ func since(history []store.Entry, seq int, who *Staff) *store.Entry {
 func (d *Desk) take(
 	r *http.Request, history []store.Entry, said *decision, who *Staff,
 ) (before bool, step store.Step, err error) {
-	before, err = d.once(r, who, history[0].Claim, func(ctx context.Context) (err error) {
-		if _, step, err = d.judge(history, said, who); err == nil {
+	id := history[0].Claim
+	before, err = d.once(r, who, id, func(ctx context.Context) (err error) {
+		for range 5 {
+			if _, step, err = d.judge(history, said, who); err != nil {
+				return err
+			}
 			err = d.Store.Commit(ctx, []store.Step{step}, nil)
+			if _, conflict := errors.AsType[*store.ConflictError](err); !conflict {
+				return err
+			}
+			var failed error // what came between may be a look, which is in nobody's way
+			if history, failed = d.historyOf(ctx, id); failed != nil {
+				return failed
+			}
 		}
 		return err
 	})
@@ -392,9 +404,8 @@ func (d *Desk) take(
 
 // refuse says why a step was not taken, with the claim as it is now, and with what was written.
 func (d *Desk) refuse(w http.ResponseWriter, r *http.Request, v *view, said *decision, err error) {
-	text, status := explained(v.Lang, err)
-	if text == "" {
-		d.fail(w, r, v.who, err)
+	status, goOn := d.problem(w, r, v, err)
+	if !goOn {
 		return
 	}
 	k, err := d.read(r, &v.who)
@@ -402,7 +413,7 @@ func (d *Desk) refuse(w http.ResponseWriter, r *http.Request, v *view, said *dec
 		d.fail(w, r, v.who, err)
 		return
 	}
-	v.Problem, v.said = text, said
+	v.said = said
 	d.show(w, r, status, v, k, nil)
 }
 

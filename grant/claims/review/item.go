@@ -290,13 +290,11 @@ func (d *Desk) vote(w http.ResponseWriter, r *http.Request, who Staff) {
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
-	text, status := explained(v.Lang, err)
-	if text == "" || b == nil {
+	if b == nil {
 		d.fail(w, r, who, err)
-		return
+	} else if status, goOn := d.problem(w, r, v, err); goOn {
+		d.showItem(w, r, status, v, meeting, number, nil)
 	}
-	v.Problem = text
-	d.showItem(w, r, status, v, meeting, number, nil)
 }
 
 // confirmCount says once more what a count does.

@@ -153,6 +153,15 @@ func (d *Desk) fail(w http.ResponseWriter, r *http.Request, who Staff, err error
 	d.html(w, status, func(out io.Writer) error { return v.page(out, problem) })
 }
 
+// problem makes a page begin with what went wrong, if staff can do something about it. Else it has answered.
+func (d *Desk) problem(w http.ResponseWriter, r *http.Request, v *view, err error) (status int, goOn bool) {
+	if v.Problem, status = explained(v.Lang, err); v.Problem == "" {
+		d.fail(w, r, v.who, err)
+		return 0, false
+	}
+	return status, true
+}
+
 // explained is an error that staff can do something about; empty: it is not.
 func explained(l tell.Lang, err error) (text string, status int) {
 	if conflict, ok := errors.AsType[*store.ConflictError](err); ok {

@@ -69,13 +69,15 @@ func (d *Desk) extend(w http.ResponseWriter, r *http.Request, who Staff) {
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
-	text, status := explained(v.Lang, err)
-	c, readErr := d.calendar(r)
-	if text == "" || readErr != nil {
+	status, goOn := d.problem(w, r, v, err)
+	if !goOn {
+		return
+	}
+	c, err := d.calendar(r)
+	if err != nil {
 		d.fail(w, r, who, err)
 		return
 	}
-	v.Problem = text
 	d.html(w, status, func(out io.Writer) error { return v.page(out, v.say("기간", "Windows"), v.calendar(&c)...) })
 }
 

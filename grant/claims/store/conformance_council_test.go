@@ -312,6 +312,13 @@ func councilKeepsToTheBudget(t *testing.T, s *Store) {
 	require.NoError(t, m.count(0, 1, secretary))
 	m.refused(m.count(1, 2, secretary), "more than the 4000000 that nobody has been promised")
 	require.NotNil(t, m.now(1).Item)
+	b, err := s.ProposeBudget(t.Context(), m.p, 10_000_000, 12_000_000, secretary, "decision 14")
+	require.NoError(t, err)
+	m.refused(m.count(1, 2, secretary), "more than the 4000000 that nobody has been promised")
+	_, err = s.AnswerBudget(t.Context(), m.p, b.Waiting().Number, true, Actor{Name: "lee", Duty: claims.Approver}, "yes")
+	require.NoError(t, err)
+	require.NoError(t, m.count(1, 2, secretary), "it goes by the budget as it is now")
+	require.Equal(t, claims.Approved, m.now(1).State)
 	sound(t, s)
 }
 
