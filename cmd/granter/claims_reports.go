@@ -334,7 +334,8 @@ func newReportsErase() *cobra.Command {
 		Short: "Erase who made an earlier report",
 		Long: `Erase deletes name, phone and e-mail of whoever made a report, and a reminder that was not sent. Its number, the
 business number and the sum stay, and "granter claims prove" still proves them. Erasing the owner of a claim does the same to the
-reports of the business. It cannot be undone, and is done in the duty privacy.
+reports of the business; of a claim that was withdrawn only to those with its owner's phone or e-mail. It cannot be undone, and is
+done in the duty privacy.
 
 ` + exitHelp,
 		Args: cobra.ExactArgs(1),

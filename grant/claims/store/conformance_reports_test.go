@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -114,6 +115,33 @@ func reportsAreLinked(t *testing.T, s *Store) {
 	require.NoError(t, err)
 	require.Equal(t, Taken, dry[0].Outcome)
 	require.Equal(t, 151, sound(t, s).Reports)
+}
+
+// withdrawnErasesItsOwn: the owner of a claim that was withdrawn takes only reports of the same contact along. Somebody else may
+// have reported for the business, and is still to be reminded.
+func withdrawnErasesItsOwn(t *testing.T, s *Store) {
+	p := shipped(t, s)
+	claim := receive(t, s, 1)[0]
+	owner, err := s.Person(t.Context(), claim.ID)
+	require.NoError(t, err)
+	theirs, own, mail := reportOf(p, 0, 1), reportOf(p, 0, 2), reportOf(p, 0, 3)
+	own.Number, own.By = "own", Reporter{Phone: "+82 " + strings.TrimPrefix(owner.Phone, "0")}
+	mail.Number, mail.By = "other", Reporter{Phone: "02-999-0000", Email: "somebody@example.com"}
+	theirs.By.Phone = "010-9999-0000"
+	rows := []ReportRow{theirs, own, mail}
+	_, err = s.ImportReports(t.Context(), p.Name, rows, ReportFile{Name: "r.csv"}, secretIntake, false)
+	require.NoError(t, err)
+	require.NoError(t, s.Commit(t.Context(), []Step{{Claim: claim, Action: claims.Withdraw,
+		By: Actor{"owner", claims.Owner}, Reason: "mistake"}}, nil))
+	list, err := s.Get(t.Context(), claim.ID)
+	require.NoError(t, err)
+	require.NoError(t, s.Erase(t.Context(), list[0], privacy, "the owner asked"))
+	for i, gone := range []bool{false, true, false} {
+		r, err := s.Report(t.Context(), p.Name, rows[i].Number)
+		require.NoError(t, err)
+		require.Equal(t, gone, r.Erased, rows[i].Number)
+	}
+	sound(t, s)
 }
 
 // reportersAreErased: with the owner of the business, one by one, or after so long; the chain holds.

@@ -60,6 +60,7 @@ func conformance(t *testing.T, open func(t *testing.T, where string) *Store) {
 		{"two purges at once empty the access log once", purgesAtOnce},
 		{"earlier reports are imported once and linked by the business", reportsAreLinked},
 		{"who reported is erased, and old reports go", reportersAreErased},
+		{"a claim that was withdrawn erases no other's report", withdrawnErasesItsOwn},
 		{"a proof finds reports that were tampered with", reportsAreProven},
 		{"who reported and did not file is reminded once", reportersAreReminded},
 		{"who watches sees how everything stands", watching},

@@ -345,13 +345,13 @@ func (c *commit) remove(g *going) error {
 		return err
 	}
 	for _, class := range slices.Sorted(maps.Keys(g.classes)) {
-		for _, table := range tablesOf[class] {
-			if err := exec("DELETE FROM "+table+" WHERE claim = $1", g.claim.ID); err != nil {
+		if class == ClassContact { // the owner and the business are still there
+			if err := eraseReporters(c.ctx, c.tx, g.claim.ID); err != nil {
 				return err
 			}
 		}
-		if class == ClassContact { // the number of the business is still there
-			if err := eraseReporters(c.ctx, c.tx, g.claim.ID); err != nil {
+		for _, table := range tablesOf[class] {
+			if err := exec("DELETE FROM "+table+" WHERE claim = $1", g.claim.ID); err != nil {
 				return err
 			}
 		}

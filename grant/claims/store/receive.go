@@ -312,11 +312,14 @@ func (s *Store) Erase(ctx context.Context, claim *Claim, by Actor, why string) e
 			claims.Privacy, by.Name, by.Duty)
 	}
 	return s.Commit(ctx, []Step{{Claim: claim, Action: Erase, By: by, Reason: why}}, func(tx *sql.Tx) error {
+		if err := eraseReporters(ctx, tx, claim.ID); err != nil {
+			return err
+		}
 		for _, table := range []string{"owners", "marks", "letters", "codes", "sessions", "documents", "keys", "notices"} {
 			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE claim = $1", claim.ID); err != nil {
 				return err
 			}
 		}
-		return eraseReporters(ctx, tx, claim.ID)
+		return nil
 	})
 }

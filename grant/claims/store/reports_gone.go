@@ -66,15 +66,54 @@ func (s *Store) EraseReporter(ctx context.Context, programme, number string, by 
 	})
 }
 
-// eraseReporters deletes who reported for the business of a claim, whose history says so.
+// eraseReporters deletes who reported for the business of a claim, whose history says so. It is called before the owner is
+// deleted: a claim that was withdrawn says nothing of whose the business is, so it takes only those along who left its owner's
+// phone or e-mail. Otherwise whoever hands in and withdraws a claim of somebody else's business would delete where that one is
+// reached.
 func eraseReporters(ctx context.Context, tx *sql.Tx, claim string) error {
-	const of = "(SELECT programme FROM claims WHERE id = $1) AND unit = (SELECT unit FROM claims WHERE id = $1)"
-	for _, query := range []string{
-		"DELETE FROM notices WHERE report IN (SELECT number FROM reports WHERE programme = " + of + ") " +
-			"AND programme = (SELECT programme FROM claims WHERE id = $1)",
-		"UPDATE reports SET salt = '', person = '', gone = $1 WHERE gone = '' AND programme = " + of,
-	} {
-		if _, err := tx.ExecContext(ctx, query, claim); err != nil {
+	const which = "gone = '' AND programme = (SELECT programme FROM claims WHERE id = $1) AND " +
+		"unit = (SELECT unit FROM claims WHERE id = $1)"
+	var owner *Person // of a claim that was withdrawn
+	var text string
+	switch err := tx.QueryRowContext(ctx, "SELECT o.person FROM claims AS c LEFT JOIN owners AS o ON o.claim = c.id "+
+		"WHERE c.id = $1 AND c.state = 'withdrawn' AND o.person IS NOT NULL", claim).Scan(&text); {
+	case errors.Is(err, sql.ErrNoRows):
+	case err != nil:
+		return err
+	default:
+		owner = &Person{}
+		if err := json.Unmarshal([]byte(text), owner); err != nil {
+			return err
+		}
+	}
+	rows, err := tx.QueryContext(ctx, "SELECT number, programme, person FROM reports WHERE "+which, claim)
+	if err != nil {
+		return err
+	}
+	var of string
+	var numbers []string
+	if err := each(rows, func(scan func(...any) error) error {
+		var number, person string
+		var by Reporter
+		if err := scan(&number, &of, &person); err != nil {
+			return err
+		}
+		if err := json.Unmarshal([]byte(person), &by); err != nil {
+			return fmt.Errorf("report %s: %w: %w", number, errBody, err)
+		}
+		if owner == nil || by.Same(owner.Phone, owner.Email) {
+			numbers = append(numbers, number)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, number := range numbers {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM notices WHERE programme = $1 AND report = $2", of, number); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE reports SET salt = '', person = '', gone = $3 "+
+			"WHERE programme = $1 AND number = $2", of, number, claim); err != nil {
 			return err
 		}
 	}
