@@ -39,11 +39,12 @@ type asked struct {
 func ask(args []string) error {
 	f := flag.NewFlagSet("ask", flag.ContinueOnError)
 	addr := f.String("addr", "", "host:port")
-	path := f.String("path", "/api/v1/entitlements/%d/cheer-up-90d", "with %d for the user")
+	path := f.String("path", "/api/v1/entitlements/%s/cheer-up-90d", "with %s for the user")
 	token := f.String("token", "", "who asks")
 	file := f.String("tokens", "", "a file of tokens, one a line, one of which asks each time: what one may ask is limited")
 	body := f.String("body", "", "JSON to post; without it the requests are GET")
 	users := f.Uint64("users", 1, "IDs from 0 to this")
+	list := f.String("ids", "", "a file of IDs, one a line, in place of numbers")
 	conns := f.Int("conns", 64, "connections")
 	rate := f.Float64("rate", 0, "requests a second, each due at its time; 0: each connection asks as fast as it is answered")
 	length := f.Duration("for", 5*time.Second, "how long")
@@ -57,6 +58,20 @@ func ask(args []string) error {
 			return err
 		}
 		tokens = strings.Fields(string(text))
+	}
+	var ids []string
+	if *list != "" {
+		text, err := os.ReadFile(*list)
+		if err != nil {
+			return err
+		}
+		ids = strings.Fields(string(text))
+	}
+	user := func() string {
+		if *list != "" {
+			return ids[rand.IntN(len(ids))]
+		}
+		return strconv.FormatUint(rand.Uint64N(*users), 10)
 	}
 	method, rest := "GET", "\r\n"
 	if *body != "" {
@@ -91,7 +106,7 @@ func ask(args []string) error {
 					return nil
 				}
 				request = fmt.Appendf(request[:0], method+" "+*path+" HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n%s",
-					rand.Uint64N(*users), tokens[rand.IntN(len(tokens))], rest)
+					user(), tokens[rand.IntN(len(tokens))], rest)
 				if _, err := conn.Write(request); err != nil {
 					return err
 				}

@@ -66,6 +66,7 @@ type checkBench struct {
 	ctx   context.Context //nolint:containedctx // of one measurement
 	row   row
 	spec  string
+	ids   string // a file of the users, where they are no dense numbers
 	redis *devtest.Redis
 	// others is how many campaigns were made out of the same topic.
 	others int
@@ -218,6 +219,9 @@ func (c *checkBench) other() (string, error) {
 // load loads a server with single checks.
 func (c *checkBench) load(of server, more ...string) (asked, error) {
 	args := append([]string{"ask", "-addr", of.addr, "-token", c.token, "-users", fmt.Sprint(c.row.users)}, more...)
+	if c.ids != "" {
+		args = append(args, "-ids", c.ids)
+	}
 	return c.asks(of, args...)
 }
 

@@ -31,7 +31,7 @@ func (c *checkBench) lookers() (lines string, err error) {
 // look has users looked up as support does: all that is known of one in one campaign, recorded in the access log before it is
 // answered.
 func (c *checkBench) look(more ...string) (asked, error) {
-	return c.load(c.desk, append([]string{"-path", "/api/v1/campaigns/bench/users/%d", "-tokens", c.tokens}, more...)...)
+	return c.load(c.desk, append([]string{"-path", "/api/v1/campaigns/bench/users/%s", "-tokens", c.tokens}, more...)...)
 }
 
 // lookups measures lookups alone, beside the bare handler.

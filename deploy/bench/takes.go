@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/granter/granter/deploy/dev/devtest"
@@ -19,7 +21,7 @@ import (
 const takeSpec = `campaign: bench
 title: Benchmark
 starts_at: 2023-01-05T09:00:00+09:00
-source: {topic: %s%s}
+%ssource: {topic: %s%s}
 zone: Asia/Seoul
 items:
   - {id: by-api, kind: emoticon, validity: {days: 90, from: taken, until: end_of_day}}
@@ -29,45 +31,80 @@ items:
 `
 
 // takes measures how fast users can take items: by a desk, from a file and from a topic, beside redis-benchmark on the same
-// Redis.
+// Redis; and the same of users whose IDs are UUIDs, of whom there are fewer, because each take of theirs is kept by itself.
 func (b *bench) takes(ctx context.Context) ([]checked, error) {
-	r, err := comparedRow("")
-	if err != nil {
-		return nil, err
-	}
-	r.users = int64(float64(r.users) * b.scale)
-	spec, err := b.takeSpec("takers.yaml", r.topic(), "")
-	if err != nil {
-		return nil, err
-	}
-	if err := b.load(ctx, r, spec); err != nil {
-		return nil, err
-	}
-	asking, err := b.takeSpec("asking.yaml", "asking", ", format: json, path: user")
-	if err != nil {
-		return nil, err
-	}
-	if err := b.load(ctx, r, asking); err != nil {
-		return nil, err
-	}
-	var rows []checked
-	for range b.repeats {
-		once, err := b.takesOnce(ctx, r, spec)
+	var all []takers
+	for _, name := range []string{"", "^4 M UUIDs v4$"} {
+		r, err := comparedRow(name)
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, once...)
+		r.users = int64(float64(r.users) * b.scale)
+		t := takers{row: r, asking: "asking"}
+		if r.ids != "" {
+			t.asking = "asking-uuids"
+		}
+		if t.spec, err = b.takeSpec(r, "takers", r.topic(), ""); err != nil {
+			return nil, err
+		}
+		asking, err := b.takeSpec(r, "asking", t.asking, ", format: json, path: user")
+		if err != nil {
+			return nil, err
+		}
+		if err := errors.Join(b.load(ctx, r, t.spec), b.load(ctx, r, asking)); err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	var rows []checked
+	for range b.repeats {
+		var dense []checked
+		for _, t := range all {
+			once, err := b.takesOnce(ctx, t)
+			if err != nil {
+				return nil, err
+			}
+			if t.row.ids != "" {
+				once = ofUUIDs(once, dense)
+			}
+			rows, dense = append(rows, once...), once
+		}
 	}
 	return medians(rows), nil
 }
 
-func (b *bench) takeSpec(name, topic, more string) (string, error) {
-	path := filepath.Join(b.dir, name)
-	return path, os.WriteFile(path, fmt.Appendf(nil, takeSpec, topic, more), 0o600)
+// takers are users who take items.
+type takers struct {
+	row    row
+	spec   string
+	asking string // the topic of what they ask for
+}
+
+// ofUUIDs names rows that were measured of UUIDs, and compares them with those of dense IDs of the same round.
+func ofUUIDs(rows, dense []checked) []checked {
+	for i := range rows {
+		at := slices.IndexFunc(dense, func(d checked) bool { return d.name == rows[i].name })
+		rows[i].ratio, rows[i].of = 0, ""
+		if at >= 0 {
+			rows[i].ratio, rows[i].of = rows[i].PerSecond/dense[at].PerSecond, "dense IDs"
+		}
+		rows[i].name = "UUIDs: " + rows[i].name
+	}
+	return rows
+}
+
+func (b *bench) takeSpec(r row, name, topic, more string) (string, error) {
+	population := ""
+	if r.ids != "" {
+		population, more, name = fmt.Sprintf("population: %d\n", r.users), ", id: "+string(r.ids)+more, name+"-"+string(r.ids)
+	}
+	path := filepath.Join(b.dir, name+".yaml")
+	return path, os.WriteFile(path, fmt.Appendf(nil, takeSpec, population, topic, more), 0o600)
 }
 
 // takesOnce measures each way once, on a ledger that has granted everybody and given nothing away.
-func (b *bench) takesOnce(ctx context.Context, r row, spec string) (rows []checked, err error) {
+func (b *bench) takesOnce(ctx context.Context, of takers) (rows []checked, err error) {
+	r, spec := of.row, of.spec
 	return rows, devtest.Standalone(nil, func(tb devtest.TB) error {
 		server := devtest.StartRedis(tb, devtest.RedisSet("save", ""), devtest.RedisSet("appendonly", "yes"),
 			devtest.RedisSet("appendfsync", "everysec"))
@@ -80,34 +117,41 @@ func (b *bench) takesOnce(ctx context.Context, r row, spec string) (rows []check
 			return err
 		}
 		list := filepath.Join(b.dir, "takes.csv")
-		if err := shuffled(list, r.users); err != nil {
+		if err := c.everybody(list, int(r.users)); err != nil {
+			return err
+		}
+		const path = "/api/v1/campaigns/bench/users/%s/takes"
+		api, err := c.load(c.desk, "-path", path, "-body", `{"item":"by-api"}`)
+		quota, err2 := c.load(c.desk, "-path", path, "-body", `{"item":"few"}`)
+		some := func() (asked, error) {
+			return c.load(c.desk, "-path", path, "-body", `{"item":"by-api"}`, "-conns", "16", "-rate", "1000", "-for", "1500ms")
+		}
+		during, _, err3 := c.during("granter desk, 1,000 single takes/s, each due at its time, "+beside, r, some)
+		file, err4 := c.takeAll("--item", "by-file", "--csv", list)
+		topic, err5 := c.takeAll("--item", "by-topic", "--topic", of.asking, "--once", "--brokers", b.kafka.Brokers[0])
+		rows = []checked{
+			{name: "granter desk, single takes; " + saturated, asked: api},
+			{name: "granter desk, single takes of an item with a quota; " + saturated, asked: quota},
+			during,
+			{name: "granter take --csv, everybody in random order", asked: file},
+			{name: "granter take --topic, everybody in random order", asked: topic},
+		}
+		if err := errors.Join(err, err2, err3, err4, err5); err != nil || r.ids != "" {
 			return err
 		}
 		single, err := c.redisBenchmark("1", "SETBIT", "1")
 		pipelined, err2 := c.redisBenchmark("64", "SETBIT", "1")
-		api, err3 := c.load(c.desk, "-path", "/api/v1/campaigns/bench/users/%d/takes", "-body", `{"item":"by-api"}`)
-		quota, err4 := c.load(c.desk, "-path", "/api/v1/campaigns/bench/users/%d/takes", "-body", `{"item":"few"}`)
-		some := func() (asked, error) {
-			return c.load(c.desk, "-path", "/api/v1/campaigns/bench/users/%d/takes", "-body", `{"item":"by-api"}`,
-				"-conns", "16", "-rate", "1000", "-for", "1500ms")
+		for _, i := range []int{0, 1} {
+			rows[i].ratio, rows[i].of = rows[i].PerSecond/single.PerSecond, "redis-benchmark, 64 connections"
 		}
-		during, _, err7 := c.during("granter desk, 1,000 single takes/s, each due at its time, "+beside, r, some)
-		file, err5 := c.takeAll("--item", "by-file", "--csv", list)
-		topic, err6 := c.takeAll("--item", "by-topic", "--topic", "asking", "--once", "--brokers", b.kafka.Brokers[0])
-		rows = []checked{
+		for _, i := range []int{3, 4} {
+			rows[i].ratio, rows[i].of = rows[i].PerSecond/pipelined.PerSecond, "redis-benchmark, pipelines"
+		}
+		rows = append([]checked{
 			{name: "redis-benchmark, SETBIT, 64 connections", asked: single},
 			{name: "redis-benchmark, SETBIT, pipelines of 64", asked: pipelined},
-			{name: "granter desk, single takes; " + saturated, asked: api, of: "redis-benchmark, 64 connections",
-				ratio: api.PerSecond / single.PerSecond},
-			{name: "granter desk, single takes of an item with a quota; " + saturated, asked: quota,
-				of: "redis-benchmark, 64 connections", ratio: quota.PerSecond / single.PerSecond},
-			during,
-			{name: "granter take --csv, everybody in random order", asked: file, of: "redis-benchmark, pipelines",
-				ratio: file.PerSecond / pipelined.PerSecond},
-			{name: "granter take --topic, everybody in random order", asked: topic, of: "redis-benchmark, pipelines",
-				ratio: topic.PerSecond / pipelined.PerSecond},
-		}
-		return errors.Join(err, err2, err3, err4, err5, err6, err7)
+		}, rows...)
+		return errors.Join(err, err2)
 	})
 }
 
@@ -126,6 +170,21 @@ func (c *checkBench) takeAll(args ...string) (asked, error) {
 	own := (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 	fmt.Fprintf(os.Stderr, "granter take: %.2f µs of processor a user\n", own/users*1e6)
 	return asked{PerSecond: users / seconds, Total: users, CPU: (cpuOf(c.redis.PID()) - before) / users * 1e6}, nil
+}
+
+// everybody writes the users into a file, in random order; where they are no dense numbers, about n of them, whom the load
+// generator takes from it, too.
+func (c *checkBench) everybody(path string, n int) error {
+	if c.row.ids == "" {
+		return shuffled(path, c.row.users)
+	}
+	ids, err := someOf(c.ctx, c.kafka.Brokers[0], c.row.topic(), 0, n)
+	if err != nil {
+		return err
+	}
+	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+	c.ids = path
+	return os.WriteFile(path, []byte(strings.Join(ids, "\n")+"\n"), 0o600)
 }
 
 // shuffled writes everybody into a file, in random order.
