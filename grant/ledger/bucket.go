@@ -67,9 +67,11 @@ func (e *FullError) Error() string {
 		said = "which does not say its population"
 	}
 	return fmt.Sprintf("%s has %d users, and those who come now would be more than the %d that a bucket may have: the campaign "+
-		"has many more users than its spec was laid out for, %s. Who is granted stays so. Grant the others by a campaign of "+
-		"another name that says population, and excludes this one's users: granter export --format text writes the file for "+
-		"its exclude", e.Key, e.Members, MaxBucket, said)
+		"has many more users than its spec was laid out for, %s, and about %d are granted by now. They stay so. Grant the "+
+		"others in three steps: 1. granter export -f SPEC --why TEXT --format text had.csv. 2. Copy the spec to another "+
+		"file, with another name behind campaign:, with population: as many users as there will ever be, and with the "+
+		"line exclude: [{file: had.csv, reason: has it already}]. 3. granter run -f that file",
+		e.Key, e.Members, MaxBucket, said, e.Members<<LayoutOf(&grant.Campaign{Population: e.Spec}).Bits)
 }
 
 // BucketMembers are the members of a stored entry.

@@ -350,8 +350,9 @@ func stopsAtAFullBucket(w *world) {
 	require.ErrorAs(w, err, &full)
 	require.EqualValues(w, MaxBucket, full.Members)
 	require.ErrorContains(w, err, "has 1048576 users, and those who come now would be more than the 1048576 that")
-	require.ErrorContains(w, err, "which says population: 1000. Who is granted stays so. Grant the others by a campaign of")
-	require.ErrorContains(w, err, "granter export --format text writes the file for its exclude")
+	require.ErrorContains(w, err, "which says population: 1000, and about 268435456 are granted by now. They stay so.")
+	require.ErrorContains(w, err, "granter export -f SPEC --why TEXT --format text had.csv")
+	require.ErrorContains(w, err, "exclude: [{file: had.csv, reason: has it already}]")
 	require.EqualValues(w, 2, w.client.LLen(w.ctx, p.keys.journal(bucket)).Val())
 }
 
