@@ -186,7 +186,11 @@ func nothingIsCommitted(s *scenario, before, _ grant.TopicID) {
 	})
 	require.NoError(s, err)
 	for _, c := range committed.Topics[s.campaign.Input.Topic] {
-		require.EqualValues(s, -1, c.CommittedOffset, "an offset of the old topic is committed to the new one: %+v", c)
+		// Kafka cannot be told for which topic an offset is: one that is sent while the topic is made again comes to the new one,
+		// where its metadata keep it from being believed.
+		of, says := source.CommittedFor(c.Metadata)
+		require.True(s, c.CommittedOffset == -1 || says && of == before,
+			"an offset of the old topic is committed to the new one as if it were its own: %+v", c)
 	}
 	found, err := s.reader.Checkpoints(s.Context(), s.campaign)
 	require.NoError(s, err)
