@@ -172,9 +172,8 @@ func TestAReviewersDay(t *testing.T) {
 	p.leave()
 	p.shows("problem", "minji")
 	screens("second")
-	p.do(chromedp.Focus(chromedp.CSS("details:has(#do-approve) summary")), chromedp.KeyEvent(" "),
-		chromedp.Focus(chromedp.CSS("#approve-amount")), chromedp.KeyEvent("900000"),
-		chromedp.Focus(chromedp.CSS("#approve-why")), chromedp.KeyEvent("매출 자료로 확인함"))
+	p.await(`document.querySelector("#approve-amount").value === "900000"`) // the form is open, with what was written
+	p.await(`document.querySelector("#approve-why").value === "매출 자료로 확인함"`)
 	enter("#do-approve button")
 	p.awaitFocus("sure")
 	p.leave()
