@@ -1,7 +1,5 @@
 package claims
 
-import "fmt"
-
 // MostWon is the largest amount that anything may be: 9,000 claims of that size still sum up in 64 bits.
 const MostWon Won = 1_000_000_000_000_000
 
@@ -10,13 +8,13 @@ const MostWon Won = 1_000_000_000_000_000
 func (p *Programme) Rebudget(now, next, promised Won) error {
 	switch {
 	case p.Budget == 0:
-		return fmt.Errorf("%w: programme %s has no budget, so none ends", ErrIllegal, p.Name)
+		return Refuse(ErrIllegal, "programme %s has no budget, so none ends", p.Name)
 	case next <= 0 || next > MostWon:
-		return fmt.Errorf("%w: %d won is no budget: want 1 to %d; granter claims freeze stops payment", ErrIllegal, next, MostWon)
+		return Refuse(ErrIllegal, "%d won is no budget: want 1 to %d; granter claims freeze stops payment", next, MostWon)
 	case next == now:
-		return fmt.Errorf("%w: the budget is %d won already", ErrIllegal, now)
+		return Refuse(ErrIllegal, "the budget is %d won already", now)
 	case next < now && next < promised:
-		return fmt.Errorf("%w: %d won are promised, and a budget is never lowered below that", ErrIllegal, promised)
+		return Refuse(ErrIllegal, "%d won are promised, and a budget is never lowered below that", promised)
 	}
 	return nil
 }

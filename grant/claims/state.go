@@ -215,36 +215,27 @@ var ErrIllegal = errors.New("not possible")
 
 // Next returns where an action leads. It fails with an ErrIllegal that says what would be possible.
 func (s State) Next(action Action, by Duty, reason string) (State, error) {
-	var possible []string
+	var possible List[Action]
 	for _, t := range transitions {
 		if t.From != s {
 			continue
 		}
 		if t.Action != action {
-			possible = append(possible, string(t.Action))
+			possible = append(possible, t.Action)
 			continue
 		}
 		switch {
 		case !slices.Contains(t.By, by):
-			return s, fmt.Errorf("%w: %s of a claim in state %s is done by %s, not by %s",
-				ErrIllegal, action, s, duties(t.By), by)
+			return s, Refuse(ErrIllegal, "%s of a claim in state %s is done by %s, not by %s", action, s, Duties(t.By), by)
 		case t.Reason && strings.TrimSpace(reason) == "":
-			return s, fmt.Errorf("%w: say why: %s of a claim needs a reason", ErrIllegal, action)
+			return s, Refuse(ErrIllegal, "say why: %s of a claim needs a reason", action)
 		}
 		return t.To, nil
 	}
 	if len(possible) == 0 {
-		return s, fmt.Errorf("%w: %s of a claim in state %s: nothing more can be done with it", ErrIllegal, action, s)
+		return s, Refuse(ErrIllegal, "%s of a claim in state %s: nothing more can be done with it", action, s)
 	}
-	return s, fmt.Errorf("%w: %s of a claim in state %s: possible are %s", ErrIllegal, action, s, strings.Join(possible, ", "))
-}
-
-func duties(list []Duty) string {
-	words := make([]string, len(list))
-	for i, d := range list {
-		words[i] = string(d)
-	}
-	return strings.Join(words, " or ")
+	return s, Refuse(ErrIllegal, "%s of a claim in state %s: possible are %s", action, s, possible)
 }
 
 // States are all states, in the order in which the table has them.
@@ -269,7 +260,7 @@ func TableText() string {
 		if t.Reason {
 			reason = "yes"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", t.From, t.Action, t.To, duties(t.By), reason)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", t.From, t.Action, t.To, Duties(t.By), reason)
 	}
 	return b.String()
 }

@@ -73,21 +73,20 @@ func (p *Programme) Amended(amendments []Amendment) ([]Window, error) {
 		}
 		switch {
 		case at < 0:
-			return nil, fmt.Errorf("%w: %s has no window %q", ErrNoExtension, p.Name, a.Window)
+			return nil, Refuse(ErrNoExtension, "%s has no window %q", p.Name, a.Window)
 		case !windows[at].Closes.Equal(a.Old):
-			return nil, fmt.Errorf("%w: window %s closes at %s, and the amendment says %s: "+
-				"read it again, somebody else may have extended it",
-				ErrNoExtension, a.Window, p.Format(windows[at].Closes), p.Format(a.Old))
+			return nil, Refuse(ErrNoExtension, "window %s closes at %s, and the amendment says %s: "+
+				"read it again, somebody else may have extended it", a.Window, p.Format(windows[at].Closes), p.Format(a.Old))
 		case !a.New.After(a.Old):
-			return nil, fmt.Errorf("%w: window %s closes at %s, and %s is not later: a window is never shortened",
-				ErrNoExtension, a.Window, p.Format(a.Old), p.Format(a.New))
+			return nil, Refuse(ErrNoExtension, "window %s closes at %s, and %s is not later: a window is never shortened",
+				a.Window, p.Format(a.Old), p.Format(a.New))
 		case a.Who == "" || a.Why == "":
-			return nil, fmt.Errorf("%w: say who extends window %s, and why", ErrNoExtension, a.Window)
+			return nil, Refuse(ErrNoExtension, "say who extends window %s, and why", a.Window)
 		}
 		for _, o := range windows {
 			if o.Kind == windows[at].Kind && o.Name != a.Window && o.Opens.Before(a.New) && windows[at].Opens.Before(o.Closes) {
-				return nil, fmt.Errorf("%w: until %s window %s would overlap with %s, which opens at %s and is of the same "+
-					"kind: extend %s", ErrNoExtension, p.Format(a.New), a.Window, o.Name, p.Format(o.Opens), o.Name)
+				return nil, Refuse(ErrNoExtension, "until %s window %s would overlap with %s, which opens at %s and is "+
+					"of the same kind: extend %s", p.Format(a.New), a.Window, o.Name, p.Format(o.Opens), o.Name)
 			}
 		}
 		windows[at].Closes = a.New

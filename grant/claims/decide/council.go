@@ -1,8 +1,6 @@
 package decide
 
 import (
-	"fmt"
-
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/store"
 )
@@ -10,7 +8,7 @@ import (
 // ofCouncil refuses what is the council's to decide, and what is not for it.
 func (d *Decision) ofCouncil(p *claims.Programme, c *store.Claim) error {
 	refuse := func(format string, args ...any) error {
-		return fmt.Errorf("%w: "+format, append([]any{claims.ErrIllegal}, args...)...)
+		return claims.Refuse(claims.ErrIllegal, format, args...)
 	}
 	again := p.Council != nil && c.CouncilDecided() && p.Council.Objections == claims.CouncilDuty
 	switch {

@@ -1,7 +1,6 @@
 package decide
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -52,8 +51,9 @@ func (d *Decision) Step(p *claims.Programme, c *store.Claim) (store.Step, error)
 			return s, nil
 		}
 		if c.First != nil && p.NeedsSecond(amount) && *c.First != amount {
-			return s, fmt.Errorf("%w: the first of two approved %d won, and this is %d: agree on one, or ask again",
-				claims.ErrIllegal, *c.First, amount)
+			return s, claims.Refuse(claims.ErrIllegal,
+				"the first of two approved %d won, and this is %d: agree on one, or ask again",
+				*c.First, amount)
 		}
 		s.Change.Owed = &amount
 	case claims.Decline:
@@ -64,26 +64,24 @@ func (d *Decision) Step(p *claims.Programme, c *store.Claim) (store.Step, error)
 	case store.HandOver:
 		switch {
 		case strings.TrimSpace(d.To) == "" || len(d.To) > maxTo:
-			return s, fmt.Errorf("%w: say to whom it is handed over", claims.ErrIllegal)
+			return s, claims.Refuse(claims.ErrIllegal, "say to whom it is handed over")
 		case strings.TrimSpace(d.Why) == "":
-			return s, fmt.Errorf("%w: say why it is handed over", claims.ErrIllegal)
+			return s, claims.Refuse(claims.ErrIllegal, "say why it is handed over")
 		case c.State.Final():
-			return s, fmt.Errorf("%w: a claim in state %s needs nobody to see to it", claims.ErrIllegal, c.State)
+			return s, claims.Refuse(claims.ErrIllegal, "a claim in state %s needs nobody to see to it", c.State)
 		case c.Assigned == d.To:
-			return s, fmt.Errorf("%w: %s sees to it already", claims.ErrIllegal, d.To)
+			return s, claims.Refuse(claims.ErrIllegal, "%s sees to it already", d.To)
 		}
 		s.Change.Assigned = d.To
 	default:
 		if Reserved(d.Action) {
-			return s, fmt.Errorf(
-				"%w: %s is not decided: granter claims import, pay and council do it",
-				claims.ErrIllegal,
+			return s, claims.Refuse(claims.ErrIllegal, "%s is not decided: granter claims import, pay and council do it",
 				d.Action,
 			)
 		}
 	}
 	if d.Amount != nil && s.Change.Owed == nil {
-		return s, fmt.Errorf("%w: an amount is part of an approval only", claims.ErrIllegal)
+		return s, claims.Refuse(claims.ErrIllegal, "an amount is part of an approval only")
 	}
 	return s, nil
 }
@@ -91,20 +89,18 @@ func (d *Decision) Step(p *claims.Programme, c *store.Claim) (store.Step, error)
 func (d *Decision) amount(p *claims.Programme, c *store.Claim) (claims.Won, error) {
 	switch {
 	case d.Amount != nil && *d.Amount <= 0:
-		return 0, fmt.Errorf("%w: %d won is nothing to approve: decline it", claims.ErrIllegal, *d.Amount)
+		return 0, claims.Refuse(claims.ErrIllegal, "%d won is nothing to approve: decline it", *d.Amount)
 	case d.Amount != nil && p.Cap > 0 && *d.Amount > p.Cap:
-		return 0, fmt.Errorf(
-			"%w: %d won is more than the %d that one claim is paid at most",
-			claims.ErrIllegal,
+		return 0, claims.Refuse(claims.ErrIllegal, "%d won is more than the %d that one claim is paid at most",
 			*d.Amount,
 			p.Cap,
 		)
 	case d.Amount != nil && d.Action == claims.Approve && c.Proposal != nil && !c.Proposal.Review && *d.Amount != c.Proposal.Pay:
-		return 0, fmt.Errorf("%w: the rules pay %d won for this loss, and no other amount", claims.ErrIllegal, c.Proposal.Pay)
+		return 0, claims.Refuse(claims.ErrIllegal, "the rules pay %d won for this loss, and no other amount", c.Proposal.Pay)
 	case d.Amount != nil:
 		return *d.Amount, nil
 	case c.Proposal == nil || c.Proposal.Review || c.Proposal.Pay == 0:
-		return 0, fmt.Errorf("%w: the rules propose no amount: say how much", claims.ErrIllegal)
+		return 0, claims.Refuse(claims.ErrIllegal, "the rules propose no amount: say how much")
 	default:
 		return c.Proposal.Pay, nil
 	}

@@ -100,8 +100,8 @@ func (d *Desk) GiveDocument(w http.ResponseWriter, r *http.Request, who *Staff, 
 		return store.ErrNotFound
 	}
 	if !who.has(claims.CouncilDuty) && !who.seesPeople() && !who.has(claims.Secretary) {
-		return fmt.Errorf("%w: documents are for members of the council, and for those who take claims in, judge or decide",
-			claims.ErrIllegal)
+		return claims.Refuse(claims.ErrIllegal,
+			"documents are for members of the council, and for those who take claims in, judge or decide")
 	}
 	doc, data, err := d.Documents.Open(ctx, b.ID, digest)
 	if err != nil {
@@ -147,13 +147,13 @@ func (d *Desk) DoSecretary(ctx context.Context, who *Staff, act *CouncilAct) err
 	why, err := readableWhy(act.Why)
 	switch {
 	case !who.has(claims.Secretary):
-		return fmt.Errorf("%w: the council's business is the secretary's", claims.ErrIllegal)
+		return claims.Refuse(claims.ErrIllegal, "the council's business is the secretary's")
 	case err != nil:
 		return err
 	case why == "":
-		return fmt.Errorf("%w: say why", ErrForm)
+		return claims.Refuse(ErrForm, "say why")
 	case act.Motion == nil && act.Do == doAgenda, act.Motion != nil && act.Motion.Action == "":
-		return fmt.Errorf("%w: say what is moved", ErrForm)
+		return claims.Refuse(ErrForm, "say what is moved")
 	}
 	by, p := store.Actor{Name: who.Name, Duty: claims.Secretary}, d.Programme
 	switch act.Do {
@@ -162,7 +162,7 @@ func (d *Desk) DoSecretary(ctx context.Context, who *Staff, act *CouncilAct) err
 		for _, b := range act.Businesses {
 			unit, err := claims.ParseBusinessNumber(b)
 			if err != nil {
-				return fmt.Errorf("%w: %w", ErrForm, err)
+				return claims.Refuse(ErrForm, "%.40q is no business number: %w", b, err)
 			}
 			seat.Businesses = append(seat.Businesses, unit)
 		}
@@ -172,7 +172,7 @@ func (d *Desk) DoSecretary(ctx context.Context, who *Staff, act *CouncilAct) err
 	case doCall:
 		at, wrong := time.ParseInLocation("2006-01-02T15:04", act.At, p.Zone)
 		if wrong != nil {
-			return fmt.Errorf("%w: say when the council meets, such as 2023-03-02T14:00 in %s", ErrForm, p.Zone)
+			return claims.Refuse(ErrForm, "say when the council meets, such as 2023-03-02T14:00 in %s", p.Zone)
 		}
 		var m *store.Meeting
 		if m, err = d.Store.CallMeeting(ctx, p, at, act.Place, by, why); err == nil {
@@ -185,7 +185,7 @@ func (d *Desk) DoSecretary(ctx context.Context, who *Staff, act *CouncilAct) err
 	case doClose:
 		_, err = d.Store.CloseMeeting(ctx, p, act.Meeting, by, why)
 	default:
-		err = fmt.Errorf("%w: there is nothing to do: want one of %s", ErrForm, strings.Join(CouncilActs(), ", "))
+		err = claims.Refuse(ErrForm, "there is nothing to do: want one of %s", strings.Join(CouncilActs(), ", "))
 	}
 	return err
 }
@@ -230,11 +230,11 @@ func (d *Desk) DoVote(ctx context.Context, who *Staff, act *VoteAct) error {
 	case act.Do == doRecuse && !own && who.has(claims.Secretary):
 		_, err = d.Store.RecuseFrom(ctx, d.Programme, on, act.Member, secretary)
 	case !who.has(claims.CouncilDuty):
-		err = fmt.Errorf("%w: members of the council vote, and nobody else", claims.ErrIllegal)
+		err = claims.Refuse(claims.ErrIllegal, "members of the council vote, and nobody else")
 	case act.Do == doCount:
 		_, err = d.Store.CloseItem(ctx, d.Programme, on, member)
 	case act.Do == doRecuse && !own:
-		err = fmt.Errorf("%w: members recuse themselves: %s cannot do so for %.40q", claims.ErrIllegal, who.Name, act.Member)
+		err = claims.Refuse(claims.ErrIllegal, "members recuse themselves: %s cannot do so for %.40q", who.Name, act.Member)
 	case act.Do == doRecuse:
 		_, err = d.Store.RecuseFrom(ctx, d.Programme, on, who.Name, member)
 	default:

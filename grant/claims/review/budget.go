@@ -2,7 +2,6 @@ package review
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -76,11 +75,11 @@ func readRebudgeting(r *http.Request) (*rebudgeting, error) {
 		return nil, err
 	}
 	if why == "" {
-		return nil, fmt.Errorf("%w: say why", ErrForm)
+		return nil, claims.Refuse(ErrForm, "say why")
 	}
 	said := &rebudgeting{do: r.PostForm.Get(fieldDo), why: why}
 	if said.proposal, err = strconv.Atoi(r.PostForm.Get(fieldProposal)); err != nil {
-		return nil, fmt.Errorf("%w: open the page again", ErrForm)
+		return nil, claims.Refuse(ErrForm, "open the page again")
 	}
 	if said.do != doPropose {
 		return said, nil
@@ -91,7 +90,7 @@ func readRebudgeting(r *http.Request) (*rebudgeting, error) {
 	}
 	old, err := strconv.ParseInt(r.PostForm.Get(fieldOld), 10, 64)
 	if err != nil || amount == nil {
-		return nil, fmt.Errorf("%w: say how much the budget is to be", ErrForm)
+		return nil, claims.Refuse(ErrForm, "say how much the budget is to be")
 	}
 	said.old, said.new = claims.Won(old), *amount
 	return said, nil
@@ -106,20 +105,20 @@ func (d *Desk) rebudgets(ctx context.Context, said *rebudgeting, who *Staff) (er
 	}
 	switch {
 	case by.Duty == "":
-		return fmt.Errorf("%w: another budget is for the secretary to propose, and for an approver to confirm", claims.ErrIllegal)
+		return claims.Refuse(claims.ErrIllegal, "another budget is for the secretary to propose, and for an approver to confirm")
 	case said.do == doPropose:
 		var b *store.Budget // what takes a proposal's place has seen it; who confirms one sees which
 		if b, err = d.Store.Budget(ctx, d.Programme); err != nil {
 			return err
 		}
 		if now := b.Waiting(); now != nil && now.Number != said.proposal {
-			return fmt.Errorf("%w: %s proposed another budget since you looked: look again", claims.ErrIllegal, now.Who)
+			return claims.Refuse(claims.ErrIllegal, "%s proposed another budget since you looked: look again", now.Who)
 		}
 		_, err = d.Store.ProposeBudget(ctx, d.Programme, said.old, said.new, by, said.why)
 	case said.do == doConfirmBudget, said.do == doRejectBudget:
 		_, err = d.Store.AnswerBudget(ctx, d.Programme, said.proposal, said.do == doConfirmBudget, by, said.why)
 	default:
-		err = fmt.Errorf("%w: there is nothing to do", ErrForm)
+		err = claims.Refuse(ErrForm, "there is nothing to do")
 	}
 	return err
 }

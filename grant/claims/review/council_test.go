@@ -218,8 +218,8 @@ func TestTheCouncilReadsRedactedVersions(t *testing.T) {
 	require.Equal(t, 409, status)
 	require.Contains(t, body, "for a reviewer to say")
 	for _, bad := range []struct{ digest, content, says string }{
-		{digest, onePDF + "\n" + id(0) + "\n%%EOF\n", "nothing is blackened"}, {digest, "MZ", "no PDF"},
-		{digest, strings.Repeat("x", MaxUpload), "larger than 10 MiB"},
+		{digest, onePDF + "\n" + id(0) + "\n%%EOF\n", "with nothing hidden"}, {digest, "MZ", "Only PDF"},
+		{digest, strings.Repeat("x", MaxUpload), "larger than 10 MB"},
 		{strings.Repeat("0", 64), redacted, "no such claim or document"},
 	} {
 		status, body = o.upload(kim, bad.digest, "r.pdf", bad.content)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -228,10 +227,10 @@ func readWhy(r *http.Request) (string, error) { return readableWhy(r.PostFormVal
 func readableWhy(why string) (string, error) {
 	why = strings.TrimSpace(why)
 	if len([]rune(why)) > maxWhy {
-		return "", fmt.Errorf("%w: the text is longer than %d characters", ErrForm, maxWhy)
+		return "", claims.Refuse(ErrForm, "the text is longer than %d characters", maxWhy)
 	}
 	if err := resident.Refuse("the text", why, true); err != nil {
-		return "", fmt.Errorf("%w: %w (주민등록번호는 적을 수 없습니다)", ErrForm, err)
+		return "", claims.Refuse(ErrForm, "%w", err)
 	}
 	return why, nil
 }
@@ -244,14 +243,14 @@ func readAmount(r *http.Request) (*claims.Won, error) {
 	}
 	won, err := strconv.ParseInt(amount, 10, 64)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the amount is a number of won, such as 420000, and not %.40q", ErrForm, amount)
+		return nil, claims.Refuse(ErrForm, "the amount is a number of won, such as 420000, and not %.40q", amount)
 	}
 	return (*claims.Won)(&won), nil
 }
 
 func readDecision(r *http.Request) (*decision, error) {
 	if err := r.ParseForm(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrForm, err)
+		return nil, claims.Refuse(ErrForm, "the form cannot be read: %w", err)
 	}
 	d := &decision{
 		action: claims.Action(r.PostForm.Get(fieldAction)),
@@ -266,7 +265,7 @@ func readDecision(r *http.Request) (*decision, error) {
 		return nil, err
 	}
 	if d.seq, err = strconv.Atoi(cmp.Or(r.PostForm.Get(fieldSeq), "0")); err != nil {
-		return nil, fmt.Errorf("%w: open the claim again", ErrForm)
+		return nil, claims.Refuse(ErrForm, "open the claim again")
 	}
 	return d, nil
 }
@@ -275,10 +274,10 @@ func readDecision(r *http.Request) (*decision, error) {
 func (d *decision) step(p *claims.Programme, c *store.Claim, who *Staff) (store.Step, error) {
 	if d.action == store.Note {
 		if d.why == "" {
-			return store.Step{}, fmt.Errorf("%w: a note needs a text", ErrForm)
+			return store.Step{}, claims.Refuse(ErrForm, "a note needs a text")
 		}
 		if len(who.Duties) == 0 {
-			return store.Step{}, fmt.Errorf("%w: %s has no duty here", claims.ErrIllegal, who.Name)
+			return store.Step{}, claims.Refuse(claims.ErrIllegal, "%s has no duty here", who.Name)
 		}
 		return store.Step{Claim: c, Action: store.Note, By: who.actor(), Reason: d.why}, nil
 	}
@@ -309,9 +308,9 @@ func (d *decision) step(p *claims.Programme, c *store.Claim, who *Staff) (store.
 func mayHandOver(who *Staff, to string) error {
 	switch {
 	case len(who.Duties) == 0:
-		return fmt.Errorf("%w: %s has no duty here", claims.ErrIllegal, who.Name)
+		return claims.Refuse(claims.ErrIllegal, "%s has no duty here", who.Name)
 	case !who.Others && !contains(who.Colleagues, to):
-		return fmt.Errorf("%w: %.40q is nobody with a duty here: possible are %s", claims.ErrIllegal, to,
+		return claims.Refuse(claims.ErrIllegal, "%.40q is nobody with a duty here: possible are %s", to,
 			strings.Join(who.Colleagues, ", "))
 	}
 	return nil
@@ -356,7 +355,7 @@ func (d *Desk) do(w http.ResponseWriter, r *http.Request, who Staff) {
 func (d *Desk) judge(history []store.Entry, said *decision, who *Staff) (*store.Claim, store.Step, error) {
 	claim := store.Fold(history)
 	if said.seq < 1 || said.seq > len(history) {
-		return claim, store.Step{}, fmt.Errorf("%w: open the claim again", ErrForm)
+		return claim, store.Step{}, claims.Refuse(ErrForm, "open the claim again")
 	}
 	if e := since(history, said.seq, who); e != nil {
 		return claim, store.Step{}, &store.ConflictError{Claim: claim.ID, By: e.By, Action: e.Action, At: e.At}

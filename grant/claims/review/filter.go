@@ -1,7 +1,6 @@
 package review
 
 import (
-	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -51,7 +50,7 @@ func (d *Desk) readFilter(q url.Values, into *store.Queue) (url.Values, error) {
 	if text := said.Get(fieldDays); text != "" {
 		days, err := strconv.Atoi(text)
 		if err != nil || days < 0 || days > 10_000 {
-			return said, fmt.Errorf("%w: how many days? %.40q is no number of days", ErrForm, text)
+			return said, claims.Refuse(ErrForm, "how many days? %.40q is no number of days", text)
 		}
 		if old := d.Now().AddDate(0, 0, -days); into.To.IsZero() || old.Before(into.To) {
 			into.To = old
@@ -64,14 +63,14 @@ func (d *Desk) readFilter(q url.Values, into *store.Queue) (url.Values, error) {
 		}
 		n, err := strconv.ParseInt(strings.NewReplacer(",", "", "원", "", " ", "").Replace(text), 10, 64)
 		if err != nil {
-			return said, fmt.Errorf("%w: a loss is a number of won, such as 420000, and not %.40q", ErrForm, text)
+			return said, claims.Refuse(ErrForm, "a loss is a number of won, such as 420000, and not %.40q", text)
 		}
 		*to = (*claims.Won)(&n)
 	}
 	into.Industry = said.Get(fieldIndustry)
 	into.Signal = claims.SignalKind(said.Get(fieldSignal))
 	if into.Signal != "" && !contains(signalKinds(), into.Signal) {
-		return said, fmt.Errorf("%w: there is no signal %.40q", ErrForm, string(into.Signal))
+		return said, claims.Refuse(ErrForm, "there is no signal %.40q", string(into.Signal))
 	}
 	return said, nil
 }
@@ -83,7 +82,7 @@ func readDay(text string, zone *time.Location, end bool) (time.Time, error) {
 	}
 	at, err := time.ParseInLocation(time.DateOnly, text, zone)
 	if err != nil {
-		return at, fmt.Errorf("%w: %.40q is no day such as 2023-03-02", ErrForm, text)
+		return at, claims.Refuse(ErrForm, "%.40q is no day such as 2023-03-02", text)
 	}
 	if end {
 		at = at.AddDate(0, 0, 1)

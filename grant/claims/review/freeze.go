@@ -2,7 +2,6 @@ package review
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -60,7 +59,7 @@ func (d *Desk) freeze(w http.ResponseWriter, r *http.Request, who Staff) {
 
 func (d *Desk) readFreeze(r *http.Request, who *Staff) (f store.Freeze, err error) {
 	if !who.Stops {
-		return f, fmt.Errorf("%w: %s may not freeze decisions, or end that: it needs the right claims-freeze", claims.ErrIllegal,
+		return f, claims.Refuse(claims.ErrIllegal, "%s may not freeze decisions, or end that: it needs the right claims-freeze",
 			who.Name)
 	}
 	f.Who = who.Name
@@ -68,18 +67,18 @@ func (d *Desk) readFreeze(r *http.Request, who *Staff) (f store.Freeze, err erro
 		return f, err
 	}
 	if f.Why == "" {
-		return f, fmt.Errorf("%w: say why: whoever decides or pays is told", ErrForm)
+		return f, claims.Refuse(ErrForm, "say why: whoever decides or pays is told")
 	}
 	f.Frozen = r.PostForm.Get(fieldEnd) == ""
 	if f.Number, err = strconv.Atoi(r.PostForm.Get(fieldNext)); err != nil || f.Number < 1 {
-		return f, fmt.Errorf("%w: open the page again", ErrForm)
+		return f, claims.Refuse(ErrForm, "open the page again")
 	}
 	if until := r.PostForm.Get(fieldUntil); until != "" && f.Frozen {
 		if f.Until, err = time.ParseInLocation("2006-01-02T15:04", until, d.Programme.Zone); err != nil {
-			return f, fmt.Errorf("%w: until when? %.40q is no time", ErrForm, until)
+			return f, claims.Refuse(ErrForm, "until when? %.40q is no time", until)
 		}
 		if !f.Until.After(d.Now()) {
-			return f, fmt.Errorf("%w: until %s: that is over", ErrForm, until)
+			return f, claims.Refuse(ErrForm, "until %s: that is over", until)
 		}
 	}
 	return f, nil

@@ -1,7 +1,6 @@
 package review
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -58,11 +57,11 @@ func (d *Desk) many(w http.ResponseWriter, r *http.Request, who Staff) {
 	switch {
 	case err != nil:
 	case len(ids) == 0:
-		err = fmt.Errorf("%w: choose at least one claim", ErrForm)
+		err = claims.Refuse(ErrForm, "choose at least one claim")
 	case len(ids) > perPage:
-		err = fmt.Errorf("%w: at most %d claims at once", ErrForm, perPage)
+		err = claims.Refuse(ErrForm, "at most %d claims at once", perPage)
 	case said.amount != nil:
-		err = fmt.Errorf("%w: an amount is decided for one claim at a time", ErrForm)
+		err = claims.Refuse(ErrForm, "an amount is decided for one claim at a time")
 	}
 	if err != nil {
 		d.fail(w, r, who, err)

@@ -1,7 +1,6 @@
 package review
 
 import (
-	"fmt"
 	"net/http"
 	"strconv"
 
@@ -19,9 +18,9 @@ func (d *Desk) person(w http.ResponseWriter, r *http.Request, who Staff) {
 	why, err := readWhy(r)
 	switch {
 	case !who.seesPeople():
-		err = fmt.Errorf("%w: who owners are is for those who take claims in, judge or decide", claims.ErrIllegal)
+		err = claims.Refuse(claims.ErrIllegal, "who owners are is for those who take claims in, judge or decide")
 	case err == nil && why == "":
-		err = fmt.Errorf("%w: say why you need to know who it is", ErrForm)
+		err = claims.Refuse(ErrForm, "say why you need to know who it is")
 	}
 	var person *store.Person
 	if err == nil {
@@ -62,7 +61,7 @@ func (v *view) person(k *known, p *store.Person) g.Node {
 
 // document gives a document out, as a download.
 func (d *Desk) document(w http.ResponseWriter, r *http.Request, who Staff) {
-	err := fmt.Errorf("%w: documents are for those who take claims in, judge or decide", claims.ErrIllegal)
+	err := claims.Refuse(claims.ErrIllegal, "documents are for those who take claims in, judge or decide")
 	var doc *store.Kept
 	var data []byte
 	if who.seesPeople() && d.Documents != nil {

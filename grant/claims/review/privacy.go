@@ -2,7 +2,6 @@ package review
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -29,7 +28,7 @@ func (d *Desk) access(w http.ResponseWriter, r *http.Request, who Staff) {
 	}
 	var err error
 	if !who.has(claims.Privacy) {
-		err = fmt.Errorf("%w: who has looked at whose data is for the duty privacy", claims.ErrIllegal)
+		err = claims.Refuse(claims.ErrIllegal, "who has looked at whose data is for the duty privacy")
 	}
 	for field, into := range map[string]*time.Time{fieldFrom: &f.From, fieldBefore: &f.To} {
 		if err == nil {
@@ -126,9 +125,9 @@ func (d *Desk) erase(w http.ResponseWriter, r *http.Request, who Staff) {
 	switch {
 	case err != nil:
 	case !who.has(claims.Privacy):
-		err = fmt.Errorf("%w: owners are erased in the duty privacy", claims.ErrIllegal)
+		err = claims.Refuse(claims.ErrIllegal, "owners are erased in the duty privacy")
 	case why == "":
-		err = fmt.Errorf("%w: say why it is erased", ErrForm)
+		err = claims.Refuse(ErrForm, "say why it is erased")
 	}
 	if err != nil {
 		d.fail(w, r, who, err)

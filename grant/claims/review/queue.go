@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -92,22 +91,22 @@ func readAsked(r *http.Request) (a asked, err error) {
 		}
 	}
 	if a.queue.name != name {
-		return a, fmt.Errorf("%w: there is no queue %.40q", ErrForm, name)
+		return a, claims.Refuse(ErrForm, "there is no queue %.40q", name)
 	}
 	if tier := q.Get("tier"); tier != "" {
 		if a.tier, err = strconv.Atoi(tier); err != nil || a.tier < 0 {
-			return a, fmt.Errorf("%w: the tier is a number, not %.40q", ErrForm, tier)
+			return a, claims.Refuse(ErrForm, "the tier is a number, not %.40q", tier)
 		}
 	}
 	if a.whose = q.Get(fieldWhose); !contains([]string{"", whoseMine, whoseNobody}, a.whose) {
-		return a, fmt.Errorf("%w: whose wants to be %s or %s", ErrForm, whoseMine, whoseNobody)
+		return a, claims.Refuse(ErrForm, "whose wants to be %s or %s", whoseMine, whoseNobody)
 	}
 	if after := q.Get("after"); after != "" {
 		data, err := base64.RawURLEncoding.DecodeString(after)
 		micros, id, ok := strings.Cut(string(data), " ")
 		n, numErr := strconv.ParseInt(micros, 10, 64)
 		if err != nil || numErr != nil || !ok {
-			return a, fmt.Errorf("%w: this page of the list cannot be found: begin at the first one", ErrForm)
+			return a, claims.Refuse(ErrForm, "this page of the list cannot be found: begin at the first one")
 		}
 		a.after = store.Place{Received: time.UnixMicro(n), ID: id}
 	}

@@ -3,7 +3,6 @@ package review
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -89,7 +88,7 @@ func (d *Desk) redacted(w http.ResponseWriter, r *http.Request, who Staff) {
 
 func (d *Desk) upload(r *http.Request, who *Staff) error {
 	if !who.has(claims.Reviewer) || d.Documents == nil {
-		return fmt.Errorf("%w: what the council may read is for a reviewer to say", claims.ErrIllegal)
+		return claims.Refuse(claims.ErrIllegal, "what the council may read is for a reviewer to say")
 	}
 	history, err := d.history(r)
 	if err != nil {
@@ -100,12 +99,12 @@ func (d *Desk) upload(r *http.Request, who *Staff) error {
 		if _, large := errors.AsType[*http.MaxBytesError](err); large {
 			return &documents.RefusedError{Code: documents.TooBig, What: "the file is larger than 10 MiB"}
 		}
-		return fmt.Errorf("%w: the upload cannot be read: %w", ErrForm, err)
+		return claims.Refuse(ErrForm, "the upload cannot be read: %w", err)
 	}
 	defer func() { _ = r.MultipartForm.RemoveAll() }() // nothing of it is on disk
 	file, header, err := r.FormFile(fieldFile)
 	if err != nil {
-		return fmt.Errorf("%w: choose a file", ErrForm)
+		return claims.Refuse(ErrForm, "choose a file")
 	}
 	defer file.Close() //nolint:errcheck // it was only read
 	digest := r.PostForm.Get(fieldDigest)
@@ -128,7 +127,7 @@ func (d *Desk) showToCouncil(w http.ResponseWriter, r *http.Request, who Staff) 
 		history, err = d.history(r)
 	}
 	if err == nil && !who.has(claims.Reviewer) {
-		err = fmt.Errorf("%w: what the council may read is for a reviewer to say", claims.ErrIllegal)
+		err = claims.Refuse(claims.ErrIllegal, "what the council may read is for a reviewer to say")
 	}
 	if err == nil {
 		_, err = d.once(r, &who, "", func(ctx context.Context) error {

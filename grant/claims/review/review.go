@@ -177,7 +177,10 @@ func explained(l tell.Lang, err error) (text string, status int) {
 		}.Fill(l, "{until}", untilWhen(l, &frozen.Freeze, time.UTC), "{who}", frozen.Freeze.Who,
 			"{why}", frozen.Freeze.Why), http.StatusConflict
 	}
-	switch refused, isRefused := errors.AsType[*documents.RefusedError](err); {
+	if refusal, ok := errors.AsType[*claims.RefusalError](err); ok {
+		return refused(l, refusal), http.StatusConflict
+	}
+	switch document, isDocument := errors.AsType[*documents.RefusedError](err); {
 	case errors.Is(err, store.ErrNotFound):
 		return t(
 			l,
@@ -186,8 +189,8 @@ func explained(l tell.Lang, err error) (text string, status int) {
 		), http.StatusNotFound
 	case errors.Is(err, claims.ErrIllegal), errors.Is(err, claims.ErrNoExtension), errors.Is(err, ErrForm):
 		return err.Error(), http.StatusConflict
-	case isRefused:
-		return refused.Error(), http.StatusConflict
+	case isDocument:
+		return tell.Refused(document.Code).In(l), http.StatusConflict
 	}
 	return "", 0
 }

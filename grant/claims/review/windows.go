@@ -2,7 +2,6 @@ package review
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -83,20 +82,20 @@ func (d *Desk) extend(w http.ResponseWriter, r *http.Request, who Staff) {
 
 func (d *Desk) readExtension(r *http.Request, who *Staff) (e store.Extension, why string, err error) {
 	if !who.has(claims.Secretary) {
-		return e, "", fmt.Errorf("%w: windows are extended by the secretary", claims.ErrIllegal)
+		return e, "", claims.Refuse(claims.ErrIllegal, "windows are extended by the secretary")
 	}
 	if why, err = readWhy(r); err != nil {
 		return e, why, err
 	}
 	if why == "" {
-		return e, why, fmt.Errorf("%w: say why it is extended", ErrForm)
+		return e, why, claims.Refuse(ErrForm, "say why it is extended")
 	}
 	e.Window = r.PostForm.Get(fieldWindow)
 	if e.New, err = d.Programme.AfterLast(r.PostForm.Get(fieldUntil)); err != nil {
-		return e, why, fmt.Errorf("%w: %w", ErrForm, err)
+		return e, why, claims.Refuse(ErrForm, "until when? %w", err)
 	}
 	if e.Old, err = time.Parse(time.RFC3339, r.PostForm.Get(fieldOld)); err != nil {
-		return e, why, fmt.Errorf("%w: open the page again", ErrForm)
+		return e, why, claims.Refuse(ErrForm, "open the page again")
 	}
 	return e, why, nil
 }

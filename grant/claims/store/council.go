@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -252,7 +251,7 @@ func (c *Council) Known(name string) vote.Seat {
 // Meeting returns a meeting by its number.
 func (c *Council) Meeting(number int) (*Meeting, error) {
 	if number < 1 || number > len(c.Meetings) {
-		return nil, fmt.Errorf("%w: there is no meeting %d of the council", claims.ErrIllegal, number)
+		return nil, claims.Refuse(claims.ErrIllegal, "there is no meeting %d of the council", number)
 	}
 	return &c.Meetings[number-1], nil
 }

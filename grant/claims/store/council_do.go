@@ -14,7 +14,7 @@ import (
 )
 
 func illegal(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{claims.ErrIllegal}, args...)...)
+	return claims.Refuse(claims.ErrIllegal, format, args...)
 }
 
 // ofCouncil adds what judge makes of the council as it is, while nobody else can change it. The secretary does.
@@ -57,8 +57,8 @@ func (s *Store) Join(ctx context.Context, p *claims.Programme, seat vote.Seat, b
 		case has:
 			return CouncilRecord{}, illegal("%s has a seat already", seat.Name)
 		case !slices.Contains(p.Council.Affiliations, seat.Affiliation):
-			return CouncilRecord{}, illegal("%.40q is no affiliation of the programme: possible are %v", seat.Affiliation,
-				p.Council.Affiliations)
+			return CouncilRecord{}, illegal("%.40q is no affiliation of the programme: possible are %s", seat.Affiliation,
+				claims.List[claims.Affiliation](p.Council.Affiliations))
 		}
 		return CouncilRecord{Joins: &seat}, nil
 	})
@@ -128,8 +128,8 @@ func (s *Store) Attend(ctx context.Context, p *claims.Programme, a Attendance, b
 		case !has || !slices.Contains(noted.Present, chair.Name):
 			return CouncilRecord{}, illegal("%.40q is not there, and cannot chair the meeting", a.Chair)
 		case !slices.Contains(p.Council.Chair, chair.Affiliation):
-			return CouncilRecord{}, illegal("%s speaks for %s, and a meeting is chaired by a member of: %v", chair.Name,
-				chair.Affiliation, p.Council.Chair)
+			return CouncilRecord{}, illegal("%s speaks for %s, and a meeting is chaired by a member of: %s", chair.Name,
+				chair.Affiliation, claims.List[claims.Affiliation](p.Council.Chair))
 		}
 		noted.Chair = chair.Name
 		return CouncilRecord{Attends: &noted}, nil
@@ -282,7 +282,7 @@ type VoteOn struct {
 // Vote gives a member's vote; until the item is counted the last one counts. Members may vote at the same time.
 func (s *Store) Vote(ctx context.Context, p *claims.Programme, v VoteOn, by Actor) (*Claim, error) {
 	if !slices.Contains(vote.Choices(), v.Choice) {
-		return nil, illegal("%.40q is no vote: possible are %v", v.Choice, vote.Choices())
+		return nil, illegal("%.40q is no vote: possible are %s", v.Choice, claims.List[vote.Choice](vote.Choices()))
 	}
 	return s.atCouncil(ctx, p, v.Claim, func(c *commit, claim *Claim, council *Council, _ []Record) error {
 		seat, err := council.mayVote(claim, v.Meeting, v.Item, by.Name)

@@ -106,11 +106,10 @@ func (s *Store) SetFreeze(ctx context.Context, programme string, f Freeze) (Free
 			number = last[0].Number + 1
 		}
 		if f.Number > 0 && f.Number != number && len(last) > 0 {
-			what := "ended the freeze"
 			if last[0].Frozen {
-				what = "froze it"
+				return illegal("%s froze it since you looked: look again", last[0].Who)
 			}
-			return illegal("%s %s since you looked: look again", last[0].Who, what)
+			return illegal("%s ended the freeze since you looked: look again", last[0].Who)
 		}
 		f.Number = number
 		if !f.Frozen && (len(last) == 0 || !last[0].holds(f.At)) {

@@ -91,7 +91,7 @@ func scanRead(scan func(...any) error) (r read, err error) {
 // about one is in the way of those who read it.
 func (s *Store) Read(ctx context.Context, r Reading) error {
 	if r.By.Name == "" || r.What == "" {
-		return fmt.Errorf("%w: say who reads what", claims.ErrIllegal)
+		return claims.Refuse(claims.ErrIllegal, "say who reads what")
 	}
 	if err := resident.Refuse("why", r.Why, true); err != nil { // the log keeps it
 		return fmt.Errorf("%w: %w", claims.ErrIllegal, err)

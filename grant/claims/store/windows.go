@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -80,7 +79,7 @@ func (s *Store) Extend(
 	r, err := s.addRecord(ctx, p.Name, Record{By: by, Kind: RecordWindow, Why: why},
 		func(before []Record, at time.Time) (Recorded, error) {
 			if !e.New.After(at) {
-				return Recorded{}, fmt.Errorf("%w: %s is over, and would let nobody in", claims.ErrNoExtension,
+				return Recorded{}, claims.Refuse(claims.ErrNoExtension, "%s is over, and would let nobody in",
 					e.New.In(p.Zone).Format(time.DateTime+" MST"))
 			}
 			_, err := p.Amended(append(amendments(before), e.amendment(at, by, why)))

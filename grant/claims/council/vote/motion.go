@@ -1,9 +1,7 @@
 package vote
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/granter/granter/grant/claims"
 )
@@ -34,28 +32,27 @@ func (m *Motion) Pays() bool {
 // none. Left is what the budget has left for it; negative: there is none to keep to.
 func (m *Motion) Check(p *claims.Programme, s claims.State, a *claims.Assessment, left claims.Won) error {
 	if p.Council == nil {
-		return fmt.Errorf("%w: programme %s has no council", claims.ErrIllegal, p.Name)
+		return claims.Refuse(claims.ErrIllegal, "programme %s has no council", p.Name)
 	}
 	if !slices.Contains(Motions(s), m.Action) {
-		return fmt.Errorf(
-			"%w: %s of a claim in state %s is nothing that the council decides: possible are %s",
-			claims.ErrIllegal,
+		return claims.Refuse(claims.ErrIllegal, "%s of a claim in state %s is nothing that the council decides: possible are %s",
 			m.Action,
 			s,
-			words(Motions(s)),
+			claims.List[claims.Action](Motions(s)),
 		)
 	}
 	switch {
 	case !m.Pays() && m.Amount != 0:
-		return fmt.Errorf("%w: an amount is part of a motion to pay only", claims.ErrIllegal)
+		return claims.Refuse(claims.ErrIllegal, "an amount is part of a motion to pay only")
 	case m.Action == claims.Decline && !slices.Contains(claims.Reasons(), m.Declined):
-		return fmt.Errorf("%w: say the reason that the owner is told, one of %s", claims.ErrIllegal, words(claims.Reasons()))
+		return claims.Refuse(claims.ErrIllegal, "say the reason that the owner is told, one of %s",
+			claims.List[claims.Reason](claims.Reasons()))
 	case m.Action != claims.Decline && m.Declined != "":
-		return fmt.Errorf("%w: a reason of the list is part of a motion to decline only", claims.ErrIllegal)
+		return claims.Refuse(claims.ErrIllegal, "a reason of the list is part of a motion to decline only")
 	case !m.Pays():
 		return nil
 	case m.Amount <= 0:
-		return fmt.Errorf("%w: say how much: above the tiers no rule does", claims.ErrIllegal)
+		return claims.Refuse(claims.ErrIllegal, "say how much: above the tiers no rule does")
 	}
 	return bounds(p, m.Amount, a, left)
 }
@@ -63,32 +60,20 @@ func (m *Motion) Check(p *claims.Programme, s claims.State, a *claims.Assessment
 // bounds refuses an amount that is more than the programme lets the council pay.
 func bounds(p *claims.Programme, amount claims.Won, a *claims.Assessment, left claims.Won) error {
 	if a == nil {
-		return fmt.Errorf("%w: the loss has not been assessed", claims.ErrIllegal)
-	}
-	most, what := a.Assessed, "assessed loss"
-	if p.Council.AtMost == claims.AtMostSales {
-		most, what = a.SalesLoss, "sales loss"
+		return claims.Refuse(claims.ErrIllegal, "the loss has not been assessed")
 	}
 	switch {
-	case amount > most:
-		return fmt.Errorf("%w: %d won is more than the %s, %d won", claims.ErrIllegal, amount, what, most)
+	case p.Council.AtMost == claims.AtMostSales && amount > a.SalesLoss:
+		return claims.Refuse(claims.ErrIllegal, "%d won is more than the sales loss, %d won", amount, a.SalesLoss)
+	case p.Council.AtMost != claims.AtMostSales && amount > a.Assessed:
+		return claims.Refuse(claims.ErrIllegal, "%d won is more than the assessed loss, %d won", amount, a.Assessed)
 	case p.Cap > 0 && amount > p.Cap:
-		return fmt.Errorf("%w: %d won is more than the %d that one claim is paid at most", claims.ErrIllegal, amount, p.Cap)
+		return claims.Refuse(claims.ErrIllegal, "%d won is more than the %d that one claim is paid at most", amount, p.Cap)
 	case left >= 0 && amount > left:
-		return fmt.Errorf(
-			"%w: %d won is more than the %d that nobody has been promised of the budget",
-			claims.ErrIllegal,
+		return claims.Refuse(claims.ErrIllegal, "%d won is more than the %d that nobody has been promised of the budget",
 			amount,
 			left,
 		)
 	}
 	return nil
-}
-
-func words[T ~string](list []T) string {
-	out := make([]string, len(list))
-	for i, w := range list {
-		out[i] = string(w)
-	}
-	return strings.Join(out, ", ")
 }
