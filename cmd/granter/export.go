@@ -88,7 +88,7 @@ func (f *exportFlags) export(cmd *cobra.Command, path string) error {
 		return err
 	}
 	defer q.close()
-	store, err := ledger.Open(q.redis, q.campaign, ledger.Config{RetryFor: f.retryFor})
+	store, err := ledger.Open(q.redis, q.campaign, patiently(cmd, f.retryFor))
 	if err != nil {
 		return err
 	}
@@ -227,7 +227,7 @@ func (c *connection) restore(cmd *cobra.Command, path string, o grant.Order) err
 	}
 	defer client.Close()
 	camp := &grant.Campaign{Name: header.Campaign, Hash: header.Spec}
-	store, err := ledger.Open(client, camp, ledger.Config{RetryFor: c.retryFor})
+	store, err := ledger.Open(client, camp, patiently(cmd, c.retryFor))
 	if err != nil {
 		return err
 	}

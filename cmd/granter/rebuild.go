@@ -101,7 +101,7 @@ func (f *rebuildFlags) rebuild(cmd *cobra.Command) error {
 		return err
 	}
 	defer q.close()
-	store, err := ledger.Open(q.redis, camp, ledger.Config{RetryFor: f.retryFor})
+	store, err := ledger.Open(q.redis, camp, patiently(cmd, f.retryFor))
 	if err != nil {
 		return err
 	}

@@ -273,6 +273,7 @@ func replayRecord() grant.RunRecord {
 }
 
 // openReplay opens the ledger as a replay grants by it.
-func openReplay(q *query, retryFor time.Duration) (*ledger.Store, error) {
-	return ledger.Open(q.redis, q.campaign, ledger.Config{RetryFor: retryFor, Pass: rejected.Pass()})
+func openReplay(q *query, cfg ledger.Config) (*ledger.Store, error) {
+	cfg.Pass = rejected.Pass()
+	return ledger.Open(q.redis, q.campaign, cfg)
 }

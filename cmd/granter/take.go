@@ -107,7 +107,7 @@ func (c *takeFlags) execute(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return usageError(err)
 	}
-	store, err := ledger.Open(client, camp, ledger.Config{RetryFor: c.retryFor})
+	store, err := ledger.Open(client, camp, patiently(cmd, c.retryFor))
 	if err != nil {
 		return err
 	}

@@ -114,8 +114,8 @@ func replyKind(text string) string {
 	return KindOther
 }
 
-// retryable reports whether an error of this kind may go away by itself.
-func retryable(kind string) bool {
+// Retryable reports whether an error of this kind may go away by itself.
+func Retryable(kind string) bool {
 	switch kind {
 	case KindAuth, KindNoPerm, KindRegressed, KindFenced, KindOther:
 		return false
@@ -184,7 +184,7 @@ func (e *UnavailableError) Error() string {
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
 // Temporary reports whether another attempt may succeed.
-func (e *UnavailableError) Temporary() bool { return retryable(e.Kind) }
+func (e *UnavailableError) Temporary() bool { return Retryable(e.Kind) }
 
 // misused reports whether an error says that a key is not what it should be: somebody wrote to it.
 func misused(err error) bool {

@@ -172,7 +172,7 @@ func (l *Store) retry(ctx context.Context, what string, attempt func() error) er
 		if failure.Since.IsZero() {
 			failure.Since = time.Now()
 		}
-		if !retryable(failure.Kind) || time.Since(failure.Since) >= l.retryFor {
+		if !Retryable(failure.Kind) || time.Since(failure.Since) >= l.retryFor {
 			return &failure
 		}
 		l.reload(ctx, failure.Kind)
