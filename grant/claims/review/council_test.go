@@ -193,9 +193,17 @@ func TestAMemberSeesNobodysName(t *testing.T) {
 func (o *office) upload(who Staff, digest, name, content string) (int, string) {
 	o.Helper()
 	o.who = who
+	status, body, _ := o.send(o.uploading(url.Values{fieldDigest: {digest}}, name, content))
+	return status, body
+}
+
+func (o *office) uploading(fields url.Values, name, content string) *http.Request {
+	o.Helper()
 	var form bytes.Buffer
 	w := multipart.NewWriter(&form)
-	require.NoError(o, w.WriteField(fieldDigest, digest))
+	for field := range fields {
+		require.NoError(o, w.WriteField(field, fields.Get(field)))
+	}
 	file, err := w.CreateFormFile(fieldFile, name)
 	require.NoError(o, err)
 	_, err = file.Write([]byte(content))
@@ -203,8 +211,7 @@ func (o *office) upload(who Staff, digest, name, content string) (int, string) {
 	require.NoError(o, w.Close())
 	r := httptest.NewRequestWithContext(o.Context(), http.MethodPost, "/claims/"+id(0)+"/redacted", &form)
 	r.Header.Set("Content-Type", w.FormDataContentType())
-	status, body, _ := o.send(r)
-	return status, body
+	return r
 }
 
 func TestTheCouncilReadsRedactedVersions(t *testing.T) {

@@ -2,6 +2,8 @@ package review
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"net/http"
@@ -112,9 +114,19 @@ func (d *Desk) upload(r *http.Request, who *Staff) error {
 	if i < 0 {
 		return store.ErrNotFound
 	}
-	_, err = d.Documents.Add(r.Context(), claim, documents.Sent{
-		Kind: claim.Documents[i].Kind, Name: header.Filename, Body: file, Redacts: digest,
-		By: store.Actor{Name: who.Name, Duty: claims.Reviewer},
+	content := sha256.New() // another file of the same page is another form
+	if _, err = io.Copy(content, file); err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = d.once(r, who, hex.EncodeToString(content.Sum(nil)), func(ctx context.Context) error {
+		_, err := d.Documents.Add(ctx, claim, documents.Sent{
+			Kind: claim.Documents[i].Kind, Name: header.Filename, Body: file, Redacts: digest,
+			By: store.Actor{Name: who.Name, Duty: claims.Reviewer},
+		})
+		return err
 	})
 	return err
 }

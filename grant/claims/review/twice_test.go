@@ -49,6 +49,10 @@ type answer struct {
 func (o *office) sends(who Staff, path string, form url.Values) answer {
 	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, path, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return o.sendsRequest(who, r)
+}
+
+func (o *office) sendsRequest(who Staff, r *http.Request) answer {
 	r.Header.Set("Accept-Language", "en")
 	w := httptest.NewRecorder()
 	_, pattern := o.mux.Handler(r)
@@ -210,4 +214,30 @@ func TestSeveralAreDoneAsTheyWereShown(t *testing.T) {
 	again := o.sends(kim, path, form)
 	require.Contains(t, again.body, "Result: PARTIAL")
 	require.Contains(t, again.body, "done already")
+}
+
+func TestAnUploadThatComesTwiceIsTakenOnce(t *testing.T) {
+	o := assembled(t)
+	o.who = kim
+	_, page := o.get("/claims/" + id(0))
+	_, form := o.formIn(page, "redact-")
+	send := func(content string) answer { return o.sendsRequest(kim, o.uploading(form, "r.pdf", content)) }
+	redacted := strings.Replace(onePDF, "<< >>", "<<  >>", 1)
+	both := make([]*http.Request, 2)
+	for i := range both {
+		both[i] = o.uploading(form, "r.pdf", redacted)
+	}
+	var tapped sync.WaitGroup
+	var answers [2]answer
+	for i, r := range both {
+		tapped.Go(func() { answers[i] = o.sendsRequest(kim, r) })
+	}
+	tapped.Wait()
+	before := o.claim(0)
+	for _, a := range append(answers[:], send(redacted)) {
+		require.Equal(t, 303, a.status, a.body)
+	}
+	require.Equal(t, before.Seq, o.claim(0).Seq)
+	require.Equal(t, 303, send(strings.Replace(onePDF, "<< >>", "<<   >>", 1)).status, "another file of the same page")
+	require.Greater(t, o.claim(0).Seq, before.Seq)
 }
