@@ -30,7 +30,7 @@ func TestTheRulesOfClaimsArePure(t *testing.T) {
 			}
 			text, err := os.ReadFile(file)
 			require.NoError(t, err)
-			require.False(t, strings.Contains(string(text), "time.Now"), "%s asks the clock", file)
+			require.NotContains(t, string(text), "time.Now", "%s asks the clock", file)
 			parsed, err := parser.ParseFile(token.NewFileSet(), file, text, parser.ImportsOnly)
 			require.NoError(t, err)
 			for _, spec := range parsed.Imports {

@@ -55,7 +55,7 @@ func restored(t *testing.T, revision, spec string, records []*kgo.Record) (*kept
 	t.Helper()
 	server := devtest.StartRedis(t)
 	server.Stop()
-	dump, err := os.ReadFile(filepath.Join("../../grant/ledger/testdata", revision+".rdb"))
+	dump, err := os.ReadFile("../../grant/ledger/testdata/" + revision + ".rdb")
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(server.Dir, "dump.rdb"), dump, 0o600))
 	server.Restart()
