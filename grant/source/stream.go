@@ -56,8 +56,10 @@ func (s *stream) more(left []byte) (data []byte, ok bool) {
 		window = make([]byte, 0, size)
 	}
 	window = append(window, left...)
-	for n := 0; len(window) < size && s.err == nil; window = window[:len(window)+n] {
+	for len(window) < size && s.err == nil {
+		var n int
 		n, s.err = s.from.Read(window[len(window):size])
+		window = window[:len(window)+n]
 	}
 	s.window = window
 	return window, len(window) > len(left)
