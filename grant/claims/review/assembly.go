@@ -13,6 +13,7 @@ import (
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/council"
 	"github.com/granter/granter/grant/claims/council/vote"
+	"github.com/granter/granter/grant/claims/documents"
 	"github.com/granter/granter/grant/claims/store"
 )
 
@@ -115,7 +116,7 @@ func (d *Desk) GiveDocument(w http.ResponseWriter, r *http.Request, who *Staff, 
 		fmt.Sprintf("document %s, as the council reads it", digest[:12])); err != nil { // what cannot be recorded is not shown
 		return err
 	}
-	download(w, b.ID+"-"+doc.Kind+extension(doc.Type), data)
+	download(w, b.ID+"-"+doc.Kind+documents.Ending(doc.Type), data)
 	return nil
 }
 

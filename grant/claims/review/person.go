@@ -74,7 +74,7 @@ func (d *Desk) document(w http.ResponseWriter, r *http.Request, who Staff) {
 		d.fail(w, r, who, err)
 		return
 	}
-	download(w, r.PathValue("claim")+"-"+doc.Kind+extension(doc.Type), data)
+	download(w, r.PathValue("claim")+"-"+doc.Kind+documents.Ending(doc.Type), data)
 }
 
 // download gives a document out, and never as a page.
@@ -87,13 +87,6 @@ func download(w http.ResponseWriter, name string, data []byte) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Length", strconv.Itoa(len(data)))
 	_, _ = w.Write(data) //nolint:gosec // a download that nothing shows as a page; and the client may have gone
-}
-
-// extension is that of a file, by the type of what is in it.
-func extension(kind string) string {
-	return map[string]string{
-		documents.PDF: ".pdf", documents.JPEG: ".jpg", documents.PNG: ".png", documents.HEIC: ".heic", documents.XLSX: ".xlsx",
-	}[kind]
 }
 
 func size(bytes int64) string { return text.Number((bytes+1023)/1024) + " KiB" }
