@@ -33,8 +33,20 @@ type checked struct {
 
 // checks measures how fast other services can ask whether users hold an item: by a desk, by the bare handler, and by
 // redis-benchmark, in turns, on the same Redis.
-func (b *bench) checks(ctx context.Context) (rows []checked, err error) {
-	r, err := comparedRow("")
+func (b *bench) checks(ctx context.Context) ([]checked, error) {
+	dense, err := b.checksOf(ctx, "", (*checkBench).measure)
+	if err != nil {
+		return nil, err
+	}
+	uuids, err := b.checksOf(ctx, "^16 M UUIDs v4$", (*checkBench).measureUUIDs)
+	return append(dense, ofUUIDs(uuids, dense)...), err
+}
+
+// checksOf measures of the population of a row.
+func (b *bench) checksOf(
+	ctx context.Context, name string, measure func(*checkBench) ([]checked, error),
+) (rows []checked, err error) {
+	r, err := comparedRow(name)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +66,10 @@ func (b *bench) checks(ctx context.Context) (rows []checked, err error) {
 		}
 		c := &checkBench{bench: b, ctx: ctx, row: r, spec: spec, redis: server}
 		defer c.stop()
-		rows, err = c.measure()
+		if err := c.start(); err != nil {
+			return err
+		}
+		rows, err = measure(c)
 		return err
 	})
 }
@@ -90,10 +105,29 @@ func (c *checkBench) stop() {
 	}
 }
 
-func (c *checkBench) measure() ([]checked, error) {
-	if err := c.start(); err != nil {
+// measureUUIDs is what measure does by a desk alone: the bare handler knows bits only.
+func (c *checkBench) measureUUIDs() ([]checked, error) {
+	if err := c.everybody(filepath.Join(c.dir, "checked.txt"), 1e6); err != nil {
 		return nil, err
 	}
+	var rows []checked
+	for range c.repeats {
+		ours, err := c.load(c.desk)
+		calm, err2 := c.load(c.desk, "-conns", "16", "-rate", "5000")
+		fast, err3 := c.look("-conns", "32")
+		slow, err4 := c.look("-conns", "8", "-rate", "100")
+		if err := errors.Join(err, err2, err3, err4); err != nil {
+			return nil, err
+		}
+		rows = append(rows, checked{name: deskFast, asked: ours}, checked{name: deskPaced, asked: calm},
+			checked{name: lookupsFast, asked: fast}, checked{name: lookupsPaced, asked: slow})
+	}
+	rows = medians(rows)
+	during, err := c.duringRuns()
+	return append(rows, during...), err
+}
+
+func (c *checkBench) measure() ([]checked, error) {
 	var rows []checked
 	for range c.repeats {
 		once, err := c.round()
@@ -114,6 +148,11 @@ func (c *checkBench) measure() ([]checked, error) {
 const (
 	saturated = "64 connections, as fast as they are answered"
 	paced     = "5,000 checks/s, each due at its time"
+
+	deskFast     = "granter desk; " + saturated
+	deskPaced    = "granter desk; " + paced
+	lookupsFast  = "granter desk, lookups; 32 connections, as fast as they are answered"
+	lookupsPaced = "granter desk, 100 lookups/s, each due at its time"
 )
 
 // round measures each way once.
@@ -131,8 +170,8 @@ func (c *checkBench) round() ([]checked, error) {
 		{name: "bare handler, one GETBIT a request; " + saturated, asked: bare},
 		{name: "bare handler, requests share pipelines; " + saturated, asked: shared, of: "bare",
 			ratio: shared.PerSecond / bare.PerSecond},
-		{name: "granter desk; " + saturated, asked: ours, ratio: ours.PerSecond / bare.PerSecond, of: "bare"},
-		{name: "granter desk; " + paced, asked: calm},
+		{name: deskFast, asked: ours, ratio: ours.PerSecond / bare.PerSecond, of: "bare"},
+		{name: deskPaced, asked: calm},
 		{name: "granter desk, lists of 1,048,576 random users, binary", asked: lists, of: "redis-benchmark, pipelines",
 			ratio: lists.PerSecond / pipelined.PerSecond},
 	}, errors.Join(err, err2, err3, err4, err5, err6, err7)

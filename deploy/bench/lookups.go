@@ -40,8 +40,8 @@ func (c *checkBench) lookups() ([]checked, error) {
 	fast, err2 := c.look("-conns", "32")
 	calm, err3 := c.look("-conns", "8", "-rate", "100")
 	return []checked{
-		{name: "granter desk, lookups; 32 connections, as fast as they are answered", asked: fast, of: "bare",
+		{name: lookupsFast, asked: fast, of: "bare",
 			ratio: fast.PerSecond / bare.PerSecond},
-		{name: "granter desk, 100 lookups/s, each due at its time", asked: calm},
+		{name: lookupsPaced, asked: calm},
 	}, errors.Join(err, err2, err3)
 }

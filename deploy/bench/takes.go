@@ -80,12 +80,12 @@ type takers struct {
 	asking string // the topic of what they ask for
 }
 
-// ofUUIDs names rows that were measured of UUIDs, and compares them with those of dense IDs of the same round.
+// ofUUIDs names rows that were measured of UUIDs, and compares those that are compared with nothing else with those of dense IDs
+// of the same round.
 func ofUUIDs(rows, dense []checked) []checked {
 	for i := range rows {
 		at := slices.IndexFunc(dense, func(d checked) bool { return d.name == rows[i].name })
-		rows[i].ratio, rows[i].of = 0, ""
-		if at >= 0 {
+		if at >= 0 && rows[i].of == "" {
 			rows[i].ratio, rows[i].of = rows[i].PerSecond/dense[at].PerSecond, "dense IDs"
 		}
 		rows[i].name = "UUIDs: " + rows[i].name
