@@ -219,12 +219,12 @@ func (s *store) add(d *dense.Delta) (fresh []uint64) {
 		s.users[id] = true
 		fresh = append(fresh, id)
 	}
-	for id := range s.users {
-		if chunk, low := dense.Split(id); chunk == d.Chunk {
-			granted.Set(low)
-		}
-	}
 	if duplicates.Count() > 0 {
+		for id := range s.users {
+			if chunk, low := dense.Split(id); chunk == d.Chunk {
+				granted.Set(low)
+			}
+		}
 		d.Members.Subtract(duplicates)
 		d.Count, d.Duplicates, d.Granted = d.Members.Count(), duplicates, granted
 	}
