@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -62,7 +61,7 @@ func (l *Coordination) Letters(ctx context.Context, letters []string) ([]LetterS
 		for i, name := range page {
 			s := LetterState{Granted: granted[i].Val(), Duplicate: duplicate[i].Val()}
 			if text, ok := claims.Val()[i].(string); ok {
-				if s.Claim, err = readClaim(name, text); err != nil {
+				if s.Claim, err = l.readClaim(name, text); err != nil {
 					return nil, fmt.Errorf("%w: %s: %w", ErrInconsistent, l.keys.replays, err)
 				}
 			}
@@ -94,7 +93,7 @@ func (l *Coordination) ClaimLetters(ctx context.Context, claims []Claim) ([]Clai
 			return nil, err
 		}
 		for i, c := range page {
-			held, err := readClaim(c.Letter, replies[i].Val())
+			held, err := l.readClaim(c.Letter, replies[i].Val())
 			if err != nil {
 				return nil, fmt.Errorf("%w: %s: %w", ErrInconsistent, l.keys.replays, err)
 			}
@@ -104,15 +103,16 @@ func (l *Coordination) ClaimLetters(ctx context.Context, claims []Claim) ([]Clai
 	return out, nil
 }
 
-func readClaim(letter, text string) (Claim, error) {
-	user, run, _ := strings.Cut(text, " ")
-	id, err := strconv.ParseUint(user, 10, 63)
-	if err != nil {
+// readClaim reads a user ID, which may have spaces, and a run.
+func (l *Store) readClaim(letter, text string) (Claim, error) {
+	at := max(0, strings.LastIndexByte(text, ' '))
+	c := Claim{Letter: letter, User: grant.TextID(text[:at])}
+	var err error
+	c.Run, err = grant.ParseRunID(strings.TrimPrefix(text[at:], " "))
+	if err != nil || at == 0 || !c.User.IsNumber() && !l.Buckets() {
 		return Claim{}, fmt.Errorf("letter %s: %q: want a user ID and a run", letter, text)
 	}
-	c := Claim{Letter: letter, User: grant.NumberID(id)}
-	c.Run, err = grant.ParseRunID(run)
-	return c, err
+	return c, nil
 }
 
 // SettleLetters records what came of granting the users of claimed letters. It may be repeated.

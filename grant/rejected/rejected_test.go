@@ -221,6 +221,26 @@ func replaysOnce(d *desk) {
 	require.True(t, proof.Holds(), "%+v", proof)
 }
 
+// What a letter means is remembered whatever its user's ID is, also one with spaces in it.
+func TestALetterOfAnyIDIsReplayedOnce(t *testing.T) {
+	for ids, text := range map[grant.IDs]string{
+		grant.IDsUUID: "6ba7b810-9dad-41d1-80b4-00c04fd430c8", grant.IDsInt64: "-7919", grant.IDsString: "민지 7 a",
+	} {
+		d := newDeskOf(t, ids)
+		letters := stored{bad(0, 1, "?")}
+		means := each(func(*source.Letter) Meaning { return Meaning{User: grant.TextID(text)} })
+		first, _, err := d.replay(letters, means)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, first.Granted, text)
+		again, _, err := d.replay(letters, means)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, again.Before, text)
+		held, err := d.Letters(t.Context(), []string{aTopic.String() + "/0/1"})
+		require.NoError(t, err)
+		require.Equal(t, ledger.Claim{Letter: aTopic.String() + "/0/1", User: grant.TextID(text), Run: first.Run}, held[0].Claim)
+	}
+}
+
 // Whoever is killed at any call, and whichever way the next one reads the letters: every user is granted once, every letter
 // counted once, and no letter grants two users.
 func TestAReplayThatIsKilledAnywhereIsDoneAgain(t *testing.T) {
