@@ -12,11 +12,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// offersUUIDs is a campaign of UUIDs whose users have one item, and take two others, of which there are few of one.
+const offersUUIDs = "zone: Asia/Seoul\nsource: {topic: dated, id: uuid}\nitems: [" +
+	"{id: thing, kind: item, validity: permanent}, {id: any, kind: item, validity: {days: 30, from: taken}}, " +
+	"{id: few, kind: item, validity: {days: 30, from: taken}, first: 2}]"
+
 // What is done with a campaign of UUIDs once it is granted: it is audited, a user has a receipt that others verify, and its
-// ledger is put away, lost, and made again of the file, and of the topic.
+// ledger is put away, lost, and made again of the file, with what users took, and of the topic, without.
 func TestACampaignOfUUIDsIsAuditedAndKept(t *testing.T) {
 	const user = "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
-	with := datedOf(t, "starts_at: 2023-01-05T00:00:00+09:00\npopulation: 1000", "source: {topic: dated, id: uuid}",
+	with := datedOf(t, "starts_at: 2023-01-05T00:00:00+09:00\npopulation: 1000", offersUUIDs,
 		"{"+strings.ToUpper(user)+"}", "6ba7b810-9dad-41d1-80b4-00c04fd430c9", "0190163d-8694-739b-aea5-966c26f8ad91")
 	dir, addr := t.TempDir(), ""
 	for _, setting := range with("run").env {
@@ -43,6 +48,15 @@ func TestACampaignOfUUIDsIsAuditedAndKept(t *testing.T) {
 	does(exitOK, "audit", "keygen", key, "--name", "auditor")
 	asks(exitNotProven, "audit", "--complete")
 	asks(exitOK, "run")
+	second := strings.Replace(user, "c8", "c9", 1)
+	require.Contains(t, asks(exitOK, "take", user), "taken 2")
+	require.Contains(t, asks(exitOK, "take", "--item", "few", second), "taken 1")
+	took := func() {
+		t.Helper()
+		require.Contains(t, asks(exitOK, "take", user, second), "taken 1, already 3", "any is there for everybody")
+		require.Contains(t, asks(exitNotGranted, "take", "--item", "few", "0190163d-8694-739b-aea5-966c26f8ad91"), "exhausted 1")
+		asks(exitOK, "status", "--prove")
+	}
 	out := asks(exitOK, "audit", "--complete", "--independent", "--key", key, "--report", reports+"/", "--receipts")
 	require.Contains(t, out, "PROVEN: all 3 users")
 	require.Contains(t, out, " buckets")
@@ -67,26 +81,44 @@ func TestACampaignOfUUIDsIsAuditedAndKept(t *testing.T) {
 	table, err := os.ReadFile(filepath.Join(dir, "table"))
 	require.NoError(t, err)
 	require.Contains(t, string(table), "\n"+user+",")
-	digest := digestLine(asks(exitOK, "digest"))
+	digest, whole := digestLine(asks(exitOK, "digest")), ledgerLine(asks(exitOK, "digest"))
 	require.Equal(t, digest, digestLine(does(exitOK, "digest", file)))
 	lose()
 	does(exitOK, "import", "--why", "a test", file)
 	require.Equal(t, digest, digestLine(asks(exitOK, "digest")))
+	require.Equal(t, whole, ledgerLine(asks(exitOK, "digest")))
+	took()
 	asks(exitOK, "audit", "--complete")
 	lose()
 	require.Equal(t, digest, digestLine(asks(exitOK, "rebuild", "--why", "a test")))
+	said := asks(exitRefuted, "audit", "--complete", "--key", key, "--report", reports+"/")
+	require.Contains(t, said, "TAKES_GONE", "the topic does not say who took what")
+	require.Contains(t, asks(exitOK, "take", user), "taken 2")
 	lose()
 	require.Equal(t, digest, digestLine(asks(exitOK, "rebuild", "--from", file, "--why", "a test")))
+	require.Equal(t, whole, ledgerLine(asks(exitOK, "digest")), "what users took, too")
+	took()
 	asks(exitOK, "audit", "--complete")
+}
+
+// ledgerLine is the digest of the whole ledger in what was printed.
+func ledgerLine(printed string) string {
+	_, rest, _ := strings.Cut(printed, "digest of the ledger")
+	line, _, _ := strings.Cut(strings.TrimLeft(rest, ": "), "\n")
+	return strings.TrimSpace(line)
 }
 
 // A campaign of UUIDs is acted upon, and purged when it is over: what stays says what went, and no replay grants anybody again.
 func TestACampaignOfUUIDsIsActedUponAndPurged(t *testing.T) {
 	const user, other = "6ba7b810-9dad-41d1-80b4-00c04fd430c8", "6ba7b810-9dad-41d1-80b4-00c04fd430c9"
-	with := datedOf(t, "starts_at: 2023-01-05T00:00:00+09:00\npopulation: 1000", "source: {topic: dated, id: uuid}", user, other)
+	with := datedOf(t, "starts_at: 2023-01-05T00:00:00+09:00\npopulation: 1000", offersUUIDs, user, other)
+	addr := ""
 	for _, setting := range with("run").env {
 		name, value, _ := strings.Cut(setting, "=")
 		t.Setenv(name, value)
+		if name == "GRANTER_REDIS" {
+			addr = value
+		}
 	}
 	call := func(want int, args ...string) string {
 		t.Helper()
@@ -96,6 +128,8 @@ func TestACampaignOfUUIDsIsActedUponAndPurged(t *testing.T) {
 	}
 	require.Contains(t, call(exitOK, "exclude", "--reason", "a bot", "{"+other+"}"), "SUCCESS: 1 of 1 users done")
 	require.Contains(t, call(exitOK, "run", "--json"), `"withheld":1`)
+	require.Contains(t, call(exitOK, "take", user), "taken 2")
+	require.Contains(t, call(exitNotGranted, "take", other), "excluded 2")
 	call(exitOK, "revoke", "--kind", "fraud", "--reason", "ticket 5", strings.ToUpper(user))
 	require.Contains(t, call(exitOK, "verify", user), "ticket 5")
 	call(exitOK, "run", "--group", "fresh")
@@ -108,6 +142,11 @@ func TestACampaignOfUUIDsIsActedUponAndPurged(t *testing.T) {
 	digest := digestLine(call(exitOK, "digest"))
 	require.Contains(t, digest, "members-1-")
 	require.Contains(t, call(exitOK, "purge", "--why", "kept for five years", "--confirm", "dated"), digest)
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	defer client.Close()
+	keys, err := client.Keys(t.Context(), "granter:{dated*").Result()
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{"granter:{dated}:format", "granter:{dated}:history", "granter:{dated}:spec"}, keys)
 	require.Contains(t, call(exitFailed, "run", "--force", "--why", "x"), "this campaign was purged by")
 	require.Contains(t, call(exitFailed, "verify", user), "this campaign was purged by")
 }

@@ -73,7 +73,13 @@ func TestACampaignIsPurged(t *testing.T) {
 // purging makes a campaign that can be purged: what calls granter with it, its Redis, and what lists its keys.
 func purging(t *testing.T) (call func(want int, args ...string) string, client redis.UniversalClient, left func() []string) {
 	t.Helper()
-	with := dated(t, "starts_at: 2023-01-05T00:00:00+09:00")
+	return purgingOf(t, dated(t, "starts_at: 2023-01-05T00:00:00+09:00"))
+}
+
+func purgingOf(t *testing.T, with func(args ...string) command) (
+	call func(want int, args ...string) string, client redis.UniversalClient, left func() []string,
+) {
+	t.Helper()
 	addr := ""
 	for _, setting := range with("run").env {
 		name, value, _ := strings.Cut(setting, "=")
@@ -133,8 +139,18 @@ func TestADeadSubscriberIsShown(t *testing.T) {
 // Classes of records are removed alone: the campaign stays as it is, is proven, and is replayed without anybody being granted
 // again. What went is in the history, by number and digest; what decides who has what is not removed alone.
 func TestClassesOfRecordsArePurged(t *testing.T) {
+	t.Run("dense", func(t *testing.T) { purgesClasses(t, dated(t, "starts_at: 2023-01-05T00:00:00+09:00"), "2") })
+	t.Run("uuid", func(t *testing.T) {
+		const id = "6ba7b810-9dad-41d1-80b4-00c04fd430c"
+		purgesClasses(t, datedOf(t, "starts_at: 2023-01-05T00:00:00+09:00\npopulation: 1000", "source: {topic: dated, id: uuid}",
+			id+"1", id+"2", id+"3"), id+"2")
+	})
+}
+
+func purgesClasses(t *testing.T, with func(args ...string) command, user string) {
+	t.Helper()
 	ctx := context.Background()
-	call, client, left := purging(t)
+	call, client, left := purgingOf(t, with)
 	sure := func(classes string) []string {
 		return []string{"purge", "--json", "--only", classes, "--why", "kept for a year", "--confirm", "dated"}
 	}
@@ -147,12 +163,12 @@ func TestClassesOfRecordsArePurged(t *testing.T) {
 	call(exitOK, "run")
 	id := client.HKeys(ctx, "granter:{dated}:runs").Val()[0]
 	text := client.HGet(ctx, "granter:{dated}:runs", id).Val()
-	with := strings.TrimSuffix(text, "}") + `,"samples":[{"partition":0,"offset":7,"reason":"x","value":"kim@example.com"}]}`
-	require.NoError(t, client.HSet(ctx, "granter:{dated}:runs", id, with).Err())
+	sampled := strings.TrimSuffix(text, "}") + `,"samples":[{"partition":0,"offset":7,"reason":"x","value":"kim@example.com"}]}`
+	require.NoError(t, client.HSet(ctx, "granter:{dated}:runs", id, sampled).Err())
 	require.NoError(t, client.HSet(ctx, "granter:{dated}:proposals", "a", "{}", "b", "{}").Err())
 	require.NoError(t, client.RPush(ctx, "granter:{dated}:proposed:a:1", "1", "2").Err())
 	require.NoError(t, client.HSet(ctx, "granter:{dated}:published:billing", "0", "x").Err())
-	call(exitOK, "revoke", "--kind", "fraud", "--reason", "bot", "2")
+	call(exitOK, "revoke", "--kind", "fraud", "--reason", "bot", user)
 
 	for class, why := range map[string]string{
 		"members": "cannot be purged alone: without the bitmaps a replay", "journals": "status --prove", "states": "revoked",
@@ -201,7 +217,7 @@ func TestClassesOfRecordsArePurged(t *testing.T) {
 
 	require.Contains(t, call(exitOK, "status", "--prove"), "PROVEN: 3 users")
 	require.Contains(t, call(exitOK, "run", "--json", "--group", "dated-fresh"), `"granted": 0`)
-	require.Contains(t, call(exitOK, "verify", "2"), "REVOKED")
+	require.Contains(t, call(exitOK, "verify", user), "REVOKED")
 
 	require.NoError(t, client.FlushAll(ctx).Err())
 	var out bytes.Buffer

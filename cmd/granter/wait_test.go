@@ -22,17 +22,20 @@ func dated(t *testing.T, dates string) (with func(args ...string) command) {
 	return datedOf(t, dates, "source: {topic: dated}", "1", "2", "3")
 }
 
+// datedOf has another source, which may bring items along.
 func datedOf(t *testing.T, dates, source string, ids ...string) (with func(args ...string) command) {
 	t.Helper()
 	servers, err := startInProcess()
 	require.NoError(t, err)
 	t.Cleanup(servers.close)
+	if !strings.Contains(source, "items:") {
+		source += "\nitems: [{id: thing, kind: item, validity: permanent}]"
+	}
 	spec := filepath.Join(t.TempDir(), "dated.yaml")
 	require.NoError(t, os.WriteFile(spec, fmt.Appendf(nil, `campaign: dated
 title: Anything
 %s
 %s
-items: [{id: thing, kind: item, validity: permanent}]
 `, dates, source), 0o600))
 	with = func(args ...string) command {
 		return command{env: servers.environment(), args: append([]string{args[0], "-f", spec}, args[1:]...)}

@@ -345,60 +345,6 @@ func TestADamagedFileIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 	require.Empty(t, keys)
 }
 
-// A run goes on while it is exported: whoever restores it reads again from a checkpoint that is not ahead of anything.
-func TestAnExportUnderARunIsNeverAheadOfItself(t *testing.T) {
-	b := newBox(t, false)
-	g := b.grants()
-	var granted atomic.Int64
-	stop, done := make(chan struct{}), make(chan error, 1)
-	go func() {
-		defer close(done)
-		for n := int64(0); ; n++ {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			f := &dense.Flush{Seq: uint64(n) + 1}
-			for chunk := range uint64(5) { // one user of each chunk for each record
-				members := new(dense.Bitmap)
-				members.Set(uint16(n))
-				f.Deltas = append(f.Deltas, dense.Delta{Chunk: chunk, Members: members, Count: 1})
-			}
-			err := g.Grant(context.Background(), f)
-			if err == nil {
-				err = g.Checkpoint(context.Background(), grant.Offsets{0: n + 1}, nil)
-			}
-			if err != nil {
-				done <- err
-				return
-			}
-			granted.Store(n + 1)
-		}
-	}()
-	for round := int64(1); round <= 5; round++ {
-		require.Eventually(t, func() bool { return granted.Load() > 20*round }, time.Minute, time.Millisecond)
-		path, _ := b.export()
-		to := newBox(t, false)
-		_, err := to.restore(path)
-		require.NoError(t, err)
-		proof, err := to.Reader.Prove(t.Context())
-		require.NoError(t, err)
-		require.True(t, proof.Holds(), "%+v", proof)
-		found, err := to.Reader.Checkpoints(t.Context(), to.c)
-		require.NoError(t, err)
-		for chunk := range uint64(5) {
-			bitmaps, err := to.Reader.Bitmaps(t.Context(), []uint64{chunk})
-			require.NoError(t, err)
-			for n := range found.Next[0] {
-				require.True(t, bitmaps[0].Has(uint16(n)), "record %d is below checkpoint %d, chunk %d", n, found.Next[0], chunk)
-			}
-		}
-	}
-	close(stop)
-	require.NoError(t, <-done)
-}
-
 func TestTheTableHasARowForEachUserOfEachEntry(t *testing.T) {
 	b := newBox(t, false)
 	b.fill()

@@ -66,6 +66,9 @@ func (l *Reader) ReadParts(ctx context.Context, visit func(Part) error) (s Snaps
 	if err != nil {
 		return s, err
 	}
+	if names, err = l.readLimited(ctx, names, count); err != nil {
+		return s, err
+	}
 	for _, name := range names {
 		if err := l.readLong(ctx, name, count); err != nil {
 			return s, err
@@ -170,14 +173,22 @@ func (l *Reader) chunkNames(ctx context.Context) ([]uint64, map[uint64][]string,
 	return slices.Sorted(maps.Keys(out)), out, nil
 }
 
-// readChunk reads the keys of a chunk as of one moment: every script that changes one of them makes a list of the chunk
-// longer, so nothing has changed between two looks at the lengths of all lists that are the same.
+// readChunk reads the keys of a chunk as of one moment.
 func (l *Reader) readChunk(ctx context.Context, chunk uint64, names []string) (parts []Part, err error) {
-	names = slices.Concat(names, alwaysRead)
+	base := strings.TrimSuffix(l.keys.granted(chunk), "granted")
+	parts, err = l.readStill(ctx, base, slices.Concat(names, alwaysRead, l.takeNames(false)))
+	for i := range parts {
+		parts[i].Chunk, parts[i].OfChunk = chunk, true
+	}
+	return parts, err
+}
+
+// readStill reads keys of a chunk as of one moment: every script that changes one of them makes a list of the chunk longer, so
+// nothing has changed between two looks at the lengths of all lists that are the same.
+func (l *Reader) readStill(ctx context.Context, base string, names []string) (parts []Part, err error) {
 	slices.Sort(names)
 	names = slices.Compact(names)
-	base := strings.TrimSuffix(l.keys.granted(chunk), "granted")
-	err = l.retry(ctx, fmt.Sprintf("reading chunk %d", chunk), func() (err error) {
+	err = l.retry(ctx, "reading "+base+"…", func() (err error) {
 		for again := true; again; {
 			if parts, again, err = l.readOnce(ctx, base, names); err != nil {
 				return err
@@ -185,9 +196,6 @@ func (l *Reader) readChunk(ctx context.Context, chunk uint64, names []string) (p
 		}
 		return nil
 	})
-	for i := range parts {
-		parts[i].Chunk, parts[i].OfChunk = chunk, true
-	}
 	return parts, err
 }
 
