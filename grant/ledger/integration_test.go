@@ -291,7 +291,7 @@ func TestClusterFailover(t *testing.T) {
 	cluster := devtest.StartRedisCluster(t, 3, 1)
 	w := newWorld(t, Options{Addrs: cluster.Addrs, Cluster: true})
 	p := w.joinFor(time.Minute)
-	failed := 0
+	failed, before := 0, p.sameMasters()
 	p.seen.onError = func(string, int) { failed++ }
 	killed, until := false, 0
 	marathon(w, p, func(step int) bool {
@@ -305,6 +305,49 @@ func TestClusterFailover(t *testing.T) {
 		return until > 0 && step >= until
 	})
 	t.Logf("errors: %v", p.seen.kinds)
+	p.otherMasters(before)
+
+	// A master hands over to its replica, and takes over again. Nobody is started again, and the masters are those of before.
+	first := p.sameMasters()
+	failOver := func(to *devtest.Redis) {
+		client := redis.NewClient(&redis.Options{Addr: to.Addr})
+		defer client.Close()
+		require.Eventually(t, func() bool {
+			role, err := client.Do(w.ctx, "role").Slice()
+			if err == nil && role[0] == "master" {
+				return true
+			}
+			_ = client.ClusterFailover(w.ctx).Err() // refused until it is a replica, in sync
+			return false
+		}, 20*time.Second, 700*time.Millisecond)
+	}
+	failOver(cluster.Nodes[3])
+	second := p.otherMasters(first)
+	failOver(cluster.Nodes[0])
+	require.NotEqual(t, first, p.otherMasters(second))
+}
+
+// sameMasters is what Masters says twice.
+func (p *player) sameMasters() string {
+	p.w.Helper()
+	one, err := p.Masters(p.w.ctx)
+	require.NoError(p.w, err)
+	require.NotEmpty(p.w, one)
+	other, err := p.Masters(p.w.ctx)
+	require.NoError(p.w, err)
+	require.Equal(p.w, one, other)
+	return one
+}
+
+// otherMasters waits until Masters says something else, by which whoever publishes knows that it has to read again what it sent.
+func (p *player) otherMasters(than string) (now string) {
+	p.w.Helper()
+	require.Eventually(p.w, func() bool {
+		var err error
+		now, err = p.Masters(p.w.ctx)
+		return err == nil && now != "" && now != than
+	}, 20*time.Second, 20*time.Millisecond)
+	return now
 }
 
 // A slot that moves makes the client ask elsewhere.
@@ -357,6 +400,7 @@ func TestSentinelFailover(t *testing.T) {
 			w := newWorld(t, Options{Addrs: []string{sentinel}, Sentinel: "sorry"})
 			w.ids = layout.ids
 			p := w.joinFor(time.Minute)
+			before := p.sameMasters()
 			killed, until := false, 0
 			marathon(w, p, func(step int) bool {
 				if !killed && step == 20 {
@@ -368,6 +412,7 @@ func TestSentinelFailover(t *testing.T) {
 			})
 			t.Logf("errors: %v", p.seen.kinds)
 			require.NotEmpty(t, p.seen.kinds)
+			p.otherMasters(before)
 		})
 	}
 }
