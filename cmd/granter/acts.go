@@ -130,7 +130,7 @@ func (f *actFlags) execute(cmd *cobra.Command, kind grant.ActKind, args []string
 	if err != nil {
 		return err
 	}
-	d, err := newDoer(q.redis, granted, f.timeout)
+	d, err := newDoer(q.redis, granted, f.patiently(f.timeout))
 	if err != nil {
 		return err
 	}
@@ -156,8 +156,8 @@ func (f *actFlags) execute(cmd *cobra.Command, kind grant.ActKind, args []string
 }
 
 // newDoer makes what carries out acts about users of a campaign.
-func newDoer(client redis.UniversalClient, granted *grant.Campaign, retryFor time.Duration) (*acts.Doer, error) {
-	store, err := ledger.Open(client, granted, ledger.Config{RetryFor: retryFor})
+func newDoer(client redis.UniversalClient, granted *grant.Campaign, cfg ledger.Config) (*acts.Doer, error) {
+	store, err := ledger.Open(client, granted, cfg)
 	if err != nil {
 		return nil, err
 	}

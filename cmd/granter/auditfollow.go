@@ -32,6 +32,7 @@ func (f *auditFlags) serve(cmd *cobra.Command, q *query) error {
 	if err != nil {
 		return err
 	}
+	f.patientlyLogging(log)
 	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
 	registry := newRegistry()

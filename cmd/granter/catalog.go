@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
@@ -25,14 +24,19 @@ type subjects struct {
 	redis   redis.UniversalClient
 	kafka   source.Kafka
 	brokers []string
-	indexes *ledger.Indexes // nil: each campaign has its own
-	askFor  time.Duration   // how long a question that fails is asked again; 0: askFor, for people who look at a page
+	cfg     ledger.Config // of ledgers; RetryFor 0: askFor, for people who look at a page
+}
+
+func (s *subjects) config() ledger.Config {
+	cfg := s.cfg
+	cfg.RetryFor = cmp.Or(cfg.RetryFor, askFor)
+	return cfg
 }
 
 // open opens one campaign. Nothing is asked yet.
 func (s *subjects) open(c *grant.Campaign) (*desk.Subject, error) {
-	askFor := cmp.Or(s.askFor, askFor)
-	led, err := openOneOf(s.redis, c, askFor, s.indexes)
+	cfg := s.config()
+	led, err := openWith(s.redis, c, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -40,12 +44,14 @@ func (s *subjects) open(c *grant.Campaign) (*desk.Subject, error) {
 		Campaign: c, Coordination: led.coordination, Reader: led.reader, Checks: led.reader, Takes: led.takes,
 	}
 	subject.Acts = func(granted *grant.Campaign) (*acts.Doer, error) {
-		return newDoer(s.redis, granted, askFor)
+		own := cfg
+		own.Indexes = nil
+		return newDoer(s.redis, granted, own)
 	}
 	if len(c.Canonical) == 0 { // only its name is known
 		return subject, nil
 	}
-	src, err := source.New(source.Config{Kafka: s.kafka, Topic: c.Input, Campaign: c.Name, RetryFor: askFor})
+	src, err := source.New(source.Config{Kafka: s.kafka, Topic: c.Input, Campaign: c.Name, RetryFor: cfg.RetryFor})
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +84,7 @@ func (s *subjects) open(c *grant.Campaign) (*desk.Subject, error) {
 
 // stored returns the campaign that the ledger has by a name.
 func (s *subjects) stored(ctx context.Context, name string) (*grant.Campaign, error) {
-	led, err := openLedger(s.redis, &grant.Campaign{Name: name}, cmp.Or(s.askFor, askFor))
+	led, err := openWith(s.redis, &grant.Campaign{Name: name}, s.config())
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +109,9 @@ func (c *connection) catalog(files []string, log *slog.Logger) (*desk.Catalog, r
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &subjects{redis: client, kafka: k, brokers: c.brokers, indexes: ledger.NewIndexes()}
-	index, err := ledger.NewIndex(client, ledger.Config{RetryFor: askFor})
+	s := &subjects{redis: client, kafka: k, brokers: c.brokers, cfg: c.patiently(askFor)}
+	index, err := ledger.NewIndex(client, s.cfg)
+	s.cfg.Indexes = ledger.NewIndexes()
 	var all *desk.Catalog
 	if err == nil {
 		all, err = desk.NewCatalog(desk.CatalogConfig{Files: given, Index: index, Stored: s.stored, Open: s.open, Log: log})

@@ -32,6 +32,7 @@ type connection struct {
 
 	command string // as people call it
 	opaque  bool   // it is built for campaigns whose IDs are not dense, too
+	waited  *waits // nil: nobody is told
 
 	brokers   []string
 	group     string
@@ -76,6 +77,7 @@ func (c *connection) addServers(cmd *cobra.Command, more ...func(*pflag.FlagSet)
 	}
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		c.command = cmd.CommandPath()
+		c.waited = &waits{out: cmd.ErrOrStderr(), last: map[string]time.Time{}}
 		return errors.Join(fromEnvironment(cmd.Flags()), c.oneSubject(cmd.Flags()), refuseIdle(cmd.Flags()))
 	}
 }

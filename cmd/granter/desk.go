@@ -127,6 +127,7 @@ not include each other (docs/claims.md).
 			if err != nil {
 				return err
 			}
+			c.waited = nil // who looks at a page is told there
 			all, client, err := c.catalog(files, log)
 			if err != nil {
 				return err

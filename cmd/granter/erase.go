@@ -143,7 +143,7 @@ func (f *eraseFlags) doers(ctx context.Context) (doers []*acts.Doer, client redi
 		granted, _, err := status.InForce(ctx, q.coordination, q.reader, q.campaign)
 		if err == nil {
 			var d *acts.Doer
-			if d, err = newDoer(q.redis, granted, f.timeout); err == nil {
+			if d, err = newDoer(q.redis, granted, f.patiently(f.timeout)); err == nil {
 				return []*acts.Doer{d}, q.redis, nil
 			}
 		}
@@ -168,7 +168,7 @@ func (f *eraseFlags) all(
 	if err := refresh(ctx); err != nil {
 		return nil, err
 	}
-	s := &subjects{redis: client}
+	s := &subjects{redis: client, cfg: f.patiently(askFor)}
 	for _, name := range names() {
 		c, err := s.stored(ctx, name)
 		if err != nil {
@@ -177,7 +177,7 @@ func (f *eraseFlags) all(
 			}
 			return nil, fmt.Errorf("%s: %w: nothing was erased anywhere; name the other campaigns by --campaign", name, err)
 		}
-		d, err := newDoer(client, c, f.timeout)
+		d, err := newDoer(client, c, f.patiently(f.timeout))
 		if err != nil {
 			return nil, err
 		}

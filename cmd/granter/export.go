@@ -88,7 +88,7 @@ func (f *exportFlags) export(cmd *cobra.Command, path string) error {
 		return err
 	}
 	defer q.close()
-	store, err := ledger.Open(q.redis, q.campaign, patiently(cmd, f.retryFor))
+	store, err := ledger.Open(q.redis, q.campaign, f.patiently(f.retryFor))
 	if err != nil {
 		return err
 	}
@@ -227,7 +227,7 @@ func (c *connection) restore(cmd *cobra.Command, path string, o grant.Order) err
 	}
 	defer client.Close()
 	camp := &grant.Campaign{Name: header.Campaign, Hash: header.Spec}
-	store, err := ledger.Open(client, camp, patiently(cmd, c.retryFor))
+	store, err := ledger.Open(client, camp, c.patiently(c.retryFor))
 	if err != nil {
 		return err
 	}
@@ -287,7 +287,7 @@ them: entries, acts and takes. A file is checked on the way.
 					return err
 				}
 				defer q.close()
-				store, err := ledger.Open(q.redis, q.campaign, ledger.Config{RetryFor: c.timeout})
+				store, err := ledger.Open(q.redis, q.campaign, c.patiently(c.timeout))
 				if err != nil {
 					return err
 				}

@@ -57,7 +57,7 @@ func (f *actFlags) settleListed(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer client.Close()
-	store, err := ledger.Open(client, camp, ledger.Config{RetryFor: f.timeout})
+	store, err := ledger.Open(client, camp, f.patiently(f.timeout))
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func (f *proposalFlags) doer(cmd *cobra.Command) (*query, *acts.Doer, error) {
 	granted, _, err := status.InForce(cmd.Context(), q.coordination, q.reader, q.campaign)
 	if err == nil {
 		var d *acts.Doer
-		if d, err = newDoer(q.redis, granted, f.timeout); err == nil {
+		if d, err = newDoer(q.redis, granted, f.patiently(f.timeout)); err == nil {
 			return q, d, nil
 		}
 	}

@@ -221,6 +221,7 @@ func (flags *publishFlags) execute(cmd *cobra.Command) error {
 	if cfg.Log, err = newLogger(newScreen(cmd.ErrOrStderr()), flags.logFormat); err != nil {
 		return err
 	}
+	flags.patientlyLogging(cfg.Log)
 	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
 	q, err := flags.queryLedger(ctx, flags.retryFor)

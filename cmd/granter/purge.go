@@ -81,7 +81,7 @@ func (f *purgeFlags) execute(cmd *cobra.Command) error {
 		return err
 	}
 	defer client.Close()
-	store, err := ledger.Open(client, &grant.Campaign{Name: name}, patiently(cmd, f.retryFor))
+	store, err := ledger.Open(client, &grant.Campaign{Name: name}, f.patiently(f.retryFor))
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (f *purgeFlags) mark(ctx context.Context, cmd *cobra.Command, purger *ledge
 	if err != nil {
 		return nil, err
 	}
-	store, err := ledger.Open(q.redis, q.campaign, patiently(cmd, f.retryFor))
+	store, err := ledger.Open(q.redis, q.campaign, f.patiently(f.retryFor))
 	if err != nil {
 		return nil, err
 	}

@@ -30,14 +30,12 @@ type opened struct {
 }
 
 func openLedger(client redis.UniversalClient, c *grant.Campaign, retryFor time.Duration) (opened, error) {
-	return openOneOf(client, c, retryFor, nil)
+	return openWith(client, c, ledger.Config{RetryFor: retryFor})
 }
 
-// openOneOf is openLedger for a process that opens many campaigns, and keeps what it knows of their buckets in one place.
-func openOneOf(
-	client redis.UniversalClient, c *grant.Campaign, retryFor time.Duration, indexes *ledger.Indexes,
-) (opened, error) {
-	store, err := ledger.Open(client, c, ledger.Config{RetryFor: retryFor, Indexes: indexes})
+// openWith is openLedger for whoever says more of how it is to be opened.
+func openWith(client redis.UniversalClient, c *grant.Campaign, cfg ledger.Config) (opened, error) {
+	store, err := ledger.Open(client, c, cfg)
 	if err != nil {
 		return opened{}, err
 	}
@@ -87,7 +85,7 @@ func (c *connection) queryLedger(ctx context.Context, retryFor time.Duration) (*
 	if q.redis, err = c.redisClient(); err != nil {
 		return nil, err
 	}
-	if q.opened, err = openLedger(q.redis, q.campaign, retryFor); err != nil {
+	if q.opened, err = openWith(q.redis, q.campaign, c.patiently(retryFor)); err != nil {
 		q.close()
 		return nil, err
 	}

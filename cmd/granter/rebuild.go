@@ -101,7 +101,7 @@ func (f *rebuildFlags) rebuild(cmd *cobra.Command) error {
 		return err
 	}
 	defer q.close()
-	store, err := ledger.Open(q.redis, camp, patiently(cmd, f.retryFor))
+	store, err := ledger.Open(q.redis, camp, f.patiently(f.retryFor))
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (f *rebuildFlags) plan(ctx context.Context, camp *grant.Campaign) (*rebuild
 		return nil, err
 	}
 	defer client.Close()
-	led, err := openLedger(client, camp, f.timeout)
+	led, err := openWith(client, camp, f.patiently(f.timeout))
 	if err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ func (f *reconcileFlags) reconcile(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return usageError(fmt.Errorf("%s: %w", path, err))
 	}
-	store, err := ledger.Open(q.redis, q.campaign, patiently(cmd, f.retryFor))
+	store, err := ledger.Open(q.redis, q.campaign, f.patiently(f.retryFor))
 	if err != nil {
 		return err
 	}

@@ -158,7 +158,7 @@ func (f *replayFlags) replay(cmd *cobra.Command, filter rejected.Filter) error {
 	if err != nil {
 		return usageError(err)
 	}
-	store, err := openReplay(q, patiently(cmd, f.retryFor))
+	store, err := openReplay(q, f.patiently(f.retryFor))
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func (c *connection) subject(ctx context.Context) (*grant.Campaign, error) {
 		return nil, err
 	}
 	defer client.Close()
-	led, err := openLedger(client, &grant.Campaign{Name: c.name}, c.timeout)
+	led, err := openWith(client, &grant.Campaign{Name: c.name}, c.patiently(c.timeout))
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (c *connection) subject(ctx context.Context) (*grant.Campaign, error) {
 	err = fmt.Errorf("Redis at %s has no campaign %s: is --redis or GRANTER_REDIS right? "+
 		"A campaign that no run was started for has no name there: use -f",
 		strings.Join(c.redis, ","), c.name)
-	index, indexErr := ledger.NewIndex(client, ledger.Config{RetryFor: c.timeout})
+	index, indexErr := ledger.NewIndex(client, c.patiently(c.timeout))
 	if indexErr == nil {
 		if names, searchErr := index.Search(ctx); searchErr == nil && len(names) > 0 {
 			err = fmt.Errorf("%w. It has: %s", err, strings.Join(names, ", "))

@@ -92,7 +92,7 @@ func (c *takeFlags) execute(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer client.Close()
-	led, err := openLedger(client, camp, c.retryFor)
+	led, err := openWith(client, camp, c.patiently(c.retryFor))
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (c *takeFlags) execute(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return usageError(err)
 	}
-	store, err := ledger.Open(client, camp, patiently(cmd, c.retryFor))
+	store, err := ledger.Open(client, camp, c.patiently(c.retryFor))
 	if err != nil {
 		return err
 	}

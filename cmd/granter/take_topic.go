@@ -116,6 +116,7 @@ func (c *takeFlags) takeTopic(cmd *cobra.Command, camp *grant.Campaign, items []
 	if err != nil {
 		return err
 	}
+	c.patientlyLogging(log)
 	ctx, stop := untilSignal(cmd.Context())
 	defer context.AfterFunc(ctx, stop)() // the second signal ends it at once; nothing is lost
 	defer stop()

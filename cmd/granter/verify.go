@@ -208,7 +208,7 @@ func (v *verification) subjects() (s *subjects, done func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return &subjects{redis: client, kafka: k, brokers: v.brokers, askFor: v.timeout}, func() { client.Close() }, nil
+	return &subjects{redis: client, kafka: k, brokers: v.brokers, cfg: v.patiently(v.timeout)}, func() { client.Close() }, nil
 }
 
 // possible reports whether each of some users may be one of some campaign, since not all are dense.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/bits"
 	"math/rand/v2"
 	"slices"
@@ -405,3 +406,27 @@ func FuzzCursor(f *testing.F) {
 		require.Equal(t, c, again)
 	})
 }
+
+// A Redis that refuses for a moment ends nothing that is to publish what there is: it is said, and tried again.
+func TestARedisThatIsAwayIsTriedAgain(t *testing.T) {
+	redis := miniredis.RunT(t)
+	w := newWorld(t, redis.Addr(), grant.IDsUUID)
+	w.grant(w.span(0, 5)...)
+	redis.SetError("LOADING Redis is loading the dataset in memory")
+	said, box := 0, newInbox(nil, 0)
+	w.once(box, func(c *Config) {
+		c.Log = slog.New(slog.NewTextHandler(writes(func(line string) {
+			if strings.Contains(line, "leading s: LOADING") {
+				redis.SetError("")
+				said++
+			}
+		}), nil))
+	})
+	require.Equal(t, 1, said)
+	require.Len(t, box.events, 5)
+}
+
+// writes is called with each line of a log.
+type writes func(line string)
+
+func (w writes) Write(p []byte) (int, error) { w(string(p)); return len(p), nil }

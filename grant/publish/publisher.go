@@ -126,7 +126,9 @@ func (p *Publisher) Once(ctx context.Context) error {
 			err = backoff.Permanent(err)
 		}
 		return struct{}{}, err
-	}, backoff.WithMaxElapsedTime(p.GiveUp))
+	}, backoff.WithMaxElapsedTime(p.GiveUp), backoff.WithNotify(func(err error, in time.Duration) {
+		p.Log.Warn("publishing failed and begins again", "subscriber", p.Name, "error", err, "in", in.String())
+	}))
 	if err == nil {
 		p.says(StateCurrent, nil)
 	}
@@ -223,8 +225,11 @@ func (p *Publisher) look(ctx context.Context) error {
 // take leads, and learns how far the subscriber is.
 func (p *Publisher) take(ctx context.Context) error {
 	leads, err := p.coordination.Lead(ctx, p.Name, p.Who, leadFor)
-	if err != nil || !leads {
-		return errors.Join(err, errUnless(leads || err != nil, errLead))
+	switch {
+	case err != nil:
+		return refused("leading "+p.Name, err)
+	case !leads:
+		return errLead
 	}
 	fields, err := p.coordination.Cursors(ctx, p.Name)
 	if err != nil {
@@ -256,11 +261,9 @@ func (p *Publisher) take(ctx context.Context) error {
 	return nil
 }
 
-func errUnless(ok bool, err error) error {
-	if ok {
-		return nil
-	}
-	return err
+// refused is what became of a call that was made once.
+func refused(what string, err error) error {
+	return &ledger.UnavailableError{What: what, Kind: ledger.Kind(err), Since: time.Now(), Attempts: 1, Err: err}
 }
 
 func (p *Publisher) cede(ctx context.Context) {
@@ -428,9 +431,7 @@ func (p *Publisher) advance(ctx context.Context, next map[place]cursor) error {
 	for part := range slices.Chunk(moves, ledger.MaxMoves) {
 		leads, err := p.coordination.Advance(ctx, p.Name, p.Who, leadFor, part)
 		if err != nil { // it may have been done, or not: whoever goes on asks first
-			return &ledger.UnavailableError{
-				What: "moving the cursors of " + p.Name, Kind: ledger.Kind(err), Since: time.Now(), Attempts: 1, Err: err,
-			}
+			return refused("moving the cursors of "+p.Name, err)
 		}
 		if !leads {
 			return errLead
