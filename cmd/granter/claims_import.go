@@ -13,6 +13,7 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/intake"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/programme"
 	"github.com/granter/granter/grant/strict"
@@ -85,6 +86,11 @@ func (flags *importFlags) prepare(path string) (who string, write func([][]strin
 	if flags.back == "" {
 		ending := filepath.Ext(path)
 		flags.back = strings.TrimSuffix(path, ending) + ".result" + ending
+	}
+	for _, name := range []string{filepath.Base(path), filepath.Base(flags.back)} { // a file of that name would be made
+		if err := resident.Refuse("the file's name", name, true); err != nil {
+			return "", nil, usageError(err)
+		}
 	}
 	write, err = sheetWriter(flags.back)
 	return who, write, err

@@ -172,6 +172,15 @@ func TestAFileThatCannotBeImportedSaysWhy(t *testing.T) {
 	code, _, errs := ask("import", file, at, "--result", file+".txt")
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errs, "name it by --result")
+	for _, args := range [][]string{
+		{"import", filepath.Join(dir, "900101-1234567.csv")}, {"reports", "import", filepath.Join(dir, "900101-1234567.csv")},
+		{"import", file, "--result", filepath.Join(dir, "900101-1234567.csv")}, {"import", file, "--who", "900101-1234567"},
+	} {
+		code, _, errs := ask(append(args, at)...)
+		require.Equal(t, exitUsage, code, args)
+		require.Contains(t, errs, "what looks like a resident registration number")
+		require.NotContains(t, errs, "1234567")
+	}
 	require.NoError(t, os.WriteFile(file, []byte(claimsFile), 0o600))
 	code, _, errs = ask("import", file, at, "--programme", "nothing.yaml")
 	require.Equal(t, exitUsage, code)

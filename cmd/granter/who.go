@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/granter/granter/grant/claims/resident"
 )
 
 const (
@@ -19,6 +21,9 @@ const (
 func whoami(says string) (string, error) {
 	if says != strings.TrimSpace(says) || len(says) > maxWho || strings.ContainsFunc(says, unicode.IsControl) {
 		return "", usageError(errors.New("--who: want a name of 100 bytes at most, without blanks around it"))
+	}
+	if err := resident.Refuse("--who", says, true); err != nil { // what was done is kept with it
+		return "", usageError(err)
 	}
 	host, _ := os.Hostname()
 	name := ""

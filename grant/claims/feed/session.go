@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/granter/granter/grant"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/source"
 )
@@ -263,8 +264,11 @@ func (s *session[T]) reject(ctx context.Context, piece []*part[T]) (map[source.R
 				Key:    r.key,
 				Value:  r.value,
 			}
+			if r.refused.Withhold || resident.In(string(r.key), true) {
+				reject.Key = nil
+			}
 			if r.refused.Withhold {
-				reject.Key, reject.Value = nil, nil
+				reject.Value = nil
 			}
 			rejects = append(rejects, reject)
 		}

@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,6 +53,11 @@ type Channel struct {
 	By   store.Actor
 }
 
+// text is its name as a field, which the claim keeps.
+func (c *Channel) text() prose {
+	return prose{name: "channel", value: c.Name, required: true, form: channelIs, want: "letters and digits, such as phone"}
+}
+
 // Names of channels.
 const (
 	ChannelPage  = "page"  // the owner's
@@ -82,6 +88,7 @@ var (
 	phoneIs    = regexp.MustCompile(`^\+?[0-9][0-9 ().-]{6,20}$`)
 	emailIs    = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s]+$`)
 	languageIs = regexp.MustCompile(`^(ko|en)$`)
+	channelIs  = regexp.MustCompile(`^[\pL\pN][\pL\pN ._-]{0,39}$`)
 	userIs     = regexp.MustCompile(`^[^\s,;|]{1,64}$`)
 	industry   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 )
@@ -126,7 +133,7 @@ func (d *Desk) read(ctx context.Context, f *Form, from Channel) (_ store.Filing,
 	if err != nil {
 		wrong(fmt.Errorf("business_number: %w", err))
 	}
-	for _, t := range f.texts() {
+	for _, t := range append(f.texts(), from.text()) {
 		wrong(t.check())
 	}
 	if Reserved(f.ID) {
@@ -135,6 +142,9 @@ func (d *Desk) read(ctx context.Context, f *Form, from Channel) (_ store.Filing,
 	facts := f.Facts()
 	if f.OutageSales == nil && d.Programme.Loss.Weeks != claims.ReportedLoss { // nothing said is not nothing sold
 		wrong(errors.New("outage_sales: is missing: write 0 if nothing was sold"))
+	}
+	for _, a := range f.amounts() {
+		wrong(a.check())
 	}
 	wrong(facts.Check())
 	wrong(d.Programme.Check(&facts))
@@ -152,7 +162,7 @@ func (d *Desk) read(ctx context.Context, f *Form, from Channel) (_ store.Filing,
 		late = fmt.Errorf("received: %w", err)
 	}
 	if len(errs) > 0 {
-		return store.Filing{}, late, errors.Join(errs...)
+		return store.Filing{}, late, unsaid(errors.Join(errs...))
 	}
 	digest, err := f.digest(unit)
 	if err != nil {
@@ -213,6 +223,26 @@ func (f *Form) texts() []prose {
 		{name: "language", value: f.Language, form: languageIs, want: "ko or en"},
 		{name: "user", value: f.User, form: userIs, want: "an ID of the service, without spaces"},
 	}
+}
+
+// amounts are its numbers, written as text: thirteen digits that begin with a day are no sales of a small business.
+func (f *Form) amounts() (out []prose) {
+	add := func(name string, w claims.Won) {
+		out = append(out, prose{name: name, value: strconv.FormatInt(int64(w), 10)})
+	}
+	if f.OutageSales != nil {
+		add("outage_sales", *f.OutageSales)
+	}
+	for i, w := range f.WeekSales {
+		add(fmt.Sprintf("week_sales[%d]", i), w)
+	}
+	if f.ReportedLoss != nil {
+		add("reported_loss", *f.ReportedLoss)
+	}
+	if f.OwnProfitRate != nil {
+		out = append(out, prose{name: "own_profit_rate", value: f.OwnProfitRate.RatString()})
+	}
+	return out
 }
 
 // CheckText returns what is wrong with one field of text of a form, for channels that ask one after the other.

@@ -56,7 +56,7 @@ func parse[T any](data []byte, none error, what string, fields []string) (*T, er
 	case errors.Is(err, strict.ErrFollows), err == nil && raw == nil:
 		return nil, fmt.Errorf("%w: write one object", none)
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", none, err)
+		return nil, fmt.Errorf("%w: %w", none, unsaid(err))
 	}
 	f = new(T)
 	var errs []error
@@ -74,7 +74,7 @@ func parse[T any](data []byte, none error, what string, fields []string) (*T, er
 			errs = append(errs, Problem{name, wanted(name)})
 		}
 	}
-	return f, errors.Join(errs...)
+	return f, unsaid(errors.Join(errs...))
 }
 
 // wanted is how a field is written as JSON.

@@ -84,7 +84,7 @@ func (r *reported) check(now time.Time, zone *time.Location) (store.ReportRow, e
 	wrong("reported", err)
 	out.Loss, err = reportedLoss(r.loss)
 	wrong("reported_loss", err)
-	return out, errors.Join(errs...)
+	return out, unsaid(errors.Join(errs...))
 }
 
 // reportedAt reads a time with its zone, or a day of the programme's.

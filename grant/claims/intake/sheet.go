@@ -1,10 +1,13 @@
 package intake
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/granter/granter/grant/claims/resident"
 )
 
 // table is what the rows of a file mean: each is read into a T.
@@ -40,7 +43,7 @@ func (t *table[T]) heading(row []string) ([]int, error) {
 		case slices.Contains(t.added, name):
 			out[i] = addedColumn
 		case out[i] < 0 && name != "":
-			errs = append(errs, fmt.Errorf("column %d: %.40q is not known", i+1, cell))
+			errs = append(errs, unsaid(fmt.Errorf("column %d: %.40q is not known", i+1, cell)))
 		case out[i] >= 0 && seen[out[i]]:
 			errs = append(errs, fmt.Errorf("column %d: %s is there twice", i+1, t.columns[out[i]].name))
 		}
@@ -88,7 +91,8 @@ func (t *table[T]) read(row []string, read []int) (*T, error) {
 		}
 		c := t.columns[read[i]]
 		if err := c.read(to, plain(row[i])); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
+			// What is said of a cell may be a part of it.
+			errs = append(errs, cmp.Or(resident.Refuse(c.name, row[i], true), fmt.Errorf("%s: %w", c.name, err)))
 		}
 	}
 	return to, errors.Join(errs...)

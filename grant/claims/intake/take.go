@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 )
 
@@ -61,6 +63,23 @@ func Problems(err error) (out []Problem) {
 		return []Problem{{Detail: err.Error()}}
 	}
 	return []Problem{{field, detail}}
+}
+
+// unsaid is an error about fields in which no resident registration number is repeated that somebody wrote there: an error is
+// shown, logged, and stands in files and topics.
+func unsaid(err error) error {
+	if err == nil || !resident.In(err.Error(), true) {
+		return err
+	}
+	var errs []error
+	for _, p := range Problems(err) {
+		if hidden := resident.Refuse(cmp.Or(p.Field, "what you wrote"), p.Error(), true); hidden != nil {
+			errs = append(errs, hidden)
+			continue
+		}
+		errs = append(errs, p)
+	}
+	return errors.Join(errs...)
 }
 
 // Also adds problems of fields about which nothing has been said.

@@ -1,8 +1,13 @@
 package intake
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"strconv"
 
 	"github.com/granter/granter/grant/claims/feed"
 	"github.com/granter/granter/grant/claims/resident"
@@ -30,8 +35,8 @@ func (d *Desk) ReadRecord(ctx context.Context, value []byte, from Channel) (stor
 	}
 	refuse := func(reason source.Reason, err error) (store.Filing, feed.Refusal) {
 		r := feed.Refusal{Reason: reason, Detail: err.Error()}
-		// Nothing may keep such a number, and JSON that is no claim may hold one anywhere.
-		if errors.Is(err, resident.ErrNumber) || resident.In(string(value), false) {
+		// Nothing may keep such a number, and a record that is no claim may hold one anywhere.
+		if errors.Is(err, resident.ErrNumber) || holdsResident(value) {
 			r = feed.Refusal{Reason: ReasonResident, Detail: resident.ErrNumber.Error(), Withhold: true}
 		}
 		return store.Filing{}, r
@@ -54,6 +59,29 @@ func (d *Desk) ReadRecord(ctx context.Context, value []byte, from Channel) (stor
 		return refuse(ReasonInvalid, err)
 	}
 	return filing, feed.Refusal{}
+}
+
+// holdsResident reports whether a record that is no claim holds a resident registration number. As in claims, numbers of phones
+// and accounts are taken for one only if they are written like one, or their check digit fits.
+func holdsResident(value []byte) bool {
+	if resident.In(string(value), false) {
+		return true
+	}
+	before := ""
+	for in := json.NewDecoder(bytes.NewReader(value)); ; { // what is there twice, or is escaped, is seen as well
+		token, err := in.Token()
+		if err != nil {
+			return !errors.Is(err, io.EOF) && resident.In(string(value), true) // it is no JSON: no field says what is meant
+		}
+		text := fmt.Sprint(token)
+		if number, ok := token.(float64); ok {
+			text = strconv.FormatFloat(number, 'f', -1, 64)
+		}
+		if resident.In(text, before != "phone" && before != "account") {
+			return true
+		}
+		before = text
+	}
 }
 
 // ReceiveRecords takes in what records came to.

@@ -148,13 +148,19 @@ func ReadRecord(value []byte) (store.Answer, feed.Refusal) {
 	if len(value) == 0 {
 		return store.Answer{}, feed.Refusal{Reason: source.ReasonEmpty}
 	}
+	refuse := func(reason source.Reason, err error) feed.Refusal {
+		if resident.In(string(value), true) { // nothing may keep such a number
+			return feed.Refusal{Reason: reason, Detail: resident.ErrNumber.Error(), Withhold: true}
+		}
+		return feed.Refusal{Reason: reason, Detail: err.Error()}
+	}
 	if err := json.Unmarshal(value, &ack); err != nil {
-		return store.Answer{}, feed.Refusal{Reason: source.ReasonJSON, Detail: err.Error()}
+		return store.Answer{}, refuse(source.ReasonJSON, err)
 	}
 	a := store.Answer{ID: ack.ID, Payment: ack.Payment, Status: ack.Status, Amount: ack.Amount, Why: ack.Reason,
 		Sending: ack.Sending}
 	if err := check(&a); err != nil {
-		return a, feed.Refusal{Reason: ReasonAnswer, Detail: err.Error(), Withhold: resident.In(a.Why, true)}
+		return a, refuse(ReasonAnswer, err)
 	}
 	return a, feed.Refusal{}
 }

@@ -132,6 +132,13 @@ func TestAnswersOfATopic(t *testing.T) {
 		require.NotEmpty(t, refused.Reason, text)
 		require.Contains(t, refused.Detail, want, text)
 	}
-	_, refused = payout.ReadRecord([]byte(`{"id":"r","payment":"p","status":"returned","reason":"900101-1234567"}`))
-	require.True(t, refused.Withhold)
+	for _, text := range []string{
+		`{"id":"r","payment":"p","status":"returned","reason":"900101-1234567"}`,
+		`{"id":"r","payment":"p","status":"900101-1234567"}`,
+		`{"id":1,"holder":"900101-1234567"}`, `900101-1234567`,
+	} {
+		_, refused := payout.ReadRecord([]byte(text))
+		require.True(t, refused.Withhold, text)
+		require.NotContains(t, refused.Detail, "1234567")
+	}
 }

@@ -106,7 +106,7 @@ func parseDay(s string) (claims.Date, error) {
 // Read returns what an answer is as it is kept, or what is wrong with it in the owner's language.
 func (a *Asked) Read(f *Field, given string) (value, wrong string) {
 	value = strings.TrimSpace(given)
-	numbers := f.Name == "phone" || f.Name == "account" || f.Kind == Won
+	numbers := f.Name == "phone" || f.Name == "account"
 	switch {
 	case value == "" && f.Optional:
 		return "", ""

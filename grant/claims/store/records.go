@@ -119,6 +119,9 @@ func (s *Store) addRecord(
 
 // record adds a record behind those that are there.
 func (c *commit) record(programme string, before []Record, r *Record) error {
+	if err := errors.Join(refuseResident("the reason", r.Why), refuseResident("the name", r.By.Name)); err != nil {
+		return err
+	}
 	r.programme, r.At, r.Number = programme, c.at, len(before)+1
 	if len(before) > 0 {
 		r.Prev = before[len(before)-1].Hash

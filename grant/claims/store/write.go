@@ -230,6 +230,9 @@ func (s *Step) Allowed() error {
 	if err == nil {
 		err = s.apart()
 	}
+	if err == nil {
+		err = s.plain()
+	}
 	if err != nil {
 		return fmt.Errorf("claim %s: %w", s.Claim.ID, err)
 	}
@@ -241,6 +244,16 @@ func (s *Step) next() (claims.State, error) {
 		return s.Claim.State, nil
 	}
 	return s.Claim.State.Next(s.Action, s.By.Duty, s.Reason)
+}
+
+// plain refuses what history keeps for ever and nobody may collect. Whoever asks people for it says so before; this is the last
+// place where it can be said.
+func (s *Step) plain() error {
+	if s.By.Duty == claims.Rules { // whose words are the programme's
+		return nil
+	}
+	return errors.Join(refuseResident("the reason", s.Reason), refuseResident("the name", s.By.Name),
+		refuseResident("the colleague", s.Change.Assigned))
 }
 
 // apart refuses what nobody may do to a claim that he had a hand in: to decide on it. Who prepared an approval as the first of
