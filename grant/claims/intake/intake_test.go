@@ -3,7 +3,12 @@ package intake
 import (
 	"archive/zip"
 	"bytes"
+	"compress/flate"
+	"encoding/xml"
 	"fmt"
+	"io"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -117,10 +122,91 @@ func TestAWorkbookThatInflatesIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "inflates to more than 256 MiB")
 	_, err = ReadXLSX([]byte("business_number"))
 	require.ErrorIs(t, err, ErrFile)
+	var many bytes.Buffer
+	archive = zip.NewWriter(&many)
+	for i := range maxParts + 1 {
+		_, err := archive.Create(fmt.Sprint("xl/", i))
+		require.NoError(t, err)
+	}
+	require.NoError(t, archive.Close())
+	_, err = ReadXLSX(many.Bytes())
+	require.ErrorContains(t, err, "has more than 1000 parts")
 	var far bytes.Buffer
 	require.NoError(t, WriteXLSX(&far, [][]string{make([]string, maxColumns+1)}))
 	_, err = ReadXLSX(far.Bytes())
 	require.ErrorContains(t, err, "fewer than 100 columns")
+}
+
+// A workbook that says that it is small, and is not, is refused where it exceeds what it says, and not when it is in memory.
+func TestAWorkbookThatLiesAboutItsSizeIsRefused(t *testing.T) {
+	var book, packed bytes.Buffer
+	to, err := flate.NewWriter(&packed, flate.BestSpeed)
+	require.NoError(t, err)
+	_, err = io.CopyN(to, blanks{}, 64<<20)
+	require.NoError(t, err)
+	require.NoError(t, to.Close())
+	archive := zip.NewWriter(&book)
+	for _, p := range bookParts {
+		part, err := archive.Create(p.name)
+		require.NoError(t, err)
+		_, err = io.WriteString(part, xml.Header+p.text)
+		require.NoError(t, err)
+	}
+	part, err := archive.CreateRaw(&zip.FileHeader{
+		Name: "xl/worksheets/sheet1.xml", Method: zip.Deflate, CompressedSize64: uint64(packed.Len()), UncompressedSize64: 100,
+	})
+	require.NoError(t, err)
+	_, err = part.Write(packed.Bytes())
+	require.NoError(t, err)
+	require.NoError(t, archive.Close())
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err = ReadXLSX(book.Bytes())
+	runtime.ReadMemStats(&after)
+	require.ErrorIs(t, err, ErrFile)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(8<<20), "it was unpacked")
+}
+
+// Of a workbook that is damaged behind some of its rows none is taken in: the others would be lost, and nobody told.
+func TestADamagedWorkbookIsRefusedWhole(t *testing.T) {
+	rows := [][]string{strings.Split(heads, ",")}
+	for i := range 2000 {
+		rows = append(rows, strings.Split(line(i, 10), ","))
+	}
+	var book bytes.Buffer
+	require.NoError(t, WriteXLSX(&book, rows))
+	sheet, err := ReadXLSX(book.Bytes())
+	require.NoError(t, err)
+	require.Len(t, sheet, 2001)
+	packed := bytes.LastIndex(book.Bytes(), []byte("xl/worksheets/sheet1.xml")) / 2
+	damaged := bytes.Clone(book.Bytes())
+	damaged[packed] ^= 0xff
+	_, err = ReadXLSX(damaged)
+	require.ErrorIs(t, err, ErrFile)
+	require.ErrorContains(t, err, "the workbook is damaged, or was cut off")
+
+	var broken bytes.Buffer
+	archive := zip.NewWriter(&broken)
+	for _, p := range append(slices.Clone(bookParts), struct{ name, text string }{"xl/worksheets/sheet1.xml",
+		`<worksheet><sheetData><row r="1"><c r="A1" t="inlineStr"><is><t>account</t></is></c></row></oops><row r="2"></row>`}) {
+		part, err := archive.Create(p.name)
+		require.NoError(t, err)
+		_, err = io.WriteString(part, xml.Header+p.text)
+		require.NoError(t, err)
+	}
+	require.NoError(t, archive.Close())
+	_, err = ReadXLSX(broken.Bytes())
+	require.ErrorIs(t, err, ErrFile)
+}
+
+// blanks are a text of XML that does not end.
+type blanks struct{}
+
+func (blanks) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
 }
 
 func TestFilesOfKoreanSpreadsheetsAreRead(t *testing.T) {

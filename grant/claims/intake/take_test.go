@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -71,4 +72,21 @@ func TestProblemsHaveTheirFields(t *testing.T) {
 	}
 	require.Equal(t, []Problem{{Detail: "the disk is full: really"}}, Problems(errors.New("the disk is full: really")))
 	require.Nil(t, Problems(nil))
+}
+
+// By a record's own number a claim that is sent again is known; a row of a file needs none.
+func TestARecordHasANumberOfItsOwn(t *testing.T) {
+	d := desk(t)
+	form := good()
+	for id, taken := range map[string]bool{"": false, "a-1": true} {
+		form.ID = id
+		record, err := json.Marshal(form)
+		require.NoError(t, err)
+		filing, refused := d.ReadRecord(t.Context(), record, staff)
+		require.Equal(t, taken, refused.Reason == "", refused.Detail)
+		require.Equal(t, taken, filing.ID != "")
+		if !taken {
+			require.Contains(t, refused.Detail, "id: is missing")
+		}
+	}
 }

@@ -35,7 +35,12 @@ func ReadXLSX(data []byte) ([][]string, error) {
 				ErrFile, maxInflated>>20, maxParts)
 		}
 	}
-	book, err := xlsxreader.NewReaderZip(archive) // a part that inflates to more than it says is an error there
+	for _, part := range archive.File { // the library takes rows before a damage for all that there are
+		if err := whole(part); err != nil {
+			return nil, fmt.Errorf("%w: the workbook is damaged, or was cut off: %s: %w", ErrFile, part.Name, err)
+		}
+	}
+	book, err := xlsxreader.NewReaderZip(archive)
 	if err != nil {
 		return nil, fmt.Errorf("%w: it is no workbook: %w", ErrFile, err)
 	}
@@ -54,6 +59,27 @@ func ReadXLSX(data []byte) ([][]string, error) {
 		return nil, fmt.Errorf("%w: %w", ErrFile, wrong)
 	}
 	return sheet, nil
+}
+
+// whole fails when a part is not all that it says it is, or is a sheet that is not written to its end.
+func whole(part *zip.File) error {
+	from, err := part.Open()
+	if err != nil {
+		return err
+	}
+	defer from.Close() //nolint:errcheck // it was only read
+	if !strings.HasPrefix(part.Name, "xl/worksheets/") {
+		_, err := io.Copy(io.Discard, from) //nolint:gosec // what it inflates to is bounded, and more than it says is an error
+		return err
+	}
+	for sheet := xml.NewDecoder(from); ; {
+		switch _, err := sheet.Token(); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
 }
 
 func cellsOf(row *xlsxreader.Row) ([]string, error) {
