@@ -79,6 +79,34 @@ var styleName, styleText = func() (string, []byte) {
 	return "/owner-" + hex.EncodeToString(sum[:6]) + ".css", text
 }()
 
+// routes are all pages. What is behind /claim is of a session, and every form there carries its proof.
+var routes = map[string]func(*visit) error{
+	"GET /{$}":                    start,
+	"POST /start":                 begin,
+	"GET /enter":                  enter,
+	"GET /enter/{number}/{code}":  enterByLink,
+	"POST /enter":                 entered,
+	"GET /claim":                  owned(overview),
+	"GET /claim/question/{name}":  drafted(question),
+	"POST /claim/question/{name}": drafted(answer),
+	"GET /claim/check":            drafted(check),
+	"POST /claim/check":           owned(handIn),
+	"GET /claim/code":             owned(askCode),
+	"POST /claim/code":            owned(newCode),
+	"GET /claim/withdraw":         owned(askWithdraw),
+	"POST /claim/withdraw":        owned(withdraw),
+	"GET /claim/account":          handed(askAccount),
+	"POST /claim/account":         handed(changeAccount),
+	"GET /claim/objection":        handed(askObjection),
+	"POST /claim/objection":       handed(object),
+	"POST /claim/reply":           handed(reply),
+	"GET /claim/documents":        handed(showDocuments),
+	"POST /claim/documents":       upload,
+	"GET /claim/documents/{name}": handed(download),
+	"POST /sign-out":              owned(signOut),
+	"/":                           func(v *visit) error { return v.notFound() },
+}
+
 // New returns a site.
 func New(cfg Config) *Site {
 	if cfg.Log == nil {
@@ -98,32 +126,7 @@ func New(cfg Config) *Site {
 		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 		_, _ = w.Write(styleText) // the client went away
 	})
-	for pattern, handle := range map[string]func(*visit) error{
-		"GET /{$}":                    start,
-		"POST /start":                 begin,
-		"GET /enter":                  enter,
-		"GET /enter/{number}/{code}":  enterByLink,
-		"POST /enter":                 entered,
-		"GET /claim":                  owned(overview),
-		"GET /claim/question/{name}":  drafted(question),
-		"POST /claim/question/{name}": drafted(answer),
-		"GET /claim/check":            drafted(check),
-		"POST /claim/check":           owned(handIn),
-		"GET /claim/code":             owned(askCode),
-		"POST /claim/code":            owned(newCode),
-		"GET /claim/withdraw":         owned(askWithdraw),
-		"POST /claim/withdraw":        owned(withdraw),
-		"GET /claim/account":          handed(askAccount),
-		"POST /claim/account":         handed(changeAccount),
-		"GET /claim/objection":        handed(askObjection),
-		"POST /claim/objection":       handed(object),
-		"POST /claim/reply":           handed(reply),
-		"GET /claim/documents":        handed(showDocuments),
-		"POST /claim/documents":       upload,
-		"GET /claim/documents/{name}": handed(download),
-		"POST /sign-out":              owned(signOut),
-		"/":                           func(v *visit) error { return v.notFound() },
-	} {
+	for pattern, handle := range routes {
 		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, handle) })
 	}
 	return s
@@ -176,7 +179,7 @@ func (s *Site) serve(w http.ResponseWriter, r *http.Request, handle func(*visit)
 	}
 	if r.Method == http.MethodGet && r.URL.Query().Has("lang") {
 		v.setCookie(langIn, string(tell.Parse(r.URL.Query().Get("lang"))), 365*24*time.Hour)
-		v.see(r.URL.Path)
+		v.see(r.URL.EscapedPath()) // a backslash that is not escaped leads to another site
 		return
 	}
 	var err error

@@ -41,7 +41,7 @@ func (v *visit) page(title string, problem bool, body ...g.Node) error {
 
 // languages are links to the same page, as far as it can be asked for again.
 func (v *visit) languages() g.Node {
-	path := v.r.URL.Path
+	path := v.r.URL.EscapedPath()
 	if v.r.Pattern == "/" || strings.HasPrefix(path, "/enter/") {
 		path = "/enter" // no code stands in a link
 	}
