@@ -208,8 +208,22 @@ func inspectPNG(data []byte) error {
 	return errCut
 }
 
-// inspectHEIC walks the boxes, which must end where the file does.
+// heicSize begins the property that says how large an image is, of which a file has several: a picture and its parts.
+var heicSize = []byte("\x00\x00\x00\x14ispe\x00\x00\x00\x00")
+
+// inspectHEIC walks the boxes, which must end where the file does, and looks how large its images are.
 func inspectHEIC(data []byte) error {
+	for rest := data; ; {
+		at := bytes.Index(rest, heicSize)
+		if at < 0 || at+len(heicSize)+8 > len(rest) {
+			break
+		}
+		rest = rest[at+len(heicSize):]
+		width, height := binary.BigEndian.Uint32(rest), binary.BigEndian.Uint32(rest[4:])
+		if err := pixels(uint64(width), uint64(height)); err != nil {
+			return err
+		}
+	}
 	for at := uint64(0); at < uint64(len(data)); {
 		if at+8 > uint64(len(data)) {
 			return errCut
