@@ -41,7 +41,7 @@ func (s *Store) Find(ctx context.Context, programme string, by By, what string) 
 	case ByUnit:
 		w.add("unit =", what)
 	case ByPhone:
-		marked(claims.SamePhone, onlyDigits(what))
+		marked(claims.SamePhone, nationalPhone(what))
 	case ByUser:
 		marked(markUser, what)
 	}

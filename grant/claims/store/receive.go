@@ -37,7 +37,7 @@ func (p *Person) Marks() []Mark {
 		}
 	}
 	add(claims.SameAccount, joined(p.Bank, onlyDigits(p.Account)))
-	add(claims.SamePhone, onlyDigits(p.Phone))
+	add(claims.SamePhone, nationalPhone(p.Phone))
 	add(markUser, p.User)
 	add(claims.SameAddress, strings.ToLower(strings.Join(strings.Fields(p.Address), "")))
 	return out
