@@ -49,13 +49,18 @@ func NewClaimsErrors(reg prometheus.Registerer, programme, version string, kinds
 	f := claimsFactory(reg, programme, nil)
 	f.gaugeWith("build_info", buildHelp, buildLabels(version)).Set(1)
 	c := f.counters("claims_store_errors_total",
-		"What the database of claims, or the rules in it, did not do, by kind. conflict, illegal, frozen and budget are "+
-			"refusals "+
-			"that whoever asked was told about; the others are faults.", "kind")
+		"What the database of claims, the rules in it, or the folder of documents (files) did not do, by kind. conflict, "+
+			"illegal, frozen and budget are refusals that whoever asked was told about; the others are faults.", "kind")
 	for _, kind := range kinds {
 		c.WithLabelValues(kind)
 	}
 	return c
+}
+
+// NewClaimsFiles registers how many documents have no file, of what looks after them.
+func NewClaimsFiles(reg prometheus.Registerer, programme string) prometheus.Gauge {
+	return claimsFactory(reg, programme, nil).gauge("claims_documents_missing",
+		"Documents that claims have and whose file is not in the folder, as of the last look.")
 }
 
 // NewClaimsOffered registers what became of claims that somebody wanted to hand in to a process, by channel and outcome.

@@ -41,7 +41,7 @@ work on it; take the maximum where there are several of them. Each process serve
 	"`granter_claims_records_total`" + ` and ` + "`granter_claims_behind_records`" + `
 ` + "`granter claims receive` and `granter claims reconcile --topic`" + ` (` + "`kind`" + ` is what the topic holds:
 ` + "`claims`" + `, or the bank's ` + "`answers`" + `), ` + "`granter_claims_offered_total` `granter claims serve`" + `
-and the desk,
+and the desk, ` + "`granter_claims_documents_missing` `granter claims serve`" + `,
 ` + "`granter_claims_service_…` `granter claims process`" + `, and ` + "`granter_claims_store_errors_total`" + ` all of them,
 and the desk.
 
@@ -118,6 +118,7 @@ var lookWhen = map[string]string{
 	"claims_notices_retried":               "it grows: what sends notices does not take them",
 	"claims_notice_oldest_age_seconds":     "it exceeds some minutes: is granter claims notify running?",
 	"claims_notices_behind_commits":        "it grows: nobody makes notices of what happens",
+	"claims_documents_missing":             "ever: granter claims prove --documents names them",
 	"claims_quarantined_documents":         "it stays above 0: the malware scanner is away",
 	"claims_quarantine_oldest_age_seconds": "owners sent documents, and their claims do not go on",
 	"claims_council_open_items":            "asking what the council has before it",
@@ -256,6 +257,7 @@ func TestTheDocumentIsFresh(t *testing.T) {
 	fed := prometheus.NewPedanticRegistry()
 	metrics.NewClaimsTopic(fed, labels.Campaign, "claims", []string{"invalid_claim"})
 	metrics.NewClaimsOffered(fed, labels.Campaign, []string{"page"}, []string{"taken"})
+	metrics.NewClaimsFiles(fed, labels.Campaign)
 	metrics.NewClaimsErrors(fed, labels.Campaign, labels.Version, []string{"busy"})
 	metrics.NewClaimsChecks(fed, labels.Campaign, "bank")
 	metrics.NewClaimsWatch(fed, labels.Campaign, []string{"received"}, []string{"owed"}, []string{"sent"}, []string{"waiting"},

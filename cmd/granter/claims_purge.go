@@ -87,9 +87,11 @@ func (flags *claimsPurgeFlags) execute(cmd *cobra.Command) error {
 		}
 		files := 0
 		if keeper := flags.keeper(s); keeper != nil && !flags.dryRun {
-			if files, err = keeper.Sweep(ctx, time.Now()); err != nil {
+			swept, err := keeper.Sweep(ctx, time.Now())
+			if err != nil {
 				return fmt.Errorf("their files: %w; do it again", err)
 			}
+			files = swept.Deleted
 		}
 		return flags.say(cmd.OutOrStdout(), p, out, files)
 	})

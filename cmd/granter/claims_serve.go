@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
@@ -28,6 +29,8 @@ type siteFlags struct {
 	page, cert, key, public, contact string
 	insecure, proxied                bool
 	documents, clamd                 string
+
+	readFor time.Duration // 0: readFor
 }
 
 func (f *siteFlags) addFlags(cmd *cobra.Command) {
@@ -87,6 +90,22 @@ func (f *siteFlags) keeper(s *store.Store) *documents.Keeper {
 	return documents.NewKeeper(s, documents.Folder(f.documents), scanner)
 }
 
+// boundKeeper is keeper, and fails when the folder is another database's. One that does not answer now may do so later.
+func (f *siteFlags) boundKeeper(ctx context.Context, s *store.Store, log *slog.Logger) (*documents.Keeper, error) {
+	keeper := f.keeper(s)
+	if keeper == nil {
+		return nil, nil
+	}
+	err := keeper.Bind(ctx)
+	if errors.Is(err, documents.ErrOther) {
+		return nil, usageError(fmt.Errorf("--documents %s: %w", f.documents, err))
+	}
+	if err != nil {
+		log.Error("the folder of documents cannot be used; it is tried again", "folder", f.documents, "error", err)
+	}
+	return keeper, nil
+}
+
 // serveClaimsFlags are the settings of granter claims serve.
 type serveClaimsFlags struct {
 	importFlags
@@ -137,9 +156,13 @@ func (flags *serveClaimsFlags) serve(ctx context.Context, cmd *cobra.Command, s 
 	if err != nil {
 		return err
 	}
-	keeper := flags.keeper(s)
 	registry := newRegistry()
 	countErrors(s, registry, p)
+	keeper, err := flags.boundKeeper(ctx, s, log)
+	if err != nil {
+		return err
+	}
+	missing := metrics.NewClaimsFiles(registry, p.Name)
 	filed := metrics.NewClaimsOffered(registry, p.Name, []string{intake.ChannelPage}, texts(intake.Outcomes()))
 	server, err := serve(flags.listen, registry, func() string { return notReadyClaims(ctx, s) }, log)
 	if err != nil {
@@ -153,7 +176,7 @@ func (flags *serveClaimsFlags) serve(ctx context.Context, cmd *cobra.Command, s 
 	})
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return flags.serveSite(ctx, site, cmd.OutOrStdout(), log) })
-	group.Go(func() error { keepHouse(ctx, s, keeper, log); return nil })
+	group.Go(func() error { keepHouse(ctx, s, keeper, missing, log); return nil })
 	return group.Wait()
 }
 
@@ -166,14 +189,25 @@ func notReadyClaims(ctx context.Context, s *store.Store) string {
 	return ""
 }
 
+const (
+	// finishFor is how long a request may still take that is under way when the page is stopped. systemd and Kubernetes wait for
+	// 30 seconds.
+	finishFor = 20 * time.Second
+	// readFor is how long of that it may still come. Then whoever sends a document is told that it did not come whole.
+	readFor = 15 * time.Second
+)
+
 // serveSite serves the page until the context ends, and then lets requests end that are under way.
 func (f *siteFlags) serveSite(ctx context.Context, site http.Handler, out io.Writer, log *slog.Logger) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", f.page)
 	if err != nil {
 		return usageError(fmt.Errorf("--page %s: %w (choose another address)", f.page, err))
 	}
+	late, cutOff := context.WithCancel(context.WithoutCancel(ctx)) // ends when what has not come yet is waited for no more
+	defer cutOff()
 	server := &http.Server{
-		Handler: site, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), ReadHeaderTimeout: 10 * time.Second,
+		Handler: readUntil(late, site), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ReadHeaderTimeout: 10 * time.Second,
 		// A photograph of 10 MiB takes as long where a phone sends 100 KB a second.
 		ReadTimeout: 3 * time.Minute, WriteTimeout: 4 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 	}
@@ -197,13 +231,25 @@ func (f *siteFlags) serveSite(ctx context.Context, site http.Handler, out io.Wri
 		return nil
 	})
 	<-running.Done()
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishFor)
 	defer cancel()
-	err = server.Shutdown(last)
-	if err != nil {
-		err = errors.Join(err, server.Close())
+	defer time.AfterFunc(cmp.Or(f.readFor, readFor), cutOff).Stop()
+	if err := server.Shutdown(last); err != nil {
+		log.Warn("a request that took too long was cut off: nothing of it was done, or all", "error", err)
+		_ = server.Close()
 	}
-	return errors.Join(err, group.Wait())
+	return group.Wait()
+}
+
+// readUntil ends the reading of requests that have not come whole when a context ends. Whoever serves them sees that as if the
+// client had stopped, and can still answer.
+func readUntil(late context.Context, site http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn := http.NewResponseController(w)
+		stop := context.AfterFunc(late, func() { _ = conn.SetReadDeadline(time.Now()) }) // of one that has ended
+		defer stop()
+		site.ServeHTTP(w, r)
+	})
 }
 
 // newestCertificate reads a certificate anew when it is a minute old, so that it can be renewed without a restart.
@@ -232,11 +278,13 @@ func newestCertificate(cert, key string) (func(*tls.ClientHelloInfo) (*tls.Certi
 }
 
 // keepHouse looks once a minute for what has to be scanned or deleted.
-func keepHouse(ctx context.Context, s *store.Store, keeper *documents.Keeper, log *slog.Logger) {
+func keepHouse(
+	ctx context.Context, s *store.Store, keeper *documents.Keeper, missing prometheus.Gauge, log *slog.Logger,
+) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
-		if err := keepHouseOnce(ctx, s, keeper, log); err != nil && ctx.Err() == nil {
+		if err := keepHouseOnce(ctx, s, keeper, missing, log); err != nil && ctx.Err() == nil {
 			log.Error("keeping house in the database of claims failed: it is tried again in a minute", "error", err)
 		}
 		select {
@@ -247,14 +295,13 @@ func keepHouse(ctx context.Context, s *store.Store, keeper *documents.Keeper, lo
 	}
 }
 
-func keepHouseOnce(ctx context.Context, s *store.Store, keeper *documents.Keeper, log *slog.Logger) error {
+func keepHouseOnce(
+	ctx context.Context, s *store.Store, keeper *documents.Keeper, missing prometheus.Gauge, log *slog.Logger,
+) error {
 	if err := s.Sweep(ctx); err != nil || keeper == nil {
 		return err
 	}
-	scanned, err := keeper.Rescan(ctx)
-	if err != nil {
-		return err
-	}
+	scanned, scanErr := keeper.Rescan(ctx)
 	if scanned.Malware > 0 || scanned.Waiting > 0 {
 		log.Warn(
 			"documents in quarantine",
@@ -268,6 +315,15 @@ func keepHouseOnce(ctx context.Context, s *store.Store, keeper *documents.Keeper
 			scanned.Away,
 		)
 	}
-	_, err = keeper.Sweep(ctx, time.Now())
-	return err
+	swept, err := keeper.Sweep(ctx, time.Now())
+	if err == nil {
+		missing.Set(float64(swept.Missing))
+	}
+	if swept.Missing > 0 {
+		log.Error("documents of claims have no file: granter claims prove --documents names them", "missing", swept.Missing)
+	}
+	if swept.Deleted > 0 {
+		log.Info("files that no claim has were deleted", "files", swept.Deleted)
+	}
+	return errors.Join(scanErr, err)
 }

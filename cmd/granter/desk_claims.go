@@ -47,7 +47,12 @@ func (f *reviewFlags) open(ctx context.Context, log *slog.Logger) (_ *review.Des
 		_ = s.Close() // the error before it counts
 		return nil, nil, usageError(err)
 	}
+	keeper, err := f.boundKeeper(ctx, s, log)
+	if err != nil {
+		_ = s.Close() // the error before it counts
+		return nil, nil, err
+	}
 	return &review.Desk{
-		Store: s, Programme: p, Documents: f.keeper(s), Within: f.within, Log: log, Now: time.Now, Public: f.public,
+		Store: s, Programme: p, Documents: keeper, Within: f.within, Log: log, Now: time.Now, Public: f.public,
 	}, s.Close, nil
 }

@@ -136,10 +136,14 @@ var claims = Dashboard{
 				query{`sum by (kind) (rate(granter_claims_store_errors_total{<replicas>, ` +
 					`kind=~"conflict|illegal|frozen|budget"}` +
 					`[$__rate_interval]))`, "{{kind}}"}).stacked(),
-			graph("Faults", "Of the database.", perSecond,
+			graph("Faults", "Of the database, and of the folder of documents (files).", perSecond,
 				query{`sum by (kind) (rate(granter_claims_store_errors_total{<replicas>, ` +
-					`kind=~"busy|unreachable|full|refused|other"}` +
+					`kind=~"busy|unreachable|full|refused|files|other"}` +
 					`[$__rate_interval]))`, "{{kind}}"}).stacked().runbook("GranterClaimsStoreFails"),
+			graph("Files of documents", "Documents without a file, and errors of the folder in ten minutes.", number,
+				query{`max(granter_claims_documents_missing{<replicas>})`, "missing"},
+				query{`sum(increase(granter_claims_store_errors_total{<replicas>, kind="files"}[10m]))`, "errors"}).from0().
+				runbook("GranterClaimsDocumentsFail"),
 			graph("Looks", "Time that granter claims watch took for the last look, and looks that failed.", seconds,
 				query{`max(granter_claims_watch_duration_seconds{<replicas>})`, "last look"},
 				query{`sum(rate(granter_claims_watch_failures_total{<replicas>}[$__rate_interval]))`,

@@ -32,6 +32,7 @@ func NewClaims(programme string) *Claims {
 		texts(intake.Outcomes()))
 	c.Errors = metrics.NewClaimsErrors(c, programme, "v1.2.3", texts(store.ErrorKinds()))
 	c.Checks = metrics.NewClaimsChecks(c, programme, "tax_office", "bank")
+	metrics.NewClaimsFiles(c, programme)
 	kinds := store.Kinds()
 	steps := make([]metrics.ClaimsStep, len(kinds))
 	for i, k := range kinds {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"filippo.io/age"
@@ -27,9 +28,17 @@ type Blobs interface {
 	Get(name string) ([]byte, error)
 	// Delete of what is not there is no error.
 	Delete(name string) error
-	// Old are names that were put before a moment.
-	Old(before time.Time) ([]string, error)
+	// List are all that are there, also those that are not whole.
+	List() ([]Blob, error)
+	// Owner is the database whose documents they are; empty: nobody's yet.
+	Owner() (database string, err error)
+	// Own says whose they are from now on.
+	Own(database string) error
 }
+
+// ErrOther means that what is kept are the documents of another database: here they would be deleted as nobody's, and there ours.
+var ErrOther = errors.New("the folder has the documents of another database: name the one that it belongs to, or give this one " +
+	"a folder of its own")
 
 // Scanner looks for malware. Its name for what it found is empty when it found nothing; an error means that it could not look.
 type Scanner interface {
@@ -60,6 +69,7 @@ type Keeper struct {
 	Scanner Scanner // nil: none is configured
 
 	turns chan struct{}
+	bound atomic.Bool
 }
 
 // NewKeeper returns a keeper; a nil scanner looks at nothing.
@@ -156,6 +166,53 @@ func (k *Keeper) find(ctx context.Context, claim, digest string) (*store.Kept, e
 	return nil, nil
 }
 
+// Bind fails with ErrOther when the documents of another database are where this one's should be. Nobody's are this one's from
+// now on; but a database without claims is bound later.
+func (k *Keeper) Bind(ctx context.Context) error {
+	if k.bound.Load() {
+		return nil
+	}
+	database, owner, err := k.owner(ctx)
+	if err != nil || database == "" {
+		return err
+	}
+	if owner == "" {
+		if err := k.Blobs.Own(database); err != nil {
+			return k.failed(err)
+		}
+		if _, _, err := k.owner(ctx); err != nil { // somebody else may have been faster
+			return err
+		}
+	}
+	k.bound.Store(true)
+	return nil
+}
+
+// owner returns the database that this is, and whose the documents are that are there.
+func (k *Keeper) owner(ctx context.Context) (database, owner string, err error) {
+	if database, err = k.Store.Identity(ctx); err != nil || database == "" {
+		return "", "", err
+	}
+	owner, err = k.Blobs.Owner()
+	switch {
+	case err != nil:
+		return "", "", k.failed(err)
+	case owner != "" && owner != database:
+		return "", "", fmt.Errorf("%w (it is of %.12s…, this is %.12s…)", ErrOther, owner, database)
+	}
+	return database, owner, nil
+}
+
+// failed notes that the place of documents does not work.
+func (k *Keeper) failed(err error) error {
+	err = &store.FilesError{Err: err}
+	k.Store.Failed(err)
+	return err
+}
+
+// finishWithin is how long a document takes at most that has come whole, whoever waits for the answer or does not any more.
+const finishWithin = time.Minute
+
 // keep encrypts a document, puts it in its place, and then says that it is there.
 func (k *Keeper) keep(
 	ctx context.Context,
@@ -164,6 +221,11 @@ func (k *Keeper) keep(
 	data []byte,
 	by store.Actor,
 ) (*store.Kept, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+	defer cancel()
+	if err := k.Bind(ctx); err != nil {
+		return nil, err
+	}
 	sealed, err := k.seal(ctx, claim.ID, data)
 	if err != nil {
 		return nil, err
@@ -171,7 +233,7 @@ func (k *Keeper) keep(
 	sum := sha256.Sum256(sealed)
 	kept := store.Kept{Document: *doc, Claim: claim.ID, Blob: hex.EncodeToString(sum[:]), Quarantined: doc.Scan == Quarantined}
 	if err := k.Blobs.Put(kept.Blob, sealed); err != nil {
-		return nil, fmt.Errorf("keeping a document of claim %s: %w", claim.ID, err)
+		return nil, k.failed(fmt.Errorf("keeping a document of claim %s: %w", claim.ID, err))
 	}
 	err = k.again(ctx, claim, func() error {
 		if !Accepts(claim.State) {
@@ -183,12 +245,26 @@ func (k *Keeper) keep(
 		err = &RefusedError{Code: Full, What: err.Error()}
 	}
 	if err != nil {
-		if other, findErr := k.find(ctx, claim.ID, doc.Digest); findErr == nil && other != nil && other.Blob != kept.Blob {
-			return other, k.Blobs.Delete(kept.Blob) // it was sent twice at the same time
-		}
-		return nil, errors.Join(err, k.Blobs.Delete(kept.Blob))
+		return k.notAdded(ctx, claim.ID, &kept, err)
 	}
 	return &kept, nil
+}
+
+// notAdded sees to a file that was put when the database did not say that it has the document. It may have it all the same, when
+// its answer was lost; then a file that is deleted is a document that is lost, and one that stays is deleted by Sweep, if it is
+// nobody's.
+func (k *Keeper) notAdded(ctx context.Context, claim string, kept *store.Kept, why error) (*store.Kept, error) {
+	there, err := k.find(ctx, claim, kept.Digest)
+	if err == nil && there != nil {
+		if there.Blob == kept.Blob {
+			return there, nil
+		}
+		return there, k.Blobs.Delete(kept.Blob) // it was sent twice at the same time
+	}
+	if _, refused := errors.AsType[*RefusedError](why); refused || store.Undone(why) {
+		why = errors.Join(why, k.Blobs.Delete(kept.Blob))
+	}
+	return nil, why
 }
 
 // again does something to a claim and, when somebody else was first, to the claim as it is then.
@@ -246,6 +322,9 @@ func (k *Keeper) Open(ctx context.Context, claim, digest string) (*store.Kept, [
 		return nil, nil, &RefusedError{Code: InQuarantine, What: "nobody has looked at it for malware yet"}
 	}
 	data, err := k.open(ctx, doc)
+	if err != nil {
+		err = fmt.Errorf("document %.12s of claim %s: %w", digest, claim, err)
+	}
 	return doc, data, err
 }
 
@@ -256,22 +335,22 @@ func (k *Keeper) open(ctx context.Context, doc *store.Kept) ([]byte, error) {
 	}
 	identity, err := age.ParseX25519Identity(secret)
 	if err != nil {
-		return nil, fmt.Errorf("the key of claim %s cannot be read", doc.Claim)
+		return nil, errors.New("its key cannot be read") // without the key
 	}
 	sealed, err := k.Blobs.Get(doc.Blob)
 	if err != nil {
-		return nil, err
+		return nil, k.failed(err)
 	}
 	r, err := age.Decrypt(bytes.NewReader(sealed), identity)
 	if err != nil {
-		return nil, fmt.Errorf("document %.12s of claim %s: %w", doc.Digest, doc.Claim, err)
+		return nil, err
 	}
 	data, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("document %.12s of claim %s: %w", doc.Digest, doc.Claim, err)
+		return nil, err
 	}
 	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != doc.Digest {
-		return nil, fmt.Errorf("document %.12s of claim %s is not what was sent", doc.Digest, doc.Claim)
+		return nil, errors.New("it is not what was sent")
 	}
 	return data, nil
 }
@@ -291,16 +370,20 @@ func (k *Keeper) Rescan(ctx context.Context) (*Scanned, error) {
 	if err != nil {
 		return out, err
 	}
+	var errs []error // of one document, which keeps no other one waiting
 	for i := range list {
 		if k.Scanner == nil || out.Away != "" {
 			out.Waiting++
 			continue
 		}
 		if err := k.rescan(ctx, &list[i], out); err != nil {
-			return out, err
+			errs = append(errs, fmt.Errorf("document %.12s of claim %s: %w", list[i].Digest, list[i].Claim, err))
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return out, nil
+	return out, errors.Join(errs...)
 }
 
 func (k *Keeper) rescan(ctx context.Context, doc *store.Kept, out *Scanned) error {
@@ -330,27 +413,4 @@ func (k *Keeper) rescan(ctx context.Context, doc *store.Kept, out *Scanned) erro
 		return err
 	}
 	return k.Blobs.Delete(doc.Blob)
-}
-
-// Sweep deletes what no claim has any more: of those that were erased, and of processes that died while they took a document in.
-func (k *Keeper) Sweep(ctx context.Context, now time.Time) (deleted int, err error) {
-	// A document is put before the database knows of it.
-	names, err := k.Blobs.Old(now.Add(-time.Hour))
-	if err != nil {
-		return 0, err
-	}
-	known, err := k.Store.Blobs(ctx)
-	if err != nil {
-		return 0, err
-	}
-	for _, name := range names {
-		if known[name] {
-			continue
-		}
-		if err := k.Blobs.Delete(name); err != nil {
-			return deleted, err
-		}
-		deleted++
-	}
-	return deleted, nil
 }

@@ -209,6 +209,14 @@ func (v *visit) take(given map[string]string, part *multipart.Part) error {
 	if r, ok := errors.AsType[*documents.RefusedError](err); ok {
 		return v.notTaken(r)
 	}
+	if store.KindOf(err) == store.ErrorFiles {
+		v.Log.Error("a document cannot be kept", "claim", v.id, "error", err)
+		v.w.WriteHeader(v.broken(err))
+		return v.documentsPage(v.t(
+			"지금은 서류를 저장할 수 없습니다. 이 서류는 저장하지 않았고, 신청과 먼저 보내신 서류는 그대로 있습니다. 잠시 뒤 다시 보내 주세요. 계속 안 되면 고객센터에 알려 주세요.",
+			"Documents cannot be stored right now. This one was not kept; your claim, and what you sent before, are. "+
+				"Please send it again in a while. If it still fails, tell the customer centre."))
+	}
 	if err != nil {
 		return err
 	}

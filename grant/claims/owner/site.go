@@ -225,9 +225,18 @@ func (v *visit) fail(err error) {
 		return
 	}
 	v.Log.Error("the owner's page failed", "path", v.r.Pattern, "error", err)
-	v.w.WriteHeader(http.StatusInternalServerError)
+	v.w.WriteHeader(v.broken(err))
 	_ = v.problem(v.t("지금은 처리할 수 없습니다. 입력하신 내용은 그대로 있습니다. 잠시 뒤 다시 해 주세요.",
 		"This does not work right now. What you entered before is kept. Please try again in a while."))
+}
+
+// broken is the status of an answer that cannot be given. What will pass is tried again, also by programs.
+func (v *visit) broken(err error) int {
+	if !store.Passing(err) {
+		return http.StatusInternalServerError
+	}
+	v.w.Header().Set("Retry-After", "30")
+	return http.StatusServiceUnavailable
 }
 
 func (v *visit) notFound() error {

@@ -148,6 +148,10 @@ func (d *Desk) fail(w http.ResponseWriter, r *http.Request, who Staff, err error
 		return // whoever asked has gone
 	} else {
 		d.Log.Error("the review desk failed", "path", r.Pattern, "who", who.Name, "error", err)
+		if store.Passing(err) { // what will pass is tried again, also by programs
+			status = http.StatusServiceUnavailable
+			w.Header().Set("Retry-After", "30")
+		}
 	}
 	v.Problem = problem
 	d.html(w, status, func(out io.Writer) error { return v.page(out, problem) })

@@ -224,6 +224,21 @@ func (s *Store) Reject(ctx context.Context, claim *Claim, k Kept, by Actor, why 
 	})
 }
 
+// EveryDocument returns those of all claims, by claim.
+func (s *Store) EveryDocument(ctx context.Context) ([]Kept, error) {
+	return s.documents(ctx, "ORDER BY claim, at, digest")
+}
+
+// Identity tells a database from others: it is that of its first commit, which its backups have, too. Empty: it has no commit
+// yet.
+func (s *Store) Identity(ctx context.Context) (hash string, err error) {
+	err = s.db.QueryRowContext(ctx, "SELECT hash FROM commits WHERE number = 1").Scan(&hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return hash, err
+}
+
 // Blobs are the places of all documents that are kept.
 func (s *Store) Blobs(ctx context.Context) (map[string]bool, error) {
 	rows, err := s.db.QueryContext(ctx, "SELECT blob FROM documents")

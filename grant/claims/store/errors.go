@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"io"
 	"net"
 	"strings"
 
@@ -28,14 +29,51 @@ const (
 	ErrorUnreachable ErrorKind = "unreachable" // the database does not answer
 	ErrorFull        ErrorKind = "full"        // the database has no room, or its disk fails
 	ErrorRefused     ErrorKind = "refused"     // a constraint: the database was asked for what the program must not do
+	ErrorFiles       ErrorKind = "files"       // the folder of documents has no room, or fails
 	ErrorOther       ErrorKind = "other"
 )
 
 // ErrorKinds are all of them.
 func ErrorKinds() []ErrorKind {
 	return []ErrorKind{
-		ErrorConflict, ErrorIllegal, ErrorFrozen, ErrorNoBudget, ErrorBusy, ErrorUnreachable, ErrorFull, ErrorRefused, ErrorOther,
+		ErrorConflict, ErrorIllegal, ErrorFrozen, ErrorNoBudget, ErrorBusy, ErrorUnreachable, ErrorFull, ErrorRefused,
+		ErrorFiles, ErrorOther,
 	}
+}
+
+// Failed notes an error of what is kept beside the database, such as a FilesError.
+func (s *Store) Failed(err error) { s.db.failed(err) }
+
+// FilesError means that the folder of documents could not be written or read. Nothing was kept.
+type FilesError struct{ Err error }
+
+func (e *FilesError) Error() string { return e.Err.Error() }
+
+func (e *FilesError) Unwrap() error { return e.Err }
+
+// Passing reports whether an error is one of those that end without anybody changing what was asked: the database or the folder
+// of documents does not answer, has no room, or is busy. Who asked is told to try again.
+func Passing(err error) bool {
+	switch KindOf(err) {
+	case ErrorBusy, ErrorUnreachable, ErrorFull, ErrorFiles:
+		return true
+	default:
+		return false
+	}
+}
+
+// Undone reports whether an error of a transaction means that it did not happen. Otherwise it may have: its answer was lost.
+func Undone(err error) bool {
+	switch KindOf(err) {
+	case ErrorConflict, ErrorIllegal, ErrorFrozen, ErrorNoBudget, ErrorRefused, ErrorBusy:
+		return !errors.Is(err, context.DeadlineExceeded)
+	default:
+	}
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code()&0xff != sqlite3.SQLITE_IOERR
+	}
+	_, said := errors.AsType[*pgconn.PgError](err)
+	return said || errors.Is(err, ErrFull) || errors.Is(err, ErrNotFound)
 }
 
 // OnError has somebody told of the kind of each error; before anybody uses the store. It is called concurrently.
@@ -74,6 +112,9 @@ func (d *database) ExecContext(ctx context.Context, query string, args ...any) (
 
 // KindOf is what kind of error it is; empty: none, or nothing that went wrong.
 func KindOf(err error) ErrorKind {
+	if _, ok := errors.AsType[*FilesError](err); ok {
+		return ErrorFiles
+	}
 	switch {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, ErrNotFound), errors.Is(err, sql.ErrNoRows),
 		errors.Is(err, ErrFull), errors.Is(err, ErrTwice):
@@ -95,9 +136,15 @@ func KindOf(err error) ErrorKind {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return ofSQLite(e.Code())
 	}
-	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, driver.ErrBadConn) ||
-		errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err) {
+	if _, ok := errors.AsType[net.Error](err); ok || pgconn.SafeToRetry(err) {
 		return ErrorUnreachable
+	}
+	for _, cut := range []error{ // in the middle of an answer
+		driver.ErrBadConn, context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF, sql.ErrConnDone,
+	} {
+		if errors.Is(err, cut) {
+			return ErrorUnreachable
+		}
 	}
 	return ErrorOther
 }
