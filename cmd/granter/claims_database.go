@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -119,79 +118,6 @@ func (f *programmeFlags) withProgramme(
 		}
 		return work(ctx, s, p)
 	})
-}
-
-func newClaimsProve() *cobra.Command {
-	var flags claimsFlags
-	var anchor string
-	cmd := &cobra.Command{
-		Use:   "prove",
-		Short: "Prove that every claim is what its history says, and that nobody changed history",
-		Long: `Prove computes everything again: the hash of each entry and the chain of all, each claim's state and amounts from
-its history, that each step was a legal one, that owners are who history says, and that earlier reports are what was imported. It
-names what was tampered with.
-
-Whoever can change the database could write the whole chain anew, or cut its end off. So keep the end that prove prints
-elsewhere, and give it later by --anchor: the chain must still have it.
-
-` + exitHelp,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			at, err := parseAnchor(anchor)
-			if err != nil {
-				return err
-			}
-			return flags.within(cmd, false, func(ctx context.Context, s *store.Store) error {
-				p, err := s.Prove(ctx, at)
-				if err != nil {
-					return err
-				}
-				return flags.printProof(cmd, p)
-			})
-		},
-	}
-	flags.addFlags(cmd)
-	cmd.Flags().StringVar(&anchor, "anchor", "", "end of the chain at an earlier time, as prove printed it: NUMBER:HASH")
-	return cmd
-}
-
-func (c *claimsFlags) printProof(cmd *cobra.Command, p *store.Proof) error {
-	w := cmd.OutOrStdout()
-	if c.json {
-		if err := printJSON(w, p); err != nil {
-			return err
-		}
-	} else {
-		fmt.Fprintf(w, "%d claims (%d erased), %d entries in %d commits, %d lines of the access log, "+
-			"%d earlier reports\nThe chain ends at %d:%s\n",
-			p.Claims, p.Erased, p.Entries, p.Commits, p.Reads, p.Reports, p.Commits, p.Head)
-		for _, f := range p.Wrong {
-			where := "commit " + strconv.FormatInt(f.Commit, 10)
-			if f.Claim != "" {
-				where = fmt.Sprintf("claim %s, entry %d", f.Claim, f.Seq)
-			}
-			fmt.Fprintf(w, "WRONG %s: %s\n", where, f.What)
-		}
-		if p.More > 0 {
-			fmt.Fprintf(w, "and %d more\n", p.More)
-		}
-	}
-	if n := len(p.Wrong) + p.More; n > 0 {
-		return fmt.Errorf("%d findings: the database is not what it was made by granter", n)
-	}
-	return nil
-}
-
-func parseAnchor(text string) (*store.Anchor, error) {
-	if text == "" {
-		return nil, nil
-	}
-	number, hash, ok := strings.Cut(text, ":")
-	n, err := strconv.ParseInt(number, 10, 64)
-	if !ok || err != nil || len(hash) != 64 {
-		return nil, usageError(fmt.Errorf("--anchor %.80q: want what prove printed, NUMBER:HASH", text))
-	}
-	return &store.Anchor{Commits: n, Head: hash}, nil
 }
 
 func newClaimsErase() *cobra.Command {

@@ -155,6 +155,49 @@ func documentsComplete(t *testing.T, s *Store) {
 	blobs, err := s.Blobs(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, map[string]bool{"1": true, "2": true}, blobs)
+	require.NoError(t, add(document("b", "6", true)))
+	require.Equal(t, 3, sound(t, s).Documents)
+	for _, test := range []struct {
+		query, undo string
+		what        []string
+	}{
+		{
+			"DELETE FROM documents WHERE digest = '1'",
+			"INSERT INTO documents VALUES ('c-000000', '1', 'a', 'image/png', 10, '1', 'kept', 1, '')",
+			[]string{"document 1 came, as history says, and is not there"},
+		},
+		{
+			"UPDATE documents SET digest = '7' WHERE digest = '2'", "UPDATE documents SET digest = '2' WHERE digest = '7'",
+			[]string{
+				"document 7 is there, and history does not say that it came",
+				"document 2 came, as history says, and is not there",
+			},
+		},
+		{
+			"UPDATE documents SET kind = 'b' WHERE digest = '1'", "UPDATE documents SET kind = 'a' WHERE digest = '1'",
+			[]string{"document 1 is {kind:b typ:image/png redacts: size:10}, and history says " +
+				"{kind:a typ:image/png redacts: size:10}"},
+		},
+		{
+			"DELETE FROM keys", "INSERT INTO keys VALUES ('c-000000', 'first')",
+			[]string{"the key of document 1 is gone: nobody can open it", "the key of document 2 is gone: nobody can open it",
+				"the key of document 6 is gone: nobody can open it"},
+		},
+	} {
+		_, err := s.db.ExecContext(t.Context(), test.query)
+		require.NoError(t, err)
+		p, err := s.Prove(t.Context(), nil)
+		require.NoError(t, err)
+		var says []string
+		for _, f := range p.Wrong {
+			require.Equal(t, c.ID, f.Claim)
+			says = append(says, f.What)
+		}
+		require.Equal(t, test.what, says, test.query)
+		_, err = s.db.ExecContext(t.Context(), test.undo)
+		require.NoError(t, err)
+		sound(t, s)
+	}
 	require.NoError(t, s.Commit(t.Context(), []Step{{Claim: c, Action: claims.Withdraw, By: Owner}}, nil))
 	require.NoError(t, s.Erase(t.Context(), c, privacy, "asked"))
 	_, err = s.Key(t.Context(), c.ID, "another")
@@ -162,7 +205,17 @@ func documentsComplete(t *testing.T, s *Store) {
 	list, err := s.Documents(t.Context(), c.ID)
 	require.NoError(t, err)
 	require.Empty(t, list)
-	sound(t, s)
+	require.Zero(t, sound(t, s).Documents)
+	for _, query := range []string{
+		"INSERT INTO keys VALUES ('c-000000', 'first')",
+		"INSERT INTO documents VALUES ('c-000000', '1', 'a', 'image/png', 10, '1', 'kept', 1, '')",
+	} {
+		_, err := s.db.ExecContext(t.Context(), query)
+		require.NoError(t, err)
+	}
+	p, err := s.Prove(t.Context(), nil)
+	require.NoError(t, err)
+	require.Equal(t, []Finding{{Claim: c.ID, What: "document 1 was erased, and is there"}}, p.Wrong)
 }
 
 func erasing(t *testing.T, s *Store) {

@@ -12,11 +12,14 @@ import (
 
 // Proof is what a walk through everything found.
 type Proof struct {
-	Claims  int    `json:"claims"`
-	Entries int    `json:"entries"`
-	Records int    `json:"records"` // of programmes, such as extensions of windows
-	Reads   int    `json:"reads"`   // lines of the access log
-	Reports int    `json:"reports"` // made before claims could be filed
+	Claims  int `json:"claims"`
+	Entries int `json:"entries"`
+	Records int `json:"records"` // of programmes, such as extensions of windows
+	Reads   int `json:"reads"`   // lines of the access log
+	Reports int `json:"reports"` // made before claims could be filed
+
+	Documents int `json:"documents"` // that claims have; of their files package documents knows
+
 	Commits int64  `json:"commits"`
 	Head    string `json:"head"` // the end of the chain: kept elsewhere, it shows later that nothing was cut off
 	Erased  int    `json:"erased"`
@@ -45,6 +48,13 @@ func (p *Proof) wrong(f Finding) {
 	p.Wrong = append(p.Wrong, f)
 }
 
+// Add adds findings of what the store does not know: the files of documents.
+func (p *Proof) Add(list ...Finding) {
+	for _, f := range list {
+		p.wrong(f)
+	}
+}
+
 // Anchor is the end of the chain at an earlier time.
 type Anchor struct {
 	Commits int64
@@ -62,7 +72,7 @@ func (s *Store) Prove(ctx context.Context, anchor *Anchor) (*Proof, error) {
 	p := &Proof{Wrong: []Finding{}}
 	for _, part := range []func(context.Context, *sql.Tx, *Proof) error{
 		proveChain, proveClaims, proveOwners, proveLetters, proveRecords, proveReads, proveReports,
-		proveProgrammes,
+		proveProgrammes, proveDocuments,
 	} {
 		if err := part(ctx, tx, p); err != nil {
 			return nil, err
