@@ -52,7 +52,8 @@ func (a *audit) takesGone() {
 			a.findings.add(TakesGone, was.Item, was.Users-now, fmt.Sprintf(
 				"%s users had taken %s when the report before was made, and %s have now%s", text.Number(was.Users), was.Item,
 				text.Number(now), a.remade()),
-				"Read the topic of takes again (granter take --topic TOPIC --from-start), or restore Redis from a backup")
+				"Have them take it again, by what they took it by (granter take --topic TOPIC --from-start, or --csv FILE), "+
+					"or restore Redis from a backup")
 		}
 	}
 }

@@ -127,6 +127,10 @@ func (p *Publisher) Once(ctx context.Context) error {
 		}
 		return struct{}{}, err
 	}, backoff.WithMaxElapsedTime(p.GiveUp), backoff.WithNotify(func(err error, in time.Duration) {
+		if errors.Is(err, errLead) {
+			p.Log.Info("another process publishes to the subscriber: waiting until it ends", "subscriber", p.Name)
+			return
+		}
 		p.Log.Warn("publishing failed and begins again", "subscriber", p.Name, "error", err, "in", in.String())
 	}))
 	if err == nil {
