@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	netmail "net/mail"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -207,6 +208,25 @@ func TestTheOldContactIsToldOfAnotherAccount(t *testing.T) {
 	require.NotContains(t, w.got[0].Text, "999")
 }
 
+// A sender that dies after it has sent, and before it has noted that, sends again, with the same ID; one that lives sends once.
+func TestASenderThatDiesSendsAgainWithTheSameID(t *testing.T) {
+	w := newWorld(t)
+	w.file(1, 100_000, nil)
+	ctx, die := context.WithCancel(t.Context())
+	w.fail = func(*Message) error { die(); return nil }
+	_, err := w.Pass(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Len(t, w.got, 1)
+	first := w.got[0]
+	w.fail = nil
+	require.Zero(t, w.pass().Sent, "it may still be at it")
+	w.at = w.at.Add(lease)
+	require.Equal(t, &Sent{Sent: 1}, w.pass())
+	require.Equal(t, first, w.got[0])
+	w.at = w.at.Add(latest)
+	require.Zero(t, w.pass().Sent)
+}
+
 func TestWhatCannotBeSentIsTriedAgainOrListed(t *testing.T) {
 	w := newWorld(t)
 	w.file(1, 100_000, nil)
@@ -290,11 +310,14 @@ func TestEveryKindHasWords(t *testing.T) {
 	w.commit(w.decided(c)...)
 	history, err := w.Store.History(t.Context(), c.ID)
 	require.NoError(t, err)
+	korean := regexp.MustCompile(`\p{Hangul}`)
 	for _, lang := range []string{"ko", "en"} {
 		for _, kind := range store.NoticeKinds {
 			m, err := w.render(&store.Notice{ID: "x", Claim: c.ID, Kind: kind}, c, history, &store.Person{Language: lang})
 			require.NoError(t, err, kind)
 			require.NotContains(t, m.Subject+m.Text, "{")
+			said := strings.ReplaceAll(m.Subject+m.Text, w.Programme.Title, "") // which is a name
+			require.Equal(t, lang == "ko", korean.MatchString(said), "%s in %s: %s", kind, lang, said)
 			require.Greater(t, len(m.Text), 60)
 		}
 	}
@@ -432,6 +455,10 @@ func TestMessagesGoToATopic(t *testing.T) {
 			var m Message
 			require.NoError(t, json.NewDecoder(record.Value).Decode(&m))
 			require.Equal(t, "c-000001", m.Claim)
+			key, err := io.ReadAll(record.Key)
+			require.NoError(t, err)
+			require.Equal(t, "c-000001", string(key), "what is said of one claim stays in its order")
+			require.Equal(t, []kafka.Header{{Key: "id", Value: []byte("c-000001/1/received")}}, record.Headers)
 			found++
 		}
 	}

@@ -18,11 +18,10 @@ import (
 const hostile = `"'><x-evil onload=alert(1)>`
 
 // inert requires that a page shows what is hostile as text, and so often at least.
-func (b *browser) inert(times int) *browser {
+func (b *browser) inert(times int) {
 	b.t.Helper()
 	require.NotContains(b.t, b.page, "<x-evil", "%d %s", b.status, b.path)
 	require.GreaterOrEqual(b.t, strings.Count(b.page, "&gt;&lt;x-evil"), times, "%d %s\n%s", b.status, b.path, b.page)
-	return b
 }
 
 // Whatever is written into a field is text on each page that shows it: where it is refused, where it is checked, on the page of

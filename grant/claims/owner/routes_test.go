@@ -18,8 +18,15 @@ func at(pattern string) (method, path string) {
 	return method, strings.NewReplacer("{$}", "", "{name}", "sales", "{number}", "AAAAA-AAAAA", "{code}", "0000").Replace(path)
 }
 
-// raw sends a form as it is, and follows nothing.
-func (b *browser) raw(method, path string, form url.Values, header ...string) *http.Response {
+// answered is what the site answers, and where that leads is not looked at.
+type answered struct {
+	status  int
+	header  http.Header
+	cookies []*http.Cookie
+}
+
+// raw sends a form as it is.
+func (b *browser) raw(method, path string, form url.Values, header ...string) answered {
 	b.t.Helper()
 	req, err := http.NewRequestWithContext(b.t.Context(), method, b.url+path, strings.NewReader(form.Encode()))
 	require.NoError(b.t, err)
@@ -32,7 +39,7 @@ func (b *browser) raw(method, path string, form url.Values, header ...string) *h
 	resp, err := client.Do(req)
 	require.NoError(b.t, err)
 	require.NoError(b.t, resp.Body.Close())
-	return resp
+	return answered{resp.StatusCode, resp.Header, resp.Cookies()}
 }
 
 // Every form of the site, whatever is added to it, is refused when it comes from another site, or without the proof of its
@@ -54,24 +61,24 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 			forms++
 			for _, who := range []*browser{b, draft, stranger} {
 				for _, site := range []string{"cross-site", "same-site"} {
-					require.Equal(t, 403, who.raw(method, path, url.Values{}, "Sec-Fetch-Site", site).StatusCode, pattern)
+					require.Equal(t, 403, who.raw(method, path, url.Values{}, "Sec-Fetch-Site", site).status, pattern)
 				}
 				if !inside {
 					continue
 				}
-				switch resp := who.raw(method, path, url.Values{"text": {"x"}}); resp.StatusCode {
+				switch got := who.raw(method, path, url.Values{"text": {"x"}}); got.status {
 				case http.StatusForbidden:
 				case http.StatusBadRequest: // it is no form with a file: TestFormsOfOtherSitesChangeNothing sends one
 					require.Equal(t, "/claim/documents", path)
 				default: // another page is shown, and nothing is done
-					require.Equal(t, 303, resp.StatusCode, "%s without a proof", pattern)
-					require.Contains(t, []string{"/enter", "/claim"}, resp.Header.Get("Location"), pattern)
+					require.Equal(t, 303, got.status, "%s without a proof", pattern)
+					require.Contains(t, []string{"/enter", "/claim"}, got.header.Get("Location"), pattern)
 				}
 			}
 		case inside:
-			resp := stranger.raw(method, path, nil)
-			require.Equal(t, 303, resp.StatusCode, pattern)
-			require.Equal(t, "/enter", resp.Header.Get("Location"), pattern)
+			got := stranger.raw(method, path, nil)
+			require.Equal(t, 303, got.status, pattern)
+			require.Equal(t, "/enter", got.header.Get("Location"), pattern)
 		}
 	}
 	require.GreaterOrEqual(t, forms, 11)
@@ -89,18 +96,18 @@ func TestASessionIsInACookieOfItsOwn(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, secure := range []bool{false, true} {
 		w.site.Secure = secure
-		resp := w.browser().raw(http.MethodPost, "/start", nil)
-		require.Equal(t, 303, resp.StatusCode)
-		require.Len(t, resp.Cookies(), 1)
-		c := resp.Cookies()[0]
+		got := w.browser().raw(http.MethodPost, "/start", nil)
+		require.Equal(t, 303, got.status)
+		require.Len(t, got.cookies, 1)
+		c := got.cookies[0]
 		require.True(t, c.HttpOnly)
 		require.Equal(t, secure, c.Secure)
 		require.Equal(t, http.SameSiteLaxMode, c.SameSite)
 		require.Equal(t, int(store.SessionFor.Seconds()), c.MaxAge)
-		require.Equal(t, secure, resp.Header.Get("Strict-Transport-Security") != "")
-		require.Equal(t, "no-store", resp.Header.Get("Cache-Control"))
-		require.Equal(t, "same-origin", resp.Header.Get("Referrer-Policy"))
-		require.Contains(t, resp.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'")
+		require.Equal(t, secure, got.header.Get("Strict-Transport-Security") != "")
+		require.Equal(t, "no-store", got.header.Get("Cache-Control"))
+		require.Equal(t, "same-origin", got.header.Get("Referrer-Policy"))
+		require.Contains(t, got.header.Get("Content-Security-Policy"), "frame-ancestors 'none'")
 	}
 }
 
@@ -134,7 +141,7 @@ func TestClaimsAreNotBegunByTheThousand(t *testing.T) {
 	b := newWorld(t, nil).browser()
 	refused := 0
 	for range 2 * startsAtOnce {
-		if b.raw(http.MethodPost, "/start", nil).StatusCode == http.StatusTooManyRequests {
+		if b.raw(http.MethodPost, "/start", nil).status == http.StatusTooManyRequests {
 			refused++
 		}
 	}

@@ -324,6 +324,8 @@ func TestDocumentsAreDownloads(t *testing.T) {
 	require.Equal(t, 200, status)
 	require.Equal(t, pdf, body)
 	require.Equal(t, "application/octet-stream", header.Get("Content-Type"))
+	require.Equal(t, "nosniff", header.Get("X-Content-Type-Options"))
+	require.Contains(t, header.Get("Content-Security-Policy"), "sandbox")
 	require.Equal(t, `attachment; filename="c-000000-sales_damage.pdf"`, header.Get("Content-Disposition"))
 	history, err := o.Store.History(t.Context(), id(0))
 	require.NoError(t, err)

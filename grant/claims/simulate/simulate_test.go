@@ -85,3 +85,14 @@ func counts(tiers []Tier) (out []int) {
 	}
 	return out
 }
+
+// What a programme says of its tiers and exclusions is a text for a spreadsheet, whatever it begins with.
+func TestNoCellOfTheStatisticsIsAFormula(t *testing.T) {
+	var r Report
+	r.Present.Tiers = append(r.Present.Tiers, Tier{Says: "=HYPERLINK(1)"})
+	r.Proposed.Declined = map[string]int{"@SUM(A1)": 1}
+	var out strings.Builder
+	require.NoError(t, r.WriteCSV(&out, []string{"x"}))
+	require.Contains(t, out.String(), "tier,in force,'=HYPERLINK(1),")
+	require.Contains(t, out.String(), "declined,proposed,'@SUM(A1),")
+}
