@@ -73,6 +73,7 @@ func conformance(t *testing.T, open func(t *testing.T, where string) *Store) {
 		{"members vote at once, and are counted meanwhile", membersVoteAtOnce},
 		{"the council decides again without those who did", councilDecidesAgain},
 		{"who watches sees what the council has not decided", watchingTheCouncil},
+		{"who watches sees what waits for others", watchingOthers},
 		{"a proof counts the council's votes again", councilIsProven},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t, "")) })
