@@ -250,3 +250,21 @@ func TestADatabaseThatIsAwayIsSaid(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, b.status)
 	require.NotContains(t, b.page, "sql")
 }
+
+// A disk without room is said, with what to do next, and the same document is taken when there is room again.
+func TestAFolderThatFailsIsSaidOnThePage(t *testing.T) {
+	w := newWorld(t, nil)
+	b := w.browser()
+	number, _ := b.claim(1, 900_000)
+	folder := w.site.Documents.Blobs
+	w.site.Documents.Blobs = documents.Folder("/dev/null/nowhere")
+	for lang, says := range map[string]string{"ko": "이 서류는 저장하지 않았고", "en": "This one was not kept"} {
+		b.get("/claim/documents?lang="+lang).upload("proof_of_sales_damage", "a.pdf", []byte(pdf)).shows(says)
+		require.Equal(t, http.StatusServiceUnavailable, b.status)
+		require.NotEmpty(t, b.header.Get("Retry-After"))
+	}
+	w.site.Documents.Blobs = folder
+	b.get("/claim/documents?lang=ko").upload("proof_of_sales_damage", "a.pdf", []byte(pdf)).shows("서류를 받았습니다")
+	require.Len(t, w.load(number).Documents, 1)
+	w.sound()
+}

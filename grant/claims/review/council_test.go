@@ -233,6 +233,12 @@ func TestTheCouncilReadsRedactedVersions(t *testing.T) {
 		require.Contains(t, []int{404, 409}, status)
 		require.Contains(t, body, bad.says)
 	}
+	folder := o.Documents.Blobs
+	o.Documents.Blobs = documents.Folder("/dev/null/nowhere")
+	status, body = o.upload(kim, digest, "r.pdf", redacted)
+	require.Equal(t, 503, status, "no room")
+	require.Contains(t, body, "Try again in a moment")
+	o.Documents.Blobs = folder
 	status, _ = o.upload(kim, digest, "r.pdf", redacted)
 	require.Equal(t, 303, status)
 	c := o.claim(0)
