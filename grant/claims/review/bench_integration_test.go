@@ -17,8 +17,8 @@ import (
 	"github.com/granter/granter/grant/claims/store/storetest"
 )
 
-// BenchmarkReviewers has twenty reviewers read claims at once, each on its page. A page adds a line to the access log before it is
-// shown, and a line survives a power failure.
+// BenchmarkReviewers has twenty reviewers read claims at once, each on its page. A page adds a line to the access log before it
+// is shown, and a line survives a power failure.
 func BenchmarkReviewers(b *testing.B) {
 	const reviewers, n = 20, 200
 	server := devtest.StartPostgres(b, "fsync=on")
