@@ -89,7 +89,8 @@ func (s *seen) learn(o *outlook) []Event {
 		r := &o.Runs[i]
 		if run := r.Run.String(); r.State == grant.RunFailed && !s.Failed[run] {
 			s.Failed[run] = true
-			say(KindFailure, "/"+run, "run "+run+" on "+r.Host+" failed: "+r.Error, r.Host+"의 실행 "+run+"이(가) 실패했습니다: "+r.Error,
+			say(KindFailure, "/"+run, "run "+run+" on "+r.Host+" failed: "+r.Error,
+				text.Particles(r.Host+"의 실행 "+run+"이(가)")+" 실패했습니다: "+r.Error,
 				func(e *Event) { e.Run, e.Detail = run, r.Error })
 		}
 	}

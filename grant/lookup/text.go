@@ -6,6 +6,8 @@ import (
 
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
+
+	"github.com/granter/granter/grant/text"
 )
 
 // Lang is a language that people read: it is also what HTML's lang says.
@@ -99,5 +101,5 @@ func say(en, ko string, args ...any) Text {
 		}
 		return fmt.Sprintf(format, words...)
 	}
-	return Text{EN: in(English, en), KO: in(Korean, ko)}
+	return Text{EN: in(English, en), KO: text.Particles(in(Korean, ko))}
 }

@@ -1,5 +1,5 @@
-// Package text writes numbers and times for people, the same in every command and report, and finds the word that somebody
-// meant.
+// Package text writes numbers and times for people, the same in every command and report, finds the word that somebody meant, and
+// decides the Korean particles behind words that are filled in.
 package text
 
 import (

@@ -45,9 +45,14 @@ func (t Text) In(l Lang) string {
 	return t.KO
 }
 
-// Fill returns a text with its placeholders, such as {until}, filled in.
+// Fill returns a text with its placeholders, such as {until}, filled in. Particles behind them that the Korean text leaves
+// undecided, as in "{number}을(를)", are decided.
 func (t Text) Fill(l Lang, pairs ...string) string {
-	return strings.NewReplacer(pairs...).Replace(t.In(l))
+	filled := strings.NewReplacer(pairs...).Replace(t.In(l))
+	if l == English {
+		return filled
+	}
+	return text.Particles(filled)
 }
 
 // Won is an amount.

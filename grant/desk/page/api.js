@@ -25,7 +25,7 @@ export class Problem extends Error {
     const said = detail || title;
     const kind = type.split(":").at(-1);
     const known = said && t(said, problems[kind] ?? t("The request failed.", "요청을 처리하지 못했습니다."));
-    super(known || t(`The desk answered ${status}.`, `데스크가 ${status}(으)로 답했습니다.`));
+    super(known || t(`The desk answered ${status}.`, `데스크의 응답 코드: ${status}.`));
     this.english = t("", said);
     this.kind = kind;
     this.status = status;

@@ -7,6 +7,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/lookup"
+	"github.com/granter/granter/grant/text"
 )
 
 func (t *words) do(kind grant.ActKind) string {
@@ -83,7 +84,9 @@ func (t *words) happensThen(a *Act) []string {
 	}
 	at := t.lang.Moment(a.At.In(a.zone()))
 	var out []string
-	say := func(en, ko string, args ...any) { out = append(out, fmt.Sprintf(t.in(en, ko), args...)) }
+	say := func(en, ko string, args ...any) {
+		out = append(out, text.Particles(fmt.Sprintf(t.in(en, ko), args...)))
+	}
 	switch a.Kind {
 	case grant.ActHand:
 		say("%s is granted %s now: %s.", "%s에게 %s 혜택을 지금 지급합니다: %s.", user, campaign, itemsOf(a.Campaign))
@@ -143,7 +146,7 @@ func (t *words) happensThen(a *Act) []string {
 }
 
 func (t *words) erased(at, who string) string {
-	return fmt.Sprintf(t.in("%s, reasons and notes erased by %s:", "%s, %s이(가) 사유와 메모 삭제:"), at, who)
+	return text.Particles(fmt.Sprintf(t.in("%s, reasons and notes erased by %s:", "%s, %s이(가) 사유와 메모 삭제:"), at, who))
 }
 
 // erases says what an erasure takes away, and what it leaves.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/granter/granter/grant"
 	"github.com/granter/granter/grant/lookup"
+	"github.com/granter/granter/grant/text"
 )
 
 // words are what the page says in one language.
@@ -134,7 +135,7 @@ func (t *words) movedFrom(id grant.UserID) string {
 }
 
 func (t *words) movedTo(id grant.UserID) string {
-	return fmt.Sprintf(t.in("Look at user %s, who has it now.", "지금 혜택이 있는 사용자 %s을(를) 조회하세요."), digits(id))
+	return text.Particles(fmt.Sprintf(t.in("Look at user %s, who has it now.", "지금 혜택이 있는 사용자 %s을(를) 조회하세요."), digits(id)))
 }
 
 func (t *words) left(days int64) string {
