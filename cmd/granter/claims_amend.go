@@ -9,13 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant/claims"
-	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 )
 
 func newClaimsAmend() *cobra.Command {
 	var flags programmeFlags
-	var who, why, until string
+	var who whoFlags
+	var until string
 	cmd := &cobra.Command{
 		Use:   "amend [WINDOW --until TIME --why TEXT]",
 		Short: "Extend a window of a programme, or list the windows with their extensions",
@@ -30,20 +30,17 @@ Without WINDOW it lists all windows as they are now, and what was extended.
 		Example: `  granter claims amend documents --until 2023-04-14T23:59:59 --why "few have sent theirs"`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if (len(args) == 1) != (until != "") || (len(args) == 1) != (why != "") {
+			if (len(args) == 1) != (until != "") || (len(args) == 1) != (who.why != "") {
 				return usageError(errors.New("say WINDOW, --until and --why to extend a window, or none of them to list all"))
 			}
-			if err := resident.Refuse("--why", why, true); err != nil {
-				return usageError(err)
-			}
-			by, err := whoami(who)
+			by, err := who.name()
 			if err != nil {
 				return err
 			}
 			return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
 				if len(args) == 1 {
 					by := store.Actor{Name: by, Duty: claims.Secretary}
-					if err := extendWindow(ctx, s, p, args[0], until, by, why); err != nil {
+					if err := extendWindow(ctx, s, p, args[0], until, by, who.why); err != nil {
 						return err
 					}
 				}
@@ -52,10 +49,8 @@ Without WINDOW it lists all windows as they are now, and what was extended.
 		},
 	}
 	flags.addFlags(cmd)
-	f := cmd.Flags()
-	f.StringVar(&who, "who", "", whoHelp)
-	f.StringVar(&why, "why", "", "the reason, which is kept for good")
-	f.StringVar(&until, "until", "", "the last second that is in time, such as 2023-04-14T23:59:59")
+	who.addFlags(cmd, keptForGood)
+	cmd.Flags().StringVar(&until, "until", "", "the last second that is in time, such as 2023-04-14T23:59:59")
 	return cmd
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant/claims"
-	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/text"
 )
@@ -17,7 +16,8 @@ import (
 // budgetFlags are the settings of granter claims budget.
 type budgetFlags struct {
 	programmeFlags
-	who, why        string
+	whoFlags
+
 	to              int64
 	confirm, reject int
 }
@@ -40,10 +40,9 @@ away, and so does another proposal.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.execute(cmd) },
 	}
-	flags.addFlags(cmd)
+	flags.programmeFlags.addFlags(cmd)
+	flags.whoFlags.addFlags(cmd, keptForGood)
 	f := cmd.Flags()
-	f.StringVar(&flags.who, "who", "", whoHelp)
-	f.StringVar(&flags.why, "why", "", "the reason, which is kept for good")
 	f.Int64Var(&flags.to, "to", 0, "propose this budget, in won")
 	f.IntVar(&flags.confirm, "confirm", 0, "confirm the proposal of this number")
 	f.IntVar(&flags.reject, "reject", 0, "reject the proposal of this number")
@@ -57,10 +56,7 @@ func (flags *budgetFlags) execute(cmd *cobra.Command) error {
 	if changes != (flags.why != "") {
 		return usageError(errors.New("say --why, and one of --to, --confirm and --reject; or none of them to show the budget"))
 	}
-	if err := resident.Refuse("--why", flags.why, true); err != nil {
-		return usageError(err)
-	}
-	who, err := whoami(flags.who)
+	who, err := flags.whoFlags.name()
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/council"
 	"github.com/granter/granter/grant/claims/council/vote"
-	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/text"
 )
@@ -44,14 +43,13 @@ in the chain that "granter claims prove" proves, which counts every vote again.
 // councilFlags are the settings of every command of the council.
 type councilFlags struct {
 	programmeFlags
-	who, why string
+	whoFlags
 }
 
 func (f *councilFlags) addFlags(cmd *cobra.Command, changes bool) {
 	f.programmeFlags.addFlags(cmd)
 	if changes {
-		cmd.Flags().StringVar(&f.who, "who", "", whoHelp)
-		cmd.Flags().StringVar(&f.why, "why", "", "the reason, which is kept for good: without names and numbers of owners")
+		f.whoFlags.addFlags(cmd, keptForGood+": without names and numbers of owners")
 	}
 }
 
@@ -59,10 +57,7 @@ func (f *councilFlags) addFlags(cmd *cobra.Command, changes bool) {
 func (f *councilFlags) council(
 	cmd *cobra.Command, duty claims.Duty, work func(context.Context, *store.Store, *claims.Programme, store.Actor) error,
 ) error {
-	if err := resident.Refuse("--why", f.why, true); err != nil {
-		return usageError(err)
-	}
-	who, err := whoami(f.who)
+	who, err := f.whoFlags.name()
 	if err != nil {
 		return err
 	}

@@ -53,22 +53,42 @@ func (c *claimsFlags) open(ctx context.Context, create bool) (*store.Store, erro
 	return s, nil
 }
 
-// actorFlags say who does something to a claim, and why.
+// whoFlags say who does something, and why.
+type whoFlags struct {
+	who, why string
+}
+
+const keptForGood = "which is kept for good"
+
+// addFlags adds --who and --why, of which help says who is told the reason.
+func (w *whoFlags) addFlags(cmd *cobra.Command, help string) {
+	cmd.Flags().StringVar(&w.who, "who", "", whoHelp)
+	cmd.Flags().StringVar(&w.why, "why", "", "the reason, "+help)
+}
+
+// name names whoever does it. What may be the number of a person is no reason: it would be kept for good.
+func (w *whoFlags) name() (string, error) {
+	if err := resident.Refuse("--why", w.why, true); err != nil {
+		return "", usageError(err)
+	}
+	return whoami(w.who)
+}
+
+// actorFlags say in which duty, too.
 type actorFlags struct {
-	who, duty, why string
+	whoFlags
+
+	duty string
 }
 
 func (a *actorFlags) addFlags(cmd *cobra.Command, duty claims.Duty) {
-	f := cmd.Flags()
-	f.StringVar(&a.who, "who", "", whoHelp)
-	f.StringVar(&a.duty, "as", string(duty), "in which duty: owner, intake, reviewer, approver, payer or privacy "+
-		"(docs/claims.md "+
-		"says who does what)")
-	f.StringVar(&a.why, "why", "", "the reason, which history keeps: without names and numbers of people")
+	a.whoFlags.addFlags(cmd, "which history keeps: without names and numbers of people")
+	cmd.Flags().StringVar(&a.duty, "as", string(duty), "in which duty: owner, intake, reviewer, approver, payer or privacy "+
+		"(docs/claims.md says who does what)")
 }
 
 func (a *actorFlags) actor() (store.Actor, error) {
-	who, err := whoami(a.who)
+	who, err := a.name()
 	if err != nil {
 		return store.Actor{}, err
 	}
@@ -77,9 +97,6 @@ func (a *actorFlags) actor() (store.Actor, error) {
 	case claims.Owner, claims.Intake, claims.Reviewer, claims.Approver, claims.Payer, claims.Privacy:
 	default:
 		return store.Actor{}, usageError(fmt.Errorf("--as %q: want owner, intake, reviewer, approver, payer or privacy", a.duty))
-	}
-	if err := resident.Refuse("--why", a.why, true); err != nil {
-		return store.Actor{}, usageError(err)
 	}
 	return store.Actor{Name: who, Duty: duty}, nil
 }

@@ -9,14 +9,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant/claims"
-	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/text"
 )
 
 func newClaimsFreeze() *cobra.Command {
 	var flags programmeFlags
-	var who, why, until string
+	var who whoFlags
+	var until string
 	var end bool
 	cmd := &cobra.Command{
 		Use:   "freeze [--why TEXT [--until TIME | --end]]",
@@ -29,15 +29,12 @@ now. Without --why it lists who froze it and ended that.
 ` + exitHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f := store.Freeze{Why: why, Frozen: !end}
+			f := store.Freeze{Why: who.why, Frozen: !end}
 			var err error
-			if f.Who, err = whoami(who); err != nil {
+			if f.Who, err = who.name(); err != nil {
 				return err
 			}
-			if err := resident.Refuse("--why", why, true); err != nil {
-				return usageError(err)
-			}
-			if why == "" && (end || until != "") || end && until != "" {
+			if who.why == "" && (end || until != "") || end && until != "" {
 				return usageError(errors.New("say --why, and one of --until and --end"))
 			}
 			if until != "" {
@@ -46,7 +43,7 @@ now. Without --why it lists who froze it and ended that.
 				}
 			}
 			return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
-				if why != "" {
+				if who.why != "" {
 					if _, err := s.SetFreeze(ctx, p.Name, f); err != nil {
 						return err
 					}
@@ -60,9 +57,8 @@ now. Without --why it lists who froze it and ended that.
 		},
 	}
 	flags.addFlags(cmd)
+	who.addFlags(cmd, "which whoever decides or pays is told")
 	f := cmd.Flags()
-	f.StringVar(&who, "who", "", whoHelp)
-	f.StringVar(&why, "why", "", "the reason, which whoever decides or pays is told")
 	f.StringVar(&until, "until", "", "when it ends by itself, such as 2023-03-02T09:00:00+09:00")
 	f.BoolVar(&end, "end", false, "go on with decisions and payments")
 	return cmd

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/granter/granter/grant/claims"
-	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/retention"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/text"
@@ -21,8 +20,10 @@ import (
 type claimsPurgeFlags struct {
 	programmeFlags
 	siteFlags
-	policy, who, why, confirm string
-	dryRun                    bool
+	whoFlags
+
+	policy, confirm string
+	dryRun          bool
 }
 
 func newClaimsPurge() *cobra.Command {
@@ -49,8 +50,7 @@ decided in the end, how much was paid, and the place of each entry in the chain 
 	flags.addDocuments(cmd)
 	f := cmd.Flags()
 	f.StringVar(&flags.policy, "retention", "", "how long records are kept, a YAML file (required)")
-	f.StringVar(&flags.who, "who", "", whoHelp)
-	f.StringVar(&flags.why, "why", "", "the reason, which history keeps (required without --dry-run)")
+	flags.whoFlags.addFlags(cmd, "which history keeps (required without --dry-run)")
 	f.StringVar(&flags.confirm, "confirm", "", "the programme's name once more (required without --dry-run)")
 	f.BoolVar(&flags.dryRun, "dry-run", false, "say what would go, and remove nothing")
 	return cmd
@@ -65,16 +65,13 @@ func (flags *claimsPurgeFlags) execute(cmd *cobra.Command) error {
 	if err != nil {
 		return usageError(err)
 	}
-	who, err := whoami(flags.who)
+	who, err := flags.whoFlags.name()
 	if err != nil {
 		return err
 	}
 	why := flags.why
 	if flags.dryRun {
 		why = "a dry run"
-	}
-	if err := resident.Refuse("--why", why, true); err != nil {
-		return usageError(err)
 	}
 	return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
 		if !flags.dryRun && (why == "" || flags.confirm != p.Name) {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/intake"
-	"github.com/granter/granter/grant/claims/resident"
 	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/strict"
 	"github.com/granter/granter/grant/text"
@@ -121,9 +120,9 @@ func (flags *reportsImportFlags) tell(cmd *cobra.Command, got *intake.ImportedRe
 // reportsFlags are the settings of the commands about reports that are there.
 type reportsFlags struct {
 	programmeFlags
-	business, after, who, why string
-	notFiled, dryRun          bool
-	limit                     int
+	business, after  string
+	notFiled, dryRun bool
+	limit            int
 }
 
 func newReportsList() *cobra.Command {
@@ -263,6 +262,7 @@ func (flags *reportsFlags) printReport(cmd *cobra.Command, r *store.Report) erro
 
 func newReportsRemind() *cobra.Command {
 	var flags reportsFlags
+	var actor actorFlags
 	cmd := &cobra.Command{
 		Use:   "remind {--dry-run | --why TEXT}",
 		Short: "Remind those who reported and have handed in no claim",
@@ -273,30 +273,26 @@ amend" says when they are.
 
 ` + exitHelp,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return flags.remind(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return flags.remind(cmd, &actor) },
 	}
 	flags.addFlags(cmd)
+	actor.addFlags(cmd, claims.Intake)
 	f := cmd.Flags()
-	f.StringVar(&flags.who, "who", "", whoHelp)
-	f.StringVar(&flags.why, "why", "", "the reason, which the record keeps (required without --dry-run)")
 	f.BoolVar(&flags.dryRun, "dry-run", false, "count those who would be reminded, and make no notice")
 	return cmd
 }
 
-func (flags *reportsFlags) remind(cmd *cobra.Command) error {
-	who, err := whoami(flags.who)
+func (flags *reportsFlags) remind(cmd *cobra.Command, actor *actorFlags) error {
+	by, err := actor.actor()
 	if err != nil {
 		return err
 	}
-	why := flags.why
+	why := actor.why
 	if flags.dryRun {
 		why = "a dry run"
 	}
 	if why == "" {
 		return usageError(errors.New("say by --why what they are reminded for, or look first by --dry-run"))
-	}
-	if err := resident.Refuse("--why", why, true); err != nil {
-		return usageError(err)
 	}
 	return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
 		windows, err := s.Windows(ctx, p)
@@ -307,7 +303,7 @@ func (flags *reportsFlags) remind(cmd *cobra.Command) error {
 			return usageError(fmt.Errorf("claims are not taken now (%s), so nobody is reminded of handing one in: "+
 				"extend the window first (granter claims amend)", closed))
 		}
-		got, err := s.RemindReporters(ctx, p.Name, store.Actor{Name: who, Duty: claims.Intake}, why, flags.dryRun)
+		got, err := s.RemindReporters(ctx, p.Name, by, why, flags.dryRun)
 		if err != nil {
 			return err
 		}
@@ -329,6 +325,7 @@ func (flags *reportsFlags) remind(cmd *cobra.Command) error {
 
 func newReportsErase() *cobra.Command {
 	var flags reportsFlags
+	var actor actorFlags
 	cmd := &cobra.Command{
 		Use:   "erase NUMBER --why TEXT",
 		Short: "Erase who made an earlier report",
@@ -340,16 +337,15 @@ done in the duty privacy.
 ` + exitHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			who, err := whoami(flags.who)
+			by, err := actor.actor()
 			if err != nil {
 				return err
 			}
-			if err := resident.Refuse("--why", flags.why, true); err != nil {
-				return usageError(err)
+			if actor.why == "" {
+				return usageError(errors.New("say by --why who reported is erased for"))
 			}
 			return flags.withProgramme(cmd, func(ctx context.Context, s *store.Store, p *claims.Programme) error {
-				by := store.Actor{Name: who, Duty: claims.Privacy}
-				if err := s.EraseReporter(ctx, p.Name, args[0], by, flags.why); err != nil {
+				if err := s.EraseReporter(ctx, p.Name, args[0], by, actor.why); err != nil {
 					return err
 				}
 				if flags.json {
@@ -365,8 +361,6 @@ done in the duty privacy.
 		},
 	}
 	flags.addFlags(cmd)
-	f := cmd.Flags()
-	f.StringVar(&flags.who, "who", "", whoHelp)
-	f.StringVar(&flags.why, "why", "", "the reason, which the record keeps")
+	actor.addFlags(cmd, claims.Privacy)
 	return cmd
 }

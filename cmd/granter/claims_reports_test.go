@@ -46,6 +46,13 @@ func TestEarlierReportsOnTheCommandLine(t *testing.T) {
 	require.Equal(t, exitFailed, code, errs)
 	require.Contains(t, out, "0 were taken in, 2 were there already")
 
+	code, out, errs = ask("reports", "list", at, "--limit", "1")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "2022-1 ")
+	require.NotContains(t, out, "2022-2 ")
+	code, out, errs = ask("reports", "list", at, "--limit", "1", "--after", "2022-1")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "2022-2 ", "the next page")
 	code, out, errs = ask("reports", "list", "--not-filed", at)
 	require.Zero(t, code, errs)
 	require.NotContains(t, out, "2022-1 ")
@@ -64,7 +71,7 @@ func TestEarlierReportsOnTheCommandLine(t *testing.T) {
 		Access []store.Looked `json:"access"`
 	}
 	require.NoError(t, json.Unmarshal([]byte(out), &seen))
-	require.Len(t, seen.Access, 2, "the list, and who it is")
+	require.Len(t, seen.Access, 3, "two lists, and who it is")
 	require.Equal(t, "she called", seen.Access[0].Why)
 
 	code, _, errs = ask("reports", "remind", at, "--dry-run")
@@ -74,6 +81,15 @@ func TestEarlierReportsOnTheCommandLine(t *testing.T) {
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "reported before: 2022-1 on 2022-10-20")
 	require.Contains(t, out, "350,000 won")
+	code, _, errs = ask("reports", "erase", "2022-2", at, "--as", "intake", "--why", "asked")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errs, "who reported is erased in the duty privacy")
+	code, _, errs = ask("reports", "erase", "2022-2", at)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "--why")
+	code, out, errs = ask("reports", "show", "2022-2", at, "--why", "is it still there?")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "010-9876-5432")
 	code, out, errs = ask("reports", "erase", "2022-2", at, "--why", "asked", "--json")
 	require.Zero(t, code, errs)
 	require.Contains(t, out, `"erased": true`)

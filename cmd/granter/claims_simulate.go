@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -41,7 +42,7 @@ decide counts as they decided it, or with the assessed loss where they have not 
 				}
 				report, err := simulate.Of(ctx, s, present, proposed)
 				switch {
-				case err != nil:
+				case err != nil && !(asCSV && errors.Is(err, simulate.ErrNothing)): // an empty table is one, too
 					return err
 				case flags.json:
 					return printJSON(cmd.OutOrStdout(), report)

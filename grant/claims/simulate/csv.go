@@ -34,10 +34,18 @@ func Of(ctx context.Context, s *store.Store, present, proposed *claims.Programme
 }
 
 // WriteCSV writes one row for each tier, reason, quantile and bin, and then others of the same columns, such that no spreadsheet
-// takes a cell for a formula.
+// takes a cell for a formula. Of a nil report, where there is no claim yet, it writes the heading and the others.
 func (r *Report) WriteCSV(w io.Writer, others ...[]string) error {
-	n := func(v int64) string { return strconv.FormatInt(v, 10) }
 	rows := [][]string{{"kind", "programme", "name", "claims", "won"}}
+	if r != nil {
+		rows = r.rows(rows)
+	}
+	return csv.NewWriter(w).WriteAll(append(rows, others...))
+}
+
+// rows are those of a report, behind the heading.
+func (r *Report) rows(rows [][]string) [][]string {
+	n := func(v int64) string { return strconv.FormatInt(v, 10) }
 	for side, result := range map[string]*Result{"in force": &r.Present, "proposed": &r.Proposed} {
 		for _, t := range result.Tiers {
 			rows = append(rows, []string{"tier", side, text.Cell(t.Says), n(int64(t.Claims)), n(int64(t.Cost))})
@@ -59,5 +67,5 @@ func (r *Report) WriteCSV(w io.Writer, others ...[]string) error {
 	for _, b := range r.Losses.Histogram {
 		rows = append(rows, []string{"losses from", "", n(int64(b.From)), n(int64(b.Count)), ""})
 	}
-	return csv.NewWriter(w).WriteAll(append(rows, others...))
+	return rows
 }
