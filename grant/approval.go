@@ -108,6 +108,11 @@ type Decision struct {
 	Why     string    `json:"why"`
 }
 
+// Same reports whether a decision is another one once more: by the same person, in the same words. Nil is none.
+func (d *Decision) Same(o *Decision) bool {
+	return d != nil && d.Approve == o.Approve && d.Who == o.Who && d.Via == o.Via && d.Why == o.Why
+}
+
 // StateAt is the state at a moment.
 func (p *Proposal) StateAt(at time.Time) ProposalState {
 	if p.State == ProposalPending && !at.Before(p.Until) {

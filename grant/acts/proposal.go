@@ -69,17 +69,23 @@ func (d *Doer) Show(ctx context.Context, id string) (*grant.Proposal, *Report, e
 }
 
 // Decide approves or rejects a proposal. What is approved is done at once, and the report says what became of it. To approve
-// again what was approved and is not done yet continues it.
+// again what was approved and is not done yet continues it. The same decision once more, by the same person in the same words, is
+// answered again.
 func (d *Doer) Decide(ctx context.Context, id string, decision grant.Decision) (*grant.Proposal, *Report, error) {
 	p, _, err := d.Proposals.Proposal(ctx, id)
 	switch {
 	case err != nil:
 		return nil, nil, err
 	case p != nil && p.State == grant.ProposalApproved && decision.Approve: // and a kill, or Redis, stopped it
+	case p != nil && p.Decided.Same(&decision): // it comes again: its button was tapped twice, or the answer was lost
 	default:
 		decided, err := d.Proposals.Decide(ctx, id, decision)
 		if err != nil {
-			return nil, nil, err
+			var failed error // it may have come twice at the same time
+			if p, _, failed = d.Proposals.Proposal(ctx, id); failed != nil || p == nil || !p.Decided.Same(&decision) {
+				return nil, nil, err
+			}
+			break
 		}
 		p = &decided
 	}
