@@ -66,7 +66,7 @@ func (flags *budgetFlags) execute(cmd *cobra.Command) error {
 		case err != nil:
 		case changed("to"):
 			by := store.Actor{Name: who, Duty: claims.Secretary}
-			b, err = s.ProposeBudget(ctx, p, b.Now, claims.Won(flags.to), by, flags.why)
+			b, err = s.ProposeBudget(ctx, p, b.Now, claims.Won(flags.to), nil, by, flags.why)
 		case changes:
 			by := store.Actor{Name: who, Duty: claims.Approver}
 			b, err = s.AnswerBudget(ctx, p, max(flags.confirm, flags.reject), changed("confirm"), by, flags.why)

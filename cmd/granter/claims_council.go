@@ -218,7 +218,7 @@ func (f *meetFlags) do(ctx context.Context, s *store.Store, p *claims.Programme,
 		_, err = s.CloseMeeting(ctx, p, number, by, f.why)
 		return err
 	}
-	_, err = s.Attend(ctx, p, store.Attendance{Meeting: number, Chair: f.chair, Present: f.present}, by, f.why)
+	_, err = s.Attend(ctx, p, store.Attendance{Meeting: number, Chair: f.chair, Present: f.present}, nil, by, f.why)
 	return err
 }
 

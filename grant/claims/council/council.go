@@ -23,6 +23,7 @@ type Minutes struct {
 	Chair     string         `json:"chair,omitempty"` // as the member signs in
 	Present   []Attendee     `json:"present"`
 	Absent    []Attendee     `json:"absent"` // of those who have a seat now
+	Noted     int            `json:"noted"`  // number of the record that says who is present; 0: none does
 	Items     []Item         `json:"items"`
 	ClosedAt  time.Time      `json:"closed_at,omitzero"`
 	ClosedBy  string         `json:"closed_by,omitempty"`
@@ -84,6 +85,7 @@ func Of(ctx context.Context, s *store.Store, p *claims.Programme, number int) (*
 		Chair:     m.Chair,
 		Present:   []Attendee{},
 		Absent:    []Attendee{},
+		Noted:     m.Noted,
 		Items:     []Item{},
 		ClosedAt:  m.ClosedAt,
 		ClosedBy:  m.ClosedBy,

@@ -136,6 +136,7 @@ type CouncilAct struct {
 	Meeting int          `json:"meeting,omitempty"` // attend, agenda, close; call sets it
 	Chair   string       `json:"chair,omitempty"`
 	Present []string     `json:"present,omitempty"`
+	Noted   *int         `json:"noted,omitempty"` // attend: that of the meeting, as it was read; nil: whatever it is now
 	Claim   string       `json:"claim,omitempty"` // agenda
 	Motion  *vote.Motion `json:"motion,omitempty"`
 }
@@ -180,7 +181,8 @@ func (d *Desk) DoSecretary(ctx context.Context, who *Staff, act *CouncilAct) err
 			act.Meeting = m.Meeting
 		}
 	case doAttend:
-		_, err = d.Store.Attend(ctx, p, store.Attendance{Meeting: act.Meeting, Chair: act.Chair, Present: act.Present}, by, why)
+		_, err = d.Store.Attend(ctx, p, store.Attendance{Meeting: act.Meeting, Chair: act.Chair, Present: act.Present}, act.Noted,
+			by, why)
 	case doAgenda:
 		_, err = d.Store.PutOnAgenda(ctx, p, act.Claim, act.Meeting, *act.Motion, by, why)
 	case doClose:

@@ -26,11 +26,11 @@ const (
 
 // budget shows what is left of a programme's budget, and how it was amended.
 func (d *Desk) budget(w http.ResponseWriter, r *http.Request, who Staff) {
-	d.showBudget(w, r, http.StatusOK, d.view(w, r, who), nil)
+	d.showBudget(w, r, http.StatusOK, d.view(w, r, who), false)
 }
 
-// showBudget answers with the page; sure is what is to be confirmed on it, if anything.
-func (d *Desk) showBudget(w http.ResponseWriter, r *http.Request, status int, v *view, sure *rebudgeting) {
+// showBudget answers with the page; sure: the proposal that waits is to be confirmed on it.
+func (d *Desk) showBudget(w http.ResponseWriter, r *http.Request, status int, v *view, sure bool) {
 	b, err := d.Store.Budget(r.Context(), d.Programme)
 	if err != nil {
 		d.fail(w, r, v.who, err)
@@ -53,8 +53,14 @@ func (d *Desk) rebudget(w http.ResponseWriter, r *http.Request, who Staff) {
 	said, err := readRebudgeting(r)
 	v := d.view(w, r, who)
 	if err == nil && r.PostForm.Get(fieldSure) == "" && said.do == doConfirmBudget {
-		d.showBudget(w, r, http.StatusOK, v, said)
-		return
+		var b *store.Budget
+		if b, err = d.Store.Budget(r.Context(), d.Programme); err == nil {
+			_, err = b.Open(said.proposal)
+		}
+		if err == nil {
+			d.showBudget(w, r, http.StatusOK, v, true)
+			return
+		}
 	}
 	if err == nil {
 		_, err = d.once(r, &who, "", func(ctx context.Context) error { return d.rebudgets(ctx, said, &who) })
@@ -65,7 +71,7 @@ func (d *Desk) rebudget(w http.ResponseWriter, r *http.Request, who Staff) {
 		return
 	}
 	if status, goOn := d.problem(w, r, v, err); goOn {
-		d.showBudget(w, r, status, v, nil)
+		d.showBudget(w, r, status, v, false)
 	}
 }
 
@@ -107,14 +113,7 @@ func (d *Desk) rebudgets(ctx context.Context, said *rebudgeting, who *Staff) (er
 	case by.Duty == "":
 		return claims.Refuse(claims.ErrIllegal, "another budget is for the secretary to propose, and for an approver to confirm")
 	case said.do == doPropose:
-		var b *store.Budget // what takes a proposal's place has seen it; who confirms one sees which
-		if b, err = d.Store.Budget(ctx, d.Programme); err != nil {
-			return err
-		}
-		if now := b.Waiting(); now != nil && now.Number != said.proposal {
-			return claims.Refuse(claims.ErrIllegal, "%s proposed another budget since you looked: look again", now.Who)
-		}
-		_, err = d.Store.ProposeBudget(ctx, d.Programme, said.old, said.new, by, said.why)
+		_, err = d.Store.ProposeBudget(ctx, d.Programme, said.old, said.new, &said.proposal, by, said.why)
 	case said.do == doConfirmBudget, said.do == doRejectBudget:
 		_, err = d.Store.AnswerBudget(ctx, d.Programme, said.proposal, said.do == doConfirmBudget, by, said.why)
 	default:
@@ -123,11 +122,11 @@ func (d *Desk) rebudgets(ctx context.Context, said *rebudgeting, who *Staff) (er
 	return err
 }
 
-func (v *view) budgetParts(b *store.Budget, sure *rebudgeting) []g.Node {
+func (v *view) budgetParts(b *store.Budget, sure bool) []g.Node {
 	title := h.H1(h.ID("title"), v.t("예산", "Budget"))
 	if b.OfRules == 0 {
 		return []g.Node{h.Section(h.Class("card"), h.Aria("labelledby", "title"), title,
-			h.P(v.t("이 프로그램에는 예산이 없습니다.", "This programme has no budget.")))}
+			h.P(v.t("이 지원사업에는 예산이 없습니다.", "This programme has no budget.")))}
 	}
 	won := func(ko, en string, amount claims.Won) g.Node { return v.pair(ko, en, g.Text(v.Lang.Won(amount))) }
 	out := []g.Node{h.Section(h.Class("card"), h.Aria("labelledby", "title"), title,
@@ -138,7 +137,7 @@ func (v *view) budgetParts(b *store.Budget, sure *rebudgeting) []g.Node {
 			KO: "예산이 {n} 모자랍니다. 예산을 늘리기 전에는 그만큼 지급할 수 없습니다.",
 			EN: "{n} more is promised than there is: it cannot be paid before the budget is raised.",
 		}.Fill(v.Lang, "{n}", v.Lang.Won(b.Promised-b.Now))))),
-		h.P(h.Class("note"), v.t("한 사람이 제안하고 다른 사람이 확인해야 예산이 바뀝니다. 규칙과 그 해시는 그대로입니다.",
+		h.P(h.Class("note"), v.t("한 사람이 제안하고 다른 사람이 확인해야 예산이 바뀝니다. 규칙과 규칙의 해시값은 바뀌지 않습니다.",
 			"One person proposes another budget, and it counts when another one confirms it. The rules and their hash stay.")))}
 	if open := b.Waiting(); open != nil {
 		out = append(out, v.proposal(open, sure))
@@ -153,7 +152,7 @@ func (v *view) budgetParts(b *store.Budget, sure *rebudgeting) []g.Node {
 }
 
 // proposal is one that waits, with what the reader may do about it.
-func (v *view) proposal(a *store.BudgetAmendment, sure *rebudgeting) g.Node {
+func (v *view) proposal(a *store.BudgetAmendment, sure bool) g.Node {
 	what := h.Dl(h.Class("pairs"), v.pair("지금 예산", "Now", g.Text(v.Lang.Won(a.Old))),
 		v.pair("제안한 예산", "Proposed", h.Strong(g.Text(v.Lang.Won(a.New)))),
 		v.pair("제안한 사람", "By", g.Text(a.Who+v.me(a.Who)+" · "+v.Lang.Moment(a.At, v.desk.Programme.Zone))),
@@ -161,24 +160,20 @@ func (v *view) proposal(a *store.BudgetAmendment, sure *rebudgeting) g.Node {
 	fields := func(do string) g.Node {
 		return g.Group{hidden(fieldDo, do), hidden(fieldProposal, strconv.Itoa(a.Number))}
 	}
-	if sure != nil && sure.proposal == a.Number {
+	if sure {
 		return v.section("confirm", "확인해 주세요", "Please confirm", what,
 			h.P(v.t("확인하면 곧바로 이 예산으로 지급합니다.", "From then on payments go by this budget.")),
-			v.posts(v.root+"claims/budget", fields(doConfirmBudget), hidden(fieldWhy, sure.why),
-				hidden(fieldSure, "yes"), h.Div(h.Class("search-row"),
-					h.Button(h.Type("submit"), h.Class("danger"), h.ID("sure"), v.stopped(claims.Approve),
-						g.If(v.frozen == nil, h.AutoFocus()), v.t("예산 바꾸기", "Change the budget")),
-					h.A(h.Href(v.root+"claims/budget"), v.t("그만두기", "Go back")))))
+			v.sure(v.root+"claims/budget", v.root+"claims/budget", claims.Approve, v.t("예산 바꾸기", "Change the budget")))
 	}
 	var forms g.Group
 	if v.who.has(claims.Approver) && !grant.SamePerson(v.who.Name, a.Who) {
 		forms = append(forms, v.folded(v.t("확인", "Confirm"), v.root+"claims/budget", "do-confirm", fields(doConfirmBudget),
-			v.askWhy("confirm-why"), v.whyStopped(claims.Approve), h.Button(h.Type("submit"), h.Class("danger"),
+			v.askWhy("do-confirm", "confirm-why"), v.whyStopped(claims.Approve), h.Button(h.Type("submit"), h.Class("danger"),
 				v.stopped(claims.Approve), v.t("확인", "Confirm"))))
 	}
 	if v.who.has(claims.Secretary, claims.Approver) {
 		forms = append(forms, v.folded(v.t("거절", "Reject"), v.root+"claims/budget", "do-reject", fields(doRejectBudget),
-			v.askWhy("reject-why"), h.Button(h.Type("submit"), h.Class("primary"), v.t("거절", "Reject"))))
+			v.askWhy("do-reject", "reject-why"), h.Button(h.Type("submit"), h.Class("primary"), v.t("거절", "Reject"))))
 	}
 	return v.section("proposal", "다른 사람의 확인을 기다리는 제안", "A proposal that waits for another person", what, forms)
 }
@@ -192,9 +187,9 @@ func (v *view) proposeForm(b *store.Budget) g.Node {
 		v.folded(v.t("제안", "Propose"), v.root+"claims/budget", "do-propose", hidden(fieldDo, doPropose),
 			hidden(fieldOld, strconv.FormatInt(int64(b.Now), 10)), hidden(fieldProposal, strconv.Itoa(waits)),
 			h.Label(h.For("budget-amount"), v.t("새 예산 (원)", "The new budget (won)")),
-			h.Input(h.ID("budget-amount"), h.Name(fieldAmount), g.Attr("inputmode", "numeric"), h.Required(),
-				h.AutoComplete("off")),
-			v.askWhy("propose-why"), h.Button(h.Type("submit"), h.Class("primary"), v.t("제안", "Propose"))))
+			h.Input(h.ID("budget-amount"), h.Name(fieldAmount), h.Value(v.written("do-propose", fieldAmount, "")),
+				g.Attr("inputmode", "numeric"), h.Required(), h.AutoComplete("off")),
+			v.askWhy("do-propose", "propose-why"), h.Button(h.Type("submit"), h.Class("primary"), v.t("제안", "Propose"))))
 }
 
 func (v *view) amendedBudget(b *store.Budget) g.Node {

@@ -50,6 +50,9 @@ func TestABudgetIsAmendedOnThePage(t *testing.T) {
 	b, err = o.Store.Budget(t.Context(), o.Programme)
 	require.NoError(t, err)
 	require.EqualValues(t, 5_000_000_000, b.Now, "nothing has changed before it is confirmed")
+	number = strconv.Itoa(b.Waiting().Number - 1)
+	require.Contains(t, send(lee, 409, fieldDo, doConfirmBudget, fieldProposal, number, fieldWhy, "it is decision 14"),
+		"does not wait for a second person", "before it is asked whether to confirm it")
 	send(lee, 303, append(confirm, fieldSure, "yes")...)
 	_, body = o.get("/claims/budget")
 	require.Contains(t, body, "6,000,000,000 won")

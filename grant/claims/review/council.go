@@ -72,7 +72,7 @@ func (v *view) councilParts(c *store.Council) []g.Node {
 	rules := v.desk.Programme.Council
 	if rules == nil {
 		return []g.Node{h.Section(h.Class("card"), h.Aria("labelledby", "title"), title,
-			h.P(v.t("이 프로그램에는 심의위원회가 없습니다.", "This programme has no council.")))}
+			h.P(v.t("이 지원사업에는 심의위원회가 없습니다.", "This programme has no council.")))}
 	}
 	sentences := g.Map(tell.Council(v.Lang, rules), func(s string) g.Node { return h.Li(g.Text(s)) })
 	out := []g.Node{
@@ -161,6 +161,7 @@ const (
 	fieldPlace       = "place"
 	fieldPresent     = "present"
 	fieldChair       = "chair"
+	fieldNoted       = "noted"
 	fieldClaim       = "claim"
 	fieldMotion      = "motion"
 )
@@ -175,35 +176,44 @@ const (
 	doClose  = "close"
 )
 
-// form is one thing that the secretary can do, folded away until it is wanted.
+// ofSecretary is the form of something that the secretary does.
+func ofSecretary(do string) string { return "council-" + do }
+
+// secretaryForm is one thing that the secretary can do, folded away until it is wanted.
 func (v *view) secretaryForm(do, ko, en string, fields ...g.Node) g.Node {
-	return v.folded(v.t(ko, en), v.root+"claims/council", "council-"+do, hidden(fieldDo, do), g.Group(fields),
-		v.askWhy(do+"-why"),
+	return v.folded(v.t(ko, en), v.root+"claims/council", ofSecretary(do), hidden(fieldDo, do), g.Group(fields),
+		v.askWhy(ofSecretary(do), do+"-why"),
 		h.Button(h.Type("submit"), h.Class("primary"), v.t(ko, en)))
 }
 
-// field is a line of text in a form.
-func (v *view) field(id, name, ko, en string, more ...g.Node) g.Node {
-	return g.Group{h.Label(h.For(id), v.t(ko, en)), h.Input(h.ID(id), h.Name(name), g.Group(more))}
+// field is a line of text in a form of the secretary's.
+func (v *view) field(do, name, ko, en string, more ...g.Node) g.Node {
+	id := do + "-" + name
+	return g.Group{
+		h.Label(h.For(id), v.t(ko, en)),
+		h.Input(h.ID(id), h.Name(name), h.Value(v.written(ofSecretary(do), name, "")), g.Group(more)),
+	}
 }
 
 func (v *view) callForm() g.Node {
 	return v.secretaryForm(doCall, "회의 소집", "Call a meeting",
 		h.Label(h.For("call-at"), g.Text(v.say("언제 (", "When (")+v.desk.Programme.Zone.String()+")")),
-		h.Input(h.ID("call-at"), h.Type("datetime-local"), h.Name(fieldAt), h.Required()),
-		v.field("call-place", fieldPlace, "어디서", "Where", h.Required()))
+		h.Input(h.ID("call-at"), h.Type("datetime-local"), h.Name(fieldAt), h.Value(v.written(ofSecretary(doCall), fieldAt, "")),
+			h.Required()),
+		v.field(doCall, fieldPlace, "어디서", "Where", h.Required()))
 }
 
 func (v *view) joinForm() g.Node {
 	options := g.Map(v.desk.Programme.Council.Affiliations, func(a claims.Affiliation) g.Node {
-		return h.Option(h.Value(string(a)), g.Text(tell.Affiliation(a).In(v.Lang)))
+		return h.Option(h.Value(string(a)), g.If(v.chosen(ofSecretary(doJoin), fieldAffiliation, string(a), false), h.Selected()),
+			g.Text(tell.Affiliation(a).In(v.Lang)))
 	})
 	return v.secretaryForm(doJoin, "위원 위촉", "Give somebody a seat",
-		v.field("join-name", fieldName, "로그인하는 이름", "The name by which the member signs in", h.Required()),
-		v.field("join-shown", fieldShown, "회의록에 쓸 이름", "The name in minutes"),
+		v.field(doJoin, fieldName, "로그인하는 이름", "The name by which the member signs in", h.Required()),
+		v.field(doJoin, fieldShown, "회의록에 쓸 이름", "The name in minutes"),
 		h.Label(h.For("join-affiliation"), v.t("소속", "Speaks for")),
 		h.Select(h.ID("join-affiliation"), h.Name(fieldAffiliation), options),
-		v.field("join-business", fieldBusiness, "위원 자신의 사업자등록번호 (있으면)", "A business number of the member’s own, if any",
+		v.field(doJoin, fieldBusiness, "위원 자신의 사업자등록번호 (있으면)", "A business number of the member’s own, if any",
 			g.Attr("inputmode", "numeric")))
 }
 
@@ -211,7 +221,8 @@ func (v *view) leaveForm(c *store.Council) g.Node {
 	var options g.Group
 	for i := range c.Members {
 		if m := &c.Members[i]; m.Until.IsZero() {
-			options = append(options, h.Option(h.Value(m.Name), g.Text(council.ShownAs(m.Seat))))
+			options = append(options, h.Option(h.Value(m.Name),
+				g.If(v.chosen(ofSecretary(doLeave), fieldName, m.Name, false), h.Selected()), g.Text(council.ShownAs(m.Seat))))
 		}
 	}
 	if len(options) == 0 {
@@ -264,6 +275,13 @@ func readCouncilAct(r *http.Request) (*CouncilAct, error) {
 	act.Meeting, _ = strconv.Atoi(f.Get(fieldMeeting)) // what is no number is no meeting
 	if b := strings.TrimSpace(f.Get(fieldBusiness)); b != "" {
 		act.Businesses = []string{b}
+	}
+	if act.Do == doAttend {
+		noted, err := strconv.Atoi(f.Get(fieldNoted))
+		if err != nil {
+			return nil, claims.Refuse(ErrForm, "open the page again")
+		}
+		act.Noted = &noted
 	}
 	if act.Do == doAgenda {
 		var m vote.Motion

@@ -76,8 +76,8 @@ func (o *office) onAgenda() {
 	o.Helper()
 	status, _ := o.do(kim, claims.Refer, fieldWhy, "the loss is large")
 	require.Equal(o, 303, status)
-	o.council(oh, url.Values{fieldDo: {doAttend}, fieldMeeting: {"1"}, fieldPresent: {"cho", "han", "min", "seo", "yoon"},
-		fieldChair: {"han"}}, 303)
+	o.council(oh, url.Values{fieldDo: {doAttend}, fieldMeeting: {"1"}, fieldNoted: {"0"}, fieldChair: {"han"},
+		fieldPresent: {"cho", "han", "min", "seo", "yoon"}}, 303)
 	o.council(oh, url.Values{fieldDo: {doAgenda}, fieldMeeting: {"1"}, fieldClaim: {id(0)}, fieldMotion: {"approve"},
 		fieldAmount: {"6,000,000"}, fieldWhy: {"the sales reports show it"}}, 303)
 }
@@ -287,13 +287,16 @@ func TestTheCouncilReadsRedactedVersions(t *testing.T) {
 func TestWhatTheSecretaryMayNotDoIsRefused(t *testing.T) {
 	o := assembled(t)
 	for says, form := range map[string]url.Values{
-		"has a seat already":    {fieldDo: {doJoin}, fieldName: {"cho"}, fieldAffiliation: {"consumers"}},
-		"is no affiliation":     {fieldDo: {doJoin}, fieldName: {"x"}, fieldAffiliation: {"banks"}},
-		"business number":       {fieldDo: {doJoin}, fieldName: {"x"}, fieldAffiliation: {"company"}, fieldBusiness: {"1"}},
-		"say when the council":  {fieldDo: {doCall}, fieldAt: {"soon"}},
-		"is not there":          {fieldDo: {doAttend}, fieldMeeting: {"1"}, fieldPresent: {"cho"}, fieldChair: {"han"}},
-		"there is no meeting 7": {fieldDo: {doAttend}, fieldMeeting: {"7"}, fieldPresent: {"cho"}, fieldChair: {"cho"}},
-		"nothing to do":         {fieldDo: {"fly"}},
+		"has a seat already":   {fieldDo: {doJoin}, fieldName: {"cho"}, fieldAffiliation: {"consumers"}},
+		"is no affiliation":    {fieldDo: {doJoin}, fieldName: {"x"}, fieldAffiliation: {"banks"}},
+		"business number":      {fieldDo: {doJoin}, fieldName: {"x"}, fieldAffiliation: {"company"}, fieldBusiness: {"1"}},
+		"say when the council": {fieldDo: {doCall}, fieldAt: {"soon"}},
+		"is not there": {fieldDo: {doAttend}, fieldMeeting: {"1"}, fieldNoted: {"0"}, fieldPresent: {"cho"},
+			fieldChair: {"han"}},
+		"there is no meeting 7": {fieldDo: {doAttend}, fieldMeeting: {"7"}, fieldNoted: {"0"}, fieldPresent: {"cho"},
+			fieldChair: {"cho"}},
+		"open the page again": {fieldDo: {doAttend}, fieldMeeting: {"1"}, fieldPresent: {"cho"}, fieldChair: {"cho"}},
+		"nothing to do":       {fieldDo: {"fly"}},
 		"the name: ": {fieldDo: {doJoin}, fieldName: {"x"}, fieldShown: {"900101-1234568"},
 			fieldAffiliation: {"consumers"}},
 		"the place: ": {fieldDo: {doCall}, fieldAt: {"2023-03-02T14:00"}, fieldPlace: {"at 900101-1234568"}},
@@ -319,6 +322,25 @@ func TestWhatTheSecretaryMayNotDoIsRefused(t *testing.T) {
 	o.council(oh, url.Values{fieldDo: {doLeave}, fieldName: {"cho"}}, 303)
 	_, body := o.get("/claims/council")
 	require.NotContains(t, body, `<option value="cho">`)
+	o.proven()
+}
+
+// A page on which somebody notes who is there overwrites nothing that was noted since.
+func TestAnOldPageDoesNotOverwriteWhoIsThere(t *testing.T) {
+	o := assembled(t)
+	path, old := o.formIn(o.page(oh, "/claims/council/1"), `id="council-attend"`)
+	o.onAgenda() // han, min and three others are there
+	old[fieldPresent], old[fieldChair], old[fieldWhy] = []string{"han", "min"}, []string{"han"}, []string{"who came"}
+	got := o.sends(oh, path, old)
+	require.Equal(t, 409, got.status)
+	require.Contains(t, got.body, "oh noted who is at meeting 1 since you looked: look again")
+	_, again := o.formIn(got.body, `id="council-attend"`)
+	require.NotEqual(t, old[fieldNoted], again[fieldNoted])
+	again[fieldPresent], again[fieldChair], again[fieldWhy] = old[fieldPresent], old[fieldChair], old[fieldWhy]
+	require.Equal(t, 303, o.sends(oh, path, again).status, "whoever has looked again notes it")
+	m, err := o.Store.Council(t.Context(), o.Programme.Name)
+	require.NoError(t, err)
+	require.Equal(t, []string{"han", "min"}, m.Meetings[0].Present)
 	o.proven()
 }
 

@@ -89,20 +89,14 @@ func (v *view) decisions(k *known) g.Node {
 func (v *view) form(k *known, t *claims.Transition) g.Node {
 	a := t.Action
 	id := func(field string) string { return string(a) + "-" + field }
-	name := actionName(a).In(v.Lang)
-	sent := &decision{}
-	if v.said != nil && v.said.action == a {
-		sent = v.said
-	}
-	return v.foldedUnless(
-		v.said == nil || v.said.action != a, g.Text(name), v.root+"claims/"+k.ID+"/do", "do-"+string(a),
+	name, form := actionName(a).In(v.Lang), "do-"+string(a)
+	return v.folded(
+		g.Text(name), v.root+"claims/"+k.ID+"/do", form,
 		hidden(fieldAction, string(a)),
 		hidden(fieldSeq, strconv.Itoa(k.Seq)),
 		g.Iff(takesAmount(a), func() g.Node {
 			value := ""
 			switch {
-			case sent.amount != nil:
-				value = strconv.FormatInt(int64(*sent.amount), 10)
 			case k.First != nil:
 				value = strconv.FormatInt(int64(*k.First), 10)
 			case k.Proposal != nil && !k.Proposal.Review && k.Proposal.Pay > 0:
@@ -113,7 +107,7 @@ func (v *view) form(k *known, t *claims.Transition) g.Node {
 				h.Input(
 					h.ID(id(fieldAmount)),
 					h.Name(fieldAmount),
-					h.Value(value),
+					h.Value(v.written(form, fieldAmount, value)),
 					g.Attr("inputmode", "numeric"),
 					h.Required(),
 				),
@@ -123,14 +117,14 @@ func (v *view) form(k *known, t *claims.Transition) g.Node {
 			options := g.Map(claims.Reasons(), func(r claims.Reason) g.Node {
 				return h.Option(
 					h.Value(string(r)),
-					g.If(r == cmp.Or(sent.reason, claims.ReasonOther), h.Selected()),
+					g.If(v.chosen(form, fieldReason, string(r), r == claims.ReasonOther), h.Selected()),
 					g.Text(tell.Reason(r).In(v.Lang)),
 				)
 			})
 			return g.Group{h.Label(h.For(id(fieldReason)), v.t("신청인에게 알릴 사유", "The reason that the owner is told")),
 				h.Select(h.ID(id(fieldReason)), h.Name(fieldReason), options)}
 		}),
-		g.Iff(a == store.HandOver, func() g.Node { return v.colleagues(id(fieldTo), k.Assigned) }),
+		g.Iff(a == store.HandOver, func() g.Node { return v.colleagues(form, id(fieldTo), k.Assigned) }),
 		h.Label(h.For(id(fieldWhy)), v.whyLabel(a)),
 		h.Textarea(
 			h.ID(id(fieldWhy)),
@@ -138,7 +132,7 @@ func (v *view) form(k *known, t *claims.Transition) g.Node {
 			h.Rows("2"),
 			h.MaxLength(strconv.Itoa(maxWhy)),
 			g.If(t.Reason, h.Required()),
-			g.Text(sent.why),
+			g.Text(v.written(form, fieldWhy, "")),
 		),
 		v.whyStopped(a),
 		h.Button(h.Type("submit"), g.If(!final(a), h.Class("primary")), g.If(final(a), h.Class("danger")), v.stopped(a),
@@ -148,28 +142,28 @@ func (v *view) form(k *known, t *claims.Transition) g.Node {
 
 // folded is a form for one thing that can be done, folded away until it is wanted.
 func (v *view) folded(name g.Node, action, id string, parts ...g.Node) g.Node {
-	return v.foldedUnless(true, name, action, id, parts...)
-}
-
-func (v *view) foldedUnless(away bool, name g.Node, action, id string, parts ...g.Node) g.Node {
-	return h.Details(h.Class("action"), g.If(!away, g.Attr("open")), h.Summary(name),
-		v.posts(action, h.ID(id), h.AutoComplete("off"), g.Group(parts)))
+	return h.Details(h.Class("action"), g.If(v.refused(id), g.Attr("open")), h.Summary(name),
+		v.posts(action, id, h.AutoComplete("off"), g.Group(parts)))
 }
 
 // colleagues chooses to whom a claim is handed over: one of those who are known or, where others sign in, any name.
-func (v *view) colleagues(id, now string) g.Node {
+func (v *view) colleagues(form, id, now string) g.Node {
 	label := h.Label(h.For(id), v.t("누구에게", "To whom"))
 	var options g.Group
 	for _, name := range v.who.Colleagues {
 		if name != now {
-			options = append(options, h.Option(h.Value(name), g.Text(name+v.me(name))))
+			options = append(options, h.Option(h.Value(name), g.If(v.chosen(form, fieldTo, name, false), h.Selected()),
+				g.Text(name+v.me(name))))
 		}
 	}
 	if !v.who.Others {
 		return g.Group{label, h.Select(h.ID(id), h.Name(fieldTo), h.Required(), options)}
 	}
 	list := id + "-list"
-	return g.Group{label, h.Input(h.ID(id), h.Name(fieldTo), h.List(list), h.Required()), h.DataList(h.ID(list), options)}
+	return g.Group{
+		label, h.Input(h.ID(id), h.Name(fieldTo), h.Value(v.written(form, fieldTo, "")), h.List(list), h.Required()),
+		h.DataList(h.ID(list), options),
+	}
 }
 
 // me says behind a name that it is the reader's own.
@@ -184,16 +178,17 @@ func hidden(name, value string) g.Node {
 	return h.Input(h.Type("hidden"), h.Name(name), h.Value(value))
 }
 
-// whyBox is where somebody writes why.
-func whyBox(id string) g.Node {
-	return h.Textarea(h.ID(id), h.Name(fieldWhy), h.Rows("2"), h.MaxLength(strconv.Itoa(maxWhy)), h.Required())
+// whyBox is where somebody writes why, in a form.
+func (v *view) whyBox(form, id string) g.Node {
+	return h.Textarea(h.ID(id), h.Name(fieldWhy), h.Rows("2"), h.MaxLength(strconv.Itoa(maxWhy)), h.Required(),
+		g.Text(v.written(form, fieldWhy, "")))
 }
 
 // askWhy asks why something is done that history keeps.
-func (v *view) askWhy(id string) g.Node {
+func (v *view) askWhy(form, id string) g.Node {
 	return g.Group{
 		h.Label(h.For(id), v.t("이유 (기록에 남음, 개인정보를 쓰지 말 것)", "Why (kept in history; write no personal data)")),
-		whyBox(id),
+		v.whyBox(form, id),
 	}
 }
 
@@ -318,20 +313,21 @@ func mayHandOver(who *Staff, to string) error {
 
 // do takes a step with one claim.
 func (d *Desk) do(w http.ResponseWriter, r *http.Request, who Staff) {
-	said, err := readDecision(r)
-	var history []store.Entry
-	if err == nil {
-		history, err = d.history(r)
-	}
+	history, err := d.history(r)
 	if err != nil {
 		d.fail(w, r, who, err)
 		return
 	}
+	said, err := readDecision(r)
 	v := d.view(w, r, who)
+	if err != nil {
+		d.refuse(w, r, v, err)
+		return
+	}
 	if final(said.action) && !said.sure {
 		claim, step, err := d.judge(history, said, &who)
 		if err != nil {
-			d.refuse(w, r, v, said, err)
+			d.refuse(w, r, v, err)
 			return
 		}
 		if err := d.reads(r, &who, store.ReadDone, "", claim.ID); err != nil {
@@ -344,7 +340,7 @@ func (d *Desk) do(w http.ResponseWriter, r *http.Request, who Staff) {
 		return
 	}
 	if _, _, err = d.take(r, history, said, &who); err != nil {
-		d.refuse(w, r, v, said, err)
+		d.refuse(w, r, v, err)
 		return
 	}
 	w.Header().Set("Location", "../"+r.PathValue("claim"))
@@ -402,7 +398,7 @@ func (d *Desk) take(
 }
 
 // refuse says why a step was not taken, with the claim as it is now, and with what was written.
-func (d *Desk) refuse(w http.ResponseWriter, r *http.Request, v *view, said *decision, err error) {
+func (d *Desk) refuse(w http.ResponseWriter, r *http.Request, v *view, err error) {
 	status, goOn := d.problem(w, r, v, err)
 	if !goOn {
 		return
@@ -412,7 +408,6 @@ func (d *Desk) refuse(w http.ResponseWriter, r *http.Request, v *view, said *dec
 		d.fail(w, r, v.who, err)
 		return
 	}
-	v.said = said
 	d.show(w, r, status, v, k, nil)
 }
 
@@ -431,34 +426,11 @@ func (v *view) confirm(k *store.Claim, said *decision, step *store.Step) g.Node 
 	case step.Change.Declined != "":
 		what = append(what, v.pair("사유", "Reason", g.Text(tell.Reason(step.Change.Declined).In(v.Lang))))
 	}
-	amount := ""
-	if said.amount != nil {
-		amount = strconv.FormatInt(int64(*said.amount), 10)
-	}
 	return h.Section(
 		h.Class("card"),
 		h.Aria("labelledby", "confirm"),
 		h.H1(h.ID("confirm"), v.t("확인해 주세요", "Please confirm")),
 		h.Dl(h.Class("pairs"), what, v.pair("설명", "Explanation", g.Text(said.why))),
-		v.posts(v.root+"claims/"+k.ID+"/do",
-			hidden(fieldAction, string(said.action)),
-			hidden(fieldSeq, strconv.Itoa(said.seq)),
-			hidden(fieldWhy, said.why),
-			hidden(fieldAmount, amount),
-			hidden(fieldReason, string(said.reason)),
-			hidden(fieldSure, "yes"),
-			h.Div(
-				h.Class("search-row"),
-				h.Button(
-					h.Type("submit"),
-					h.Class("danger"),
-					h.ID("sure"),
-					g.If(v.stopped(step.Action) == nil, h.AutoFocus()),
-					v.stopped(step.Action),
-					g.Text(actionName(step.Action).In(v.Lang)),
-				),
-				h.A(h.Href(v.root+"claims/"+k.ID), v.t("그만두기", "Go back")),
-			),
-		),
+		v.sure(v.root+"claims/"+k.ID+"/do", v.root+"claims/"+k.ID, step.Action, g.Text(actionName(step.Action).In(v.Lang))),
 	)
 }

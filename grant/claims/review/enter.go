@@ -150,7 +150,7 @@ func (v *view) enterForm(e *entering, when g.Node) g.Node {
 			return h.P(h.Class("error"), h.Role("alert"), v.t("이 사업자의 신청이 이미 있습니다: ", "The business has a claim already: "),
 				h.A(h.Href(v.root+"claims/"+e.other), h.Code(g.Text(e.other))))
 		}),
-		v.posts(v.root+"claims/enter", h.ID("enter"), h.Class("asked"), h.AutoComplete("off"),
+		v.posts(v.root+"claims/enter", "enter", h.Class("asked"), h.AutoComplete("off"),
 			g.Attr("novalidate"), hidden(fieldNumber, e.ID), parts,
 			h.Button(h.Type("submit"), h.Class("primary"), v.t("확인으로", "Go on to the answers"))))
 }
@@ -270,7 +270,7 @@ func (v *view) checkEntering(e *entering, form *intake.Form) g.Node {
 		h.Dl(h.Class("pairs"), rows), v.estimate(&facts),
 		h.P(v.t("제출하면 국세청과 은행에 확인합니다. 신청인이 동의했는지 물어보세요.",
 			"When it is handed in, the tax office and the bank are asked. Ask whether the owner agrees.")),
-		v.posts(v.root+"claims/enter", h.ID("do-enter"), hidden(fieldNumber, e.ID), kept,
+		v.posts(v.root+"claims/enter", "do-enter", hidden(fieldNumber, e.ID), kept,
 			h.Div(h.Class("search-row"),
 				h.Button(h.Type("submit"), h.Class("primary"), h.ID("sure"), h.Name(fieldSure), h.Value("yes"), h.AutoFocus(),
 					v.t("제출", "Hand it in")),

@@ -21,13 +21,17 @@ const (
 
 // freezes shows who has stopped decisions and payments, and ended that.
 func (d *Desk) freezes(w http.ResponseWriter, r *http.Request, who Staff) {
+	d.showFreezes(w, r, http.StatusOK, d.view(w, r, who))
+}
+
+func (d *Desk) showFreezes(w http.ResponseWriter, r *http.Request, status int, v *view) {
 	list, err := d.Store.Freezes(r.Context(), d.Programme.Name)
 	if err != nil {
-		d.fail(w, r, who, err)
+		d.fail(w, r, v.who, err)
 		return
 	}
-	v := d.view(w, r, who)
-	d.html(w, http.StatusOK, func(out io.Writer) error { return v.page(out, v.say("멈춤", "Freeze"), v.freezing(list)...) })
+	v.here = v.root + "claims/freeze"
+	d.html(w, status, func(out io.Writer) error { return v.page(out, v.say("중지", "Freeze"), v.freezing(list)...) })
 }
 
 // freeze stops decisions and payments, or goes on with them, after it was said once more what that means.
@@ -36,7 +40,7 @@ func (d *Desk) freeze(w http.ResponseWriter, r *http.Request, who Staff) {
 	v := d.view(w, r, who)
 	if err == nil && r.PostForm.Get(fieldSure) == "" {
 		d.html(w, http.StatusOK, func(out io.Writer) error {
-			return v.page(out, v.say("확인", "Confirm"), v.confirmFreeze(&f, r.PostForm.Get(fieldUntil)))
+			return v.page(out, v.say("확인", "Confirm"), v.confirmFreeze(&f))
 		})
 		return
 	}
@@ -50,7 +54,9 @@ func (d *Desk) freeze(w http.ResponseWriter, r *http.Request, who Staff) {
 		}
 	}
 	if err != nil {
-		d.fail(w, r, who, err)
+		if status, goOn := d.problem(w, r, v, err); goOn {
+			d.showFreezes(w, r, status, v)
+		}
 		return
 	}
 	w.Header().Set("Location", "freeze")
@@ -88,11 +94,11 @@ func (d *Desk) readFreeze(r *http.Request, who *Staff) (f store.Freeze, err erro
 func (v *view) freezing(list []store.Freeze) []g.Node {
 	state := v.t("결정과 지급이 진행되고 있습니다.", "Decisions and payments are made.")
 	if v.frozen != nil {
-		state = v.t("결정과 지급이 멈춰 있습니다.", "Nothing is decided or paid.")
+		state = v.t("결정과 지급이 중지되어 있습니다.", "Nothing is decided or paid.")
 	}
-	out := []g.Node{h.Section(h.Class("card"), h.Aria("labelledby", "title"), h.H1(h.ID("title"), v.t("모든 결정과 지급의 멈춤",
+	out := []g.Node{h.Section(h.Class("card"), h.Aria("labelledby", "title"), h.H1(h.ID("title"), v.t("모든 결정과 지급의 중지",
 		"Stopping all decisions and payments")), h.P(state),
-		h.P(h.Class("note"), v.t("멈추면 화면, 명령줄, 자동 처리, 지급이 모두 곧바로 거절됩니다. 접수와 은행의 답은 계속됩니다.",
+		h.P(h.Class("note"), v.t("중지하면 화면, 명령줄, 자동 처리에서 결정과 지급이 곧바로 거절됩니다. 접수는 계속하고, 은행의 답도 계속 기록합니다.",
 			"It is refused at once on the desk, on the command line, by the rules and by payout runs. Claims are still "+
 				"taken in, and "+
 				"what the bank says is noted.")))}
@@ -103,16 +109,16 @@ func (v *view) freezing(list []store.Freeze) []g.Node {
 		return out
 	}
 	rows := g.Map(list, func(f store.Freeze) g.Node {
-		what, until := v.say("다시 시작", "ended"), ""
+		what, until := v.say("재개", "ended"), ""
 		if f.Frozen {
-			what, until = v.say("멈춤", "froze"), untilWhen(v.Lang, &f, v.desk.Programme.Zone)
+			what, until = v.say("중지", "froze"), untilWhen(v.Lang, &f, v.desk.Programme.Zone)
 		}
 		return h.Tr(h.Th(h.Scope("row"), g.Text(v.Lang.Moment(f.At, v.desk.Programme.Zone))),
 			h.Td(g.Text(f.Who+v.me(f.Who))), h.Td(g.Text(what)),
 			h.Td(g.Text(until)), h.Td(g.Text(f.Why)))
 	})
 	return append(out, v.section("past", "기록", "What was done", v.table("past", h.Tr(v.th("언제", "When"), v.th("누가", "Who"),
-		v.th("한 일", "What"), v.th("언제까지", "Until"), v.th("왜", "Why")), rows)))
+		v.th("내용", "What"), v.th("언제까지", "Until"), v.th("왜", "Why")), rows)))
 }
 
 func (v *view) freezeForm(list []store.Freeze) g.Node {
@@ -120,36 +126,33 @@ func (v *view) freezeForm(list []store.Freeze) g.Node {
 	if len(list) > 0 {
 		next = list[0].Number + 1
 	}
-	label, button := v.say("멈추기", "Stop all decisions and payments"), v.say("멈추기", "Stop")
+	label, button := v.say("모든 결정과 지급 중지하기", "Stop all decisions and payments"), v.say("중지하기", "Stop")
 	if v.frozen != nil {
-		label, button = v.say("다시 시작하기", "Go on with decisions and payments"), v.say("다시 시작하기", "Go on")
+		label, button = v.say("결정과 지급 재개하기", "Go on with decisions and payments"), v.say("재개하기", "Go on")
 	}
 	return h.Section(h.Class("card"), h.Aria("labelledby", "do-freeze-title"), h.H2(h.ID("do-freeze-title"), g.Text(label)),
-		v.posts(v.root+"claims/freeze", h.ID("do-freeze"), h.Class("many"), h.AutoComplete("off"),
+		v.posts(v.root+"claims/freeze", "do-freeze", h.Class("many"), h.AutoComplete("off"),
 			hidden(fieldNext, strconv.Itoa(next)), g.If(v.frozen != nil, hidden(fieldEnd, "yes")),
 			h.Label(h.For("freeze-why"), v.t("이유 (모두에게 보이고 기록에 남음, 개인정보를 쓰지 말 것)",
 				"Why (everybody sees it, and history keeps it; write no personal data)")),
-			whyBox("freeze-why"),
+			v.whyBox("do-freeze", "freeze-why"),
 			g.If(v.frozen == nil, g.Group{
-				h.Label(h.For("freeze-until"), g.Text(v.say("저절로 끝나는 때 (선택, ", "When it ends by itself (if it does, ")+
+				h.Label(h.For("freeze-until"), g.Text(v.say("자동으로 재개되는 때 (선택, ", "When it ends by itself (if it does, ")+
 					v.desk.Programme.Zone.String()+")")),
-				h.Input(h.ID("freeze-until"), h.Type("datetime-local"), h.Name(fieldUntil)),
+				h.Input(h.ID("freeze-until"), h.Type("datetime-local"), h.Name(fieldUntil),
+					h.Value(v.written("do-freeze", fieldUntil, ""))),
 			}),
 			h.Button(h.Type("submit"), h.Class("danger"), g.Text(button))))
 }
 
-func (v *view) confirmFreeze(f *store.Freeze, until string) g.Node {
-	what := v.say("모든 결정과 지급을 멈춥니다", "All decisions and payments stop")
+func (v *view) confirmFreeze(f *store.Freeze) g.Node {
+	what := v.say("모든 결정과 지급을 중지합니다", "All decisions and payments stop")
 	if !f.Frozen {
-		what = v.say("결정과 지급을 다시 시작합니다", "Decisions and payments go on")
+		what = v.say("결정과 지급을 재개합니다", "Decisions and payments go on")
 	}
 	return h.Section(h.Class("card"), h.Aria("labelledby", "confirm"), h.H1(h.ID("confirm"), v.t("확인해 주세요", "Please confirm")),
 		h.Dl(h.Class("pairs"), v.pair("하는 일", "What", g.Text(what)),
 			g.If(f.Frozen, v.pair("언제까지", "Until", g.Text(untilWhen(v.Lang, f, v.desk.Programme.Zone)))),
 			v.pair("이유", "Why", g.Text(f.Why))),
-		v.posts(v.root+"claims/freeze", hidden(fieldWhy, f.Why), hidden(fieldUntil, until),
-			hidden(fieldNext, strconv.Itoa(f.Number)),
-			g.If(!f.Frozen, hidden(fieldEnd, "yes")), hidden(fieldSure, "yes"),
-			h.Div(h.Class("search-row"), h.Button(h.Type("submit"), h.Class("danger"), h.ID("sure"), h.AutoFocus(), g.Text(what)),
-				h.A(h.Href(v.root+"claims/freeze"), v.t("그만두기", "Go back")))))
+		v.sure(v.root+"claims/freeze", v.root+"claims/freeze", "", g.Text(what)))
 }

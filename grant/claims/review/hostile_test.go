@@ -70,8 +70,8 @@ func spoiled(t *testing.T) *office {
 	o.council(oh, url.Values{fieldDo: {doCall}, fieldAt: {"2023-03-02T15:00"}, fieldPlace: {hostile}, fieldWhy: {hostile}}, 303)
 	status, _ = o.do(kim, claims.Refer, fieldWhy, hostile)
 	require.Equal(t, 303, status)
-	o.council(oh, url.Values{fieldDo: {doAttend}, fieldMeeting: {"2"}, fieldPresent: {"cho", "han", "min", "seo", hostile},
-		fieldChair: {"han"}, fieldWhy: {hostile}}, 303)
+	o.council(oh, url.Values{fieldDo: {doAttend}, fieldMeeting: {"2"}, fieldNoted: {"0"}, fieldChair: {"han"},
+		fieldPresent: {"cho", "han", "min", "seo", hostile}, fieldWhy: {hostile}}, 303)
 	o.council(oh, url.Values{fieldDo: {doAgenda}, fieldMeeting: {"2"}, fieldClaim: {id(0)}, fieldMotion: {"approve"},
 		fieldAmount: {"6,000,000"}, fieldWhy: {hostile}}, 303)
 	return o
@@ -114,7 +114,7 @@ func TestWhatAnybodyWroteIsTextOnEveryPage(t *testing.T) {
 	}, store.Actor{Name: hostile, Duty: claims.Secretary}, hostile)
 	require.NoError(t, err)
 	_, err = o.Store.ProposeBudget(t.Context(), o.Programme, o.Programme.Budget, o.Programme.Budget+1,
-		store.Actor{Name: hostile, Duty: claims.Secretary}, hostile)
+		nil, store.Actor{Name: hostile, Duty: claims.Secretary}, hostile)
 	require.NoError(t, err)
 	_, err = o.Store.SetFreeze(t.Context(), o.Programme.Name, store.Freeze{Frozen: true, Who: hostile, Why: hostile})
 	require.NoError(t, err)

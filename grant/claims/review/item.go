@@ -171,12 +171,15 @@ func (v *view) ballot(b *before) g.Node {
 	if v.who.has(claims.Secretary) {
 		options := g.Map(
 			b.minutes.Present,
-			func(a council.Attendee) g.Node { return h.Option(h.Value(a.Member), g.Text(a.Name)) },
+			func(a council.Attendee) g.Node {
+				return h.Option(h.Value(a.Member),
+					g.If(v.chosen(ofItem(doRecuse), fieldMember, a.Member, false), h.Selected()), g.Text(a.Name))
+			},
 		)
 		forms = append(forms, v.itemForm(
 			b,
 			doRecuse,
-			"위원의 회피 적기",
+			"위원의 회피 기록",
 			"Note a member’s recusal",
 			true,
 			h.Label(
@@ -187,7 +190,7 @@ func (v *view) ballot(b *before) g.Node {
 		))
 	}
 	if v.counts(b) {
-		forms = append(forms, v.itemForm(b, doCount, "표결 마치고 세기", "Close the vote and count it", false))
+		forms = append(forms, v.itemForm(b, doCount, "표결 종료 후 집계", "Close the vote and count it", false))
 	}
 	if len(forms) == 0 {
 		return nil
@@ -221,25 +224,28 @@ func (v *view) voteForm(b *before, seat *vote.Seat) g.Node {
 	}
 	boxes := g.Map(vote.Choices(), func(c vote.Choice) g.Node {
 		id := "vote-" + string(c)
-		return h.Div(h.Class("check"), h.Input(h.ID(id), h.Type("radio"), h.Name(fieldChoice), h.Value(string(c)), h.Required(),
-			g.If(c == mine, h.Checked())), h.Label(h.For(id), g.Text(tell.Choice(c).In(v.Lang))))
+		return h.Div(h.Class("check"), h.Input(
+			h.ID(id), h.Type("radio"), h.Name(fieldChoice), h.Value(string(c)), h.Required(),
+			g.If(v.chosen(ofItem(doVote), fieldChoice, string(c), c == mine), h.Checked()),
+		), h.Label(h.For(id), g.Text(tell.Choice(c).In(v.Lang))))
 	})
 	said := g.Node(nil)
 	if mine != "" {
 		said = h.P(h.Role("status"), h.ID("voted"), g.Text(tell.Text{
-			KO: "표결하셨습니다: {choice}. 세기 전까지 바꿀 수 있습니다.", EN: "You voted: {choice}. Until it is counted you can change that.",
+			KO: "표결하셨습니다: {choice}. 집계 전까지 바꿀 수 있습니다.", EN: "You voted: {choice}. Until it is counted you can change that.",
 		}.Fill(v.Lang, "{choice}", tell.Choice(mine).In(v.Lang))))
 	}
 	return g.Group{
 		said,
 		v.posts(v.root+"claims/council/vote",
-			h.ID("do-vote"),
+			ofItem(doVote),
 			h.Class("many"),
 			h.AutoComplete("off"),
 			v.itemFields(b, doVote),
 			h.FieldSet(h.Class("choices"), h.Legend(g.Text(v.motion(&b.item.Motion))), boxes),
 			h.Label(h.For("vote-why"), v.t("의견 (회의록에 남음, 쓰지 않아도 됨)", "Your opinion (kept in the minutes; may be empty)")),
-			h.Textarea(h.ID("vote-why"), h.Name(fieldWhy), h.Rows("2"), h.MaxLength(strconv.Itoa(maxWhy))),
+			h.Textarea(h.ID("vote-why"), h.Name(fieldWhy), h.Rows("2"), h.MaxLength(strconv.Itoa(maxWhy)),
+				g.Text(v.written(ofItem(doVote), fieldWhy, ""))),
 			h.Button(h.Type("submit"), h.Class("primary"), v.t("표결하기", "Vote")),
 		),
 		v.itemForm(b, doRecuse, "회피하기", "Recuse yourself", true),
@@ -252,13 +258,16 @@ func (v *view) itemFields(b *before, do string) g.Node {
 	}
 }
 
+// ofItem is the form of something that is done with an item.
+func ofItem(do string) string { return "do-" + do }
+
 // itemForm is one thing that can be done with an item, folded away until it is wanted.
 func (v *view) itemForm(b *before, do, ko, en string, why bool, fields ...g.Node) g.Node {
 	asks := g.If(why, g.Group{
 		h.Label(h.For(do+"-why"), v.t("이유 (회의록에 남음)", "Why (kept in the minutes)")),
-		whyBox(do + "-why"),
+		v.whyBox(ofItem(do), do+"-why"),
 	})
-	return v.folded(v.t(ko, en), v.root+"claims/council/vote", "do-"+do, v.itemFields(b, do), g.Group(fields), asks,
+	return v.folded(v.t(ko, en), v.root+"claims/council/vote", ofItem(do), v.itemFields(b, do), g.Group(fields), asks,
 		g.Iff(do == doCount, func() g.Node { return v.whyStopped(claims.Approve) }),
 		h.Button(h.Type("submit"), g.If(do == doCount, h.Class("danger")),
 			g.Iff(do == doCount, func() g.Node { return v.stopped(claims.Approve) }), v.t(ko, en)))
@@ -270,9 +279,10 @@ func (d *Desk) vote(w http.ResponseWriter, r *http.Request, who Staff) {
 	meeting, _ := strconv.Atoi(r.PostForm.Get(fieldMeeting)) // what is no number is no meeting
 	number, _ := strconv.Atoi(r.PostForm.Get(fieldItem))
 	v := d.view(w, r, who)
-	var b *before
-	if err == nil {
-		b, err = d.readItem(r.Context(), meeting, number)
+	b, failed := d.readItem(r.Context(), meeting, number)
+	if failed != nil {
+		d.fail(w, r, who, failed)
+		return
 	}
 	if err == nil && r.PostForm.Get(fieldDo) == doCount && r.PostForm.Get(fieldSure) == "" && b.item.Open && v.counts(b) {
 		d.showItem(w, r, http.StatusOK, v, meeting, number, v.confirmCount(b))
@@ -290,9 +300,7 @@ func (d *Desk) vote(w http.ResponseWriter, r *http.Request, who Staff) {
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
-	if b == nil {
-		d.fail(w, r, who, err)
-	} else if status, goOn := d.problem(w, r, v, err); goOn {
+	if status, goOn := d.problem(w, r, v, err); goOn {
 		d.showItem(w, r, status, v, meeting, number, nil)
 	}
 }
@@ -301,14 +309,11 @@ func (d *Desk) vote(w http.ResponseWriter, r *http.Request, who Staff) {
 func (v *view) confirmCount(b *before) g.Node {
 	return h.Section(h.Class("card"), h.Aria("labelledby", "confirm"), h.H2(h.ID("confirm"), v.t("확인해 주세요", "Please confirm")),
 		h.P(g.Text(tell.Text{
-			KO: "표결할 수 있는 {of}명 가운데 {n}명이 표결했습니다. 세고 나면 아무도 표를 바꿀 수 없고, 가결되면 신청이 결정됩니다.",
+			KO: "표결할 수 있는 {of}명 가운데 {n}명이 표결했습니다. 집계한 뒤에는 아무도 표를 바꿀 수 없고, 가결되면 신청이 결정됩니다.",
 			EN: "{n} of {of} who may vote have voted. When it is counted nobody can change a vote any more, and if it is " +
 				"carried the claim is decided.",
 		}.Fill(v.Lang, "{n}", strconv.Itoa(b.item.Now.Voted), "{of}", strconv.Itoa(b.item.Now.MayVote)))),
-		v.posts(v.root+"claims/council/vote", v.itemFields(b, doCount), hidden(fieldSure, "yes"),
-			h.Div(h.Class("search-row"), h.Button(h.Type("submit"), h.Class("danger"), h.ID("sure"),
-				g.If(v.stopped(claims.Approve) == nil, h.AutoFocus()), v.stopped(claims.Approve), v.t("세기", "Count it")),
-				h.A(h.Href(v.itemPath(b.item.Meeting, b.item.Number)), v.t("그만두기", "Go back")))))
+		v.sure(v.root+"claims/council/vote", v.itemPath(b.item.Meeting, b.item.Number), claims.Approve, v.t("집계", "Count it")))
 }
 
 // toldCouncil is what the council is told of what was done with a claim before.
@@ -327,7 +332,7 @@ func (v *view) toldCouncil(b *before) g.Node {
 				v.state(e.To),
 			),
 			h.Td(g.Text(dutyName(e.By.Duty).In(v.Lang))),
-			h.Td(g.Text(e.Reason)),
+			h.Td(g.Text(reasonIn(v.Lang, e.Reason))),
 		))
 	}
 	return v.section("so-far", "지금까지", "What was done before", v.table("so-far",

@@ -3,7 +3,9 @@ package review
 import (
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
@@ -29,14 +31,26 @@ func (v *view) together(states []claims.State) []claims.Action {
 	return out
 }
 
+// formMany is the form of what is done with those that are chosen of a queue, and fieldBack where that queue is.
+const (
+	formMany  = "do-many"
+	fieldBack = "back"
+)
+
+// queueOf is the queue that a form was sent from; what cannot be read is the first one.
+func queueOf(form url.Values) url.Values {
+	q, _ := url.ParseQuery(strings.TrimPrefix(form.Get(fieldBack), "?"))
+	return q
+}
+
 func (v *view) manyForm(list []claims.Action) g.Node {
 	return h.FieldSet(h.Class("many"), h.Legend(v.t("고른 신청을 한꺼번에", "With those chosen")),
 		h.Label(h.For("many-action"), v.t("하는 일", "What")),
 		h.Select(h.ID("many-action"), h.Name(fieldAction), g.Map(list, func(a claims.Action) g.Node {
-			return h.Option(h.Value(string(a)), g.If(v.stopped(a) != nil, h.Disabled()), g.Text(actionName(a).In(v.Lang)))
+			return h.Option(h.Value(string(a)), g.If(v.stopped(a) != nil, h.Disabled()),
+				g.If(v.chosen(formMany, fieldAction, string(a), false), h.Selected()), g.Text(actionName(a).In(v.Lang)))
 		})),
-		h.Label(h.For("many-why"), v.t("이유 (기록에 남음, 개인정보를 쓰지 말 것)", "Why (kept in history; write no personal data)")),
-		h.Textarea(h.ID("many-why"), h.Name(fieldWhy), h.Rows("2"), h.Required()),
+		v.askWhy(formMany, "many-why"),
 		h.Button(h.Type("submit"), v.t("먼저 확인하기", "See what would happen")))
 }
 
@@ -53,7 +67,9 @@ type outcome struct {
 // shown then, so that one that somebody else has changed meanwhile keeps none of the others back.
 func (d *Desk) many(w http.ResponseWriter, r *http.Request, who Staff) {
 	said, err := readDecision(r)
-	ids := r.PostForm["claim"]
+	ids := r.PostForm[fieldClaim]
+	v := d.view(w, r, who)
+	back := queueOf(v.sent)
 	switch {
 	case err != nil:
 	case len(ids) == 0:
@@ -64,7 +80,9 @@ func (d *Desk) many(w http.ResponseWriter, r *http.Request, who Staff) {
 		err = claims.Refuse(ErrForm, "an amount is decided for one claim at a time")
 	}
 	if err != nil {
-		d.fail(w, r, who, err)
+		if status, goOn := d.problem(w, r, v, err); goOn {
+			d.showQueue(w, r, status, v, back)
+		}
 		return
 	}
 	if err := d.reads(r, &who, store.ReadDone, said.why, ids...); err != nil {
@@ -75,7 +93,6 @@ func (d *Desk) many(w http.ResponseWriter, r *http.Request, who Staff) {
 	for i, id := range ids {
 		list[i] = d.oneOfMany(r, said, id, &who)
 	}
-	v := d.view(w, r, who)
 	d.html(w, http.StatusOK, func(out io.Writer) error {
 		return v.page(out, v.say("여러 신청", "Several claims"), v.outcomes(list, said))
 	})
@@ -101,32 +118,33 @@ func (d *Desk) oneOfMany(r *http.Request, said *decision, id string, who *Staff)
 
 // outcomes is a table of what would happen, or has.
 func (v *view) outcomes(list []outcome, said *decision) g.Node {
-	rows, chosen := make(g.Group, 0, len(list)), g.Group{}
-	good := 0
+	rows, seen, good := make(g.Group, 0, len(list)), g.Group{}, []string{}
 	for i := range list {
 		o := &list[i]
 		result := h.Span(h.Class("chip"), h.Data("tone", "good"), g.Text(v.result(o, said)))
 		if o.err != nil {
-			problem, _ := explained(v.Lang, o.err)
+			problem, _ := v.desk.explained(v.Lang, o.err)
 			if problem == "" {
 				problem = v.say("지금은 할 수 없습니다.", "This cannot be done now.")
 				v.desk.Log.Error("one of several claims failed", "claim", o.id, "who", v.who.Name, "error", o.err)
 			}
 			result = g.Group{h.Span(h.Class("chip"), h.Data("tone", "bad"), v.t("안 됨", "FAILED")), g.Text(" " + problem)}
 		} else {
-			good++
-			chosen = append(chosen, hidden("claim", o.id), hidden(seqOf(o.id), strconv.Itoa(o.seq)))
+			good = append(good, o.id)
+			seen = append(seen, hidden(seqOf(o.id), strconv.Itoa(o.seq)))
 		}
 		rows = append(rows, h.Tr(h.Th(h.Scope("row"), h.A(h.Href(v.root+"claims/"+o.id), h.Code(g.Text(o.id)))), h.Td(result)))
 	}
-	all := "SUCCESS"
+	all := v.say("모두 처리", "SUCCESS")
 	switch {
-	case good == 0:
-		all = "FAILED"
-	case good < len(list):
-		all = "PARTIAL"
+	case len(good) == 0:
+		all = v.say("처리할 수 없음", "FAILED")
+	case len(good) < len(list):
+		all = v.say("일부만 처리", "PARTIAL")
 	}
-	title := v.say("이렇게 됩니다: ", "This would happen: ")
+	v.sent[fieldClaim] = good // of what is to be confirmed
+	back := v.root + "claims?" + queueOf(v.sent).Encode()
+	title := v.say("예상 결과: ", "This would happen: ")
 	if said.sure {
 		title = v.say("결과: ", "Result: ")
 	}
@@ -135,12 +153,9 @@ func (v *view) outcomes(list []outcome, said *decision) g.Node {
 		h.P(h.Strong(g.Text(actionName(said.action).In(v.Lang))), g.Text(" · "+said.why)),
 		h.Div(h.Class("scroll"), h.TabIndex("0"), h.Role("group"), h.Aria("labelledby", "title"),
 			h.Table(h.THead(h.Tr(v.th("신청", "Claim"), v.th("결과", "Result"))), h.TBody(rows))),
-		g.If(!said.sure && good > 0, v.posts(v.root+"claims/many", chosen,
-			hidden(fieldAction, string(said.action)), hidden(fieldWhy, said.why), hidden(fieldSure, "yes"),
-			v.whyStopped(said.action),
-			h.Button(h.Type("submit"), h.Class("danger"), h.ID("sure"), v.stopped(said.action),
-				g.Text(actionName(said.action).In(v.Lang))))),
-		h.P(h.A(h.Href(v.root+"claims"), v.t("목록으로", "Back to the queues"))))
+		g.If(!said.sure && len(good) > 0, v.sure(v.root+"claims/many", back, said.action,
+			g.Text(actionName(said.action).In(v.Lang)), seen)),
+		g.If(said.sure || len(good) == 0, h.P(h.A(h.Href(back), v.t("목록으로", "Back to the queue")))))
 }
 
 // seqOf is the field up to where one of many claims was read.
@@ -148,7 +163,7 @@ func seqOf(id string) string { return fieldSeq + "-" + id }
 
 func (v *view) result(o *outcome, said *decision) string {
 	if o.before {
-		return "✓ " + actionName(said.action).In(v.Lang) + v.say(" · 이미 했음", " · done already")
+		return "✓ " + actionName(said.action).In(v.Lang) + v.say(" · 이미 처리됨", " · done already")
 	}
 	what := actionName(o.step.Action).In(v.Lang)
 	if owed := o.step.Change.Owed; owed != nil {

@@ -68,7 +68,7 @@ func (d *Desk) waiting(ctx context.Context) ([]*store.Claim, error) {
 func (v *view) meetingHead(m *council.Minutes) g.Node {
 	there := g.Map(m.Present, func(a council.Attendee) g.Node {
 		return h.Li(g.Text(a.Name+" · "+tell.Affiliation(a.Affiliation).In(v.Lang)),
-			g.If(a.Member == m.Chair, h.Span(h.Class("chip"), v.t("의장", "chair"))))
+			g.If(a.Member == m.Chair, g.Text(" ")), g.If(a.Member == m.Chair, h.Span(h.Class("chip"), v.t("의장", "chair"))))
 	})
 	who := h.Ul(h.Class("plain-list"), there)
 	if len(m.Present) == 0 {
@@ -152,10 +152,12 @@ func (v *view) attendForm(m *council.Minutes, meeting g.Node) g.Node {
 	add := func(a council.Attendee, there bool) {
 		id := "there-" + strconv.Itoa(len(boxes))
 		boxes = append(boxes, h.Div(h.Class("check"),
-			h.Input(h.ID(id), h.Type("checkbox"), h.Name(fieldPresent), h.Value(a.Member), g.If(there, h.Checked())),
+			h.Input(h.ID(id), h.Type("checkbox"), h.Name(fieldPresent), h.Value(a.Member),
+				g.If(v.chosen(ofSecretary(doAttend), fieldPresent, a.Member, there), h.Checked())),
 			h.Label(h.For(id), g.Text(a.Name+" · "+tell.Affiliation(a.Affiliation).In(v.Lang)))))
 		if slices.Contains(m.Rules.Chair, a.Affiliation) {
-			chairs = append(chairs, h.Option(h.Value(a.Member), g.If(a.Member == m.Chair, h.Selected()), g.Text(a.Name)))
+			chairs = append(chairs, h.Option(h.Value(a.Member),
+				g.If(v.chosen(ofSecretary(doAttend), fieldChair, a.Member, a.Member == m.Chair), h.Selected()), g.Text(a.Name)))
 		}
 	}
 	for _, a := range m.Present {
@@ -164,37 +166,44 @@ func (v *view) attendForm(m *council.Minutes, meeting g.Node) g.Node {
 	for _, a := range m.Absent {
 		add(a, false)
 	}
-	return v.secretaryForm(doAttend, "출석 적기", "Note who is there", meeting,
+	return v.secretaryForm(doAttend, "출석 기록", "Note who is there", meeting,
+		hidden(fieldNoted, strconv.Itoa(m.Noted)),
 		h.FieldSet(h.Class("many"), h.Legend(v.t("출석한 위원", "Members who are there")), boxes),
 		h.Label(h.For("attend-chair"), v.t("의장", "Chair")), h.Select(h.ID("attend-chair"), h.Name(fieldChair), chairs))
 }
 
 func (v *view) agendaForm(waiting []*store.Claim, meeting g.Node) g.Node {
 	if len(waiting) == 0 {
-		return h.P(h.Class("note"), v.t("안건으로 올릴 신청이 없습니다. 심사자가 신청을 심의위원회에 넘겨야 합니다.",
+		return h.P(h.Class("note"), v.t("상정할 신청이 없습니다. 심사 담당자가 신청을 심의위원회에 넘겨야 합니다.",
 			"No claim waits for the agenda: a reviewer refers claims to the council."))
+	}
+	chosen := func(field, value string, otherwise bool) g.Node {
+		return g.If(v.chosen(ofSecretary(doAgenda), field, value, otherwise), h.Selected())
 	}
 	options := g.Map(waiting, func(c *store.Claim) g.Node {
 		assessed := ""
 		if c.Assessment != nil {
 			assessed = " · " + v.say("산정 손실 ", "assessed loss ") + v.Lang.Won(c.Assessment.Assessed)
 		}
-		return h.Option(h.Value(c.ID), g.Text(c.ID+" · "+tell.State(c.State).In(v.Lang)+assessed))
+		return h.Option(h.Value(c.ID), chosen(fieldClaim, c.ID, false),
+			g.Text(c.ID+" · "+tell.State(c.State).In(v.Lang)+assessed))
 	})
 	var motions g.Group
 	for _, s := range []claims.State{claims.BeforeCouncil, claims.ObjectionBeforeCouncil} {
 		if slices.ContainsFunc(waiting, func(c *store.Claim) bool { return c.State == s }) {
 			for _, a := range vote.Motions(s) {
-				motions = append(motions, h.Option(h.Value(string(a)), g.Text(actionName(a).In(v.Lang))))
+				motions = append(motions, h.Option(h.Value(string(a)), chosen(fieldMotion, string(a), false),
+					g.Text(actionName(a).In(v.Lang))))
 			}
 		}
 	}
 	reasons := g.Map(claims.Reasons(), func(r claims.Reason) g.Node {
-		return h.Option(h.Value(string(r)), g.If(r == claims.ReasonOther, h.Selected()), g.Text(tell.Reason(r).In(v.Lang)))
+		return h.Option(h.Value(string(r)), chosen(fieldReason, string(r), r == claims.ReasonOther),
+			g.Text(tell.Reason(r).In(v.Lang)))
 	})
 	return v.secretaryForm(
 		doAgenda,
-		"안건으로 올리기",
+		"안건 상정",
 		"Put on the agenda",
 		meeting,
 		h.P(h.Class("note"), v.t("아래 이유는 가결되면 신청인이 읽습니다.", "The owner reads the reason below if the motion is carried.")),
@@ -203,7 +212,7 @@ func (v *view) agendaForm(waiting []*store.Claim, meeting g.Node) g.Node {
 		h.Label(h.For("agenda-motion"), v.t("제안", "Motion")),
 		h.Select(h.ID("agenda-motion"), h.Name(fieldMotion), motions),
 		v.field(
-			"agenda-amount",
+			doAgenda,
 			fieldAmount,
 			"금액 (원, 지급하는 제안)",
 			"Amount (won, of a motion to pay)",

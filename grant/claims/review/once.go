@@ -18,9 +18,9 @@ import (
 // comes again its sender is led to what it did.
 const fieldOnce = "once"
 
-// posts is a form that does something.
-func (v *view) posts(action string, parts ...g.Node) g.Node {
-	return h.Form(h.Method("post"), h.Action(action), hidden(fieldOnce, v.once), g.Group(parts))
+// posts is a form that does something. Its ID is sent along.
+func (v *view) posts(action, id string, parts ...g.Node) g.Node {
+	return h.Form(h.Method("post"), h.Action(action), h.ID(id), hidden(fieldOnce, v.once), hidden(fieldForm, id), g.Group(parts))
 }
 
 // newOnce is that of a page. What is to be confirmed is still the form that was sent first.

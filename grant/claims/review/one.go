@@ -177,7 +177,7 @@ func (v *view) signals(k *known) g.Node {
 			return g.Group{g.Text(" "), h.A(h.Href(v.root+"claims/"+o), h.Code(g.Text(o)))}
 		})
 		return h.Li(h.Strong(g.Text(signalName(s.Kind).In(v.Lang))), g.If(judged, h.Span(h.Class("chip"), v.t("확인함", "judged"))),
-			g.Text(" "), h.Span(h.Class("note"), g.Text(s.What)), others)
+			g.Text(" "), h.Span(h.Class("note"), g.Text(reasonIn(v.Lang, s.What))), others)
 	}
 	var open, judged g.Group
 	for i := range k.Signals {
@@ -218,7 +218,8 @@ func (v *view) sideBySide(k *known) g.Node {
 	}
 	return h.Div(h.Class("scroll"), h.TabIndex("0"), h.Role("group"), h.Aria("label", v.say("나란히 보기", "Side by side")),
 		h.Table(h.THead(h.Tr(v.th("신청", "Claim"), v.th("사업자", "Business"), v.th("상태", "State"), v.th("업종", "Industry"),
-			v.th("개업", "Opened"), v.th("매출 손실", "Sales loss"), v.th("결정", "Owed"), v.th("접수", "Received"))), h.TBody(rows)))
+			v.th("개업", "Opened"), v.numbers("매출 손실", "Sales loss"), v.numbers("결정", "Owed"), v.th("접수", "Received"))),
+			h.TBody(rows)))
 }
 
 // why explains the amount, computed again now.
@@ -235,7 +236,7 @@ func (v *view) why(k *known) g.Node {
 		)
 	}
 	return v.section("why", "금액 계산", "Why this amount", h.Div(h.Class("scroll"), h.TabIndex("0"), h.Role("group"),
-		h.Aria("labelledby", "why"), h.Table(h.THead(h.Tr(v.th("단계", "Step"), v.th("계산", "How"), v.th("결과", "Result"))),
+		h.Aria("labelledby", "why"), h.Table(h.THead(h.Tr(v.th("단계", "Step"), v.th("계산", "How"), v.numbers("결과", "Result"))),
 			h.TBody(rows))))
 }
 
@@ -255,7 +256,8 @@ func (v *view) facts(k *known) g.Node {
 		g.Iff(f.OwnRate != nil, func() g.Node { return v.pair("증빙한 이익률", "Own profit rate", g.Text(tell.Share(f.OwnRate))) }),
 		v.pair("대체 서비스", "Another service", g.Text(yes[f.Alternative])),
 		g.Iff(k.Identity != nil, func() g.Node {
-			return v.pair("국세청 · 은행", "Tax office · bank", g.Text(k.Identity.Business+" · "+k.Identity.Account))
+			return v.pair("국세청 · 은행", "Tax office · bank", g.Text(reasonIn(v.Lang, k.Identity.Business)+" · "+
+				reasonIn(v.Lang, k.Identity.Account)))
 		})))
 }
 
@@ -330,7 +332,7 @@ func (v *view) payments(k *known) g.Node {
 			h.Role("group"),
 			h.Aria("labelledby", "payments"),
 			h.Table(
-				h.THead(h.Tr(v.th("지급", "Payment"), v.th("회차", "Attempt"), v.th("세전", "Gross"), v.th("실지급", "Net"))),
+				h.THead(h.Tr(v.th("지급", "Payment"), v.th("회차", "Attempt"), v.numbers("세전", "Gross"), v.numbers("실지급", "Net"))),
 				h.TBody(rows),
 			),
 		))
@@ -347,14 +349,14 @@ func (v *view) history(k *known) g.Node {
 		if e.Change.Assigned != "" {
 			what = append(what, g.Text(" → "+e.Change.Assigned))
 		}
-		said := g.Group{g.Text(e.Reason)}
+		said := g.Group{g.Text(reasonIn(v.Lang, e.Reason))}
 		if letter := k.letters[e.Seq]; letter != "" {
 			said = append(said, h.BlockQuote(g.Text(letter)))
 		} else if e.Change.Letter != "" {
 			said = append(said, h.Span(h.Class("note"), v.t("신청인의 글이 있음", "the owner wrote something")))
 		}
 		rows = append(rows, h.Tr(h.Th(h.Scope("row"), g.Text(v.Lang.Moment(e.At, v.desk.Programme.Zone))), h.Td(what),
-			h.Td(g.Text(e.By.Name+" ("+dutyName(e.By.Duty).In(v.Lang)+")")), h.Td(said)))
+			h.Td(g.Text(v.whoDid(e.By))), h.Td(said)))
 	}
 	return v.section(
 		"history",

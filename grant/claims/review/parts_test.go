@@ -177,6 +177,9 @@ func TestStatisticsAndWhatOtherRulesWouldCost(t *testing.T) {
 	status, body := o.get("/claims/statistics")
 	require.Equal(t, 200, status)
 	require.Contains(t, body, "No claim has a loss yet.")
+	status, csv := o.get("/claims/statistics?format=csv")
+	require.Equal(t, 200, status)
+	require.Equal(t, "kind,programme,name,claims,won\n", csv, "an empty table")
 	for i, loss := range []claims.Won{100_000, 310_000, 320_000, 20_000_000, 0} {
 		_, err := o.Store.Receive(t.Context(), []store.Filing{storetest.Filing(o.Programme, i, loss)}, nil)
 		require.NoError(t, err)
@@ -188,7 +191,7 @@ func TestStatisticsAndWhatOtherRulesWouldCost(t *testing.T) {
 	require.Contains(t, body, "Left of the budget")
 	require.Contains(t, body, "Tier 2 · from 300,000 won and below 500,000 won")
 	require.NotContains(t, body, "Would get more")
-	status, csv := o.get("/claims/statistics?format=csv")
+	status, csv = o.get("/claims/statistics?format=csv")
 	require.Equal(t, 200, status)
 	require.Contains(t, csv, "quantile,,p50,,310000")
 	require.Contains(t, csv, "losses,,all,4,20730000")

@@ -30,14 +30,15 @@ func (d *Desk) person(w http.ResponseWriter, r *http.Request, who Staff) {
 	if err == nil {
 		k, err = d.read(r, &who)
 	}
+	v := d.view(w, r, who)
 	if err != nil {
-		d.fail(w, r, who, err)
+		d.refuse(w, r, v, err)
 		return
 	}
 	if person == nil {
 		person = &store.Person{}
 	}
-	d.show(w, r, http.StatusOK, d.view(w, r, who), k, person)
+	d.show(w, r, http.StatusOK, v, k, person)
 }
 
 func (v *view) person(k *known, p *store.Person) g.Node {
@@ -47,9 +48,10 @@ func (v *view) person(k *known, p *store.Person) g.Node {
 	case !v.who.seesPeople():
 		return nil
 	case p == nil:
-		return v.section("person", "신청인", "The owner", v.posts(v.root+"claims/"+k.ID+"/person",
+		return v.section("person", "신청인", "The owner", v.posts(v.root+"claims/"+k.ID+"/person", "see-person",
 			h.Label(h.For("person-why"), v.t("개인정보를 보는 이유 (기록에 남음)", "Why you need to know who it is (kept in history)")),
-			h.Div(h.Class("search-row"), h.Input(h.ID("person-why"), h.Name(fieldWhy), h.Required(), h.AutoComplete("off")),
+			h.Div(h.Class("search-row"), h.Input(h.ID("person-why"), h.Name(fieldWhy),
+				h.Value(v.written("see-person", fieldWhy, "")), h.Required(), h.AutoComplete("off")),
 				h.Button(h.Type("submit"), v.t("보기", "Show")))))
 	}
 	return v.section("person", "신청인", "The owner", h.Dl(h.Class("pairs"),

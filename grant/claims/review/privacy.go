@@ -68,13 +68,13 @@ func (v *view) looks(list []store.Looked) g.Node {
 		return h.Section(h.Class("card"), h.Aria("labelledby", "title"), title, h.P(v.t("아무도 보지 않았습니다.", "Nobody has looked.")))
 	}
 	rows := g.Map(list, func(l store.Looked) g.Node {
-		return h.Tr(h.Td(g.Text(v.Lang.Moment(l.At, v.desk.Programme.Zone))), h.Td(g.Text(l.By.Name+v.me(l.By.Name))),
+		return h.Tr(h.Td(g.Text(v.Lang.Moment(l.At, v.desk.Programme.Zone))), h.Td(g.Text(called(v.Lang, l.By)+v.me(l.By.Name))),
 			h.Td(g.Text(dutyName(l.By.Duty).In(v.Lang))), h.Td(g.Text(l.From)),
-			h.Th(h.Scope("row"), v.whoseLook(&l)), h.Td(g.Text(v.nameOf(l.What))), h.Td(g.Text(l.Why)))
+			h.Th(h.Scope("row"), v.whoseLook(&l)), h.Td(g.Text(v.nameOf(l.What))), h.Td(g.Text(reasonIn(v.Lang, l.Why))))
 	})
 	return h.Section(h.Class("card"), h.Aria("labelledby", "title"), title, g.If(len(list) == looksShown, h.P(h.Class("note"),
 		v.t("가장 최근의 것만 보입니다. 날짜로 좁혀 주세요.", "Only the latest are here: choose days."))),
-		v.table("title", h.Tr(v.th("언제", "When"), v.th("누가", "Who"), v.th("직무", "Duty"), v.th("어디서", "From"),
+		v.table("title", h.Tr(v.th("언제", "When"), v.th("누가", "Who"), v.th("업무", "Duty"), v.th("어디서", "From"),
 			v.th("신청", "Claim"), v.th("무엇을", "What"), v.th("왜", "Why")), rows))
 }
 
@@ -111,17 +111,18 @@ func (v *view) erasing(k *known) g.Node {
 			"It can be erased when the claim has ended.")))
 	}
 	return v.section("erase", "개인정보 삭제", "Erase the owner",
-		v.folded(v.t("개인정보 삭제", "Erase the owner"), v.root+"claims/"+k.ID+"/erase", "do-erase", v.askWhy("erase-why"),
+		v.folded(v.t("개인정보 삭제", "Erase the owner"), v.root+"claims/"+k.ID+"/erase", "do-erase", v.askWhy("do-erase", "erase-why"),
 			h.Button(h.Type("submit"), h.Class("danger"), v.t("삭제", "Erase"))))
 }
 
 // erase erases who the owner of a claim is, after it was said once more what that means.
 func (d *Desk) erase(w http.ResponseWriter, r *http.Request, who Staff) {
-	why, err := readWhy(r)
-	var history []store.Entry
-	if err == nil {
-		history, err = d.history(r)
+	history, err := d.history(r)
+	if err != nil {
+		d.fail(w, r, who, err)
+		return
 	}
+	why, err := readWhy(r)
 	switch {
 	case err != nil:
 	case !who.has(claims.Privacy):
@@ -129,12 +130,12 @@ func (d *Desk) erase(w http.ResponseWriter, r *http.Request, who Staff) {
 	case why == "":
 		err = claims.Refuse(ErrForm, "say why it is erased")
 	}
+	v := d.view(w, r, who)
 	if err != nil {
-		d.fail(w, r, who, err)
+		d.refuse(w, r, v, err)
 		return
 	}
 	claim := store.Fold(history)
-	v := d.view(w, r, who)
 	if r.PostForm.Get(fieldSure) == "" {
 		d.html(w, http.StatusOK, func(out io.Writer) error {
 			return v.page(out, v.say("확인", "Confirm"), v.confirmErasure(claim.ID, why))
@@ -144,7 +145,7 @@ func (d *Desk) erase(w http.ResponseWriter, r *http.Request, who Staff) {
 	if _, err := d.once(r, &who, "", func(ctx context.Context) error {
 		return d.Store.Erase(ctx, claim, store.Actor{Name: who.Name, Duty: claims.Privacy}, why)
 	}); err != nil {
-		d.refuse(w, r, v, nil, err)
+		d.refuse(w, r, v, err)
 		return
 	}
 	w.Header().Set("Location", "../"+claim.ID)
@@ -156,8 +157,5 @@ func (v *view) confirmErasure(id, why string) g.Node {
 		h.Dl(h.Class("pairs"), v.pair("신청", "Claim", h.Code(g.Text(id))), v.pair("이유", "Why", g.Text(why))),
 		h.P(v.t("이름, 연락처, 계좌, 서류, 글이 사라지고 되돌릴 수 없습니다. 결정과 지급 기록은 남습니다.",
 			"Name, contact, account, documents and letters go, and do not come back. What was decided and paid stays.")),
-		v.posts(v.root+"claims/"+id+"/erase", hidden(fieldWhy, why), hidden(fieldSure, "yes"),
-			h.Div(h.Class("search-row"), h.Button(h.Type("submit"), h.Class("danger"), h.ID("sure"), h.AutoFocus(),
-				v.t("삭제", "Erase")),
-				h.A(h.Href(v.root+"claims/"+id), v.t("그만두기", "Go back")))))
+		v.sure(v.root+"claims/"+id+"/erase", v.root+"claims/"+id, "", v.t("삭제", "Erase")))
 }

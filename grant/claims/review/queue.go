@@ -74,15 +74,14 @@ func (a *asked) address(after *store.Place) string {
 		q.Set(fieldWhose, a.whose)
 	}
 	maps.Copy(q, a.filter)
-	if after != nil {
+	if after != nil && after.ID != "" {
 		q.Set("after", base64.RawURLEncoding.EncodeToString(
 			[]byte(strconv.FormatInt(after.Received.UnixMicro(), 10)+" "+after.ID)))
 	}
 	return "?" + q.Encode()
 }
 
-func readAsked(r *http.Request) (a asked, err error) {
-	q := r.URL.Query()
+func readAsked(q url.Values) (a asked, err error) {
 	a.queue, a.find = queues[0], strings.TrimSpace(q.Get("find"))
 	name := cmp.Or(q.Get("queue"), a.queue.name)
 	for i := range queues {
@@ -115,13 +114,18 @@ func readAsked(r *http.Request) (a asked, err error) {
 
 // queue shows a queue, or leads to the claim whose number somebody typed.
 func (d *Desk) queue(w http.ResponseWriter, r *http.Request, who Staff) {
-	a, err := readAsked(r)
+	d.showQueue(w, r, http.StatusOK, d.view(w, r, who), r.URL.Query())
+}
+
+func (d *Desk) showQueue(w http.ResponseWriter, r *http.Request, status int, v *view, q url.Values) {
+	who := v.who
+	a, err := readAsked(q)
 	if err != nil {
 		d.fail(w, r, who, err)
 		return
 	}
 	filter := store.Queue{Programme: d.Programme.Name, States: a.queue.states, Tier: a.tier, After: a.after, Limit: perPage}
-	if a.filter, err = d.readFilter(r.URL.Query(), &filter); err != nil {
+	if a.filter, err = d.readFilter(q, &filter); err != nil {
 		d.fail(w, r, who, err)
 		return
 	}
@@ -170,8 +174,8 @@ func (d *Desk) queue(w http.ResponseWriter, r *http.Request, who Staff) {
 		d.fail(w, r, who, err)
 		return
 	}
-	v := d.view(w, r, who)
-	d.html(w, http.StatusOK, func(out io.Writer) error {
+	v.query = q
+	d.html(w, status, func(out io.Writer) error {
 		return v.page(out, a.queue.title.In(v.Lang), v.finder(a.find), v.foundReports(earlier), v.queueLinks(&a, counts),
 			v.whose(&a),
 			v.filters(&a), v.list(&a, lines, all, stays))
@@ -247,15 +251,15 @@ func (v *view) list(a *asked, lines []store.Line, all int, stays map[string][]cl
 	together := v.together(a.queue.states)
 	head := h.Tr(
 		g.If(len(together) > 0, h.Th(h.Scope("col"), h.Span(h.Class("visually-hidden"), v.t("고르기", "Choose")))),
-		v.th("신청", "Claim"), v.th("사업자", "Business"), v.th("상태", "State"), v.th("구간", "Tier"), v.th("매출 손실", "Sales loss"),
+		v.th("신청", "Claim"), v.th("사업자", "Business"), v.th("상태", "State"), v.th("구간", "Tier"), v.numbers("매출 손실", "Sales loss"),
 		v.th("담당", "Seen to by"), v.th("접수", "Received"), v.th("기다린 시간", "Waited"))
 	var rows g.Group
 	for i := range lines {
 		l := &lines[i]
 		waited := claims.Waited(stays[l.ID], v.now)
 		rows = append(rows, h.Tr(
-			g.If(len(together) > 0, h.Td(h.Input(h.Type("checkbox"), h.Name("claim"), h.Value(l.ID),
-				h.Aria("label", v.say("고르기 ", "Choose ")+l.ID)))),
+			g.If(len(together) > 0, h.Td(h.Input(h.Type("checkbox"), h.Name(fieldClaim), h.Value(l.ID),
+				g.If(v.chosen(formMany, fieldClaim, l.ID, false), h.Checked()), h.Aria("label", v.say("고르기 ", "Choose ")+l.ID)))),
 			h.Th(h.Scope("row"), h.A(h.Href(v.root+"claims/"+l.ID), h.Code(g.Text(l.ID)))),
 			h.Td(g.Text(l.Unit.String())),
 			h.Td(v.state(l.State)),
@@ -276,8 +280,8 @@ func (v *view) list(a *asked, lines []store.Line, all int, stays map[string][]cl
 	if len(together) == 0 {
 		return h.Section(h.Class("card"), title, table, next)
 	}
-	return h.Section(h.Class("card"), title, v.posts(v.root+"claims/many",
-		table, next, v.manyForm(together)))
+	return h.Section(h.Class("card"), title, v.posts(v.root+"claims/many", formMany,
+		hidden(fieldBack, a.address(&a.after)), table, next, v.manyForm(together)))
 }
 
 // waited is how long the owner has waited for others, and whether that is too long.
@@ -290,7 +294,7 @@ func (v *view) waited(d time.Duration, s claims.State) g.Node {
 		return h.Span(h.Class("chip"), h.Data("tone", "bad"), g.Text(v.say("늦음: ", "late: ")+words))
 	}
 	if !s.Turn().Counts() {
-		return h.Span(g.Text(words), h.Span(h.Class("note"), v.t(" (멈춤)", " (stopped)")))
+		return h.Span(g.Text(words), h.Span(h.Class("note"), v.t(" (정지)", " (stopped)")))
 	}
 	return g.Text(words)
 }

@@ -55,10 +55,12 @@ func (v *view) forCouncil(k *known, doc *store.Kept) g.Node {
 		return state
 	}
 	id := func(field string) string { return field + "-" + doc.Digest[:12] }
+	redact, shows := id("redact"), id("show")
 	show := g.Group{
 		hidden(fieldDigest, doc.Digest),
 		h.Label(h.For(id(fieldWhy)), v.t("이유 (기록에 남음)", "Why (kept in history)")),
-		h.Input(h.ID(id(fieldWhy)), h.Name(fieldWhy), h.Required(), h.AutoComplete("off")),
+		h.Input(h.ID(id(fieldWhy)), h.Name(fieldWhy), h.Value(v.written(shows, fieldWhy, "")), h.Required(),
+			h.AutoComplete("off")),
 	}
 	if as == "" {
 		show = append(show, h.Button(h.Type("submit"), v.t("그대로 보이기", "Let the council read it as it is")))
@@ -69,15 +71,16 @@ func (v *view) forCouncil(k *known, doc *store.Kept) g.Node {
 			h.Button(h.Type("submit"), v.t("더 보이지 않기", "Let the council read it no more")),
 		)
 	}
-	return g.Group{state, h.Details(h.Class("action"), h.Summary(v.t("심의위원회에 보일 것", "What the council reads")),
-		v.posts(v.root+"claims/"+k.ID+"/redacted", h.EncType("multipart/form-data"),
-			h.ID("redact-"+doc.Digest[:12]), hidden(fieldDigest, doc.Digest),
+	return g.Group{state, h.Details(h.Class("action"), g.If(v.refused(redact) || v.refused(shows), g.Attr("open")),
+		h.Summary(v.t("심의위원회에 보일 것", "What the council reads")),
+		v.posts(v.root+"claims/"+k.ID+"/redacted", redact, h.EncType("multipart/form-data"),
+			hidden(fieldDigest, doc.Digest),
 			h.Label(h.For(id(fieldFile)), v.t("이름, 전화, 계좌, 사업자등록번호를 가린 파일 (10MB까지)",
 				"A version without name, phone, account and business number (up to 10 MB)")),
 			h.Input(h.ID(id(fieldFile)), h.Type("file"), h.Name(fieldFile), h.Required(),
-				h.Accept(".pdf,.jpg,.jpeg,.png,.heic,.xlsx")),
+				h.Accept(documents.Accept)),
 			h.Button(h.Type("submit"), h.Class("primary"), v.t("가린 파일 올리기", "Upload the redacted version"))),
-		v.posts(v.root+"claims/"+k.ID+"/show", h.ID("show-"+doc.Digest[:12]), show))}
+		v.posts(v.root+"claims/"+k.ID+"/show", shows, show))}
 }
 
 // redacted takes the version of a document that the council reads.
@@ -152,7 +155,7 @@ func (d *Desk) showToCouncil(w http.ResponseWriter, r *http.Request, who Staff) 
 
 func (d *Desk) afterShown(w http.ResponseWriter, r *http.Request, who Staff, err error) {
 	if err != nil {
-		d.refuse(w, r, d.view(w, r, who), nil, err)
+		d.refuse(w, r, d.view(w, r, who), err)
 		return
 	}
 	w.Header().Set("Location", "../"+r.PathValue("claim"))

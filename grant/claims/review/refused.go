@@ -9,10 +9,11 @@ import (
 	"github.com/granter/granter/grant/claims"
 	"github.com/granter/granter/grant/claims/council/vote"
 	"github.com/granter/granter/grant/claims/tell"
+	"github.com/granter/granter/grant/text"
 )
 
 // Two lines for each text of a claims.RefusalError: as it is in the source, and in Korean, where {1} is the first that is filled
-// in.
+// in. Particles behind it are written undecided, as text.Particles reads them.
 //
 //go:embed refused.ko.txt
 var koreanFile string
@@ -28,7 +29,7 @@ var inKorean = func() map[string]string {
 
 // refused says why something was not done. It has Korean for every text of a claims.RefusalError that staff can meet.
 func refused(l tell.Lang, r *claims.RefusalError) string {
-	text, ok := inKorean[r.Format]
+	korean, ok := inKorean[r.Format]
 	if l != tell.Korean || !ok {
 		return r.Error()
 	}
@@ -36,7 +37,7 @@ func refused(l tell.Lang, r *claims.RefusalError) string {
 	for i, arg := range r.Args {
 		pairs = append(pairs, "{"+strconv.Itoa(i+1)+"}", filledIn(arg))
 	}
-	return strings.NewReplacer(pairs...).Replace(text)
+	return text.Particles(strings.NewReplacer(pairs...).Replace(korean))
 }
 
 // filledIn is what is filled into a Korean text: names of the programme's words, and at most 40 characters of what somebody

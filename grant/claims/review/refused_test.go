@@ -10,11 +10,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/store"
 	"github.com/granter/granter/grant/claims/tell"
 )
 
@@ -91,15 +93,23 @@ func constant(e ast.Expr) (string, bool) {
 
 func TestARefusalIsSaidInTheReadersLanguage(t *testing.T) {
 	_, err := claims.Received.Next(claims.Settle, claims.Payer, "")
-	text, _ := explained(tell.English, err)
+	text, _ := (&Desk{}).explained(tell.English, err)
 	assert.Regexp(t, `^not possible: settle of a claim in state received: possible are check, `, text)
-	text, _ = explained(tell.Korean, err)
-	assert.Regexp(t, `^‘접수됨’ 상태의 신청에서는 ‘지급 완료’을\(를\) 할 수 없습니다\. 가능한 일: 확인 시작, `, text)
+	text, _ = (&Desk{}).explained(tell.Korean, err)
+	assert.Regexp(t, `^‘접수됨’ 상태의 신청에서는 ‘지급 완료’를 할 수 없습니다\. 가능한 일: 확인 시작, `, text)
 
-	text, _ = explained(tell.Korean, claims.Refuse(claims.ErrIllegal, "%d won is more than the %d that one claim is paid at most",
-		claims.Won(5_000_001), claims.Won(5_000_000)))
+	text, _ = (&Desk{}).explained(tell.Korean, claims.Refuse(claims.ErrIllegal,
+		"%d won is more than the %d that one claim is paid at most", claims.Won(5_000_001), claims.Won(5_000_000)))
 	assert.Equal(t, "5,000,001원은 신청 한 건의 지급 한도 5,000,000원보다 많습니다.", text)
+	text, _ = (&Desk{}).explained(tell.Korean, &store.ConflictError{By: store.Rules, Action: claims.Flag})
+	assert.Contains(t, text, "그사이에 자동 처리가 이 신청을 먼저 바꾸었습니다(보류).")
+	text, _ = (&Desk{}).explained(tell.Korean, &store.ConflictError{By: kim.actor(), Action: claims.Flag})
+	assert.Contains(t, text, "그사이에 kim님이 이 신청을 먼저 바꾸었습니다(보류).")
+	seoul := time.FixedZone("Asia/Seoul", 9*3600)
+	freeze := store.Freeze{Who: "oh", Why: "x", Until: time.Date(2023, 3, 1, 15, 0, 0, 0, time.UTC)}
+	text, _ = (&Desk{Programme: &claims.Programme{Zone: seoul}}).explained(tell.English, &store.FrozenError{Freeze: freeze})
+	assert.Contains(t, text, "until 2 March 2023, 00:00", "in the programme's zone, as on all pages")
 	_, err = claims.Received.Next(claims.Check, claims.Payer, "")
-	text, _ = explained(tell.Korean, err)
-	assert.Contains(t, text, "자동, 심사 업무입니다. 지급 업무로는 할 수 없습니다.")
+	text, _ = (&Desk{}).explained(tell.Korean, err)
+	assert.Contains(t, text, "자동 처리, 심사 업무입니다. 지급 업무로는 할 수 없습니다.")
 }

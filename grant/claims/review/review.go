@@ -142,7 +142,7 @@ func (d *Desk) fail(w http.ResponseWriter, r *http.Request, who Staff, err error
 	v := d.view(w, r, who)
 	status, problem := http.StatusInternalServerError, t(v.Lang, "지금은 답할 수 없습니다. 잠시 뒤에 다시 해 주세요.",
 		"This cannot be answered now. Try again in a moment.")
-	if text, code := explained(v.Lang, err); text != "" {
+	if text, code := d.explained(v.Lang, err); text != "" {
 		status, problem = code, text
 	} else if errors.Is(err, context.Canceled) {
 		return // whoever asked has gone
@@ -159,7 +159,7 @@ func (d *Desk) fail(w http.ResponseWriter, r *http.Request, who Staff, err error
 
 // problem makes a page begin with what went wrong, if staff can do something about it. Else it has answered.
 func (d *Desk) problem(w http.ResponseWriter, r *http.Request, v *view, err error) (status int, goOn bool) {
-	if v.Problem, status = explained(v.Lang, err); v.Problem == "" {
+	if v.Problem, status = d.explained(v.Lang, err); v.Problem == "" {
 		d.fail(w, r, v.who, err)
 		return 0, false
 	}
@@ -167,18 +167,18 @@ func (d *Desk) problem(w http.ResponseWriter, r *http.Request, v *view, err erro
 }
 
 // explained is an error that staff can do something about; empty: it is not.
-func explained(l tell.Lang, err error) (text string, status int) {
+func (d *Desk) explained(l tell.Lang, err error) (text string, status int) {
 	if conflict, ok := errors.AsType[*store.ConflictError](err); ok {
 		return tell.Text{
-			KO: "그사이에 {who}님이 이 신청을 먼저 바꾸었습니다 ({action}). 아무것도 저장하지 않았습니다. 아래의 지금 상태를 다시 보고 결정해 주세요.",
+			KO: "그사이에 {who}이(가) 이 신청을 먼저 바꾸었습니다({action}). 아무것도 저장하지 않았습니다. 아래의 지금 상태를 확인하고 다시 결정해 주세요.",
 			EN: "{who} was first, with “{action}”. Nothing was saved: look at the claim as it is now, and decide again.",
-		}.Fill(l, "{who}", conflict.By.Name, "{action}", actionName(conflict.Action).In(l)), http.StatusConflict
+		}.Fill(l, "{who}", polite(l, conflict.By), "{action}", actionName(conflict.Action).In(l)), http.StatusConflict
 	}
 	if frozen, ok := errors.AsType[*store.FrozenError](err); ok {
 		return tell.Text{
-			KO: "지금은 결정과 지급이 {until} 멈춰 있습니다. {who}님이 멈추었습니다: {why}. 아무것도 저장하지 않았습니다.",
+			KO: "지금은 결정과 지급이 {until} 중지되어 있습니다. {who}님이 중지했습니다: {why}. 아무것도 저장하지 않았습니다.",
 			EN: "Nothing is decided or paid {until}: {who} froze it: {why}. Nothing was saved.",
-		}.Fill(l, "{until}", untilWhen(l, &frozen.Freeze, time.UTC), "{who}", frozen.Freeze.Who,
+		}.Fill(l, "{until}", untilWhen(l, &frozen.Freeze, d.Programme.Zone), "{who}", frozen.Freeze.Who,
 			"{why}", frozen.Freeze.Why), http.StatusConflict
 	}
 	if refusal, ok := errors.AsType[*claims.RefusalError](err); ok {
@@ -202,7 +202,7 @@ func explained(l tell.Lang, err error) (text string, status int) {
 // untilWhen says when a freeze ends.
 func untilWhen(l tell.Lang, f *store.Freeze, zone *time.Location) string {
 	if f.Until.IsZero() {
-		return t(l, "누군가 풀 때까지", "until somebody ends that")
+		return t(l, "누군가 재개할 때까지", "until somebody ends that")
 	}
 	return tell.Text{KO: "{at}까지", EN: "until {at}"}.Fill(l, "{at}", l.Moment(f.Until, zone))
 }

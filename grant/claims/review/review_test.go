@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +31,8 @@ type office struct {
 	mux *http.ServeMux
 	who Staff
 	now time.Time
+
+	sent sync.Map // patterns of the forms that were sent
 }
 
 var (

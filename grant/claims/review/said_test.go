@@ -98,7 +98,7 @@ func TestEverySayingIsInTheSource(t *testing.T) {
 			return nil
 		}))
 	}
-	inserted := regexp.MustCompile(`[(): ,]*%(\.12)?[sd][(): ,]*`)
+	inserted := regexp.MustCompile(`[(): ,]*%(\.12)?[sd][(): ,]*|, and `)
 	for pair := range strings.SplitSeq(strings.TrimSpace(saidFile), "\n\n") {
 		english, _, _ := strings.Cut(pair, "\n")
 		for _, part := range inserted.Split(english, -1) {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -36,7 +35,7 @@ func (d *Desk) statistics(w http.ResponseWriter, r *http.Request, who Staff) {
 	if strings.TrimSpace(source) != "" {
 		proposed, err = programme.Parse(t(v.Lang, "제안", "proposal"), []byte(source))
 		if err != nil {
-			err = fmt.Errorf("%w: %w", ErrForm, err)
+			err = claims.Refuse(ErrForm, "the proposed programme cannot be read: %w", err)
 		}
 	}
 	var report *simulate.Report
@@ -54,10 +53,9 @@ func (d *Desk) statistics(w http.ResponseWriter, r *http.Request, who Staff) {
 		status, v.Problem = http.StatusServiceUnavailable, v.say(
 			"신청이 많아 페이지에서 계산할 수 없습니다. granter claims simulate로 계산해 주세요.",
 			"There are too many claims to compute this on a page: use granter claims simulate.")
-	case errors.Is(err, simulate.ErrNothing):
 	case errors.Is(err, ErrForm):
-		status, v.Problem = http.StatusConflict, err.Error()
-	case err != nil:
+		v.Problem, status = d.explained(v.Lang, err)
+	case err != nil && !errors.Is(err, simulate.ErrNothing):
 		d.fail(w, r, who, err)
 		return
 	case r.FormValue(fieldFormat) == "csv":
@@ -79,7 +77,7 @@ func (v *view) distribution(r *simulate.Report) g.Node {
 	title := h.H1(h.ID("title"), v.t("통계", "Statistics"))
 	if r == nil || r.Losses.Count == 0 {
 		return h.Section(h.Class("card"), h.Aria("labelledby", "title"), title,
-			h.P(v.t("아직 손실이 있는 신청이 없습니다.", "No claim has a loss yet.")))
+			h.P(v.t("아직 손실이 있는 신청이 없습니다.", "No claim has a loss yet.")), v.asCSV())
 	}
 	l := &r.Losses
 	pairs := g.Group{
@@ -113,7 +111,12 @@ func (v *view) distribution(r *simulate.Report) g.Node {
 	return h.Section(h.Class("card"), h.Aria("labelledby", "title"), title, h.Dl(h.Class("pairs"), pairs),
 		h.H2(h.ID("losses"), v.t("매출 손실의 분포", "How the sales losses are spread")),
 		v.narrow("losses", h.Tr(v.th("매출 손실", "Sales loss"), v.numbers("신청", "Claims"), v.th("막대", "Bar")), rows),
-		h.P(h.A(h.Href(v.root+"claims/statistics?"+fieldFormat+"=csv"), g.Attr("download"), v.t("CSV로 받기", "Download as CSV"))))
+		v.asCSV())
+}
+
+func (v *view) asCSV() g.Node {
+	return h.P(h.A(h.Href(v.root+"claims/statistics?"+fieldFormat+"=csv"), g.Attr("download"),
+		v.t("CSV로 받기", "Download as CSV")))
 }
 
 // costs are what the programme in force comes to and, if there is one, a proposed one.
@@ -185,7 +188,7 @@ func (v *view) propose(source string) g.Node {
 	return v.section("propose", "다른 규칙이면?", "What if the rules were others?",
 		h.P(h.Class("note"), v.t("규칙 파일 전체를 붙여 넣으세요. 계산만 하고, 아무것도 바꾸지 않습니다.",
 			"Paste a whole programme. It is only computed: nothing is changed.")),
-		v.posts(v.root+"claims/statistics", h.Class("many"), h.ID("propose-form"),
+		v.posts(v.root+"claims/statistics", "propose-form", h.Class("many"),
 			h.Label(h.For(fieldProposed), v.t("제안하는 규칙 (YAML)", "The proposed programme (YAML)")),
 			h.Textarea(h.ID(fieldProposed), h.Name(fieldProposed), h.Rows("10"), g.Attr("spellcheck", "false"), h.Required(),
 				g.Text(source)),

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/granter/granter/grant/claims"
+	"github.com/granter/granter/grant/claims/documents"
 	"github.com/granter/granter/grant/claims/store"
+	"github.com/granter/granter/grant/claims/store/storetest"
 )
 
 var (
@@ -56,6 +59,7 @@ func (o *office) sendsRequest(who Staff, r *http.Request) answer {
 	r.Header.Set("Accept-Language", "en")
 	w := httptest.NewRecorder()
 	_, pattern := o.mux.Handler(r)
+	o.sent.Store(pattern, true)
 	o.Routes()[pattern](w, withPath(r, pattern), who)
 	return answer{w.Code, w.Header().Get("Location"), w.Body.String()}
 }
@@ -82,6 +86,10 @@ func (o *office) entries() (n int) {
 	return proof.Entries + proof.Records
 }
 
+var askedOnceMore = []string{
+	"do-freeze", "extend-documents", "do-confirm", "do-count", "do-approve", "do-decline", "do-erase",
+}
+
 // twice sends a form of a page as a button does that is tapped twice, and again when it was answered, as who goes back does.
 // What has to be confirmed is confirmed. Each answer is the first one's.
 func (o *office) twice(who Staff, page, has string, fields ...string) {
@@ -92,7 +100,7 @@ func (o *office) twice(who Staff, page, has string, fields ...string) {
 	for n := 0; n < len(fields); n += 2 {
 		form[fields[n]] = append(form[fields[n]], fields[n+1])
 	}
-	if has == `id="do-freeze"` || has == `id="extend-documents"` || has == `id="do-confirm"` || has == `id="do-count"` {
+	if slices.Contains(askedOnceMore, strings.TrimSuffix(strings.TrimPrefix(has, `id="`), `"`)) {
 		first := o.sends(who, path, form)
 		path, form = o.formIn(first.body, `id="sure"`)
 	}
@@ -157,6 +165,33 @@ func TestAFormOfTheDeskThatComesTwiceIsDoneOnce(t *testing.T) {
 	require.Equal(t, claims.Approved, o.claim(1).State)
 	o.twice(oh, meeting, `id="council-close"`, fieldWhy, "x")
 	o.twice(oh, "/claims/council", `id="council-leave"`, fieldWhy, "x", fieldName, "gong")
+
+	for i := range 3 {
+		_, err := o.Store.Receive(t.Context(), []store.Filing{storetest.Filing(o.Programme, 2+i, 20_000_000)}, nil)
+		require.NoError(t, err)
+		o.check(2+i, claims.Review)
+	}
+	kim := kim
+	kim.Colleagues = []string{"kim", "lee"}
+	o.twice(kim, "/claims/"+id(2), `id="do-hand_over"`, fieldWhy, "I am away", fieldTo, "lee")
+	o.twice(lee, "/claims/"+id(2), `id="do-approve"`, fieldWhy, "shown", fieldAmount, "900000")
+	o.twice(lee, "/claims/"+id(3), `id="do-decline"`, fieldWhy, "not shown", fieldReason, "other")
+	o.twice(Staff{Name: "seo", Duties: []claims.Duty{claims.Privacy}}, "/claims/"+id(3), `id="do-erase"`, fieldWhy, "asked")
+	sent := documents.Sent{Kind: "other", Name: "a.pdf", Body: strings.NewReader(onePDF), By: store.Owner}
+	_, err = o.Documents.Add(t.Context(), o.claim(4), sent)
+	require.NoError(t, err)
+	o.twice(kim, "/claims/"+id(4), `id="show-`, fieldWhy, "nothing to hide")
+
+	elsewhere := map[string]string{
+		"POST " + pathMany: "TestSeveralAreDoneAsTheyWereShown", "POST " + pathEnter: "TestStaffEnterAClaim",
+		"POST " + PathRedacted: "TestAnUploadThatComesTwiceIsTakenOnce",
+		"POST " + pathWho:      "only shows, and who looks twice has looked twice", "POST " + pathStat: "only computes",
+	}
+	for pattern := range o.Routes() {
+		if _, done := o.sent.Load(pattern); !done && strings.HasPrefix(pattern, "POST ") {
+			require.NotEmpty(t, elsewhere[pattern], "%s comes twice in no test", pattern)
+		}
+	}
 }
 
 func (o *office) page(who Staff, path string) string {
@@ -220,6 +255,7 @@ func TestAnUploadThatComesTwiceIsTakenOnce(t *testing.T) {
 	o := assembled(t)
 	o.who = kim
 	_, page := o.get("/claims/" + id(0))
+	require.Contains(t, page, `accept="`+documents.Accept+`"`, "whatever owners may send")
 	_, form := o.formIn(page, "redact-")
 	send := func(content string) answer { return o.sendsRequest(kim, o.uploading(form, "r.pdf", content)) }
 	redacted := strings.Replace(onePDF, "<< >>", "<<  >>", 1)

@@ -32,7 +32,7 @@ type view struct {
 	frozen  *store.Freeze // why nothing is decided or paid now; nil: it is
 	cookie  bool          // the sign-in can be taken back here
 	once    string        // of the forms of this page
-	said    *decision     // what was sent and refused, to be changed and sent again; nil: nothing
+	sent    url.Values    // the form that was sent; nil: none was
 }
 
 const (
@@ -43,6 +43,7 @@ const (
 // view is the page before anything is on it, in the reader's language: as chosen just now, before, or in the browser.
 func (d *Desk) view(w http.ResponseWriter, r *http.Request, who Staff) *view {
 	v := &view{desk: d, who: who, now: d.Now(), once: newOnce(r)}
+	v.sent = r.PostForm
 	v.root = strings.Repeat("../", strings.Count(strings.Trim(r.URL.Path, "/"), "/"))
 	if err := d.Store.Frozen(r.Context(), d.Programme.Name); err != nil {
 		if frozen, ok := errors.AsType[*store.FrozenError](err); ok {
@@ -147,8 +148,10 @@ func (v *view) page(w io.Writer, title string, sections ...g.Node) error {
 				)),
 			h.Main(h.ID("main"), h.TabIndex("-1"), h.Div(h.ID("sections"),
 				v.banner(),
-				g.If(v.Problem != "", h.P(h.Class("card error"), h.Role("alert"), h.ID("problem"), g.Text(v.Problem))),
-				g.If(len(sections) == 0, h.H1(h.Class("card"), v.t("할 수 없었습니다", "That was not possible"))),
+				g.If(v.Problem != "", h.P(h.Class("card error"), h.Role("alert"), h.ID("problem"), h.TabIndex("-1"),
+					h.AutoFocus(), g.Text(v.Problem))),
+				g.If(len(sections) == 0, h.Section(h.Class("card"), h.H1(v.t("처리하지 못했습니다", "That was not possible")),
+					h.P(h.A(h.Href(v.root+"claims"), v.t("처음 화면으로", "Begin again"))))),
 				g.Group(sections))),
 			h.Footer(h.Class("bottom"), h.P(h.Class("note"),
 				v.t("여기에서 하는 모든 일과 본 사람은 기록에 남습니다.", "Whatever is done here, and who looked at whom, is kept in history."))),
@@ -163,14 +166,14 @@ func (v *view) banner() g.Node {
 	}
 	zone := v.desk.Programme.Zone
 	return h.Section(h.Class("card frozen"), h.Role("status"), h.ID("frozen"),
-		h.P(h.Strong(v.t("결정과 지급이 멈춰 있습니다", "Nothing is decided or paid")), g.Text(" · "+untilWhen(v.Lang, v.frozen, zone))),
+		h.P(h.Strong(v.t("결정과 지급이 중지되어 있습니다", "Nothing is decided or paid")), g.Text(" · "+untilWhen(v.Lang, v.frozen, zone))),
 		h.P(g.Text(tell.Text{
-			KO: "{who}님이 {at}에 멈추었습니다: {why}", EN: "{who} stopped it on {at}: {why}",
+			KO: "{who}님이 {at}에 중지했습니다: {why}", EN: "{who} stopped it on {at}: {why}",
 		}.Fill(v.Lang, "{who}", v.frozen.Who, "{at}", v.Lang.Moment(v.frozen.At, zone), "{why}", v.frozen.Why))),
 		h.P(h.Class("note"), v.t("접수, 질문, 보류, 메모는 그대로 할 수 있습니다.",
 			"Claims are still taken in, asked about, put on hold and noted."),
 			g.If(v.who.Stops && v.at != pathStop, g.Group{g.Text(" "),
-				h.A(h.Href(v.root+"claims/freeze"), v.t("다시 시작하기", "Go on with decisions"))})))
+				h.A(h.Href(v.root+"claims/freeze"), v.t("재개하기", "Go on with decisions"))})))
 }
 
 // stopped makes a button one that cannot be pressed, while what it does is frozen.
@@ -186,7 +189,7 @@ func (v *view) whyStopped(a claims.Action) g.Node {
 	if v.stopped(a) == nil {
 		return nil
 	}
-	why := tell.Text{KO: "지금은 멈춰 있습니다: {why}", EN: "Frozen now: {why}"}
+	why := tell.Text{KO: "지금은 중지되어 있습니다: {why}", EN: "Frozen now: {why}"}
 	return h.P(h.Class("note"), g.Text(why.Fill(v.Lang, "{why}", v.frozen.Why)))
 }
 
@@ -200,7 +203,7 @@ func (v *view) places() g.Node {
 			to("claims", "신청", "Claims"),
 			g.If(v.who.has(claims.Intake), to("claims/enter", "대신 접수", "Enter a claim")),
 			to("claims/windows", "기간", "Windows"), to("claims/budget", "예산", "Budget"),
-			to("claims/statistics", "통계", "Statistics"), to("claims/freeze", "멈춤", "Freeze"),
+			to("claims/statistics", "통계", "Statistics"), to("claims/freeze", "중지", "Freeze"),
 		}),
 		g.If(v.desk.Programme.Council != nil, to("claims/council", "심의위원회", "Council")),
 		g.If(v.who.has(claims.Privacy), to("claims/access", "열람 기록", "Who looked"))))
@@ -222,6 +225,37 @@ func (v *view) duties() string {
 	return strings.Join(names, ", ")
 }
 
+// called is what an actor is called: what is no person has no name.
+func called(l tell.Lang, by store.Actor) string {
+	switch {
+	case by == store.Rules:
+		return t(l, "자동 처리", "an automatic check")
+	case by == store.Owner:
+		return t(l, "신청인", "the owner")
+	case by == store.InCouncil:
+		return t(l, "심의위원회", "the council")
+	case by.Duty == claims.Bank:
+		return t(l, "은행", "the bank")
+	}
+	return by.Name
+}
+
+// polite is called, as a sentence does.
+func polite(l tell.Lang, by store.Actor) string {
+	if name := called(l, by); l == tell.English || name != by.Name {
+		return name
+	}
+	return by.Name + "님"
+}
+
+// whoDid is who did something, and in which duty.
+func (v *view) whoDid(by store.Actor) string {
+	if name := called(v.Lang, by); name != by.Name {
+		return name
+	}
+	return by.Name + v.me(by.Name) + " (" + dutyName(by.Duty).In(v.Lang) + ")"
+}
+
 func dutyName(d claims.Duty) tell.Text {
 	switch d {
 	case claims.Owner:
@@ -229,7 +263,7 @@ func dutyName(d claims.Duty) tell.Text {
 	case claims.Intake:
 		return tell.Text{KO: "접수", EN: "intake"}
 	case claims.Rules:
-		return tell.Text{KO: "자동", EN: "rules"}
+		return tell.Text{KO: "자동 처리", EN: "rules"}
 	case claims.Reviewer:
 		return tell.Text{KO: "심사", EN: "reviewer"}
 	case claims.Approver:
@@ -268,7 +302,7 @@ var actions = map[claims.Action]tell.Text{
 	claims.Review:       {KO: "심사로 넘김", EN: "Hand over to review"},
 	claims.Refer:        {KO: "심의위원회에 넘김", EN: "Refer to the council"},
 	claims.TakeBack:     {KO: "심의위원회에서 되돌림", EN: "Take back from the council"},
-	claims.PutOnAgenda:  {KO: "안건으로 올림", EN: "Put on the agenda"},
+	claims.PutOnAgenda:  {KO: "안건 상정", EN: "Put on the agenda"},
 	claims.Vote:         {KO: "표결", EN: "Vote"},
 	claims.Recuse:       {KO: "회피", EN: "Recused"},
 	claims.Adjourn:      {KO: "부결", EN: "Not carried"},
@@ -276,7 +310,7 @@ var actions = map[claims.Action]tell.Text{
 	claims.Draw:         {KO: "무작위 재확인 대상", EN: "Drawn for a second look"},
 	claims.Confirm:      {KO: "재확인 완료", EN: "Confirm: it was looked at again"},
 	claims.Decline:      {KO: "지급하지 않기로 결정", EN: "Decline"},
-	claims.Withdraw:     {KO: "취소", EN: "Withdraw"},
+	claims.Withdraw:     {KO: "신청 취소", EN: "Withdraw"},
 	claims.Send:         {KO: "지급 요청", EN: "Send the payment"},
 	claims.Settle:       {KO: "지급 완료", EN: "Settled"},
 	claims.Return:       {KO: "지급 반환", EN: "Returned"},

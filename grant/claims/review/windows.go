@@ -35,13 +35,17 @@ func (d *Desk) calendar(r *http.Request) (c calendar, err error) {
 
 // windows shows when something can be handed in, and what was extended.
 func (d *Desk) windows(w http.ResponseWriter, r *http.Request, who Staff) {
+	d.showWindows(w, r, http.StatusOK, d.view(w, r, who))
+}
+
+func (d *Desk) showWindows(w http.ResponseWriter, r *http.Request, status int, v *view) {
 	c, err := d.calendar(r)
 	if err != nil {
-		d.fail(w, r, who, err)
+		d.fail(w, r, v.who, err)
 		return
 	}
-	v := d.view(w, r, who)
-	d.html(w, http.StatusOK, func(out io.Writer) error { return v.page(out, v.say("기간", "Windows"), v.calendar(&c)...) })
+	v.here = v.root + "claims/windows"
+	d.html(w, status, func(out io.Writer) error { return v.page(out, v.say("기간", "Windows"), v.calendar(&c)...) })
 }
 
 // extend extends a window, after it was said once more what that means.
@@ -53,7 +57,7 @@ func (d *Desk) extend(w http.ResponseWriter, r *http.Request, who Staff) {
 	case r.PostForm.Get(fieldSure) == "":
 		if err = d.possible(r, &e); err == nil {
 			d.html(w, http.StatusOK, func(out io.Writer) error {
-				return v.page(out, v.say("기간 연장", "Extend a window"), v.confirmExtension(&e, r.PostForm.Get(fieldUntil), why))
+				return v.page(out, v.say("기간 연장", "Extend a window"), v.confirmExtension(&e, why))
 			})
 			return
 		}
@@ -68,16 +72,9 @@ func (d *Desk) extend(w http.ResponseWriter, r *http.Request, who Staff) {
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
-	status, goOn := d.problem(w, r, v, err)
-	if !goOn {
-		return
+	if status, goOn := d.problem(w, r, v, err); goOn {
+		d.showWindows(w, r, status, v)
 	}
-	c, err := d.calendar(r)
-	if err != nil {
-		d.fail(w, r, who, err)
-		return
-	}
-	d.html(w, status, func(out io.Writer) error { return v.page(out, v.say("기간", "Windows"), v.calendar(&c)...) })
 }
 
 func (d *Desk) readExtension(r *http.Request, who *Staff) (e store.Extension, why string, err error) {
@@ -141,7 +138,7 @@ func (v *view) calendar(c *calendar) []g.Node {
 			h.Td(g.Text(a.Why))))
 	}
 	out := []g.Node{h.Section(h.Class("card"), h.Aria("labelledby", "title"), h.H1(h.ID("title"), v.t("기간", "Windows")),
-		h.P(h.Class("note"), v.t("기간은 연장할 수만 있고 줄일 수 없습니다. 규칙과 그 해시는 그대로입니다.",
+		h.P(h.Class("note"), v.t("기간은 연장할 수만 있고 줄일 수 없습니다. 규칙과 규칙의 해시값은 바뀌지 않습니다.",
 			"A window can be extended and never shortened. The rules and their hash stay as they are.")),
 		v.table("title", h.Tr(v.th("이름", "Name"), v.th("종류", "Kind"), v.th("시작", "Opens"), v.th("마지막 순간", "Last second"),
 			v.th("지금", "Now")), rows))}
@@ -182,17 +179,17 @@ func (v *view) second(t time.Time) string { return t.In(v.desk.Programme.Zone).F
 
 func (v *view) extendForm(w *claims.Window) g.Node {
 	id := func(field string) string { return field + "-" + w.Name }
-	last := w.Closes.Add(-time.Second).In(v.desk.Programme.Zone)
-	return v.folded(g.Text(w.Name+" · "+kindName(w.Kind).In(v.Lang)), v.root+"claims/windows", "extend-"+w.Name,
+	form, last := "extend-"+w.Name, w.Closes.Add(-time.Second).In(v.desk.Programme.Zone).Format("2006-01-02T15:04:05")
+	return v.folded(g.Text(w.Name+" · "+kindName(w.Kind).In(v.Lang)), v.root+"claims/windows", form,
 		hidden(fieldWindow, w.Name), hidden(fieldOld, w.Closes.UTC().Format(time.RFC3339)),
 		h.Label(h.For(id("until")), g.Text(v.say("새 마지막 순간 (", "The new last second (")+v.desk.Programme.Zone.String()+")")),
 		h.Input(h.ID(id("until")), h.Type("datetime-local"), h.Name(fieldUntil), h.Step("1"), h.Required(),
-			h.Value(last.Format("2006-01-02T15:04:05")), h.Min(last.Format("2006-01-02T15:04:05"))),
-		v.askWhy(id("why")),
+			h.Value(v.written(form, fieldUntil, last)), h.Min(last)),
+		v.askWhy(form, id("why")),
 		h.Button(h.Type("submit"), h.Class("danger"), v.t("연장", "Extend")))
 }
 
-func (v *view) confirmExtension(e *store.Extension, until, why string) g.Node {
+func (v *view) confirmExtension(e *store.Extension, why string) g.Node {
 	return h.Section(h.Class("card"), h.Aria("labelledby", "confirm"),
 		h.H1(h.ID("confirm"), v.t("확인해 주세요", "Please confirm")),
 		h.Dl(h.Class("pairs"), v.pair("기간", "Window", g.Text(e.Window)),
@@ -201,9 +198,5 @@ func (v *view) confirmExtension(e *store.Extension, until, why string) g.Node {
 			v.pair("이유", "Why", g.Text(why))),
 		h.P(v.t("연장은 되돌릴 수 없습니다. 신청인의 페이지와 접수, 알림이 곧바로 따릅니다.",
 			"This cannot be taken back. Owners' pages, intake and notices follow it at once.")),
-		v.posts(v.root+"claims/windows", hidden(fieldWindow, e.Window),
-			hidden(fieldOld, e.Old.UTC().Format(time.RFC3339)), hidden(fieldUntil, until), hidden(fieldWhy, why),
-			hidden(fieldSure, "yes"),
-			h.Div(h.Class("search-row"), h.Button(h.Type("submit"), h.Class("danger"), h.ID("sure"), h.AutoFocus(),
-				v.t("연장", "Extend")), h.A(h.Href(v.root+"claims/windows"), v.t("그만두기", "Go back")))))
+		v.sure(v.root+"claims/windows", v.root+"claims/windows", "", v.t("연장", "Extend")))
 }

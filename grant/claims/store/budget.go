@@ -53,6 +53,22 @@ type Budget struct {
 // Waiting is the amendment that a second person has not answered; nil: none.
 func (b *Budget) Waiting() *BudgetAmendment { return waiting(b.Amendments) }
 
+// Open returns the amendment of a number, if it is the one that waits for a second person.
+func (b *Budget) Open(number int) (*BudgetAmendment, error) { return unanswered(b.Amendments, number) }
+
+func unanswered(list []BudgetAmendment, number int) (*BudgetAmendment, error) {
+	a := waiting(list)
+	if a == nil || a.Number != number {
+		return nil, notWaiting(number)
+	}
+	return a, nil
+}
+
+func notWaiting(number int) error {
+	return illegal("proposal %d does not wait for a second person: it has been answered, or another one took its place",
+		number)
+}
+
 // waiting: only the last one counts. A proposal takes the place of the one before it.
 func waiting(list []BudgetAmendment) *BudgetAmendment {
 	if len(list) == 0 || !list[len(list)-1].Waits() {
@@ -92,9 +108,9 @@ func (a *amended) apply(r *Record) error {
 		})
 		return nil
 	}
-	open := waiting(a.list)
+	open, err := unanswered(a.list, change.Proposal)
 	switch {
-	case open == nil || open.Number != change.Proposal || open.New != change.New:
+	case err != nil || open.New != change.New:
 		return notWaiting(change.Proposal)
 	case change.Confirms && r.By.Duty != claims.Approver:
 		return illegal("another budget is confirmed by an approver, not by %s", r.By.Duty)
@@ -110,16 +126,19 @@ func (a *amended) apply(r *Record) error {
 	return nil
 }
 
-func notWaiting(number int) error {
-	return illegal("proposal %d does not wait for a second person: it has been answered, or another one took its place", number)
-}
-
 // ProposeBudget says that a programme's budget should be another one. Old is the budget that whoever proposes it has seen.
-// Nothing changes before another person confirms it. A proposal takes the place of one that waits.
+// Nothing changes before another person confirms it. A proposal takes the place of one that waits. Seen is the number of the one
+// that whoever proposes has seen waiting, 0 for none: it fails with claims.ErrIllegal when another one waits. Nil: whatever
+// waits.
 func (s *Store) ProposeBudget(
-	ctx context.Context, p *claims.Programme, old, next claims.Won, by Actor, why string,
+	ctx context.Context, p *claims.Programme, old, next claims.Won, seen *int, by Actor, why string,
 ) (*Budget, error) {
-	return s.rebudget(ctx, p, by, why, func(*amended) (Rebudgeted, error) { return Rebudgeted{Old: old, New: next}, nil })
+	return s.rebudget(ctx, p, by, why, func(a *amended) (Rebudgeted, error) {
+		if now := waiting(a.list); now != nil && seen != nil && now.Number != *seen {
+			return Rebudgeted{}, illegal("%s proposed another budget since you looked: look again", now.Who)
+		}
+		return Rebudgeted{Old: old, New: next}, nil
+	})
 }
 
 // AnswerBudget confirms the proposal of a number, and the budget is another one from then on; or rejects it. It fails with a
@@ -128,14 +147,11 @@ func (s *Store) AnswerBudget(
 	ctx context.Context, p *claims.Programme, number int, confirms bool, by Actor, why string,
 ) (*Budget, error) {
 	return s.rebudget(ctx, p, by, why, func(a *amended) (Rebudgeted, error) {
-		if number < 1 { // which would propose
-			return Rebudgeted{}, notWaiting(number)
+		open, err := unanswered(a.list, number)
+		if err != nil {
+			return Rebudgeted{}, err
 		}
-		change := Rebudgeted{Old: a.now, Proposal: number, Confirms: confirms}
-		if open := waiting(a.list); open != nil {
-			change.New = open.New
-		}
-		return change, nil
+		return Rebudgeted{Old: a.now, New: open.New, Proposal: number, Confirms: confirms}, nil
 	})
 }
 

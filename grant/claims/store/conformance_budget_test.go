@@ -16,7 +16,7 @@ func ofBudget(t *testing.T, s *Store, budget string, n int) *claims.Programme {
 	t.Helper()
 	p, err := s.Adopt(t.Context(), bytes.Replace(source(t), []byte("budget: 5000000000"), []byte("budget: "+budget), 1))
 	require.NoError(t, err)
-	_, err = s.ProposeBudget(t.Context(), p, p.Budget, 90_000, secretary, "early")
+	_, err = s.ProposeBudget(t.Context(), p, p.Budget, 90_000, nil, secretary, "early")
 	require.ErrorContains(t, err, "has no claims yet: change the budget in its file")
 	for i := range n {
 		f := filing(p, i)
@@ -54,17 +54,21 @@ func budgetsAreAmended(t *testing.T, s *Store) {
 		"not by payer":     {50_000, 100_000, payer, "more"},
 		"and why":          {50_000, 100_000, secretary, ""},
 	} {
-		_, err := s.ProposeBudget(ctx, p, wrong.old, wrong.next, wrong.by, wrong.why)
+		_, err := s.ProposeBudget(ctx, p, wrong.old, wrong.next, nil, wrong.by, wrong.why)
 		require.ErrorIs(t, err, claims.ErrIllegal)
 		require.ErrorContains(t, err, says)
 	}
-	b, err := s.ProposeBudget(ctx, p, 50_000, 70_000, secretary, "a mistake")
+	b, err := s.ProposeBudget(ctx, p, 50_000, 70_000, nil, secretary, "a mistake")
 	require.NoError(t, err)
 	first := b.Waiting().Number
-	b, err = s.ProposeBudget(ctx, p, 50_000, 100_000, secretary, "decision 14")
+	b, err = s.ProposeBudget(ctx, p, 50_000, 100_000, nil, secretary, "decision 14")
 	require.NoError(t, err)
 	require.EqualValues(t, 50_000, b.Now, "nothing has changed")
 	second := b.Waiting().Number
+	for _, seen := range []int{0, first} {
+		_, err = s.ProposeBudget(ctx, p, 50_000, 110_000, &seen, approver, "unseen")
+		require.ErrorContains(t, err, "proposed another budget since you looked")
+	}
 	answer := func(number int, confirms bool, by Actor) error {
 		_, err := s.AnswerBudget(ctx, p, number, confirms, by, "decision 14 says so")
 		return err
@@ -108,7 +112,7 @@ func budgetsAreAmended(t *testing.T, s *Store) {
 	_, err = s.Adopt(ctx, bytes.Replace(source(t), []byte("budget: 5000000000"), []byte("budget: 50000"), 1))
 	require.NoError(t, err)
 
-	b, err = s.ProposeBudget(ctx, p, 100_000, 90_000, approver, "all are paid")
+	b, err = s.ProposeBudget(ctx, p, 100_000, 90_000, nil, approver, "all are paid")
 	require.NoError(t, err)
 	require.NoError(t, answer(b.Waiting().Number, false, secretary))
 	b, err = s.Budget(ctx, p)

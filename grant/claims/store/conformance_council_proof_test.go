@@ -128,7 +128,7 @@ func councilIsProven(t *testing.T, s *Store) {
 	}
 
 	// Who was there cannot be changed afterwards, either: the record is part of the chain.
-	_, err = s.Attend(t.Context(), m.p, Attendance{1, "han", all}, secretary, "again")
+	_, err = s.Attend(t.Context(), m.p, Attendance{1, "han", all}, nil, secretary, "again")
 	require.NoError(t, err)
 	_, err = s.CallMeeting(t.Context(), m.p, time.Now(), " ", secretary, "x")
 	m.refused(err, "when and where")

@@ -79,7 +79,7 @@ func (m *sitting) refer(i int) {
 
 func (m *sitting) attend(there ...string) {
 	m.Helper()
-	_, err := m.Attend(m.Context(), m.p, Attendance{Meeting: 1, Chair: "han", Present: there}, secretary, "who came")
+	_, err := m.Attend(m.Context(), m.p, Attendance{Meeting: 1, Chair: "han", Present: there}, nil, secretary, "who came")
 	require.NoError(m, err)
 }
 
@@ -255,8 +255,13 @@ func councilByVoteOnly(t *testing.T, s *Store) {
 		"has no seat": {1, "han", []string{"han", "x"}}, "is not there": {1, "han", []string{"cho"}},
 		"is chaired by a member of": {1, "seo", []string{"seo"}}, "there is no meeting 2": {2, "han", []string{"han"}},
 	} {
-		_, err = s.Attend(t.Context(), m.p, a, secretary, "x")
+		_, err = s.Attend(t.Context(), m.p, a, nil, secretary, "x")
 		m.refused(err, says)
+	}
+	m.attend("han", "seo")
+	for _, seen := range []int{0, 1} {
+		_, err = s.Attend(t.Context(), m.p, Attendance{1, "han", []string{"han", "min"}}, &seen, secretary, "x")
+		m.refused(err, "since you looked")
 	}
 	_, err = s.Leave(t.Context(), m.p, "cho", secretary, "moved away")
 	require.NoError(t, err)
@@ -312,7 +317,7 @@ func councilKeepsToTheBudget(t *testing.T, s *Store) {
 	require.NoError(t, m.count(0, 1, secretary))
 	m.refused(m.count(1, 2, secretary), "more than the 4000000 that nobody has been promised")
 	require.NotNil(t, m.now(1).Item)
-	b, err := s.ProposeBudget(t.Context(), m.p, 10_000_000, 12_000_000, secretary, "decision 14")
+	b, err := s.ProposeBudget(t.Context(), m.p, 10_000_000, 12_000_000, nil, secretary, "decision 14")
 	require.NoError(t, err)
 	m.refused(m.count(1, 2, secretary), "more than the 4000000 that nobody has been promised")
 	_, err = s.AnswerBudget(t.Context(), m.p, b.Waiting().Number, true, Actor{Name: "lee", Duty: claims.Approver}, "yes")
@@ -391,7 +396,7 @@ func councilDecidesAgain(t *testing.T, s *Store) {
 	_, err = s.CallMeeting(t.Context(), m.p, time.Now(), "3층", secretary, "first")
 	require.NoError(t, err)
 	attend := func(names []string) {
-		_, err := s.Attend(t.Context(), m.p, Attendance{1, names[0], names}, secretary, "who came")
+		_, err := s.Attend(t.Context(), m.p, Attendance{1, names[0], names}, nil, secretary, "who came")
 		require.NoError(t, err)
 	}
 	attend(many[:5]) // m0 speaks for consumers

@@ -167,6 +167,8 @@ type Meeting struct {
 	CalledBy string     `json:"called_by"`
 	Chair    string     `json:"chair,omitempty"`
 	Present  []string   `json:"present"`
+	Noted    int        `json:"noted,omitempty"` // number of the record that says who is present; 0: none does
+	NotedBy  string     `json:"noted_by,omitempty"`
 	Items    []OnAgenda `json:"items"`
 	ClosedAt time.Time  `json:"closed_at,omitzero"`
 	ClosedBy string     `json:"closed_by,omitempty"`
@@ -208,6 +210,7 @@ func (c *Council) apply(r *Record) {
 	case change.Attends != nil:
 		if m, err := c.Meeting(change.Attends.Meeting); err == nil {
 			m.Chair, m.Present = change.Attends.Chair, change.Attends.Present
+			m.Noted, m.NotedBy = r.Number, r.By.Name
 		}
 	case change.Item != nil:
 		if m, err := c.Meeting(change.Item.Meeting); err == nil {

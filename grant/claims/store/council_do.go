@@ -67,7 +67,7 @@ func (s *Store) Join(ctx context.Context, p *claims.Programme, seat vote.Seat, b
 // refuseResident keeps what may be the number of a person out of records, which are for good.
 func refuseResident(field, text string) error {
 	if err := resident.Refuse(field, text, true); err != nil {
-		return fmt.Errorf("%w: %w", claims.ErrIllegal, err)
+		return illegal("%w", err)
 	}
 	return nil
 }
@@ -107,11 +107,18 @@ func (s *Store) CallMeeting(
 }
 
 // Attend notes who is at a meeting, and who chairs it. It can be noted again while the meeting goes on: what counts for a
-// motion is who is there when it is counted.
-func (s *Store) Attend(ctx context.Context, p *claims.Programme, a Attendance, by Actor, why string) (*Meeting, error) {
+// motion is who is there when it is counted. Seen is Meeting.Noted as whoever notes it has read it: it fails with
+// claims.ErrIllegal when it was noted since; nil: whatever was noted before.
+func (s *Store) Attend(
+	ctx context.Context, p *claims.Programme, a Attendance, seen *int, by Actor, why string,
+) (*Meeting, error) {
 	c, err := s.ofCouncil(ctx, p, by, why, func(c *Council, _ time.Time) (CouncilRecord, error) {
-		if _, err := c.going(a.Meeting); err != nil {
+		m, err := c.going(a.Meeting)
+		if err != nil {
 			return CouncilRecord{}, err
+		}
+		if seen != nil && *seen != m.Noted {
+			return CouncilRecord{}, illegal("%s noted who is at meeting %d since you looked: look again", m.NotedBy, a.Meeting)
 		}
 		noted := Attendance{Meeting: a.Meeting, Present: []string{}}
 		for _, name := range a.Present {

@@ -94,7 +94,7 @@ func (s *Store) Read(ctx context.Context, r Reading) error {
 		return claims.Refuse(claims.ErrIllegal, "say who reads what")
 	}
 	if err := resident.Refuse("why", r.Why, true); err != nil { // the log keeps it
-		return fmt.Errorf("%w: %w", claims.ErrIllegal, err)
+		return illegal("%w", err)
 	}
 	of, err := s.programmesOf(ctx, r.Claims)
 	if err != nil || len(of)+len(r.Reports) == 0 {

@@ -45,7 +45,7 @@ func TestNothingThatIsForGoodHoldsAResidentNumber(t *testing.T) {
 			return err
 		}(),
 		"a budget": func() error {
-			_, err := s.ProposeBudget(ctx, p, p.Budget, p.Budget+1, Actor{"oh", claims.Secretary}, number)
+			_, err := s.ProposeBudget(ctx, p, p.Budget, p.Budget+1, nil, Actor{"oh", claims.Secretary}, number)
 			return err
 		}(),
 		"a file": func() error {

@@ -163,7 +163,7 @@ func TestPrivacyAtTheDesk(t *testing.T) {
 	p.leave()
 	p.shows("title", "누가 누구의 개인정보를")
 	const row = "[...document.querySelectorAll('main %s')].map(c => c.innerText.trim()).join(' | ')"
-	require.Equal(t, "언제 | 누가 | 직무 | 어디서 | 신청 | 무엇을 | 왜", eval[string](p, fmt.Sprintf(row, "thead th")))
+	require.Equal(t, "언제 | 누가 | 업무 | 어디서 | 신청 | 무엇을 | 왜", eval[string](p, fmt.Sprintf(row, "thead th")))
 	require.Regexp(t, `^[^|]*20[^|]* \| kim \| 심사 \| 127\.0\.0\.1 \| `+c.ID+` \| 신청인 \| 본인 전화$`,
 		eval[string](p, fmt.Sprintf(row, "tbody tr:first-child > *")))
 	p.staffSees(script, "claims-access")
@@ -194,7 +194,7 @@ func TestStatisticsOnThePage(t *testing.T) {
 		require.NoError(t, err)
 		storetest.Reported(t, s, programme, 2*i, loss, store.Reporter{})
 	}
-	_, err := s.ProposeBudget(t.Context(), programme, programme.Budget, 6_000_000_000,
+	_, err := s.ProposeBudget(t.Context(), programme, programme.Budget, 6_000_000_000, nil,
 		store.Actor{Name: "oh", Duty: claims.Secretary}, "이사회 결정 14호")
 	require.NoError(t, err)
 	p := openAt(t, claimsDesk(t, s, programme, map[string]string{"shin claims-approver": supportToken}))
