@@ -208,7 +208,8 @@ func (v *visit) seen() (seq int, ok bool) {
 
 // once does what a form asks for, and shows the claim. A button that is tapped twice sends its form twice, and a browser shows
 // the second answer: where the form was done already, by an entry that is the same, that is what is said, and nothing is done
-// again.
+// again. Staff's forms are known by the page that they are of (store.Once). An owner's are not: who goes back gets the page anew,
+// and who has it open twice sends both.
 func (v *visit) once(action claims.Action, done string, same func(*store.Entry) (bool, error), do func() error) error {
 	already, err := v.did(action, same)
 	if err == nil && !already {

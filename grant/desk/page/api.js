@@ -42,8 +42,9 @@ export function broken(message) {
 }
 
 // request fails with a Problem unless the answer is a good one.
-export async function request(path, { method = "GET", body, signal, auth = token.get() } = {}) {
+export async function request(path, { method = "GET", body, signal, auth = token.get(), key } = {}) {
   const headers = { Accept: "application/json" };
+  if (key) headers["Idempotency-Key"] = key;
   if (auth) headers.Authorization = `Bearer ${auth}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response;

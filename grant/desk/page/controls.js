@@ -16,6 +16,7 @@ let status = null;
 let asked = null; // the name of the order that the dialog is about
 let opener = null; // the button that opened it
 let sending = false;
+let unsure = null; // an order whose answer was lost, and its key: the desk knows it when it is sent again, and carries it out once
 let obedience = null;
 let allowed = new Set(); // names of orders, among other rights
 
@@ -69,6 +70,7 @@ export function tick() {
 function open(event) {
   opener = event.currentTarget;
   asked = opener.getAttribute("data-order");
+  unsure = null;
   const order = orders[asked];
   $("order-form").reset();
   show($("order-form"), true);
@@ -172,10 +174,12 @@ async function send() {
   sending = true;
   set($("order-go"), "aria-disabled", "true");
   try {
-    const { act } = await getJSON("orders", { method: "POST", body: order });
+    const { act } = await getJSON("orders", { method: "POST", body: order, key: keyOf(order) });
+    unsure = null;
     obedience = new Obedience(act, status, performance.now());
     succeed(act);
   } catch (problem) {
+    if (problem.status >= 400 && problem.status < 500 && problem.kind !== "under_way") unsure = null; // it is an answer
     const { message, english } = explain(problem);
     fail(message, null, english);
     say($("outcome"), `${orders[asked].title}: ${message}`, english);
@@ -184,6 +188,12 @@ async function send() {
     set($("order-go"), "aria-disabled", null);
     refreshHistory();
   }
+}
+
+function keyOf(order) {
+  const body = JSON.stringify(order);
+  if (unsure?.body !== body) unsure = { body, key: Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-") };
+  return unsure.key;
 }
 
 // explain says what a problem is to somebody who gives an order: a message, and what is in English only.

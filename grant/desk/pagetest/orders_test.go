@@ -3,6 +3,7 @@
 package pagetest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -275,6 +276,17 @@ func TestOrderThatFails(t *testing.T) {
 		require.Equal(t, "again", eval[string](p, element("order-why")+".value"))
 	}
 	p.shows("history", "Postpone: refused")
+	var keys []string
+	d.change(func(d *desk) {
+		for _, h := range d.headers {
+			if key := h.Get("Idempotency-Key"); key != "" {
+				keys = append(keys, key)
+			}
+		}
+	})
+	require.Len(t, keys, 5)
+	require.Equal(t, keys[3], keys[4], "the desk knows again what it may have carried out")
+	require.Len(t, slices.Compact(keys), 4, "what was refused is another request when it is sent again")
 
 	require.NoError(t, d.Listener.Close()) // the desk is gone
 	d.CloseClientConnections()
