@@ -146,7 +146,7 @@ func (v *view) outcomes(list []outcome, said *decision) g.Node {
 	back := v.root + "claims?" + queueOf(v.sent).Encode()
 	title := v.say("예상 결과: ", "This would happen: ")
 	if said.sure {
-		title = v.say("결과: ", "Result: ")
+		title = v.say("처리 결과: ", "Result: ")
 	}
 	return h.Section(h.Class("card"), h.Aria("labelledby", "title"),
 		h.H1(h.ID("title"), g.Text(title+all)),

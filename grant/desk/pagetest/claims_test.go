@@ -142,10 +142,10 @@ func TestAReviewersDay(t *testing.T) {
 	}
 	p.do(chromedp.Focus(chromedp.CSS("#many-why")), chromedp.KeyEvent("사장님 한 분의 가게 두 곳"))
 	enter(".many button")
-	p.shows("title", "이렇게 됩니다: SUCCESS")
+	p.shows("title", "예상 결과: 모두 처리")
 	screens("together")
 	enter("#sure")
-	p.shows("title", "결과: SUCCESS")
+	p.shows("title", "처리 결과: 모두 처리")
 	list, err := s.Get(t.Context(), "c-000000", "c-000001", "c-000007")
 	require.NoError(t, err)
 	require.Equal(t, claims.Checking, list[0].State)
@@ -172,7 +172,7 @@ func TestAReviewersDay(t *testing.T) {
 	p.leave()
 	p.shows("problem", "minji")
 	screens("second")
-	p.await(`document.querySelector("#approve-amount").value === "900000"`) // the form is open, with what was written
+	p.await(`document.querySelector("#approve-amount").value === "900,000"`) // the form is open, with what was written
 	p.await(`document.querySelector("#approve-why").value === "매출 자료로 확인함"`)
 	enter("#do-approve button")
 	p.awaitFocus("sure")
