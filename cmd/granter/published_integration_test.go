@@ -41,8 +41,11 @@ func (p *publishing) command(topic string, more ...string) command {
 
 // event is what an event says, as far as it is compared.
 type event struct {
-	ID, Type string
-	Data     struct{ User string }
+	ID   string `json:"id"`
+	Type string `json:"type"`
+	Data struct {
+		User string `json:"user"`
+	} `json:"data"`
 }
 
 func (p *publishing) events(topic string) (all []event) {

@@ -98,7 +98,7 @@ func (f *purgeFlags) execute(cmd *cobra.Command) error {
 	}
 	goesOn := mark != nil
 	if !goesOn {
-		if mark, err = f.mark(ctx, cmd, purger); err != nil {
+		if mark, err = f.mark(ctx, purger); err != nil {
 			return err
 		}
 	}
@@ -150,7 +150,7 @@ func (f *purgeFlags) named() (name string, err error) {
 }
 
 // mark makes the mark of a purge, if the campaign is over and nobody works with it.
-func (f *purgeFlags) mark(ctx context.Context, cmd *cobra.Command, purger *ledger.Purger) (*ledger.Purge, error) {
+func (f *purgeFlags) mark(ctx context.Context, purger *ledger.Purger) (*ledger.Purge, error) {
 	q, err := f.query(ctx, f.retryFor)
 	if err != nil {
 		return nil, err

@@ -97,7 +97,7 @@ func TestEveryCommandSaysThatRedisIsAway(t *testing.T) {
 		if c.Flags().Lookup("retry-for") != nil {
 			args = append(args, "--retry-for=100ms")
 		}
-		for _, arg := range strings.Fields(more) {
+		for arg := range strings.FieldsSeq(more) {
 			args = append(args, strings.Replace(arg, "FILE", file, 1))
 		}
 		var stdout, stderr bytes.Buffer
