@@ -8,13 +8,13 @@ const MostWon Won = 1_000_000_000_000_000
 func (p *Programme) Rebudget(now, next, promised Won) error {
 	switch {
 	case p.Budget == 0:
-		return Refuse(ErrIllegal, "programme %s has no budget, so none ends", p.Name)
+		return Illegal("programme %s has no budget, so none ends", p.Name)
 	case next <= 0 || next > MostWon:
-		return Refuse(ErrIllegal, "%d won is no budget: want 1 to %d; granter claims freeze stops payment", next, MostWon)
+		return Illegal("%d won is no budget: want 1 to %d; granter claims freeze stops payment", next, MostWon)
 	case next == now:
-		return Refuse(ErrIllegal, "the budget is %d won already", now)
+		return Illegal("the budget is %d won already", now)
 	case next < now && next < promised:
-		return Refuse(ErrIllegal, "%d won are promised, and a budget is never lowered below that", promised)
+		return Illegal("%d won are promised, and a budget is never lowered below that", promised)
 	}
 	return nil
 }

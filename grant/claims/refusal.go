@@ -24,6 +24,9 @@ func Refuse(kind error, format string, args ...any) error {
 	return &RefusalError{Kind: kind, Format: format, Args: args, text: fmt.Errorf(format, args...)}
 }
 
+// Illegal refuses what is not possible from where a claim, or a programme, is.
+func Illegal(format string, args ...any) error { return Refuse(ErrIllegal, format, args...) }
+
 // List is several of one kind, as a text names them.
 type List[T ~string] []T
 

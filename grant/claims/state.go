@@ -226,16 +226,16 @@ func (s State) Next(action Action, by Duty, reason string) (State, error) {
 		}
 		switch {
 		case !slices.Contains(t.By, by):
-			return s, Refuse(ErrIllegal, "%s of a claim in state %s is done by %s, not by %s", action, s, Duties(t.By), by)
+			return s, Illegal("%s of a claim in state %s is done by %s, not by %s", action, s, Duties(t.By), by)
 		case t.Reason && strings.TrimSpace(reason) == "":
-			return s, Refuse(ErrIllegal, "say why: %s of a claim needs a reason", action)
+			return s, Illegal("say why: %s of a claim needs a reason", action)
 		}
 		return t.To, nil
 	}
 	if len(possible) == 0 {
-		return s, Refuse(ErrIllegal, "%s of a claim in state %s: nothing more can be done with it", action, s)
+		return s, Illegal("%s of a claim in state %s: nothing more can be done with it", action, s)
 	}
-	return s, Refuse(ErrIllegal, "%s of a claim in state %s: possible are %s", action, s, possible)
+	return s, Illegal("%s of a claim in state %s: possible are %s", action, s, possible)
 }
 
 // States are all states, in the order in which the table has them.

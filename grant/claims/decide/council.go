@@ -7,24 +7,21 @@ import (
 
 // ofCouncil refuses what is the council's to decide, and what is not for it.
 func (d *Decision) ofCouncil(p *claims.Programme, c *store.Claim) error {
-	refuse := func(format string, args ...any) error {
-		return claims.Refuse(claims.ErrIllegal, format, args...)
-	}
 	again := p.Council != nil && c.CouncilDecided() && p.Council.Objections == claims.CouncilDuty
 	switch {
 	case d.By.Duty == claims.CouncilDuty:
-		return refuse("the council decides by vote only: granter claims council")
+		return claims.Illegal("the council decides by vote only: granter claims council")
 	case d.Action == claims.Refer && p.Council == nil:
-		return refuse("programme %s has no council", p.Name)
+		return claims.Illegal("programme %s has no council", p.Name)
 	case d.Action == claims.Refer && c.State == claims.Objected && !again:
-		return refuse(
+		return claims.Illegal(
 			"an objection is the council's when it decided the claim and the programme says so (objections: council)",
 		)
 	case c.State == claims.InReview && p.Council.Decides(c.Assessment) &&
 		(d.Action == claims.Approve || d.Action == claims.Decline):
-		return refuse("an assessed loss from %d won on is the council's to decide: refer it", p.Council.From)
+		return claims.Illegal("an assessed loss from %d won on is the council's to decide: refer it", p.Council.From)
 	case c.State == claims.Objected && again && decides(d.Action):
-		return refuse("the council decided it, and decides about the objection: refer it")
+		return claims.Illegal("the council decided it, and decides about the objection: refer it")
 	}
 	return nil
 }

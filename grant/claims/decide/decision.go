@@ -51,7 +51,7 @@ func (d *Decision) Step(p *claims.Programme, c *store.Claim) (store.Step, error)
 			return s, nil
 		}
 		if c.First != nil && p.NeedsSecond(amount) && *c.First != amount {
-			return s, claims.Refuse(claims.ErrIllegal,
+			return s, claims.Illegal(
 				"the first of two approved %d won, and this is %d: agree on one, or ask again",
 				*c.First, amount)
 		}
@@ -64,24 +64,24 @@ func (d *Decision) Step(p *claims.Programme, c *store.Claim) (store.Step, error)
 	case store.HandOver:
 		switch {
 		case strings.TrimSpace(d.To) == "" || len(d.To) > maxTo:
-			return s, claims.Refuse(claims.ErrIllegal, "say to whom it is handed over")
+			return s, claims.Illegal("say to whom it is handed over")
 		case strings.TrimSpace(d.Why) == "":
-			return s, claims.Refuse(claims.ErrIllegal, "say why it is handed over")
+			return s, claims.Illegal("say why it is handed over")
 		case c.State.Final():
-			return s, claims.Refuse(claims.ErrIllegal, "a claim in state %s needs nobody to see to it", c.State)
+			return s, claims.Illegal("a claim in state %s needs nobody to see to it", c.State)
 		case c.Assigned == d.To:
-			return s, claims.Refuse(claims.ErrIllegal, "%s sees to it already", d.To)
+			return s, claims.Illegal("%s sees to it already", d.To)
 		}
 		s.Change.Assigned = d.To
 	default:
 		if Reserved(d.Action) {
-			return s, claims.Refuse(claims.ErrIllegal, "%s is not decided: granter claims import, pay and council do it",
+			return s, claims.Illegal("%s is not decided: granter claims import, pay and council do it",
 				d.Action,
 			)
 		}
 	}
 	if d.Amount != nil && s.Change.Owed == nil {
-		return s, claims.Refuse(claims.ErrIllegal, "an amount is part of an approval only")
+		return s, claims.Illegal("an amount is part of an approval only")
 	}
 	return s, nil
 }
@@ -89,18 +89,18 @@ func (d *Decision) Step(p *claims.Programme, c *store.Claim) (store.Step, error)
 func (d *Decision) amount(p *claims.Programme, c *store.Claim) (claims.Won, error) {
 	switch {
 	case d.Amount != nil && *d.Amount <= 0:
-		return 0, claims.Refuse(claims.ErrIllegal, "%d won is nothing to approve: decline it", *d.Amount)
+		return 0, claims.Illegal("%d won is nothing to approve: decline it", *d.Amount)
 	case d.Amount != nil && p.Cap > 0 && *d.Amount > p.Cap:
-		return 0, claims.Refuse(claims.ErrIllegal, "%d won is more than the %d that one claim is paid at most",
+		return 0, claims.Illegal("%d won is more than the %d that one claim is paid at most",
 			*d.Amount,
 			p.Cap,
 		)
 	case d.Amount != nil && d.Action == claims.Approve && c.Proposal != nil && !c.Proposal.Review && *d.Amount != c.Proposal.Pay:
-		return 0, claims.Refuse(claims.ErrIllegal, "the rules pay %d won for this loss, and no other amount", c.Proposal.Pay)
+		return 0, claims.Illegal("the rules pay %d won for this loss, and no other amount", c.Proposal.Pay)
 	case d.Amount != nil:
 		return *d.Amount, nil
 	case c.Proposal == nil || c.Proposal.Review || c.Proposal.Pay == 0:
-		return 0, claims.Refuse(claims.ErrIllegal, "the rules propose no amount: say how much")
+		return 0, claims.Illegal("the rules propose no amount: say how much")
 	default:
 		return c.Proposal.Pay, nil
 	}

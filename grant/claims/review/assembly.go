@@ -101,7 +101,7 @@ func (d *Desk) GiveDocument(w http.ResponseWriter, r *http.Request, who *Staff, 
 		return store.ErrNotFound
 	}
 	if !who.has(claims.CouncilDuty) && !who.seesPeople() && !who.has(claims.Secretary) {
-		return claims.Refuse(claims.ErrIllegal,
+		return claims.Illegal(
 			"documents are for members of the council, and for those who take claims in, judge or decide")
 	}
 	doc, data, err := d.Documents.Open(ctx, b.ID, digest)
@@ -149,7 +149,7 @@ func (d *Desk) DoSecretary(ctx context.Context, who *Staff, act *CouncilAct) err
 	why, err := readableWhy(act.Why)
 	switch {
 	case !who.has(claims.Secretary):
-		return claims.Refuse(claims.ErrIllegal, "the council's business is the secretary's")
+		return claims.Illegal("the council's business is the secretary's")
 	case err != nil:
 		return err
 	case why == "":
@@ -233,11 +233,11 @@ func (d *Desk) DoVote(ctx context.Context, who *Staff, act *VoteAct) error {
 	case act.Do == doRecuse && !own && who.has(claims.Secretary):
 		_, err = d.Store.RecuseFrom(ctx, d.Programme, on, act.Member, secretary)
 	case !who.has(claims.CouncilDuty):
-		err = claims.Refuse(claims.ErrIllegal, "members of the council vote, and nobody else")
+		err = claims.Illegal("members of the council vote, and nobody else")
 	case act.Do == doCount:
 		_, err = d.Store.CloseItem(ctx, d.Programme, on, member)
 	case act.Do == doRecuse && !own:
-		err = claims.Refuse(claims.ErrIllegal, "members recuse themselves: %s cannot do so for %.40q", who.Name, act.Member)
+		err = claims.Illegal("members recuse themselves: %s cannot do so for %.40q", who.Name, act.Member)
 	case act.Do == doRecuse:
 		_, err = d.Store.RecuseFrom(ctx, d.Programme, on, who.Name, member)
 	default:

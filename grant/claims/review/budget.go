@@ -111,7 +111,7 @@ func (d *Desk) rebudgets(ctx context.Context, said *rebudgeting, who *Staff) (er
 	}
 	switch {
 	case by.Duty == "":
-		return claims.Refuse(claims.ErrIllegal, "another budget is for the secretary to propose, and for an approver to confirm")
+		return claims.Illegal("another budget is for the secretary to propose, and for an approver to confirm")
 	case said.do == doPropose:
 		_, err = d.Store.ProposeBudget(ctx, d.Programme, said.old, said.new, &said.proposal, by, said.why)
 	case said.do == doConfirmBudget, said.do == doRejectBudget:

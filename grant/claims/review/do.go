@@ -272,7 +272,7 @@ func (d *decision) step(p *claims.Programme, c *store.Claim, who *Staff) (store.
 			return store.Step{}, claims.Refuse(ErrForm, "a note needs a text")
 		}
 		if len(who.Duties) == 0 {
-			return store.Step{}, claims.Refuse(claims.ErrIllegal, "%s has no duty here", who.Name)
+			return store.Step{}, claims.Illegal("%s has no duty here", who.Name)
 		}
 		return store.Step{Claim: c, Action: store.Note, By: who.actor(), Reason: d.why}, nil
 	}
@@ -303,9 +303,9 @@ func (d *decision) step(p *claims.Programme, c *store.Claim, who *Staff) (store.
 func mayHandOver(who *Staff, to string) error {
 	switch {
 	case len(who.Duties) == 0:
-		return claims.Refuse(claims.ErrIllegal, "%s has no duty here", who.Name)
+		return claims.Illegal("%s has no duty here", who.Name)
 	case !who.Others && !contains(who.Colleagues, to):
-		return claims.Refuse(claims.ErrIllegal, "%.40q is nobody with a duty here: possible are %s", to,
+		return claims.Illegal("%.40q is nobody with a duty here: possible are %s", to,
 			strings.Join(who.Colleagues, ", "))
 	}
 	return nil

@@ -89,7 +89,7 @@ func (e *entering) form() (*intake.Form, error) {
 // mayEnter refuses whoever does not take claims in.
 func mayEnter(who *Staff) error {
 	if !who.has(claims.Intake) {
-		return claims.Refuse(claims.ErrIllegal, "claims are entered in the duty %s", claims.Intake)
+		return claims.Illegal("claims are entered in the duty %s", claims.Intake)
 	}
 	return nil
 }

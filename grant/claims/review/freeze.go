@@ -65,7 +65,7 @@ func (d *Desk) freeze(w http.ResponseWriter, r *http.Request, who Staff) {
 
 func (d *Desk) readFreeze(r *http.Request, who *Staff) (f store.Freeze, err error) {
 	if !who.Stops {
-		return f, claims.Refuse(claims.ErrIllegal, "%s may not freeze decisions, or end that: it needs the right claims-freeze",
+		return f, claims.Illegal("%s may not freeze decisions, or end that: it needs the right claims-freeze",
 			who.Name)
 	}
 	f.Who = who.Name

@@ -18,7 +18,7 @@ func (d *Desk) person(w http.ResponseWriter, r *http.Request, who Staff) {
 	why, err := readWhy(r)
 	switch {
 	case !who.seesPeople():
-		err = claims.Refuse(claims.ErrIllegal, "who owners are is for those who take claims in, judge or decide")
+		err = claims.Illegal("who owners are is for those who take claims in, judge or decide")
 	case err == nil && why == "":
 		err = claims.Refuse(ErrForm, "say why you need to know who it is")
 	}
@@ -63,7 +63,7 @@ func (v *view) person(k *known, p *store.Person) g.Node {
 
 // document gives a document out, as a download.
 func (d *Desk) document(w http.ResponseWriter, r *http.Request, who Staff) {
-	err := claims.Refuse(claims.ErrIllegal, "documents are for those who take claims in, judge or decide")
+	err := claims.Illegal("documents are for those who take claims in, judge or decide")
 	var doc *store.Kept
 	var data []byte
 	if who.seesPeople() && d.Documents != nil {

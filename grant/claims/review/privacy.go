@@ -28,7 +28,7 @@ func (d *Desk) access(w http.ResponseWriter, r *http.Request, who Staff) {
 	}
 	var err error
 	if !who.has(claims.Privacy) {
-		err = claims.Refuse(claims.ErrIllegal, "who has looked at whose data is for the duty privacy")
+		err = claims.Illegal("who has looked at whose data is for the duty privacy")
 	}
 	for field, into := range map[string]*time.Time{fieldFrom: &f.From, fieldBefore: &f.To} {
 		if err == nil {
@@ -126,7 +126,7 @@ func (d *Desk) erase(w http.ResponseWriter, r *http.Request, who Staff) {
 	switch {
 	case err != nil:
 	case !who.has(claims.Privacy):
-		err = claims.Refuse(claims.ErrIllegal, "owners are erased in the duty privacy")
+		err = claims.Illegal("owners are erased in the duty privacy")
 	case why == "":
 		err = claims.Refuse(ErrForm, "say why it is erased")
 	}

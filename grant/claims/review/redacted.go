@@ -93,7 +93,7 @@ func (d *Desk) redacted(w http.ResponseWriter, r *http.Request, who Staff) {
 
 func (d *Desk) upload(r *http.Request, who *Staff) error {
 	if !who.has(claims.Reviewer) || d.Documents == nil {
-		return claims.Refuse(claims.ErrIllegal, "what the council may read is for a reviewer to say")
+		return claims.Illegal("what the council may read is for a reviewer to say")
 	}
 	history, err := d.history(r)
 	if err != nil {
@@ -142,7 +142,7 @@ func (d *Desk) showToCouncil(w http.ResponseWriter, r *http.Request, who Staff) 
 		history, err = d.history(r)
 	}
 	if err == nil && !who.has(claims.Reviewer) {
-		err = claims.Refuse(claims.ErrIllegal, "what the council may read is for a reviewer to say")
+		err = claims.Illegal("what the council may read is for a reviewer to say")
 	}
 	if err == nil {
 		_, err = d.once(r, &who, "", func(ctx context.Context) error {

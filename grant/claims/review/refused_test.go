@@ -54,7 +54,7 @@ func TestEveryRefusalHasKorean(t *testing.T) {
 	}
 }
 
-// refusal returns the text of a call of claims.Refuse, or of what a package calls it by, and how much is filled in.
+// refusal returns the text of a call of claims.Refuse or claims.Illegal, and how much is filled in.
 func refusal(call *ast.CallExpr) (format string, args int, ok bool) {
 	at := -1
 	switch f := call.Fun.(type) {
@@ -62,12 +62,17 @@ func refusal(call *ast.CallExpr) (format string, args int, ok bool) {
 		switch f.Name {
 		case "Refuse":
 			at = 1
-		case "illegal", "refuse":
+		case "Illegal":
 			at = 0
 		}
 	case *ast.SelectorExpr:
-		if pkg, is := f.X.(*ast.Ident); is && pkg.Name == "claims" && f.Sel.Name == "Refuse" {
-			at = 1
+		if pkg, is := f.X.(*ast.Ident); is && pkg.Name == "claims" {
+			switch f.Sel.Name {
+			case "Refuse":
+				at = 1
+			case "Illegal":
+				at = 0
+			}
 		}
 	}
 	if at < 0 || len(call.Args) <= at {
@@ -98,7 +103,7 @@ func TestARefusalIsSaidInTheReadersLanguage(t *testing.T) {
 	text, _ = (&Desk{}).explained(tell.Korean, err)
 	assert.Regexp(t, `^‘접수됨’ 상태의 신청에서는 ‘지급 완료’를 할 수 없습니다\. 가능한 일: 확인 시작, `, text)
 
-	text, _ = (&Desk{}).explained(tell.Korean, claims.Refuse(claims.ErrIllegal,
+	text, _ = (&Desk{}).explained(tell.Korean, claims.Illegal(
 		"%d won is more than the %d that one claim is paid at most", claims.Won(5_000_001), claims.Won(5_000_000)))
 	assert.Equal(t, "5,000,001원은 신청 한 건의 지급 한도 5,000,000원보다 많습니다.", text)
 	text, _ = (&Desk{}).explained(tell.Korean, &store.ConflictError{By: store.Rules, Action: claims.Flag})

@@ -79,7 +79,7 @@ func (d *Desk) extend(w http.ResponseWriter, r *http.Request, who Staff) {
 
 func (d *Desk) readExtension(r *http.Request, who *Staff) (e store.Extension, why string, err error) {
 	if !who.has(claims.Secretary) {
-		return e, "", claims.Refuse(claims.ErrIllegal, "windows are extended by the secretary")
+		return e, "", claims.Illegal("windows are extended by the secretary")
 	}
 	if why, err = readWhy(r); err != nil {
 		return e, why, err

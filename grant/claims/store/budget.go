@@ -65,7 +65,7 @@ func unanswered(list []BudgetAmendment, number int) (*BudgetAmendment, error) {
 }
 
 func notWaiting(number int) error {
-	return illegal("proposal %d does not wait for a second person: it has been answered, or another one took its place",
+	return claims.Illegal("proposal %d does not wait for a second person: it has been answered, or another one took its place",
 		number)
 }
 
@@ -98,10 +98,11 @@ func (a *amended) apply(r *Record) error {
 	case change == nil:
 		return nil
 	case change.Old != a.now:
-		return illegal("the budget is %d won, and not %d: read it again, somebody else may have changed it", a.now, change.Old)
+		return claims.Illegal("the budget is %d won, and not %d: read it again, somebody else may have changed it",
+			a.now, change.Old)
 	case change.Proposal == 0:
 		if r.By.Duty != claims.Secretary && r.By.Duty != claims.Approver {
-			return illegal("another budget is proposed by the secretary or an approver, not by %s", r.By.Duty)
+			return claims.Illegal("another budget is proposed by the secretary or an approver, not by %s", r.By.Duty)
 		}
 		a.list = append(a.list, BudgetAmendment{
 			Number: r.Number, Old: change.Old, New: change.New, At: r.At, Who: r.By.Name, Why: r.Why,
@@ -113,11 +114,11 @@ func (a *amended) apply(r *Record) error {
 	case err != nil || open.New != change.New:
 		return notWaiting(change.Proposal)
 	case change.Confirms && r.By.Duty != claims.Approver:
-		return illegal("another budget is confirmed by an approver, not by %s", r.By.Duty)
+		return claims.Illegal("another budget is confirmed by an approver, not by %s", r.By.Duty)
 	case change.Confirms && grant.SamePerson(open.Who, r.By.Name):
-		return illegal("%s proposed it: another person confirms it", open.Who)
+		return claims.Illegal("%s proposed it: another person confirms it", open.Who)
 	case r.By.Duty != claims.Approver && r.By.Duty != claims.Secretary:
-		return illegal("a proposal is rejected by the secretary or an approver, not by %s", r.By.Duty)
+		return claims.Illegal("a proposal is rejected by the secretary or an approver, not by %s", r.By.Duty)
 	}
 	open.Confirmed, open.AnsweredAt, open.AnsweredBy, open.Because = change.Confirms, r.At, r.By.Name, r.Why
 	if change.Confirms {
@@ -135,7 +136,7 @@ func (s *Store) ProposeBudget(
 ) (*Budget, error) {
 	return s.rebudget(ctx, p, by, why, func(a *amended) (Rebudgeted, error) {
 		if now := waiting(a.list); now != nil && seen != nil && now.Number != *seen {
-			return Rebudgeted{}, illegal("%s proposed another budget since you looked: look again", now.Who)
+			return Rebudgeted{}, claims.Illegal("%s proposed another budget since you looked: look again", now.Who)
 		}
 		return Rebudgeted{Old: old, New: next}, nil
 	})
@@ -160,7 +161,7 @@ func (s *Store) rebudget(
 	ctx context.Context, p *claims.Programme, by Actor, why string, judge func(*amended) (Rebudgeted, error),
 ) (*Budget, error) {
 	if by.Name == "" || why == "" {
-		return nil, illegal("say who it is, and why")
+		return nil, claims.Illegal("say who it is, and why")
 	}
 	if err := s.begin(ctx, func(c *commit) error {
 		before, err := records(ctx, c.tx, p.Name)
@@ -208,7 +209,7 @@ func (c *commit) hasClaims(p *claims.Programme) error {
 	var has bool
 	err := c.tx.QueryRowContext(c.ctx, "SELECT EXISTS (SELECT 1 FROM claims WHERE programme = $1)", p.Name).Scan(&has)
 	if err == nil && !has {
-		err = illegal("programme %s has no claims yet: change the budget in its file", p.Name)
+		err = claims.Illegal("programme %s has no claims yet: change the budget in its file", p.Name)
 	}
 	return err
 }

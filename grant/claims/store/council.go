@@ -254,7 +254,7 @@ func (c *Council) Known(name string) vote.Seat {
 // Meeting returns a meeting by its number.
 func (c *Council) Meeting(number int) (*Meeting, error) {
 	if number < 1 || number > len(c.Meetings) {
-		return nil, claims.Refuse(claims.ErrIllegal, "there is no meeting %d of the council", number)
+		return nil, claims.Illegal("there is no meeting %d of the council", number)
 	}
 	return &c.Meetings[number-1], nil
 }

@@ -13,19 +13,15 @@ import (
 	"github.com/granter/granter/grant/claims/resident"
 )
 
-func illegal(format string, args ...any) error {
-	return claims.Refuse(claims.ErrIllegal, format, args...)
-}
-
 // ofCouncil adds what judge makes of the council as it is, while nobody else can change it. The secretary does.
 func (s *Store) ofCouncil(
 	ctx context.Context, p *claims.Programme, by Actor, why string, judge func(*Council, time.Time) (CouncilRecord, error),
 ) (*Council, error) {
 	if p.Council == nil {
-		return nil, illegal("programme %s has no council", p.Name)
+		return nil, claims.Illegal("programme %s has no council", p.Name)
 	}
 	if by.Duty != claims.Secretary {
-		return nil, illegal("the council's business is the secretary's, not that of %s", by.Duty)
+		return nil, claims.Illegal("the council's business is the secretary's, not that of %s", by.Duty)
 	}
 	var after *Council
 	r, err := s.addRecord(ctx, p.Name, Record{By: by, Kind: RecordCouncil, Why: why},
@@ -51,13 +47,13 @@ func (s *Store) Join(ctx context.Context, p *claims.Programme, seat vote.Seat, b
 		}
 		switch {
 		case seat.Name == "" || len(seat.Name) > maxName || len(seat.Shown) > maxName:
-			return CouncilRecord{}, illegal("say by which name the member signs in, in at most %d bytes", maxName)
+			return CouncilRecord{}, claims.Illegal("say by which name the member signs in, in at most %d bytes", maxName)
 		case grant.SamePerson(seat.Name, InCouncil.Name):
-			return CouncilRecord{}, illegal("%s is the name of the council itself", InCouncil.Name)
+			return CouncilRecord{}, claims.Illegal("%s is the name of the council itself", InCouncil.Name)
 		case has:
-			return CouncilRecord{}, illegal("%s has a seat already", seat.Name)
+			return CouncilRecord{}, claims.Illegal("%s has a seat already", seat.Name)
 		case !slices.Contains(p.Council.Affiliations, seat.Affiliation):
-			return CouncilRecord{}, illegal("%.40q is no affiliation of the programme: possible are %s", seat.Affiliation,
+			return CouncilRecord{}, claims.Illegal("%.40q is no affiliation of the programme: possible are %s", seat.Affiliation,
 				claims.List[claims.Affiliation](p.Council.Affiliations))
 		}
 		return CouncilRecord{Joins: &seat}, nil
@@ -67,7 +63,7 @@ func (s *Store) Join(ctx context.Context, p *claims.Programme, seat vote.Seat, b
 // refuseResident keeps what may be the number of a person out of records, which are for good.
 func refuseResident(field, text string) error {
 	if err := resident.Refuse(field, text, true); err != nil {
-		return illegal("%w", err)
+		return claims.Illegal("%w", err)
 	}
 	return nil
 }
@@ -80,7 +76,7 @@ func (s *Store) Leave(ctx context.Context, p *claims.Programme, name string, by 
 	return s.ofCouncil(ctx, p, by, why, func(c *Council, _ time.Time) (CouncilRecord, error) {
 		seat, has := c.Seat(name)
 		if !has {
-			return CouncilRecord{}, illegal("%.40q has no seat on the council", name)
+			return CouncilRecord{}, claims.Illegal("%.40q has no seat on the council", name)
 		}
 		return CouncilRecord{Leaves: seat.Name}, nil
 	})
@@ -92,7 +88,7 @@ func (s *Store) CallMeeting(
 ) (*Meeting, error) {
 	c, err := s.ofCouncil(ctx, p, by, why, func(c *Council, _ time.Time) (CouncilRecord, error) {
 		if strings.TrimSpace(place) == "" || len(place) > maxName || at.IsZero() {
-			return CouncilRecord{}, illegal("say when and where the council meets")
+			return CouncilRecord{}, claims.Illegal("say when and where the council meets")
 		}
 		if err := refuseResident("the place", place); err != nil {
 			return CouncilRecord{}, err
@@ -118,13 +114,14 @@ func (s *Store) Attend(
 			return CouncilRecord{}, err
 		}
 		if seen != nil && *seen != m.Noted {
-			return CouncilRecord{}, illegal("%s noted who is at meeting %d since you looked: look again", m.NotedBy, a.Meeting)
+			return CouncilRecord{}, claims.Illegal("%s noted who is at meeting %d since you looked: look again", m.NotedBy,
+				a.Meeting)
 		}
 		noted := Attendance{Meeting: a.Meeting, Present: []string{}}
 		for _, name := range a.Present {
 			seat, has := c.Seat(name)
 			if !has {
-				return CouncilRecord{}, illegal("%.40q has no seat on the council", name)
+				return CouncilRecord{}, claims.Illegal("%.40q has no seat on the council", name)
 			}
 			if !slices.Contains(noted.Present, seat.Name) {
 				noted.Present = append(noted.Present, seat.Name)
@@ -133,9 +130,9 @@ func (s *Store) Attend(
 		chair, has := c.Seat(a.Chair)
 		switch {
 		case !has || !slices.Contains(noted.Present, chair.Name):
-			return CouncilRecord{}, illegal("%.40q is not there, and cannot chair the meeting", a.Chair)
+			return CouncilRecord{}, claims.Illegal("%.40q is not there, and cannot chair the meeting", a.Chair)
 		case !slices.Contains(p.Council.Chair, chair.Affiliation):
-			return CouncilRecord{}, illegal("%s speaks for %s, and a meeting is chaired by a member of: %s", chair.Name,
+			return CouncilRecord{}, claims.Illegal("%s speaks for %s, and a meeting is chaired by a member of: %s", chair.Name,
 				chair.Affiliation, claims.List[claims.Affiliation](p.Council.Chair))
 		}
 		noted.Chair = chair.Name
@@ -151,7 +148,7 @@ func (s *Store) Attend(
 func (c *Council) going(number int) (*Meeting, error) {
 	m, err := c.Meeting(number)
 	if err == nil && !m.ClosedAt.IsZero() {
-		err = illegal("meeting %d was closed by %s: call another one", number, m.ClosedBy)
+		err = claims.Illegal("meeting %d was closed by %s: call another one", number, m.ClosedBy)
 	}
 	return m, err
 }
@@ -159,10 +156,10 @@ func (c *Council) going(number int) (*Meeting, error) {
 // CloseMeeting closes a meeting. Every item must have been counted, or its claim have left the council.
 func (s *Store) CloseMeeting(ctx context.Context, p *claims.Programme, number int, by Actor, why string) (*Meeting, error) {
 	if by.Duty != claims.Secretary {
-		return nil, illegal("meetings are closed by the secretary, not by %s", by.Duty)
+		return nil, claims.Illegal("meetings are closed by the secretary, not by %s", by.Duty)
 	}
 	if by.Name == "" || why == "" {
-		return nil, illegal("say who it is, and why")
+		return nil, claims.Illegal("say who it is, and why")
 	}
 	var after *Council
 	err := s.begin(ctx, func(c *commit) error {
@@ -181,7 +178,7 @@ func (s *Store) CloseMeeting(ctx context.Context, p *claims.Programme, number in
 				return err
 			}
 			if claim.Item != nil && claim.Item.Meeting == number {
-				return illegal("item %d (claim %s) has not been counted: close it first", i.Item, i.Claim)
+				return claims.Illegal("item %d (claim %s) has not been counted: close it first", i.Item, i.Claim)
 			}
 		}
 		r := Record{By: by, Kind: RecordCouncil, Why: why, Change: Recorded{Council: &CouncilRecord{Adjourns: number}}}
@@ -214,7 +211,7 @@ func (s *Store) atCouncil(
 	ctx context.Context, p *claims.Programme, id string, work func(*commit, *Claim, *Council, []Record) error,
 ) (*Claim, error) {
 	if p.Council == nil {
-		return nil, illegal("programme %s has no council", p.Name)
+		return nil, claims.Illegal("programme %s has no council", p.Name)
 	}
 	var claim *Claim
 	return claim, s.begin(ctx, func(c *commit) error {
@@ -242,7 +239,7 @@ func (s *Store) PutOnAgenda(
 			return err
 		}
 		if claim.Item != nil {
-			return illegal(
+			return claims.Illegal(
 				"claim %s is item %d of meeting %d: have that counted first",
 				id,
 				claim.Item.Number,
@@ -289,7 +286,7 @@ type VoteOn struct {
 // Vote gives a member's vote; until the item is counted the last one counts. Members may vote at the same time.
 func (s *Store) Vote(ctx context.Context, p *claims.Programme, v VoteOn, by Actor) (*Claim, error) {
 	if !slices.Contains(vote.Choices(), v.Choice) {
-		return nil, illegal("%.40q is no vote: possible are %s", v.Choice, claims.List[vote.Choice](vote.Choices()))
+		return nil, claims.Illegal("%.40q is no vote: possible are %s", v.Choice, claims.List[vote.Choice](vote.Choices()))
 	}
 	return s.atCouncil(ctx, p, v.Claim, func(c *commit, claim *Claim, council *Council, _ []Record) error {
 		seat, err := council.mayVote(claim, v.Meeting, v.Item, by.Name)
@@ -319,13 +316,13 @@ func (c *Council) mayVote(claim *Claim, meeting, item int, name string) (vote.Se
 		return seat, err
 	}
 	if !m.Attends(name) {
-		return seat, illegal("%s is not among those at meeting %d: the secretary notes who is there", name, meeting)
+		return seat, claims.Illegal("%s is not among those at meeting %d: the secretary notes who is there", name, meeting)
 	}
 	if r, is := claim.Item.IsRecused(seat.Name); is {
-		return seat, illegal("%s is recused: %s", name, r.Why)
+		return seat, claims.Illegal("%s is recused: %s", name, r.Why)
 	}
 	if why := claim.Barred(&seat); why != "" {
-		return seat, illegal("%s has no vote on this: %s", name, why)
+		return seat, claims.Illegal("%s has no vote on this: %s", name, why)
 	}
 	return seat, nil
 }
@@ -335,9 +332,9 @@ func (c *Council) onItem(claim *Claim, meeting, item int, name string) (vote.Sea
 	seat, has := c.Seat(name)
 	switch now := claim.Item; {
 	case !has:
-		return seat, illegal("%.40q has no seat on the council", name)
+		return seat, claims.Illegal("%.40q has no seat on the council", name)
 	case now == nil || now.Meeting != meeting || now.Number != item:
-		return seat, illegal(
+		return seat, claims.Illegal(
 			"item %d of meeting %d has been counted, or is about another claim: nobody votes on it any more",
 			item,
 			meeting,
@@ -350,7 +347,7 @@ func (c *Council) onItem(claim *Claim, meeting, item int, name string) (vote.Sea
 // secretary does so for one who says so at the meeting.
 func (s *Store) RecuseFrom(ctx context.Context, p *claims.Programme, v VoteOn, member string, by Actor) (*Claim, error) {
 	if by.Duty == claims.CouncilDuty && !grant.SamePerson(member, by.Name) {
-		return nil, illegal("members recuse themselves: %s cannot do so for %s", by.Name, member)
+		return nil, claims.Illegal("members recuse themselves: %s cannot do so for %s", by.Name, member)
 	}
 	return s.atCouncil(ctx, p, v.Claim, func(c *commit, claim *Claim, council *Council, _ []Record) error {
 		seat, err := council.onItem(claim, v.Meeting, v.Item, member)
@@ -358,7 +355,7 @@ func (s *Store) RecuseFrom(ctx context.Context, p *claims.Programme, v VoteOn, m
 			return err
 		}
 		if _, is := claim.Item.IsRecused(seat.Name); is {
-			return illegal("%s is recused already", seat.Name)
+			return claims.Illegal("%s is recused already", seat.Name)
 		}
 		return c.step(&Step{Claim: claim, Action: claims.Recuse, By: by, Reason: v.Why, Change: Change{Voted: &Voted{
 			Meeting: claim.Item.Meeting, Item: claim.Item.Number, Member: seat.Name,
@@ -379,14 +376,15 @@ func (s *Store) CloseItem(ctx context.Context, p *claims.Programme, v VoteOn, by
 	return s.atCouncil(ctx, p, v.Claim, func(c *commit, claim *Claim, council *Council, _ []Record) error {
 		item := claim.Item
 		if item == nil || item.Meeting != v.Meeting || item.Number != v.Item {
-			return illegal("item %d of meeting %d has been counted already, or is about another claim", v.Item, v.Meeting)
+			return claims.Illegal("item %d of meeting %d has been counted already, or is about another claim", v.Item, v.Meeting)
 		}
 		m, err := council.going(item.Meeting)
 		if err != nil {
 			return err
 		}
 		if by.Duty != claims.Secretary && !(by.Duty == claims.CouncilDuty && grant.SamePerson(by.Name, m.Chair)) {
-			return illegal("an item is counted by the secretary or the chair of the meeting (%s), not by %s", m.Chair, by.Name)
+			return claims.Illegal("an item is counted by the secretary or the chair of the meeting (%s), not by %s", m.Chair,
+				by.Name)
 		}
 		o := vote.Count(p.Council, council.Attending(m), item, claim.Barred)
 		step := Step{

@@ -155,11 +155,11 @@ func Sent(list []Kept) []Kept {
 func (s *Store) ShowToCouncil(ctx context.Context, claim *Claim, digest string, hide bool, by Actor, why string) error {
 	switch i := slices.IndexFunc(claim.Documents, func(d Document) bool { return d.Digest == digest }); {
 	case by.Duty != claims.Reviewer:
-		return illegal("what the council may read is for a reviewer to say, not for %s", by.Duty)
+		return claims.Illegal("what the council may read is for a reviewer to say, not for %s", by.Duty)
 	case i < 0:
 		return fmt.Errorf("document %.12s of claim %s: %w", digest, claim.ID, ErrNotFound)
 	case why == "":
-		return illegal("say why")
+		return claims.Illegal("say why")
 	}
 	shown := Shown{Document: digest, As: digest}
 	if hide {

@@ -107,13 +107,13 @@ func (s *Store) SetFreeze(ctx context.Context, programme string, f Freeze) (Free
 		}
 		if f.Number > 0 && f.Number != number && len(last) > 0 {
 			if last[0].Frozen {
-				return illegal("%s froze it since you looked: look again", last[0].Who)
+				return claims.Illegal("%s froze it since you looked: look again", last[0].Who)
 			}
-			return illegal("%s ended the freeze since you looked: look again", last[0].Who)
+			return claims.Illegal("%s ended the freeze since you looked: look again", last[0].Who)
 		}
 		f.Number = number
 		if !f.Frozen && (len(last) == 0 || !last[0].holds(f.At)) {
-			return illegal("nothing of %s is frozen", programme)
+			return claims.Illegal("nothing of %s is frozen", programme)
 		}
 		var until int64
 		if !f.Until.IsZero() {

@@ -67,7 +67,7 @@ type Purged struct {
 // somebody else changes meanwhile: the next time has it.
 func (s *Store) Purge(ctx context.Context, programme string, due Due, by Actor, why string, dry bool) (*Purged, error) {
 	if by.Duty != claims.Privacy || by.Name == "" || why == "" {
-		return nil, claims.Refuse(claims.ErrIllegal, "records are purged in the duty privacy, by somebody, for a reason")
+		return nil, claims.Illegal("records are purged in the duty privacy, by somebody, for a reason")
 	}
 	out := &Purged{Records: map[Class]int{}}
 	filter := Filter{Programme: programme, Limit: chunk}

@@ -91,10 +91,10 @@ func scanRead(scan func(...any) error) (r read, err error) {
 // about one is in the way of those who read it.
 func (s *Store) Read(ctx context.Context, r Reading) error {
 	if r.By.Name == "" || r.What == "" {
-		return claims.Refuse(claims.ErrIllegal, "say who reads what")
+		return claims.Illegal("say who reads what")
 	}
 	if err := resident.Refuse("why", r.Why, true); err != nil { // the log keeps it
-		return illegal("%w", err)
+		return claims.Illegal("%w", err)
 	}
 	of, err := s.programmesOf(ctx, r.Claims)
 	if err != nil || len(of)+len(r.Reports) == 0 {

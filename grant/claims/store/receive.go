@@ -303,12 +303,12 @@ func (s *Store) Erase(ctx context.Context, claim *Claim, by Actor, why string) e
 	case claim.Erased:
 		return nil
 	case !claim.State.Final():
-		return fmt.Errorf("claim %s: %w", claim.ID, illegal("it is in state %s, and whoever is owed or asked something must be "+
-			"known: erase it when it has ended", claim.State))
+		return fmt.Errorf("claim %s: %w", claim.ID, claims.Illegal("it is in state %s, and whoever is owed or asked "+
+			"something must be known: erase it when it has ended", claim.State))
 	case why == "":
 		return fmt.Errorf("claim %s: say why it is erased", claim.ID)
 	case by.Duty != claims.Privacy:
-		return fmt.Errorf("claim %s: %w", claim.ID, illegal("owners are erased in the duty %s, and %s does it as %s",
+		return fmt.Errorf("claim %s: %w", claim.ID, claims.Illegal("owners are erased in the duty %s, and %s does it as %s",
 			claims.Privacy, by.Name, by.Duty))
 	}
 	return s.Commit(ctx, []Step{{Claim: claim, Action: Erase, By: by, Reason: why}}, func(tx *sql.Tx) error {

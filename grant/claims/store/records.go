@@ -102,7 +102,7 @@ func (s *Store) addRecord(
 	ctx context.Context, programme string, r Record, judge func(before []Record, at time.Time) (Recorded, error),
 ) (Record, error) {
 	if r.By.Name == "" || r.Why == "" {
-		return r, claims.Refuse(claims.ErrIllegal, "say who it is, and why")
+		return r, claims.Illegal("say who it is, and why")
 	}
 	err := s.begin(ctx, func(c *commit) error {
 		before, err := records(ctx, c.tx, programme)

@@ -110,7 +110,7 @@ func (s *Store) ImportReports(
 	ctx context.Context, programme string, list []ReportRow, file ReportFile, by Actor, dry bool,
 ) (out []ReportTaken, err error) {
 	if by.Name == "" || file.Name == "" {
-		return nil, claims.Refuse(claims.ErrIllegal, "say who imports which file")
+		return nil, claims.Illegal("say who imports which file")
 	}
 	err = s.begin(ctx, func(c *commit) error {
 		known, err := c.reportsBy(programme, list)

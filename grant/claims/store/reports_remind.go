@@ -25,7 +25,7 @@ const toRemind = ofReports + "r.programme = $1 AND " + notFiled + " AND r.person
 func (s *Store) RemindReporters(ctx context.Context, programme string, by Actor, why string,
 	dry bool) (out ReportsReminded, _ error) {
 	if by.Name == "" || why == "" {
-		return out, claims.Refuse(claims.ErrIllegal, "say who has reporters reminded, and why")
+		return out, claims.Illegal("say who has reporters reminded, and why")
 	}
 	err := s.begin(ctx, func(c *commit) error {
 		if err := c.tx.QueryRowContext(ctx, "SELECT COUNT(*)"+toRemind, programme).Scan(&out.Reports); err != nil || dry ||

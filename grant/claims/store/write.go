@@ -271,11 +271,11 @@ func (s *Step) apart() error {
 		return s.counted()
 	}
 	if grant.SamePerson(s.By.Name, s.Claim.EnteredBy) {
-		return claims.Refuse(claims.ErrIllegal, "%s entered it, so somebody else must decide", s.By.Name)
+		return claims.Illegal("%s entered it, so somebody else must decide", s.By.Name)
 	}
 	for _, h := range s.Claim.Hands {
 		if grant.SamePerson(h.Name, s.By.Name) {
-			return claims.Refuse(claims.ErrIllegal, "%s had a hand in it as %s, so somebody else must decide", h.Name, h.Duty)
+			return claims.Illegal("%s had a hand in it as %s, so somebody else must decide", h.Name, h.Duty)
 		}
 	}
 	return nil
@@ -285,7 +285,7 @@ func (s *Step) apart() error {
 func (s *Step) counted() error {
 	v, item := s.Change.Voted, s.Claim.Item
 	if v == nil || item == nil || v.Outcome == nil || !v.Outcome.Carried || s.By != InCouncil || item.Motion.Action != s.Action {
-		return claims.Refuse(claims.ErrIllegal, "the council decides by vote only")
+		return claims.Illegal("the council decides by vote only")
 	}
 	return nil
 }

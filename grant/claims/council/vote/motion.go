@@ -32,10 +32,10 @@ func (m *Motion) Pays() bool {
 // none. Left is what the budget has left for it; negative: there is none to keep to.
 func (m *Motion) Check(p *claims.Programme, s claims.State, a *claims.Assessment, left claims.Won) error {
 	if p.Council == nil {
-		return claims.Refuse(claims.ErrIllegal, "programme %s has no council", p.Name)
+		return claims.Illegal("programme %s has no council", p.Name)
 	}
 	if !slices.Contains(Motions(s), m.Action) {
-		return claims.Refuse(claims.ErrIllegal, "%s of a claim in state %s is nothing that the council decides: possible are %s",
+		return claims.Illegal("%s of a claim in state %s is nothing that the council decides: possible are %s",
 			m.Action,
 			s,
 			claims.List[claims.Action](Motions(s)),
@@ -43,16 +43,16 @@ func (m *Motion) Check(p *claims.Programme, s claims.State, a *claims.Assessment
 	}
 	switch {
 	case !m.Pays() && m.Amount != 0:
-		return claims.Refuse(claims.ErrIllegal, "an amount is part of a motion to pay only")
+		return claims.Illegal("an amount is part of a motion to pay only")
 	case m.Action == claims.Decline && !slices.Contains(claims.Reasons(), m.Declined):
-		return claims.Refuse(claims.ErrIllegal, "say the reason that the owner is told, one of %s",
+		return claims.Illegal("say the reason that the owner is told, one of %s",
 			claims.List[claims.Reason](claims.Reasons()))
 	case m.Action != claims.Decline && m.Declined != "":
-		return claims.Refuse(claims.ErrIllegal, "a reason of the list is part of a motion to decline only")
+		return claims.Illegal("a reason of the list is part of a motion to decline only")
 	case !m.Pays():
 		return nil
 	case m.Amount <= 0:
-		return claims.Refuse(claims.ErrIllegal, "say how much: above the tiers no rule does")
+		return claims.Illegal("say how much: above the tiers no rule does")
 	}
 	return bounds(p, m.Amount, a, left)
 }
@@ -60,17 +60,17 @@ func (m *Motion) Check(p *claims.Programme, s claims.State, a *claims.Assessment
 // bounds refuses an amount that is more than the programme lets the council pay.
 func bounds(p *claims.Programme, amount claims.Won, a *claims.Assessment, left claims.Won) error {
 	if a == nil {
-		return claims.Refuse(claims.ErrIllegal, "the loss has not been assessed")
+		return claims.Illegal("the loss has not been assessed")
 	}
 	switch {
 	case p.Council.AtMost == claims.AtMostSales && amount > a.SalesLoss:
-		return claims.Refuse(claims.ErrIllegal, "%d won is more than the sales loss, %d won", amount, a.SalesLoss)
+		return claims.Illegal("%d won is more than the sales loss, %d won", amount, a.SalesLoss)
 	case p.Council.AtMost != claims.AtMostSales && amount > a.Assessed:
-		return claims.Refuse(claims.ErrIllegal, "%d won is more than the assessed loss, %d won", amount, a.Assessed)
+		return claims.Illegal("%d won is more than the assessed loss, %d won", amount, a.Assessed)
 	case p.Cap > 0 && amount > p.Cap:
-		return claims.Refuse(claims.ErrIllegal, "%d won is more than the %d that one claim is paid at most", amount, p.Cap)
+		return claims.Illegal("%d won is more than the %d that one claim is paid at most", amount, p.Cap)
 	case left >= 0 && amount > left:
-		return claims.Refuse(claims.ErrIllegal, "%d won is more than the %d that nobody has been promised of the budget",
+		return claims.Illegal("%d won is more than the %d that nobody has been promised of the budget",
 			amount,
 			left,
 		)
