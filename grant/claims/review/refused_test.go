@@ -99,7 +99,7 @@ func constant(e ast.Expr) (string, bool) {
 func TestARefusalIsSaidInTheReadersLanguage(t *testing.T) {
 	_, err := claims.Received.Next(claims.Settle, claims.Payer, "")
 	text, _ := (&Desk{}).explained(tell.English, err)
-	assert.Regexp(t, `^not possible: settle of a claim in state received: possible are check, `, text)
+	assert.Regexp(t, `^settle of a claim in state received: possible are check, `, text)
 	text, _ = (&Desk{}).explained(tell.Korean, err)
 	assert.Regexp(t, `^‘접수됨’ 상태의 신청에서는 ‘지급 완료’를 할 수 없습니다\. 가능한 일: 확인 시작, `, text)
 
