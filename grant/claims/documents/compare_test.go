@@ -2,6 +2,8 @@ package documents
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -64,6 +66,33 @@ func TestAFileStaysWhereNobodyKnowsWhetherItIsADocument(t *testing.T) {
 	require.True(t, ok, "%v", err)
 	require.Equal(t, Late, r.Code)
 	require.Empty(t, a.files())
+}
+
+// committed is a folder behind which a document is added as soon as it is put, as by a commit whose answer is lost.
+type committed struct {
+	Folder
+	add func(blob string) error
+}
+
+func (c committed) Put(name string, data []byte) error {
+	return errors.Join(c.Folder.Put(name, data), c.add(name))
+}
+
+func TestADocumentWhoseCommitHadNoAnswerIsKept(t *testing.T) {
+	a := newArchive(t, nil)
+	sum := sha256.Sum256([]byte(pdf))
+	a.Blobs = committed{Folder(a.folder), func(blob string) error {
+		list, err := a.Store.Get(t.Context(), a.claim.ID)
+		require.NoError(t, err)
+		return a.Store.AddDocument(t.Context(), list[0], store.Kept{Claim: a.claim.ID, Blob: blob, Document: store.Document{
+			Kind: "proof_of_sales_damage", Type: PDF, Size: int64(len(pdf)), Digest: hex.EncodeToString(sum[:]), Scan: NotScanned,
+		}}, MaxFiles, MaxAll, store.Owner)
+	}}
+	kept, err := a.add("x.pdf", strings.NewReader(pdf))
+	require.NoError(t, err)
+	_, data, err := a.Open(t.Context(), a.claim.ID, kept.Digest)
+	require.NoError(t, err)
+	require.Equal(t, pdf, string(data))
 }
 
 // A folder that has no room, or fails, is an error of its own kind, and nothing is half-written.
