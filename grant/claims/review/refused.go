@@ -30,7 +30,7 @@ var inKorean = func() map[string]string {
 // refused says why something was not done. It has Korean for every text of a claims.RefusalError that staff can meet.
 func refused(l tell.Lang, r *claims.RefusalError) string {
 	korean, ok := inKorean[r.Format]
-	if l != tell.Korean || !ok { // of which kind it is is for programs
+	if l != tell.Korean || !ok { // its kind is for programs
 		return strings.TrimPrefix(r.Error(), r.Kind.Error()+": ")
 	}
 	pairs := make([]string, 0, 2*len(r.Args))

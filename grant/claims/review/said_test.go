@@ -102,7 +102,9 @@ func TestEverySayingIsInTheSource(t *testing.T) {
 	for pair := range strings.SplitSeq(strings.TrimSpace(saidFile), "\n\n") {
 		english, _, _ := strings.Cut(pair, "\n")
 		for _, part := range inserted.Split(english, -1) {
-			require.True(t, strings.Contains(source.String(), part), "%s: %q is not said", english, part)
+			if !strings.Contains(source.String(), part) {
+				t.Errorf("%s: %q is not said", english, part)
+			}
 		}
 	}
 }
