@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/granter/granter/grant/claims/review"
 	"github.com/granter/granter/grant/desk/searchpage"
@@ -96,7 +97,7 @@ func (a *api) servePage(p *area, t route) http.HandlerFunc {
 		if refusal == nil {
 			if ok, _ := a.gate.underWay.take(who); ok {
 				defer a.gate.underWay.giveBack(who)
-				ctx, cancel := context.WithTimeout(r.Context(), a.cfg.pace.request)
+				ctx, cancel := context.WithTimeout(r.Context(), a.longest(w, r))
 				defer cancel()
 				t.serve(w, r.WithContext(ctx), who)
 				return
@@ -105,6 +106,18 @@ func (a *api) servePage(p *area, t route) http.HandlerFunc {
 		}
 		a.refusePage(p, w, r, who, refusal)
 	}
+}
+
+// longest is how long a request of a page may take. A file may come as slowly as a bad line sends it: its sender is known by now.
+func (a *api) longest(w http.ResponseWriter, r *http.Request) time.Duration {
+	if !takesFile(r.Pattern) {
+		return a.cfg.pace.request
+	}
+	all := a.cfg.pace.file + a.cfg.pace.request
+	connection, now := http.NewResponseController(w), time.Now()
+	_ = connection.SetReadDeadline(now.Add(a.cfg.pace.file)) // where it cannot be set, that of all requests remains
+	_ = connection.SetWriteDeadline(now.Add(all + a.cfg.pace.write))
+	return all
 }
 
 // pageOf is the path of the page that a request is about: of a form, the nearest one above where the form is sent to.

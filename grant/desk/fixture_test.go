@@ -231,6 +231,7 @@ type request struct {
 	certificate  *tls.Certificate
 	header       map[string]string
 	body         string
+	pause        time.Duration // in the middle of the body
 }
 
 // answer is what it says.
@@ -255,10 +256,22 @@ func (w *world) open(ctx context.Context, r request) *http.Response {
 	return response
 }
 
+// pause is a reader that has nothing, after a while.
+type pause time.Duration
+
+func (p pause) Read([]byte) (int, error) {
+	<-time.After(time.Duration(p))
+	return 0, io.EOF
+}
+
 func (r request) http(ctx context.Context, t *testing.T, base string) *http.Request {
 	t.Helper()
 	out, err := http.NewRequestWithContext(ctx, r.method, base+r.path, strings.NewReader(r.body))
 	require.NoError(t, err)
+	if half := len(r.body) / 2; r.pause > 0 {
+		first, second := strings.NewReader(r.body[:half]), strings.NewReader(r.body[half:])
+		out.Body = io.NopCloser(io.MultiReader(first, pause(r.pause), second))
+	}
 	if r.token != "" {
 		out.Header.Set("Authorization", "Bearer "+r.token)
 	}
@@ -278,6 +291,7 @@ func (w *world) ask(r request) answer {
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	require.NoError(w, err)
+	r.pause = 0
 	conforms(w.T, r.http(w.Context(), w.T, ""), response, body)
 	return answer{w.T, response.StatusCode, response.Header, body}
 }

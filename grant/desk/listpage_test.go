@@ -26,6 +26,16 @@ const revokeList = "/users/lists/acts/sorry-2022/revoke"
 // upload sends a form with a file.
 func (b *browser) upload(path, content string, fields url.Values, headers ...string) answer {
 	b.Helper()
+	r := b.uploading(path, content, fields)
+	for i := 0; i < len(headers); i += 2 {
+		r.header[headers[i]] = headers[i+1]
+	}
+	return b.ask(r)
+}
+
+// uploading is the request with such a form.
+func (b *browser) uploading(path, content string, fields url.Values) request {
+	b.Helper()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
 	for name := range fields {
@@ -42,10 +52,7 @@ func (b *browser) upload(path, content string, fields url.Values, headers ...str
 	for name, value := range b.cookies {
 		r.header["Cookie"] += name + "=" + value + "; "
 	}
-	for i := 0; i < len(headers); i += 2 {
-		r.header[headers[i]] = headers[i+1]
-	}
-	return b.ask(r)
+	return r
 }
 
 var fraud = url.Values{"reason": {"case 12"}, "revocation": {"fraud"}}
@@ -96,6 +103,22 @@ func TestAListIsConfirmedWithoutAScript(t *testing.T) {
 	require.Contains(t, readable(again.body), "Done before by the same upload, and not done again: 3 rows.")
 	require.NotContains(t, string(again.body), `id="confirm"`)
 	require.Len(t, w.user(1).State.Acts, 1, "sent again, it is done once")
+}
+
+// A file may take longer to come than other requests may, and be answered later.
+func TestAFileMayComeSlowly(t *testing.T) {
+	inBothVersions(t, func(t *testing.T, version func(*world)) {
+		w := newWorld(t, acting, version, func(w *world) {
+			w.cfg.pace.read, w.cfg.pace.request, w.cfg.pace.write = time.Second, time.Second, time.Millisecond
+			w.cfg.pace.file = patience
+		})
+		w.grantTo(1)
+		r := newBrowser(w).uploading(revokeList, "1\n", fraud)
+		r.token, r.pause = w.tokens[RoleOperator], 2500*time.Millisecond
+		page := w.ask(r)
+		page.isPage(http.StatusOK)
+		require.Contains(t, readable(page.body), "Revoke (fraud), sorry-2022: 1 of the 1 rows of bots.csv.")
+	})
 }
 
 // killed is a ledger that fails after some calls, as that of a desk that dies.

@@ -91,15 +91,17 @@ type Config struct {
 type pace struct {
 	request   time.Duration // a request's work
 	read      time.Duration // a whole request's way here
+	file      time.Duration // that of one with a file
 	write     time.Duration // an answer's or an event's way to the client
 	events    time.Duration // from one event to the next
 	keepalive time.Duration // from one sign of life to the next: proxies cut what is silent for half a minute
-	grace     time.Duration // for requests that are under way when the server closes
+	grace     time.Duration // for requests that are under way when the server closes; systemd and Kubernetes wait for 30 s
 }
 
 var usual = pace{
 	request: 15 * time.Second, read: 10 * time.Second, write: 20 * time.Second,
-	events: time.Second, keepalive: 10 * time.Second, grace: 5 * time.Second,
+	file:   3 * time.Minute, // 10 MiB where a line carries 60 KB a second
+	events: time.Second, keepalive: 10 * time.Second, grace: 20 * time.Second,
 }
 
 const (
