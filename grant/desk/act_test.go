@@ -149,7 +149,10 @@ func TestActsWaitForASecondPerson(t *testing.T) {
 	require.Equal(t, map[acts.Status]int{acts.Done: 2}, d.Report.Counts)
 	decide(token, yes).into(&d)
 	require.Equal(t, grant.ProposalDone, d.Proposal.State)
-	decide(token, yes).is(http.StatusConflict)
+	var again decided
+	decide(token, yes).into(&again)
+	require.Equal(t, d.Proposal, again.Proposal, "the same decision once more has not failed")
+	decide(token, `{"decision":"approve","reason":"in other words"}`).is(http.StatusConflict)
 	var u lookup.Answer
 	w.get(RoleSupport, base+"/users/2").into(&u)
 	require.Equal(t, "a-operator", u.State.Revoked.Who)
