@@ -21,17 +21,17 @@ func (l *Store) takeNames(quota bool) (names []string) {
 		if l.campaign.Items[item].First > 0 != quota {
 			continue
 		}
-		taken := "taken:" + strconv.Itoa(item)
-		if names = append(names, taken); l.Buckets() {
+		of := l.keys.take(0, item, quota) // as in any chunk
+		add := func(key string) { names = append(names, strings.TrimPrefix(key, of.base)) }
+		add(of.list)
+		if add(of.taken); l.Buckets() {
 			continue
 		}
-		names = append(names, taken+":many")
-		for segment := range dense.ChunkSize / segmentUsers {
-			names = append(names, taken+":"+strconv.Itoa(segment))
+		add(of.many())
+		for low := 0; low < dense.ChunkSize; low += segmentUsers {
+			key, _ := of.segment(uint16(low))
+			add(key)
 		}
-	}
-	if len(names) > 0 {
-		names = append(names, "takes")
 	}
 	return names
 }
@@ -67,8 +67,7 @@ func (l *Reader) readLimited(ctx context.Context, names []string, visit func(Par
 	}
 	taken := map[string]int64{}
 	for _, chunk := range slices.Sorted(maps.Keys(chunks)) {
-		number := strconv.FormatUint(chunk, 10)
-		base := "granter:{" + l.keys.campaign + "}:" + number + ":"
+		base := l.keys.take(chunk, 0, true).base
 		parts, err := l.readStill(ctx, base, slices.Concat(chunks[chunk], l.takeNames(true)))
 		if err != nil {
 			return nil, err
@@ -77,7 +76,7 @@ func (l *Reader) readLimited(ctx context.Context, names []string, visit func(Par
 			if item, ok := strings.CutPrefix(p.Name, "taken:"); ok && !strings.Contains(item, ":") {
 				taken["first:"+item] += takers(&p)
 			}
-			p.Name = number + ":" + p.Name
+			p.Name = strconv.FormatUint(chunk, 10) + ":" + p.Name
 			if err := visit(p); err != nil {
 				return nil, err
 			}

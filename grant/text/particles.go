@@ -37,18 +37,20 @@ func Particles(s string) string {
 	return out.String()
 }
 
+// decided are the forms of each behind a vowel, and behind a consonant.
+var decided = map[string][2]string{
+	"을(를)": {"를", "을"}, "은(는)": {"는", "은"}, "이(가)": {"가", "이"}, "와(과)": {"와", "과"},
+	"(이)라는": {"라는", "이라는"}, "(으)로": {"로", "으로"},
+}
+
 func particle(both string, e ending) string {
-	choice := map[string][2]string{ // behind a vowel, behind a consonant
-		"을(를)": {"를", "을"}, "은(는)": {"는", "은"}, "이(가)": {"가", "이"}, "와(과)": {"와", "과"},
-		"(이)라는": {"라는", "이라는"}, "(으)로": {"로", "으로"},
-	}[both]
 	switch {
 	case e == unknown:
 		return both
 	case e == vowel, e == liquid && both == "(으)로":
-		return choice[0]
+		return decided[both][0]
 	default:
-		return choice[1]
+		return decided[both][1]
 	}
 }
 
