@@ -24,6 +24,7 @@ var takesConform = []conforms{
 	{"has many users take an item at once, among those who may not", takesByMany},
 	{"judges users again who were judged long ago", judgesAgain},
 	{"finds what is wrong with takes", findsWrongTakes},
+	{"copies takes whose keys are made meanwhile", copiesNewTakes},
 }
 
 // eitherTakes run on both layouts.
@@ -117,6 +118,27 @@ func takesOnce(w *world) {
 
 	_, err = t.Take(w.ctx, p.campaign, []Take{{user(1, 5), itemGiven}})
 	require.ErrorContains(w, err, "item 0 of sorry-2022 is none that users take")
+}
+
+// The first who takes an item in a chunk may do so when a copy has looked for keys and not yet read those of the chunk.
+func copiesNewTakes(w *world) {
+	p, t := w.offering()
+	copied, taken := map[string]PartKind{}, false
+	_, err := p.ReadParts(w.ctx, func(part Part) error {
+		if part.Chunk == 2 {
+			copied[part.Name] = part.Kind
+		}
+		if taken || !part.OfChunk {
+			return nil
+		}
+		taken = true // chunk 1 is read
+		_, err := t.Take(w.ctx, p.campaign, []Take{{user(2, 5), itemTaken}})
+		return err
+	})
+	require.NoError(w, err)
+	require.Contains(w, copied, "taken:1")
+	require.Contains(w, copied, "taken:1:0")
+	require.Contains(w, copied, "takes")
 }
 
 // Users come in any order, few and many, so that their bits and times are written between those of others, in all ways.
